@@ -1,0 +1,1 @@
+"""Photos to accepted masks: catalogue, segmenters, proposals, freeze."""

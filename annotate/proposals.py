@@ -1,0 +1,173 @@
+"""Machine masks for every catalogued photo: resumable, several candidates kept and ranked."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from figureground.annotate.candidates import Candidate, rank_candidates
+from figureground.annotate.prompts import PromptMode, prompts_for
+from figureground.annotate.segmenters import SegmentationRejected, Segmenter
+from figureground.errors import Faults, FigureGroundError, UsageError
+from figureground.schemas.masks import encode_coco_rle
+from figureground.schemas.photos import decode_photo
+from figureground.schemas.records import ImageRecord, Prompt, ProposalRecord, ProposalRun, canonical_json, content_id
+from figureground.schemas.sources import PhotoSource, open_source
+from figureground.schemas.workspace import Workspace
+
+Progress = Callable[[int, int], None]
+"""Called with (images done, images in all)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalSettings:
+    """What decides a machine mask besides the photo and the segmenter."""
+
+    prompt_mode: PromptMode = "auto"
+    keep: int = 3
+    """Most candidates kept for a photo."""
+    grid_side: int = 16
+    """Points on each side of the grid prompt."""
+
+    def to_json(self) -> str:
+        """Canonical JSON; part of the run id."""
+        grid = {"grid_side": self.grid_side} if self.prompt_mode == "grid" else {}
+        return canonical_json({"prompt_mode": self.prompt_mode, "keep": self.keep, **grid})
+
+
+@dataclass(slots=True, kw_only=True)
+class ProposalReport:
+    """What one call of ``propose`` did."""
+
+    images: int = 0
+    """Photos that this call worked on."""
+    already_done: int = 0
+    masks: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Reason to number of photos without a mask."""
+    seconds: float = 0.0
+    """Spent on photos, decoding included."""
+
+
+def propose(
+    workspace: Workspace,
+    segmenter: Segmenter,
+    settings: ProposalSettings,
+    *,
+    saliency: Segmenter | None = None,
+    progress: Progress = lambda *_: None,
+) -> ProposalReport:
+    """Propose masks for every photo that this segmenter has not yet done with these settings.
+
+    Each photo is stored as it is finished, so a killed run loses at most one.
+
+    Args:
+        workspace: Where photos come from and masks go to.
+        segmenter: The model.
+        settings: Prompts and number of candidates.
+        saliency: Gives a box prompt where the mode needs one and none is annotated, and tells a grid's masks of the
+            object from those of the ground.
+        progress: Called after every photo.
+
+    Raises:
+        DataError: at the end, with every photo that could not be read any more.
+    """
+    finished = workspace.finished_runs()
+    records = list(workspace.images())
+    report, faults, sources = ProposalReport(), Faults(), _Sources(workspace)
+    for done, record in enumerate(records, start=1):
+        run_id = _run_id(record, segmenter, settings, saliency)
+        if run_id in finished:
+            report.already_done += 1
+        else:
+            try:
+                run, proposals = _propose_one(record, run_id, segmenter, settings, saliency, sources)
+            except UsageError:
+                raise
+            except (FigureGroundError, OSError) as error:
+                faults.add(record.source, record.uri, expected="the catalogued photo", got=str(error))
+            else:
+                workspace.add_run(run, proposals)
+                report.images += 1
+                report.masks += len(proposals)
+                report.seconds += run.seconds
+                if run.reason:
+                    report.rejected[run.reason] += 1
+        progress(done, len(records))
+    faults.raise_if_any()
+    return report
+
+
+class _Sources:
+    """The workspace's sources, each opened once."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._rows = workspace.sources()
+        self._open: dict[str, PhotoSource] = {}
+
+    def read(self, record: ImageRecord) -> bytes:
+        if record.source not in self._open:
+            row = self._rows[record.source]
+            self._open[record.source] = open_source(row.locator, kind=row.kind, name=row.name, options=row.options)
+        return self._open[record.source].read(record.uri)
+
+
+def _run_id(record: ImageRecord, segmenter: Segmenter, settings: ProposalSettings, saliency: Segmenter | None) -> str:
+    """Everything that decides the masks of one photo; the saliency model only where it is asked."""
+    asked = saliency is not None and (settings.prompt_mode == "grid" or not record.boxes_xyxy_px)
+    helper = saliency.checkpoint_sha256 if saliency is not None and asked else ""
+    return content_id("run", record.image_id, segmenter.name, segmenter.checkpoint_sha256, settings.to_json(), helper)
+
+
+def _propose_one(
+    record: ImageRecord,
+    run_id: str,
+    segmenter: Segmenter,
+    settings: ProposalSettings,
+    saliency: Segmenter | None,
+    sources: _Sources,
+) -> tuple[ProposalRun, list[ProposalRecord]]:
+    start = time.perf_counter()
+    photo = decode_photo(sources.read(record))
+    reason, ranked = "", list[Candidate]()
+    try:
+        prompts, guide = [Prompt(kind="none", origin="saliency")], None
+        if segmenter.name != "saliency":
+            prompts = prompts_for(settings.prompt_mode, record, photo, saliency, settings.grid_side)
+        if settings.prompt_mode == "grid" and saliency is not None:
+            guide = saliency.segment(photo, [Prompt(kind="none", origin="saliency")])[0].mask_hw
+        ranked = rank_candidates(segmenter.segment(photo, prompts), settings.keep, guide_hw=guide)
+        reason = "" if ranked else "nothing_found"
+    except SegmentationRejected as rejected:
+        reason = rejected.reason
+    run = ProposalRun(
+        run_id=run_id,
+        image_id=record.image_id,
+        segmenter=segmenter.name,
+        prompt_mode=settings.prompt_mode,
+        reason=reason,
+        seconds=time.perf_counter() - start,
+    )
+    return run, _records(record, run, ranked, segmenter)
+
+
+def _records(
+    record: ImageRecord, run: ProposalRun, ranked: Sequence[Candidate], segmenter: Segmenter
+) -> list[ProposalRecord]:
+    return [
+        ProposalRecord(
+            proposal_id=content_id(run.run_id, str(rank)),
+            run_id=run.run_id,
+            image_id=record.image_id,
+            rle=encode_coco_rle(candidate.mask_hw),
+            score=candidate.score,
+            stability=candidate.stability,
+            rank=rank,
+            prompt=candidate.prompt.to_json(),
+            segmenter=segmenter.name,
+            checkpoint_sha256=segmenter.checkpoint_sha256,
+        )
+        for rank, candidate in enumerate(ranked)
+    ]

@@ -1,0 +1,1 @@
+"""Rendered rows to people: the dataset repository, its card, the evaluation script."""

@@ -1,0 +1,76 @@
+"""The dataset card: what a reader sees first, and the YAML by which ``datasets`` finds the configs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import yaml
+
+from figureground.schemas.recipes import Layer, Recipe
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+
+def render_card(
+    recipe: Recipe, lock: Mapping[str, Any], *, features: Features, shard_sizes: Mapping[str, tuple[int, int]]
+) -> str:
+    """Text of README.md: YAML front matter with ``configs`` and ``dataset_info``, then the filled template.
+
+    Args:
+        recipe: The recipe.
+        lock: Content of recipe.lock.json.
+        features: Features of every config.
+        shard_sizes: Config name to (bytes, rows) of all its shards.
+    """
+    from datasets import DatasetInfo
+    from datasets.info import DatasetInfosDict
+    from huggingface_hub import DatasetCardData
+
+    infos = DatasetInfosDict(
+        {
+            name: DatasetInfo(
+                features=features,
+                splits=[{"name": recipe.split, "num_bytes": size, "num_examples": rows}],  # type: ignore[arg-type]
+                download_size=size,
+                dataset_size=size,
+                config_name=name,
+            )
+            for name, (size, rows) in shard_sizes.items()
+        }
+    )
+    data = DatasetCardData(
+        pretty_name=recipe.name,
+        task_categories=["image-classification"],
+        tags=["background-robustness", "figureground", "image"],
+    )
+    infos.to_dataset_card_data(data)
+    first = next(iter(shard_sizes))
+    default = "original" if "original" in shard_sizes else first
+    configs = [
+        {
+            "config_name": name,
+            **({"default": True} if name == default else {}),
+            "data_files": [{"split": recipe.split, "path": f"data/{name}/{recipe.split}-*.parquet"}],
+        }
+        for name in shard_sizes
+    ]
+    # Sorted keys would put "length" before "list", which every version of datasets refuses.
+    front = yaml.safe_dump({**data.to_dict(), "configs": configs}, sort_keys=False, allow_unicode=True)
+    rows = [
+        {"name": name, "rows": rows, "layers": " → ".join(map(_describe, recipe.variants[name].layers))}
+        for name, (_, rows) in shard_sizes.items()
+    ]
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  Markdown, of our own models' text
+    template = environment.from_string((files("figureground.exports") / "card.md.jinja").read_text(encoding="utf-8"))
+    return f"---\n{front}---\n\n{template.render(recipe=recipe, lock=lock, configs=rows)}"
+
+
+def _describe(layer: Layer) -> str:
+    whose = "" if layer.of == "self" else f" of {layer.of.replace('_', ' ')}"
+    paint = {"source": "photo", "fill": layer.fill, "tile": "photo with tiled box"}[layer.paint]
+    where = "" if layer.matte == "all" else f" in {layer.matte}"
+    return f"{paint}{whose}{where}"

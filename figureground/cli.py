@@ -1,0 +1,242 @@
+"""The command line: one verb a stage, each a thin call of one public function.
+
+Exit codes: 0 done; 1 a fault in the data, said in full, nothing half-written; 2 wrong usage; 3 an outside service
+failed, run again to resume.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from figureground.console import counts_text, emit, progress_bar, stderr
+from figureground.errors import FigureGroundError
+
+app = typer.Typer(
+    name="figureground",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Build, publish and score datasets that tell how much a classifier looks at the object and how much at the "
+    "background.",
+    epilog="Exit codes: 0 done, 1 fault in the data, 2 wrong usage, 3 an outside service failed (run again).",
+)
+
+WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder of the workspace.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: all processors.")]
+
+
+class SegmenterName(StrEnum):
+    """Segmenters that ``propose`` knows."""
+
+    GRABCUT = "grabcut"
+    MOBILE_SAM = "mobile-sam"
+    SALIENCY = "saliency"
+    SAM = "sam"
+
+
+class PromptName(StrEnum):
+    """Prompt modes of ``propose``."""
+
+    AUTO = "auto"
+    BOX = "box"
+    CENTER = "center"
+    GRID = "grid"
+
+
+class RulesName(StrEnum):
+    """Rule sets of a recipe."""
+
+    EXACT = "exact"
+    REFERENCE = "reference"
+
+
+@app.command(epilog="Example: figureground index photos/ -w work")
+def index(
+    source: Annotated[str, typer.Argument(help="ImageFolder, ILSVRC tree, Parquet folder, or hf://datasets/O/N.")],
+    workspace: WorkspaceOption,
+    name: Annotated[str | None, typer.Option(help="Name of the source; default: the folder's.")] = None,
+    boxes: Annotated[Path | None, typer.Option(help="Folder of Pascal-VOC XML, if it is not in the tree.")] = None,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Catalogue photos. Photos that cannot be used are reported by name; none of them is fatal."""
+    from figureground.annotate.catalogue import index_source
+    from figureground.build.engine import default_workers
+    from figureground.schemas.sources import open_source
+    from figureground.schemas.workspace import Workspace
+
+    opened = open_source(source, name=name, boxes=boxes)
+    with Workspace.create(workspace) as store, progress_bar() as show:
+        report = index_source(
+            store, opened, workers=workers or default_workers(), progress=lambda done, total: show("index", done, total)
+        )
+    emit(report.to_dict(), as_json=as_json, text=str(report))
+    report.faults.raise_if_any()
+
+
+@app.command(
+    epilog="Examples: figureground propose -w work --segmenter mobile-sam --prompt auto\n\n"
+    "figureground propose -w work --segmenter sam --checkpoint sam_vit_b --prompt box"
+)
+def propose(
+    workspace: WorkspaceOption,
+    segmenter: Annotated[SegmenterName, typer.Option(help="Model that proposes the masks.")] = SegmenterName.MOBILE_SAM,
+    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None,
+    prompt: Annotated[PromptName, typer.Option(help="How the model is asked.")] = PromptName.AUTO,
+    keep: Annotated[int, typer.Option(min=1, help="Most candidates kept for a photo.")] = 3,
+    grid: Annotated[int, typer.Option(min=1, help="Points on each side of the grid prompt.")] = 16,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Propose masks by machine; photos that are done already are skipped, so a killed run goes on."""
+    from figureground.annotate.proposals import ProposalSettings
+    from figureground.annotate.proposals import propose as run
+    from figureground.annotate.segmenters import load_segmenter
+    from figureground.schemas.workspace import Workspace
+
+    with Workspace.open(workspace) as store, progress_bar() as show:
+        settings = ProposalSettings(prompt_mode=prompt.value, keep=keep, grid_side=grid)
+        saliency = None
+        if segmenter is not SegmenterName.SALIENCY and prompt is not PromptName.CENTER:
+            asked = prompt is PromptName.GRID or any(not image.boxes_xyxy_px for image in store.images())
+            saliency = load_segmenter("saliency", threads=threads) if asked else None
+        model = load_segmenter(segmenter.value, checkpoint=checkpoint, threads=threads)
+        report = run(
+            store, model, settings, saliency=saliency, progress=lambda done, total: show("propose", done, total)
+        )
+    text = f"{report.masks} masks for {report.images} photos, {report.already_done} done before"
+    rejected = f"\nwithout a mask: {counts_text(report.rejected)}" if report.rejected else ""
+    emit(asdict(report), as_json=as_json, text=text + rejected)
+
+
+@app.command(epilog="Example: figureground freeze -w work --version v1 --unreviewed")
+def freeze(
+    workspace: WorkspaceOption,
+    version: Annotated[str, typer.Option(help="Name of the release, such as v1.")],
+    unreviewed: Annotated[
+        bool, typer.Option(help="Take machine masks that nobody reviewed; said on the card.")
+    ] = False,
+    unmasked: Annotated[bool, typer.Option(help="Take photos without a mask, for recipes that need none.")] = False,
+    segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the accepted masks as an immutable release, objects/VERSION.parquet."""
+    from figureground.annotate.freeze import FreezeOptions
+    from figureground.annotate.freeze import freeze as run
+    from figureground.schemas.workspace import Workspace
+
+    options = FreezeOptions(unreviewed=unreviewed, unmasked=unmasked, segmenter=segmenter)
+    with Workspace.open(workspace) as store:
+        report = run(store, version, options)
+    text = f"{report.path}: {counts_text(report.states)}; left out: {counts_text(report.left_out)}"
+    emit(asdict(report), as_json=as_json, text=text)
+
+
+@app.command(
+    epilog="Examples: figureground build imagenet9 -w work --release v1 -o in9\n\n"
+    "figureground build imagenet9 -w work --release v1 -o in9-ref --rules reference --per-class all\n\n"
+    "figureground build --list"
+)
+def build(
+    recipe: Annotated[str | None, typer.Argument(help="A shipped recipe's name, or a YAML file.")] = None,
+    workspace: WorkspaceOption = Path(),
+    release: Annotated[str | None, typer.Option(help="Frozen version; default: the only one.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the dataset repository.")] = None,
+    rules: Annotated[RulesName, typer.Option(help="As a careful reader expects, or bug for bug.")] = RulesName.EXACT,
+    per_class: Annotated[str | None, typer.Option(help="Objects a class: a number, smallest, or all.")] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Donors for each row of the mixed variants.")] = 1,
+    workers: WorkersOption = None,
+    list_recipes: Annotated[bool, typer.Option("--list", help="List the shipped recipes and stop.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a release into a dataset repository that datasets.load_dataset reads."""
+    from figureground.exports import build_command
+
+    if list_recipes:
+        listed = build_command.describe_recipes()
+        emit(listed, as_json=as_json, text="\n".join(f"{name:14} {text}" for name, text in listed.items()))
+        return
+    request = build_command.prepare_request(
+        recipe, workspace, release=release, rules=rules.value, per_class=per_class, draws=draws, workers=workers
+    )
+    with progress_bar() as show:
+        report = build_command.build_dataset(request, build_command.require_folder(out), progress=show)
+    emit(asdict(report), as_json=as_json, text=build_command.describe_report(report))
+
+
+@app.command(
+    epilog="Examples: figureground evaluate in9 --model timm:resnet50.a1_in1k --model onnx:my.onnx -o scores\n\n"
+    "figureground evaluate in9 --model figureground.exports.classifiers:efficientnet_lite0"
+)
+def evaluate(
+    repository: Annotated[str, typer.Argument(help="Folder of a dataset repository, or its id on the Hub.")],
+    model: Annotated[list[str], typer.Option(help="timm:NAME, timm:NAME=FILE, onnx:FILE, MODULE:CALLABLE[=ARGUMENT].")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for results; lets a killed run go on.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Revision on the Hub.")] = None,
+    configs: Annotated[str | None, typer.Option(help="Only these configs, comma-separated.")] = None,
+    split: Annotated[str, typer.Option(help="Split to score.")] = "test",
+    feed: Annotated[str, typer.Option(help="canvas or reference.")] = "canvas",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
+    bootstrap: Annotated[int, typer.Option(min=1, help="Bootstrap resamples.")] = 10_000,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of each config.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score classifiers on a dataset repository, with intervals."""
+    from figureground.exports import evaluate as script
+
+    with progress_bar() as show:
+        results = [
+            script.evaluate(
+                repository, name, revision=revision, configs=configs.split(",") if configs else None, split=split,
+                feed=feed, batch_size=batch_size, limit=limit, out=out, bootstrap=bootstrap,
+                progress=lambda stage, done, total, name=name: show(f"{name} {stage}", done, total),
+            )
+            for name in model
+        ]  # fmt: skip
+    emit({"results": results}, as_json=as_json, text=script.format_table(results))
+
+
+@app.command(epilog="Example: figureground demo -o demo-run")
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything the demo makes.")] = Path("demo-run"),
+    as_json: JsonOption = False,
+) -> None:
+    """Walk the whole path on photos that installed packages ship: propose, build, load back, score."""
+    from figureground.demo import run_demo
+
+    report = run_demo(out)
+    emit(report.to_dict(), as_json=as_json, text=str(report))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code; errors of ours are one message, never a traceback."""
+    try:
+        result: Any = app(args=arguments, standalone_mode=False)
+    except FigureGroundError as error:
+        stderr.print(f"[red]error:[/red] {type(error).__name__}:", end=" ")
+        stderr.print(str(error), markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        show = getattr(error, "show", None)  # click's own usage errors
+        if show is None:
+            raise
+        show()
+        sys.exit(getattr(error, "exit_code", 2))
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

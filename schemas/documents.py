@@ -1,0 +1,65 @@
+"""Reading the documents that people write by hand (YAML, JSON) into pydantic models, every fault at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from figureground.errors import DataError, Fault, UsageError
+
+
+class Document(BaseModel):
+    """A part of a hand-written document: frozen, and strange keys are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_document(path: Path, model: type[Model]) -> Model:
+    """Read a YAML or JSON file as ``model``.
+
+    Raises:
+        UsageError: if there is no such file.
+        DataError: with every fault of the file, each at its place in it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataError.single(str(path), "", expected="UTF-8 text", got=str(error)) from error
+    return parse_document(text, model, where=str(path))
+
+
+def parse_document(text: str, model: type[Model], *, where: str) -> Model:
+    """Parse YAML or JSON text as ``model``; ``where`` is its name in errors. Raises as ``read_document``."""
+    try:
+        value: Any = json.loads(text) if where.endswith(".json") else yaml.safe_load(text)
+    except (yaml.YAMLError, json.JSONDecodeError) as error:
+        raise DataError.single(where, "", expected="well-formed YAML or JSON", got=str(error)) from error
+    return validate_document(value, model, where=where)
+
+
+def validate_document(value: Any, model: type[Model], *, where: str) -> Model:  # noqa: ANN401  what a parser gave
+    """Check a parsed document against ``model``. Raises as ``read_document``."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise DataError(_fault(where, details) for details in error.errors(include_url=False)) from error
+
+
+def _fault(where: str, details: Any) -> Fault:  # noqa: ANN401  pydantic's ErrorDetails
+    place = ".".join(str(part) for part in details["loc"])
+    got = repr(details["input"])
+    shown = got if len(got) <= 80 else f"{got[:77]}..."
+    if details["type"] == "extra_forbidden":
+        return Fault(where=where, record=place, expected="no such key", got=shown, remedy="check its spelling")
+    if details["type"] == "missing":
+        return Fault(where=where, record=place, expected="a value", got="none", remedy="add the key")
+    return Fault(where=where, record=place, expected=details["msg"].removeprefix("Value error, "), got=shown)

@@ -1,0 +1,49 @@
+"""The columns of a published dataset, as Hugging Face features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from figureground.schemas.classes import ClassMap
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+
+def dataset_features(classes: ClassMap, attributes: Sequence[str]) -> Features:
+    """Features of every config of a dataset; all its configs share them.
+
+    ``object_mask``, ``box`` and ``attribute_masks`` are in canvas pixels. Without attributes the column
+    ``attributes`` is null, because Parquet has no empty struct.
+    """
+    from datasets import ClassLabel, Features, Image, List, Value
+
+    text, whole = Value("string"), Value("int32")
+    masks = {"attribute": text, "size": List(whole, length=2), "counts": text}
+    return Features(
+        {
+            "image": Image(),
+            "label": ClassLabel(names=list(classes.names)),
+            "image_id": text,
+            "source_label": text,
+            "variant": text,
+            "draw": whole,
+            "object_mask": Image(),
+            "box": List(Value("float32"), length=4),
+            "ground_id": text,
+            "ground_label": whole,
+            "attributes": {name: Value("bool") for name in attributes} if attributes else Value("null"),
+            "attribute_masks": List(masks),
+            "provenance": {
+                "object_id": text,
+                "source_sha256": text,
+                "ground_sha256": text,
+                "seed": Value("uint64"),
+                "mask_version": text,
+                "recipe": text,
+                "params": text,
+                "pixels_sha256": text,
+            },
+        }
+    )

@@ -1,0 +1,42 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from figureground.errors import UsageError
+
+
+@contextmanager
+def replace_file(path: Path, *, keep_equal: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; move it into place if the block succeeds, delete it if not.
+
+    Args:
+        path: The file to be made or replaced.
+        keep_equal: Refuse to replace a file that holds other bytes.
+
+    Raises:
+        UsageError: with ``keep_equal``, if ``path`` exists and differs.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield temporary
+        if keep_equal and path.exists():
+            if not filecmp.cmp(path, temporary, shallow=False):
+                raise UsageError(f"{path} exists and holds something else; choose another version or delete it")
+            return
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text with LF line ends, whole or not at all."""
+    with replace_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")

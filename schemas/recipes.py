@@ -1,0 +1,220 @@
+"""Recipes: the variant table as data. A recipe says what every row of a dataset is made of.
+
+A variant is a short list of layers painted bottom to top on one canvas; a layer is a matte (which pixels, of whose
+mask), a painter (what is put there, from whose pixels) and a view (how the photo comes onto the canvas). In YAML the
+two-layer shorthand ``{matte, figure, ground}`` stands for the ground painted everywhere and the figure over the matte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from figureground.errors import UsageError
+from figureground.schemas.documents import Document, parse_document, read_document
+from figureground.schemas.records import NAME_PATTERN
+
+Photo = Literal["self", "same_class", "any_class", "next_class"]
+"""Whose photo: the row's own, or that of a donor drawn from the same, any or the next class."""
+
+Matte = Literal["all", "mask", "box"]
+"""Which pixels: the whole canvas, the object's mask, or its box."""
+
+RuleName = Literal["exact", "reference"]
+
+FILL_RGB: Mapping[str, tuple[int, int, int]] = {"black": (0, 0, 0), "white": (255, 255, 255), "grey": (128, 128, 128)}
+
+
+class View(Document):
+    """How a photo and its mattes come onto the canvas."""
+
+    resize: Literal["short_side", "squash", "none"] = "short_side"
+    """``short_side``: keep the aspect ratio; ``squash``: ignore it; ``none``: stored pixels."""
+    size: int = Field(default=256, ge=1)
+    """Length in pixels of the short side, or of both sides when squashed."""
+    crop: int | None = Field(default=224, ge=1)
+    """Side of the square centre crop in pixels; None keeps the whole."""
+    image: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    """Interpolation of the photo; all but ``nearest`` are antialiased."""
+    matte: Literal["nearest", "area", "bilinear"] = "area"
+    """``area``: covered by half or more; ``bilinear``: touched at all (> 0)."""
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> View:
+        if self.crop is not None and (self.resize == "none" or self.crop > self.size):
+            raise ValueError("a crop no larger than the resized side, and none (null) of stored pixels")
+        return self
+
+
+class Layer(Document):
+    """One layer of a variant."""
+
+    paint: Literal["source", "fill", "tile"]
+    """``source``: the photo's pixels; ``fill``: one colour; ``tile``: the photo with its box filled by a strip."""
+    of: Photo = "self"
+    """Whose pixels are painted."""
+    matte: Matte = "all"
+    """Where, in the row's own mask and box."""
+    fill: Literal["black", "white", "grey"] = "black"
+    view: str = "imagenet"
+    """Name of the view that brings photo and matte onto the canvas."""
+
+
+class Variant(Document):
+    """One config of the dataset: layers, painted bottom to top."""
+
+    layers: tuple[Layer, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_shorthand(cls, value: Any) -> Any:  # noqa: ANN401  whatever the YAML holds
+        if not isinstance(value, dict) or "layers" in value:
+            return value
+        strange = set(value) - {"ground", "figure", "matte"}
+        if strange or "ground" not in value or ("figure" in value) != ("matte" in value):
+            raise ValueError("layers, or the shorthand {ground} or {ground, matte, figure}")
+        layers = [{**_paint(value["ground"]), "matte": "all"}]
+        if "figure" in value:
+            layers.append({**_paint(value["figure"]), "matte": value["matte"]})
+        return {"layers": layers}
+
+    @model_validator(mode="after")
+    def _covers_the_canvas(self) -> Variant:
+        if self.layers[0].matte != "all":
+            raise ValueError("a bottom layer with matte: all, so that no pixel is left unpainted")
+        if len({layer.of for layer in self.layers} - {"self"}) > 1:
+            raise ValueError("at most one donor in a variant")
+        return self
+
+    @property
+    def donor(self) -> Photo | None:
+        """The donor policy of the variant, or None if every layer is the row's own photo."""
+        return next((layer.of for layer in self.layers if layer.of != "self"), None)
+
+
+class Filters(Document):
+    """Which objects a recipe refuses; a refused object leaves every variant. None switches a filter off."""
+
+    one_box: bool = False
+    """Refuse photos with more than one annotated box (ImageNet-9 did)."""
+    max_box_share: float | None = Field(default=None, gt=0, le=1)
+    """Largest share of the canvas that the box may cover."""
+    min_box_kept: float | None = Field(default=None, ge=0, le=1)
+    """Smallest share of the resized box that the centre crop must keep."""
+    min_mask_over_box: float | None = Field(default=None, ge=0, le=1)
+    """Smallest mask area ÷ box area, in stored pixels."""
+    mask: bool = True
+    """Refuse masks that are empty, full, cropped away or that fill the canvas."""
+    strip: bool = False
+    """Refuse photos whose box leaves no margin to tile from."""
+    clean_ground: bool = False
+    """Refuse photos flagged ``class_visible_outside``."""
+
+
+class DonorRules(Document):
+    """Who may lend a ground."""
+
+    exclude_self: bool = True
+    near_duplicate_bits: int | None = Field(default=8, ge=0, le=63)
+    """Refuse donors whose perceptual hash differs in at most so many of 64 bits; None allows them."""
+
+
+class RuleSet(Document):
+    """How the layers are read: as the careful reader expects, or as the released code did."""
+
+    views: dict[str, View]
+    box: Literal["hull", "annotated"] = "hull"
+    """``hull``: of the annotated box and the mask's tight box; ``annotated``: that alone, tight box where absent."""
+    strip_overlap_px: int = Field(default=0, ge=0, le=1)
+    """1: right and bottom strips begin one pixel inside the box, as ImageNet-9's did."""
+    black_is_ground: bool = False
+    """True: black figure pixels show the donor, as ImageNet-9's did."""
+    filters: Filters = Filters()
+    donors: DonorRules = DonorRules()
+
+
+class Balance(Document):
+    """How many objects a class keeps."""
+
+    per_class: int | Literal["smallest", "all"] = "smallest"
+    """A number, the size of the smallest class, or no balancing."""
+    min_per_class: int = Field(default=8, ge=1)
+    """With ``smallest``: below this size nothing is balanced, and tables give n per class instead."""
+
+
+class Recipe(Document):
+    """A dataset as data: seed, classes, rules, variants."""
+
+    name: str = Field(pattern=f"^{NAME_PATTERN.pattern}$")
+    version: str = Field(pattern=f"^{NAME_PATTERN.pattern}$")
+    """Changes with the text; never part of a seed."""
+    description: str = ""
+    citation: str = ""
+    seed: int = Field(ge=0, lt=2**63)
+    class_map: str
+    """A shipped map's name, or a path beside the recipe."""
+    split: str = Field(default="test", pattern=f"^{NAME_PATTERN.pattern}$")
+    """Split that the rows are published under."""
+    source_splits: tuple[str, ...] | None = None
+    """Splits of the source to take photos from; None takes all."""
+    rules: dict[RuleName, RuleSet]
+    balance: Balance = Balance()
+    variants: dict[str, Variant] = Field(min_length=1)
+
+    @field_validator("variants")
+    @classmethod
+    def _variant_names(cls, value: dict[str, Variant]) -> dict[str, Variant]:
+        if strange := sorted(name for name in value if not NAME_PATTERN.fullmatch(name)):
+            raise ValueError(f"variant names that match {NAME_PATTERN.pattern}, not {', '.join(strange)}")
+        return value
+
+    @model_validator(mode="after")
+    def _views_exist(self) -> Recipe:
+        named = {layer.view for variant in self.variants.values() for layer in variant.layers}
+        for rule, rules in self.rules.items():
+            if missing := sorted(named - set(rules.views)):
+                raise ValueError(f"rules.{rule}.views with {', '.join(missing)}")
+        return self
+
+
+def _paint(value: Any) -> dict[str, Any]:  # noqa: ANN401  whatever the YAML holds
+    """Shorthand of one painter: ``source``, ``{fill: black}``, ``{tile: strip, of: any_class}``, ``{source: …}``."""
+    if value == "source":
+        return {"paint": "source"}
+    if isinstance(value, dict):
+        rest = {key: item for key, item in value.items() if key not in {"fill", "tile"}}
+        if "fill" in value:
+            return {"paint": "fill", "fill": value["fill"], **rest}
+        if value.get("tile") == "strip":
+            return {"paint": "tile", **rest}
+        if "of" in value:
+            return {"paint": "source", **rest}
+    raise ValueError(f"source, {{fill: COLOUR}}, {{tile: strip}} or {{of: DONOR}}, not {value!r}")
+
+
+def shipped_recipes() -> tuple[str, ...]:
+    """Names of the recipes that come with the package."""
+    folder = files("figureground.build") / "recipes"
+    return tuple(sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml")))
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Load a shipped recipe by name, or the user's own YAML file.
+
+    Raises:
+        UsageError: if there is no such recipe or file.
+        DataError: with every fault of the file.
+    """
+    if name_or_path in shipped_recipes():
+        text = (files("figureground.build") / "recipes" / f"{name_or_path}.yaml").read_text(encoding="utf-8")
+        return parse_document(text, Recipe, where=f"{name_or_path}.yaml")
+    path = Path(name_or_path)
+    if path.suffix not in {".yaml", ".yml"}:
+        raise UsageError(f"no recipe {name_or_path!r}: give one of {', '.join(shipped_recipes())}, or a .yaml file")
+    recipe = read_document(path, Recipe)
+    beside = path.parent / recipe.class_map
+    return recipe.model_copy(update={"class_map": str(beside)}) if beside.is_file() else recipe

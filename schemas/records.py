@@ -1,0 +1,194 @@
+"""The typed records that pass between stages; one class for each table of the workspace and for the release."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from figureground.schemas.masks import Box, CocoRle
+
+NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+"""What an id, class, attribute or config name may look like; ``/`` would break ``datasets``."""
+
+DecisionState = Literal["accepted", "rejected", "confirmed_empty", "not_localisable", "wrong_label", "needs_second"]
+
+ObjectState = Literal["accepted", "unreviewed", "unmasked"]
+
+
+def canonical_json(value: Any) -> str:  # noqa: ANN401  any JSON value
+    """JSON text with sorted keys and no spaces: equal values, equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def content_id(*parts: str) -> str:
+    """First 32 hex digits of the SHA-256 over the NUL-joined parts: equal content, equal id."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord:
+    """A catalogued photo."""
+
+    image_id: str
+    """First 32 hex digits of ``sha256``."""
+    source: str
+    """Name of the source that it was catalogued from."""
+    uri: str
+    """Where the source keeps it: a path below the source's root, or ``file.parquet#row``."""
+    sha256: str
+    """SHA-256 of the stored bytes, hex."""
+    width: int
+    """Stored width in pixels, before any EXIF rotation."""
+    height: int
+    """Stored height in pixels, before any EXIF rotation."""
+    exif_orientation: int
+    """EXIF orientation tag, 1 to 8; 1 where the file has none. Recorded, never applied."""
+    label: str
+    """Source label, a wnid for ImageNet-like sources."""
+    source_split: str
+    """Split of the source that it lies in."""
+    boxes_xyxy_px: tuple[Box, ...] = ()
+    """Annotated boxes, half-open, stored pixels."""
+    phash: str
+    """64-bit perceptual hash of the stored pixels, 16 hex digits (imagehash.phash)."""
+    flags: tuple[str, ...] = ()
+    """What was unusual but usable: ``cmyk``, ``palette``, ``grey``, ``alpha``, sorted."""
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in stored pixels."""
+        return self.height, self.width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What a segmenter was asked: a box, points, or nothing."""
+
+    kind: Literal["box", "point", "none"]
+    """``box`` and ``point`` carry coordinates; ``none`` asks for whatever the segmenter finds by itself."""
+    box_xyxy_px: Box | None = None
+    """Half-open box in stored pixels."""
+    point_xy_px: tuple[float, float] | None = None
+    """A point on the figure in stored pixels; the centre of the first pixel is (0.5, 0.5)."""
+    origin: str = ""
+    """Where the prompt came from: ``annotated``, ``saliency``, ``centre``, ``grid``."""
+
+    def to_json(self) -> str:
+        """Canonical JSON without absent fields."""
+        pairs = {"kind": self.kind, "box": self.box_xyxy_px, "point": self.point_xy_px, "origin": self.origin}
+        return canonical_json({key: value for key, value in pairs.items() if value})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalRecord:
+    """A machine mask."""
+
+    proposal_id: str
+    """Derived from the run and the rank."""
+    run_id: str
+    """The run that made it: image, segmenter, checkpoint, settings."""
+    image_id: str
+    rle: CocoRle
+    """The mask in stored pixels."""
+    score: float
+    """The segmenter's own estimate of quality, in [0, 1] (SAM: predicted IoU)."""
+    stability: float
+    """IoU of the masks at a raised and a lowered threshold, in [0, 1] (SAM's stability score)."""
+    rank: int
+    """0 is the segmenter's first choice for the image."""
+    prompt: str
+    """Canonical JSON of the prompt."""
+    segmenter: str
+    checkpoint_sha256: str
+    """SHA-256 over the checkpoint's files; empty for a segmenter without weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalRun:
+    """One segmenter's finished attempt at one image, kept so that a run can resume and a rejection has a reason."""
+
+    run_id: str
+    image_id: str
+    segmenter: str
+    prompt_mode: str
+    reason: str
+    """Why there are no candidates; empty where there are some."""
+    seconds: float
+    """Wall clock spent on the image; never part of a release."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """One person's answer for one image, as pulled."""
+
+    annotation_id: str
+    updated_at: str
+    """UTC, ISO 8601."""
+    image_id: str
+    masks: Mapping[str, CocoRle]
+    """Mask name (``object`` or an attribute) to mask, stored pixels."""
+    attributes: Mapping[str, bool | None]
+    flags: tuple[str, ...]
+    annotator: str
+    """Random pseudonym."""
+    seconds: float
+    tool: str
+    proposal_id: str
+    """The proposal it began from; empty for none."""
+    edit_iou: float | None
+    """IoU with that proposal; None without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Why an image stands as it does; the newest one counts."""
+
+    image_id: str
+    state: DecisionState
+    reason: str
+    annotation_id: str = ""
+    """The answer that was accepted; empty where none was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectRecord:
+    """A frozen object: one row of a release that a build reads."""
+
+    object_id: str
+    """``image_id + "." + index``."""
+    image_id: str
+    source: str
+    uri: str
+    sha256: str
+    width: int
+    height: int
+    exif_orientation: int
+    label: str
+    source_split: str
+    boxes_xyxy_px: tuple[Box, ...]
+    phash: str
+    image_flags: tuple[str, ...]
+    mask: CocoRle
+    """Union of all instances, stored pixels."""
+    instances: tuple[CocoRle, ...]
+    """Instance masks, stored pixels."""
+    attributes: Mapping[str, bool | None] = field(default_factory=dict)
+    attribute_masks: Mapping[str, CocoRle] = field(default_factory=dict)
+    """Attribute name to mask, stored pixels."""
+    state: ObjectState
+    """``unreviewed``: a machine proposal that nobody looked at; ``unmasked``: the photo alone, its mask empty."""
+    mask_origin: str
+    """The annotation or proposal id that the mask comes from."""
+    segmenter: str
+    """Segmenter of an unreviewed mask; empty for a person's."""
+    flags: tuple[str, ...] = ()
+    """Annotators' flags, such as ``class_visible_outside``."""
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in stored pixels."""
+        return self.height, self.width

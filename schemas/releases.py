@@ -1,0 +1,122 @@
+"""The frozen release: ``objects/<version>.parquet``, sorted and immutable, which a build reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from figureground.errors import DataError, UsageError
+from figureground.schemas.files import replace_file
+from figureground.schemas.masks import Box, CocoRle
+from figureground.schemas.records import NAME_PATTERN, ObjectRecord
+
+SCHEMA_VERSION: Final = "1"
+
+_BOXES = pa.list_(pa.list_(pa.int32(), 4))
+_RLE = pa.struct([("size", pa.list_(pa.int32(), 2)), ("counts", pa.string())])
+_SCHEMA: Final = pa.schema(
+    [
+        ("object_id", pa.string()),
+        ("image_id", pa.string()),
+        ("source", pa.string()),
+        ("uri", pa.string()),
+        ("sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("exif_orientation", pa.int8()),
+        ("label", pa.string()),
+        ("source_split", pa.string()),
+        ("boxes_xyxy_px", _BOXES),
+        ("phash", pa.string()),
+        ("image_flags", pa.list_(pa.string())),
+        ("mask", _RLE),
+        ("instances", pa.list_(_RLE)),
+        ("attributes", pa.string()),
+        ("attribute_masks", pa.list_(pa.struct([("attribute", pa.string()), ("mask", _RLE)]))),
+        ("state", pa.string()),
+        ("mask_origin", pa.string()),
+        ("segmenter", pa.string()),
+        ("flags", pa.list_(pa.string())),
+    ]
+)
+
+
+def write_release(path: Path, records: Iterable[ObjectRecord], *, version: str) -> None:
+    """Write objects sorted by object_id; the same objects give the same bytes.
+
+    Raises:
+        UsageError: if ``path`` holds a different release: a version that was built from never changes.
+    """
+    rows = [_row(record) for record in sorted(records, key=lambda record: record.object_id)]
+    schema = _SCHEMA.with_metadata({"figureground.release": version, "figureground.schema": SCHEMA_VERSION})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(path, keep_equal=True) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
+
+
+def read_release(path: Path) -> tuple[str, tuple[ObjectRecord, ...]]:
+    """Read a release: its version and its objects, sorted by object_id.
+
+    Raises:
+        UsageError: if there is no such file.
+        DataError: if it is no release, of an unknown schema, or holds ids that could be paths.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such release; make one with: figureground freeze --version {path.stem}")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError.single(str(path), "", expected="a release (Parquet)", got=str(error)) from error
+    metadata = table.schema.metadata or {}
+    schema_version = metadata.get(b"figureground.schema", b"none").decode()
+    if schema_version != SCHEMA_VERSION:
+        raise DataError.single(
+            str(path), "figureground.schema", expected=SCHEMA_VERSION, got=schema_version,
+            remedy="read it with the figureground that wrote it, or freeze again",
+        )  # fmt: skip
+    records = tuple(_record(row) for row in table.to_pylist())
+    for record in records:
+        if not NAME_PATTERN.fullmatch(record.object_id):
+            raise DataError.single(str(path), repr(record.object_id), expected=NAME_PATTERN.pattern, got="a strange id")
+    return metadata[b"figureground.release"].decode(), records
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _rle_row(rle: CocoRle) -> dict[str, Any]:
+    return {"size": list(rle.size_hw), "counts": rle.counts}
+
+
+def _rle(row: dict[str, Any]) -> CocoRle:
+    return CocoRle(size_hw=(row["size"][0], row["size"][1]), counts=row["counts"])
+
+
+def _row(record: ObjectRecord) -> dict[str, Any]:
+    row = {name: getattr(record, name) for name in _SCHEMA.names}
+    row["mask"] = _rle_row(record.mask)
+    row["instances"] = [_rle_row(rle) for rle in record.instances]
+    row["attributes"] = json.dumps(dict(record.attributes), sort_keys=True)
+    named = sorted(record.attribute_masks.items())
+    row["attribute_masks"] = [{"attribute": name, "mask": _rle_row(rle)} for name, rle in named]
+    return row
+
+
+def _record(row: dict[str, Any]) -> ObjectRecord:
+    boxes: list[Box] = [(box[0], box[1], box[2], box[3]) for box in row.pop("boxes_xyxy_px")]
+    masks = {item["attribute"]: _rle(item["mask"]) for item in row.pop("attribute_masks")}
+    row["mask"] = _rle(row["mask"])
+    row["instances"] = tuple(_rle(rle) for rle in row["instances"])
+    row["attributes"] = json.loads(row["attributes"])
+    row["image_flags"] = tuple(row["image_flags"])
+    row["flags"] = tuple(row["flags"])
+    return ObjectRecord(**row, boxes_xyxy_px=tuple(boxes), attribute_masks=masks)

@@ -1,0 +1,82 @@
+"""Views: torchvision's geometry, photo and matte in step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from needs import need
+from PIL import Image
+
+from figureground.build.views import view_geometry, view_matte, view_photo
+from figureground.schemas.recipes import View
+
+IMAGENET = View()
+NEAREST = View(image="nearest", matte="nearest")
+
+
+@given(st.integers(1, 700), st.integers(1, 700))
+def test_geometry_is_torchvisions(height: int, width: int) -> None:
+    transforms = pytest.importorskip("torchvision.transforms.functional")
+    geometry = view_geometry(IMAGENET, (height, width))
+    resized = transforms.resize(Image.new("L", (width, height)), 256, Image.Resampling.NEAREST)
+    assert geometry.resized_hw == (resized.height, resized.width)
+    numbered = Image.fromarray(np.arange(resized.height * resized.width, dtype=np.int32).reshape(resized.height, -1))
+    x0, y0, x1, y1 = geometry.crop_xyxy_px
+    expected = np.asarray(transforms.center_crop(numbered, 224))
+    np.testing.assert_array_equal(np.asarray(numbered)[y0:y1, x0:x1], expected)
+
+
+def test_bilinear_photo_equals_torchvisions() -> None:
+    transforms = pytest.importorskip("torchvision.transforms.functional")
+    photo = np.random.default_rng(0).integers(0, 256, (301, 450, 3), dtype=np.uint8)
+    expected = transforms.center_crop(transforms.resize(Image.fromarray(photo), 256), 224)
+    np.testing.assert_array_equal(view_photo(photo, IMAGENET), np.asarray(expected))
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 99))
+def test_nearest_keeps_photo_and_matte_in_step(height: int, width: int, seed: int) -> None:
+    matte = np.random.default_rng(seed).random((height, width)) > 0.5
+    photo = np.repeat(matte[:, :, None], 3, axis=2).astype(np.uint8) * np.uint8(255)
+    np.testing.assert_array_equal(view_photo(photo, NEAREST)[:, :, 0] > 0, view_matte(matte, NEAREST))
+
+
+def test_area_matte_is_on_where_half_or_more_is_covered() -> None:
+    squash = View(resize="squash", size=2, crop=None)
+    matte = np.zeros((4, 4), dtype=np.bool_)
+    matte[0, :2] = True  # half of the first cell
+    matte[0, 2] = True  # a quarter of the second
+    np.testing.assert_array_equal(view_matte(matte, squash), [[True, False], [False, False]])
+
+
+def test_bilinear_matte_is_on_where_it_is_touched_at_all() -> None:
+    matte = np.zeros((8, 8), dtype=np.bool_)
+    matte[0, 0] = True
+    assert view_matte(matte, View(resize="squash", size=4, crop=None, matte="bilinear"))[0, 0]
+    assert not view_matte(matte, View(resize="squash", size=4, crop=None, matte="area"))[0, 0]
+
+
+def test_full_and_empty_mattes_stay_so() -> None:
+    for view in (IMAGENET, NEAREST):
+        assert view_matte(np.ones((333, 500), dtype=np.bool_), view).all()
+        assert not view_matte(np.zeros((333, 500), dtype=np.bool_), view).any()
+
+
+def test_native_view_changes_nothing() -> None:
+    photo = np.random.default_rng(1).integers(0, 256, (7, 5, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(view_photo(photo, View(resize="none", crop=None)), photo)
+
+
+def test_box_on_canvas_follows_the_affine_and_is_clipped() -> None:
+    geometry = view_geometry(IMAGENET, (512, 1024))  # halved, then 144 columns and 16 rows cut on each side
+    assert geometry.affine((512, 1024)) == (0.5, -144.0, 0.5, -16.0)
+    assert geometry.box_on_canvas((400, 100, 600, 300), (512, 1024)) == (56.0, 34.0, 156.0, 134.0)
+    assert geometry.box_on_canvas((0, 0, 1024, 512), (512, 1024)) == (0.0, 0.0, 224.0, 224.0)
+
+
+def test_torchvision_is_there_to_compare_with() -> None:
+    try:
+        import torchvision  # noqa: F401
+    except ImportError:
+        need(False, "torchvision is not installed")

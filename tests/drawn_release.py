@@ -1,0 +1,76 @@
+"""A workspace of drawn photos whose true masks are accepted and frozen: what builds are tested on."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from figureground.annotate.catalogue import index_source
+from figureground.annotate.freeze import FreezeOptions, freeze
+from figureground.schemas.masks import encode_coco_rle
+from figureground.schemas.records import Annotation, Decision
+from figureground.schemas.sources import open_source
+from figureground.schemas.workspace import Workspace
+
+CLASS_MAP = '{"name": "toy", "classes": [%s]}' % ", ".join(
+    f'{{"index": {index}, "name": "{name}", "wnids": ["{name}"], "imagenet_indices": [{index}]}}'
+    for index, name in enumerate(("disc", "ring", "bar"))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnRelease:
+    """Where a drawn release lies."""
+
+    photos: Path
+    workspace: Path
+    release: Path
+
+
+def draw_photo(kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A noise ground with one plain figure; returns ``(H, W, 3)`` uint8 and its ``(H, W)`` bool mask."""
+    generator = np.random.default_rng(seed)
+    height, width = (int(generator.integers(200, 320)) for _ in range(2))
+    rows, columns = np.mgrid[:height, :width]
+    y, x = (float(side * generator.uniform(0.4, 0.6)) for side in (height, width))
+    distance = np.hypot(rows - y, columns - x)
+    mask = {
+        "disc": distance < 40,
+        "ring": (distance < 45) & (distance > 25),
+        "bar": (abs(rows - y) < 15) & (abs(columns - x) < 50),
+    }[kind]
+    photo = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    photo[mask] = {"disc": (250, 20, 20), "ring": (20, 250, 20), "bar": (20, 20, 250)}[kind]
+    return photo, mask
+
+
+def draw_release(root: Path, per_class: int = 4) -> DrawnRelease:
+    """Draw photos, index them, accept their true masks and freeze ``v1``."""
+    photos, workspace = root / "photos", root / "workspace"
+    masks = {}
+    for number, kind in enumerate(("disc", "ring", "bar")):
+        for index in range(per_class):
+            photo, mask = draw_photo(kind, 100 * number + index)
+            path = photos / kind / f"{kind}{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            buffer = io.BytesIO()
+            Image.fromarray(photo).save(buffer, format="PNG")
+            path.write_bytes(buffer.getvalue())
+            masks[f"{kind}/{kind}{index}.png"] = mask
+    with Workspace.create(workspace) as store:
+        index_source(store, open_source(str(photos), name="drawn"))
+        for image in store.images():
+            answer = Annotation(
+                annotation_id=f"answer-{image.image_id}", updated_at="2026-01-01T00:00:00Z", image_id=image.image_id,
+                masks={"object": encode_coco_rle(masks[image.uri])}, attributes={"round": image.label != "bar"},
+                flags=(), annotator="p1", seconds=1.0, tool="drawn", proposal_id="", edit_iou=None,
+            )  # fmt: skip
+            store.add_annotations([answer])
+            decision = Decision(image_id=image.image_id, state="accepted", reason="", annotation_id=answer.annotation_id)
+            store.decide(decision)
+        report = freeze(store, "v1", FreezeOptions())
+    return DrawnRelease(photos=photos, workspace=workspace, release=report.path)

@@ -1,0 +1,159 @@
+"""Recipes and class maps: shipped ones load, the user's own too, and every fault of a file is told at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from needs import SHARED, need
+
+from figureground.errors import DataError, UsageError
+from figureground.schemas.classes import load_class_map
+from figureground.schemas.recipes import Recipe, View, load_recipe, shipped_recipes
+
+GOOD = {
+    "name": "mine",
+    "version": "1",
+    "seed": 3,
+    "class_map": "imagenet9",
+    "rules": {"exact": {"views": {"imagenet": {}}}},
+    "variants": {"original": {"ground": "source"}},
+}
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_shipped_recipes_load_with_their_class_maps(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert load_class_map(recipe.class_map).classes
+    assert {"exact", "reference"} <= set(recipe.rules)
+
+
+def test_imagenet9_has_the_eight_variants_and_mixed_self() -> None:
+    assert list(load_recipe("imagenet9").variants) == [
+        "original", "only_bg_b", "only_bg_t", "no_fg", "only_fg", "mixed_same", "mixed_rand", "mixed_next", "mixed_self",
+    ]  # fmt: skip
+
+
+def test_shorthand_means_the_same_as_layers() -> None:
+    spelled = {"layers": [{"paint": "tile", "of": "any_class"}, {"paint": "source", "matte": "mask"}]}
+    both = {"short": {"ground": {"tile": "strip", "of": "any_class"}, "matte": "mask", "figure": "source"}, "long": spelled}
+    recipe = Recipe.model_validate({**GOOD, "variants": both})
+    assert recipe.variants["short"] == recipe.variants["long"]
+    assert recipe.variants["short"].donor == "any_class"
+
+
+def _changed(path: str, value: object) -> str:
+    document = json.loads(json.dumps(GOOD))
+    *parents, last = path.split("/")
+    place = document
+    for part in parents:
+        place = place.setdefault(part, {})
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return yaml.safe_dump(document)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(_changed("seed", None), "seed: expected a value", id="no seed"),
+        pytest.param(_changed("seed", -1), "seed: expected Input should be greater", id="negative seed"),
+        pytest.param(_changed("colour", "red"), "colour: expected no such key", id="strange key"),
+        pytest.param(_changed("name", "a/b"), "name: expected String should match", id="slash in name"),
+        pytest.param(_changed("variants/a b", {"ground": "source"}), "variant names that match", id="space in variant"),
+        pytest.param(_changed("variants/x", {"ground": "sauce"}), "{tile: strip}", id="unknown painter"),
+        pytest.param(_changed("variants/x", {"ground": {"fill": "red"}}), "'black', 'white' or 'grey'", id="fill"),
+        pytest.param(_changed("variants/x", {"figure": "source"}), "the shorthand", id="figure without matte"),
+        pytest.param(
+            _changed("variants/x", {"layers": [{"paint": "source", "matte": "mask"}]}), "matte: all", id="bare canvas"
+        ),
+        pytest.param(
+            _changed("variants/x", {"layers": [{"paint": "source", "view": "native"}]}), "with native", id="no view"
+        ),
+        pytest.param(
+            _changed("rules/exact/views/imagenet", {"size": 200, "crop": 224}), "no larger than", id="crop too large"
+        ),
+        pytest.param(_changed("rules/sloppy", {"views": {}}), "'exact' or 'reference'", id="unknown rules"),
+        pytest.param("[1, 2", "well-formed YAML", id="not YAML"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(DataError) as caught:
+        load_recipe(str(path))
+    assert str(path) in str(caught.value)
+    assert expected in str(caught.value)
+
+
+def test_every_fault_of_a_file_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({**GOOD, "seed": "x", "name": "", "nonsense": 1}))
+    with pytest.raises(DataError) as caught:
+        load_recipe(str(path))
+    assert len(caught.value.faults) == 3
+
+
+def test_unknown_names_say_what_there_is() -> None:
+    with pytest.raises(UsageError, match="imagenet9"):
+        load_recipe("imagenet10")
+    with pytest.raises(UsageError, match="imagenet9"):
+        load_class_map("imagenet10")
+
+
+def test_native_view_has_no_crop() -> None:
+    assert View(resize="none", crop=None).crop is None
+    with pytest.raises(ValueError, match="no larger"):
+        View(resize="none")
+
+
+def test_a_recipe_finds_the_class_map_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "map.csv").write_text("label,class,imagenet_index\ncat,pet,281\ndog,pet,151\ncar,thing,817\n")
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({**GOOD, "class_map": "map.csv"}))
+    loaded = load_class_map(load_recipe(str(path)).class_map)
+    assert loaded.names == ("pet", "thing")
+    assert loaded.index_of_label == {"cat": 0, "dog": 0, "car": 1}
+    assert loaded.classes[0].imagenet_indices == (281, 151)
+
+
+def test_imagenet9_is_the_shipped_map_not_the_wordnet_descendants() -> None:
+    loaded = load_class_map("imagenet9")
+    assert len(loaded.index_of_label) == 370
+    assert [len(each.wnids) for each in loaded.classes] == [116, 52, 42, 36, 35, 27, 26, 20, 16]
+    for dropped in ("n02091134", "n02123045", "n01806143"):  # whippet, tabby, peacock
+        assert dropped not in loaded.index_of_label
+
+
+def test_imagenet9_equals_the_released_mapping() -> None:
+    need(SHARED.is_dir(), "the shared data is not here")
+    released = json.loads((SHARED / "class_maps" / "imagenet9.json").read_text())
+    assert [list(each.wnids) for each in load_class_map("imagenet9").classes] == [
+        each["wnids"] for each in released["classes"]
+    ]
+    assert [list(each.imagenet_indices) for each in load_class_map("imagenet9").classes] == [
+        each["imagenet_indices"] for each in released["classes"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        pytest.param([{"index": 1, "name": "a", "wnids": ["x"]}], "count 0, 1, 2", id="index"),
+        pytest.param(
+            [{"index": 0, "name": "a", "wnids": ["x"]}, {"index": 1, "name": "b", "wnids": ["x"]}], "x is in a and b", id="overlap"
+        ),
+        pytest.param([{"index": 0, "name": "a b", "wnids": ["x"]}], "should match", id="name"),
+        pytest.param([{"index": 0, "name": "a", "wnids": []}], "at least 1", id="no labels"),
+    ],
+)
+def test_faulty_class_maps_are_refused(tmp_path: Path, classes: list[dict[str, object]], expected: str) -> None:
+    path = tmp_path / "map.json"
+    path.write_text(json.dumps({"classes": classes}))
+    with pytest.raises(DataError, match=expected):
+        load_class_map(str(path))
