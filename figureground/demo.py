@@ -11,7 +11,7 @@ from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.annotate.proposals import ProposalSettings, propose
 from figureground.annotate.segmenters import Segmenter, load_segmenter
-from figureground.console import progress_bar, stderr
+from figureground.console import counts_text, progress_bar, stderr
 from figureground.demo_photos import write_demo_photos
 from figureground.errors import MissingExtraError, ServiceError
 from figureground.exports import evaluate as script
@@ -33,6 +33,8 @@ class DemoReport:
     """The model that proposed the masks."""
     note: str
     """Why it was not a SAM; empty where it was one."""
+    refused: str
+    """What became of photos that the recipe refused."""
     repository: Path
     contact_sheet: Path
     table: str
@@ -50,8 +52,8 @@ class DemoReport:
         lines = [
             self.table,
             "",
-            f"Masks by {self.segmenter}, unreviewed{f' ({self.note})' if self.note else ''}.",
-            "Ten photos show that the path works; they say nothing about these classifiers.",
+            f"Masks by {self.segmenter}, unreviewed{f' ({self.note})' if self.note else ''}; {self.refused}.",
+            "So few photos show that the path works; they say nothing about these classifiers.",
             "",
             f"Look at     {self.contact_sheet}",
             f"Load        datasets.load_dataset({str(self.repository)!r}, 'mixed_rand', split='test')"
@@ -75,11 +77,12 @@ def run_demo(folder: Path) -> DemoReport:
         settings = ProposalSettings(prompt_mode="auto")
         propose(store, model, settings, saliency=saliency, progress=lambda done, total: show("masks", done, total))
         freeze(store, f"demo-{model.name}", FreezeOptions(unreviewed=True, segmenter=model.name))
-        build_dataset(_request(work, f"demo-{model.name}"), repository, progress=show)
+        built = build_dataset(_request(work, f"demo-{model.name}"), repository, progress=show)
         results = [script.evaluate(str(repository), name, out=folder / "scores") for name in CLASSIFIERS]
     return DemoReport(
         segmenter=model.name,
         note=note,
+        refused=f"refused: {counts_text(built.refused)}",
         repository=repository,
         contact_sheet=repository / "report" / "contact_sheet.png",
         table=script.format_table(results),

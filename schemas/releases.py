@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -85,12 +84,6 @@ def read_release(path: Path) -> tuple[str, tuple[ObjectRecord, ...]]:
         if not NAME_PATTERN.fullmatch(record.object_id):
             raise DataError.single(str(path), repr(record.object_id), expected=NAME_PATTERN.pattern, got="a strange id")
     return metadata[b"figureground.release"].decode(), records
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _rle_row(rle: CocoRle) -> dict[str, Any]:

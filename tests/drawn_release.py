@@ -70,7 +70,9 @@ def draw_release(root: Path, per_class: int = 4) -> DrawnRelease:
                 flags=(), annotator="p1", seconds=1.0, tool="drawn", proposal_id="", edit_iou=None,
             )  # fmt: skip
             store.add_annotations([answer])
-            decision = Decision(image_id=image.image_id, state="accepted", reason="", annotation_id=answer.annotation_id)
+            decision = Decision(
+                image_id=image.image_id, state="accepted", reason="", annotation_id=answer.annotation_id
+            )
             store.decide(decision)
         report = freeze(store, "v1", FreezeOptions())
     return DrawnRelease(photos=photos, workspace=workspace, release=report.path)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from figureground.annotate import checkpoints
-from figureground.annotate.checkpoint_sources import NpmSource, PypiSource, UrlSource, file_sha256
+from figureground.annotate.checkpoint_sources import NpmSource, PypiSource, UrlSource
 from figureground.annotate.checkpoints import (
     CheckpointFile,
     CheckpointTable,
@@ -29,6 +29,7 @@ from figureground.annotate.checkpoints import (
 )
 from figureground.errors import DataError, ServiceError, UsageError
 from figureground.schemas.documents import validate_document
+from figureground.schemas.files import file_sha256
 
 WEIGHTS = b"weights " * 1000
 
@@ -48,7 +49,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def use(monkeypatch: pytest.MonkeyPatch, *sources: Any, data: bytes = WEIGHTS) -> None:  # noqa: ANN401
+def use(monkeypatch: pytest.MonkeyPatch, *sources: Any, data: bytes = WEIGHTS) -> None:
     file = CheckpointFile(name="w.bin", bytes=len(data), sha256=sha256(data))
     entry = NamedCheckpoint(segmenter="sam", title="test", licence="MIT", files=(file,), sources=sources)
     monkeypatch.setattr(checkpoints, "named_checkpoints", lambda: {"tiny": entry})

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from skimage import data
 
 from figureground.annotate.candidates import mask_iou
-from figureground.annotate.checkpoint_sources import file_sha256
 from figureground.annotate.checkpoints import fetch_checkpoint
 from figureground.annotate.mobile_sam import MobileSamSegmenter
 from figureground.annotate.sam import SamSegmenter, build_sam, guess_architecture, load_state_dict
 from figureground.annotate.sam_decoding import PROMPTS_PER_BATCH
 from figureground.annotate.segmenters import Photo, load_segmenter
 from figureground.errors import DataError, MissingExtraError, ServiceError, UsageError
+from figureground.schemas.files import file_sha256
 from figureground.schemas.records import Prompt
 
 torch = pytest.importorskip("torch")
@@ -109,7 +109,7 @@ class Weights:
         self.put(f"{where}.bn.running_var", ones - np.float32(1e-5))
         self.put(f"{where}.bn.num_batches_tracked", np.array(0))
 
-    def _put_attention(self, graph: Any, full_name: Callable[[str], str]) -> None:  # noqa: ANN401
+    def _put_attention(self, graph: Any, full_name: Callable[[str], str]) -> None:
         from onnx import numpy_helper
 
         constants = {

@@ -36,7 +36,11 @@ def photos(**counts: int) -> list[ObjectRecord]:
 
 
 def plan(
-    records: Sequence[ObjectRecord], recipe: Recipe = ALL, classes: ClassMap = ABC, rules: RuleName = "exact", **more: Any
+    records: Sequence[ObjectRecord],
+    recipe: Recipe = ALL,
+    classes: ClassMap = ABC,
+    rules: RuleName = "exact",
+    **more: Any,
 ) -> Plan:
     return make_plan(records, recipe, classes, rules=rules, **more)
 

@@ -150,7 +150,9 @@ def test_reference_rules_give_the_released_scripts_pixels() -> None:
             expected = _released(native * mask)
         elif row.variant.startswith("mixed"):
             owner = row.ground_id or row.object_id
-            ground = _released(_released_tile(studio.photos[owner], studio.plan.candidates[owner].record.boxes_xyxy_px[0]))
+            ground = _released(
+                _released_tile(studio.photos[owner], studio.plan.candidates[owner].record.boxes_xyxy_px[0])
+            )
             figure = _released(native * mask)
             expected = np.where((figure == 0).all(axis=2, keepdims=True), ground, figure)
         elif row.variant == "only_bg_t":

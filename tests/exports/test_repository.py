@@ -19,16 +19,16 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from datasets import get_dataset_config_names, load_dataset
-from drawn_release import CLASS_MAP, DrawnRelease
+from drawn_release import CLASS_MAP, DrawnRelease, draw_release
 from PIL import Image
 
 from figureground.annotate.catalogue import index_source
 from figureground.errors import DataError, UsageError
 from figureground.exports.build_command import build_dataset, prepare_request
 from figureground.exports.repository import BuildRequest
+from figureground.schemas.files import file_sha256
 from figureground.schemas.masks import decode_png1, pixels_sha256
 from figureground.schemas.recipes import load_recipe
-from figureground.schemas.releases import file_sha256
 from figureground.schemas.sources import open_source
 from figureground.schemas.workspace import Workspace
 
@@ -42,6 +42,11 @@ def request_for(drawn: DrawnRelease, folder: Path, *, workers: int = 1, **change
     (folder / "toy.yaml").write_text(yaml.safe_dump({**recipe, "name": "toy", "class_map": "toy.json"}))
     request = prepare_request(str(folder / "toy.yaml"), drawn.workspace, workers=workers)
     return replace(request, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> DrawnRelease:
+    return draw_release(Path(tmp_path_factory.mktemp("drawn")))
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +140,8 @@ def test_the_repository_rebuilds_itself_from_its_own_recipe(built: Path, drawn: 
     again = build_dataset(request, tmp_path / "again")
     for name in VARIANTS:
         assert [row["provenance"]["pixels_sha256"] for row in _rows(again.folder, name)] == [  # type: ignore[index]
-            row["provenance"]["pixels_sha256"] for row in _rows(built, name)  # type: ignore[index]
+            row["provenance"]["pixels_sha256"]
+            for row in _rows(built, name)  # type: ignore[index]
         ]
 
 

@@ -39,7 +39,10 @@ def test_imagenet9_has_the_eight_variants_and_mixed_self() -> None:
 
 def test_shorthand_means_the_same_as_layers() -> None:
     spelled = {"layers": [{"paint": "tile", "of": "any_class"}, {"paint": "source", "matte": "mask"}]}
-    both = {"short": {"ground": {"tile": "strip", "of": "any_class"}, "matte": "mask", "figure": "source"}, "long": spelled}
+    both = {
+        "short": {"ground": {"tile": "strip", "of": "any_class"}, "matte": "mask", "figure": "source"},
+        "long": spelled,
+    }
     recipe = Recipe.model_validate({**GOOD, "variants": both})
     assert recipe.variants["short"] == recipe.variants["long"]
     assert recipe.variants["short"].donor == "any_class"
@@ -146,7 +149,9 @@ def test_imagenet9_equals_the_released_mapping() -> None:
     [
         pytest.param([{"index": 1, "name": "a", "wnids": ["x"]}], "count 0, 1, 2", id="index"),
         pytest.param(
-            [{"index": 0, "name": "a", "wnids": ["x"]}, {"index": 1, "name": "b", "wnids": ["x"]}], "x is in a and b", id="overlap"
+            [{"index": 0, "name": "a", "wnids": ["x"]}, {"index": 1, "name": "b", "wnids": ["x"]}],
+            "x is in a and b",
+            id="overlap",
         ),
         pytest.param([{"index": 0, "name": "a b", "wnids": ["x"]}], "should match", id="name"),
         pytest.param([{"index": 0, "name": "a", "wnids": []}], "at least 1", id="no labels"),

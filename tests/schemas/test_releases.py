@@ -10,12 +10,15 @@ import pytest
 from strategies import object_record
 
 from figureground.errors import DataError, UsageError
+from figureground.schemas.files import file_sha256
 from figureground.schemas.masks import encode_coco_rle
-from figureground.schemas.releases import file_sha256, read_release, write_release
+from figureground.schemas.releases import read_release, write_release
 
 WING = encode_coco_rle(np.eye(100, 120, dtype=np.bool_))
 RECORDS = [
-    object_record("one", "a", boxes=[(1, 2, 3, 4), (5, 6, 7, 8)], flags=("class_visible_outside",), image_flags=("grey",)),
+    object_record(
+        "one", "a", boxes=[(1, 2, 3, 4), (5, 6, 7, 8)], flags=("class_visible_outside",), image_flags=("grey",)
+    ),
     object_record("two", "b", attributes={"wet": True, "tall": None}, attribute_masks={"wing": WING}, state="accepted"),
 ]
 

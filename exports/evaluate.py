@@ -1,0 +1,902 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["datasets>=4.0", "numpy>=2.0", "onnxruntime", "pillow", "pycocotools", "scipy"]
+# ///
+"""Score image classifiers on this dataset: how much do they look at the object, how much at the background?
+
+    python evaluate.py --model onnx:my.onnx                                         (in the dataset's folder)
+    uv run --with timm --with torch evaluate.py --repo ORG/NAME --revision v1.0 --model timm:resnet50.a1_in1k
+
+Models: ``timm:NAME``, ``timm:NAME=CHECKPOINT``, ``onnx:FILE`` or ``MODULE:CALLABLE[=ARGUMENT]``, MODULE installed or in
+the working directory; the callable returns an ``Adapter`` (below). Images are scored as they are stored.
+The file stands alone: it needs the packages named above, and timm and torch only for ``timm:``.
+Exit codes: 0 done, 1 a fault in the data or the model, 2 wrong usage, 3 a download failed (run again).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import importlib
+import importlib.metadata
+import io
+import json
+import os
+import re
+import sys
+import zipfile
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.special import softmax  # type: ignore[import-untyped]  # ships no annotations
+from scipy.stats import binomtest  # type: ignore[import-untyped]
+
+SCHEMA_VERSION: Final = "1"
+IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
+IMAGENET_STD: Final = (0.229, 0.224, 0.225)
+REFERENCE_SIZE_HW: Final = (224, 224)  # in9_eval.py resizes nothing: its images are 224 pixels wide and high
+IMAGENET_CLASSES: Final = 1000
+CONFIG_ORDER: Final = (
+    "original", "mixed_self", "mixed_same", "mixed_rand", "mixed_next", "only_fg", "no_fg", "only_bg_b", "only_bg_t",
+)  # fmt: skip
+DIFFERENCES: Final = {
+    "bg_gap": ("mixed_same", "mixed_rand"),
+    "original_minus_mixed_same": ("original", "mixed_same"),
+    "original_minus_mixed_self": ("original", "mixed_self"),
+    "mixed_rand_minus_only_bg_t": ("mixed_rand", "only_bg_t"),
+}
+CATEGORY_CONFIGS: Final = ("original", "mixed_rand", "only_bg_t")
+CATEGORIES: Final = ("bg_required", "bg_fools", "bg_fg_required", "bg_fg_fools", "bg_irrelevant")
+EMPTY: Final = "nothing to score: expected at least one image, got none"
+OPTIONS: Final = {  # what adapters may say besides, with defaults; see Adapter
+    "mean": None, "std": None, "refeedable": False, "any_size": False, "interpolation": "bicubic", "outputs": "logits",
+    "label_space": None, "libraries": (),
+}  # fmt: skip
+_BOOTSTRAP_CELLS: Final = 1 << 21  # resampled counts held at once: 16 MB of int64
+
+Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)
+Table = Any  # datasets.Dataset, which ships no annotations
+Bools = NDArray[np.bool_]  # of I images and D donor draws of each, (I, D); D is 1 in most configs
+Ints = NDArray[np.int64]  # labels (I,) are class indices
+Floats = NDArray[np.float64]
+Images = NDArray[np.uint8]  # (N, H, W, 3), RGB, 0 to 255
+Logits = NDArray[np.float32]  # (N, K)
+
+
+class EvaluationError(Exception):
+    """The data (exit code 1), the call (2) or a download (3) is at fault."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+    def show(self) -> None:
+        """Print the message on stderr."""
+        print(f"error: {self}", file=sys.stderr)
+
+
+def _require(condition: object, message: str, exit_code: int = 1) -> None:
+    if not condition:
+        raise EvaluationError(message, exit_code)
+
+
+def accuracy_micro(correct: Bools) -> float:
+    """Share of right answers over all images and draws; ``correct`` is ``(I, D)``."""
+    _require(correct.size, EMPTY)
+    return float(correct.mean())
+
+
+def accuracy_per_class(correct: Bools, labels: Ints) -> dict[int, float]:
+    """Share of right answers in each class that has images; ``correct`` is ``(I, D)``."""
+    return {int(label): accuracy_micro(correct[labels == label]) for label in np.unique(labels)}
+
+
+def accuracy_macro(correct: Bools, labels: Ints) -> float:
+    """Mean of the class accuracies: every class counts the same, however many images it has."""
+    _require(correct.size, EMPTY)
+    return float(np.mean(list(accuracy_per_class(correct, labels).values())))
+
+
+def background_gap(mixed_same: Bools, mixed_rand: Bools, labels: Ints) -> float:
+    """BG-gap = acc(mixed_same) - acc(mixed_rand), in [-1, 1] (Xiao et al., arXiv 2006.09994, section 3).
+
+    Both ``(I, D)`` of the same images; class means, which are the paper's accuracy where classes are balanced.
+    """
+    return accuracy_macro(mixed_same, labels) - accuracy_macro(mixed_rand, labels)
+
+
+def image_categories(original: Bools, mixed_rand: Bools, only_bg_t: Bools) -> dict[str, Bools]:
+    """The five image categories of Xiao et al. (arXiv 2006.09994), Table 3; each image is in exactly one.
+
+    From right (1) or wrong (0) on (original, mixed_rand, only_bg_t): the background is required in (1, 0, 1), fools
+    in (0, 1, 0), is required with the foreground in (1, 0, 0), fools with it in (0, 1, 1), and is irrelevant where
+    original equals mixed_rand. Arguments are ``(I, D)`` or ``(I, 1)``, broadcast; so is each category.
+    """
+    right, mixed, ground = np.broadcast_arrays(original, mixed_rand, only_bg_t)
+    _require(right.size, EMPTY)
+    return {
+        "bg_required": right & ~mixed & ground,
+        "bg_fools": ~right & mixed & ~ground,
+        "bg_fg_required": right & ~mixed & ~ground,
+        "bg_fg_fools": ~right & mixed & ground,
+        "bg_irrelevant": right == mixed,
+    }
+
+
+def mcnemar_exact(first: Bools, second: Bools) -> float:
+    """Two-sided p of McNemar's exact test: of images that only one of two ``(I,)`` gets right, is it half and half?"""
+    _require(first.size, EMPTY)
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    return float(binomtest(only_first, only_first + only_second).pvalue) if only_first + only_second else 1.0
+
+
+def bootstrap_class_means(values: Floats, labels: Ints, *, count: int, seed: int) -> Floats:
+    """Bootstrap the mean over classes of class means; columns share each resample, so their differences are paired.
+
+    Images are resampled within their class. Draws are resampled as wholes, crossed with the images (the pigeonhole
+    bootstrap of Owen, Annals of Applied Statistics 1(2), 2007): draw d of one image goes with draw d of all others.
+    Equal rows of a class are interchangeable, so their counts in a resample are multinomial; drawing those is the
+    same bootstrap as drawing indices, in the memory of the distinct rows. ``values`` is ``(I, M, D)``, images by
+    quantities by draws; the result ``(B, M)``, with B = ``count``; ``seed`` is PCG64's.
+    """
+    _require(values.size, EMPTY)
+    _, columns, draws = values.shape
+    generator = np.random.Generator(np.random.PCG64(seed))
+    weights = generator.multinomial(draws, np.full(draws, 1 / draws), size=count) / draws
+    classes = np.unique(labels)
+    means = np.zeros((count, columns))
+    for label in classes:
+        rows = values[labels == label].reshape(-1, columns * draws)
+        distinct, frequency = np.unique(rows, axis=0, return_counts=True)
+        step = max(1, _BOOTSTRAP_CELLS // len(distinct))
+        for start in range(0, count, step):
+            stop = min(start + step, count)
+            drawn = generator.multinomial(len(rows), frequency / len(rows), size=stop - start)
+            sums = (drawn @ distinct).reshape(-1, columns, draws)
+            means[start:stop] += np.einsum("bmd,bd->bm", sums, weights[start:stop]) / len(rows)
+    return means / len(classes)
+
+
+def percentile_interval(samples: Floats) -> list[float]:
+    """Central 95 % of bootstrap samples ``(B,)``."""
+    return [float(bound) for bound in np.quantile(samples, [0.025, 0.975])]
+
+
+def wilson_interval(right: int, total: int) -> list[float]:
+    """Wilson's 95 % score interval of a share; it has a width even where all or none are right."""
+    return [float(bound) for bound in binomtest(right, total).proportion_ci(0.95, method="wilson")]
+
+
+def sd_between_draws(values: NDArray[Any], labels: Ints) -> float | None:
+    """Standard deviation (of a sample) between the class means of ``(I, D)`` values in each draw; None for one draw."""
+    if values.shape[1] < 2:
+        return None
+    means = np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
+    return float(np.std(means, ddof=1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassMap:
+    """The dataset's classes, and which ImageNet-1k outputs count as which (``class_map.json``)."""
+
+    name: str
+    names: tuple[str, ...]  # in the order of the stored labels
+    class_of_output: Ints  # (1000,) class index of every ImageNet-1k output; negative, so always wrong, outside
+
+
+def parse_class_map(text: str) -> ClassMap:
+    """Read a class map; ``EvaluationError`` if it has another shape, or gives one output to two classes."""
+    try:
+        parsed = json.loads(text)
+        name, unmapped = str(parsed.get("name") or "unnamed"), int(parsed.get("unmapped_value", -1))
+        listed = [(int(c["index"]), str(c["name"]), [int(i) for i in c["imagenet_indices"]]) for c in parsed["classes"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EvaluationError(f"class_map.json: expected index, name, imagenet_indices a class: {error!r}") from error
+    in_order = bool(listed) and [index for index, _, _ in listed] == list(range(len(listed)))
+    _require(in_order, "class_map.json: expected class indices that count 0, 1, 2 … in order")
+    _require(unmapped < 0, f"class_map.json: expected a negative unmapped_value, got {unmapped}")
+    table = np.full(IMAGENET_CLASSES, unmapped, dtype=np.int64)
+    for index, owner, outputs in listed:
+        for output in outputs:
+            fits = 0 <= output < IMAGENET_CLASSES and table[output] < 0
+            _require(fits, f"class_map.json: {owner}: output {output} is outside 0 to 999, or listed twice")
+            table[output] = index
+    return ClassMap(name=name, names=tuple(owner for _, owner, _ in listed), class_of_output=table)
+
+
+def find_label_space(outputs: int, classes: ClassMap, named: str | None = None) -> str:
+    """What K outputs mean: ``map`` (ImageNet-1k, 1000 or 1001 of them) or ``head`` (the dataset's own classes).
+
+    ``named`` is what the adapter says. ``EvaluationError`` if neither fits, or both do and nothing is named.
+    """
+    imagenet = outputs in (IMAGENET_CLASSES, IMAGENET_CLASSES + 1) and bool((classes.class_of_output >= 0).any())
+    fits = {"map": imagenet, "head": outputs == len(classes.names)}
+    fitting = [space for space in fits if fits[space] and named in (None, space)]
+    wanted = f"1000 or 1001 ImageNet outputs that are mapped, or a head of {len(classes.names)} for {classes.name}"
+    got = f"{outputs} outputs, label space {named}: set the adapter's label_space where both fit"
+    _require(len(fitting) == 1, f"expected {wanted}; got {got}")
+    return fitting[0]
+
+
+def map_predictions(logits: Logits, classes: ClassMap, space: str) -> tuple[Ints, Ints]:
+    """Raw argmax ``(N,)`` of ``(N, K)`` logits, and the class index of each.
+
+    Under ``map`` the argmax is over all 1000 outputs, mapped or not, as in in9_eval.py: an answer outside is wrong.
+    """
+    raw = drop_background(logits, space).argmax(axis=1)
+    return raw, classes.class_of_output[raw] if space == "map" else raw.copy()
+
+
+def drop_background(logits: Logits, space: str) -> Logits:
+    """Without column 0 of 1001 ImageNet outputs, TensorFlow's background class."""
+    return logits[:, 1:] if space == "map" and logits.shape[1] == IMAGENET_CLASSES + 1 else logits
+
+
+class Adapter(Protocol):
+    """A classifier: write a class with these four members and name a callable that returns one.
+
+    Optional attributes, with their defaults:
+        mean, std (None): Three floats each, in [0, 1] units, to normalise with; None for a model of raw pixels.
+        refeedable (False): ``logits`` obeys ``mean`` and ``std`` if they are set anew, as ``feed="reference"`` does.
+        any_size (False): ``logits`` takes images of other sizes than ``input_size_hw`` too.
+        interpolation ("bicubic"): Pillow's name of the filter that resizes to ``input_size_hw``.
+        outputs ("logits"): or "probabilities", which then pass through no softmax.
+        label_space (None): "map" or "head", where the number of outputs does not tell.
+        libraries (()): Packages whose versions belong on record.
+    """
+
+    name: str
+    """What results call the model; no paths."""
+    input_size_hw: tuple[int, int]
+    """Height and width in pixels of the images that ``logits`` takes."""
+    weights_sha256: str
+    """SHA-256 of the file that decides the answers: the weights, or for a rule its source; 64 hex digits."""
+
+    def logits(self, images: Images, /) -> Logits:
+        """Score ``(N, H, W, 3)`` uint8 RGB images; ``(N, K)`` float32, finite."""
+
+
+def normalise(images: Images, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
+    """``(N, H, W, 3)`` uint8 to float32 ``(pixel / 255 - mean) / std``; mean and std in [0, 1] units."""
+    scaled: NDArray[np.float32] = np.divide(images, 255, dtype=np.float32)
+    scaled -= np.asarray(mean, np.float32)
+    scaled /= np.asarray(std, np.float32)
+    return scaled
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class TimmAdapter:
+    """A timm model with its own size, filter and normalisation; pretrained, or with the weights of a local file."""
+
+    libraries = ("timm", "torch")
+    refeedable = True
+
+    def __init__(self, name: str, checkpoint: Path | None = None, *, device: str = "cpu") -> None:
+        try:
+            import timm
+            import torch
+        except ImportError as error:
+            raise EvaluationError(f"no {error.name}; run: uv run --with timm --with torch evaluate.py …", 2) from error
+        model, self.weights_sha256 = _load_timm(name, checkpoint)
+        settings = timm.data.resolve_data_config({}, model=model)  # type: ignore[no-untyped-call, attr-defined]
+        self.name = f"timm:{name}={checkpoint.stem}" if checkpoint else f"timm:{name}"
+        self.input_size_hw: tuple[int, int] = tuple(settings["input_size"][1:])
+        self.mean, self.std = tuple(settings["mean"]), tuple(settings["std"])
+        self.interpolation = settings["interpolation"]
+        self.any_size = not model.pretrained_cfg.get("fixed_input_size")
+        self._device = torch.device(device)
+        self._model = model.eval().to(self._device)
+
+    def logits(self, images: Images) -> Logits:
+        """``(N, H, W, 3)`` uint8 RGB to ``(N, K)`` float32."""
+        import torch
+
+        with torch.inference_mode():
+            fed = torch.from_numpy(normalise(images, self.mean, self.std)).permute(0, 3, 1, 2)
+            scores: Logits = self._model(fed.to(self._device)).float().cpu().numpy()
+        return scores
+
+
+def _load_timm(name: str, path: Path | None) -> tuple[Any, str]:
+    """A model, and the SHA-256 of its file, or of its tensors by name: timm does not say where its own files lie."""
+    import timm
+    import torch
+
+    _require(path is None or path.is_file(), f"{path}: no such checkpoint", 2)
+    try:
+        model: Any = timm.create_model(name, pretrained=path is None)
+    except OSError as error:
+        raise EvaluationError(f"timm:{name}: the weights could not be fetched: {error}", 3) from error
+    except (RuntimeError, ValueError) as error:  # no such model, or it has no weights
+        raise EvaluationError(f"timm:{name}: {error}", 2) from error
+    if path is not None:
+        try:
+            state, heads = _read_tensors(path), model.pretrained_cfg.get("classifier") or ""
+            weight = state.get(f"{heads if isinstance(heads, str) else heads[0]}.weight")
+            if weight is not None and weight.ndim and len(weight) != model.num_classes:  # a head of the user's own
+                model = timm.create_model(name, num_classes=len(weight))
+            model.load_state_dict(state, strict=True)
+        except Exception as error:  # lists keys and shapes that differ; or the file holds more than tensors, or is cut
+            raise EvaluationError(f"{path}: these are not the weights of {name}: {error}") from error
+        return model, file_sha256(path)
+    digest = hashlib.sha256()
+    for key, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{key}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return model, digest.hexdigest()
+
+
+def _read_tensors(path: Path) -> dict[str, Any]:
+    """Tensors by name; ``model`` or ``state_dict`` inside a training checkpoint, without DataParallel's prefix."""
+    import torch
+    from safetensors.torch import load_file  # timm requires it
+
+    safe = path.suffix == ".safetensors"
+    loaded: Any = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
+    state = next((loaded[key] for key in ("state_dict", "model") if isinstance(loaded.get(key), Mapping)), loaded)
+    tensors = all(isinstance(value, torch.Tensor) for value in state.values())
+    _require(tensors, f"{path}: expected tensors by name, or those under 'state_dict' or 'model'")
+    prefix = "module." if all(key.startswith("module.") for key in state) else ""
+    return {key.removeprefix(prefix): value for key, value in state.items()}
+
+
+class OnnxAdapter:
+    """An ONNX classifier with one image input, ``(N, 3, H, W)`` or ``(N, H, W, 3)``; its first output is scored.
+
+    Settings come from ``FILE.json`` beside it, else from its ``metadata_props`` (JSON texts), else they are defaults:
+    input_size (number or [height, width]), mean and std (ImageNet's), scale (1/255; ``(pixel * scale - mean) / std``),
+    layout (``"NCHW"`` or ``"NHWC"``), outputs (``"logits"`` or ``"probabilities"``). A uint8 input gets raw pixels.
+    """
+
+    libraries = ("onnxruntime",)
+    refeedable = True
+
+    def __init__(self, path: Path, *, device: str = "cpu") -> None:
+        import onnxruntime  # type: ignore[import-untyped]  # ships no annotations
+
+        _require(path.is_file(), f"{path}: no such model", 2)
+        provider = f"{device.upper()}ExecutionProvider"
+        _require(provider in onnxruntime.get_available_providers(), f"this onnxruntime has no {provider}", 2)
+        self._session = onnxruntime.InferenceSession(str(path), providers=[provider])
+        self._input, shape = self._session.get_inputs()[0], self._session.get_inputs()[0].shape
+        _require(len(shape) == 4, f"{path}: expected an input of four axes, got {shape}")
+        settings = _onnx_settings(path, self._session.get_modelmeta().custom_metadata_map)
+        fitting = [layout for layout, axis in (("NCHW", 1), ("NHWC", 3)) if shape[axis] == 3]
+        self._layout = settings.get("layout") or (fitting[0] if len(fitting) == 1 else None)
+        _require(self._layout in ("NCHW", "NHWC"), f"{path}: layout of {shape}? Set it in {path.stem}.json")
+        size_hw = tuple(shape[2:] if self._layout == "NCHW" else shape[1:3])
+        self.any_size = not all(isinstance(axis, int) for axis in size_hw)
+        given = settings.get("input_size", REFERENCE_SIZE_HW if self.any_size else size_hw)
+        self.input_size_hw: tuple[int, int] = (given, given) if isinstance(given, int) else tuple(given)
+        _require(self.any_size or self.input_size_hw == size_hw, f"{path}: takes {size_hw}, settings say {given}")
+        self.name, self.weights_sha256 = f"onnx:{path.stem}", file_sha256(path)
+        self.outputs = settings.get("outputs", "logits")
+        unit = 255 * float(settings.get("scale", 1 / 255))
+        raw = self._input.type == "tensor(uint8)"
+        self.mean = None if raw else tuple(value / unit for value in settings.get("mean", IMAGENET_MEAN))
+        self.std = None if raw else tuple(value / unit for value in settings.get("std", IMAGENET_STD))
+
+    def logits(self, images: Images) -> Logits:
+        """``(N, H, W, 3)`` uint8 RGB to ``(N, K)`` float32."""
+        fed: NDArray[Any] = normalise(images, self.mean, self.std) if self.mean and self.std else images
+        fixed = self._input.shape[0]
+        step = fixed if isinstance(fixed, int) else len(fed)
+        fed = fed.repeat([1] * (len(fed) - 1) + [1 + -len(fed) % step], axis=0)  # the last one again, to fill a batch
+        fed = np.ascontiguousarray(fed.transpose(0, 3, 1, 2)) if self._layout == "NCHW" else fed
+        parts = (fed[start : start + step] for start in range(0, len(fed), step))
+        scores = np.concatenate([self._session.run(None, {self._input.name: part})[0] for part in parts])
+        return np.asarray(scores[: len(images)], dtype=np.float32)
+
+
+def _onnx_settings(path: Path, stored: Mapping[str, str]) -> dict[str, Any]:
+    known = ("input_size", "mean", "std", "scale", "layout", "outputs")
+    try:
+        if path.with_suffix(".json").is_file():
+            return dict(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
+        return {key: json.loads(stored[key]) for key in known if key in stored}
+    except (ValueError, TypeError) as error:
+        raise EvaluationError(f"{path}: its settings are not JSON: {error}") from error
+
+
+def load_model(spec: str, *, device: str = "cpu") -> Adapter:
+    """Make the adapter that a specification names (see the top of this file); a callable chooses its own device."""
+    kind, _, rest = spec.partition(":")
+    _require(rest, f"model {spec!r}: expected timm:NAME[=FILE], onnx:FILE or MODULE:CALLABLE[=ARGUMENT]", 2)
+    if kind == "timm":
+        name, _, checkpoint = rest.partition("=")
+        return TimmAdapter(name, Path(checkpoint) if checkpoint else None, device=device)
+    if kind == "onnx":
+        return OnnxAdapter(Path(rest), device=device)
+    _require(device == "cpu", f"model {spec!r}: a device is for timm: and onnx:, a callable chooses its own", 2)
+    target, equals, argument = spec.partition("=")
+    place, _, attribute = target.rpartition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # last, so that nothing here hides an installed package
+    try:
+        factory = getattr(importlib.import_module(place), attribute)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise EvaluationError(f"model {spec!r}: {error}", 2) from error
+    adapter: Adapter = factory(argument) if equals else factory()
+    lacking = [name for name in ("name", "input_size_hw", "weights_sha256", "logits") if not hasattr(adapter, name)]
+    _require(not lacking, f"model {spec!r} returned no adapter: it lacks {', '.join(lacking)}")
+    _require(
+        re.fullmatch("[0-9a-f]{64}", adapter.weights_sha256), f"{adapter.name}: weights_sha256 is not 64 hex digits"
+    )
+    return adapter
+
+
+def feed_adapter(adapter: Adapter, feed: str) -> Adapter:
+    """The adapter as ``feed`` wants it; ``EvaluationError`` if the model cannot be fed so.
+
+    ``canvas``: the stored canvas resized whole to the model's input, with the model's own normalisation. ``reference``:
+    the canvas at 224 pixels with ImageNet's mean and std, whatever the model was trained with, as in9_eval.py does; a
+    model that takes raw uint8 gets the uint8.
+    """
+    _require(feed in ("canvas", "reference"), f"feed: expected canvas or reference, got {feed!r}", 2)
+    if feed == "canvas":
+        return adapter
+    other = copy.copy(adapter)
+    size_hw = tuple(adapter.input_size_hw)
+    resizes = size_hw == REFERENCE_SIZE_HW or _option(adapter, "any_size")
+    _require(resizes, f"{adapter.name}: takes {size_hw} only, and feed reference gives {REFERENCE_SIZE_HW}")
+    other.input_size_hw = REFERENCE_SIZE_HW
+    if _option(adapter, "mean") is not None:
+        changes = _option(adapter, "refeedable")
+        _require(changes, f"{adapter.name}: cannot change its normalisation (not refeedable); use feed canvas")
+        vars(other).update(mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    return other
+
+
+def _option(adapter: Adapter, name: str) -> Any:  # noqa: ANN401  whatever the option holds
+    return getattr(adapter, name, OPTIONS[name])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A dataset repository, in a folder or on the Hub."""
+
+    location: str  # what load_dataset is given
+    name: str  # folder name or Hub id: results name no machine's paths
+    revision: str | None  # commit on the Hub; None for a folder
+    manifest_sha256: str | None
+    fingerprint: str  # changes whenever the data does
+    classes: ClassMap
+
+
+def open_repository(repo: str, revision: str | None = None) -> Repository:
+    """Find a dataset and read its class map; ``EvaluationError`` if there is none.
+
+    ``repo`` is a folder, or an id ``OWNER/NAME`` on the Hub, where ``revision`` (tag, branch or commit) is required, so
+    that a score names the data it is of; it is resolved to a commit once, so that no run mixes two.
+    """
+    local = Path(repo).is_dir()
+    _require(local or re.fullmatch(r"[\w.-]+/[\w.-]+", repo), f"{repo}: neither a folder nor a Hub id OWNER/NAME", 2)
+    _require(not (local and revision), f"{repo} is a folder: it has no revision", 2)
+    _require(local or revision, f"{repo}: a dataset on the Hub needs --revision, a tag or commit", 2)
+    folder = Path(repo).resolve() if local else _fetch_papers(repo, revision)  # the cache names it by commit
+    commit = None if local else folder.name
+    class_map, manifest = folder / "class_map.json", folder / "manifest.json"
+    _require(class_map.is_file(), f"{repo}: expected class_map.json in the dataset, found none")
+    manifest_sha256 = file_sha256(manifest) if manifest.is_file() else None
+    return Repository(
+        location=repo, name=folder.name if local else repo, revision=commit, manifest_sha256=manifest_sha256,
+        fingerprint=manifest_sha256 or (f"revision:{commit}" if commit else _folder_fingerprint(folder)),
+        classes=parse_class_map(class_map.read_text(encoding="utf-8")),
+    )  # fmt: skip
+
+
+def _fetch_papers(repo: str, revision: str | None) -> Path:
+    """The Hub's class map and manifest, in a cache folder that is named after the commit."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=["*.json"]))
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{repo}@{revision}: the Hub did not give it: {error}", 3) from error
+
+
+def _folder_fingerprint(folder: Path) -> str:
+    shards = [*sorted(folder.rglob("*.parquet")), folder / "class_map.json"]
+    text = "\0".join(f"{path.relative_to(folder).as_posix()}\0{file_sha256(path)}" for path in shards)
+    return f"files:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def list_configs(repository: Repository, asked: Sequence[str] | None = None) -> list[str]:
+    """The configs asked for, else all of the dataset, known ones in the order of the tables."""
+    from datasets import get_dataset_config_names  # type: ignore[import-untyped]  # ships no annotations
+
+    present = set(get_dataset_config_names(repository.location, revision=repository.revision))
+    absent = set(asked or ()) - present
+    _require(not absent, f"{repository.name} has no config {_listed(absent)}; it has {_listed(present)}", 2)
+    return sorted(set(asked or present), key=_config_rank)
+
+
+def _config_rank(name: str) -> tuple[int, str]:
+    return (CONFIG_ORDER.index(name) if name in CONFIG_ORDER else len(CONFIG_ORDER), name)
+
+
+def load_rows(repository: Repository, config: str, split: str, limit: int | None) -> Table:
+    """Rows of one config with image (stored bytes), label, image_id and draw, as a ``datasets.Dataset``.
+
+    With ``limit`` only the images of the smallest ids, which are the same in every config. ``EvaluationError`` if the
+    config lacks the split, pixels or labels, or its classes are not the map's.
+    """
+    import datasets
+
+    place = f"{repository.name}/{config}"
+    try:
+        table = datasets.load_dataset(repository.location, config, split=split, revision=repository.revision)
+    except ValueError as error:
+        raise EvaluationError(f"{place}: {error}", 2) from error
+    _require("image" in table.column_names, f"{place}: holds no images (a recipe release); rebuild it first")
+    names, wanted = tuple(getattr(table.features["label"], "names", ())), repository.classes.names
+    _require(names == wanted, f"{place}: expected the labels of class_map.json, {', '.join(wanted)}; got {names}")
+    table = table.select_columns(["image", "label", "image_id", "draw"])
+    table = table.cast_column("image", datasets.Image(decode=False))
+    if limit is not None:
+        ids = table["image_id"][:]
+        kept = set(sorted(set(ids))[:limit])
+        table = table.select([row for row, image_id in enumerate(ids) if image_id in kept])
+    unlabelled = sum(label is None or label < 0 for label in table["label"][:])
+    _require(len(table), f"{place}: nothing to score: expected at least one image, got none")
+    _require(not unlabelled, f"{place}: {unlabelled} rows have no label")
+    return table
+
+
+def decode_image(stored: bytes | None, size_hw: tuple[int, int], interpolation: str, record: str) -> Images:
+    """Decode an image and resize it whole, antialiased, to ``(H, W, 3)`` uint8 RGB; nothing is cropped."""
+    if stored is None:
+        raise EvaluationError(f"{record}: the dataset holds a path instead of the image")
+    try:
+        image = Image.open(io.BytesIO(stored)).convert("RGB")
+    except (OSError, Image.DecompressionBombError) as error:
+        raise EvaluationError(f"{record}: the image cannot be decoded: {error}") from error
+    size = (size_hw[1], size_hw[0])
+    return np.asarray(image if image.size == size else image.resize(size, Image.Resampling[interpolation.upper()]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """A model's answers on one config: ``(R,)`` arrays, one entry a row."""
+
+    image_id: NDArray[np.str_]
+    draw: Ints
+    label: Ints
+    predicted: Ints  # raw argmax over all outputs, without a background column
+    mapped: Ints  # class index, negative outside the map
+    probability: Floats  # the largest, in [0, 1]
+    label_space: NDArray[np.str_]  # "map" or "head", of shape (): an array so that it is stored like the rest
+
+
+def predict(
+    adapter: Adapter, table: Table, classes: ClassMap, config: str, size: int = 32, progress: Progress | None = None
+) -> Predictions:
+    """Run a model over rows of ``load_rows``; ``EvaluationError`` if an image or an answer is unusable."""
+    ids, space, stop = table["image_id"][:], "", 0
+    raw, mapped, probability = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64), np.zeros(len(ids))
+    for images in _batches(adapter, table, config, size):
+        start, stop = stop, stop + len(images)
+        logits = np.asarray(adapter.logits(images), dtype=np.float32)
+        shaped = logits.ndim == 2 and len(logits) == len(images)
+        _require(shaped, f"{adapter.name}: expected logits ({len(images)}, K), got {logits.shape}")
+        broken = ~np.isfinite(logits).all(axis=1)
+        row = f"{config}/{ids[start + int(broken.argmax())]}"
+        _require(not broken.any(), f"{adapter.name}: {row}: expected finite logits, got NaN or infinity")
+        space = space or find_label_space(logits.shape[1], classes, _option(adapter, "label_space"))
+        raw[start:stop], mapped[start:stop] = map_predictions(logits, classes, space)
+        kept = drop_background(logits, space).astype(np.float64)
+        given = _option(adapter, "outputs") == "probabilities"
+        probability[start:stop] = (kept if given else softmax(kept, axis=1)).max(axis=1)
+        if progress is not None:
+            progress(config, stop, len(ids))
+    draw, label = (np.array(table[name][:], dtype=np.int64) for name in ("draw", "label"))
+    return Predictions(
+        image_id=np.array(ids), draw=draw, label=label, label_space=np.array(space),
+        predicted=raw, mapped=mapped, probability=probability,
+    )  # fmt: skip
+
+
+def _batches(adapter: Adapter, table: Table, config: str, size: int) -> Iterator[Images]:
+    """Batches of ``size``; two threads decode the next while the model works (Pillow releases the GIL)."""
+    feeding = adapter.input_size_hw, _option(adapter, "interpolation")
+    _require(feeding[1].upper() in Image.Resampling.__members__, f"{adapter.name}: no filter {feeding[1]!r} in Pillow")
+    waiting: deque[list[Future[Images]]] = deque()
+    with ThreadPoolExecutor(2) as pool:
+        for start in range(0, len(table), size):
+            rows = table[start : start + size]
+            pairs = zip(rows["image"], rows["image_id"], strict=True)
+            waiting.append([pool.submit(decode_image, x["bytes"], *feeding, f"{config}/{name}") for x, name in pairs])
+            if len(waiting) > 1:
+                yield np.stack([job.result() for job in waiting.popleft()])
+        yield np.stack([job.result() for job in waiting.popleft()])
+
+
+def write_predictions(path: Path, predictions: Predictions, key: str) -> None:
+    """Write predictions whole or not at all, without pickle, with the key of what they are of."""
+    buffer = io.BytesIO()
+    arrays = {name: getattr(predictions, name) for name in Predictions.__slots__}
+    np.savez_compressed(buffer, key=np.array(key), **arrays)
+    _write_whole(path, buffer.getvalue())
+
+
+def read_predictions(path: Path, key: str) -> Predictions | None:
+    """Read stored predictions; None where there are none, or they are damaged, or of something else than ``key``."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            if str(stored["key"]) == key:
+                return Predictions(**{name: stored[name] for name in Predictions.__slots__})
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass
+    return None
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def pair_outcomes(predictions: Mapping[str, Predictions]) -> tuple[Ints, dict[str, Bools]]:
+    """Bring every config into one order of images, by id: labels ``(I,)`` and right or wrong ``(I, D)`` by config.
+
+    ``EvaluationError`` if two configs hold other images or labels, or an image lacks draws or has one twice.
+    """
+    _require(predictions, "nothing to score: expected at least one config, got none", 2)
+    arranged = {config: _arrange(config, found) for config, found in predictions.items()}
+    reference = "original" if "original" in arranged else next(iter(arranged))
+    ids, labels, _ = arranged[reference]
+    for config, (found, its_labels, _) in arranged.items():
+        missing, extra = np.setdiff1d(ids, found), np.setdiff1d(found, ids)
+        got = f"{len(missing)} missing ({_listed(missing)}), {len(extra)} extra ({_listed(extra)})"
+        paired = not len(missing) and not len(extra)
+        _require(paired, f"{config}: expected the image_ids of {reference}, so that images pair; got {got}")
+        other = ids[labels != its_labels]
+        _require(not len(other), f"{config}: expected the labels of {reference}, got others for {_listed(other)}")
+    return labels, {config: correct for config, (_, _, correct) in arranged.items()}
+
+
+def _arrange(config: str, found: Predictions) -> tuple[NDArray[np.str_], Ints, Bools]:
+    order = np.lexsort((found.draw, found.image_id))
+    ids, counts = np.unique(found.image_id, return_counts=True)
+    draws = int(counts.max(initial=1))
+    uneven = ids[counts != draws]
+    _require(not len(uneven), f"{config}: expected {draws} draws of every image, got fewer of {_listed(uneven)}")
+    drawn, labels = found.draw[order].reshape(-1, draws), found.label[order].reshape(-1, draws)
+    twice = (drawn != drawn[:1]).any(axis=1) | (np.diff(drawn, axis=1) == 0).any(axis=1)
+    wrong = _listed(ids[twice | (labels != labels[:, :1]).any(axis=1)])
+    _require(not wrong, f"{config}: expected each draw once and one label an image; got others for {wrong}")
+    return ids, labels[:, 0].copy(), (found.mapped == found.label)[order].reshape(-1, draws)
+
+
+def evaluate(
+    repo: str, model_spec: str, *, revision: str | None = None, configs: Sequence[str] | None = None,
+    split: str = "test", feed: str = "canvas", batch_size: int = 32, limit: int | None = None,
+    out: str | os.PathLike[str] | None = None, bootstrap: int = 10_000, seed: int = 0, device: str = "cpu",
+    progress: Progress | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Score one model on a dataset; JSON-ready results, shares in [0, 1]. ``EvaluationError`` names what is at fault.
+
+    ``repo`` and ``revision`` are as ``open_repository`` takes them, ``model_spec`` and ``device`` as ``load_model``,
+    ``feed`` as ``feed_adapter``. Only ``configs`` are scored, all by default, and of them only the images of the
+    ``limit`` smallest ids. ``batch_size`` is images a forward pass, ``bootstrap`` resamples from ``seed`` behind the
+    intervals. ``out`` is a folder for predictions and results, from which a killed run goes on.
+    """
+    least = min(batch_size, bootstrap, 1 if limit is None else limit)
+    _require(least > 0, f"batch size, bootstrap and limit: expected at least 1, got {least}", 2)
+    repository = open_repository(str(repo), revision)
+    names = list_configs(repository, configs)
+    adapter = feed_adapter(load_model(model_spec, device=device), feed)
+    key = {  # everything that decides a prediction: stored predictions of any other key are stale
+        "schema": SCHEMA_VERSION, "fingerprint": repository.fingerprint,
+        "model": adapter.name, "weights_sha256": adapter.weights_sha256, "input_size_hw": tuple(adapter.input_size_hw),
+        "feeding": {name: _option(adapter, name) for name in ("interpolation", "mean", "std", "outputs")},
+        "split": split, "feed": feed, "limit": limit, "device": device,
+    }  # fmt: skip
+    predictions = {}
+    for config in names:
+        text = json.dumps({**key, "config": config}, sort_keys=True)
+        path = Path(out, "predictions", f"{_file_stem(key)}.{config}.npz") if out else None
+        found = read_predictions(path, text) if path else None
+        if found is None:
+            table = load_rows(repository, config, split, limit)
+            found = predict(adapter, table, repository.classes, config, batch_size, progress)
+            if path:
+                write_predictions(path, found, text)
+        elif progress is not None:
+            progress(config, len(found.label), len(found.label))
+        predictions[config] = found
+    libraries = {"datasets", "numpy", "pillow", "scipy", *_option(adapter, "libraries")}
+    dataset = {name: getattr(repository, name) for name in ("name", "revision", "manifest_sha256", "fingerprint")}
+    result = {
+        **key,
+        "dataset": {**dataset, "class_map": repository.classes.name, "split": split},
+        "libraries": {name: importlib.metadata.version(name) for name in sorted(libraries)},
+        "bootstrap": bootstrap, "seed": seed,
+        **summarise(predictions, repository.classes, bootstrap=bootstrap, seed=seed),
+    }  # fmt: skip
+    if out is not None:
+        _write_whole(Path(out, f"{_file_stem(key)}.json"), (_json_text(result) + "\n").encode())
+    return result
+
+
+def _file_stem(key: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', key['model'])[:80]}.{digest[:16]}"
+
+
+def _json_text(value: Any) -> str:  # noqa: ANN401  any JSON value
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def summarise(found: Mapping[str, Predictions], classes: ClassMap, *, bootstrap: int, seed: int) -> dict[str, Any]:
+    """All metrics of one model's answers by config, JSON-ready, with intervals; configs must pair."""
+    labels, columns = pair_outcomes(found)
+    absent = _absent(CATEGORY_CONFIGS, columns)
+    shares = {} if absent else image_categories(*(columns[config] for config in CATEGORY_CONFIGS))
+    samples = _bootstrap_columns({**columns, **shares}, labels, bootstrap, seed)
+    counts = np.bincount(labels, minlength=len(classes.names)).tolist()
+    configs = {}
+    for name, answers in found.items():
+        configs[name] = _describe_config(columns[name], labels, samples[name], classes)
+        configs[name]["unmapped_share"] = float((answers.mapped < 0).mean())
+        configs[name]["n_per_class"] = dict(zip(classes.names, counts, strict=True))
+    return {
+        "label_space": str(next(iter(found.values())).label_space), "headline": "accuracy_macro",
+        "n": len(labels), "balanced": len(set(counts)) == 1, "chance": 1 / len(classes.names),
+        "chance_note": "a constant answer scores this on class means; an answer outside the map is always wrong",
+        "configs": configs,
+        "differences": {
+            name: _absent(pair, columns) or _difference(pair, columns, labels, samples[pair[0]] - samples[pair[1]])
+            for name, pair in DIFFERENCES.items()
+        },
+        "categories": {
+            name: absent or {"value": accuracy_macro(shares[name], labels), "ci95": percentile_interval(samples[name]),
+                             "sd_between_draws": sd_between_draws(shares[name], labels)}
+            for name in CATEGORIES
+        },
+    }  # fmt: skip
+
+
+def _absent(needed: Sequence[str], columns: Collection[str]) -> dict[str, Any]:
+    """What stands for a figure whose configs were not scored; empty where all of them were."""
+    absent = [config for config in needed if config not in columns]
+    return {"value": None, "reason": f"not scored: {', '.join(absent)}"} if absent else {}
+
+
+def _bootstrap_columns(columns: Mapping[str, Bools], labels: Ints, count: int, seed: int) -> dict[str, Floats]:
+    draws = {values.shape[1] for values in columns.values()} - {1}
+    _require(len(draws) < 2, f"expected one number of draws in all configs that have several, got {sorted(draws)}")
+    shape = (len(labels), max(draws, default=1))
+    stacked = np.stack([np.broadcast_to(values, shape) for values in columns.values()], axis=1).astype(np.float64)
+    samples = bootstrap_class_means(stacked, labels, count=count, seed=seed)
+    return {name: samples[:, index] for index, name in enumerate(columns)}
+
+
+def _describe_config(correct: Bools, labels: Ints, samples: Floats, classes: ClassMap) -> dict[str, Any]:
+    unanimous = bool((correct == correct[0, 0]).all())  # every resample is alike then, which proves nothing
+    per_class = accuracy_per_class(correct, labels)
+    return {
+        "accuracy_micro": accuracy_micro(correct), "accuracy_macro": accuracy_macro(correct, labels),
+        "ci95": wilson_interval(int(correct[:, 0].sum()), len(labels)) if unanimous else percentile_interval(samples),
+        "ci95_method": "wilson" if unanimous else "bootstrap",
+        "n": len(labels), "draws": correct.shape[1], "sd_between_draws": sd_between_draws(correct, labels),
+        "per_class_accuracy": {name: per_class.get(index) for index, name in enumerate(classes.names)},
+    }  # fmt: skip
+
+
+def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints, gap: Floats) -> dict[str, Any]:
+    first, second = (columns[config] for config in pair)
+    low, high = percentile_interval(gap)
+    single = first.shape[1] == second.shape[1] == 1
+    return {
+        "value": accuracy_macro(first, labels) - accuracy_macro(second, labels),
+        "minuend": pair[0], "subtrahend": pair[1], "ci95": [low, high], "excludes_zero": low > 0 or high < 0,
+        "mcnemar_p": mcnemar_exact(first[:, 0], second[:, 0]) if single else None,
+        "sd_between_draws": sd_between_draws(first.astype(np.float64) - second, labels),
+    }  # fmt: skip
+
+
+def _listed(items: Collection[str] | NDArray[np.str_], most: int = 8) -> str:
+    return ", ".join(sorted(items)[:most]) + (f" … and {len(items) - most} more" if len(items) > most else "")
+
+
+def format_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """Plain text: variants down, models across, percent with 95 % intervals.
+
+    Results of another dataset, label space or feed stand in a table of their own: they do not compare.
+    """
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for result in results:
+        data = result["dataset"]
+        place = data["name"] if data["revision"] is None else f"{data['name']}@{data['revision']}"
+        asked = f"label space {result['label_space']}, feed {result['feed']}"
+        title = f"{place} ({data['split']}, {result['n']} images), {asked}"
+        groups.setdefault((title, data["fingerprint"]), []).append(result)
+    return "\n\n".join(_format_group(title, group) for (title, _), group in groups.items())
+
+
+def _format_group(title: str, results: Sequence[Mapping[str, Any]]) -> str:
+    configs = sorted({name for result in results for name in result["configs"]}, key=_config_rank)
+    parts = {"configs": configs, "differences": list(DIFFERENCES), "categories": list(CATEGORIES)}
+    rows = [["", *(result["model"] for result in results)]]
+    for part, names in parts.items():
+        rows.append([])
+        rows += [[name, *(_cell(part, result[part].get(name)) for result in results)] for name in names]
+    widths = [max(len(row[column]) for row in rows if row) for column in range(len(rows[0]))]
+    rule = "-" * (sum(widths) + 2 * len(results))
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    mean = "balanced classes" if all(result["balanced"] for result in results) else "classes NOT balanced: class means"
+    foot = f"percent [95 % interval]; {mean}; chance {100 * results[0]['chance']:.1f}; * interval excludes 0"
+    return "\n".join([title, *(line or rule for line in lines), foot])
+
+
+def _cell(part: str, found: Mapping[str, Any] | None) -> str:
+    value = None if found is None else found.get("accuracy_macro", found.get("value"))
+    if found is None or value is None:
+        return "-"
+    text = f"{100 * value:+.1f}" if part == "differences" else f"{100 * value:.1f}"
+    low, high = found["ci95"]
+    return f"{text} [{100 * low:.1f}, {100 * high:.1f}]{' *' if found.get('excludes_zero') else ''}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", action="append", required=True, metavar="SPEC", help="see above; may be repeated")
+    parser.add_argument("--repo", help="folder or OWNER/NAME on the Hub; default: the folder of this file")
+    parser.add_argument("--revision", help="tag or commit on the Hub; required there")
+    parser.add_argument("--configs", type=lambda text: text.split(","), help="only these, comma-separated")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--protocol", choices=["imagenet9"], default="imagenet9")
+    parser.add_argument("--feed", choices=["canvas", "reference"], default="canvas")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--limit", type=int, help="only so many images")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda, for timm: and onnx: models")
+    parser.add_argument("--bootstrap", type=int, default=10_000, help="resamples behind the intervals")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument("--out", help="folder for results; a killed run goes on from there")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit code."""
+    given = vars(_parser().parse_args(arguments))
+    specs, as_json, _ = given.pop("model"), given.pop("json"), given.pop("protocol")
+
+    def show(config: str, done: int, total: int) -> None:
+        print(f"\r{config} {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+    try:
+        here = Path(__file__).resolve().parent
+        inside = (here / "README.md").is_file() and (here / "data").is_dir()
+        repo = given.pop("repo") or (str(here) if inside else "")
+        _require(repo, "this file does not lie in a dataset: give --repo (and on the Hub --revision)", 2)
+        results = [evaluate(repo, spec, progress=show if sys.stderr.isatty() else None, **given) for spec in specs]
+    except Exception as error:  # an adapter's own errors, figureground's for one, may carry an exit code too
+        if not isinstance(getattr(error, "exit_code", None), int):
+            raise
+        EvaluationError.show(error)  # type: ignore[arg-type]
+        return int(error.exit_code)  # type: ignore[attr-defined]
+    print(_json_text({"results": results}) if as_json else format_table(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""The documentation says what is: generated pages are current, links resolve, commands exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+
+import click
+import pytest
+import typer
+from checkout import ROOT, is_checkout, project_files
+from needs import need
+
+from figureground.cli import app
+
+VERBS: dict[str, click.Command] = dict(getattr(typer.main.get_command(app), "commands", {}))
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    """Every Markdown page of the project by path."""
+    need(is_checkout(), "this is no git checkout")
+    return {name: (ROOT / name).read_text(encoding="utf-8") for name in project_files() if name.endswith(".md")}
+
+
+def test_the_command_reference_is_current() -> None:
+    script = ROOT / "docs" / "make_cli_reference.py"
+    run = subprocess.run([sys.executable, "-P", script, "--check"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def test_links_between_pages_resolve(pages: dict[str, str]) -> None:
+    broken = []
+    for name, text in pages.items():
+        for target in re.findall(r"\]\(([^)\s]+)\)", _prose(text)):
+            path, _, anchor = target.partition("#")
+            if re.match(r"[a-z]+:", target):
+                continue
+            file = (ROOT / name).parent / path if path else ROOT / name
+            if not file.exists() or (anchor and file.suffix == ".md" and anchor not in _anchors(file.read_text())):
+                broken.append(f"{name}: {target}")
+    assert broken == []
+
+
+def _prose(text: str) -> str:
+    """A page without its code blocks."""
+    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def _anchors(text: str) -> set[str]:
+    """Anchors of a page's headings, made as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", _prose(text), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-") for title in titles}
+
+
+def test_commands_in_the_pages_exist(pages: dict[str, str]) -> None:
+    """Each ``figureground VERB --option`` of a code block is one that the program takes."""
+    wrong = [
+        f"{name}: {line}"
+        for name, text in pages.items()
+        if name != "docs/cli.md"  # written from the program itself
+        for line in _commands(text, "figureground")
+        if not _is_known(line)
+    ]
+    assert wrong == []
+
+
+def test_examples_in_the_help_exist() -> None:
+    examples = [f"```\n{line.strip()}\n```" for verb in VERBS.values() for line in _examples(verb)]
+    commands = [line for block in examples for line in _commands(block, "figureground")]
+    assert [line for line in commands if not _is_known(line)] == []
+    assert len(commands) >= len(VERBS), "each verb's epilog shows an example"
+
+
+def _examples(verb: click.Command) -> list[str]:
+    return (verb.epilog or "").partition(":")[2].splitlines()
+
+
+def test_make_targets_in_the_pages_exist(pages: dict[str, str]) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    named = {
+        (name, target)
+        for name, text in pages.items()
+        for line in [*_commands(text, "make"), *re.findall(r"`(make [^`]+)`", text)]
+        for target in shlex.split(line, comments=True)[1:]
+        if "=" not in target and not target.startswith("-")
+    }
+    assert {(name, target) for name, target in named if target not in targets} == set()
+
+
+def test_every_decision_is_listed() -> None:
+    folder = ROOT / "docs" / "adr"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    records = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert [name for name in records if f"({name})" not in index] == []
+    assert [name[:4] for name in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    headings = re.findall(r"^## \[?([^\]\s]+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert version in headings[:2], (
+        "the topmost headings are Unreleased, if it is there, and the version of pyproject.toml"
+    )
+
+
+def _commands(text: str, program: str) -> Iterator[str]:
+    """Lines of a page's code blocks that call ``program``, continued lines joined."""
+    for block in re.findall(r"^```[^\n]*\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", " ").splitlines():
+            command = line.strip().removeprefix("$ ").removeprefix(".venv/bin/")
+            if command.startswith(f"{program} "):
+                yield command
+
+
+def _is_known(line: str) -> bool:
+    """Whether the verb exists and has every option of the line."""
+    words = shlex.split(line, comments=True)[1:]
+    if words[0].startswith("-"):
+        return words == ["--help"]
+    verb = VERBS.get(words[0])
+    if verb is None:
+        return False
+    taken = {name for parameter in verb.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+    return {word.split("=")[0] for word in words[1:] if re.match(r"--?[a-z]", word)} <= taken
