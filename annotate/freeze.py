@@ -67,7 +67,7 @@ def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freeze
         )  # fmt: skip
     _require_sizes(records)
     write_release(path, records, version=version)
-    states = Counter(record.state for record in records)
+    states: Counter[str] = Counter(record.state for record in records)
     return FreezeReport(path=path, version=version, states=dict(states), left_out=dict(sorted(left_out.items())))
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from figureground.annotate.candidates import Candidate, rank_candidates
+from figureground.annotate.candidates import rank_candidates
 from figureground.annotate.prompts import PromptMode, prompts_for
-from figureground.annotate.segmenters import SegmentationRejected, Segmenter
+from figureground.annotate.segmenters import Candidate, SegmentationRejected, Segmenter
 from figureground.errors import Faults, FigureGroundError, UsageError
 from figureground.schemas.masks import encode_coco_rle
 from figureground.schemas.photos import decode_photo

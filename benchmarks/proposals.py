@@ -138,8 +138,9 @@ def table(contenders: list[Contender], work: Path) -> str:
         rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         if rows:
             iou = [row["iou"] for row in rows]
+            rejected = sum(bool(row["reason"]) for row in rows)
             lines.append(
-                f"| {contender.segmenter} | {contender.prompt} | {len(rows)} | {sum(bool(row['reason']) for row in rows)} "
+                f"| {contender.segmenter} | {contender.prompt} | {len(rows)} | {rejected} "
                 f"| {mean(iou):.3f} ({median(iou):.3f}) | {mean(row['boundary_iou'] for row in rows):.3f} "
                 f"| {median(row['seconds'] for row in rows):.2f} |"
             )

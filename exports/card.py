@@ -34,7 +34,7 @@ def render_card(
         {
             name: DatasetInfo(
                 features=features,
-                splits=[{"name": recipe.split, "num_bytes": size, "num_examples": rows}],  # type: ignore[arg-type]
+                splits=[{"name": recipe.split, "num_bytes": size, "num_examples": rows}],
                 download_size=size,
                 dataset_size=size,
                 config_name=name,
@@ -59,7 +59,8 @@ def render_card(
         for name in shard_sizes
     ]
     # Sorted keys would put "length" before "list", which every version of datasets refuses.
-    front = yaml.safe_dump({**data.to_dict(), "configs": configs}, sort_keys=False, allow_unicode=True)
+    listed = {**data.to_dict(), "configs": configs}  # type: ignore[no-untyped-call]  # huggingface_hub leaves it bare
+    front = yaml.safe_dump(listed, sort_keys=False, allow_unicode=True)
     shown = "mixed_rand" if "mixed_rand" in shard_sizes else default
     rows = [
         {"name": name, "rows": rows, "layers": " → ".join(map(_describe, recipe.variants[name].layers))}

@@ -23,10 +23,11 @@ from figureground.schemas.recipes import Recipe, RuleSet
 ROWS_PER_SHARD: Final = 5000  # about 300 MB of 224-pixel PNG, under the Hub's usual 500 MB
 _ROWS_PER_GROUP: Final = 200  # the Hub's viewer reads one group at a time
 
-PNG_ENCODER: Final = {"library": "opencv", "compression": 2, "strategy": "rle"}
+_PNG_COMPRESSION: Final = 2
+PNG_ENCODER: Final = {"library": "opencv", "compression": _PNG_COMPRESSION, "strategy": "rle"}
 """The one encoder of every published image, named in recipe.lock.json: equal lock, equal file bytes."""
 _PNG_SETTINGS: Final = (
-    cv2.IMWRITE_PNG_COMPRESSION, PNG_ENCODER["compression"], cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
+    cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
 )  # fmt: skip
 
 

@@ -1,1 +1,49 @@
-"""Figure and ground."""
+"""Build, publish and score datasets that tell how much a classifier looks at the object and how much at the rest.
+
+The nouns are here; the stages are modules of their own: ``figureground.annotate``, ``figureground.build`` and
+``figureground.exports``. Importing this package loads neither torch nor datasets.
+"""
+
+from figureground.errors import DataError, Fault, FigureGroundError, MissingExtraError, ServiceError, UsageError
+from figureground.schemas.classes import ClassMap, load_class_map
+from figureground.schemas.masks import (
+    Box,
+    CocoRle,
+    Mask,
+    decode_coco_rle,
+    decode_npy,
+    decode_png1,
+    encode_coco_rle,
+    encode_npy,
+    encode_png1,
+)
+from figureground.schemas.recipes import Recipe, load_recipe
+from figureground.schemas.records import ImageRecord, ObjectRecord
+from figureground.schemas.releases import read_release
+from figureground.schemas.workspace import Workspace
+
+__all__ = [
+    "Box",
+    "ClassMap",
+    "CocoRle",
+    "DataError",
+    "Fault",
+    "FigureGroundError",
+    "ImageRecord",
+    "Mask",
+    "MissingExtraError",
+    "ObjectRecord",
+    "Recipe",
+    "ServiceError",
+    "UsageError",
+    "Workspace",
+    "decode_coco_rle",
+    "decode_npy",
+    "decode_png1",
+    "encode_coco_rle",
+    "encode_npy",
+    "encode_png1",
+    "load_class_map",
+    "load_recipe",
+    "read_release",
+]

@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict
-from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from figureground.annotate.prompts import PromptMode
+from figureground.annotate.segmenters import SEGMENTER_NAMES
 from figureground.console import counts_text, emit, progress_bar, stderr
 from figureground.errors import FigureGroundError
+from figureground.schemas.recipes import RuleName
 
 app = typer.Typer(
     name="figureground",
@@ -31,31 +34,6 @@ app = typer.Typer(
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder of the workspace.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: all processors.")]
-
-
-class SegmenterName(StrEnum):
-    """Segmenters that ``propose`` knows."""
-
-    GRABCUT = "grabcut"
-    MOBILE_SAM = "mobile-sam"
-    SALIENCY = "saliency"
-    SAM = "sam"
-
-
-class PromptName(StrEnum):
-    """Prompt modes of ``propose``."""
-
-    AUTO = "auto"
-    BOX = "box"
-    CENTER = "center"
-    GRID = "grid"
-
-
-class RulesName(StrEnum):
-    """Rule sets of a recipe."""
-
-    EXACT = "exact"
-    REFERENCE = "reference"
 
 
 @app.command(epilog="Example: figureground index photos/ -w work")
@@ -88,9 +66,9 @@ def index(
 )
 def propose(
     workspace: WorkspaceOption,
-    segmenter: Annotated[SegmenterName, typer.Option(help="Model that proposes the masks.")] = SegmenterName.MOBILE_SAM,
+    segmenter: Annotated[str, typer.Option(help=f"Model: {', '.join(SEGMENTER_NAMES)}.")] = "mobile-sam",
     checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None,
-    prompt: Annotated[PromptName, typer.Option(help="How the model is asked.")] = PromptName.AUTO,
+    prompt: Annotated[PromptMode, typer.Option(help="How the model is asked.")] = "auto",
     keep: Annotated[int, typer.Option(min=1, help="Most candidates kept for a photo.")] = 3,
     grid: Annotated[int, typer.Option(min=1, help="Points on each side of the grid prompt.")] = 16,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None,
@@ -103,12 +81,12 @@ def propose(
     from figureground.schemas.workspace import Workspace
 
     with Workspace.open(workspace) as store, progress_bar() as show:
-        settings = ProposalSettings(prompt_mode=prompt.value, keep=keep, grid_side=grid)
+        settings = ProposalSettings(prompt_mode=prompt, keep=keep, grid_side=grid)
         saliency = None
-        if segmenter is not SegmenterName.SALIENCY and prompt is not PromptName.CENTER:
-            asked = prompt is PromptName.GRID or any(not image.boxes_xyxy_px for image in store.images())
+        if segmenter != "saliency" and prompt != "center":
+            asked = prompt == "grid" or any(not image.boxes_xyxy_px for image in store.images())
             saliency = load_segmenter("saliency", threads=threads) if asked else None
-        model = load_segmenter(segmenter.value, checkpoint=checkpoint, threads=threads)
+        model = load_segmenter(segmenter, checkpoint=checkpoint, threads=threads)
         report = run(
             store, model, settings, saliency=saliency, progress=lambda done, total: show("propose", done, total)
         )
@@ -150,7 +128,7 @@ def build(
     workspace: WorkspaceOption = Path(),
     release: Annotated[str | None, typer.Option(help="Frozen version; default: the only one.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the dataset repository.")] = None,
-    rules: Annotated[RulesName, typer.Option(help="As a careful reader expects, or bug for bug.")] = RulesName.EXACT,
+    rules: Annotated[RuleName, typer.Option(help="As a careful reader expects, or bug for bug.")] = "exact",
     per_class: Annotated[str | None, typer.Option(help="Objects a class: a number, smallest, or all.")] = None,
     draws: Annotated[int, typer.Option(min=1, help="Donors for each row of the mixed variants.")] = 1,
     workers: WorkersOption = None,
@@ -165,7 +143,7 @@ def build(
         emit(listed, as_json=as_json, text="\n".join(f"{name:14} {text}" for name, text in listed.items()))
         return
     request = build_command.prepare_request(
-        recipe, workspace, release=release, rules=rules.value, per_class=per_class, draws=draws, workers=workers
+        recipe, workspace, release=release, rules=rules, per_class=per_class, draws=draws, workers=workers
     )
     with progress_bar() as show:
         report = build_command.build_dataset(request, build_command.require_folder(out), progress=show)
@@ -194,15 +172,14 @@ def evaluate(
     """Score classifiers on a dataset repository, with intervals."""
     from figureground.exports import evaluate as script
 
-    with progress_bar() as show:
-        results = [
-            script.evaluate(
-                repository, name, revision=revision, configs=configs.split(",") if configs else None, split=split,
-                feed=feed, batch_size=batch_size, limit=limit, out=out, bootstrap=bootstrap,
-                progress=lambda stage, done, total, name=name: show(f"{name} {stage}", done, total),
-            )
-            for name in model
-        ]  # fmt: skip
+    run = partial(
+        script.evaluate, repository, revision=revision, configs=configs.split(",") if configs else None, split=split,
+        feed=feed, batch_size=batch_size, limit=limit, out=out, bootstrap=bootstrap,
+    )  # fmt: skip
+    results = []
+    for name in model:
+        with progress_bar() as show:
+            results.append(run(name, progress=show))
     emit({"results": results}, as_json=as_json, text=script.format_table(results))
 
 

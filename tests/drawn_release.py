@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.annotate.catalogue import index_source
@@ -16,9 +18,14 @@ from figureground.schemas.records import Annotation, Decision
 from figureground.schemas.sources import open_source
 from figureground.schemas.workspace import Workspace
 
-CLASS_MAP = '{"name": "toy", "classes": [%s]}' % ", ".join(
-    f'{{"index": {index}, "name": "{name}", "wnids": ["{name}"], "imagenet_indices": [{index}]}}'
-    for index, name in enumerate(("disc", "ring", "bar"))
+CLASS_MAP = json.dumps(
+    {
+        "name": "toy",
+        "classes": [
+            {"index": index, "name": name, "wnids": [name], "imagenet_indices": [index]}
+            for index, name in enumerate(("disc", "ring", "bar"))
+        ],
+    }
 )
 
 
@@ -31,7 +38,7 @@ class DrawnRelease:
     release: Path
 
 
-def draw_photo(kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def draw_photo(kind: str, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """A noise ground with one plain figure; returns ``(H, W, 3)`` uint8 and its ``(H, W)`` bool mask."""
     generator = np.random.default_rng(seed)
     height, width = (int(generator.integers(200, 320)) for _ in range(2))

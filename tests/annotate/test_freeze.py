@@ -119,7 +119,7 @@ def test_one_segmenter_is_never_taken_by_accident(
             add_proposal(store, image_id, segmenter, prompt)
         options = FreezeOptions(unreviewed=True, segmenter=wanted)
         if taken is None:
-            with pytest.raises(UsageError, match="--segmenter: .*:"):
+            with pytest.raises(UsageError, match=r"--segmenter: .*:"):
                 freeze(store, "v1", options)
         else:
             (record,) = read_release(freeze(store, "v1", options).path)[1]

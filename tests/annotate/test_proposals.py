@@ -20,7 +20,7 @@ from figureground.annotate.catalogue import index_source
 from figureground.annotate.grabcut import GrabCutSegmenter
 from figureground.annotate.proposals import ProposalSettings, propose
 from figureground.errors import DataError
-from figureground.schemas.masks import decode_coco_rle
+from figureground.schemas.masks import Mask, decode_coco_rle
 from figureground.schemas.sources import open_source
 from figureground.schemas.workspace import Workspace
 
@@ -30,7 +30,7 @@ VOC = (
 )
 
 
-def draw_tree(root: Path, count: int) -> dict[str, np.ndarray]:
+def draw_tree(root: Path, count: int) -> dict[str, Mask]:
     """An ImageFolder with Pascal-VOC boxes a little larger than the figures; returns the true masks by uri."""
     truth = {}
     for number in range(count):
@@ -48,7 +48,7 @@ def draw_tree(root: Path, count: int) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray]]:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Mask]]:
     root = Path(tmp_path_factory.mktemp("tree"))
     return root, draw_tree(root, 10)
 
@@ -68,7 +68,7 @@ def stored(workspace: Path) -> list[tuple[object, ...]]:
 BOX = ProposalSettings(prompt_mode="box", keep=2)
 
 
-def test_masks_are_those_of_the_figures(tree: tuple[Path, dict[str, np.ndarray]], tmp_path: Path) -> None:
+def test_masks_are_those_of_the_figures(tree: tuple[Path, dict[str, Mask]], tmp_path: Path) -> None:
     root, truth = tree
     index(root, tmp_path)
     with Workspace.open(tmp_path) as store:
@@ -84,7 +84,7 @@ def test_masks_are_those_of_the_figures(tree: tuple[Path, dict[str, np.ndarray]]
         assert proposal.rank == 0
 
 
-def test_nothing_is_done_twice(tree: tuple[Path, dict[str, np.ndarray]], tmp_path: Path) -> None:
+def test_nothing_is_done_twice(tree: tuple[Path, dict[str, Mask]], tmp_path: Path) -> None:
     index(tree[0], tmp_path)
     with Workspace.open(tmp_path) as store:
         propose(store, GrabCutSegmenter(), BOX)
@@ -107,7 +107,7 @@ def test_a_photo_without_a_mask_keeps_its_reason_and_is_not_tried_again(tmp_path
 
 
 def test_photos_that_are_gone_are_all_named_and_the_rest_is_done(
-    tree: tuple[Path, dict[str, np.ndarray]], tmp_path: Path
+    tree: tuple[Path, dict[str, Mask]], tmp_path: Path
 ) -> None:
     draw_tree(tmp_path, 3)
     index(tmp_path, tmp_path / "work")
@@ -120,9 +120,7 @@ def test_photos_that_are_gone_are_all_named_and_the_rest_is_done(
         assert len(list(store.proposals())) == 1
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_masks(
-    tree: tuple[Path, dict[str, np.ndarray]], tmp_path: Path
-) -> None:
+def test_a_killed_run_goes_on_and_ends_with_the_same_masks(tree: tuple[Path, dict[str, Mask]], tmp_path: Path) -> None:
     for name in ("whole", "killed"):
         index(tree[0], tmp_path / name)
     command = [

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from strategies import object_record, square_mask
 
 from figureground.build.plan import Plan, PlanRow, make_plan
@@ -104,7 +105,7 @@ def test_a_strip_of_one_pixel_is_legal_and_flagged() -> None:
     assert "strip_1px" in figure["flags"]
 
 
-def _noise(size_hw: tuple[int, int]) -> np.ndarray:
+def _noise(size_hw: tuple[int, int]) -> NDArray[np.bool_]:
     noise = np.random.default_rng(0).random(size_hw) > 0.3
     noise[0, 0] = noise[-1, -2] = True
     return noise

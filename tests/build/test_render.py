@@ -27,7 +27,7 @@ def _photo(seed: int, size_hw: tuple[int, int]) -> Canvas:
 
 
 class Studio:
-    """Four noise photos, two a class, planned and ready to be rendered; each has one black pixel block in its figure."""
+    """Four noise photos, two a class, planned and ready to be rendered; each has black pixels on its figure."""
 
     def __init__(self, rules: RuleName, recipe: Recipe = RECIPE) -> None:
         self.recipe, self.rule_set = recipe, recipe.rules[rules]

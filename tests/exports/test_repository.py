@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -35,13 +36,13 @@ from figureground.schemas.workspace import Workspace
 VARIANTS = list(load_recipe("imagenet9").variants)
 
 
-def request_for(drawn: DrawnRelease, folder: Path, *, workers: int = 1, **changes: object) -> BuildRequest:
+def request_for(drawn: DrawnRelease, folder: Path, *, workers: int = 1, **changes: Any) -> BuildRequest:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "toy.json").write_text(CLASS_MAP)
     recipe = load_recipe("imagenet9").model_dump(mode="json")
     (folder / "toy.yaml").write_text(yaml.safe_dump({**recipe, "name": "toy", "class_map": "toy.json"}))
     request = prepare_request(str(folder / "toy.yaml"), drawn.workspace, workers=workers)
-    return replace(request, **changes)  # type: ignore[arg-type]
+    return replace(request, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +104,9 @@ def test_pixels_masks_and_provenance_agree(built: Path) -> None:
                 assert row["ground_label"] == (row["label"] + 1) % 3
 
 
-def _rows(folder: Path, config: str) -> list[dict[str, object]]:
-    return pq.read_table(folder / "data" / config).to_pylist()
+def _rows(folder: Path, config: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(folder / "data" / config).to_pylist()
+    return rows
 
 
 def test_the_same_bytes_whatever_the_workers_and_wherever(built: Path, drawn: DrawnRelease, tmp_path: Path) -> None:
@@ -139,9 +141,8 @@ def test_the_repository_rebuilds_itself_from_its_own_recipe(built: Path, drawn: 
     request = prepare_request(str(built / "recipe.yaml"), drawn.workspace, workers=1)
     again = build_dataset(request, tmp_path / "again")
     for name in VARIANTS:
-        assert [row["provenance"]["pixels_sha256"] for row in _rows(again.folder, name)] == [  # type: ignore[index]
-            row["provenance"]["pixels_sha256"]
-            for row in _rows(built, name)  # type: ignore[index]
+        assert [row["provenance"]["pixels_sha256"] for row in _rows(again.folder, name)] == [
+            row["provenance"]["pixels_sha256"] for row in _rows(built, name)
         ]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
+from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 from strategies import masks
@@ -74,7 +76,7 @@ def _grey_png() -> bytes:
     return buffer.getvalue()
 
 
-def _npy(array: np.ndarray) -> bytes:
+def _npy(array: NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=True)
     return buffer.getvalue()
@@ -132,9 +134,10 @@ def test_npy_that_is_no_mask_is_refused(data: bytes, expected: str) -> None:
 
 
 def test_encoders_take_bool_only() -> None:
+    grey: Any = np.zeros((2, 2), dtype=np.uint8)
     for encode in (encode_coco_rle, encode_png1, encode_npy):
         with pytest.raises(TypeError, match="bool"):
-            encode(np.zeros((2, 2), dtype=np.uint8))  # type: ignore[arg-type]
+            encode(grey)
 
 
 def test_pixels_sha256_tells_shape_and_order() -> None:

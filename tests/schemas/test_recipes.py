@@ -33,7 +33,8 @@ def test_shipped_recipes_load_with_their_class_maps(name: str) -> None:
 
 def test_imagenet9_has_the_eight_variants_and_mixed_self() -> None:
     assert list(load_recipe("imagenet9").variants) == [
-        "original", "only_bg_b", "only_bg_t", "no_fg", "only_fg", "mixed_same", "mixed_rand", "mixed_next", "mixed_self",
+        "original", "only_bg_b", "only_bg_t", "no_fg", "only_fg",
+        "mixed_same", "mixed_rand", "mixed_next", "mixed_self",
     ]  # fmt: skip
 
 
