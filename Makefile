@@ -47,8 +47,8 @@ install: $(STAMP)  ## Set up .venv; every other target does it by itself
 # The stamp is made last, so that an installation that was interrupted is taken up again.
 $(STAMP): pyproject.toml setup.cfg constraints.txt
 	@rm -f $@
-	@echo "$$COST"
 	$(SET_UP_UV)
+	@echo "$$COST"
 	$(INSTALL) --editable '.[demo]' --group dev
 	@touch $@
 
@@ -62,13 +62,18 @@ demo: $(STAMP)  ## Walk the whole path on bundled photos: propose, build, load, 
 test: $(STAMP)  ## Run the tests; TESTS names a part of them
 	$(BIN)/python -P -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(TESTS)
 
-.PHONY: check
-check: $(STAMP)  ## Lint, formatting, types, import arrows, generated docs
+.PHONY: check lint mypy pyright arrows current
+check: lint mypy pyright arrows current  ## Lint, formatting, types, import arrows, generated docs; `make -k check` goes on
+lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+mypy: $(STAMP)
 	MYPYPATH=tests $(BIN)/mypy --explicit-package-bases
-	$(BIN)/pyright --pythonpath $(BIN)/python
+pyright: $(STAMP)
+	$(BIN)/pyright
+arrows: $(STAMP)
 	$(BIN)/lint-imports --no-cache --no-logo
+current: $(STAMP)
 	$(BIN)/python -P docs/make_cli_reference.py --check
 
 .PHONY: format

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -16,6 +13,7 @@ from typing import Any, Final
 
 from figureground.errors import DataError, Faults, ServiceError, UsageError
 from figureground.schemas.photos import PhotoRejected, perceptual_hash, read_photo
+from figureground.schemas.processes import worker_pool
 from figureground.schemas.records import ImageRecord
 from figureground.schemas.sources import PhotoSource, SourceItem, count_passed_over
 from figureground.schemas.workspace import Workspace
@@ -207,9 +205,8 @@ def _measure_all(source: PhotoSource, items: Sequence[SourceItem], workers: int)
     if workers <= 1 or len(items) <= _CHUNK:
         yield from (measure(source, item) for item in items)
         return
-    context = multiprocessing.get_context("spawn")
     waiting: deque[Future[list[ImageRecord | Rejection]]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    with worker_pool(workers) as pool:
         try:
             for start in range(0, len(items), _CHUNK):
                 waiting.append(pool.submit(_measure_chunk, source, items[start : start + _CHUNK]))
@@ -227,18 +224,6 @@ def _measure_all(source: PhotoSource, items: Sequence[SourceItem], workers: int)
 
 def _measure_chunk(source: PhotoSource, items: Sequence[SourceItem]) -> list[ImageRecord | Rejection]:
     return [measure(source, item) for item in items]
-
-
-def _end_with_parent() -> None:
-    """Watch the parent from a worker: one that was killed outright leaves its workers waiting for ever."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _refuse_another_source(workspace: Workspace, source: PhotoSource) -> None:

@@ -3,7 +3,7 @@
 Writes one line a photo into a work folder as it goes, so that a stopped run goes on, and with ``--write`` the table of
 docs/proposals.md. The photos are a folder with ``labels.csv`` (column id), ``images/`` and ``masks/``.
 
-    python benchmarks/proposals.py PHOTOS --work FOLDER [--sam-checkpoint FILE] [--grid 8] [--write docs/proposals.md]
+    python benchmarks/proposals.py PHOTOS [--work FOLDER] [--sam-checkpoint FILE] [--write docs/proposals.md]
 """
 
 from __future__ import annotations
@@ -165,13 +165,15 @@ def contenders(sam_checkpoint: Path | None) -> list[Contender]:
 def main() -> None:
     """Measure, print the table, and write it into a page between its markers if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("photos", type=Path, nargs="?")
+    parser.add_argument("--work", type=Path, default=Path(".scratch/proposals"))
     parser.add_argument("--sam-checkpoint", type=Path)
     parser.add_argument("--grid", type=int, default=8)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
+    if given.photos is None:
+        parser.exit(message="needs a folder of photos with ground-truth masks; see --help\n")
     given.work.mkdir(parents=True, exist_ok=True)
     samples = list(read_samples(given.photos))[: given.limit]
     listed = contenders(given.sam_checkpoint)

@@ -2,68 +2,49 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from typing import TypeVar
 
-import cv2
+from figureground.errors import ServiceError
+from figureground.schemas.processes import worker_pool
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-def default_workers() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], *, workers: int) -> Iterator[Result]:
     """Run ``function`` over ``jobs``; yields results in whatever order they finish.
 
-    One worker runs in this process. More are spawned, each with one thread of its own for OpenCV and BLAS, and never
-    hold more than two jobs a worker in flight, so memory does not grow with the number of jobs.
+    One worker runs in this process. More are processes of their own and never hold more than two jobs each, so memory
+    does not grow with the number of jobs.
+
+    Raises:
+        ServiceError: if a worker process dies; what was finished stays.
     """
     if workers <= 1 or len(jobs) <= 1:
         yield from map(function, jobs)
         return
-    context = multiprocessing.get_context("spawn")
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_one_thread) as pool:
+    with worker_pool(min(workers, len(jobs))) as pool:
+        try:
             yield from _bounded(pool, function, jobs, in_flight=2 * workers)
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        except BrokenProcessPool as error:
+            raise ServiceError("a worker process died, perhaps for want of memory; run again to go on") from error
 
 
 def _bounded(
     pool: ProcessPoolExecutor, function: Callable[[Job], Result], jobs: Sequence[Job], *, in_flight: int
 ) -> Iterator[Result]:
     waiting = iter(jobs)
-    running: set[Future[Result]] = set()
+    running: set[Future[Result]] = {pool.submit(function, job) for job in islice(waiting, in_flight)}
     try:
-        while True:
-            for job in waiting:
-                running.add(pool.submit(function, job))
-                if len(running) >= in_flight:
-                    break
-            if not running:
-                return
+        while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(function, job) for job in islice(waiting, len(done))}
             for future in done:
                 yield future.result()
     finally:
         for future in running:
             future.cancel()
-
-
-def _one_thread() -> None:
-    cv2.setNumThreads(1)

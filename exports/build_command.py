@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from figureground.build.engine import default_workers
 from figureground.errors import DataError, UsageError
 from figureground.exports.repository import BuildReport, BuildRequest, build_dataset
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.files import file_sha256
+from figureground.schemas.processes import default_workers
 from figureground.schemas.recipes import Balance, Recipe, RuleName, load_recipe, shipped_recipes
 from figureground.schemas.releases import read_release
 from figureground.schemas.workspace import Workspace

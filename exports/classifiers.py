@@ -92,7 +92,10 @@ class TfliteClassifier:
             raise MissingExtraError("ai-edge-litert", "eval") from error
         if not path.is_file():
             raise UsageError(f"{path}: no such model")
-        self._interpreter: Any = interpreters.Interpreter(model_path=str(path), num_threads=_TFLITE_THREADS)
+        try:
+            self._interpreter: Any = interpreters.Interpreter(model_path=str(path), num_threads=_TFLITE_THREADS)
+        except ValueError as error:
+            raise DataError.single(str(path), "", expected="a TensorFlow Lite model", got=str(error)) from error
         self._interpreter.allocate_tensors()
         (given,), (answer,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         shape = tuple(int(axis) for axis in given["shape"])

@@ -200,8 +200,7 @@ def parse_class_map(text: str) -> ClassMap:
         listed = [(int(c["index"]), str(c["name"]), [int(i) for i in c["imagenet_indices"]]) for c in parsed["classes"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvaluationError(f"class_map.json: expected index, name, imagenet_indices a class: {error!r}") from error
-    in_order = bool(listed) and [index for index, _, _ in listed] == list(range(len(listed)))
-    _require(in_order, "class_map.json: expected class indices that count 0, 1, 2 … in order")
+    _require([i for i, _, _ in listed] == list(range(len(listed) or 1)), "class_map.json: indices must count 0, 1, 2 …")
     _require(unmapped < 0, f"class_map.json: expected a negative unmapped_value, got {unmapped}")
     table = np.full(IMAGENET_CLASSES, unmapped, dtype=np.int64)
     for index, owner, outputs in listed:
@@ -268,8 +267,7 @@ def normalise(images: Images, mean: Sequence[float], std: Sequence[float]) -> ND
     """``(N, H, W, 3)`` uint8 to float32 ``(pixel / 255 - mean) / std``; mean and std in [0, 1] units."""
     scaled: NDArray[np.float32] = np.divide(images, 255, dtype=np.float32)
     scaled -= np.asarray(mean, np.float32)
-    scaled /= np.asarray(std, np.float32)
-    return scaled
+    return np.divide(scaled, np.asarray(std, np.float32), out=scaled)
 
 
 def file_sha256(path: Path) -> str:
@@ -516,7 +514,7 @@ def _folder_fingerprint(folder: Path) -> str:
 
 def list_configs(repository: Repository, asked: Sequence[str] | None = None) -> list[str]:
     """The configs asked for, else all of the dataset, known ones in the order of the tables."""
-    from datasets import get_dataset_config_names  # type: ignore[import-untyped]  # ships no annotations
+    from datasets import get_dataset_config_names
 
     present = set(get_dataset_config_names(repository.location, revision=repository.revision))
     absent = set(asked or ()) - present
@@ -536,16 +534,19 @@ def load_rows(repository: Repository, config: str, split: str, limit: int | None
     """
     import datasets
 
-    place = f"{repository.name}/{config}"
+    place, commit = f"{repository.name}/{config}", repository.revision
+    # datasets does not notice that the files of a local folder have changed: it gets a cache for each fingerprint
+    cache = None if commit else str(Path(datasets.config.HF_DATASETS_CACHE, repository.fingerprint[-16:]))
     try:
-        table = datasets.load_dataset(repository.location, config, split=split, revision=repository.revision)
-    except ValueError as error:
-        raise EvaluationError(f"{place}: {error}", 2) from error
+        table = datasets.load_dataset(repository.location, config, split=split, revision=commit, cache_dir=cache)
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{place}: {error}", 3 if isinstance(error, OSError) else 2) from error
     _require("image" in table.column_names, f"{place}: holds no images (a recipe release); rebuild it first")
     names, wanted = tuple(getattr(table.features["label"], "names", ())), repository.classes.names
     _require(names == wanted, f"{place}: expected the labels of class_map.json, {', '.join(wanted)}; got {names}")
-    table = table.select_columns(["image", "label", "image_id", "draw"])
-    table = table.cast_column("image", datasets.Image(decode=False))
+    table = table.select_columns(["image", "label", "image_id", "draw"]).cast_column(
+        "image", datasets.Image(decode=False)
+    )
     if limit is not None:
         ids = table["image_id"][:]
         kept = set(sorted(set(ids))[:limit])
@@ -636,11 +637,10 @@ def read_predictions(path: Path, key: str) -> Predictions | None:
     """Read stored predictions; None where there are none, or they are damaged, or of something else than ``key``."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            if str(stored["key"]) == key:
-                return Predictions(**{name: stored[name] for name in Predictions.__slots__})
+            arrays = {name: stored[name] for name in Predictions.__slots__}
+            return Predictions(**arrays) if str(stored["key"]) == key else None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        pass
-    return None
+        return None
 
 
 def _write_whole(path: Path, content: bytes) -> None:
@@ -701,7 +701,6 @@ def evaluate(
     least = min(batch_size, bootstrap, 1 if limit is None else limit)
     _require(least > 0, f"batch size, bootstrap and limit: expected at least 1, got {least}", 2)
     repository = open_repository(str(repo), revision)
-    names = list_configs(repository, configs)
     adapter = feed_adapter(load_model(model_spec, device=device), feed)
     key = {  # everything that decides a prediction: stored predictions of any other key are stale
         "schema": SCHEMA_VERSION, "fingerprint": repository.fingerprint,
@@ -710,7 +709,7 @@ def evaluate(
         "split": split, "feed": feed, "limit": limit, "device": device,
     }  # fmt: skip
     predictions = {}
-    for config in names:
+    for config in list_configs(repository, configs):
         text = json.dumps({**key, "config": config}, sort_keys=True)
         path = Path(out, "predictions", f"{_file_stem(key)}.{config}.npz") if out else None
         found = read_predictions(path, text) if path else None
@@ -840,11 +839,10 @@ def _format_group(title: str, results: Sequence[Mapping[str, Any]]) -> str:
         rows.append([])
         rows += [[name, *(_cell(part, result[part].get(name)) for result in results)] for name in names]
     widths = [max(len(row[column]) for row in rows if row) for column in range(len(rows[0]))]
-    rule = "-" * (sum(widths) + 2 * len(results))
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
     mean = "balanced classes" if all(result["balanced"] for result in results) else "classes NOT balanced: class means"
     foot = f"percent [95 % interval]; {mean}; chance {100 * results[0]['chance']:.1f}; * interval excludes 0"
-    return "\n".join([title, *(line or rule for line in lines), foot])
+    return "\n".join([title, *(line or "-" * (sum(widths) + 2 * len(results)) for line in lines), foot])
 
 
 def _cell(part: str, found: Mapping[str, Any] | None) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import yaml
 
-from figureground.build.engine import default_workers, run_jobs
+from figureground.build.engine import run_jobs
 from figureground.build.plan import Plan, make_plan, write_plan
 from figureground.build.scenes import SceneJob, write_scenes
 from figureground.errors import DataError, Fault, UsageError
@@ -28,6 +28,7 @@ from figureground.exports.shards import ROWS_PER_SHARD, ShardJob, write_shard
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.features import dataset_features
 from figureground.schemas.files import file_sha256, write_text
+from figureground.schemas.processes import default_workers
 from figureground.schemas.recipes import Recipe, RuleName, RuleSet
 from figureground.schemas.records import ObjectRecord, canonical_json
 from figureground.schemas.workspace import SourceRow

@@ -17,7 +17,7 @@ from checkout import PACKAGE_FOLDERS, ROOT, project_files
 
 SCRATCH = ROOT / ".scratch" / "wheel"
 CONSTRAINTS = ROOT / "constraints.txt"
-UV = Path(sys.executable).with_name("uv")
+UV = str(Path(sys.executable).with_name("uv"))
 PROBE = """
 import importlib.util, sys
 import figureground
@@ -70,14 +70,14 @@ def build() -> tuple[Path, Path]:
 def run_bare(wheel: Path) -> None:
     """Install the wheel with its core dependencies alone, away from the checkout, and use it."""
     bare = SCRATCH / "bare"
-    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, bare], check=True)
-    install = [UV, "pip", "install", "--quiet", "--python", bare / "bin" / "python", "--constraint", CONSTRAINTS]
-    subprocess.run([*install, wheel], check=True)
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, str(bare)], check=True)
+    install = [UV, "pip", "install", "--quiet", "--python", str(bare), "--constraint", str(CONSTRAINTS)]
+    subprocess.run([*install, str(wheel)], check=True)
     away = SCRATCH / "away"
     away.mkdir()
-    program = bare / "bin" / "figureground"
+    program = str(bare / "bin" / "figureground")
     for command in (
-        [bare / "bin" / "python", "-I", "-c", PROBE],
+        [str(bare / "bin" / "python"), "-I", "-c", PROBE],
         [program, "--help"],
         [program, "build", "--list"],
         [program, "evaluate", "--help"],

@@ -89,6 +89,7 @@ REJECTED: dict[str, tuple[Callable[[], bytes], str]] = {
     "zero bytes": (lambda: b"", "zero_byte"),
     "text named jpg": (lambda: b"<html>404 not found</html>\n", "unreadable"),
     "jpeg magic only": (lambda: b"\xff\xd8\xff", "unreadable"),
+    "png header of five bytes": (lambda: png(4, 3)[:8] + b"\0\0\0\5IHDR" + bytes(5) + bytes(4), "truncated"),
     "random bytes": (lambda: np.random.default_rng(3).bytes(5000), "unreadable"),
     "jpeg cut in half": (lambda: _cut("JPEG", 0.5), "truncated"),
     "jpeg without its last tenth": (lambda: _cut("JPEG", 0.9), "truncated"),

@@ -106,6 +106,8 @@ def test_known_photos_are_passed_over_and_progress_counts_the_others(tmp_path: P
 
 
 def test_any_number_of_workers_gives_the_same_records_in_the_same_order(photos: Path) -> None:
+    for number in range(200):  # more than the workers are handed ahead
+        put(photos, f"many/{number:03}.png", number)
     source = open_source(str(photos))
     assert list(catalogue(source, workers=2)) == list(catalogue(source))
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import datasets  # type: ignore[import-untyped]  # ships no annotations
+import datasets
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped]  # ships no annotations
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 from PIL import Image

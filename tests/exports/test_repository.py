@@ -24,12 +24,14 @@ from drawn_release import CLASS_MAP, DrawnRelease, draw_release
 from PIL import Image
 
 from figureground.annotate.catalogue import index_source
+from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.errors import DataError, UsageError
 from figureground.exports.build_command import build_dataset, prepare_request
 from figureground.exports.repository import BuildRequest
 from figureground.schemas.files import file_sha256
 from figureground.schemas.masks import decode_png1, pixels_sha256
 from figureground.schemas.recipes import load_recipe
+from figureground.schemas.releases import read_release
 from figureground.schemas.sources import open_source
 from figureground.schemas.workspace import Workspace
 
@@ -212,3 +214,22 @@ def test_evaluate_is_copied_verbatim(built: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     assert (built / "evaluate.py").read_bytes() == (root / "exports" / "evaluate.py").read_bytes()
     assert hashlib.sha256((built / "evaluate.py").read_bytes()).hexdigest() in (built / "manifest.json").read_text()
+
+
+def test_in9l_takes_photos_without_masks(drawn: DrawnRelease, tmp_path: Path) -> None:
+    with Workspace.create(tmp_path / "work") as store:
+        index_source(store, open_source(str(drawn.photos), name="drawn"))
+        freeze(store, "bare", FreezeOptions(unmasked=True))
+    (tmp_path / "toy.json").write_text(CLASS_MAP)
+    recipe = {**load_recipe("imagenet9l").model_dump(mode="json"), "name": "toy", "class_map": "toy.json"}
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(recipe))
+    report = build_dataset(prepare_request(str(tmp_path / "toy.yaml"), tmp_path / "work", workers=1), tmp_path / "out")
+    assert (report.rows, report.objects, report.refused) == (12, 12, {})
+    rows = _rows(tmp_path / "out", "original")
+    assert not any(decode_png1(row["object_mask"]["bytes"]).any() for row in rows)
+    # The very same photos are of no use to a recipe that needs masks.
+    with pytest.raises(DataError, match="mask_empty 12"):
+        build_dataset(
+            replace(request_for(drawn, tmp_path), records=read_release(tmp_path / "work/objects/bare.parquet")[1]),
+            tmp_path / "masked",
+        )

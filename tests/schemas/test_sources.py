@@ -90,8 +90,10 @@ def test_other_files_are_passed_over_and_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "uri",
-    ["../secret.jpg", "dog/../../secret.jpg", "dog/../dog/a.jpg", "/etc/passwd", "//etc/passwd", "dog//a.jpg", "./dog/a.jpg",
-     "", ".", "dog/link.jpg", "linked/secret.jpg", "dog/a.jpg\0.png"],
+    [
+        "../secret.jpg", "dog/../../secret.jpg", "dog/../dog/a.jpg", "/etc/passwd", "//etc/passwd", "dog//a.jpg",
+        "./dog/a.jpg", "", ".", "dog/link.jpg", "linked/secret.jpg", "dog/a.jpg\0.png",
+    ],
 )  # fmt: skip
 def test_hostile_paths_are_refused(tmp_path: Path, uri: str) -> None:
     root = tmp_path / "photos"
@@ -456,14 +458,14 @@ def test_nothing_known_says_what_was_looked_for(tmp_path: Path) -> None:
     put(tmp_path, "notes.txt", data=b"x")
     with pytest.raises(UsageError, match=r"neither photos in folders, nor Data/CLS-LOC, nor .parquet files"):
         open_source(str(tmp_path))
-    with pytest.raises(UsageError, match="no such folder, .parquet file or hf://"):
+    with pytest.raises(UsageError, match=r"no such folder, .parquet file or hf://"):
         open_source(str(tmp_path / "gone"))
 
 
 def test_photos_beside_parquet_are_the_users_to_choose(tmp_path: Path) -> None:
     put(tmp_path, "dog/a.jpg")
     put_parquet(tmp_path / "meta.parquet", [photo_row(0, "dog")])
-    with pytest.raises(UsageError, match="holds both photos and meta.parquet"):
+    with pytest.raises(UsageError, match=r"holds both photos and meta\.parquet"):
         open_source(str(tmp_path))
     assert [item.uri for item in open_source(str(tmp_path), kind="folder")] == ["dog/a.jpg"]
     assert [item.uri for item in open_source(str(tmp_path), kind="parquet")] == ["meta.parquet#0"]
