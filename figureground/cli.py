@@ -41,18 +41,19 @@ def index(
     source: Annotated[str, typer.Argument(help="ImageFolder, ILSVRC tree, Parquet folder, or hf://datasets/O/N.")],
     workspace: WorkspaceOption,
     name: Annotated[str | None, typer.Option(help="Name of the source; default: the folder's.")] = None,
+    kind: Annotated[str | None, typer.Option(help="folder, ilsvrc or parquet; default: by looking.")] = None,
     boxes: Annotated[Path | None, typer.Option(help="Folder of Pascal-VOC XML, if it is not in the tree.")] = None,
     labels: Annotated[Path | None, typer.Option(help="CSV of file and label, where folders are no labels.")] = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Catalogue photos. Photos that cannot be used are reported by name; none of them is fatal."""
+    """Catalogue photos; those that cannot be used are reported by name, and none of them is fatal."""
     from figureground.annotate.catalogue import index_source
     from figureground.schemas.processes import default_workers
     from figureground.schemas.sources import open_source
     from figureground.schemas.workspace import Workspace
 
-    opened = open_source(source, name=name, boxes=boxes, labels=labels)
+    opened = open_source(source, kind=kind, name=name, boxes=boxes, labels=labels)
     with Workspace.create(workspace) as store, progress_bar() as show:
         report = index_source(
             store, opened, workers=workers or default_workers(), progress=lambda done, total: show("index", done, total)
