@@ -100,7 +100,7 @@ def _read_scene(candidate: Candidate, job: SceneJob) -> Scene:
     if digest != record.sha256:
         raise DataError.single(
             record.source, record.uri, expected=f"bytes with sha256 {record.sha256}", got=digest,
-            remedy="the photo changed since it was catalogued: restore it, or index and freeze again",
+            remedy=f"restore the photo, or forget {record.image_id}, index and freeze again",
         )  # fmt: skip
     return make_scene(candidate, decode_photo(data), job.rules, job.recipe)
 

@@ -18,7 +18,7 @@ import typer
 from figureground.annotate.prompts import PromptMode
 from figureground.annotate.segmenters import SEGMENTER_NAMES
 from figureground.console import counts_text, emit, progress_bar, stderr
-from figureground.errors import FigureGroundError
+from figureground.errors import FigureGroundError, UsageError
 from figureground.schemas.recipes import RuleName
 
 app = typer.Typer(
@@ -118,6 +118,22 @@ def freeze(
         report = run(store, version, options)
     text = f"{report.path}: {counts_text(report.states)}; left out: {counts_text(report.left_out)}"
     emit(asdict(report), as_json=as_json, text=text)
+
+
+@app.command(epilog="Example: figureground forget 0e7abe93ff8abf5c8a00399a8080fe37 -w work")
+def forget(
+    image: Annotated[str, typer.Argument(help="Id of the photo.")],
+    workspace: WorkspaceOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a photo and all that hangs on it (a takedown); releases that hold it stay as they are."""
+    from figureground.schemas.workspace import Workspace
+
+    with Workspace.open(workspace) as store:
+        if store.image(image) is None:
+            raise UsageError(f"{workspace} knows no photo {image}")
+        store.forget(image)
+    emit({"forgotten": image}, as_json=as_json, text=f"{image} is forgotten")
 
 
 @app.command(

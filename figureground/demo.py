@@ -73,7 +73,7 @@ def run_demo(folder: Path) -> DemoReport:
     saliency = load_segmenter("saliency")
     model, note = _load_sam()
     with Workspace.create(work) as store, progress_bar() as show:
-        index_source(store, open_source(str(folder / "photos"), name="demo"))
+        index_source(store, open_source(str(folder / "photos"), name="demo")).faults.raise_if_any()
         settings = ProposalSettings(prompt_mode="auto")
         propose(store, model, settings, saliency=saliency, progress=lambda done, total: show("masks", done, total))
         freeze(store, f"demo-{model.name}", FreezeOptions(unreviewed=True, segmenter=model.name))

@@ -69,6 +69,10 @@ class DataError(FigureGroundError):
         head = f"{count} fault{'' if count == 1 else 's'} in the data"
         super().__init__("\n".join([f"{head}:", *(f"  {fault}" for fault in self.faults)]))
 
+    def __reduce__(self) -> tuple[type[DataError], tuple[tuple[Fault, ...]]]:
+        """Faults survive the way out of a worker process."""
+        return DataError, (self.faults,)
+
     @classmethod
     def single(cls, where: str, record: str, *, expected: str, got: str, remedy: str = "") -> DataError:
         """A ``DataError`` with one fault."""

@@ -11,13 +11,12 @@ import io
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
 from figureground.errors import DataError, UsageError
-from figureground.schemas.documents import Document, parse_document, read_document, validate_document
-from figureground.schemas.records import NAME_PATTERN
+from figureground.schemas.documents import Document, Name, parse_document, read_document, validate_document
 
 
 class MappedClass(Document):
@@ -27,7 +26,7 @@ class MappedClass(Document):
 
     index: int = Field(ge=0)
     """Position in the class list; the label that a dataset stores."""
-    name: str = Field(pattern=f"^{NAME_PATTERN.pattern}$")
+    name: Name
     wnids: tuple[str, ...] = Field(min_length=1)
     """Source labels that belong to the class."""
     imagenet_indices: tuple[int, ...] = ()
@@ -39,7 +38,7 @@ class ClassMap(Document):
 
     model_config = ConfigDict(extra="allow")
 
-    name: str = Field(default="", pattern=f"^({NAME_PATTERN.pattern})?$")
+    name: Name | Literal[""] = ""
     unmapped_value: int = -1
     """What a prediction outside every class becomes; it equals no label, so it is wrong."""
     classes: tuple[MappedClass, ...] = Field(min_length=1)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from figureground.errors import DataError, Fault, UsageError
+from figureground.schemas.records import NAME_PATTERN
 
 
 class Document(BaseModel):
@@ -17,6 +18,15 @@ class Document(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
+
+def _check_name(name: str) -> str:
+    if not NAME_PATTERN.fullmatch(name):
+        raise ValueError("1 to 128 letters, digits, dots, dashes and underscores, and not dots alone")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+"""A name that can stand in an id, a path and a config of ``datasets``."""
 
 Model = TypeVar("Model", bound=BaseModel)
 

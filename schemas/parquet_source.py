@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import pyarrow as pa
@@ -19,7 +19,8 @@ from figureground.schemas.source_items import SourceItem
 
 _HUB_WNID: Final = re.compile(r"_(n\d{8})\.[A-Za-z]+$")
 """ImageNet on the Hub names its photos FILE_WNID.JPEG."""
-_SPLIT_OF_SHARD: Final = re.compile(r"^(train|validation|val|valid|test)[-._]")
+_SPLIT_OF_SHARD: Final = re.compile(r"(?:^|/)(train|validation|val|valid|test)(?:[-._][^/]*|/[^/]*)$")
+"""``data/train-00000-of-00002.parquet``, and ``default/train/0000.parquet`` as the Hub converts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +42,17 @@ class ParquetSource:
         file_name, _, row = uri.rpartition("#")
         if not row.isdecimal() or file_name not in self._files():
             raise DataError.single(self.name, uri, expected="FILE.parquet#ROW of this source", got="another uri")
-        data = _photo_bytes(self._group_of(file_name, int(row)))
+        try:
+            data = _photo_bytes(self._group_of(file_name, int(row)))
+        except (pa.ArrowException, OSError, KeyError) as error:
+            if self.locator.startswith("hf://"):
+                raise ServiceError(f"{self.locator}: {uri} cannot be read ({error}); run again to go on") from error
+            raise DataError.single(self.name, uri, expected="a readable row", got=str(error)) from error
         if data is None:
-            raise DataError.single(self.name, uri, expected="a row with image bytes", got="none")
+            raise DataError.single(
+                self.name, uri, expected="a row with image bytes", got="none",
+                remedy="embed the photos: datasets' push_to_hub does, its to_parquet does not",
+            )  # fmt: skip
         return data
 
     def _group_of(self, file_name: str, row: int) -> Any:  # noqa: ANN401  one Arrow value
@@ -61,16 +70,16 @@ class ParquetSource:
 
     def _items(self, file_name: str) -> Iterator[SourceItem]:
         file = _open_file(self.locator, file_name)
-        names = _class_names(file.schema_arrow)
+        names = _class_names(file.schema_arrow, f"{self.name}/{file_name}")
         if "image" not in file.schema_arrow.names:
             got = ", ".join(file.schema_arrow.names)
             raise DataError.single(f"{self.name}/{file_name}", "", expected="a column image", got=got)
-        split = _SPLIT_OF_SHARD.match(PurePosixPath(file_name).name)
+        split = _SPLIT_OF_SHARD.search(file_name)
         columns = [name for name in ("image.path", "label") if name.partition(".")[0] in file.schema_arrow.names]
         row = 0
         for batch in file.iter_batches(columns=columns, batch_size=4096):
             for record in batch.to_pylist():
-                label = _label(record, names)
+                label = _wnid(record) or _label(record, names)
                 yield SourceItem(
                     uri=f"{file_name}#{row}",
                     label=label,
@@ -85,23 +94,31 @@ def _photo_bytes(value: Any) -> bytes | None:  # noqa: ANN401  one Arrow value
     return plain.get("bytes") if isinstance(plain, dict) else plain
 
 
-def _label(record: Mapping[str, Any], names: list[str]) -> str:
-    """The label as text: a class's name, the text itself, or the wnid in the photo's name."""
-    label = record.get("label")
-    if isinstance(label, int):
-        return names[label] if 0 <= label < len(names) else str(label) if not names and label >= 0 else ""
-    if label:
-        return str(label)
+def _wnid(record: Mapping[str, Any]) -> str:
+    """The wnid in the photo's name: the Hub's ImageNet names its classes in words, class maps by wnid."""
     image = record.get("image")
-    named = _HUB_WNID.search((image or {}).get("path") or "") if isinstance(image, dict) else None
+    named = _HUB_WNID.search(image.get("path") or "") if isinstance(image, dict) else None
     return named.group(1) if named else ""
 
 
-def _class_names(schema: pa.Schema) -> list[str]:
+def _label(record: Mapping[str, Any], names: list[str]) -> str:
+    """The label as text: a class's name, or the text itself."""
+    label = record.get("label")
+    if isinstance(label, int):
+        return names[label] if 0 <= label < len(names) else str(label) if not names and label >= 0 else ""
+    return str(label) if label else ""
+
+
+def _class_names(schema: pa.Schema, where: str) -> list[str]:
     """Names of the ``label`` column from the metadata that ``datasets`` writes."""
     text = (schema.metadata or {}).get(b"huggingface", b"{}")
-    features = json.loads(text).get("info", {}).get("features", {})
-    return list(features.get("label", {}).get("names", []))
+    try:
+        names = json.loads(text).get("info", {}).get("features", {}).get("label", {}).get("names") or []
+    except (ValueError, AttributeError) as error:
+        names, text = None, str(error)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError.single(where, "metadata huggingface", expected="the features of datasets", got=str(text)[:200])
+    return names
 
 
 def _filesystem(locator: str) -> tuple[Any, str]:
@@ -118,6 +135,8 @@ def _list_files(locator: str) -> tuple[str, ...]:
     filesystem, root = _filesystem(locator)
     if root.endswith(".parquet"):
         return (PurePosixPath(root).name,)
+    if not locator.startswith("hf://"):  # a local folder may have brackets in its name, which glob would read
+        return tuple(sorted(path.relative_to(root).as_posix() for path in Path(root).rglob("*.parquet")))
     try:
         found = filesystem.glob(f"{root}/**/*.parquet") + filesystem.glob(f"{root}/*.parquet")
     except Exception as error:

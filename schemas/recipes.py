@@ -12,11 +12,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from figureground.errors import UsageError
-from figureground.schemas.documents import Document, parse_document, read_document
-from figureground.schemas.records import NAME_PATTERN
+from figureground.schemas.documents import Document, Name, parse_document, read_document
 
 Photo = Literal["self", "same_class", "any_class", "next_class"]
 """Whose photo: the row's own, or that of a donor drawn from the same, any or the next class."""
@@ -149,28 +148,21 @@ class Balance(Document):
 class Recipe(Document):
     """A dataset as data: seed, classes, rules, variants."""
 
-    name: str = Field(pattern=f"^{NAME_PATTERN.pattern}$")
-    version: str = Field(pattern=f"^{NAME_PATTERN.pattern}$")
+    name: Name
+    version: Name
     """Changes with the text; never part of a seed."""
     description: str = ""
     citation: str = ""
     seed: int = Field(ge=0, lt=2**63)
     class_map: str
     """A shipped map's name, or a path beside the recipe."""
-    split: str = Field(default="test", pattern=f"^{NAME_PATTERN.pattern}$")
+    split: Name = "test"
     """Split that the rows are published under."""
     source_splits: tuple[str, ...] | None = None
     """Splits of the source to take photos from; None takes all."""
     rules: dict[RuleName, RuleSet]
     balance: Balance = Balance()
-    variants: dict[str, Variant] = Field(min_length=1)
-
-    @field_validator("variants")
-    @classmethod
-    def _variant_names(cls, value: dict[str, Variant]) -> dict[str, Variant]:
-        if strange := sorted(name for name in value if not NAME_PATTERN.fullmatch(name)):
-            raise ValueError(f"variant names that match {NAME_PATTERN.pattern}, not {', '.join(strange)}")
-        return value
+    variants: dict[Name, Variant] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _views_exist(self) -> Recipe:

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 
 from figureground.schemas.masks import Box, CocoRle
 
-NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
-"""What an id, class, attribute or config name may look like; ``/`` would break ``datasets``."""
+NAME_PATTERN: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,128}")
+"""What an id, class, attribute or config name may look like; ``/`` would break ``datasets``, dots alone are paths."""
 
 DecisionState = Literal["accepted", "rejected", "confirmed_empty", "not_localisable", "wrong_label", "needs_second"]
 

@@ -160,8 +160,12 @@ class Workspace:
         return self._insert("rejections", [dict(zip(names, row, strict=True)) for row in rejections])
 
     def rejections(self) -> Iterator[tuple[str, str, str, str]]:
-        """Every rejected photo as (source, uri, reason, detail), sorted."""
-        for row in self._db.execute("SELECT source, uri, reason, detail FROM rejections ORDER BY source, uri"):
+        """Every rejected photo as (source, uri, reason, detail), sorted; photos mended since are none any more."""
+        query = (
+            "SELECT source, uri, reason, detail FROM rejections "
+            "WHERE (source, uri) NOT IN (SELECT source, uri FROM images) ORDER BY source, uri"
+        )
+        for row in self._db.execute(query):
             yield tuple(row)
 
     def indexed_uris(self, source: str) -> set[str]:

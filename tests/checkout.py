@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("annotate", "build", "exports", "schemas")
 PACKAGE_FOLDERS = ("figureground", *STAGES)
+CODE_FOLDERS = (*PACKAGE_FOLDERS, "benchmarks", "docs", "tests")
 
 
 def is_checkout() -> bool:
@@ -16,8 +17,20 @@ def is_checkout() -> bool:
 
 
 def project_files(*paths: str) -> list[str]:
-    """Files of the project under ``paths`` (all by default), tracked or new but not ignored, links left out, sorted."""
-    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"]
-    listed = subprocess.run([*command, *paths], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    """Files of the project below ``paths``, tracked or new but not ignored, links left out, sorted.
+
+    By default those of every folder with code or pages, and of the root itself; not what a user built beside them.
+    """
+    return _list("--cached", "--others", "--exclude-standard", paths=paths or (*CODE_FOLDERS, ":(glob)*"))
+
+
+def tracked_files() -> list[str]:
+    """Files that git tracks, wherever they lie."""
+    return _list("--cached")
+
+
+def _list(*options: str, paths: tuple[str, ...] = ()) -> list[str]:
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", *options, "--", *paths]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     names = sorted(set(filter(None, listed.split("\0"))))
     return [name for name in names if (ROOT / name).is_file() and not (ROOT / name).is_symlink()]

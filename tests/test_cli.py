@@ -15,7 +15,7 @@ import pytest
 from drawn_release import DrawnRelease, draw_photo, draw_release
 from PIL import Image
 
-VERBS = ("index", "propose", "freeze", "build", "evaluate", "demo")
+VERBS = ("index", "propose", "freeze", "forget", "build", "evaluate", "demo")
 
 
 def run(*arguments: str | Path, check: int | None = 0) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkout import PACKAGE_FOLDERS, ROOT, STAGES, is_checkout, project_files
+from checkout import CODE_FOLDERS, PACKAGE_FOLDERS, ROOT, STAGES, is_checkout, project_files, tracked_files
 from needs import need
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -42,8 +42,7 @@ def test_the_packages_are_the_folders_with_code(files: list[str]) -> None:
 
 def test_code_lies_in_known_folders_only() -> None:
     need(is_checkout(), "this is no git checkout")
-    top = {name.split("/")[0] for name in project_files() if name.endswith(".py")}
-    assert top <= {*PACKAGE_FOLDERS, "benchmarks", "docs", "tests"}
+    assert {name.split("/")[0] for name in tracked_files() if name.endswith(".py")} <= set(CODE_FOLDERS)
 
 
 @pytest.mark.parametrize("stage", STAGES)

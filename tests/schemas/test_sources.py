@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 from pathlib import Path
@@ -16,8 +15,7 @@ from photo_samples import draw_pixels, encode
 
 from figureground.errors import DataError, UsageError
 from figureground.schemas.masks import Box
-from figureground.schemas.sources import ParquetSource, PhotoSource, SourceItem, count_passed_over, open_source
-from figureground.schemas.voc import parse_voc, read_voc
+from figureground.schemas.sources import PhotoSource, count_passed_over, open_source
 
 VOC = (
     "<annotation><filename>x</filename><size><width>60</width><height>40</height><depth>3</depth></size>"
@@ -271,167 +269,6 @@ def test_a_faulty_annotation_is_the_photos_fault_and_stops_nothing(ilsvrc: Path)
     assert len(placed(source)) == 2
 
 
-# Pascal-VOC
-
-
-def test_corners_are_pixels_of_the_object() -> None:
-    annotation = parse_voc(VOC.encode(), where="x.xml")
-    assert annotation.size_hw == (40, 60)
-    assert annotation.names == ("n01440764",)
-    assert annotation.boxes_xyxy_px == ((5, 6, 21, 31),)
-
-
-@pytest.mark.parametrize(
-    ("corners", "box"),
-    [
-        ((0, 0, 59, 39), (0, 0, 60, 40)),
-        ((1, 1, 60, 40), (1, 1, 60, 40)),  # counted from 1, as VOC did
-        ((7, 8, 7, 8), (7, 8, 8, 9)),
-        ((-4, -1, 500, 9), (0, 0, 60, 10)),
-        ((5.7, 6.2, 20.9, 30.0), (5, 6, 21, 31)),
-    ],
-)
-def test_boxes_are_half_open_and_clipped(corners: tuple[float, ...], box: Box) -> None:
-    assert parse_voc(_voc_with(corners), where="x.xml").boxes_xyxy_px == (box,)
-
-
-def _voc_with(corners: tuple[float, ...]) -> bytes:
-    text = VOC
-    for name, old, new in zip(("xmin", "ymin", "xmax", "ymax"), (5, 6, 20, 30), corners, strict=True):
-        text = text.replace(f"<{name}>{old}<", f"<{name}>{new}<")
-    return text.encode()
-
-
-BOMB = '<!DOCTYPE a [<!ENTITY b "bbbbbbbb">]>' + VOC.replace("<filename>x", "<filename>&b;")
-MUTATIONS = {
-    "cut off": (VOC[:100].encode(), "x.xml: expected a Pascal-VOC annotation, got unclosed token"),
-    "empty": (b"", "x.xml: expected a Pascal-VOC annotation, got no element found"),
-    "not xml": (b"5 6 20 30", "x.xml: expected a Pascal-VOC annotation, got syntax error"),
-    "unknown encoding": (b"<?xml version='1.0' encoding='klingon'?>" + VOC.encode(), "got unknown encoding"),
-    "entities": (BOMB.encode(), "x.xml: expected a Pascal-VOC annotation, got a DOCTYPE"),
-    "entities in utf-16": (BOMB.encode("utf-16"), "x.xml: expected a Pascal-VOC annotation, got a DOCTYPE"),
-    "outside entity": (b'<!DOCTYPE a SYSTEM "file:///etc/passwd">' + VOC.encode(), "got a DOCTYPE"),
-    "too long": (VOC.encode() + b" " * (1 << 20), "x.xml: expected at most 1048576 bytes, got more"),
-    "no size": (VOC.replace("width", "wide").encode(), "x.xml: expected a number in <size><width>, got none"),
-    "size 0": (VOC.replace(">60<", ">0<").encode(), "x.xml: size: expected a height and width above 0, got 40 x 0"),
-    "no corner": (VOC.replace("xmax", "x").encode(), "x.xml: object 0: expected a number in <bndbox><xmax>, got none"),
-    "word": (VOC.replace(">20<", ">a<").encode(), "x.xml: object 0: expected a number in <bndbox><xmax>, got 'a'"),
-    "nan": (_voc_with((float("nan"), 6, 20, 30)), "expected a number in <bndbox><xmin>, got 'nan'"),
-    "infinite": (_voc_with((5, 6, float("inf"), 30)), "expected a number in <bndbox><xmax>, got 'inf'"),
-    "reversed": (
-        _voc_with((20, 6, 5, 30)),
-        "expected a box with xmin <= xmax and ymin <= ymax, got (20, 6) to (5, 30)",
-    ),
-    "right of it": (
-        _voc_with((60, 6, 70, 30)),
-        "expected a box inside the photo of 60 x 40 px, got (60, 6) to (70, 30)",
-    ),
-    "above it": (_voc_with((5, -9, 20, -1)), "expected a box inside the photo of 60 x 40 px, got (5, -9) to (20, -1)"),
-}
-
-
-@pytest.mark.parametrize("name", MUTATIONS)
-def test_faulty_annotations_are_reported(name: str) -> None:
-    data, message = MUTATIONS[name]
-    with pytest.raises(DataError) as caught:
-        parse_voc(data, where="x.xml")
-    assert message in str(caught.value)
-    assert len(caught.value.faults) == 1
-
-
-def test_every_fault_of_an_annotation_is_reported_at_once() -> None:
-    reversed_box = _voc_with((20, 6, 5, 30)).decode().split("<object>")[1].removesuffix("</annotation>")
-    text = VOC.replace("</annotation>", f"<object>{reversed_box}<object><name>n</name></object></annotation>")
-    with pytest.raises(DataError) as caught:
-        parse_voc(text.encode(), where="x.xml")
-    assert [fault.record for fault in caught.value.faults] == ["object 1"] + ["object 2"] * 4
-
-
-def test_an_annotation_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone.xml: expected a readable file, got No such file"):
-        read_voc(tmp_path / "gone.xml")
-
-
-# Parquet
-
-
-def put_parquet(path: Path, rows: list[dict[str, Any]], names: list[str] | None = None, group: int = 3) -> None:
-    """A file as ``datasets`` writes it, with row groups of ``group`` rows."""
-    label_type = pa.int64() if names else pa.string()
-    image_type = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    schema = pa.schema([("image", image_type), ("label", label_type)])
-    if names:
-        label = {"names": names, "_type": "ClassLabel"}
-        features = {"info": {"features": {"image": {"_type": "Image"}, "label": label}}}
-        schema = schema.with_metadata({"huggingface": json.dumps(features)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, row_group_size=group)
-
-
-def photo_row(seed: int, label: Any, path: str | None = None) -> dict[str, Any]:
-    return {"image": {"bytes": encode(draw_pixels(seed), "PNG"), "path": path}, "label": label}
-
-
-def test_parquet_rows_are_labelled_by_class_name_and_read_at_random(tmp_path: Path) -> None:
-    rows = [photo_row(seed, seed % 2) for seed in range(8)]
-    put_parquet(tmp_path / "data" / "train-00000-of-00002.parquet", rows[:5], ["cat", "dog"])
-    put_parquet(tmp_path / "data" / "train-00001-of-00002.parquet", rows[5:], ["cat", "dog"])
-    source = open_source(str(tmp_path))
-    assert isinstance(source, ParquetSource)
-    first, second = (f"data/train-0000{number}-of-00002.parquet" for number in range(2))
-    uris = [f"{first}#{row}" for row in range(5)] + [f"{second}#{row}" for row in range(3)]
-    assert [item.uri for item in source] == uris
-    assert [item.label for item in source] == ["cat", "dog"] * 4
-    assert {item.source_split for item in source} == {"train"}
-    for number in (7, 0, 3, 4, 2):
-        assert source.read(uris[number]) == rows[number]["image"]["bytes"]
-    assert pickle.loads(pickle.dumps(source)).read(uris[6]) == rows[6]["image"]["bytes"]
-
-
-def test_reading_one_row_touches_only_its_row_group(tmp_path: Path) -> None:
-    path = tmp_path / "photos.parquet"
-    rows = [photo_row(seed, "dog") for seed in range(9)]
-    put_parquet(path, rows)
-    column = pq.ParquetFile(path).metadata.row_group(2).column(0)
-    start = column.dictionary_page_offset or column.data_page_offset
-    data = bytearray(path.read_bytes())
-    data[start : start + column.total_compressed_size] = bytes(column.total_compressed_size)
-    path.write_bytes(data)  # the third group is unreadable now
-    source = open_source(str(path))
-    assert source.name == "photos"
-    assert source.read("photos.parquet#4") == rows[4]["image"]["bytes"]
-    assert [item.uri for item in source] == [f"photos.parquet#{row}" for row in range(9)]  # without image bytes
-
-
-def test_string_labels_and_plain_binary_images_will_do(tmp_path: Path) -> None:
-    data = encode(draw_pixels(), "PNG")
-    table = pa.table({"image": pa.array([data, data], pa.binary()), "label": ["dog", None]})
-    pq.write_table(table, tmp_path / "x.parquet")
-    source = open_source(str(tmp_path / "x.parquet"))
-    assert list(source) == [
-        SourceItem(uri="x.parquet#0", label="dog", source_split=""),
-        SourceItem(uri="x.parquet#1", label="", source_split="", fault="expected a label, got none"),
-    ]
-    assert source.read("x.parquet#1") == data
-
-
-@pytest.mark.parametrize(
-    "uri",
-    ["x.parquet#9", "x.parquet#-1", "x.parquet#", "x.parquet", "y.parquet#0", "../x.parquet#0", "#0", "x.parquet#1e0"],
-)
-def test_parquet_uris_of_other_rows_and_files_are_refused(tmp_path: Path, uri: str) -> None:
-    put_parquet(tmp_path / "in" / "x.parquet", [photo_row(0, "dog")])
-    put_parquet(tmp_path / "x.parquet", [photo_row(0, "dog")])
-    with pytest.raises(DataError):
-        open_source(str(tmp_path / "in")).read(uri)
-
-
-def test_a_parquet_file_without_images_is_refused(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"picture": [b"x"], "label": ["dog"]}), tmp_path / "x.parquet")
-    with pytest.raises(DataError, match="expected a column image, got picture, label"):
-        list(open_source(str(tmp_path)))
-
-
 # Opening
 
 
@@ -464,7 +301,7 @@ def test_nothing_known_says_what_was_looked_for(tmp_path: Path) -> None:
 
 def test_photos_beside_parquet_are_the_users_to_choose(tmp_path: Path) -> None:
     put(tmp_path, "dog/a.jpg")
-    put_parquet(tmp_path / "meta.parquet", [photo_row(0, "dog")])
+    pq.write_table(pa.table({"image": [b"x"], "label": ["dog"]}), tmp_path / "meta.parquet")
     with pytest.raises(UsageError, match=r"holds both photos and meta\.parquet"):
         open_source(str(tmp_path))
     assert [item.uri for item in open_source(str(tmp_path), kind="folder")] == ["dog/a.jpg"]
