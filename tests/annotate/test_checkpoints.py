@@ -3,7 +3,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
-import os
 import shutil
 import subprocess
 import tarfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import need
 
 from figureground.annotate import checkpoints
 from figureground.annotate.checkpoint_sources import NpmSource, PypiSource, UrlSource
@@ -32,11 +32,6 @@ from figureground.schemas.documents import validate_document
 from figureground.schemas.files import file_sha256
 
 WEIGHTS = b"weights " * 1000
-
-
-def need(condition: bool, reason: str) -> None:
-    if not condition:
-        (pytest.fail if os.environ.get("FIGUREGROUND_REQUIRE_ALL") == "1" else pytest.skip)(reason)
 
 
 def sha256(data: bytes) -> str:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from skimage import data
 
 from figureground.annotate.grabcut import GrabCutSegmenter, grabcut_rect
-from figureground.annotate.segmenters import Photo, SegmentationRejected, load_segmenter
+from figureground.annotate.models import load_segmenter
+from figureground.annotate.segmenters import Photo, SegmentationRejected
 from figureground.errors import UsageError
 from figureground.schemas.masks import Box
 from figureground.schemas.records import Prompt

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from needs import SHARED, need
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
@@ -15,9 +15,10 @@ from skimage import data
 from figureground.annotate.candidates import mask_iou, rank_candidates
 from figureground.annotate.checkpoints import fetch_checkpoint
 from figureground.annotate.mobile_sam import CUT_OUTPUTS, MobileSamSegmenter, OnnxSam
+from figureground.annotate.models import load_segmenter
 from figureground.annotate.onnx_models import OnnxModel
 from figureground.annotate.sam_decoding import Frame, GridRule, normalise_frame
-from figureground.annotate.segmenters import Candidate, Photo, load_segmenter
+from figureground.annotate.segmenters import Candidate, Photo
 from figureground.errors import DataError, MissingExtraError, ServiceError, UsageError
 from figureground.schemas.masks import Box, decode_png1, tight_box
 from figureground.schemas.records import Prompt
@@ -25,17 +26,12 @@ from figureground.schemas.records import Prompt
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
-BUTTERFLIES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "masked" / "leeds_butterfly"
+BUTTERFLIES = SHARED / "masked" / "leeds_butterfly"
 COFFEE_CUP: Box = (150, 60, 480, 350)
 
 
 def coffee() -> Photo:
     return np.asarray(data.coffee())  # type: ignore[no-untyped-call]  # scikit-image has no annotations
-
-
-def need(condition: bool, reason: str) -> None:
-    if not condition:
-        (pytest.fail if os.environ.get("FIGUREGROUND_REQUIRE_ALL") == "1" else pytest.skip)(reason)
 
 
 def box(corners: Box) -> Prompt:

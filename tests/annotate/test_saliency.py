@@ -1,34 +1,30 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from needs import SHARED, need
 from PIL import Image
 from skimage import data
 
 from figureground.annotate.candidates import mask_iou
 from figureground.annotate.checkpoints import fetch_checkpoint
+from figureground.annotate.models import load_segmenter
 from figureground.annotate.saliency import SaliencySegmenter, box_of
-from figureground.annotate.segmenters import Photo, load_segmenter
+from figureground.annotate.segmenters import Photo
 from figureground.errors import DataError, ServiceError, UsageError
 from figureground.schemas.masks import decode_png1, tight_box
 from figureground.schemas.records import Prompt
 
 pytest.importorskip("onnxruntime")
 
-BUTTERFLIES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "masked" / "leeds_butterfly"
+BUTTERFLIES = SHARED / "masked" / "leeds_butterfly"
 WHOLE = Prompt(kind="none", origin="saliency")
 
 
 def chelsea() -> Photo:
     return np.asarray(data.chelsea())  # type: ignore[no-untyped-call]  # scikit-image has no annotations
-
-
-def need(condition: bool, reason: str) -> None:
-    if not condition:
-        (pytest.fail if os.environ.get("FIGUREGROUND_REQUIRE_ALL") == "1" else pytest.skip)(reason)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import re
 import sys
 import warnings
@@ -10,15 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from needs import need
 from numpy.typing import NDArray
 from skimage import data
 
 from figureground.annotate.candidates import mask_iou
 from figureground.annotate.checkpoints import fetch_checkpoint
 from figureground.annotate.mobile_sam import MobileSamSegmenter
+from figureground.annotate.models import load_segmenter
 from figureground.annotate.sam import SamSegmenter, build_sam, guess_architecture, load_state_dict
 from figureground.annotate.sam_decoding import PROMPTS_PER_BATCH
-from figureground.annotate.segmenters import Photo, load_segmenter
+from figureground.annotate.segmenters import Photo
 from figureground.errors import DataError, MissingExtraError, ServiceError, UsageError
 from figureground.schemas.files import file_sha256
 from figureground.schemas.records import Prompt
@@ -32,11 +33,6 @@ CENTRE = Prompt(kind="point", point_xy_px=(300.0, 200.0), origin="centre")
 
 def coffee() -> Photo:
     return np.asarray(data.coffee())  # type: ignore[no-untyped-call]  # scikit-image has no annotations
-
-
-def need(condition: bool, reason: str) -> None:
-    if not condition:
-        (pytest.fail if os.environ.get("FIGUREGROUND_REQUIRE_ALL") == "1" else pytest.skip)(reason)
 
 
 def module_path(node_name: str) -> str:
