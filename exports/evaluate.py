@@ -165,8 +165,13 @@ def bootstrap_class_means(values: Floats, labels: Ints, *, count: int, seed: int
     return means / len(classes)
 
 
-def percentile_interval(samples: Floats) -> list[float]:
-    """Central 95 % of bootstrap samples ``(B,)``."""
+def bootstrap_interval(samples: Floats, outcomes: Bools | None = None) -> list[float]:
+    """Central 95 % of bootstrap samples ``(B,)``; Wilson's interval where all ``outcomes`` ``(I, D)`` agree.
+
+    Every resample is alike then: the bootstrap would be certain of what few images happen to show.
+    """
+    if outcomes is not None and bool((outcomes == outcomes[0, 0]).all()):
+        return wilson_interval(int(outcomes[:, 0].sum()), len(outcomes))
     return [float(bound) for bound in np.quantile(samples, [0.025, 0.975])]
 
 
@@ -753,22 +758,25 @@ def summarise(found: Mapping[str, Predictions], classes: ClassMap, *, bootstrap:
     counts = np.bincount(labels, minlength=len(classes.names)).tolist()
     configs = {}
     for name, answers in found.items():
-        configs[name] = _describe_config(columns[name], labels, samples[name], classes)
-        configs[name]["unmapped_share"] = float((answers.mapped < 0).mean())
-        configs[name]["n_per_class"] = dict(zip(classes.names, counts, strict=True))
+        correct, per_class = columns[name], accuracy_per_class(columns[name], labels)
+        configs[name] = {
+            "accuracy_micro": accuracy_micro(correct), "accuracy_macro": accuracy_macro(correct, labels),
+            **_spread(correct, labels, samples[name]), "n": len(labels), "draws": correct.shape[1],
+            "n_per_class": dict(zip(classes.names, counts, strict=True)),
+            "per_class_accuracy": {owner: per_class.get(index) for index, owner in enumerate(classes.names)},
+            "unmapped_share": float((answers.mapped < 0).mean()),
+        }  # fmt: skip
     return {
         "label_space": str(next(iter(found.values())).label_space), "headline": "accuracy_macro",
-        "n": len(labels), "balanced": len(set(counts)) == 1, "chance": 1 / len(classes.names),
+        "n": len(labels), "balanced": len(set(counts)) == 1, "chance": 1 / len(classes.names), "configs": configs,
         "chance_note": "a constant answer scores this on class means; an answer outside the map is always wrong",
-        "configs": configs,
         "differences": {
             name: _absent(pair, columns) or _difference(pair, columns, labels, samples[pair[0]] - samples[pair[1]])
             for name, pair in DIFFERENCES.items()
         },
         "categories": {
-            name: absent or {"value": accuracy_macro(shares[name], labels), "ci95": percentile_interval(samples[name]),
-                             "sd_between_draws": sd_between_draws(shares[name], labels)}
-            for name in CATEGORIES
+            key: absent or {"value": accuracy_macro(shares[key], labels), **_spread(shares[key], labels, samples[key])}
+            for key in CATEGORIES
         },
     }  # fmt: skip
 
@@ -788,21 +796,13 @@ def _bootstrap_columns(columns: Mapping[str, Bools], labels: Ints, count: int, s
     return {name: samples[:, index] for index, name in enumerate(columns)}
 
 
-def _describe_config(correct: Bools, labels: Ints, samples: Floats, classes: ClassMap) -> dict[str, Any]:
-    unanimous = bool((correct == correct[0, 0]).all())  # every resample is alike then, which proves nothing
-    per_class = accuracy_per_class(correct, labels)
-    return {
-        "accuracy_micro": accuracy_micro(correct), "accuracy_macro": accuracy_macro(correct, labels),
-        "ci95": wilson_interval(int(correct[:, 0].sum()), len(labels)) if unanimous else percentile_interval(samples),
-        "ci95_method": "wilson" if unanimous else "bootstrap",
-        "n": len(labels), "draws": correct.shape[1], "sd_between_draws": sd_between_draws(correct, labels),
-        "per_class_accuracy": {name: per_class.get(index) for index, name in enumerate(classes.names)},
-    }  # fmt: skip
+def _spread(outcomes: Bools, labels: Ints, samples: Floats) -> dict[str, Any]:
+    return {"ci95": bootstrap_interval(samples, outcomes), "sd_between_draws": sd_between_draws(outcomes, labels)}
 
 
 def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints, gap: Floats) -> dict[str, Any]:
     first, second = (columns[config] for config in pair)
-    low, high = percentile_interval(gap)
+    low, high = bootstrap_interval(gap)
     single = first.shape[1] == second.shape[1] == 1
     return {
         "value": accuracy_macro(first, labels) - accuracy_macro(second, labels),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from figureground.annotate.proposals import ProposalSettings, propose
 from figureground.annotate.segmenters import Segmenter
 from figureground.console import counts_text, progress_bar, stderr
 from figureground.demo_photos import write_demo_photos
-from figureground.errors import MissingExtraError, ServiceError
+from figureground.errors import MissingExtraError, ServiceError, UsageError
 from figureground.exports import evaluate as script
 from figureground.exports.build_command import build_dataset, prepare_request
 from figureground.exports.repository import BuildRequest
@@ -68,6 +69,18 @@ class DemoReport:
 
 def run_demo(folder: Path) -> DemoReport:
     """Catalogue, propose, freeze, build, load back and score, all in ``folder``; run again, it reuses what is there."""
+    try:
+        return _walk(folder)
+    except MissingExtraError:
+        raise
+    except UsageError:
+        # What an earlier figureground left here fits this one no more.
+        for stale in ("workspace", "dataset", "dataset.partial"):
+            shutil.rmtree(folder / stale, ignore_errors=True)
+        return _walk(folder)
+
+
+def _walk(folder: Path) -> DemoReport:
     start = time.perf_counter()
     work, repository = folder / "workspace", folder / "dataset"
     write_demo_photos(folder)

@@ -10,23 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from engine_jobs import die, fail, square
+from needs import ROOT
 
 from figureground.build.engine import run_jobs
 from figureground.errors import ServiceError
-
-
-def square(number: int) -> int:
-    return number * number
-
-
-def die(number: int) -> int:
-    if number == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def fail(number: int) -> int:
-    raise ValueError(f"job {number}")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -55,12 +43,12 @@ def test_a_worker_that_dies_is_told_with_a_remedy() -> None:
 def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
-        "import os, sys, time\nfrom pathlib import Path\nfrom figureground.build.engine import run_jobs\n"
-        "def wait(number):\n    Path(sys.argv[1], str(os.getpid())).touch()\n    time.sleep(60)\n"
-        "if __name__ == '__main__':\n    list(run_jobs(wait, range(4), workers=2))\n"
+        "import sys\nsys.path.insert(0, sys.argv[2])\nfrom engine_jobs import wait\n"
+        "from figureground.build.engine import run_jobs\n"
+        "if __name__ == '__main__':\n    list(run_jobs(wait, [sys.argv[1]] * 4, workers=2))\n"
     )
     (tmp_path / "pids").mkdir()
-    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path / "pids")])
+    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path / "pids"), str(ROOT / "tests")])
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and len(list((tmp_path / "pids").iterdir())) < 2:
         time.sleep(0.05)

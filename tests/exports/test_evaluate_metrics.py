@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,7 +101,7 @@ def test_empty_input_is_refused() -> None:
 def bernoulli_interval(right: int, total: int) -> list[float]:
     values = (np.arange(total) < right).astype(np.float64)[:, None, None]
     samples = script.bootstrap_class_means(values, np.zeros(total, np.int64), count=10_000, seed=1)
-    return script.percentile_interval(samples[:, 0])
+    return script.bootstrap_interval(samples[:, 0])
 
 
 def test_bootstrap_of_one_share_is_near_the_normal_approximation() -> None:
@@ -114,7 +115,7 @@ def test_bootstrap_intervals_cover_as_often_as_they_say() -> None:
     for right in generator.binomial(100, 0.7, size=200):
         values = (np.arange(100) < right).astype(np.float64)[:, None, None]
         samples = script.bootstrap_class_means(values, np.zeros(100, np.int64), count=1000, seed=int(right))
-        low, high = script.percentile_interval(samples[:, 0])
+        low, high = script.bootstrap_interval(samples[:, 0])
         covered += low <= 0.7 <= high
     assert 0.90 <= covered / 200 <= 0.98
 
@@ -196,9 +197,12 @@ def test_summary_by_hand() -> None:
 
 def test_unanimous_outcomes_get_wilsons_interval() -> None:
     labels = [0, 1, 2] * 10
-    found = script.summarise({"original": answers(labels, [1] * 30)}, RGB, bootstrap=50, seed=0)["configs"]["original"]
-    assert found["ci95_method"] == "wilson"
-    assert found["ci95"] == pytest.approx([30 / (30 + 1.959964**2), 1.0], abs=1e-6)
+    alike = answers(labels, [1] * 30)
+    found = script.summarise(dict.fromkeys(script.CATEGORY_CONFIGS, alike), RGB, bootstrap=50, seed=0)
+    limit = 30 / (30 + 1.959964**2)
+    assert found["configs"]["original"]["ci95"] == pytest.approx([limit, 1.0], abs=1e-6)
+    assert found["categories"]["bg_irrelevant"]["ci95"] == pytest.approx([limit, 1.0], abs=1e-6)
+    assert found["categories"]["bg_fools"]["ci95"] == pytest.approx([0.0, 1 - limit], abs=1e-6)
 
 
 def test_draws_are_averaged_and_spread() -> None:
@@ -302,3 +306,16 @@ def test_label_space_is_told_by_the_outputs() -> None:
 def test_faulty_class_maps_are_refused(text: str, reason: str) -> None:
     with pytest.raises(EvaluationError, match=reason):
         script.parse_class_map(text)
+
+
+def test_stored_predictions_are_read_under_their_key_only(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "answers.npz"
+    found = answers([0, 1, 2], [1, 0, 1], ids=["a", "b", "ü"])
+    script.write_predictions(path, found, "this run")
+    again = script.read_predictions(path, "this run")
+    assert again is not None
+    assert again.image_id.tolist() == ["a", "b", "ü"]
+    assert again.mapped.tolist() == [0, -1, 2]
+    assert script.read_predictions(path, "another run") is None
+    assert script.read_predictions(tmp_path / "absent.npz", "this run") is None
+    assert [each.name for each in path.parent.iterdir()] == ["answers.npz"]
