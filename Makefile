@@ -70,7 +70,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 mypy: $(STAMP)
-	MYPYPATH=tests $(BIN)/mypy --explicit-package-bases
+	$(BIN)/mypy
 pyright: $(STAMP)
 	$(BIN)/pyright
 arrows: $(STAMP)

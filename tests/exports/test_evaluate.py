@@ -561,6 +561,16 @@ def test_timm_checkpoint(repo: Path, tmp_path: Path) -> None:
     assert result["libraries"]["timm"] == timm.__version__
 
 
+class Evil:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (self.folder,)
+
+
 def test_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
     timm, torch = pytest.importorskip("timm"), pytest.importorskip("torch")
     from safetensors.torch import save_file
@@ -576,11 +586,12 @@ def test_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
     assert '"bn1.weight"' in message.partition("Missing")[2]
     assert '"stranger"' in message.partition("Unexpected")[2]
     assert "conv1.0.weight: copying a param with shape torch.Size([1, 2])" in message
-    torch.save({"weights": os.system}, tmp_path / "evil.pth")
+    torch.save({"weights": Evil(tmp_path / "ran")}, tmp_path / "evil.pth")
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "foreign.safetensors").read_bytes()[:500])
     for name in ("evil.pth", "cut.safetensors"):
         with pytest.raises(EvaluationError, match="not the weights of test_resnet"):
             script.load_model(f"timm:test_resnet={tmp_path / name}")
+    assert not (tmp_path / "ran").exists()
     with pytest.raises(EvaluationError, match="no_such_architecture") as unknown:
         script.load_model(f"timm:no_such_architecture={tmp_path / 'foreign.safetensors'}")
     assert unknown.value.exit_code == 2
