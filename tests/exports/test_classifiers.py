@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from needs import SHARED, need
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -15,13 +15,8 @@ from figureground.exports import classifiers
 from figureground.exports import evaluate as script
 from figureground.exports.classifiers import EfficientNetLite
 
-MODELS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "models"
+MODELS = SHARED / "models"
 TABBY, TIGER_CAT, EGYPTIAN_CAT = 281, 282, 285
-
-
-def need(condition: bool, reason: str) -> None:
-    if not condition:
-        (pytest.fail if os.environ.get("FIGUREGROUND_REQUIRE_ALL") == "1" else pytest.skip)(reason)
 
 
 def mobilenet() -> Path:
@@ -34,7 +29,7 @@ def mobilenet() -> Path:
 def cat(size_hw: tuple[int, int]) -> NDArray[np.uint8]:
     """A square of scikit-image's photo of a cat, ``(1, H, W, 3)``."""
     photo = pytest.importorskip("skimage.data").chelsea()[:300, 75:375]
-    return np.asarray(Image.fromarray(photo).resize(size_hw[::-1], Image.Resampling.BICUBIC))[None]
+    return np.asarray(Image.fromarray(photo).resize((size_hw[1], size_hw[0]), Image.Resampling.BICUBIC))[None]
 
 
 LITES = [
