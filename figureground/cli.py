@@ -184,7 +184,7 @@ def evaluate(
     feed: Annotated[str, typer.Option(help="canvas or reference.")] = "canvas",
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
     bootstrap: Annotated[int, typer.Option(min=1, help="Bootstrap resamples.")] = 10_000,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of each config.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the images with the smallest ids.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score classifiers on a dataset repository, with intervals."""

@@ -20,6 +20,7 @@ from figureground.exports import evaluate as script
 from figureground.exports.build_command import build_dataset, prepare_request
 from figureground.exports.repository import BuildRequest
 from figureground.schemas.classes import load_class_map
+from figureground.schemas.files import file_sha256
 from figureground.schemas.recipes import Balance
 from figureground.schemas.sources import open_source
 from figureground.schemas.workspace import Workspace
@@ -132,4 +133,6 @@ def _request(work: Path, release: str) -> BuildRequest:
 def _load_back(repository: Path) -> int:
     from datasets import load_dataset
 
-    return len(load_dataset(str(repository), "mixed_rand", split="test", cache_dir=str(repository.parent / "cache")))
+    # datasets takes a folder that was built anew for the one it has cached, so each build gets a cache of its own.
+    cache = repository.parent / "cache" / file_sha256(repository / "manifest.json")[:16]
+    return len(load_dataset(str(repository), "mixed_rand", split="test", cache_dir=str(cache)))
