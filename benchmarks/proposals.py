@@ -92,15 +92,24 @@ def measure(contender: Contender, samples: list[Sample], work: Path, grid_side: 
     model, saliency = contender.load(), load_segmenter("saliency", threads=2)
     with path.open("a", encoding="utf-8") as file:
         for sample in left:
-            start = time.perf_counter()
             mask, reason = _first_choice(model, saliency, contender.prompt, sample, grid_side)
-            seconds = time.perf_counter() - start
             found = {
-                "id": sample.photo_id, "seconds": seconds, "reason": reason,
+                "id": sample.photo_id, "reason": reason,
                 "iou": mask_iou(mask, sample.truth_hw), "boundary_iou": boundary_iou(mask, sample.truth_hw),
             }  # fmt: skip
             file.write(json.dumps(found) + "\n")
             file.flush()
+
+
+def clock(contender: Contender, samples: list[Sample], work: Path, grid_side: int) -> None:
+    """Time a contender on a few photos, after one to warm up; apart from ``measure``, which may be stopped."""
+    model, saliency = contender.load(), load_segmenter("saliency", threads=2)
+    seconds = []
+    for sample in samples:
+        start = time.perf_counter()
+        _first_choice(model, saliency, contender.prompt, sample, grid_side)
+        seconds.append(time.perf_counter() - start)
+    (work / f"{contender.name}.seconds.json").write_text(json.dumps(seconds[1:]))
 
 
 def _first_choice(
@@ -139,11 +148,13 @@ def table(contenders: list[Contender], work: Path) -> str:
         rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         if rows:
             iou = [row["iou"] for row in rows]
+            timed = work / f"{contender.name}.seconds.json"
+            seconds = f"{median(json.loads(timed.read_text())):.2f}" if timed.exists() else "-"
             rejected = sum(bool(row["reason"]) for row in rows)
             lines.append(
                 f"| {contender.segmenter} | {contender.prompt} | {len(rows)} | {rejected} "
                 f"| {mean(iou):.3f} ({median(iou):.3f}) | {mean(row['boundary_iou'] for row in rows):.3f} "
-                f"| {median(row['seconds'] for row in rows):.2f} |"
+                f"| {seconds} |"
             )
     return "\n".join(lines)
 
@@ -171,6 +182,7 @@ def main() -> None:
     parser.add_argument("--sam-checkpoint", type=Path)
     parser.add_argument("--grid", type=int, default=8)
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--clock", type=int, default=0, metavar="N", help="time N photos of each contender anew")
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
     if given.photos is None:
@@ -180,6 +192,8 @@ def main() -> None:
     listed = contenders(given.sam_checkpoint)
     for contender in listed:
         measure(contender, samples, given.work, given.grid)
+        if given.clock:
+            clock(contender, samples[: given.clock + 1], given.work, given.grid)
     text = table(listed, given.work)
     print(text)
     if given.write is not None:
