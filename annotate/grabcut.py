@@ -1,6 +1,7 @@
 """ImageNet-9's own figures: GrabCut inside the annotated box, rule for rule.
 
-Source: MadryLab/backgrounds_challenge and "Noise or Signal" (Xiao et al. 2020), appendix A. No morphology, no hole
+Source: the build script of "Noise or Signal" (Xiao et al. 2020; rabbit-abacus/roleofimagebackgrounds, ``main.py``) and
+the paper's appendix A; MadryLab/backgrounds_challenge holds the evaluation only. No morphology, no hole
 filling, no largest component. The authors' OpenCV version is not known, so their masks are not bit-identical.
 """
 
