@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path, nargs="?")
     parser.add_argument("--work", type=Path, default=Path(".scratch/proposals"))
     parser.add_argument("--sam-checkpoint", type=Path)
-    parser.add_argument("--grid", type=int, default=8)
+    parser.add_argument("--grid", type=int, default=4)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--clock", type=int, default=0, metavar="N", help="time N photos of each contender anew")
     parser.add_argument("--write", type=Path)
