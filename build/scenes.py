@@ -5,7 +5,6 @@ Memory stays flat however many rows there are, and a killed build finds the scen
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +20,7 @@ from figureground.errors import DataError, Fault, FigureGroundError
 from figureground.schemas.files import replace_file
 from figureground.schemas.photos import decode_photo
 from figureground.schemas.recipes import Recipe, RuleSet
-from figureground.schemas.sources import PhotoSource, open_source
+from figureground.schemas.sources import read_catalogued
 from figureground.schemas.workspace import SourceRow
 
 _SCENES_KEPT: Final = 256  # about 100 MB of 224-pixel scenes; donors recur, so a small cache already helps
@@ -89,28 +88,5 @@ def _scene_path(folder: Path, object_id: str) -> Path:
 
 def _read_scene(candidate: Candidate, job: SceneJob) -> Scene:
     record = candidate.record
-    row = job.sources.get(record.source)
-    if row is None:
-        raise DataError.single(
-            "workspace", record.source, expected="an indexed source of this name", got="none",
-            remedy=f"figureground index FOLDER --name {record.source}",
-        )  # fmt: skip
-    data = _source(row).read(record.uri)
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != record.sha256:
-        raise DataError.single(
-            record.source, record.uri, expected=f"bytes with sha256 {record.sha256}", got=digest,
-            remedy=f"restore the photo, or forget {record.image_id}, index and freeze again",
-        )  # fmt: skip
+    data = read_catalogued(record, job.sources)
     return make_scene(candidate, decode_photo(data), job.rules, job.recipe)
-
-
-_SOURCES: dict[tuple[str, str], PhotoSource] = {}
-
-
-def _source(row: SourceRow) -> PhotoSource:
-    """One open source a process and locator: opening a tree or a Parquet folder is not free."""
-    key = row.name, row.locator
-    if key not in _SOURCES:
-        _SOURCES[key] = open_source(row.locator, kind=row.kind, name=row.name, options=row.options)
-    return _SOURCES[key]

@@ -29,13 +29,21 @@ def main() -> int:
 def render_page() -> str:
     """The whole page."""
     program = typer.main.get_command(app)
-    verbs = dict(getattr(program, "commands", {}))
+    verbs = dict(_verbs(program))
     table = ["| verb | does |", "|---|---|"]
-    table += [f"| [`{name}`](#figureground-{name}) | {_cell(_sentence(verb))} |" for name, verb in verbs.items()]
+    for name, verb in verbs.items():
+        table.append(f"| [`{name}`](#figureground-{name.replace(' ', '-')}) | {_cell(_sentence(verb))} |")
     blocks = [HEAD, program.help or "", "\n".join(table), program.epilog or ""]
     for name, verb in verbs.items():
         blocks += _verb_blocks(name, verb)
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _verbs(group: typer.core.TyperCommand, prefix: str = "") -> Iterator[tuple[str, typer.core.TyperCommand]]:
+    """Every verb with its name; those of a group as ``group verb``."""
+    for name, command in getattr(group, "commands", {}).items():
+        inner = list(_verbs(command, f"{prefix}{name} "))
+        yield from inner or [(f"{prefix}{name}", command)]
 
 
 def _verb_blocks(name: str, verb: typer.core.TyperCommand) -> Iterator[str]:

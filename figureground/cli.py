@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,9 +16,10 @@ import typer
 
 from figureground.annotate.models import SEGMENTER_NAMES
 from figureground.annotate.prompts import PromptMode
-from figureground.console import counts_text, emit, progress_bar, stderr
+from figureground.console import JsonOption, WorkspaceOption, counts_text, emit, progress_bar, stderr
 from figureground.errors import FigureGroundError, UsageError
 from figureground.schemas.recipes import RuleName
+from figureground.studio_cli import studio
 
 app = typer.Typer(
     name="figureground",
@@ -31,8 +31,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 fault in the data, 2 wrong usage, 3 an outside service failed (run again).",
 )
 
-WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder of the workspace.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: all processors.")]
 
 
@@ -94,7 +92,10 @@ def propose(
         )
     text = f"{report.masks} masks for {report.images} photos, {report.already_done} done before"
     rejected = f"\nwithout a mask: {counts_text(report.rejected)}" if report.rejected else ""
-    emit(asdict(report), as_json=as_json, text=text + rejected)
+    emit(report, as_json=as_json, text=text + rejected)
+
+
+app.add_typer(studio)
 
 
 @app.command(epilog="Example: figureground freeze -w work --version v1 --unreviewed")
@@ -117,7 +118,7 @@ def freeze(
     with Workspace.open(workspace) as store:
         report = run(store, version, options)
     text = f"{report.path}: {counts_text(report.states)}; left out: {counts_text(report.left_out)}"
-    emit(asdict(report), as_json=as_json, text=text)
+    emit(report, as_json=as_json, text=text)
 
 
 @app.command(epilog="Example: figureground forget 0e7abe93ff8abf5c8a00399a8080fe37 -w work")
@@ -165,7 +166,7 @@ def build(
     )
     with progress_bar() as show:
         report = build_command.build_dataset(request, build_command.require_folder(out), progress=show)
-    emit(asdict(report), as_json=as_json, text=build_command.describe_report(report))
+    emit(report, as_json=as_json, text=build_command.describe_report(report))
 
 
 @app.command(

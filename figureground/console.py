@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder of the workspace.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
 stderr = Console(stderr=True, highlight=False)
 
 
-def emit(value: Mapping[str, Any], *, as_json: bool, text: str) -> None:
-    """Print a command's result: one JSON object, or text for people."""
-    typer.echo(json.dumps(value, sort_keys=True, default=str) if as_json else text)
+def emit(value: Any, *, as_json: bool, text: str) -> None:  # noqa: ANN401  a mapping or a report
+    """Print a command's result, a mapping or a dataclass: as one JSON object, or as text for people."""
+    typer.echo(json.dumps(_plain(value), sort_keys=True, default=_plain) if as_json else text)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  whatever a report holds
+    """What JSON can say of a value. Not ``dataclasses.asdict``, which counts the pairs of a Counter."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return value if isinstance(value, Mapping) else str(value)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -92,6 +92,13 @@ def load_class_map(name_or_path: str) -> ClassMap:
         raise UsageError(f"no class map {name_or_path!r}: give one of {shipped}, or a .json or .csv file")
     loaded = _read_csv_map(path) if path.suffix == ".csv" else read_document(path, ClassMap)
     return loaded if loaded.name else loaded.model_copy(update={"name": path.stem})
+
+
+@cache
+def imagenet_names() -> dict[str, str]:
+    """ImageNet-1k's short class names by wnid."""
+    text = (files("figureground.schemas") / "class_maps" / "imagenet1k.csv").read_text(encoding="utf-8")
+    return {row["wnid"]: row["name"] for row in csv.DictReader(io.StringIO(text))}
 
 
 def _read_csv_map(path: Path) -> ClassMap:

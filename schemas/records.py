@@ -18,6 +18,11 @@ DecisionState = Literal["accepted", "rejected", "confirmed_empty", "not_localisa
 
 ObjectState = Literal["accepted", "unreviewed", "unmasked"]
 
+AnswerState = Literal["submitted", "skipped", "draft"]
+
+Purpose = Literal["first_look", "second_look"]
+"""Why people are asked about a photo: for the first time, or because earlier answers left a doubt."""
+
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401  any JSON value
     """JSON text with sorted keys and no spaces: equal values, equal text."""
@@ -132,15 +137,47 @@ class Annotation:
     masks: Mapping[str, CocoRle]
     """Mask name (``object`` or an attribute) to mask, stored pixels."""
     attributes: Mapping[str, bool | None]
+    """Attribute name to present, absent or (None) unsure."""
     flags: tuple[str, ...]
     annotator: str
-    """Random pseudonym."""
+    """Random pseudonym of who gave the answer."""
     seconds: float
+    """Time on the page, as Label Studio counts it (``lead_time``)."""
     tool: str
+    """How the object's regions came about (Label Studio's ``origin``), sorted, joined by ``+``."""
     proposal_id: str
     """The proposal it began from; empty for none."""
     edit_iou: float | None
-    """IoU with that proposal; None without one."""
+    """IoU of the object mask with that proposal; None without one."""
+    changed_px: int | None = None
+    """Stored pixels in which the object mask differs from that proposal; None without one."""
+    state: AnswerState = "submitted"
+    """A draft or a skip is an answer too, but never accepted."""
+    edited_by: str = ""
+    """Pseudonym of who changed it last, where that was somebody else."""
+    visibility: Mapping[str, str] = field(default_factory=dict)
+    """Mask name to ``visible``, ``occluded`` or ``unsure``, where the annotator said so."""
+    note: str = ""
+    attribute_schema: str = ""
+    """``name@version`` of the attributes that were asked for; empty for none."""
+    purpose: Purpose = "first_look"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudioProject:
+    """A Label Studio project that we filled."""
+
+    server: str
+    """Which server: the random id of one that we started, or the address of one that was there."""
+    project: int
+    title: str
+    annotator: str
+    """Whose project it is, as the maintainer named them; empty where anybody answers."""
+    purpose: Purpose
+    attribute_schema: str
+    """JSON of the attribute schema that its page was made from."""
+    since: str
+    """When it got that page, UTC, ISO 8601: answers from before were given to the page before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

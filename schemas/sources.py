@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from figureground.errors import UsageError
+from figureground.errors import DataError, UsageError
 from figureground.schemas.folder_source import (
     ILSVRC_BOXES,
     ILSVRC_PHOTOS,
@@ -15,8 +16,9 @@ from figureground.schemas.folder_source import (
     has_photos,
 )
 from figureground.schemas.parquet_source import ParquetSource
-from figureground.schemas.records import NAME_PATTERN
+from figureground.schemas.records import NAME_PATTERN, ImageRecord, ObjectRecord
 from figureground.schemas.source_items import PhotoSource, SourceItem
+from figureground.schemas.workspace import SourceRow
 
 __all__ = [
     "FolderSource",
@@ -26,6 +28,7 @@ __all__ = [
     "SourceItem",
     "count_passed_over",
     "open_source",
+    "read_catalogued",
 ]
 
 _HUB: Final = "hf://"
@@ -60,6 +63,36 @@ def open_source(
     if kind == "parquet":
         return ParquetSource(name=named, locator=locator, options=found)
     raise UsageError(f"no kind of source is called {kind!r}; there are folder, ilsvrc and parquet")
+
+
+_OPEN: Final[dict[tuple[str, str], PhotoSource]] = {}
+"""One open source a process and locator: opening a tree or a Parquet folder is not free."""
+
+
+def read_catalogued(record: ImageRecord | ObjectRecord, sources: Mapping[str, SourceRow]) -> bytes:
+    """The stored bytes of a catalogued photo, from where its source lies now.
+
+    Raises:
+        DataError: if the source is not known here, or the bytes are no longer those that were catalogued.
+        OSError: if they cannot be read.
+    """
+    row = sources.get(record.source)
+    if row is None:
+        raise DataError.single(
+            "workspace", record.source, expected="an indexed source of this name", got="none",
+            remedy=f"figureground index FOLDER --name {record.source}",
+        )  # fmt: skip
+    key = row.name, row.locator
+    if key not in _OPEN:
+        _OPEN[key] = open_source(row.locator, kind=row.kind, name=row.name, options=row.options)
+    data = _OPEN[key].read(record.uri)
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != record.sha256:
+        raise DataError.single(
+            record.source, record.uri, expected=f"bytes with sha256 {record.sha256}", got=digest,
+            remedy=f"restore the photo, or forget {record.image_id} and index again",
+        )  # fmt: skip
+    return data
 
 
 def count_passed_over(source: PhotoSource) -> dict[str, int]:

@@ -15,52 +15,27 @@ from types import TracebackType
 from typing import Any, Final
 
 from figureground.errors import DataError, UsageError
-from figureground.schemas.masks import Box, CocoRle
+from figureground.schemas.migrations import migrate
 from figureground.schemas.records import (
     Annotation,
     Decision,
     ImageRecord,
     ProposalRecord,
     ProposalRun,
+    StudioProject,
     canonical_json,
+)
+from figureground.schemas.workspace_rows import (
+    annotation_of,
+    annotation_row,
+    image_of,
+    image_row,
+    proposal_of,
+    proposal_row,
+    row_of,
 )
 
 DATABASE_NAME: Final = "workspace.sqlite"
-
-_MIGRATIONS: Final = (
-    """
-    CREATE TABLE sources (
-        name TEXT NOT NULL, sequence INTEGER NOT NULL, kind TEXT NOT NULL, locator TEXT NOT NULL,
-        options TEXT NOT NULL, PRIMARY KEY (name, sequence)) STRICT;
-    CREATE TABLE images (
-        image_id TEXT PRIMARY KEY, source TEXT NOT NULL, uri TEXT NOT NULL, sha256 TEXT NOT NULL,
-        width INTEGER NOT NULL, height INTEGER NOT NULL, exif_orientation INTEGER NOT NULL, label TEXT NOT NULL,
-        source_split TEXT NOT NULL, boxes TEXT NOT NULL, phash TEXT NOT NULL, flags TEXT NOT NULL) STRICT;
-    CREATE INDEX images_by_uri ON images (source, uri);
-    CREATE TABLE rejections (
-        source TEXT NOT NULL, uri TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
-        PRIMARY KEY (source, uri)) STRICT;
-    CREATE TABLE proposal_runs (
-        run_id TEXT PRIMARY KEY, image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
-        segmenter TEXT NOT NULL, prompt_mode TEXT NOT NULL, reason TEXT NOT NULL, seconds REAL NOT NULL) STRICT;
-    CREATE INDEX proposal_runs_by_image ON proposal_runs (image_id);
-    CREATE TABLE proposals (
-        proposal_id TEXT PRIMARY KEY, run_id TEXT NOT NULL REFERENCES proposal_runs ON DELETE CASCADE,
-        image_id TEXT NOT NULL, height INTEGER NOT NULL, width INTEGER NOT NULL, counts TEXT NOT NULL,
-        score REAL NOT NULL, stability REAL NOT NULL, rank INTEGER NOT NULL, prompt TEXT NOT NULL,
-        segmenter TEXT NOT NULL, checkpoint_sha256 TEXT NOT NULL) STRICT;
-    CREATE INDEX proposals_by_image ON proposals (image_id);
-    CREATE TABLE annotations (
-        annotation_id TEXT NOT NULL, updated_at TEXT NOT NULL,
-        image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE, masks TEXT NOT NULL, attributes TEXT NOT NULL,
-        flags TEXT NOT NULL, annotator TEXT NOT NULL, seconds REAL NOT NULL, tool TEXT NOT NULL,
-        proposal_id TEXT NOT NULL, edit_iou REAL, PRIMARY KEY (annotation_id, updated_at)) STRICT;
-    CREATE INDEX annotations_by_image ON annotations (image_id);
-    CREATE TABLE decisions (
-        image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE, sequence INTEGER NOT NULL, state TEXT NOT NULL,
-        reason TEXT NOT NULL, annotation_id TEXT NOT NULL, PRIMARY KEY (image_id, sequence)) STRICT;
-    """,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +81,7 @@ class Workspace:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA foreign_keys = ON")
-            _migrate(connection, path)
+            migrate(connection, path)
         except sqlite3.DatabaseError as error:
             connection.close()
             raise DataError.single(str(path), "", expected="a workspace database", got=str(error)) from error
@@ -152,7 +127,7 @@ class Workspace:
 
     def add_images(self, records: Iterable[ImageRecord]) -> int:
         """Insert records in one transaction; returns how many were new."""
-        return self._insert("images", [_image_row(record) for record in records])
+        return self._insert("images", [image_row(record) for record in records])
 
     def add_rejections(self, rejections: Iterable[tuple[str, str, str, str]]) -> int:
         """Note photos that cannot be used, as (source, uri, reason, detail)."""
@@ -176,12 +151,12 @@ class Workspace:
     def images(self) -> Iterator[ImageRecord]:
         """Every photo, sorted by image_id."""
         for row in self._db.execute("SELECT * FROM images ORDER BY image_id"):
-            yield _image(row)
+            yield image_of(row)
 
     def image(self, image_id: str) -> ImageRecord | None:
         """One photo, or None."""
         row = self._db.execute("SELECT * FROM images WHERE image_id = ?", (image_id,)).fetchone()
-        return None if row is None else _image(row)
+        return None if row is None else image_of(row)
 
     def image_count(self) -> int:
         """How many photos are catalogued."""
@@ -197,8 +172,8 @@ class Workspace:
     def add_run(self, run: ProposalRun, proposals: Iterable[ProposalRecord]) -> None:
         """Note a segmenter's finished attempt at one image and its masks, both or neither."""
         with self._db:
-            self._insert_rows("proposal_runs", [_row_of(run)])
-            self._insert_rows("proposals", [_proposal_row(proposal) for proposal in proposals])
+            self._insert_rows("proposal_runs", [row_of(run)])
+            self._insert_rows("proposals", [proposal_row(proposal) for proposal in proposals])
 
     def finished_runs(self) -> set[str]:
         """Ids of all finished attempts."""
@@ -214,39 +189,106 @@ class Workspace:
         where = "" if image_id is None else "WHERE image_id = ?"
         query = f"SELECT * FROM proposals {where} ORDER BY image_id, segmenter, checkpoint_sha256, run_id, rank"  # noqa: S608
         for row in self._db.execute(query, () if image_id is None else (image_id,)):
-            yield _proposal(row)
+            yield proposal_of(row)
 
     # People
 
     def add_annotations(self, annotations: Iterable[Annotation]) -> int:
         """Store answers as pulled; an answer that changed is a new row with a later ``updated_at``."""
-        return self._insert("annotations", [_annotation_row(annotation) for annotation in annotations])
+        return self._insert("annotations", [annotation_row(annotation) for annotation in annotations])
 
-    def annotations(self) -> Iterator[Annotation]:
-        """Every answer, sorted by annotation_id and updated_at."""
-        for row in self._db.execute("SELECT * FROM annotations ORDER BY annotation_id, updated_at"):
-            yield _annotation(row)
+    def annotations(self, image_id: str | None = None) -> Iterator[Annotation]:
+        """Every answer for one image or for all, sorted by annotation_id and updated_at."""
+        where = "" if image_id is None else "WHERE image_id = ?"
+        query = f"SELECT * FROM annotations {where} ORDER BY annotation_id, updated_at"  # noqa: S608
+        for row in self._db.execute(query, () if image_id is None else (image_id,)):
+            yield annotation_of(row)
+
+    def add_answer(self, answer: Annotation, decision: Decision | None) -> bool:
+        """Store an answer and what it decides, both or neither; False, and nothing, if the answer is there already."""
+        with self._db:
+            if not self._insert_rows("annotations", [annotation_row(answer)]):
+                return False
+            if decision is not None:
+                self._insert_decision(decision)
+            return True
 
     def decide(self, decision: Decision) -> None:
         """Note a decision; it supersedes earlier ones on the same image."""
         with self._db:
-            self._db.execute(
-                "INSERT INTO decisions SELECT ?, coalesce(max(sequence), -1) + 1, ?, ?, ? "
-                "FROM decisions WHERE image_id = ?",
-                (
-                    decision.image_id,
-                    decision.state,
-                    decision.reason,
-                    decision.annotation_id,
-                    decision.image_id,
-                ),
-            )
+            self._insert_decision(decision)
 
-    def decisions(self) -> dict[str, Decision]:
-        """The newest decision on each image that has one."""
-        rows = self._db.execute("SELECT * FROM decisions ORDER BY image_id, sequence")
+    def decisions(self, image_id: str | None = None) -> dict[str, Decision]:
+        """The newest decision on one image or on each that has one, by image_id."""
+        where = "" if image_id is None else "WHERE image_id = ?"
+        query = f"SELECT * FROM decisions {where} ORDER BY image_id, sequence"  # noqa: S608
+        rows = self._db.execute(query, () if image_id is None else (image_id,))
         names = ("image_id", "state", "reason", "annotation_id")
         return {row["image_id"]: Decision(**{name: row[name] for name in names}) for row in rows}
+
+    def decision(self, image_id: str) -> Decision | None:
+        """The newest decision on one image, or None."""
+        return self.decisions(image_id).get(image_id)
+
+    # Label Studio
+
+    def add_studio_project(self, project: StudioProject) -> None:
+        """Note a project of a server; a changed one is a newer note."""
+        with self._db:
+            self._db.execute(
+                "INSERT INTO studio_projects SELECT :server, :project, coalesce(max(sequence), -1) + 1, :title, "
+                ":annotator, :purpose, :attribute_schema, :since FROM studio_projects "
+                "WHERE server = :server AND project = :project",
+                row_of(project),
+            )
+
+    def studio_projects(self, server: str) -> dict[int, list[StudioProject]]:
+        """Every note on every project of a server, the oldest first, by project."""
+        notes: dict[int, list[StudioProject]] = {}
+        query = "SELECT * FROM studio_projects WHERE server = ? ORDER BY project, sequence"
+        for row in self._db.execute(query, (server,)):
+            fields = {name: value for name, value in dict(row).items() if name != "sequence"}
+            notes.setdefault(row["project"], []).append(StudioProject(**fields))
+        return notes
+
+    def add_studio_tasks(self, server: str, project: int, tasks: Mapping[str, int]) -> None:
+        """Note which task of a project shows which photo (image_id to task)."""
+        rows = [
+            {"server": server, "project": project, "image_id": image_id, "task": task}
+            for image_id, task in tasks.items()
+        ]
+        self._insert("studio_tasks", rows)
+
+    def studio_tasks(self, server: str, project: int) -> dict[str, int]:
+        """The newest task of every photo that a project shows, by image_id."""
+        query = (
+            "SELECT image_id, max(task) AS task FROM studio_tasks WHERE server = ? AND project = ? GROUP BY image_id"
+        )
+        return {row["image_id"]: row["task"] for row in self._db.execute(query, (server, project))}
+
+    def move_studio_cursor(self, server: str, project: int, updated_at: str) -> None:
+        """Note up to when a project was pulled."""
+        if self.studio_cursor(server, project) == updated_at:
+            return
+        with self._db:
+            self._db.execute(
+                "INSERT INTO studio_cursors SELECT ?, ?, coalesce(max(sequence), -1) + 1, ? FROM studio_cursors "
+                "WHERE server = ? AND project = ?",
+                (server, project, updated_at, server, project),
+            )
+
+    def studio_cursor(self, server: str, project: int) -> str | None:
+        """Up to when a project was pulled, UTC; None if it never was."""
+        query = "SELECT updated_at FROM studio_cursors WHERE server = ? AND project = ? ORDER BY sequence DESC LIMIT 1"
+        row = self._db.execute(query, (server, project)).fetchone()
+        return None if row is None else str(row["updated_at"])
+
+    def _insert_decision(self, decision: Decision) -> None:
+        self._db.execute(
+            "INSERT INTO decisions SELECT :image_id, coalesce(max(sequence), -1) + 1, :state, :reason, :annotation_id "
+            "FROM decisions WHERE image_id = :image_id",
+            row_of(decision),
+        )
 
     def _insert(self, table: str, rows: list[dict[str, Any]]) -> int:
         with self._db:
@@ -259,80 +301,3 @@ class Workspace:
         marks = ", ".join(f":{name}" for name in rows[0])
         query = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608  names are ours
         return self._db.executemany(query, rows).rowcount
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(_MIGRATIONS):
-        raise DataError.single(
-            str(path),
-            "user_version",
-            expected=f"at most {len(_MIGRATIONS)}",
-            got=str(version),
-            remedy="a newer figureground wrote this workspace; upgrade figureground",
-        )
-    for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
-        # Taken before the version is read again: two commands that start together must not both migrate.
-        connection.executescript("BEGIN IMMEDIATE;")
-        if int(connection.execute("PRAGMA user_version").fetchone()[0]) >= number:
-            connection.rollback()
-            continue
-        for statement in filter(str.strip, script.split(";")):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {number}")
-        connection.commit()
-
-
-def _row_of(record: Any) -> dict[str, Any]:  # noqa: ANN401  any of our slotted records
-    return {name: getattr(record, name) for name in record.__slots__}
-
-
-def _rle_json(rle: CocoRle) -> list[Any]:
-    return [*rle.size_hw, rle.counts]
-
-
-def _rle(value: list[Any]) -> CocoRle:
-    return CocoRle(size_hw=(value[0], value[1]), counts=value[2])
-
-
-def _image_row(record: ImageRecord) -> dict[str, Any]:
-    row = _row_of(record)
-    row["boxes"] = canonical_json(row.pop("boxes_xyxy_px"))
-    row["flags"] = canonical_json(record.flags)
-    return row
-
-
-def _image(row: sqlite3.Row) -> ImageRecord:
-    fields = dict(row)
-    boxes: list[Box] = [(box[0], box[1], box[2], box[3]) for box in json.loads(fields.pop("boxes"))]
-    fields["flags"] = tuple(json.loads(fields["flags"]))
-    return ImageRecord(**fields, boxes_xyxy_px=tuple(boxes))
-
-
-def _proposal_row(record: ProposalRecord) -> dict[str, Any]:
-    row = _row_of(record)
-    rle: CocoRle = row.pop("rle")
-    return {**row, "height": rle.size_hw[0], "width": rle.size_hw[1], "counts": rle.counts}
-
-
-def _proposal(row: sqlite3.Row) -> ProposalRecord:
-    fields = dict(row)
-    size_hw = fields.pop("height"), fields.pop("width")
-    rle = CocoRle(size_hw=size_hw, counts=fields.pop("counts"))
-    return ProposalRecord(**fields, rle=rle)
-
-
-def _annotation_row(record: Annotation) -> dict[str, Any]:
-    row = _row_of(record)
-    row["masks"] = canonical_json({name: _rle_json(rle) for name, rle in record.masks.items()})
-    row["attributes"] = canonical_json(dict(record.attributes))
-    row["flags"] = canonical_json(record.flags)
-    return row
-
-
-def _annotation(row: sqlite3.Row) -> Annotation:
-    fields = dict(row)
-    fields["masks"] = {name: _rle(value) for name, value in json.loads(fields["masks"]).items()}
-    fields["attributes"] = json.loads(fields["attributes"])
-    fields["flags"] = tuple(json.loads(fields["flags"]))
-    return Annotation(**fields)

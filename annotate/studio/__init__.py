@@ -1,0 +1,1 @@
+"""Label Studio: run one, send tasks with proposals, fetch corrections, serve interactive SAM."""

@@ -1,0 +1,222 @@
+"""The interactive SAM as the service that Label Studio's smart tools call: five JSON routes.
+
+It reads served copies of its workspace by image_id and nothing else, and keeps nothing that it is sent.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from uuid import uuid4
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, Field
+
+from figureground.annotate.interactive import Clicks, InteractiveSam, interactive_sam
+from figureground.annotate.models import load_segmenter
+from figureground.annotate.segmenters import Photo
+from figureground.annotate.studio.daemons import LOOPBACK
+from figureground.annotate.studio.served import served_path
+from figureground.annotate.studio.tasks import mask_region
+from figureground.errors import MissingExtraError, UsageError
+
+try:
+    import uvicorn
+    from fastapi import Depends, FastAPI, HTTPException
+    from fastapi.security import HTTPBasic, HTTPBasicCredentials
+except ImportError as error:
+    raise MissingExtraError("fastapi", "backend") from error
+
+Json = dict[str, Any]
+
+_IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
+_HOSTS_HERE: Final = (LOOPBACK, "localhost", "::1")
+
+
+class PromptValue(BaseModel):
+    """Where a prompt is, in percent of the picture's sides."""
+
+    x: float
+    y: float
+    width: float = 0.0
+    height: float = 0.0
+    labels: list[str] = []
+    keypointlabels: list[str] = []
+    rectanglelabels: list[str] = []
+
+
+class SmartPrompt(BaseModel):
+    """A click or a box as the page sends it."""
+
+    type: Literal["keypointlabels", "rectanglelabels"]
+    value: PromptValue
+    original_width: int
+    original_height: int
+    is_positive: bool = True
+
+
+class PromptContext(BaseModel):
+    """All prompts of the region that is being made."""
+
+    result: list[SmartPrompt] = Field(min_length=1)
+
+
+class PredictParams(BaseModel):
+    """What the call is about; without a context it asks for predictions of whole tasks."""
+
+    context: PromptContext | None = None
+
+
+class PredictTask(BaseModel):
+    """The task that is open in the page."""
+
+    data: Json
+
+
+class PredictRequest(BaseModel):
+    """Body of ``/predict``."""
+
+    tasks: list[PredictTask]
+    params: PredictParams = PredictParams()
+
+
+def create_app(
+    served: Path, sam: InteractiveSam, *, model_version: str, basic_auth: tuple[str, str] | None = None
+) -> FastAPI:
+    """The service.
+
+    Args:
+        served: Folder of the served copies.
+        sam: The model.
+        model_version: What Label Studio shows beside a suggestion.
+        basic_auth: User and password that every route asks for; None for none.
+    """
+    app = FastAPI(title="figureground interactive SAM", docs_url=None, redoc_url=None, openapi_url=None)
+    guard = [Depends(_login(basic_auth))] if basic_auth else []
+
+    @app.get("/", dependencies=guard)
+    @app.get("/health", dependencies=guard)
+    def health() -> Json:
+        return {"status": "UP", "model_class": "figureground"}
+
+    # The bodies of these are not read: /setup brings an access token that we have no use for.
+    @app.post("/setup", dependencies=guard)
+    def setup() -> Json:
+        return {"model_version": model_version}
+
+    @app.get("/versions", dependencies=guard)
+    @app.post("/versions", dependencies=guard)
+    def versions() -> Json:
+        return {"versions": [model_version]}
+
+    @app.post("/train", dependencies=guard)
+    @app.post("/webhook", dependencies=guard)
+    def ignored() -> Json:
+        return {}
+
+    @app.post("/predict", dependencies=guard)
+    def predict(request: PredictRequest) -> Json:
+        # Without clicks there is nothing to add: the proposals came with the task, and an empty prediction of ours
+        # would take their place in the page.
+        if request.params.context is None:
+            return {"results": []}
+        prompts = request.params.context.result
+        return {"results": [_answer(served, sam, task, prompts, model_version) for task in request.tasks]}
+
+    return app
+
+
+def serve_backend(
+    served: Path,
+    segmenter: str,
+    checkpoint: str | None,
+    *,
+    host: str = LOOPBACK,
+    port: int = 9090,
+    basic_auth: tuple[str, str] | None = None,
+    threads: int | None = None,
+) -> None:
+    """Load and warm the model, then serve until stopped; the port opens when the model is ready.
+
+    Raises:
+        UsageError: for a host beyond this machine without a login, or a segmenter that takes no clicks.
+    """
+    if host not in _HOSTS_HERE and basic_auth is None:
+        raise UsageError(f"at {host} anybody could ask: give a login, or stay on {LOOPBACK}")
+    model = load_segmenter(segmenter, checkpoint=checkpoint, threads=threads)
+    sam = interactive_sam(model)
+    sam.warm_up()
+    version = "-".join(filter(None, [model.name, model.checkpoint_sha256[:8]]))
+    app = create_app(served, sam, model_version=version, basic_auth=basic_auth)
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+
+
+def _login(basic_auth: tuple[str, str]) -> Any:  # noqa: ANN401  a dependency of FastAPI's
+    def check(given: Annotated[HTTPBasicCredentials, Depends(HTTPBasic())]) -> None:
+        # Both are compared, whatever the first gives: the time taken must not say which was wrong.
+        user = secrets.compare_digest(given.username.encode(), basic_auth[0].encode())
+        password = secrets.compare_digest(given.password.encode(), basic_auth[1].encode())
+        if not (user and password):
+            raise HTTPException(401, "wrong user or password", {"WWW-Authenticate": "Basic"})
+
+    return check
+
+
+def _answer(
+    served: Path, sam: InteractiveSam, task: PredictTask, prompts: list[SmartPrompt], model_version: str
+) -> Json:
+    """One task's prediction: one region, or an HTTP error that says why there is none."""
+    image_id = str(task.data.get("image_id", ""))
+    path = served_path(served, image_id) if _IMAGE_ID.fullmatch(image_id) else None
+    if path is None:
+        raise HTTPException(404, f"no photo {image_id[:64]!r} was pushed from this workspace")
+    with Image.open(path) as picture:
+        size_wh = picture.size
+    strange = [prompt for prompt in prompts if (prompt.original_width, prompt.original_height) != size_wh]
+    if strange:
+        got = f"{strange[0].original_width}x{strange[0].original_height}"
+        raise HTTPException(409, f"{image_id} is {size_wh[0]}x{size_wh[1]}, not {got}: reload the page")
+    label = _label(prompts)
+    try:
+        found = sam.suggest(image_id, lambda: _read(path), _clicks(prompts, size_wh))
+    except UsageError as said:
+        raise HTTPException(422, str(said)) from said
+    regions = []
+    if found.mask_hw.any():
+        regions = [mask_region(found.mask_hw, region_id=uuid4().hex[:10], label=label, score=found.score)]
+    return {"model_version": model_version, "score": found.score, "result": regions}
+
+
+def _label(prompts: list[SmartPrompt]) -> str:
+    """What the region is to be called: the newest prompt says it."""
+    value = prompts[-1].value
+    labels = value.keypointlabels or value.rectanglelabels or value.labels
+    if not labels:
+        raise HTTPException(422, "choose what you click on: object, or one of its parts")
+    return labels[0]
+
+
+def _clicks(prompts: list[SmartPrompt], size_wh: tuple[int, int]) -> Clicks:
+    """Prompts in pixels of the picture; the newest box counts, and is cut at the picture's rim."""
+    scale = np.array(size_wh) / 100.0
+    points: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+    box = None
+    for prompt in prompts:
+        value = prompt.value
+        x, y = np.array((value.x, value.y)) * scale
+        if prompt.type == "keypointlabels":
+            points[prompt.is_positive].append((float(x), float(y)))
+            continue
+        far = np.array((value.x + value.width, value.y + value.height)) * scale
+        corners = np.sort(np.clip([(x, y), far], 0, size_wh), axis=0)
+        x0, y0, x1, y1 = (float(side) for side in corners.ravel())
+        box = (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+    return Clicks(figure_xy_px=tuple(points[True]), ground_xy_px=tuple(points[False]), box_xyxy_px=box)
+
+
+def _read(path: Path) -> Photo:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))

@@ -1,0 +1,88 @@
+"""The interactive SAM beside a server of ours: started with it, found again, known to its projects."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Final
+
+from figureground.annotate.studio.client import StudioClient
+from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port
+from figureground.annotate.studio.home import StudioHome
+from figureground.errors import ServiceError
+from figureground.schemas.workspace import Workspace
+
+START_SECONDS: Final = 180.0
+"""ViT-H takes its time to load."""
+
+
+def start_backend(
+    home: StudioHome, *, segmenter: str, checkpoint: str | None, say: Callable[[str], None] = lambda _: None
+) -> str | None:
+    """Start the interactive SAM on loopback, or find that it runs; returns its address.
+
+    None where the extra ``backend`` is not installed: annotators can do without.
+
+    Raises:
+        ServiceError: if it does not come up.
+    """
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+        say("no interactive SAM: pip install 'figureground[backend]' for it")
+        return None
+    running = backend_url(home)
+    if running is not None:
+        return running
+    port = free_port()
+    model = ["--segmenter", segmenter, *(["--checkpoint", checkpoint] if checkpoint else [])]
+    command = [sys.executable, "-P", "-m", "figureground", "studio", "backend", "-w", str(home.root.parent), *model]
+    daemon = _daemon(home)
+    daemon.start([*command, "--port", str(port)], {}, port=port)
+    say(f"starting the interactive SAM ({segmenter})")
+    try:
+        _await_health(daemon, port)
+    except BaseException:
+        daemon.stop()
+        raise
+    return f"http://{LOOPBACK}:{port}"
+
+
+def stop_backend(home: StudioHome) -> bool:
+    """Stop it; returns whether it ran."""
+    return _daemon(home).stop()
+
+
+def backend_url(home: StudioHome) -> str | None:
+    """Its address, if it runs."""
+    port = _daemon(home).port
+    return None if port is None else f"http://{LOOPBACK}:{port}"
+
+
+def connect_projects(workspace: Workspace, client: StudioClient, home: StudioHome) -> None:
+    """Make the smart tools of every project of a server of ours call the interactive SAM, if it runs."""
+    url = backend_url(home)
+    if url is None or not client.connection.ours:
+        return
+    for project in workspace.studio_projects(client.connection.server):
+        if client.project(project) is not None:
+            client.connect_backend(project, url, None)
+
+
+def _daemon(home: StudioHome) -> Daemon:
+    return Daemon(home.root, "backend")
+
+
+def _await_health(daemon: Daemon, port: int) -> None:
+    import httpx
+
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if daemon.process() is None:
+            raise ServiceError(f"the interactive SAM ended while starting; {daemon.log} says:\n{daemon.last_words()}")
+        try:
+            if httpx.get(f"http://{LOOPBACK}:{port}/health", timeout=5).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.5)
+    raise ServiceError(f"the interactive SAM did not come up in {START_SECONDS:.0f} s; see {daemon.log}")

@@ -1,0 +1,278 @@
+"""Talking to a Label Studio server: the SDK where its models keep what we need, plain HTTP where they drop it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from figureground.annotate.studio.home import Connection
+from figureground.errors import FigureGroundError, MissingExtraError, ServiceError, UsageError
+
+PAGE: Final = 50
+"""Tasks a page: a page of four masks each is half a megabyte."""
+TIMEOUT_SECONDS: Final = 120.0
+_READ_ATTEMPTS: Final = 4
+
+_FIELDS: Final = (
+    "id", "data", "project", "updated_at", "annotations", "drafts",
+    "result", "completed_by", "updated_by", "created_at", "lead_time", "was_cancelled",
+)  # fmt: skip
+"""Fields of a task and, in the second line, of its answers: the server drops those of both that are not named. All
+fields would hold every mask three times."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudioUser:
+    """An account on a server."""
+
+    id: int
+    email: str
+
+
+class StudioClient:
+    """One server, as one user.
+
+    Args:
+        connection: Address and token.
+        patient: Whether reads are tried again when the server does not answer.
+
+    Raises:
+        MissingExtraError: without the extra ``label-studio``.
+    """
+
+    def __init__(self, connection: Connection, *, patient: bool = True) -> None:
+        try:
+            import httpx
+            from label_studio_sdk import LabelStudio
+        except ImportError as error:
+            raise MissingExtraError("label-studio-sdk", "label-studio") from error
+        self.connection = connection
+        self._attempts = _READ_ATTEMPTS if patient else 1
+        self._sdk: Any = LabelStudio(  # type: ignore[no-untyped-call]
+            base_url=connection.url, api_key=connection.token, timeout=TIMEOUT_SECONDS
+        )
+        self._http = httpx.Client(
+            base_url=connection.url, auth=_token_auth(connection), timeout=TIMEOUT_SECONDS, follow_redirects=False
+        )
+
+    def whoami(self) -> StudioUser:
+        """The user that the token belongs to."""
+        found = self._get("/api/current-user/whoami")
+        return StudioUser(id=int(found["id"]), email=str(found.get("email") or found.get("username")))
+
+    def users(self) -> list[StudioUser]:
+        """Every account of the server."""
+        return [StudioUser(id=int(user["id"]), email=str(user["email"])) for user in self._get("/api/users/")]
+
+    def invitation(self) -> str:
+        """Path of the page where whoever has the link may sign up."""
+        return str(self._get("/api/invite")["invite_url"])
+
+    def version(self) -> str:
+        """Version of the server."""
+        return str(self._get("/api/version").get("release", "unknown"))
+
+    # Projects
+
+    def create_project(self, title: str, config: str, description: str) -> int:
+        """Make a project; returns its id."""
+        with self._service("making a project"):
+            made = self._sdk.projects.create(
+                title=title, label_config=config, description=description, sampling="Sequential sampling",
+                show_instruction=False, enable_empty_annotation=True, show_collab_predictions=True,
+            )  # fmt: skip
+        return int(made.id)
+
+    def set_config(self, project: int, config: str) -> None:
+        """Give a project another page."""
+        with self._service(f"changing project {project}"):
+            self._sdk.projects.update(id=project, label_config=config)
+
+    def project(self, project: int) -> Json | None:
+        """A project's own fields, or None if the server has none of that id."""
+        found = self._request("GET", f"/api/projects/{project}/", missing_is_fine=True)
+        return None if found is None else dict(found)
+
+    def projects_described(self, description: str) -> list[int]:
+        """Projects with exactly this description, newest first."""
+        with self._service("listing projects"):
+            return sorted(
+                (int(each.id) for each in self._sdk.projects.list() if each.description == description), reverse=True
+            )
+
+    def serve_folder(self, project: int, folder: Path) -> None:
+        """Let a project's tasks show files below a folder of the server's own disk."""
+        with self._service(f"connecting a folder to project {project}"):
+            known = [storage.path for storage in self._sdk.import_storage.local.list(project=project)]
+            if str(folder) not in known:
+                self._sdk.import_storage.local.create(
+                    project=project, path=str(folder), use_blob_urls=True, title="served copies"
+                )
+
+    def connect_backend(self, project: int, url: str, basic_auth: tuple[str, str] | None) -> None:
+        """Point a project's smart tools at an interactive backend, once; a backend that moved replaces the old."""
+        with self._service(f"connecting the backend to project {project}"):
+            known = self._sdk.ml.list(project=project)
+            for backend in known:
+                if backend.url != url and backend.id is not None:
+                    self._sdk.ml.delete(id=backend.id)
+            if any(backend.url == url for backend in known):
+                return
+            login: Json = {}
+            if basic_auth is not None:
+                login = {
+                    "auth_method": "BASIC_AUTH",
+                    "basic_auth_user": basic_auth[0],
+                    "basic_auth_pass": basic_auth[1],
+                }
+            self._sdk.ml.create(
+                project=project, url=url, title="figureground SAM", is_interactive=True, timeout=100, **login
+            )
+
+    # Tasks
+
+    def import_tasks(self, project: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Add tasks with their predictions; returns their ids in order. Not retried: it is not idempotent."""
+        # The SDK's model of the answer knows no task ids.
+        sent = self._request(
+            "POST", f"/api/projects/{project}/import", params={"return_task_ids": "true"}, json=list(tasks)
+        )
+        return [int(task) for task in sent["task_ids"]]
+
+    def upload(self, project: int, path: Path) -> str:
+        """Copy a file to a server that does not see this disk; returns the address that a task shows it by."""
+        with path.open("rb") as file:
+            sent = self._request(
+                "POST", f"/api/projects/{project}/import", params={"commit_to_project": "false"},
+                files={"file": (path.name, file)},
+            )  # fmt: skip
+        found = self._get(f"/api/import/file-upload/{sent['file_upload_ids'][0]}")
+        return f"/data/{str(found['file']).lstrip('/')}"
+
+    def task_images(self, project: int) -> list[tuple[str, int]]:
+        """(image_id, task) of every task of a project, as the server has them now."""
+        pages = self._pages({"project": project, "fields": "task_only", "include": "id,data"}, page_size=500)
+        return [(str(task["data"].get("image_id", "")), int(task["id"])) for page in pages for task in page]
+
+    def changed_tasks(self, project: int, since: str | None) -> Iterator[list[Json]]:
+        """Pages of tasks with all their submitted and skipped answers, those changed after ``since`` only."""
+        # The server knows this one spelling of a time; with +00:00 it fails.
+        changed = {"filter": "filter:tasks:updated_at", "operator": "greater", "type": "Datetime", "value": since}
+        return self._filtered(project, [changed] if since else [])
+
+    def drafted_tasks(self, project: int) -> Iterator[list[Json]]:
+        """Pages of tasks that somebody has begun and not submitted; a draft does not count as a change of its task.
+
+        The server shows the drafts themselves to their owner alone.
+        """
+        drafted = {"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": True}
+        return self._filtered(project, [drafted])
+
+    def _filtered(self, project: int, items: list[Json]) -> Iterator[list[Json]]:
+        query: Json = {"project": project, "fields": "all", "include": ",".join(_FIELDS)}
+        if items:
+            query["query"] = json.dumps({"filters": {"conjunction": "and", "items": items}})
+        return self._pages(query, page_size=PAGE)
+
+    def _pages(self, query: Json, *, page_size: int) -> Iterator[list[Json]]:
+        done = 0
+        for number in range(1, 1_000_000):
+            answer = self._get("/api/tasks/", {**query, "page": number, "page_size": page_size})
+            tasks = list(answer["tasks"])
+            if tasks:
+                yield tasks
+            done += len(tasks)
+            if not tasks or done >= int(answer["total"]):
+                return
+
+    # Plumbing
+
+    def _get(self, path: str, params: Json | None = None) -> Any:  # noqa: ANN401  whatever the route answers
+        import stamina
+
+        for attempt in stamina.retry_context(on=_Fleeting, attempts=self._attempts, wait_initial=0.5, wait_max=5.0):
+            with attempt:
+                return self._request("GET", path, params=params)
+        raise AssertionError("stamina raises what the last attempt raised")
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        missing_is_fine: bool = False,
+        **rest: Any,  # noqa: ANN401  httpx's own options
+    ) -> Any:  # noqa: ANN401
+        import httpx
+
+        try:
+            answer = self._http.request(method, path, **rest)
+        except httpx.HTTPError as error:
+            raise _Fleeting(f"{self.connection.url} does not answer ({type(error).__name__}); run again") from error
+        if answer.status_code == 404 and missing_is_fine:
+            return None
+        if answer.status_code >= 400:
+            raise _status_error(self.connection.url, answer.status_code, f"{method} {path}", answer.text)
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ServiceError(f"{self.connection.url}{path} is no Label Studio: it answered no JSON") from error
+
+    @contextmanager
+    def _service(self, what: str) -> Iterator[None]:
+        """The SDK's errors as ours."""
+        import httpx
+        from label_studio_sdk.core.api_error import ApiError
+
+        try:
+            yield
+        except ApiError as error:
+            raise _status_error(self.connection.url, error.status_code or 0, what, str(error.body)) from error
+        except httpx.HTTPError as error:
+            raise ServiceError(f"{self.connection.url} stopped answering while {what}; run again") from error
+
+
+class _Fleeting(ServiceError):
+    """A failure that may pass by itself."""
+
+
+def _status_error(url: str, status: int, what: str, body: str) -> FigureGroundError:
+    said = " ".join(body.split())[:300]
+    if status in (401, 403):
+        return UsageError(f"{url} refused the token ({status}) at {what}: {said}")
+    kind = _Fleeting if status in (409, 429) or status >= 500 else ServiceError
+    return kind(f"{url} answered {status} to {what}: {said}")
+
+
+def _token_auth(connection: Connection) -> Any:  # noqa: ANN401  an httpx.Auth
+    """Legacy tokens as they are; a personal access token only buys access tokens that live five minutes."""
+    import httpx
+
+    class TokenAuth(httpx.Auth):
+        requires_response_body = True
+        access = ""
+
+        def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+            if "." not in connection.token:
+                request.headers["Authorization"] = f"Token {connection.token}"
+                yield request
+                return
+            if self.access:
+                request.headers["Authorization"] = f"Bearer {self.access}"
+                response = yield request
+                if response.status_code != 401:
+                    return
+            refresh = httpx.Request("POST", f"{connection.url}/api/token/refresh", json={"refresh": connection.token})
+            answer = yield refresh
+            if answer.status_code == 200:
+                self.access = str(answer.json()["access"])
+            request.headers["Authorization"] = f"Bearer {self.access}"
+            yield request
+
+    return TokenAuth()

@@ -1,0 +1,128 @@
+"""Programs that go on after the command ends, and are found again by the next one."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from figureground.errors import MissingExtraError, UsageError
+from figureground.schemas.files import write_text
+
+LOOPBACK: Final = "127.0.0.1"
+STOP_SECONDS: Final = 10.0
+
+_PASSED_ON: Final = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TEMP", "SYSTEMROOT", "XDG_CACHE_HOME")
+"""All that a program of ours needs of the caller's environment. Label Studio would read anything else as a setting:
+even a plain HOST, PORT or DEBUG."""
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """One program in a folder: ``NAME.json`` says which process, ``NAME.log`` what it printed."""
+
+    folder: Path
+    name: str
+
+    @property
+    def log(self) -> Path:
+        """What the program printed, from its last start on."""
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def _state_file(self) -> Path:
+        return self.folder / f"{self.name}.json"
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str], *, port: int) -> None:
+        """Start the program in a session of its own, so that it outlives the command and its terminal."""
+        psutil = _import_psutil()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(
+                command, env={**passed_on, **environment}, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        created = psutil.Process(process.pid).create_time()
+        write_text(self._state_file, json.dumps({"pid": process.pid, "created": created, "port": port}))
+
+    @property
+    def port(self) -> int | None:
+        """The port that the running program was given; None if it does not run."""
+        state = self._state()
+        return None if state is None or self.process() is None else int(state["port"])
+
+    def process(self) -> Any | None:  # noqa: ANN401  psutil.Process
+        """The running process; None if it ended. A stranger that got its number is told by its birth."""
+        psutil, state = _import_psutil(), self._state()
+        if state is None:
+            return None
+        try:
+            process = psutil.Process(state["pid"])
+            same = abs(process.create_time() - state["created"]) < 1.0
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.Error:
+            return None
+
+    def stop(self) -> bool:
+        """Stop the program and all that it started; returns whether there was one."""
+        psutil, process = _import_psutil(), self.process()
+        if process is not None:
+            family = [process, *process.children(recursive=True)]
+            for member in family:
+                _quietly(member.terminate)
+            _, alive = psutil.wait_procs(family, timeout=STOP_SECONDS)
+            for member in alive:
+                _quietly(member.kill)
+            psutil.wait_procs(alive, timeout=STOP_SECONDS)
+        self._state_file.unlink(missing_ok=True)
+        return process is not None
+
+    def last_words(self, lines: int = 15) -> str:
+        """The end of the log."""
+        try:
+            return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+    def _state(self) -> dict[str, Any] | None:
+        try:
+            return dict(json.loads(self._state_file.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return None
+
+
+def free_port(asked: int | None = None) -> int:
+    """The port asked for, if nobody has it, or any free one.
+
+    Raises:
+        UsageError: if somebody has it.
+    """
+    with socket.socket() as probe:
+        try:
+            probe.bind((LOOPBACK, asked or 0))
+        except OSError as error:
+            raise UsageError(f"port {asked} is taken; choose another with --port, or leave it out") from error
+        return int(probe.getsockname()[1])
+
+
+def _quietly(act: Any) -> None:  # noqa: ANN401  a method of psutil.Process
+    """Ask a process to end; that it ended meanwhile is no fault."""
+    psutil = _import_psutil()
+    try:
+        act()
+    except psutil.NoSuchProcess:
+        return
+
+
+def _import_psutil() -> Any:  # noqa: ANN401
+    try:
+        import psutil
+    except ImportError as error:
+        raise MissingExtraError("psutil", "label-studio") from error
+    return psutil

@@ -1,0 +1,116 @@
+"""Where a workspace keeps its Label Studio: the server's data, the served copies, the secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from figureground.errors import DataError, UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """How to reach a server. Holds secrets: it is never printed, only its ``url``."""
+
+    url: str
+    """Without a slash at the end."""
+    token: str
+    """A legacy token (40 hex digits) or a personal access token (a JWT)."""
+    server: str
+    """What the workspace calls the server: a random id for one of ours, else its address."""
+    key: str
+    """What marks our projects there: two workspaces may share a server, and a folder's name."""
+    username: str = ""
+    password: str = ""
+    """Of the administrator, where the server is ours."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether ``studio up`` started it, so that its files, accounts and settings are ours to set."""
+        return bool(self.password)
+
+    def __repr__(self) -> str:
+        """The address alone: a traceback must not show a secret."""
+        return f"Connection({self.url})"
+
+
+@dataclass(frozen=True, slots=True)
+class StudioHome:
+    """The folder ``studio`` of a workspace."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, workspace: Path) -> StudioHome:
+        """The home of a workspace's Label Studio; made with the first thing in it."""
+        return cls(workspace.resolve() / "studio")
+
+    @property
+    def data(self) -> Path:
+        """The server's own folder: its database, uploads and settings."""
+        return self.root / "data"
+
+    @property
+    def documents(self) -> Path:
+        """All that the server may serve from this disk; nothing but served copies lies below."""
+        return self.root / "documents"
+
+    @property
+    def served(self) -> Path:
+        """The copies of photos that annotators see, ``<image_id>.jpg`` or ``.png``."""
+        return self.documents / "photos"
+
+    @property
+    def _connection_file(self) -> Path:
+        return self.root / "connection.json"
+
+    def save_connection(self, connection: Connection) -> None:
+        """Keep a connection, readable by its owner alone."""
+        write_secret(self._connection_file, json.dumps(asdict(connection), indent=1))
+
+    def connection(self) -> Connection | None:
+        """The connection that was kept, or None.
+
+        Raises:
+            DataError: if the file is damaged.
+        """
+        try:
+            return Connection(**json.loads(self._connection_file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            raise DataError.single(
+                str(self._connection_file), "", expected="a connection that studio up wrote", got=type(error).__name__,
+                remedy="delete the file and run figureground studio up again",
+            ) from error  # fmt: skip
+
+    def require_connection(self) -> Connection:
+        """The connection that was kept.
+
+        Raises:
+            UsageError: if there is none.
+        """
+        found = self.connection()
+        if found is None:
+            raise UsageError(f"no Label Studio belongs to {self.root.parent}; start one with: figureground studio up")
+        return found
+
+    def forget_connection(self) -> None:
+        """Delete what was kept of a connection."""
+        self._connection_file.unlink(missing_ok=True)
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary.unlink(missing_ok=True)
+    try:
+        # Created with its mode, so that there is no moment in which others may read it.
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,50 @@
+"""Who annotated, without saying who: random names, whose key never leaves the workspace."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from figureground.annotate.studio.home import StudioHome, write_secret
+from figureground.errors import DataError
+
+
+class Pseudonyms:
+    """Random names of a server's users, drawn once and kept in a file of mode 0600.
+
+    Args:
+        home: The studio of the workspace.
+        server: What the workspace calls the server.
+        numbers: The server's number of each address: drafts name their owner by address, answers by number.
+    """
+
+    def __init__(self, home: StudioHome, server: str, numbers: Mapping[str, int] | None = None) -> None:
+        self._path = home.root / "pseudonyms.json"
+        self._server = server
+        self._numbers = dict(numbers or {})
+        self._all = _read(self._path)
+
+    def of(self, user: str) -> str:
+        """The pseudonym of a user, drawn and stored if it is the first time; empty for nobody."""
+        if not user:
+            return ""
+        user = str(self._numbers.get(user, user))
+        known = self._all.setdefault(self._server, {})
+        if user not in known:
+            known[user] = f"p{secrets.token_hex(4)}"
+            write_secret(self._path, json.dumps(self._all, indent=1, sort_keys=True))
+        return known[user]
+
+
+def _read(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise DataError.single(
+            str(path), "", expected="the key of the pseudonyms", got="damaged JSON",
+            remedy="restore it from a backup: without it, answers of one person would look like two people's",
+        ) from error  # fmt: skip

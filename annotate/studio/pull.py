@@ -1,0 +1,216 @@
+"""Pull: every answer that changed since the last time, and what it decides."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from figureground.annotate.studio.answers import AnswerContext, read_answer
+from figureground.annotate.studio.client import StudioClient
+from figureground.annotate.studio.decide import decide
+from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.pseudonyms import Pseudonyms
+from figureground.errors import DataError, Fault, UsageError
+from figureground.schemas.attributes import AttributeSchema
+from figureground.schemas.records import Annotation, Decision, Purpose, StudioProject
+from figureground.schemas.workspace import Workspace
+
+Json = dict[str, Any]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class PullReport:
+    """What one call of ``pull`` brought."""
+
+    tasks: int = 0
+    """Tasks that were looked at."""
+    answers: Counter[str] = field(default_factory=Counter)
+    """New answers by state: submitted, skipped, draft."""
+    edited_by_others: int = 0
+    decisions: Counter[str] = field(default_factory=Counter)
+    """New decisions by state."""
+    begun: int = 0
+    """Tasks on which somebody has an unsubmitted draft."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """Some tasks of one project, and how they are to be read."""
+
+    tasks: Sequence[Json]
+    notes: Sequence[StudioProject]
+    """What the project's page was, the oldest first."""
+
+
+def pull(workspace: Workspace, client: StudioClient, *, progress: Progress = lambda *_: None) -> PullReport:
+    """Fetch every answer that is new or changed since the last pull; a second pull with nothing new changes nothing.
+
+    Answers are stored page by page. A project's cursor moves when all of it was read without a fault, so a pull that
+    was killed, or met a damaged answer, looks at those tasks again.
+
+    Raises:
+        DataError: at the end, with every answer that could not be read; the others were stored.
+        ServiceError: if the server fails; run again to resume.
+        UsageError: if nothing was pushed to this server.
+    """
+    server = client.connection.server
+    projects = workspace.studio_projects(server)
+    if not projects:
+        raise UsageError("nothing was pushed to this server; send tasks with: figureground studio push")
+    numbers = {user.email: user.id for user in client.users()}
+    reader = _Reader(workspace, Pseudonyms(StudioHome.of(workspace.root), server, numbers))
+    for number, (project, notes) in enumerate(projects.items()):
+        if client.project(project) is None:
+            reader.faults.append(Fault(
+                where=client.connection.url, record=f"project {project}", expected=notes[-1].title, got="none",
+                remedy="it was deleted in Label Studio; its answers that were pulled before are kept",
+            ))  # fmt: skip
+            continue
+        before = len(reader.faults)
+        cursor = latest = workspace.studio_cursor(server, project)
+        for tasks in client.changed_tasks(project, cursor):
+            reader.read(_Page(tasks=tasks, notes=notes))
+            latest = max(filter(None, [latest, *(str(task["updated_at"]) for task in tasks)]))
+            progress("pull", number, len(projects))
+        for tasks in client.drafted_tasks(project):
+            reader.report.begun += len(tasks)
+            reader.read_drafts(_Page(tasks=tasks, notes=notes))
+        if latest and len(reader.faults) == before:
+            workspace.move_studio_cursor(server, project, latest)
+        progress("pull", number + 1, len(projects))
+    return reader.finish()
+
+
+def pull_export(
+    workspace: Workspace, path: Path, *, schema: AttributeSchema | None = None, server: str = "export"
+) -> PullReport:
+    """Read the answers of Label Studio's JSON export, without a server.
+
+    Args:
+        workspace: Where they go.
+        path: The export (``exportType=JSON``).
+        schema: The attributes that were asked for; None to take those of the project as it was pushed from here.
+        server: The server that the export is of, as the workspace calls it.
+
+    Raises:
+        UsageError: if the file cannot be read, or the attributes are not known.
+        DataError: at the end, with every answer that could not be read; the others were stored.
+    """
+    reader = _Reader(workspace, Pseudonyms(StudioHome.of(workspace.root), server))
+    known = workspace.studio_projects(server)
+    for task in _exported(path):
+        notes = known.get(int(task.get("project") or 0), [])
+        if schema is not None:
+            purpose: Purpose = notes[-1].purpose if notes else "first_look"
+            notes = [StudioProject(
+                server=server, project=0, title="export", annotator="", purpose=purpose, since="",
+                attribute_schema=schema.model_dump_json(),
+            )]  # fmt: skip
+        if not notes:
+            raise UsageError("this workspace did not push those tasks; say with --attributes what was asked")
+        page = _Page(tasks=[task], notes=notes)
+        reader.read(page)
+        reader.read_drafts(page)
+    return reader.finish()
+
+
+class _Reader:
+    """Stores the answers of pages of tasks, and remembers what was new and what was wrong."""
+
+    def __init__(self, workspace: Workspace, pseudonyms: Pseudonyms) -> None:
+        self._workspace = workspace
+        self._pseudonyms = pseudonyms
+        self.faults: list[Fault] = []
+        self.report = PullReport()
+
+    def read(self, page: _Page) -> None:
+        """Store submitted and skipped answers."""
+        self.report.tasks += len(page.tasks)
+        self._store(page, "annotations")
+
+    def read_drafts(self, page: _Page) -> None:
+        """Store drafts, which are never accepted."""
+        self._store(page, "drafts")
+
+    def finish(self) -> PullReport:
+        """The report.
+
+        Raises:
+            DataError: with all that was wrong.
+        """
+        if self.faults:
+            raise DataError(self.faults)
+        return self.report
+
+    def _store(self, page: _Page, kind: str) -> None:
+        for task in page.tasks:
+            for answer in self._answers(task, page.notes, kind):
+                decision = self._decision(answer)
+                if self._workspace.add_answer(answer, decision):
+                    self.report.answers[answer.state] += 1
+                    self.report.edited_by_others += bool(answer.edited_by)
+                    if decision is not None:
+                        self.report.decisions[decision.state] += 1
+
+    def _decision(self, answer: Annotation) -> Decision | None:
+        """What the answer changes in what its photo's answers decide; None if nothing."""
+        if answer.state == "draft":
+            return None
+        decision = decide(answer.image_id, [*self._workspace.annotations(answer.image_id), answer])
+        return None if decision == self._workspace.decision(answer.image_id) else decision
+
+    def _answers(self, task: Json, notes: Sequence[StudioProject], kind: str) -> Iterator[Annotation]:
+        image_id = str((task.get("data") or {}).get("image_id", ""))
+        image = self._workspace.image(image_id)
+        answers = [answer for answer in task.get(kind) or [] if isinstance(answer, dict)]
+        if image is None:
+            if answers:
+                self.faults.append(Fault(
+                    where="Label Studio", record=f"task {task.get('id')}", expected="a photo of this workspace",
+                    got=f"image_id {image_id!r}", remedy="it was forgotten here, or the task was not made here",
+                ))  # fmt: skip
+            return
+        wanted = str(task["data"].get("proposal_id", ""))
+        proposal = next((each for each in self._workspace.proposals(image_id) if each.proposal_id == wanted), None)
+        for answer in answers:
+            note = _note_of(answer, notes)
+            context = AnswerContext(
+                image=image,
+                proposal=proposal,
+                schema=AttributeSchema.model_validate_json(note.attribute_schema),
+                purpose=note.purpose,
+                pseudonyms=self._pseudonyms,
+            )
+            try:
+                yield read_answer(answer, context, draft=kind == "drafts")
+            except DataError as error:
+                self.faults += error.faults
+
+
+def _note_of(answer: Json, notes: Sequence[StudioProject]) -> StudioProject:
+    """The page that an answer was given on: the newest that is not younger than the answer."""
+    given = datetime.fromisoformat(str(answer["updated_at"]))
+    return next(
+        (note for note in reversed(notes) if note.since and datetime.fromisoformat(note.since) <= given), notes[0]
+    )
+
+
+def _exported(path: Path) -> list[Json]:
+    try:
+        tasks = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise DataError.single(str(path), "", expected="Label Studio's JSON export", got=str(error)) from error
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) and "data" in task for task in tasks):
+        raise DataError.single(
+            str(path), "", expected="a list of tasks with data and annotations", got=type(tasks).__name__,
+            remedy="export as JSON, not JSON-MIN, CSV or COCO",
+        )  # fmt: skip
+    return tasks

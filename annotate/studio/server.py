@@ -1,0 +1,183 @@
+"""A Label Studio server of our own: started on loopback, found again, stopped cleanly."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from figureground.annotate.studio.client import StudioClient
+from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port
+from figureground.annotate.studio.environment import SERVER_VERSION, executable, server_environment
+from figureground.annotate.studio.home import Connection, StudioHome
+from figureground.errors import FigureGroundError, ServiceError, UsageError
+
+START_SECONDS: Final = 300.0
+"""The first start migrates a database: a minute on two cores."""
+_ADMINISTRATOR: Final = "maintainer@figureground.local"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStatus:
+    """What ``studio status`` tells of the server."""
+
+    url: str
+    ours: bool
+    state: str
+    """``running``, ``stopped``, ``not answering``, or ``refuses the token``."""
+    version: str = ""
+    pid: int | None = None
+
+
+def start_server(home: StudioHome, *, port: int | None = None, say: Say = lambda _: None) -> Connection:
+    """Start the workspace's own server, or find that it runs already.
+
+    Loopback only, no telemetry, no sign-up without a link, secrets drawn once and kept in a file of mode 0600.
+
+    Args:
+        home: The workspace's studio folder.
+        port: The port to listen on; None for any free one.
+        say: Told what takes long.
+
+    Raises:
+        UsageError: if the port is taken, or the workspace is connected to a server that is not ours.
+        ServiceError: if the server cannot be installed or does not come up.
+    """
+    known = home.connection()
+    if known is not None and not known.ours:
+        raise UsageError(f"this workspace is connected to {known.url}; disconnect with: figureground studio down")
+    if known is not None and _daemon(home).process() is not None and _answers_as_ours(known):
+        return known
+    if known is None and home.data.exists():
+        raise UsageError(f"{home.data} holds a server whose secrets are lost; move that folder away to start anew")
+    environment = server_environment(say)
+    asked = free_port(port)
+    connection = Connection(
+        url=f"http://{LOOPBACK}:{asked}",
+        token=known.token if known else secrets.token_hex(20),
+        server=known.server if known else secrets.token_hex(8),
+        key=known.key if known else secrets.token_hex(8),
+        username=known.username if known else _ADMINISTRATOR,
+        password=known.password if known else secrets.token_urlsafe(18),
+    )
+    home.save_connection(connection)
+    for folder in (home.data, home.served):
+        folder.mkdir(parents=True, exist_ok=True)
+    daemon = _daemon(home)
+    daemon.stop()
+    program = str(executable(environment, "label-studio"))
+    command = [program, "start", "--no-browser", "--internal-host", LOOPBACK, "--port", str(asked)]
+    daemon.start(command, _settings(home, connection), port=asked)
+    say(f"starting Label Studio {SERVER_VERSION} at {connection.url}")
+    try:
+        _await_ours(daemon, connection)
+    except BaseException:
+        daemon.stop()
+        raise
+    return connection
+
+
+def connect_server(home: StudioHome, url: str, token: str) -> Connection:
+    """Use a server that runs already; its token is kept in a file of mode 0600.
+
+    Raises:
+        UsageError: if it refuses the token, or the workspace has a server of its own.
+        ServiceError: if it does not answer as a Label Studio.
+    """
+    known = home.connection()
+    if known is not None and known.ours:
+        raise UsageError(f"this workspace has a server of its own, at {known.url}; stop and move {home.root} first")
+    address = url.rstrip("/")
+    key = known.key if known is not None and known.url == address else secrets.token_hex(8)
+    connection = Connection(url=address, token=token.strip(), server=address, key=key)
+    StudioClient(connection).whoami()
+    home.save_connection(connection)
+    return connection
+
+
+def stop_server(home: StudioHome) -> str:
+    """Stop our server, or forget the connection to another's; returns what was done, in a sentence."""
+    known = home.connection()
+    if known is not None and not known.ours:
+        home.forget_connection()
+        return f"disconnected from {known.url}, which goes on: it is not ours to stop"
+    return "stopped" if _daemon(home).stop() else "it was not running"
+
+
+def server_status(home: StudioHome) -> ServerStatus:
+    """How the server does. Raises UsageError if the workspace has none."""
+    connection = home.require_connection()
+    process = _daemon(home).process() if connection.ours else None
+    pid = process.pid if process else None
+    if connection.ours and process is None:
+        return ServerStatus(url=connection.url, ours=True, state="stopped")
+    try:
+        client = StudioClient(connection)
+        version = client.version()
+        client.whoami()
+    except FigureGroundError as error:
+        state = "refuses the token" if isinstance(error, UsageError) else "not answering"
+        return ServerStatus(url=connection.url, ours=connection.ours, state=state, pid=pid)
+    return ServerStatus(url=connection.url, ours=connection.ours, state="running", version=version, pid=pid)
+
+
+def require_running(home: StudioHome) -> Connection:
+    """The connection, if its server answers.
+
+    Raises:
+        UsageError: if there is none, it is stopped, or it refuses the token.
+        ServiceError: if it does not answer.
+    """
+    connection = home.require_connection()
+    if connection.ours and _daemon(home).process() is None:
+        raise UsageError("the workspace's Label Studio is not running; start it with: figureground studio up")
+    StudioClient(connection).whoami()
+    return connection
+
+
+def _daemon(home: StudioHome) -> Daemon:
+    return Daemon(home.root, "server")
+
+
+def _settings(home: StudioHome, connection: Connection) -> dict[str, str]:
+    """All that the server is told, by its environment."""
+    settings = {
+        "BASE_DATA_DIR": str(home.data),
+        "USERNAME": connection.username,
+        "PASSWORD": connection.password,
+        "USER_TOKEN": connection.token,
+        "ENABLE_LEGACY_API_TOKEN": "true",  # else the token above is refused
+        "LOCAL_FILES_SERVING_ENABLED": "true",
+        "LOCAL_FILES_DOCUMENT_ROOT": str(home.documents),
+        "LATEST_VERSION_CHECK": "false",
+        "COLLECT_ANALYTICS": "false",
+        "SENTRY_DSN": "",
+        "FRONTEND_SENTRY_DSN": "",
+        "DISABLE_SIGNUP_WITHOUT_LINK": "true",
+        "ML_BLOCK_LOCAL_IP": "false",  # our backend listens on loopback; protection against SSRF stays on
+    }
+    named = {f"LABEL_STUDIO_{name}": value for name, value in settings.items()}
+    return {**named, "fflag_feat_utc_210_prediction_validation_15082025": "true"}
+
+
+def _answers_as_ours(connection: Connection) -> bool:
+    """Whether who answers at the address knows our token: on a taken port another server might."""
+    try:
+        return StudioClient(connection, patient=False).whoami().email == connection.username
+    except FigureGroundError:
+        return False
+
+
+def _await_ours(daemon: Daemon, connection: Connection) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if daemon.process() is None:
+            raise ServiceError(f"Label Studio ended while starting; {daemon.log} says:\n{daemon.last_words()}")
+        if _answers_as_ours(connection):
+            return
+        time.sleep(0.5)
+    raise ServiceError(f"Label Studio did not come up in {START_SECONDS:.0f} s; see {daemon.log}")

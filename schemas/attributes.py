@@ -1,0 +1,125 @@
+"""Attribute schemas: which attributes of an object people are asked for, in versions that can be compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import Field, model_validator
+
+from figureground.errors import UsageError
+from figureground.schemas.documents import Document, Name, parse_document, read_document
+
+OBJECT: Final = "object"
+"""Name of the mask of the whole figure; no attribute may have it."""
+
+ChangeKind = Literal["same", "additive", "rename", "destructive"]
+
+
+class Attribute(Document):
+    """One thing that is asked about an object."""
+
+    name: Name
+    scope: Literal["local", "global"]
+    """``local``: a part, painted as a mask of its own; ``global``: said of the whole object."""
+    ask: str = Field(default="", max_length=200)
+    """What annotators read beside it."""
+    was: Name | None = None
+    """Its name in the version before, where it was renamed."""
+
+
+class AttributeSchema(Document):
+    """A versioned list of attributes; the order is that of published columns."""
+
+    name: Name
+    version: Name
+    """Changes with the list: two lists under one version are refused."""
+    attributes: tuple[Attribute, ...] = ()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> AttributeSchema:
+        names = [attribute.name for attribute in self.attributes]
+        if OBJECT in names:
+            raise ValueError(f"attributes other than {OBJECT!r}, which names the mask of the whole")
+        if len({name.casefold() for name in names}) < len(names):
+            raise ValueError("attribute names that differ, in more than case")
+        old = [attribute.was for attribute in self.attributes if attribute.was]
+        if len(set(old)) < len(old) or set(old) & set(names):
+            raise ValueError("each `was` once, and the name of no attribute of this version")
+        return self
+
+    @property
+    def label(self) -> str:
+        """``name@version``."""
+        return f"{self.name}@{self.version}"
+
+    def names(self, scope: Literal["local", "global"] | None = None) -> tuple[str, ...]:
+        """Attribute names of one scope or of both, in order."""
+        return tuple(each.name for each in self.attributes if scope in (None, each.scope))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaChange:
+    """How one version of a schema differs from the one before."""
+
+    kind: ChangeKind
+    """The gravest of what follows: removed or rescoped is destructive, then rename, then additive."""
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    """Answers that were given for these would no longer be asked for, nor shown."""
+    renamed: tuple[tuple[str, str], ...]
+    """(old, new)."""
+    rescoped: tuple[str, ...]
+    """Attributes that were painted and are now only said, or the reverse."""
+
+    def __str__(self) -> str:
+        """``destructive: removes horns``."""
+        parts = [
+            f"adds {', '.join(self.added)}" if self.added else "",
+            f"renames {', '.join(f'{old} to {new}' for old, new in self.renamed)}" if self.renamed else "",
+            f"removes {', '.join(self.removed)}" if self.removed else "",
+            f"changes the scope of {', '.join(self.rescoped)}" if self.rescoped else "",
+        ]
+        return f"{self.kind}: {'; '.join(filter(None, parts)) or 'the same attributes'}"
+
+
+def compare_schemas(old: AttributeSchema, new: AttributeSchema) -> SchemaChange:
+    """Classify the step from ``old`` to ``new``; another wording or order changes nothing."""
+    before = {each.name: each.scope for each in old.attributes}
+    renamed = tuple((each.was, each.name) for each in new.attributes if each.was in before and each.was)
+    origin = {name: old_name for old_name, name in renamed}
+    kept = {each.name: origin.get(each.name, each.name) for each in new.attributes}
+    added = tuple(name for name, old_name in kept.items() if old_name not in before)
+    removed = tuple(name for name in before if name not in kept.values())
+    rescoped = tuple(
+        each.name for each in new.attributes if kept[each.name] in before and before[kept[each.name]] != each.scope
+    )
+    kind: ChangeKind = (
+        "destructive" if removed or rescoped else "rename" if renamed else "additive" if added else "same"
+    )
+    return SchemaChange(kind=kind, added=added, removed=removed, renamed=renamed, rescoped=rescoped)
+
+
+def shipped_attribute_schemas() -> tuple[str, ...]:
+    """Names of the schemas that come with the package."""
+    folder = files("figureground.schemas") / "attribute_schemas"
+    return tuple(sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml")))
+
+
+def load_attribute_schema(name_or_path: str) -> AttributeSchema:
+    """Load a shipped schema by name, or the user's own YAML file.
+
+    Raises:
+        UsageError: if there is no such schema or file.
+        DataError: with every fault of the file.
+    """
+    if name_or_path in shipped_attribute_schemas():
+        text = (files("figureground.schemas") / "attribute_schemas" / f"{name_or_path}.yaml").read_text("utf-8")
+        return parse_document(text, AttributeSchema, where=f"{name_or_path}.yaml")
+    path = Path(name_or_path)
+    if path.suffix not in {".yaml", ".yml"}:
+        shipped = ", ".join(shipped_attribute_schemas())
+        raise UsageError(f"no attribute schema {name_or_path!r}: give one of {shipped}, or a .yaml file")
+    return read_document(path, AttributeSchema)

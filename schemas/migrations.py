@@ -1,0 +1,90 @@
+"""The workspace's tables, as the steps that lead from each version of them to the next."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from figureground.errors import DataError
+
+_MIGRATIONS: Final = (
+    """
+    CREATE TABLE sources (
+        name TEXT NOT NULL, sequence INTEGER NOT NULL, kind TEXT NOT NULL, locator TEXT NOT NULL,
+        options TEXT NOT NULL, PRIMARY KEY (name, sequence)) STRICT;
+    CREATE TABLE images (
+        image_id TEXT PRIMARY KEY, source TEXT NOT NULL, uri TEXT NOT NULL, sha256 TEXT NOT NULL,
+        width INTEGER NOT NULL, height INTEGER NOT NULL, exif_orientation INTEGER NOT NULL, label TEXT NOT NULL,
+        source_split TEXT NOT NULL, boxes TEXT NOT NULL, phash TEXT NOT NULL, flags TEXT NOT NULL) STRICT;
+    CREATE INDEX images_by_uri ON images (source, uri);
+    CREATE TABLE rejections (
+        source TEXT NOT NULL, uri TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
+        PRIMARY KEY (source, uri)) STRICT;
+    CREATE TABLE proposal_runs (
+        run_id TEXT PRIMARY KEY, image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+        segmenter TEXT NOT NULL, prompt_mode TEXT NOT NULL, reason TEXT NOT NULL, seconds REAL NOT NULL) STRICT;
+    CREATE INDEX proposal_runs_by_image ON proposal_runs (image_id);
+    CREATE TABLE proposals (
+        proposal_id TEXT PRIMARY KEY, run_id TEXT NOT NULL REFERENCES proposal_runs ON DELETE CASCADE,
+        image_id TEXT NOT NULL, height INTEGER NOT NULL, width INTEGER NOT NULL, counts TEXT NOT NULL,
+        score REAL NOT NULL, stability REAL NOT NULL, rank INTEGER NOT NULL, prompt TEXT NOT NULL,
+        segmenter TEXT NOT NULL, checkpoint_sha256 TEXT NOT NULL) STRICT;
+    CREATE INDEX proposals_by_image ON proposals (image_id);
+    CREATE TABLE annotations (
+        annotation_id TEXT NOT NULL, updated_at TEXT NOT NULL,
+        image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE, masks TEXT NOT NULL, attributes TEXT NOT NULL,
+        flags TEXT NOT NULL, annotator TEXT NOT NULL, seconds REAL NOT NULL, tool TEXT NOT NULL,
+        proposal_id TEXT NOT NULL, edit_iou REAL, PRIMARY KEY (annotation_id, updated_at)) STRICT;
+    CREATE INDEX annotations_by_image ON annotations (image_id);
+    CREATE TABLE decisions (
+        image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE, sequence INTEGER NOT NULL, state TEXT NOT NULL,
+        reason TEXT NOT NULL, annotation_id TEXT NOT NULL, PRIMARY KEY (image_id, sequence)) STRICT;
+    """,
+    """
+    ALTER TABLE annotations ADD COLUMN state TEXT NOT NULL DEFAULT 'submitted';
+    ALTER TABLE annotations ADD COLUMN edited_by TEXT NOT NULL DEFAULT '';
+    ALTER TABLE annotations ADD COLUMN changed_px INTEGER;
+    ALTER TABLE annotations ADD COLUMN visibility TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE annotations ADD COLUMN note TEXT NOT NULL DEFAULT '';
+    ALTER TABLE annotations ADD COLUMN attribute_schema TEXT NOT NULL DEFAULT '';
+    ALTER TABLE annotations ADD COLUMN purpose TEXT NOT NULL DEFAULT 'first_look';
+    CREATE TABLE studio_projects (
+        server TEXT NOT NULL, project INTEGER NOT NULL, sequence INTEGER NOT NULL, title TEXT NOT NULL,
+        annotator TEXT NOT NULL, purpose TEXT NOT NULL, attribute_schema TEXT NOT NULL, since TEXT NOT NULL,
+        PRIMARY KEY (server, project, sequence)) STRICT;
+    CREATE TABLE studio_tasks (
+        server TEXT NOT NULL, project INTEGER NOT NULL, image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+        task INTEGER NOT NULL, PRIMARY KEY (server, project, image_id, task)) STRICT;
+    CREATE TABLE studio_cursors (
+        server TEXT NOT NULL, project INTEGER NOT NULL, sequence INTEGER NOT NULL, updated_at TEXT NOT NULL,
+        PRIMARY KEY (server, project, sequence)) STRICT;
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring a database to the newest version; two commands that start together do it once.
+
+    Raises:
+        DataError: if a newer figureground wrote it.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(_MIGRATIONS):
+        raise DataError.single(
+            str(path),
+            "user_version",
+            expected=f"at most {len(_MIGRATIONS)}",
+            got=str(version),
+            remedy="a newer figureground wrote this workspace; upgrade figureground",
+        )
+    for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+        # Taken before the version is read again: two commands that start together must not both migrate.
+        connection.executescript("BEGIN IMMEDIATE;")
+        if int(connection.execute("PRAGMA user_version").fetchone()[0]) >= number:
+            connection.rollback()
+            continue
+        for statement in filter(str.strip, script.split(";")):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.commit()

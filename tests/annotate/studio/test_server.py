@@ -1,0 +1,353 @@
+"""A real Label Studio: started safely, filled once, read completely, and other people's servers too."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from studio_server import add_block_proposals, drawn_photos, shared_server
+
+from figureground.annotate.catalogue import index_source
+from figureground.annotate.studio.accounts import accounts, ensure_account
+from figureground.annotate.studio.client import StudioClient
+from figureground.annotate.studio.home import Connection, StudioHome
+from figureground.annotate.studio.pull import pull, pull_export
+from figureground.annotate.studio.push import PushReport, PushSettings, push
+from figureground.annotate.studio.second_look import push_second_look
+from figureground.annotate.studio.server import connect_server, server_status, start_server, stop_server
+from figureground.annotate.studio.tasks import mask_region
+from figureground.errors import ServiceError, UsageError
+from figureground.schemas.attributes import AttributeSchema, load_attribute_schema
+from figureground.schemas.masks import decode_coco_rle
+from figureground.schemas.sources import open_source
+from figureground.schemas.workspace import Workspace
+
+Json = dict[str, Any]
+NONE = load_attribute_schema("none")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    """A workspace of six drawn photos with a machine mask each."""
+    with Workspace.create(tmp_path / "work") as workspace:
+        index_source(workspace, open_source(str(drawn_photos(tmp_path / "photos", 6))), workers=1)
+        add_block_proposals(workspace)
+        yield workspace
+
+
+@pytest.fixture
+def client(store: Workspace) -> StudioClient:
+    """The run's server, as one that somebody else runs: by address and token."""
+    _, connection = shared_server()
+    return StudioClient(connect_server(StudioHome.of(store.root), connection.url, connection.token))
+
+
+def tasks_of(client: StudioClient, project: int) -> list[Json]:
+    return [task for page in client.changed_tasks(project, None) for task in page]
+
+
+def answer(client: StudioClient, task: Json, result: list[Json] | None = None, **fields: Any) -> int:
+    """Submit as a person would, by default the machine mask untouched."""
+    if result is None:
+        mask = np.zeros((48, 64), dtype=np.bool_)
+        mask[12:24, 16:32] = True
+        result = [mask_region(mask, region_id=task["data"]["proposal_id"], label="object")]
+    made = client._request(
+        "POST", f"/api/tasks/{task['id']}/annotations/", json={"result": result, "lead_time": 4.5, **fields}
+    )
+    return int(made["id"])
+
+
+def send(store: Workspace, client: StudioClient, schema: AttributeSchema = NONE, **settings: Any) -> PushReport:
+    return push(store, client, PushSettings(schema=schema, **settings))
+
+
+def test_our_server_listens_on_loopback_alone_and_keeps_its_secrets() -> None:
+    root, connection = shared_server()
+    home = StudioHome.of(root)
+    process = server_status(home)
+    assert process.state == "running"
+    assert process.version == "1.23.2"
+    kept = home.root / "connection.json"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    log = (home.root / "server.log").read_text(errors="replace")
+    assert connection.token not in log
+    assert connection.password not in log
+    assert connection.token not in repr(connection)
+    import psutil
+
+    port = int(connection.url.rsplit(":", 1)[1])
+    found = [each.laddr for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+    assert {address.ip for address in found if address and address.port == port} == {"127.0.0.1"}
+
+
+def test_up_twice_is_one_server() -> None:
+    root, connection = shared_server()
+    pid = server_status(StudioHome.of(root)).pid
+    assert start_server(StudioHome.of(root)) == connection
+    assert server_status(StudioHome.of(root)).pid == pid
+
+
+def test_a_taken_port_is_an_error_and_no_other_port(tmp_path: Path) -> None:
+    shared_server()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(UsageError, match=r"port \d+ is taken"):
+            start_server(StudioHome.of(tmp_path), port=taken.getsockname()[1])
+    assert StudioHome.of(tmp_path).connection() is None
+
+
+def test_a_server_of_somebody_else_needs_the_right_token(tmp_path: Path) -> None:
+    _, connection = shared_server()
+    with pytest.raises(UsageError, match="refused the token"):
+        connect_server(StudioHome.of(tmp_path), connection.url, "0" * 40)
+    with pytest.raises(ServiceError, match="does not answer"):
+        connect_server(StudioHome.of(tmp_path), "http://127.0.0.1:9", "0" * 40)
+    home = StudioHome.of(tmp_path)
+    assert home.connection() is None
+    connect_server(home, connection.url + "/", connection.token)
+    assert not home.require_connection().ours
+    assert "not ours to stop" in stop_server(home)
+    assert server_status(StudioHome.of(shared_server()[0])).state == "running"
+
+
+def test_a_personal_access_token_works_and_outlives_its_access_tokens(tmp_path: Path) -> None:
+    import httpx
+
+    _, connection = shared_server()
+    with httpx.Client(base_url=connection.url, follow_redirects=True) as browser:
+        page = browser.get("/user/login/").text
+        form = {"email": connection.username, "password": connection.password}
+        form["csrfmiddlewaretoken"] = page.split('name="csrfmiddlewaretoken" value="')[1].split('"')[0]
+        browser.post("/user/login/", data=form, headers={"Referer": connection.url})
+        headers = {"X-CSRFToken": browser.cookies["csrftoken"], "Referer": connection.url}
+        token = browser.post("/api/token/", headers=headers).json()["token"]
+    client = StudioClient(connect_server(StudioHome.of(tmp_path), connection.url, token))
+    assert client.whoami().email == connection.username
+    client._http.auth.access = "worn.out.token"  # type: ignore[union-attr]
+    assert client.whoami().email == connection.username
+
+
+def test_push_is_idempotent_and_shows_the_uncertain_first(store: Workspace, client: StudioClient) -> None:
+    first = send(store, client, limit=4)
+    assert sum(first.sent.values()) == 4
+    again = send(store, client)
+    assert (sum(again.sent.values()), again.already_there) == (2, 4)
+    assert sum(send(store, client).sent.values()) == 0
+    (project,) = again.projects.values()
+    tasks = tasks_of(client, project)
+    assert len({task["data"]["image_id"] for task in tasks}) == len(tasks) == 6
+    shown = client._http.get(tasks[0]["data"]["image"])
+    assert (shown.headers["content-type"], shown.content[:4]) == ("image/png", b"\x89PNG")
+    uncertain = [task["data"]["uncertainty"] for task in sorted(tasks, key=lambda task: task["id"])]
+    assert uncertain == sorted(uncertain, reverse=True)
+    assert len(set(uncertain)) > 1
+
+
+def test_a_push_whose_notes_were_lost_doubles_nothing(store: Workspace, client: StudioClient) -> None:
+    (project,) = send(store, client, limit=3).projects.values()
+    store._db.execute("DELETE FROM studio_tasks")
+    store._db.commit()
+    assert sum(send(store, client).sent.values()) == 3
+    assert len(client.task_images(project)) == 6
+
+
+def test_a_project_that_was_made_but_not_noted_is_taken_up(store: Workspace, client: StudioClient) -> None:
+    (project,) = send(store, client, limit=1).projects.values()
+    store._db.execute("DELETE FROM studio_projects")
+    store._db.commit()
+    assert list(send(store, client).projects.values()) == [project]
+
+
+def test_overlapping_photos_come_back_with_both_votes(store: Workspace, client: StudioClient) -> None:
+    report = send(store, client, annotators=("ada", "ben"), overlap=1.0)
+    assert report.overlapping == 6
+    ada, ben = (tasks_of(client, report.projects[name]) for name in ("ada", "ben"))
+    second = ensure_second_user(client)
+    answer(client, ada[0])
+    twin = next(task for task in ben if task["data"]["image_id"] == ada[0]["data"]["image_id"])
+    answer(client, twin, completed_by=second)
+    pulled = pull(store, client)
+    assert pulled.answers == {"submitted": 2}
+    votes = list(store.annotations(ada[0]["data"]["image_id"]))
+    assert len({vote.annotator for vote in votes}) == 2
+    assert all(vote.seconds == 4.5 and vote.updated_at for vote in votes)
+    assert not any("@" in vote.annotator for vote in votes)
+    decision = store.decision(ada[0]["data"]["image_id"])
+    assert decision is not None
+    assert (decision.state, decision.reason) == ("accepted", "2 answers agree")
+
+
+def ensure_second_user(client: StudioClient) -> int:
+    root, connection = shared_server()
+    ensure_account(StudioClient(connection), StudioHome.of(root), "second")
+    return next(user.id for user in client.users() if user.email.startswith("second@"))
+
+
+def test_an_annotators_account_lets_them_in(tmp_path: Path) -> None:
+    import httpx
+
+    root, connection = shared_server()
+    home, client = StudioHome.of(root), StudioClient(connection)
+    address = ensure_account(client, home, "Carol")
+    assert ensure_account(client, home, "Carol") == address
+    assert stat.S_IMODE((home.root / "accounts.json").stat().st_mode) == 0o600
+    with httpx.Client(base_url=connection.url, follow_redirects=True) as browser:
+        page = browser.get("/user/login/").text
+        form = {"email": address, "password": accounts(home)[address]}
+        form["csrfmiddlewaretoken"] = page.split('name="csrfmiddlewaretoken" value="')[1].split('"')[0]
+        browser.post("/user/login/", data=form, headers={"Referer": connection.url})
+        assert browser.get("/api/current-user/whoami").json()["email"] == address
+
+
+def test_answers_skips_edits_and_the_second_pull(store: Workspace, client: StudioClient) -> None:
+    (project,) = send(store, client).projects.values()
+    tasks = tasks_of(client, project)
+    kept = answer(client, tasks[0])
+    answer(client, tasks[1], [], was_cancelled=True)
+    client._request(
+        "POST", f"/api/tasks/{tasks[2]['id']}/drafts", params={"project": project}, json={"result": [], "lead_time": 1}
+    )
+    report = pull(store, client)
+    assert report.answers == {"submitted": 1, "skipped": 1, "draft": 1}
+    assert report.begun == 1
+    assert report.decisions == {"accepted": 1}
+    stored = list(store.annotations())
+    assert pull(store, client).answers == {}
+    assert list(store.annotations()) == stored
+    (submitted,) = store.annotations(tasks[0]["data"]["image_id"])
+    assert (submitted.edit_iou, submitted.changed_px) == (1.0, 0)
+    proposal = next(iter(store.proposals(submitted.image_id)))
+    assert submitted.masks["object"] == proposal.rle
+    mask = decode_coco_rle(proposal.rle)
+    mask[0, 0] = True
+    painted = {**mask_region(mask, region_id=submitted.proposal_id, label="object"), "origin": "prediction-changed"}
+    client._request("PATCH", f"/api/annotations/{kept}/", json={"result": [painted]})
+    assert pull(store, client).answers == {"submitted": 1}
+    newest = list(store.annotations(submitted.image_id))[-1]
+    assert (newest.changed_px, newest.tool) == (1, "prediction-changed")
+
+
+def test_a_corrupt_answer_is_named_every_time_and_the_others_are_kept(store: Workspace, client: StudioClient) -> None:
+    from figureground.errors import DataError
+
+    (project,) = send(store, client).projects.values()
+    tasks = tasks_of(client, project)
+    wrong = mask_region(np.ones((40, 64), dtype=np.bool_), region_id="r", label="object")
+    answer(client, tasks[0], [{**wrong, "original_height": 48}])
+    answer(client, tasks[1])
+    for _ in range(2):
+        with pytest.raises(DataError, match=rf"{tasks[0]['data']['image_id']} answer \d+ region r.*another size"):
+            pull(store, client)
+    assert store.decision(tasks[1]["data"]["image_id"]) is not None
+    assert store.decision(tasks[0]["data"]["image_id"]) is None
+
+
+def test_a_json_export_says_the_same_as_the_server(store: Workspace, client: StudioClient, tmp_path: Path) -> None:
+    (project,) = send(store, client).projects.values()
+    for task in tasks_of(client, project)[:3]:
+        answer(client, task)
+    exported = client._request("GET", f"/api/projects/{project}/export", params={"exportType": "JSON"})
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps(exported))
+    assert pull_export(store, path, server=client.connection.server).answers == {"submitted": 3}
+    assert pull(store, client).answers == {}
+
+
+def test_photos_in_doubt_come_back_with_both_answers(store: Workspace, client: StudioClient) -> None:
+    report = send(store, client, annotators=("ada", "ben"), overlap=1.0)
+    ada, ben = (tasks_of(client, report.projects[name]) for name in ("ada", "ben"))
+    image_id = ada[0]["data"]["image_id"]
+    twin = next(task for task in ben if task["data"]["image_id"] == image_id)
+    answer(client, ada[0])
+    other = mask_region(np.eye(48, 64, dtype=np.bool_), region_id="mine", label="object")
+    answer(client, twin, [other], completed_by=ensure_second_user(client))
+    assert pull(store, client).decisions == {"needs_second": 1}
+    assert push_second_look(store, client, NONE) == 1
+    assert push_second_look(store, client, NONE) == 0
+    project = next(
+        notes[-1].project
+        for notes in store.studio_projects(client.connection.server).values()
+        if notes[-1].purpose == "second_look"
+    )
+    (task,) = client._request("GET", "/api/tasks/", params={"project": project, "fields": "all"})["tasks"]
+    assert [each["model_version"] for each in task["predictions"]] == ["answer A", "answer B"]
+    assert "IoU" in task["data"]["question"]
+    picture = client._http.get(task["data"]["compare"])
+    assert picture.headers["content-type"] == "image/jpeg"
+    answer(client, task, [other])
+    assert pull(store, client).decisions == {"accepted": 1}
+    decision = store.decision(image_id)
+    assert decision is not None
+    assert decision.reason == "second look"
+
+
+def test_attributes_may_grow_in_place_and_shrink_only_on_an_explicit_word(
+    store: Workspace, client: StudioClient
+) -> None:
+    def schema(version: str, *names: str, **extra: Any) -> AttributeSchema:
+        attributes = [{"name": name, "scope": "local", **extra} for name in names]
+        return AttributeSchema.model_validate({"name": "grow", "version": version, "attributes": attributes})
+
+    (project,) = send(store, client, schema("1", "wing"), limit=2).projects.values()
+    task = tasks_of(client, project)[0]
+    answer(client, task)
+    assert list(send(store, client, schema("2", "wing", "tail")).projects.values()) == [project]
+    assert "tail" in str((client.project(project) or {})["label_config"])
+    pull(store, client)
+    (before,) = store.annotations(task["data"]["image_id"])
+    assert (before.attribute_schema, dict(before.attributes)) == ("grow@1", {"wing": False})
+    with pytest.raises(UsageError, match="new version"):
+        send(store, client, schema("2", "wing"))
+    with pytest.raises(UsageError, match=r"destructive: removes tail.*--allow-destructive"):
+        send(store, client, schema("3", "wing"))
+    (fresh,) = send(store, client, schema("3", "wing"), destructive=True).projects.values()
+    assert fresh != project
+    assert client.project(project) is not None
+
+
+def test_a_renamed_attribute_keeps_what_was_painted(store: Workspace, client: StudioClient) -> None:
+    def schema(version: str, **attribute: str) -> AttributeSchema:
+        return AttributeSchema.model_validate(
+            {"name": "rename", "version": version, "attributes": [{"scope": "local", **attribute}]}
+        )
+
+    (project,) = send(store, client, schema("1", name="wing")).projects.values()
+    tasks = tasks_of(client, project)
+    part = mask_region(np.eye(48, 64, dtype=np.bool_), region_id="part", label="wing")
+    answer(client, tasks[0], [part])
+    assert list(send(store, client, schema("2", name="wings", was="wing")).projects.values()) == [project]
+    answer(client, tasks[1], [part])
+    pull(store, client)
+    (old,) = store.annotations(tasks[0]["data"]["image_id"])
+    (new,) = store.annotations(tasks[1]["data"]["image_id"])
+    assert (set(old.masks), set(new.masks)) == ({"wing"}, {"wings"})
+
+
+def test_two_commands_that_start_at_once_start_one_server() -> None:
+    root, _ = shared_server()
+    found: list[Connection] = []
+    threads = [threading.Thread(target=lambda: found.append(start_server(StudioHome.of(root)))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] == found[1]
+
+
+def test_sign_up_is_closed() -> None:
+    import httpx
+
+    _, connection = shared_server()
+    with httpx.Client(base_url=connection.url) as browser:
+        page = browser.get("/user/signup/").text
+        form = {"email": "stranger@example.org", "password": "a-long-password"}
+        form["csrfmiddlewaretoken"] = page.split('name="csrfmiddlewaretoken" value="')[1].split('"')[0]
+        assert browser.post("/user/signup/", data=form, headers={"Referer": connection.url}).status_code == 403

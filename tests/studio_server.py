@@ -1,0 +1,97 @@
+"""One real Label Studio for all tests of a run, whichever worker asks for it first."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+from needs import SHARED, need
+from PIL import Image
+
+from figureground.annotate.studio.environment import server_environment
+from figureground.annotate.studio.home import Connection, StudioHome
+from figureground.annotate.studio.server import start_server, stop_server
+from figureground.schemas.masks import encode_coco_rle
+from figureground.schemas.records import ProposalRecord, ProposalRun, content_id
+from figureground.schemas.workspace import Workspace
+
+
+def shared_server() -> tuple[Path, Connection]:
+    """The workspace that owns the run's server, and the way to it; started on first use, stopped by conftest."""
+    need_server()
+    root = Path(os.environ["FIGUREGROUND_TEST_STUDIO"])
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return root, start_server(StudioHome.of(root))
+
+
+def stop_shared_server(root: Path) -> None:
+    """Stop it, if it was started."""
+    if StudioHome.of(root).connection() is not None:
+        stop_server(StudioHome.of(root))
+
+
+def need_server() -> None:
+    """Skip where Label Studio would have to be downloaded first, unless all is required."""
+    try:
+        import label_studio_sdk  # noqa: F401
+    except ImportError:
+        need(False, "label-studio-sdk is not installed")
+    asked = os.environ.get("FIGUREGROUND_REQUIRE_ALL") == "1"
+    need(asked or server_is_installed(), "Label Studio is not installed; figureground studio up does it")
+
+
+def server_is_installed() -> bool:
+    """Whether a server can start without a download."""
+
+    class Missing(Exception):
+        pass
+
+    def refuse(_: str) -> None:
+        raise Missing
+
+    try:
+        server_environment(refuse)
+    except Missing:
+        return False
+    return True
+
+
+def real_photos(folder: Path, count: int) -> Path:
+    """A folder of real photos in folders of their labels."""
+    need(SHARED.is_dir(), "the folder of shared photos is absent")
+    found = sorted((SHARED / "photos_in9").glob("*/*"))
+    for path in found[:: max(1, len(found) // count)][:count]:
+        target = folder / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    return folder
+
+
+def drawn_photos(folder: Path, count: int, *, size_wh: tuple[int, int] = (64, 48)) -> Path:
+    """Small drawn photos, no two alike."""
+    target = folder / "n02279972"
+    target.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        pixels = np.random.Generator(np.random.Philox(number)).integers(0, 256, (size_wh[1], size_wh[0], 3), np.uint8)
+        Image.fromarray(pixels).save(target / f"{number:04d}.png")
+    return folder
+
+
+def add_block_proposals(store: Workspace) -> None:
+    """A proposal for every photo: a block in its middle, the less sure the later its id."""
+    for number, image in enumerate(store.images()):
+        mask = np.zeros(image.size_hw, dtype=np.bool_)
+        mask[image.height // 4 : image.height // 2, image.width // 4 : image.width // 2] = True
+        run_id = content_id("block", image.image_id)
+        run = ProposalRun(
+            run_id=run_id, image_id=image.image_id, segmenter="block", prompt_mode="auto", reason="", seconds=0.0
+        )
+        proposal = ProposalRecord(
+            proposal_id=content_id(run_id, "0"), run_id=run_id, image_id=image.image_id, rle=encode_coco_rle(mask),
+            score=1.0 - number / 1000, stability=0.9, rank=0, prompt="{}", segmenter="block", checkpoint_sha256="",
+        )  # fmt: skip
+        store.add_run(run, [proposal])
