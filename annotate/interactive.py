@@ -68,7 +68,9 @@ class InteractiveSam:
         """The mask that the clicks mean.
 
         One point alone is ambiguous: the best of the masks 1 to 3 (whole, part, part of part) by predicted IoU is
-        taken. A box or several points are not: mask 0 (segment-anything, ``SamOnnxModel.select_masks``).
+        taken. A box or several points are not: mask 0. So segment-anything advises (``SamPredictor.predict`` on
+        ``multimask_output``), and so its ``SamOnnxModel.select_masks`` does for points; that takes a box alone, which
+        has two points, for ambiguous still.
 
         Args:
             key: Names the picture; equal keys, equal pictures.

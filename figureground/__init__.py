@@ -5,14 +5,19 @@ The nouns are here; the stages are modules of their own: ``figureground.annotate
 """
 
 from figureground.errors import DataError, Fault, FigureGroundError, MissingExtraError, ServiceError, UsageError
+from figureground.schemas.attributes import AttributeSchema, load_attribute_schema
 from figureground.schemas.classes import ClassMap, load_class_map
 from figureground.schemas.masks import (
     Box,
     CocoRle,
     Mask,
+    decode_bitmask,
+    decode_brush_rle,
     decode_coco_rle,
     decode_npy,
     decode_png1,
+    encode_bitmask,
+    encode_brush_rle,
     encode_coco_rle,
     encode_npy,
     encode_png1,
@@ -23,6 +28,7 @@ from figureground.schemas.releases import read_release
 from figureground.schemas.workspace import Workspace
 
 __all__ = [
+    "AttributeSchema",
     "Box",
     "ClassMap",
     "CocoRle",
@@ -37,12 +43,17 @@ __all__ = [
     "ServiceError",
     "UsageError",
     "Workspace",
+    "decode_bitmask",
+    "decode_brush_rle",
     "decode_coco_rle",
     "decode_npy",
     "decode_png1",
+    "encode_bitmask",
+    "encode_brush_rle",
     "encode_coco_rle",
     "encode_npy",
     "encode_png1",
+    "load_attribute_schema",
     "load_class_map",
     "load_recipe",
     "read_release",

@@ -127,13 +127,19 @@ def forget(
     workspace: WorkspaceOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete a photo and all that hangs on it (a takedown); releases that hold it stay as they are."""
+    """Delete a photo and all that hangs on it (a takedown); releases that hold it stay as they are.
+
+    Tasks that show it are left on the Label Studio server, without their picture: delete them there.
+    """
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.served import forget_copies
     from figureground.schemas.workspace import Workspace
 
     with Workspace.open(workspace) as store:
         if store.image(image) is None:
             raise UsageError(f"{workspace} knows no photo {image}")
         store.forget(image)
+        forget_copies(StudioHome.of(workspace), image)
     emit({"forgotten": image}, as_json=as_json, text=f"{image} is forgotten")
 
 

@@ -99,6 +99,7 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
 def push(
     workspace: WorkspaceOption,
     attributes: Annotated[str | None, typer.Option(help="What is asked: a shipped schema or a YAML file.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Ask for the attributes of a recipe instead.")] = None,
     annotator: Annotated[
         list[str] | None, typer.Option(help="Who answers, once for each: everyone gets a project and an account.")
     ] = None,
@@ -122,12 +123,16 @@ def push(
     from figureground.annotate.studio.second_look import push_second_look
     from figureground.annotate.studio.server import require_running
     from figureground.schemas.attributes import load_attribute_schema
+    from figureground.schemas.recipes import load_recipe
     from figureground.schemas.workspace import Workspace
 
+    if attributes and recipe:
+        raise UsageError("a recipe names its attributes: give --attributes or --recipe")
     home = StudioHome.of(workspace)
     with Workspace.open(workspace) as store, progress_bar() as show:
         client = StudioClient(require_running(home))
-        schema = load_attribute_schema(attributes) if attributes else pushed_schema(store, client)
+        asked = attributes or (load_recipe(recipe).attributes if recipe else None)
+        schema = load_attribute_schema(asked) if asked else pushed_schema(store, client)
         if second_look:
             sent = push_second_look(store, client, schema, progress=show)
             connect_projects(store, client, home)

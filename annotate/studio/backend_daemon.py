@@ -66,7 +66,7 @@ def connect_projects(workspace: Workspace, client: StudioClient, home: StudioHom
         return
     for project in workspace.studio_projects(client.connection.server):
         if client.project(project) is not None:
-            client.connect_backend(project, url, None)
+            client.connect_backend(project, url)
 
 
 def _daemon(home: StudioHome) -> Daemon:

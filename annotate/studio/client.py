@@ -115,25 +115,26 @@ class StudioClient:
                     project=project, path=str(folder), use_blob_urls=True, title="served copies"
                 )
 
-    def connect_backend(self, project: int, url: str, basic_auth: tuple[str, str] | None) -> None:
-        """Point a project's smart tools at an interactive backend, once; a backend that moved replaces the old."""
-        with self._service(f"connecting the backend to project {project}"):
-            known = self._sdk.ml.list(project=project)
-            for backend in known:
-                if backend.url != url and backend.id is not None:
-                    self._sdk.ml.delete(id=backend.id)
-            if any(backend.url == url for backend in known):
-                return
-            login: Json = {}
-            if basic_auth is not None:
-                login = {
-                    "auth_method": "BASIC_AUTH",
-                    "basic_auth_user": basic_auth[0],
-                    "basic_auth_pass": basic_auth[1],
-                }
-            self._sdk.ml.create(
-                project=project, url=url, title="figureground SAM", is_interactive=True, timeout=100, **login
-            )
+    def connect_backend(self, project: int, url: str) -> None:
+        """Point a project's smart tools at an interactive backend; a backend that moved replaces the old one.
+
+        Having stored the backend, the server also wants to call it at every change of a task (a webhook), and answers
+        403 because such calls may not stay on this machine. We want no such calls, and leave that protection on.
+
+        Raises:
+            ServiceError: if the server does not reach the backend.
+        """
+        for backend in self._backends(project):
+            if backend["url"] != url:
+                self._request("DELETE", f"/api/ml/{backend['id']}")
+        if not self._backends(project):
+            made = {"project": project, "url": url, "title": "figureground SAM", "is_interactive": True, "timeout": 100}
+            self._request("POST", "/api/ml/", refusal_is_fine=True, json=made)
+        if not any(backend["state"] == "CO" for backend in self._backends(project)):
+            raise ServiceError(f"{self.connection.url} cannot reach the interactive SAM at {url}; is it running?")
+
+    def _backends(self, project: int) -> list[Json]:
+        return list(self._get("/api/ml/", {"project": project}))
 
     # Tasks
 
@@ -207,6 +208,7 @@ class StudioClient:
         path: str,
         *,
         missing_is_fine: bool = False,
+        refusal_is_fine: bool = False,
         **rest: Any,  # noqa: ANN401  httpx's own options
     ) -> Any:  # noqa: ANN401
         import httpx
@@ -215,12 +217,12 @@ class StudioClient:
             answer = self._http.request(method, path, **rest)
         except httpx.HTTPError as error:
             raise _Fleeting(f"{self.connection.url} does not answer ({type(error).__name__}); run again") from error
-        if answer.status_code == 404 and missing_is_fine:
+        if (answer.status_code == 404 and missing_is_fine) or (answer.status_code == 403 and refusal_is_fine):
             return None
         if answer.status_code >= 400:
             raise _status_error(self.connection.url, answer.status_code, f"{method} {path}", answer.text)
         try:
-            return answer.json()
+            return answer.json() if answer.content else None
         except ValueError as error:
             raise ServiceError(f"{self.connection.url}{path} is no Label Studio: it answered no JSON") from error
 

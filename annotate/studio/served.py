@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from figureground.annotate.studio.home import StudioHome
 from figureground.schemas.files import replace_file
 from figureground.schemas.masks import Mask
 from figureground.schemas.photos import read_photo
@@ -108,6 +109,12 @@ def serve_copy(data: bytes, record: ImageRecord, folder: Path) -> Path:
 def served_path(folder: Path, image_id: str) -> Path | None:
     """The copy of a photo, or None if there is none."""
     return next((path for suffix in SUFFIXES if (path := folder / f"{image_id}{suffix}").is_file()), None)
+
+
+def forget_copies(home: StudioHome, image_id: str) -> None:
+    """Delete every served copy and comparison of a photo."""
+    for path in home.served.glob(f"*{image_id}*"):
+        path.unlink()
 
 
 def _upright(raster: NDArray[Any], orientation: int) -> NDArray[Any]:

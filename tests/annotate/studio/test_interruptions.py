@@ -91,6 +91,7 @@ def answer_some(root: Path) -> None:
         client._request("POST", f"/api/tasks/{task}/annotations/", json={"result": result, "lead_time": 1.0})
 
 
+@pytest.mark.timeout(1200)
 def test_interrupted_pushes_and_pulls(root: Path) -> None:
     home = StudioHome.of(root)
 
