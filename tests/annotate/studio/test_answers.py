@@ -331,10 +331,11 @@ def test_damage_names_photo_answer_and_region(read: Reader, kind: str) -> None:
 
 
 def test_all_faults_of_an_answer_are_told_together(read: Reader) -> None:
-    results = [damaged("cut off", "r1"), untouched(IMAGE, PROPOSAL, SENT), damaged("another width", "r2")]
+    results = [damaged("another width", "r1"), untouched(IMAGE, PROPOSAL, SENT), damaged("cut off", "r2")]
+    results += [damaged("swapped sides", "r3")]
     with pytest.raises(DataError) as caught:
         read(make_answer(results))
-    assert sorted(fault.record[-2:] for fault in caught.value.faults) == ["r1", "r2"]
+    assert sorted(fault.record[-2:] for fault in caught.value.faults) == ["r1", "r2", "r3"]
 
 
 def test_a_mask_of_the_stored_raster_is_refused_for_a_turned_photo(read: Reader) -> None:
