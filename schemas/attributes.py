@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from figureground.errors import UsageError
 from figureground.schemas.documents import Document, Name, parse_document, read_document
@@ -28,6 +29,14 @@ class Attribute(Document):
     """What annotators read beside it."""
     was: Name | None = None
     """Its name in the version before, where it was renamed."""
+
+    @field_validator("ask")
+    @classmethod
+    def _on_one_line(cls, text: str) -> str:
+        # XML, which it becomes part of, has no word for the others.
+        if any(unicodedata.category(char) in ("Cc", "Cs") or char in "\ufffe\uffff" for char in text):
+            raise ValueError("text on one line, without control characters")
+        return text
 
 
 class AttributeSchema(Document):

@@ -97,7 +97,8 @@ def _masks(side: xml.Element, schema: AttributeSchema, keys: dict[str, str]) -> 
 def _smart_tools(side: xml.Element, schema: AttributeSchema, keys: dict[str, str]) -> None:
     """Point and box prompts for the interactive SAM; they leave no regions of their own.
 
-    Every label is given a key, for the editor gives those without one any that is left, its own tools' among them.
+    Every label is given a key, for the editor gives those without one any that is left, its own tools' among them; so
+    labels for which no plain key is left are not offered here.
     """
     folded = xml.SubElement(_view(side, "fg-smart"), "Collapse")
     panel = xml.SubElement(folded, "Panel", value="Let SAM paint")
@@ -109,7 +110,9 @@ def _smart_tools(side: xml.Element, schema: AttributeSchema, keys: dict[str, str
         attributes = {"name": name, "toName": IMAGE_CONTROL, "smart": "true", "smartOnly": "true", "showInline": "true"}
         control = xml.SubElement(panel, tag, attributes)
         for label, colour, _ in _labels(schema):
-            _option(control, "Label", label, background=colour, hotkey=f"{prefix}{keys.get(label, '')}".rstrip("+"))
+            key = keys.get(label, "")
+            if len(key) == 1:
+                _option(control, "Label", label, background=colour, hotkey=f"{prefix}{key}")
 
 
 def _region_questions(side: xml.Element) -> None:

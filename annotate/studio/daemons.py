@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import BaseModel, FiniteFloat, PositiveInt
+
 from figureground.errors import MissingExtraError, UsageError
 from figureground.schemas.files import write_text
 
@@ -20,6 +22,14 @@ STOP_SECONDS: Final = 10.0
 _PASSED_ON: Final = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TEMP", "SYSTEMROOT", "XDG_CACHE_HOME")
 """All that a program of ours needs of the caller's environment. Label Studio would read anything else as a setting:
 even a plain HOST, PORT or DEBUG."""
+
+
+class _State(BaseModel):
+    """What is remembered of a program that was started."""
+
+    pid: PositiveInt
+    created: FiniteFloat
+    port: PositiveInt
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,7 @@ class Daemon:
     def port(self) -> int | None:
         """The port that the running program was given; None if it does not run."""
         state = self._state()
-        return None if state is None or self.process() is None else int(state["port"])
+        return None if state is None or self.process() is None else state.port
 
     def process(self) -> Any | None:  # noqa: ANN401  psutil.Process
         """The running process; None if it ended. A stranger that got its number is told by its birth."""
@@ -63,8 +73,8 @@ class Daemon:
         if state is None:
             return None
         try:
-            process = psutil.Process(state["pid"])
-            same = abs(process.create_time() - state["created"]) < 1.0
+            process = psutil.Process(state.pid)
+            same = abs(process.create_time() - state.created) < 1.0
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.Error:
             return None
@@ -90,9 +100,9 @@ class Daemon:
         except OSError:
             return ""
 
-    def _state(self) -> dict[str, Any] | None:
+    def _state(self) -> _State | None:
         try:
-            return dict(json.loads(self._state_file.read_text(encoding="utf-8")))
+            return _State.model_validate_json(self._state_file.read_bytes())
         except (OSError, ValueError):
             return None
 

@@ -24,12 +24,13 @@ def newest_answers(answers: Sequence[Annotation]) -> list[Annotation]:
     newest: dict[tuple[str, str], Annotation] = {}
     for answer in sorted(answers, key=lambda each: (each.updated_at, each.annotation_id)):
         if answer.state != "draft":
+            newest.pop((answer.annotator, answer.purpose), None)  # a replaced value would keep its old place
             newest[answer.annotator, answer.purpose] = answer
     return [answer for answer in newest.values() if answer.state == "submitted"]
 
 
 def decide(image_id: str, answers: Sequence[Annotation]) -> Decision | None:
-    """The decision that a photo's answers make; None where nobody has submitted one.
+    """The decision that a photo's answers make; None where nobody ever submitted one.
 
     One unflagged answer with a mask is accepted, and so are several that agree (the one nearest to the others).
     Disagreement, and a doubt of one person, need a second look. A second look settles: its mask is accepted, or its
@@ -40,7 +41,8 @@ def decide(image_id: str, answers: Sequence[Annotation]) -> Decision | None:
     if settled:
         return _settle(image_id, settled[-1])
     if not given:
-        return None
+        taken_back = any(answer.state == "submitted" for answer in answers)
+        return _decision(image_id, "needs_second", "answered, then skipped") if taken_back else None
     doubts = [set(DOUBTS) & set(answer.flags) for answer in given]
     shared = [state for state in DOUBTS if state != "needs_second" and all(state in flags for flags in doubts)]
     if len(given) > 1 and shared:

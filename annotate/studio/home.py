@@ -7,6 +7,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from figureground.errors import DataError, UsageError
 
 
@@ -77,7 +79,7 @@ class StudioHome:
             DataError: if the file is damaged.
         """
         try:
-            return Connection(**json.loads(self._connection_file.read_text(encoding="utf-8")))
+            return TypeAdapter(Connection).validate_json(self._connection_file.read_bytes(), strict=True)
         except FileNotFoundError:
             return None
         except (ValueError, TypeError) as error:

@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from figureground.annotate.studio.home import StudioHome, write_secret
 from figureground.errors import DataError
 
@@ -40,7 +42,7 @@ class Pseudonyms:
 
 def _read(path: Path) -> dict[str, dict[str, str]]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return TypeAdapter(dict[str, dict[str, str]]).validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
         return {}
     except ValueError as error:

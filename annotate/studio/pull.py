@@ -6,10 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from figureground.annotate.studio.answer_json import Task, utc_text
 from figureground.annotate.studio.answers import AnswerContext, read_answer
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.decide import decide
@@ -17,6 +17,7 @@ from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.errors import DataError, Fault, UsageError
 from figureground.schemas.attributes import AttributeSchema
+from figureground.schemas.documents import validate_document
 from figureground.schemas.records import Annotation, Decision, Purpose, StudioProject
 from figureground.schemas.workspace import Workspace
 
@@ -43,7 +44,7 @@ class PullReport:
 class _Page:
     """Some tasks of one project, and how they are to be read."""
 
-    tasks: Sequence[Json]
+    tasks: Sequence[Task]
     notes: Sequence[StudioProject]
     """What the project's page was, the oldest first."""
 
@@ -75,12 +76,12 @@ def pull(workspace: Workspace, client: StudioClient, *, progress: Progress = lam
         before = len(reader.faults)
         cursor = latest = workspace.studio_cursor(server, project)
         for tasks in client.changed_tasks(project, cursor):
-            reader.read(_Page(tasks=tasks, notes=notes))
-            latest = max(filter(None, [latest, *(str(task["updated_at"]) for task in tasks)]))
+            reader.read(_Page(tasks=reader.checked(tasks), notes=notes))
+            latest = max(filter(None, [latest, *(utc_text(task["updated_at"]) for task in tasks)]))
             progress("pull", number, len(projects))
         for tasks in client.drafted_tasks(project):
             reader.report.begun += len(tasks)
-            reader.read_drafts(_Page(tasks=tasks, notes=notes))
+            reader.read_drafts(_Page(tasks=reader.checked(tasks), notes=notes))
         if latest and len(reader.faults) == before:
             workspace.move_studio_cursor(server, project, latest)
         progress("pull", number + 1, len(projects))
@@ -104,8 +105,8 @@ def pull_export(
     """
     reader = _Reader(workspace, Pseudonyms(StudioHome.of(workspace.root), server))
     known = workspace.studio_projects(server)
-    for task in _exported(path):
-        notes = known.get(int(task.get("project") or 0), [])
+    for task in reader.checked(_exported(path), where=str(path)):
+        notes = known.get(task.project, [])
         if schema is not None:
             purpose: Purpose = notes[-1].purpose if notes else "first_look"
             notes = [StudioProject(
@@ -127,7 +128,21 @@ class _Reader:
         self._workspace = workspace
         self._pseudonyms = pseudonyms
         self.faults: list[Fault] = []
+        """What has to be looked at again."""
+        self.strangers: list[Fault] = []
+        """What will not be ours the next time either."""
         self.report = PullReport()
+
+    def checked(self, tasks: Sequence[Any], where: str = "Label Studio") -> list[Task]:
+        """Tasks that have the form of tasks; the others are faults."""
+        found: list[Task] = []
+        for number, task in enumerate(tasks):
+            name = task.get("id") if isinstance(task, dict) else f"at place {number}"
+            try:
+                found.append(validate_document(task, Task, where=f"{where}: task {name}"))
+            except DataError as error:
+                self.faults += error.faults
+        return found
 
     def read(self, page: _Page) -> None:
         """Store submitted and skipped answers."""
@@ -144,8 +159,8 @@ class _Reader:
         Raises:
             DataError: with all that was wrong.
         """
-        if self.faults:
-            raise DataError(self.faults)
+        if self.faults or self.strangers:
+            raise DataError([*self.faults, *self.strangers])
         return self.report
 
     def _store(self, page: _Page, kind: str) -> None:
@@ -165,29 +180,30 @@ class _Reader:
         decision = decide(answer.image_id, [*self._workspace.annotations(answer.image_id), answer])
         return None if decision == self._workspace.decision(answer.image_id) else decision
 
-    def _answers(self, task: Json, notes: Sequence[StudioProject], kind: str) -> Iterator[Annotation]:
-        image_id = str((task.get("data") or {}).get("image_id", ""))
+    def _answers(self, task: Task, notes: Sequence[StudioProject], kind: str) -> Iterator[Annotation]:
+        image_id = task.data.image_id
+        # Exports may name drafts by number alone.
+        answers = [answer for answer in getattr(task, kind) or [] if isinstance(answer, dict)]
         image = self._workspace.image(image_id)
-        answers = [answer for answer in task.get(kind) or [] if isinstance(answer, dict)]
         if image is None:
             if answers:
-                self.faults.append(Fault(
-                    where="Label Studio", record=f"task {task.get('id')}", expected="a photo of this workspace",
-                    got=f"image_id {image_id!r}", remedy="it was forgotten here, or the task was not made here",
+                self.strangers.append(Fault(
+                    where="Label Studio", record=f"task {task.id}", expected="a photo of this workspace",
+                    got=f"image_id {image_id[:64]!r}", remedy="it was forgotten here, or the task was not made here",
                 ))  # fmt: skip
             return
-        wanted = str(task["data"].get("proposal_id", ""))
-        proposal = next((each for each in self._workspace.proposals(image_id) if each.proposal_id == wanted), None)
+        proposals = self._workspace.proposals(image_id)
+        proposal = next((each for each in proposals if each.proposal_id == task.data.proposal_id), None)
         for answer in answers:
-            note = _note_of(answer, notes)
-            context = AnswerContext(
-                image=image,
-                proposal=proposal,
-                schema=AttributeSchema.model_validate_json(note.attribute_schema),
-                purpose=note.purpose,
-                pseudonyms=self._pseudonyms,
-            )
             try:
+                note = _note_of(answer, notes)
+                context = AnswerContext(
+                    image=image,
+                    proposal=proposal,
+                    schema=AttributeSchema.model_validate_json(note.attribute_schema),
+                    purpose=note.purpose,
+                    pseudonyms=self._pseudonyms,
+                )
                 yield read_answer(answer, context, draft=kind == "drafts")
             except DataError as error:
                 self.faults += error.faults
@@ -195,20 +211,19 @@ class _Reader:
 
 def _note_of(answer: Json, notes: Sequence[StudioProject]) -> StudioProject:
     """The page that an answer was given on: the newest that is not younger than the answer."""
-    given = datetime.fromisoformat(str(answer["updated_at"]))
-    return next(
-        (note for note in reversed(notes) if note.since and datetime.fromisoformat(note.since) <= given), notes[0]
-    )
+    given = utc_text(answer.get("updated_at"))
+    older = (note for note in reversed(notes) if note.since and utc_text(note.since) <= given)
+    return next(older, notes[0])
 
 
-def _exported(path: Path) -> list[Json]:
+def _exported(path: Path) -> list[Any]:
     try:
         tasks = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise DataError.single(str(path), "", expected="Label Studio's JSON export", got=str(error)) from error
-    if not isinstance(tasks, list) or not all(isinstance(task, dict) and "data" in task for task in tasks):
+    if not isinstance(tasks, list):
         raise DataError.single(
             str(path), "", expected="a list of tasks with data and annotations", got=type(tasks).__name__,
             remedy="export as JSON, not JSON-MIN, CSV or COCO",

@@ -187,7 +187,6 @@ def broken_backend(served: Path) -> Iterator[Backend]:
 
 
 def test_the_model_is_warm_when_the_port_opens(backend: Backend) -> None:
-    # Label Studio waits no longer than this.
     assert backend.http.get("/health", timeout=1).status_code == 200
     assert backend.http.post("/setup", json={}, timeout=3).status_code == 200
 

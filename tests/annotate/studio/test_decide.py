@@ -88,7 +88,13 @@ CASES: dict[str, tuple[list[Annotation], tuple[str, str, str] | None]] = {
         ("needs_second", "flagged wrong_label", ""),
     ),
     "a mind that changed": ([said("a", "wrong_label"), said("a", at=2)], ("accepted", "one answer", "by-a")),
-    "an answer that was taken back": ([said("a"), said("a", at=2, state="skipped")], None),
+    "an answer that was taken back": (
+        [said("a"), said("a", at=2, state="skipped")], ("needs_second", "answered, then skipped", "")
+    ),
+    "a second look that was mended after another": (
+        [second("c", at=3), second("d", "wrong_label", at=4), second("c", at=5)],
+        ("accepted", "second look", "second-c"),
+    ),
     "a disagreement that was taken back": (
         [said("a"), said("b", box=FAR), said("b", at=2, state="skipped")], ("accepted", "one answer", "by-a")
     ),
