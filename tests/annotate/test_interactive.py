@@ -251,7 +251,7 @@ def test_torch_takes_points_and_a_box_as_sam_predictor_does() -> None:
         )
         found = sam.suggest("coffee", coffee, clicks)
         assert 0.01 < masks[0].mean() < 0.99
-        assert mask_iou(found.mask_hw, masks[0]) > 0.99
+        assert mask_iou(found.mask_hw, np.asarray(masks[0])) > 0.99
         assert found.score == pytest.approx(float(np.clip(scores[0], 0, 1)), abs=1e-4)
 
 
@@ -268,7 +268,7 @@ def small_sam() -> Any:
         TwoWayTransformer,
     )
 
-    norm = partial(torch.nn.LayerNorm, eps=1e-6)
+    norm: Any = partial(torch.nn.LayerNorm, eps=1e-6)
     encoder = ImageEncoderViT(depth=1, embed_dim=48, num_heads=2, norm_layer=norm, out_chans=256, window_size=14)
     prompts = PromptEncoder(256, image_embedding_size=(64, 64), input_image_size=(1024, 1024), mask_in_chans=16)
     transformer = TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=2048, num_heads=8)

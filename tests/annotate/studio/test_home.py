@@ -152,7 +152,7 @@ def test_pseudonyms_say_nothing_of_who_it_is(tmp_path: Path) -> None:
     assert len(drawn) == 20
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"s-1": {"3": "p1"'])
+@pytest.mark.parametrize("text", ["", "{", '{"s-1": {"3": "p1"', "7", "[1]", "null", '{"s-1": 5}'])
 def test_a_damaged_key_of_the_pseudonyms_is_refused_with_what_to_do(home: StudioHome, text: str) -> None:
     home.root.mkdir()
     (home.root / "pseudonyms.json").write_text(text)
@@ -254,7 +254,7 @@ def test_the_callers_settings_do_not_reach_the_program(daemon: Daemon, monkeypat
     assert seen["PATH"] == os.environ["PATH"]
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"pid": 1'])
+@pytest.mark.parametrize("text", ["", "{", '{"pid": 1', "7", "[1, 2]", "{}", '{"pid": -1, "created": 1}'])
 def test_a_damaged_state_is_no_program(daemon: Daemon, text: str) -> None:
     daemon.folder.mkdir()
     (daemon.folder / "program.json").write_text(text)

@@ -19,6 +19,7 @@ from studio_samples import (
     make_proposal,
     make_schema,
     note_project,
+    noted,
     painted,
     said_of,
     store_proposal,
@@ -338,3 +339,53 @@ def test_text_of_an_answer_is_stored_as_text(store: Workspace) -> None:
     pull(store, export(make_answer([same(), note])))
     (answer,) = store.annotations()
     assert answer.note == hostile
+
+
+def with_value(**changes: Any) -> Json:
+    region = same()
+    region["value"].update(changes)
+    return region
+
+
+def without(field: str) -> Json:
+    return {key: value for key, value in make_answer([same()]).items() if key != field}
+
+
+STRANGE_ANSWERS: dict[str, Json] = {
+    "no time": without("updated_at"),
+    "a word for a time": make_answer([same()], updated_at="yesterday"),
+    "a time without a zone": make_answer([same()], updated_at="2026-05-01T10:05:00"),
+    "no id": without("id"),
+    "seconds in words": make_answer([same()], lead_time="x"),
+    "no number of seconds": make_answer([same()], lead_time=float("nan")),
+    "results in words": {**make_answer([]), "result": "abc"},
+    "a result that is none": {**make_answer([]), "result": [None]},
+    "a list for a value": make_answer([{**same(), "value": [1]}]),
+    "a number for labels": make_answer([with_value(brushlabels=5)]),
+    "a word for labels": make_answer([with_value(brushlabels="object")]),
+    "labels in labels": make_answer([with_value(brushlabels=[["object"]])]),
+    "a label that was not asked for": make_answer([with_value(brushlabels=["../../x"])]),
+    "half a character": make_answer([same(), noted("\ud800")]),
+    "a number for a flag": make_answer([same(), ticked("flags", 5)]),  # type: ignore[arg-type]
+    "a flag that was not offered": make_answer([same(), ticked("flags", "whatever")]),
+    "a visibility that was not offered": make_answer([same(), said_of(same(), "perhaps")]),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE_ANSWERS)
+def test_a_strange_answer_is_a_fault_and_the_others_are_stored(store: Workspace, kind: str) -> None:
+    with pytest.raises(DataError):
+        pull(store, export(STRANGE_ANSWERS[kind]), export(make_answer([same(B)], number=2), image=B))
+    assert [answer.image_id for answer in store.annotations()] == [B.image_id]
+
+
+def test_times_count_whether_or_not_their_fractions_are_written(store: Workspace) -> None:
+    pull(store, export(make_answer([same(), ticked("flags", "wrong_label")], updated_at="2026-05-01T10:05:00Z")))
+    pull(store, export(make_answer([same()], updated_at="2026-05-01T10:05:00.500000Z")))
+    assert state_of(store) == ("accepted", "one answer")
+
+
+def test_an_answer_that_was_taken_back_is_no_longer_accepted(store: Workspace) -> None:
+    pull(store, export(make_answer([same()])))
+    pull(store, export(make_answer([], was_cancelled=True, updated_at="2026-05-01T11:00:00Z")))
+    assert state_of(store) == ("needs_second", "answered, then skipped")
