@@ -8,14 +8,14 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 import platformdirs
 
+from figureground.annotate.studio.daemons import one_at_a_time
 from figureground.errors import ServiceError, UsageError
 
 SERVER_VERSION: Final = "1.23.2"
@@ -49,7 +49,7 @@ def server_environment(say: Callable[[str], None]) -> Path:
             f"{sys.version_info[0]}.{sys.version_info[1]}; use such a Python, or a server of your own with --url"
         )
     root.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(root / f"{folder.name}.lock"):
+    with one_at_a_time(root / f"{folder.name}.lock"):
         if not _is_ready(folder):
             say(f"installing Label Studio {SERVER_VERSION} into {folder} (about 1 GB, once; some minutes)")
             _install(folder, lock)
@@ -83,14 +83,3 @@ def _install(folder: Path, lock: str) -> None:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
         raise ServiceError("Label Studio could not be installed; run again.\n" + "\n".join(lines[-15:]))
     (folder / "ready").touch()
-
-
-@contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, so that two commands do not install into one folder."""
-    with path.open("w") as file:
-        if os.name != "nt":
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from figureground.annotate.studio.client import StudioClient
-from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port
+from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port, one_at_a_time
 from figureground.annotate.studio.environment import SERVER_VERSION, executable, server_environment
 from figureground.annotate.studio.home import Connection, StudioHome
 from figureground.errors import FigureGroundError, ServiceError, UsageError
@@ -47,6 +47,12 @@ def start_server(home: StudioHome, *, port: int | None = None, say: Say = lambda
         UsageError: if the port is taken, or the workspace is connected to a server that is not ours.
         ServiceError: if the server cannot be installed or does not come up.
     """
+    home.root.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(home.root / "up.lock"):
+        return _start_server(home, port, say)
+
+
+def _start_server(home: StudioHome, port: int | None, say: Say) -> Connection:
     known = home.connection()
     if known is not None and not known.ours:
         raise UsageError(f"this workspace is connected to {known.url}; disconnect with: figureground studio down")
