@@ -11,6 +11,7 @@ import numpy as np
 from needs import SHARED, need
 from PIL import Image
 
+from figureground.annotate.studio.backend_daemon import stop_backend
 from figureground.annotate.studio.environment import server_environment
 from figureground.annotate.studio.home import Connection, StudioHome
 from figureground.annotate.studio.server import start_server, stop_server
@@ -29,8 +30,9 @@ def shared_server() -> tuple[Path, Connection]:
 
 
 def stop_shared_server(root: Path) -> None:
-    """Stop it, if it was started."""
+    """Stop it and its interactive SAM, if they were started."""
     if StudioHome.of(root).connection() is not None:
+        stop_backend(StudioHome.of(root))
         stop_server(StudioHome.of(root))
 
 

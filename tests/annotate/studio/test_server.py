@@ -269,7 +269,7 @@ def test_photos_in_doubt_come_back_with_both_answers(store: Workspace, client: S
     answer(client, ada[0])
     other = mask_region(np.eye(48, 64, dtype=np.bool_), region_id="mine", label="object")
     answer(client, twin, [other], completed_by=ensure_second_user(client))
-    assert pull(store, client).decisions == {"needs_second": 1}
+    assert pull(store, client).decisions == {"accepted": 1, "needs_second": 1}  # the first answer, then both
     assert push_second_look(store, client, NONE) == 1
     assert push_second_look(store, client, NONE) == 0
     project = next(
