@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -121,7 +121,7 @@ def push(
     return report
 
 
-def assign(image_id: str, annotators: Sequence[str], overlap: float, *, have: set[str] = frozenset()) -> list[str]:  # type: ignore[assignment]
+def assign(image_id: str, annotators: Sequence[str], overlap: float, *, have: Set[str] = frozenset()) -> list[str]:
     """Who is asked about a photo: those who have it, then by the smallest hash (rendezvous hashing).
 
     One photo or annotator more or less leaves the others' photos where they are.
