@@ -189,7 +189,9 @@ def _say_what_is_strange(_: Request, error: Exception) -> JSONResponse:
 
 
 def _say_that_it_failed(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": f"the interactive SAM failed ({type(error).__name__}); see its log"}, 500)
+    said = f"the interactive SAM failed ({type(error).__name__}); see its log"
+    # The server drops the connection after an error; a client that is not told would send its next request into it.
+    return JSONResponse({"detail": said}, 500, {"Connection": "close"})
 
 
 def _answer(

@@ -6,6 +6,8 @@ import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,6 +79,13 @@ class StudioClient:
     def version(self) -> str:
         """Version of the server."""
         return str(self._get("/api/version").get("release", "unknown"))
+
+    def clock(self) -> datetime:
+        """The server's time, to the second."""
+        with self._service("asking for the time"):
+            answer = self._http.get("/health")
+        said = answer.headers.get("date")
+        return parsedate_to_datetime(said) if said else datetime.now(UTC)
 
     # Projects
 

@@ -6,8 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from figureground.annotate.studio.answer_json import Task, utc_text
 from figureground.annotate.studio.answers import AnswerContext, read_answer
@@ -20,6 +21,9 @@ from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.documents import validate_document
 from figureground.schemas.records import Annotation, Decision, Purpose, StudioProject
 from figureground.schemas.workspace import Workspace
+
+SETTLED_AFTER: Final = timedelta(seconds=5)
+"""Answers that are younger when a pull begins are looked at again by the next."""
 
 Json = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -75,6 +79,8 @@ def pull(workspace: Workspace, client: StudioClient, *, progress: Progress = lam
             continue
         before = len(reader.faults)
         cursor = latest = workspace.studio_cursor(server, project)
+        # A task that was listed and is answered while later pages are read must be younger than the cursor.
+        settled = utc_text((client.clock() - SETTLED_AFTER).isoformat())
         for tasks in client.changed_tasks(project, cursor):
             reader.read(_Page(tasks=reader.checked(tasks), notes=notes))
             latest = max(filter(None, [latest, *(utc_text(task["updated_at"]) for task in tasks)]))
@@ -83,7 +89,7 @@ def pull(workspace: Workspace, client: StudioClient, *, progress: Progress = lam
             reader.report.begun += len(tasks)
             reader.read_drafts(_Page(tasks=reader.checked(tasks), notes=notes))
         if latest and len(reader.faults) == before:
-            workspace.move_studio_cursor(server, project, latest)
+            workspace.move_studio_cursor(server, project, max(cursor or "", min(latest, settled)))
         progress("pull", number + 1, len(projects))
     return reader.finish()
 

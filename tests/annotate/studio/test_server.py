@@ -235,6 +235,23 @@ def test_answers_skips_edits_and_the_second_pull(store: Workspace, client: Studi
     assert (newest.changed_px, newest.tool) == (1, "prediction-changed")
 
 
+def test_an_answer_that_is_given_during_a_pull_is_not_lost(
+    store: Workspace, client: StudioClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("figureground.annotate.studio.client.PAGE", 1)
+    (project,) = send(store, client).projects.values()
+    tasks = sorted(tasks_of(client, project), key=lambda task: int(task["id"]))
+    given: list[int] = []
+
+    def answer_first_and_last(*_: Any) -> None:
+        if not given:
+            given.extend(answer(client, tasks[index]) for index in (0, -1))
+
+    pull(store, client, progress=answer_first_and_last)
+    pull(store, client)
+    assert len(list(store.annotations())) == 2
+
+
 def test_a_corrupt_answer_is_named_every_time_and_the_others_are_kept(store: Workspace, client: StudioClient) -> None:
     from figureground.errors import DataError
 
