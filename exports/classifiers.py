@@ -67,7 +67,7 @@ class EfficientNetLite:
         # from_pretrained would print to stdout, where results go
         model = network.EfficientNet.from_name(self.name)
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=True)
-        self._model: Any = model.eval()
+        self.network: Any = model.eval()
 
     def logits(self, images: Images) -> Logits:
         """``(N, H, W, 3)`` uint8 RGB to ``(N, 1000)`` float32."""
@@ -75,7 +75,7 @@ class EfficientNetLite:
 
         with torch.inference_mode():
             fed = torch.from_numpy(normalise(images, self.mean, self.std)).permute(0, 3, 1, 2)
-            scores: Logits = self._model(fed).numpy()
+            scores: Logits = self.network(fed).numpy()
         return scores
 
 

@@ -301,7 +301,7 @@ class TimmAdapter:
         self.interpolation = settings["interpolation"]
         self.any_size = not model.pretrained_cfg.get("fixed_input_size")
         self._device = torch.device(device)
-        self._model = model.eval().to(self._device)
+        self.network = model.eval().to(self._device)
 
     def logits(self, images: Images) -> Logits:
         """``(N, H, W, 3)`` uint8 RGB to ``(N, K)`` float32."""
@@ -309,7 +309,7 @@ class TimmAdapter:
 
         with torch.inference_mode():
             fed = torch.from_numpy(normalise(images, self.mean, self.std)).permute(0, 3, 1, 2)
-            scores: Logits = self._model(fed.to(self._device)).float().cpu().numpy()
+            scores: Logits = self.network(fed.to(self._device)).float().cpu().numpy()
         return scores
 
 

@@ -57,7 +57,7 @@ def test_efficientnet_lite_is_normalised_as_trained_and_can_be_fed_otherwise() -
     adapter = classifiers.efficientnet_lite0()
     image = cat((224, 224))
     with torch.inference_mode():
-        network = adapter._model
+        network = adapter.network
         own = network(torch.from_numpy((image.astype(np.float32) - 127) / 128).permute(0, 3, 1, 2)).numpy()
         fed = (image / 255 - script.IMAGENET_MEAN) / script.IMAGENET_STD
         reference = network(torch.from_numpy(fed.astype(np.float32)).permute(0, 3, 1, 2)).numpy()
