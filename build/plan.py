@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,10 +14,13 @@ import pyarrow.parquet as pq
 from figureground.build.donors import DonorPool, check_classes
 from figureground.build.seeds import derive_seed
 from figureground.build.selection import Candidate, Refusal, balance_classes, class_counts, select_candidates
-from figureground.build.views import view_geometry
+from figureground.build.splits import assign_splits
+from figureground.build.views import view_geometry, view_matte
 from figureground.errors import DataError, Faults
-from figureground.schemas.classes import ClassMap
+from figureground.schemas.attributes import AttributeSchema
+from figureground.schemas.classes import ClassMap, from_imagenet_train
 from figureground.schemas.files import replace_file
+from figureground.schemas.masks import decode_coco_rle
 from figureground.schemas.recipes import Photo, Recipe, RuleName, RuleSet, Variant
 from figureground.schemas.records import ObjectRecord, canonical_json
 
@@ -30,8 +34,12 @@ class PlanRow:
     """Whose figure and label."""
     draw: int
     """0, or the number of the repeated donor draw."""
+    split: str
+    """Split that the row is published under."""
+    attribute: str
+    """Attribute that the row is about; empty in variants that are about whole photos."""
     label: int
-    """Class index of the figure."""
+    """Class index of the photo that the row is labelled by."""
     seed: int
     """64-bit seed of the row."""
     ground_id: str
@@ -42,9 +50,9 @@ class PlanRow:
     """Canonical JSON: stored→canvas affine, box, strip and flags of figure and ground."""
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> tuple[str, str, str, str, int]:
         """What a row is sorted and found by."""
-        return self.variant, self.object_id, self.draw
+        return self.variant, self.split, self.object_id, self.attribute, self.draw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +66,10 @@ class Plan:
     """Objects that do not, sorted by object_id."""
     class_counts: dict[str, int]
     """Objects per class."""
+    splits: dict[str, str]
+    """Object id to split."""
+    vanished: tuple[Refusal, ...]
+    """Attributes that have no pixel left on the canvas, and so no rows; their objects take part."""
 
     @property
     def balanced(self) -> bool:
@@ -66,7 +78,13 @@ class Plan:
 
 
 def make_plan(
-    records: Sequence[ObjectRecord], recipe: Recipe, classes: ClassMap, *, rules: RuleName = "exact", draws: int = 1
+    records: Sequence[ObjectRecord],
+    recipe: Recipe,
+    classes: ClassMap,
+    *,
+    attributes: AttributeSchema | None = None,
+    rules: RuleName = "exact",
+    draws: int = 1,
 ) -> Plan:
     """Plan every row of ``recipe`` over the objects of a release.
 
@@ -74,6 +92,8 @@ def make_plan(
         records: Objects of the release.
         recipe: The recipe.
         classes: Its class map.
+        attributes: Its attribute schema: its local attributes have rows of their own. Without one, all that
+            have masks.
         rules: Which of the recipe's rule sets to follow.
         draws: How many donors each row of a donor variant is given, one row per draw.
 
@@ -91,12 +111,15 @@ def make_plan(
     faults = Faults()
     check_classes(usable, policies, rule_set.donors, classes, faults)
     faults.raise_if_any()
-    kept, dropped = _settle(usable, recipe, rule_set, classes, policies)
-    pool = DonorPool(kept, rule_set.donors, classes)
+    kept, splits, dropped = _settle(usable, recipe, rule_set, classes, policies)
+    pools = _pools(kept, splits, rule_set, classes)
+    vanished: list[Refusal] = []
+    parts = {each.object_id: _attributes(each, recipe, rule_set, attributes, vanished) for each in kept}
     rows = [
-        _row(recipe, rule_set, name, variant, candidate, draw, pool)
+        _row(recipe, rule_set, name, figure, Turn(splits[figure.object_id], attribute, draw), pools)
         for name, variant in recipe.variants.items()
-        for candidate in kept
+        for figure in kept
+        for attribute in (parts[figure.object_id] if variant.per_attribute else [""])
         for draw in range(draws if variant.donor else 1)
     ]
     return Plan(
@@ -104,6 +127,8 @@ def make_plan(
         candidates={candidate.object_id: candidate for candidate in kept},
         refusals=tuple(sorted([*refusals, *dropped], key=lambda refusal: refusal.object_id)),
         class_counts=dict(class_counts(kept, classes)),
+        splits=splits,
+        vanished=tuple(vanished),
     )
 
 
@@ -111,7 +136,8 @@ def write_plan(plan: Plan, path: Path) -> None:
     """Write the plan as Parquet, sorted by key; equal plans, equal bytes."""
     schema = pa.schema(
         [
-            ("variant", pa.string()), ("object_id", pa.string()), ("draw", pa.int32()), ("label", pa.int32()),
+            ("variant", pa.string()), ("split", pa.string()), ("object_id", pa.string()), ("attribute", pa.string()),
+            ("draw", pa.int32()), ("label", pa.int32()),
             ("seed", pa.uint64()), ("ground_id", pa.string()), ("ground_label", pa.int32()), ("params", pa.string()),
         ]
     )  # fmt: skip
@@ -120,22 +146,31 @@ def write_plan(plan: Plan, path: Path) -> None:
         pq.write_table(pa.table(columns, schema=schema), temporary, compression="zstd")
 
 
+class Turn(NamedTuple):
+    """Which of an object's rows in a variant."""
+
+    split: str
+    attribute: str
+    draw: int
+
+
 def _settle(
     usable: list[Candidate], recipe: Recipe, rules: RuleSet, classes: ClassMap, policies: set[Photo]
-) -> tuple[list[Candidate], list[Refusal]]:
-    """Balance, and refuse whoever is left without a donor, until both hold: a refusal may cost others their donor."""
+) -> tuple[list[Candidate], dict[str, str], list[Refusal]]:
+    """Balance, divide, and refuse whoever is left without a donor, until all hold: a refusal may cost others theirs."""
     stranded: list[Refusal] = []
     while usable:
         kept, unbalanced = balance_classes(usable, recipe.balance, seed=recipe.seed)
-        pool = DonorPool(kept, rules.donors, classes)
+        splits = assign_splits([candidate.record for candidate in kept], recipe)
+        pools = _pools(kept, splits, rules, classes)
         lonely = {
             candidate.object_id: policy
             for candidate in kept
             for policy in sorted(policies)
-            if not pool.has_donor(candidate, policy)
+            if not pools[splits[candidate.object_id]].has_donor(candidate, policy)
         }
         if not lonely:
-            return kept, [*stranded, *unbalanced]
+            return kept, splits, [*stranded, *unbalanced]
         stranded += [
             Refusal(object_id=each.object_id, label=each.record.label, reason="no_donor", detail=lonely[each.object_id])
             for each in usable
@@ -147,19 +182,57 @@ def _settle(
     )
 
 
+def _pools(
+    candidates: Sequence[Candidate], splits: Mapping[str, str], rules: RuleSet, classes: ClassMap
+) -> dict[str, DonorPool]:
+    """Donors of each split: no pixel of a training photo reaches the test split."""
+    members: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        members[splits[candidate.object_id]].append(candidate)
+    return {split: DonorPool(found, rules.donors, classes) for split, found in members.items()}
+
+
+def _attributes(
+    figure: Candidate, recipe: Recipe, rules: RuleSet, schema: AttributeSchema | None, vanished: list[Refusal]
+) -> list[str]:
+    """Local attributes that leave a pixel on every canvas on which the recipe paints them."""
+    views = {layer.view for variant in recipe.variants.values() if variant.per_attribute for layer in variant.layers}
+    local = schema.names("local") if schema and schema.attributes else tuple(figure.record.attribute_masks)
+    found = []
+    for name in sorted(set(local) & set(figure.record.attribute_masks)) if views else []:
+        rle = figure.record.attribute_masks[name]
+        mask = decode_coco_rle(rle, size_hw=figure.record.size_hw, record=figure.object_id)
+        if all(view_matte(mask, rules.views[view]).any() for view in views):
+            found.append(name)
+        else:
+            label = figure.record.label
+            vanished.append(Refusal(object_id=figure.object_id, label=label, reason="attribute_vanishes", detail=name))
+    return found
+
+
 def _row(
-    recipe: Recipe, rules: RuleSet, name: str, variant: Variant, figure: Candidate, draw: int, pool: DonorPool
+    recipe: Recipe, rules: RuleSet, name: str, figure: Candidate, turn: Turn, pools: Mapping[str, DonorPool]
 ) -> PlanRow:
-    seed = derive_seed(recipe.seed, name, figure.object_id, draw)
-    donor = pool.choose(figure, variant.donor, seed) if variant.donor else None
-    params = {"figure": _photo_params(rules, variant, figure, of_self=True)}
+    variant = recipe.variants[name]
+    stream = f"{name}/{turn.attribute}" if turn.attribute else name
+    seed = derive_seed(recipe.seed, stream, figure.object_id, turn.draw)
+    donor = pools[turn.split].choose(figure, variant.donor, seed) if variant.donor else None
+    params: dict[str, Any] = {"figure": _photo_params(rules, variant, figure, of_self=True)}
     if donor is not None:
         params["ground"] = _photo_params(rules, variant, donor, of_self=False)
+    if turn.attribute:
+        params["attribute"] = turn.attribute
+    if donor is not None and variant.swaps_attribute:
+        params |= {"pos_id": figure.record.image_id, "pos_label": figure.label, "neg_id": donor.record.image_id}
+        params |= {"neg_label": donor.label, "changed_attrs": [turn.attribute]}
+    labelled = donor if donor is not None and variant.labels == "donor" else figure
     return PlanRow(
         variant=name,
         object_id=figure.object_id,
-        draw=draw,
-        label=figure.label,
+        draw=turn.draw,
+        split=turn.split,
+        attribute=turn.attribute,
+        label=labelled.label,
         seed=seed,
         ground_id=donor.object_id if donor else "",
         ground_label=donor.label if donor else -1,
@@ -174,6 +247,8 @@ def _photo_params(rules: RuleSet, variant: Variant, candidate: Candidate, *, of_
     params: dict[str, Any] = {"affine": geometry.affine(candidate.record.size_hw)}
     uses_box = any(layer.paint == "tile" or layer.matte == "box" for layer in layers)
     flags = [*candidate.record.image_flags, *candidate.record.flags]
+    if from_imagenet_train(candidate.record.uri):
+        flags.append("imagenet_train")
     if len(candidate.record.instances) > 1:
         flags.append("several_instances")
     if len(candidate.record.boxes_xyxy_px) > 1:
@@ -187,7 +262,7 @@ def _photo_params(rules: RuleSet, variant: Variant, candidate: Candidate, *, of_
         if candidate.strip.width_px == 1:
             flags.append("strip_1px")
     if flags:
-        params["flags"] = sorted(flags)
+        params["flags"] = sorted(set(flags))
     return params
 
 

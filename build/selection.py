@@ -123,12 +123,12 @@ def _measure_mask(record: ObjectRecord, label: int, rules: RuleSet) -> Candidate
         return _refuse(record, "mask_full")
     annotated = [clip_box(box, record.size_hw) for box in record.boxes_xyxy_px]
     box = hull([*annotated, tight] if rules.box == "hull" else annotated or [tight])
-    view = next(iter(rules.views.values()))
-    on_canvas = view_matte(mask, view)
-    if not on_canvas.any():
-        return _refuse(record, "mask_cropped_away", "nothing of the mask is left on the canvas")
-    if on_canvas.all():
-        return _refuse(record, "mask_fills_canvas", "nothing of the ground is left on the canvas")
+    for view in rules.views.values():
+        on_canvas = view_matte(mask, view)
+        if not on_canvas.any():
+            return _refuse(record, "mask_cropped_away", "nothing of the mask is left on the canvas")
+        if on_canvas.all():
+            return _refuse(record, "mask_fills_canvas", "nothing of the ground is left on the canvas")
     if refusal := _judge_box(record, box, int(mask.sum()), rules):
         return refusal
     strip = largest_strip(box, record.size_hw, overlap_px=rules.strip_overlap_px)

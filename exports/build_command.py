@@ -6,10 +6,11 @@ from pathlib import Path
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.repository import BuildReport, BuildRequest, build_dataset
+from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.files import file_sha256
 from figureground.schemas.processes import default_workers
-from figureground.schemas.recipes import Balance, Recipe, RuleName, load_recipe, shipped_recipes
+from figureground.schemas.recipes import Balance, Recipe, RuleName, SplitBy, load_recipe, shipped_recipes
 from figureground.schemas.releases import read_release
 from figureground.schemas.workspace import Workspace
 
@@ -28,6 +29,7 @@ def prepare_request(
     release: str | None = None,
     rules: RuleName = "exact",
     per_class: str | None = None,
+    split_by: SplitBy | None = None,
     draws: int = 1,
     workers: int | None = None,
 ) -> BuildRequest:
@@ -39,6 +41,7 @@ def prepare_request(
         release: Frozen version; None where there is only one.
         rules: Rule set of the recipe.
         per_class: Overrides the recipe's balance: a number, ``smallest`` or ``all``.
+        split_by: Overrides how the recipe divides photos.
         draws: Donors for each row of a donor variant.
         workers: Processes; None for all processors.
 
@@ -53,6 +56,10 @@ def prepare_request(
         raise UsageError(f"{recipe.name} has no rules {rules!r}; it has {', '.join(sorted(recipe.rules))}")
     if per_class is not None:
         recipe = recipe.model_copy(update={"balance": _balance(recipe, per_class)})
+    if split_by is not None:
+        if recipe.splits is None:
+            raise UsageError(f"{recipe.name} puts all photos into {recipe.split}: there is nothing to divide")
+        recipe = recipe.model_copy(update={"splits": recipe.splits.model_copy(update={"by": split_by})})
     path = _release_path(workspace, release)
     version, records = read_release(path)
     with Workspace.open(workspace) as store:
@@ -60,6 +67,7 @@ def prepare_request(
     return BuildRequest(
         recipe=recipe,
         classes=load_class_map(recipe.class_map),
+        attributes=load_attribute_schema(recipe.attributes),
         records=records,
         release_version=version,
         release_sha256=file_sha256(path),
@@ -81,12 +89,15 @@ def describe_report(report: BuildReport) -> str:
     """Text of a build's report."""
     classes = ", ".join(f"{name} {count}" for name, count in report.class_counts.items())
     refused = ", ".join(f"{reason} {count}" for reason, count in report.refused.items()) or "none"
+    splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
     kind = "balanced" if report.balanced else "not balanced"
     lines = [
         f"{report.folder}: {report.rows} rows of {report.objects} objects, {kind}"
         + (" (built before, unchanged)" if report.reused else ""),
         f"classes: {classes}",
+        *([f"splits: {splits}"] if len(report.splits) > 1 else []),
         f"left out: {refused}",
+        *report.warnings,
         f"look at {report.folder / 'report' / 'contact_sheet.png'}",
     ]
     return "\n".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
 import yaml
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def render_card(
-    recipe: Recipe, lock: Mapping[str, Any], *, features: Features, shard_sizes: Mapping[str, tuple[int, int]]
+    recipe: Recipe,
+    lock: Mapping[str, Any],
+    *,
+    features: Features,
+    shard_sizes: Mapping[str, Mapping[str, tuple[int, int]]],
 ) -> str:
     """Text of README.md: YAML front matter with ``configs`` and ``dataset_info``, then the filled template.
 
@@ -24,7 +28,7 @@ def render_card(
         recipe: The recipe.
         lock: Content of recipe.lock.json.
         features: Features of every config.
-        shard_sizes: Config name to (bytes, rows) of all its shards.
+        shard_sizes: Config name to split to (bytes, rows) of all its shards.
     """
     from datasets import DatasetInfo
     from datasets.info import DatasetInfosDict
@@ -34,12 +38,14 @@ def render_card(
         {
             name: DatasetInfo(
                 features=features,
-                splits=[{"name": recipe.split, "num_bytes": size, "num_examples": rows}],
-                download_size=size,
-                dataset_size=size,
+                splits=[
+                    {"name": split, "num_bytes": size, "num_examples": rows} for split, (size, rows) in sizes.items()
+                ],
+                download_size=sum(size for size, _ in sizes.values()),
+                dataset_size=sum(size for size, _ in sizes.values()),
                 config_name=name,
             )
-            for name, (size, rows) in shard_sizes.items()
+            for name, sizes in shard_sizes.items()
         }
     )
     data = DatasetCardData(
@@ -54,25 +60,39 @@ def render_card(
         {
             "config_name": name,
             **({"default": True} if name == default else {}),
-            "data_files": [{"split": recipe.split, "path": f"data/{name}/{recipe.split}-*.parquet"}],
+            "data_files": [{"split": split, "path": f"data/{name}/{split}-*.parquet"} for split in sizes],
         }
-        for name in shard_sizes
+        for name, sizes in shard_sizes.items()
     ]
     # Sorted keys would put "length" before "list", which every version of datasets refuses.
     listed = {**data.to_dict(), "configs": configs}  # type: ignore[no-untyped-call]  # huggingface_hub leaves it bare
     front = yaml.safe_dump(listed, sort_keys=False, allow_unicode=True)
     shown = "mixed_rand" if "mixed_rand" in shard_sizes else default
     rows = [
-        {"name": name, "rows": rows, "layers": " → ".join(map(_describe, recipe.variants[name].layers))}
-        for name, (_, rows) in shard_sizes.items()
+        {
+            "name": name,
+            "rows": sum(rows for _, rows in sizes.values()),
+            "layers": " → ".join(map(_describe, recipe.variants[name].layers)),
+        }
+        for name, sizes in shard_sizes.items()
     ]
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  Markdown, of our own models' text
     template = environment.from_string((files("figureground.exports") / "card.md.jinja").read_text(encoding="utf-8"))
-    return f"---\n{front}---\n\n{template.render(recipe=recipe, lock=lock, configs=rows, shown=shown)}"
+    text = template.render(recipe=recipe, lock=lock, configs=rows, shown=shown, split=recipe.split_names[-1])
+    return f"---\n{front}---\n\n{text}"
+
+
+_PAINTS: Final = {
+    "source": "photo", "tile": "photo with tiled box", "adjacent": "photo with components tiled from beside them",
+    "mean": "photo with components in the mean colour around them",
+}  # fmt: skip
+_MATTES: Final = {
+    "mask_box": "the mask's box", "component_box": "the components' boxes", "attribute": "the attribute",
+    "random": "as much of the object as the attribute has",
+}  # fmt: skip
 
 
 def _describe(layer: Layer) -> str:
     whose = "" if layer.of == "self" else f" of {layer.of.replace('_', ' ')}"
-    paint = {"source": "photo", "fill": layer.fill, "tile": "photo with tiled box"}[layer.paint]
-    where = "" if layer.matte == "all" else f" in {layer.matte}"
-    return f"{paint}{whose}{where}"
+    where = "" if layer.matte == "all" else f" in {_MATTES.get(layer.matte, layer.matte)}"
+    return f"{_PAINTS.get(layer.paint, layer.fill)}{whose}{where}"

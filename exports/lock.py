@@ -11,6 +11,7 @@ from PIL import features as pillow_features
 
 from figureground.build.plan import Plan
 from figureground.exports.shards import PNG_ENCODER
+from figureground.schemas.classes import from_imagenet_train
 from figureground.schemas.recipes import Recipe, RuleName
 from figureground.schemas.records import ObjectRecord
 
@@ -25,7 +26,16 @@ def make_lock(
     taken = [candidate.record for candidate in plan.candidates.values()]
     unreviewed = [record for record in taken if record.state == "unreviewed"]
     refused = Counter(refusal.reason for refusal in plan.refusals)
+    divided = Counter(plan.splits.values())
+    more: dict[str, Any] = {}
+    if recipe.splits is not None:
+        more["splits"] = {name: divided[name] for name in recipe.split_names}
+    if seen := sum(from_imagenet_train(record.uri) for record in taken):
+        more["imagenet_train"] = seen
+    if recipe.attributes != "none":
+        more["attribute_schema"] = recipe.attributes
     return {
+        **more,
         "figureground": version("figureground"),
         "recipe": f"{recipe.name}@{recipe.version}",
         "rules": rules,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
@@ -18,16 +16,25 @@ from typing import Any, Final
 import yaml
 
 from figureground.build.engine import run_jobs
+from figureground.build.gates import (
+    AttributeFrequency,
+    GateFinding,
+    attribute_frequencies,
+    check_gates,
+    require_no_errors,
+)
 from figureground.build.plan import Plan, make_plan, write_plan
 from figureground.build.scenes import SceneJob, write_scenes
+from figureground.build.selection import Refusal
 from figureground.errors import DataError, Fault, UsageError
 from figureground.exports.card import render_card
 from figureground.exports.contact_sheet import write_contact_sheet
 from figureground.exports.lock import make_lock
 from figureground.exports.shards import ROWS_PER_SHARD, ShardJob, write_shard
+from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.features import dataset_features
-from figureground.schemas.files import file_sha256, write_text
+from figureground.schemas.files import csv_text, file_sha256, write_text
 from figureground.schemas.processes import default_workers
 from figureground.schemas.recipes import Recipe, RuleName, RuleSet
 from figureground.schemas.records import ObjectRecord, canonical_json
@@ -47,6 +54,7 @@ class BuildRequest:
 
     recipe: Recipe
     classes: ClassMap
+    attributes: AttributeSchema
     records: tuple[ObjectRecord, ...]
     release_version: str
     release_sha256: str
@@ -66,8 +74,12 @@ class BuildReport:
     objects: int
     balanced: bool
     class_counts: Mapping[str, int]
+    splits: Mapping[str, int]
+    """Split to number of objects."""
     refused: Mapping[str, int]
     """Reason to number of objects left out."""
+    warnings: tuple[str, ...]
+    """What the gates found that is no error, one line each."""
     reused: bool
     """True where the very same build was there already."""
 
@@ -79,21 +91,26 @@ def build_dataset(request: BuildRequest, folder: Path, *, progress: Progress = l
         UsageError: if ``folder`` holds anything else than this very build.
         DataError: with every photo at fault; finished shards are kept for the next call.
     """
-    plan = make_plan(request.records, request.recipe, request.classes, rules=request.rules, draws=request.draws)
+    plan = make_plan(
+        request.records, request.recipe, request.classes,
+        attributes=request.attributes, rules=request.rules, draws=request.draws,
+    )  # fmt: skip
+    findings = check_gates(plan, request.recipe, request.classes, request.attributes)
+    require_no_errors(findings)
     lock = make_lock(plan, request.recipe, request.rules, request.records, draws=request.draws)
     lock["release"] = {"version": request.release_version, "sha256": request.release_sha256}
     key = _build_key(plan, lock, request)
     if folder.exists():
         _require_same_build(folder, lock)
-        return _report(folder, plan, reused=True)
+        return _report(folder, plan, findings, reused=True)
     partial = folder.with_name(f"{folder.name}.partial")
     _resume_or_start(partial, key)
     _render(request, plan, partial, progress)
-    _write_papers(request, plan, lock, partial)
+    _write_papers(request, plan, findings, lock, partial)
     shutil.rmtree(partial / _SCRATCH)
     (partial / _KEY).unlink()
     partial.replace(folder)
-    return _report(folder, plan, reused=False)
+    return _report(folder, plan, findings, reused=False)
 
 
 def _build_key(plan: Plan, lock: Mapping[str, Any], request: BuildRequest) -> str:
@@ -155,15 +172,15 @@ def _render(request: BuildRequest, plan: Plan, partial: Path, progress: Progress
 
 
 def _shard_jobs(request: BuildRequest, plan: Plan, rules: RuleSet, partial: Path) -> Iterator[ShardJob]:
-    schema = dataset_features(request.classes, _attribute_names(request.records)).arrow_schema
-    for config, grouped in groupby(plan.rows, key=lambda row: row.variant):
+    schema = dataset_features(request.classes, _attribute_names(request)).arrow_schema
+    for (config, split), grouped in groupby(plan.rows, key=lambda row: (row.variant, row.split)):
         rows = tuple(grouped)
         count = -(-len(rows) // ROWS_PER_SHARD)
         for index in range(count):
             part = rows[index * ROWS_PER_SHARD : (index + 1) * ROWS_PER_SHARD]
             used = {name for row in part for name in (row.object_id, row.ground_id) if name}
             yield ShardJob(
-                path=partial / "data" / config / f"{request.recipe.split}-{index:05d}-of-{count:05d}.parquet",
+                path=partial / "data" / config / f"{split}-{index:05d}-of-{count:05d}.parquet",
                 rows=part,
                 candidates={name: plan.candidates[name] for name in sorted(used)},
                 recipe=request.recipe,
@@ -174,27 +191,50 @@ def _shard_jobs(request: BuildRequest, plan: Plan, rules: RuleSet, partial: Path
             )
 
 
-def _attribute_names(records: tuple[ObjectRecord, ...]) -> list[str]:
-    return sorted({name for record in records for name in record.attributes})
+def _attribute_names(request: BuildRequest) -> list[str]:
+    """Those of the recipe's schema in its order, then what else people were asked for."""
+    others = {name for record in request.records for name in record.attributes} - set(request.attributes.names())
+    return [*request.attributes.names(), *sorted(others)]
 
 
-def _write_papers(request: BuildRequest, plan: Plan, lock: dict[str, Any], partial: Path) -> None:
+def _write_papers(
+    request: BuildRequest, plan: Plan, findings: Sequence[GateFinding], lock: dict[str, Any], partial: Path
+) -> None:
     """Everything beside the shards; the manifest comes last and covers the rest."""
     recipe = request.recipe
-    shards = {name: sorted((partial / "data" / name).glob("*.parquet")) for name in recipe.variants}
-    rows = Counter(row.variant for row in plan.rows)
-    sizes = {name: (sum(file.stat().st_size for file in found), rows[name]) for name, found in shards.items()}
-    features = dataset_features(request.classes, _attribute_names(request.records))
+    rows = Counter((row.variant, row.split) for row in plan.rows)
+    shards = {
+        name: {
+            split: sorted((partial / "data" / name).glob(f"{split}-*.parquet"))
+            for split in recipe.split_names
+            if rows[name, split]
+        }
+        for name in recipe.variants
+        if any(rows[name, split] for split in recipe.split_names)
+    }
+    sizes = {
+        name: {split: (sum(file.stat().st_size for file in found), rows[name, split]) for split, found in parts.items()}
+        for name, parts in shards.items()
+    }
+    features = dataset_features(request.classes, _attribute_names(request))
     write_text(partial / "README.md", render_card(recipe, lock, features=features, shard_sizes=sizes))
     write_text(partial / "evaluate.py", (files("figureground.exports") / "evaluate.py").read_text(encoding="utf-8"))
     write_text(partial / "class_map.json", json.dumps(request.classes.model_dump(mode="json"), indent=1) + "\n")
     portable = recipe.model_copy(update={"class_map": "class_map.json"})
+    if request.attributes.attributes:
+        portable = portable.model_copy(update={"attributes": "attributes.yaml"})
+        text = yaml.safe_dump(request.attributes.model_dump(mode="json"), sort_keys=False)
+        write_text(partial / "attributes.yaml", text)
     write_text(partial / "recipe.yaml", yaml.safe_dump(portable.model_dump(mode="json"), sort_keys=False))
     write_text(partial / "recipe.lock.json", json.dumps(lock, indent=1, sort_keys=True) + "\n")
     (partial / "report").mkdir(exist_ok=True)
     write_plan(plan, partial / "report" / "plan.parquet")
-    write_text(partial / "report" / "refused.csv", _refused_csv(plan))
-    first_shards = {name: found[0] for name, found in shards.items()}
+    write_text(partial / "report" / "refused.csv", csv_text(Refusal, plan.refusals))
+    write_text(partial / "report" / "gates.json", json.dumps([asdict(each) for each in findings], indent=1) + "\n")
+    if request.attributes.attributes:
+        frequencies = attribute_frequencies(plan, request.classes, request.attributes)
+        write_text(partial / "report" / "attributes.csv", csv_text(AttributeFrequency, frequencies))
+    first_shards = {name: list(parts.values())[-1][0] for name, parts in shards.items()}
     write_contact_sheet(partial / "report" / "contact_sheet.png", first_shards, request.classes.names)
     hashed = {
         str(path.relative_to(partial)): file_sha256(path)
@@ -207,21 +247,15 @@ def _write_papers(request: BuildRequest, plan: Plan, lock: dict[str, Any], parti
     )
 
 
-def _refused_csv(plan: Plan) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["object_id", "source_label", "reason", "detail"])
-    writer.writerows([each.object_id, each.label, each.reason, each.detail] for each in plan.refusals)
-    return text.getvalue()
-
-
-def _report(folder: Path, plan: Plan, *, reused: bool) -> BuildReport:
+def _report(folder: Path, plan: Plan, findings: Sequence[GateFinding], *, reused: bool) -> BuildReport:
     return BuildReport(
         folder=folder,
         rows=len(plan.rows),
         objects=len(plan.candidates),
         balanced=plan.balanced,
         class_counts=plan.class_counts,
+        splits=dict(Counter(plan.splits.values())),
         refused=dict(sorted(Counter(refusal.reason for refusal in plan.refusals).items())),
+        warnings=tuple(map(str, findings)),
         reused=reused,
     )

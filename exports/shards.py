@@ -81,28 +81,34 @@ def _groups(job: ShardJob, scene_of: Callable[[str], Any]) -> Iterator[list[dict
 
 
 def _columns(row: PlanRow, rendered: Rendered, job: ShardJob) -> dict[str, Any]:
-    figure = job.candidates[row.object_id]
-    ground = job.candidates.get(row.ground_id)
-    view = job.rules.views[job.recipe.variants[row.variant].layers[-1].view]
-    geometry = view_geometry(view, figure.record.size_hw)
-    stem = f"{row.object_id}.{row.variant}.{row.draw}"
+    variant = job.recipe.variants[row.variant]
+    figure, donor = job.candidates[row.object_id], job.candidates.get(row.ground_id)
+    pasted = variant.labels == "donor"
+    labelled, other = (donor, figure) if donor is not None and pasted else (figure, donor)
+    view = job.rules.views[variant.layers[-1].view]
+    geometry = view_geometry(view, labelled.record.size_hw)
+    stem = ".".join(filter(None, [row.object_id, row.variant, row.attribute, str(row.draw)]))
+    attributes = dict(labelled.record.attributes)
+    if variant.swaps_attribute:
+        attributes[row.attribute] = pasted
     return {
         "image": {"bytes": encode_png(rendered.image_rgb), "path": f"{stem}.png"},
         "label": row.label,
-        "image_id": figure.record.image_id,
-        "source_label": figure.record.label,
+        "image_id": labelled.record.image_id,
+        "source_label": labelled.record.label,
         "variant": row.variant,
         "draw": row.draw,
+        "attribute": row.attribute or None,
         "object_mask": {"bytes": encode_png1(rendered.object_mask), "path": f"{stem}.mask.png"},
-        "box": geometry.box_on_canvas(figure.box_xyxy_px, figure.record.size_hw),
-        "ground_id": ground.record.image_id if ground else None,
-        "ground_label": row.ground_label if ground else None,
-        "attributes": dict(figure.record.attributes) or None,
+        "box": geometry.box_on_canvas(labelled.box_xyxy_px, labelled.record.size_hw),
+        "ground_id": other.record.image_id if other else None,
+        "ground_label": other.label if other else None,
+        "attributes": attributes or None,
         "attribute_masks": [_attribute(name, mask) for name, mask in rendered.attribute_masks.items()],
         "provenance": {
             "object_id": row.object_id,
-            "source_sha256": figure.record.sha256,
-            "ground_sha256": ground.record.sha256 if ground else None,
+            "source_sha256": labelled.record.sha256,
+            "ground_sha256": other.record.sha256 if other else None,
             "seed": row.seed,
             "mask_version": job.mask_version,
             "recipe": f"{job.recipe.name}@{job.recipe.version}",

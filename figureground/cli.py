@@ -18,7 +18,7 @@ from figureground.annotate.models import SEGMENTER_NAMES
 from figureground.annotate.prompts import PromptMode
 from figureground.console import JsonOption, WorkspaceOption, counts_text, emit, progress_bar, stderr
 from figureground.errors import FigureGroundError, UsageError
-from figureground.schemas.recipes import RuleName
+from figureground.schemas.recipes import RuleName, SplitBy
 from figureground.studio_cli import studio
 
 app = typer.Typer(
@@ -155,6 +155,9 @@ def build(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the dataset repository.")] = None,
     rules: Annotated[RuleName, typer.Option(help="As a careful reader expects, or bug for bug.")] = "exact",
     per_class: Annotated[str | None, typer.Option(help="Objects a class: a number, smallest, or all.")] = None,
+    split_by: Annotated[
+        SplitBy | None, typer.Option(help="Divide by the recipe's seed, or as the source does.")
+    ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Donors for each row of the mixed variants.")] = 1,
     workers: WorkersOption = None,
     list_recipes: Annotated[bool, typer.Option("--list", help="List the shipped recipes and stop.")] = False,
@@ -168,7 +171,14 @@ def build(
         emit(listed, as_json=as_json, text="\n".join(f"{name:14} {text}" for name, text in listed.items()))
         return
     request = build_command.prepare_request(
-        recipe, workspace, release=release, rules=rules, per_class=per_class, draws=draws, workers=workers
+        recipe,
+        workspace,
+        release=release,
+        rules=rules,
+        per_class=per_class,
+        split_by=split_by,
+        draws=draws,
+        workers=workers,
     )
     with progress_bar() as show:
         report = build_command.build_dataset(request, build_command.require_folder(out), progress=show)

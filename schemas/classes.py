@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from functools import cache, cached_property
 from importlib.resources import files
-from pathlib import Path
-from typing import Any, Literal
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
 from figureground.errors import DataError, UsageError
 from figureground.schemas.documents import Document, Name, parse_document, read_document, validate_document
+
+_TRAINING_NAME: Final = re.compile(r"(^|_)n\d{8}_\d+$")
 
 
 class MappedClass(Document):
@@ -117,3 +120,11 @@ def _read_csv_map(path: Path) -> ClassMap:
             entry["imagenet_indices"].append(row["imagenet_index"])
     listed = [{"index": index, "name": name, **entry} for index, (name, entry) in enumerate(classes.items())]
     return validate_document({"classes": listed}, ClassMap, where=str(path))
+
+
+def from_imagenet_train(uri: str) -> bool:
+    """Whether a photo's file name is one of ImageNet-1k's training part, ``n01440764_10026.JPEG``.
+
+    A classifier that was trained on ImageNet has seen such a photo with its label.
+    """
+    return _TRAINING_NAME.search(PurePosixPath(uri).stem) is not None

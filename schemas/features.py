@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def dataset_features(classes: ClassMap, attributes: Sequence[str]) -> Features:
     """Features of every config of a dataset; all its configs share them.
 
-    ``object_mask``, ``box`` and ``attribute_masks`` are in canvas pixels. Without attributes the column
+    ``object_mask``, ``box`` and ``attribute_masks`` are in canvas pixels. ``attribute`` names what a row is about, in
+    configs with a row for each attribute, and is null elsewhere. Without attributes the column
     ``attributes`` is null, because Parquet has no empty struct.
     """
     from datasets import ClassLabel, Features, Image, List, Value
@@ -29,6 +30,7 @@ def dataset_features(classes: ClassMap, attributes: Sequence[str]) -> Features:
             "source_label": text,
             "variant": text,
             "draw": whole,
+            "attribute": text,
             "object_mask": Image(),
             "box": List(Value("float32"), length=4),
             "ground_id": text,

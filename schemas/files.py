@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import filecmp
 import hashlib
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import astuple, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from figureground.errors import UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @contextmanager
@@ -47,3 +54,12 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def csv_text(record_type: type[DataclassInstance], records: Iterable[Any]) -> str:
+    """Records of one dataclass as CSV with a header, LF line ends."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([field.name for field in fields(record_type)])
+    writer.writerows(astuple(record) for record in records)
+    return text.getvalue()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -20,10 +20,20 @@ from figureground.schemas.documents import Document, Name, parse_document, read_
 Photo = Literal["self", "same_class", "any_class", "next_class"]
 """Whose photo: the row's own, or that of a donor drawn from the same, any or the next class."""
 
-Matte = Literal["all", "mask", "box"]
-"""Which pixels: the whole canvas, the object's mask, or its box."""
+Matte = Literal["all", "mask", "box", "mask_box", "component_box", "attribute", "random"]
+"""Which pixels of the row's own photo.
+
+``all``: the whole canvas; ``mask``: the object's mask; ``box``: the box of the rule set; ``mask_box``: the mask's tight
+box on the canvas; ``component_box``: the tight boxes of the mask's connected components on the canvas; ``attribute``:
+the mask of the row's attribute; ``random``: as many pixels of the object as that attribute has, around a random one.
+"""
+
+PER_ATTRIBUTE: Final = ("attribute", "random")
+"""Mattes that make one row of each attribute that a photo has."""
 
 RuleName = Literal["exact", "reference"]
+
+SplitBy = Literal["seed", "source"]
 
 FILL_RGB: Mapping[str, tuple[int, int, int]] = {"black": (0, 0, 0), "white": (255, 255, 255), "grey": (128, 128, 128)}
 
@@ -52,8 +62,13 @@ class View(Document):
 class Layer(Document):
     """One layer of a variant."""
 
-    paint: Literal["source", "fill", "tile"]
-    """``source``: the photo's pixels; ``fill``: one colour; ``tile``: the photo with its box filled by a strip."""
+    paint: Literal["source", "fill", "tile", "adjacent", "mean"]
+    """What is painted.
+
+    ``source``: the photo's pixels; ``fill``: one colour; ``tile``: the photo with its box filled by a strip;
+    ``adjacent``: the canvas with every component's box filled from the largest tile beside it; ``mean``: with the mean
+    colour of what is no object in that box.
+    """
     of: Photo = "self"
     """Whose pixels are painted."""
     matte: Matte = "all"
@@ -67,19 +82,23 @@ class Variant(Document):
     """One config of the dataset: layers, painted bottom to top."""
 
     layers: tuple[Layer, ...] = Field(min_length=1)
+    labels: Literal["self", "donor"] = "self"
+    """Whose label, object mask and attributes a row has: the photo's that is seen outside the matte."""
 
     @model_validator(mode="before")
     @classmethod
     def _expand_shorthand(cls, value: Any) -> Any:  # noqa: ANN401  whatever the YAML holds
         if not isinstance(value, dict) or "layers" in value:
             return value
-        strange = set(value) - {"ground", "figure", "matte"}
+        strange = set(value) - {"ground", "figure", "matte", "labels", "view"}
         if strange or "ground" not in value or ("figure" in value) != ("matte" in value):
             raise ValueError("layers, or the shorthand {ground} or {ground, matte, figure}")
         layers = [{**_paint(value["ground"]), "matte": "all"}]
         if "figure" in value:
             layers.append({**_paint(value["figure"]), "matte": value["matte"]})
-        return {"layers": layers}
+        if "view" in value:
+            layers = [{**layer, "view": value["view"]} for layer in layers]
+        return {"layers": layers, **({"labels": value["labels"]} if "labels" in value else {})}
 
     @model_validator(mode="after")
     def _covers_the_canvas(self) -> Variant:
@@ -87,7 +106,21 @@ class Variant(Document):
             raise ValueError("a bottom layer with matte: all, so that no pixel is left unpainted")
         if len({layer.of for layer in self.layers} - {"self"}) > 1:
             raise ValueError("at most one donor in a variant")
+        if len({layer.view for layer in self.layers}) > 1 and self.per_attribute:
+            raise ValueError("one view in a variant of attributes")
+        if self.labels == "donor" and self.donor is None:
+            raise ValueError("a donor, where labels are the donor's")
         return self
+
+    @property
+    def per_attribute(self) -> bool:
+        """Whether the variant has a row for each attribute of a photo, instead of one for the photo."""
+        return any(layer.matte in PER_ATTRIBUTE for layer in self.layers)
+
+    @property
+    def swaps_attribute(self) -> bool:
+        """Whether rows have an attribute pasted in or taken away, with another photo's pixels."""
+        return self.per_attribute and self.donor is not None
 
     @property
     def donor(self) -> Photo | None:
@@ -122,6 +155,24 @@ class DonorRules(Document):
     """Refuse donors whose perceptual hash differs in at most so many of 64 bits; None allows them."""
 
 
+class Splits(Document):
+    """How photos are divided into splits; near-duplicates stay together."""
+
+    by: SplitBy = "seed"
+    """``seed``: shares of every source class, chosen by hash; ``source``: as the source has them."""
+    shares: dict[Name, float] = Field(min_length=1)
+    """Split to share; they add up to 1. By ``source``, a split that the source lacks is carved out of the one before
+    it, in proportion."""
+    near_duplicate_bits: int = Field(default=8, ge=0, le=63)
+    """Photos whose perceptual hashes differ in at most so many of 64 bits go to one split."""
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> Splits:
+        if abs(sum(self.shares.values()) - 1) > 1e-9 or min(self.shares.values()) <= 0:
+            raise ValueError("shares above 0 that add up to 1")
+        return self
+
+
 class RuleSet(Document):
     """How the layers are read: as the careful reader expects, or as the released code did."""
 
@@ -132,6 +183,8 @@ class RuleSet(Document):
     """1: right and bottom strips begin one pixel inside the box, as ImageNet-9's did."""
     black_is_ground: bool = False
     """True: black figure pixels show the donor, as ImageNet-9's did."""
+    adjacent: Literal["exact", "released"] = "exact"
+    """How adjacent tiles are taken: ``released`` as Hard ImageNet's code does, with the axes exchanged."""
     filters: Filters = Filters()
     donors: DonorRules = DonorRules()
 
@@ -159,7 +212,9 @@ class Recipe(Document):
     attributes: str = "none"
     """What annotators are asked for: a shipped attribute schema's name, or a path beside the recipe."""
     split: Name = "test"
-    """Split that the rows are published under."""
+    """Split that the rows are published under, where there is one."""
+    splits: Splits | None = None
+    """How photos are divided; None puts all into ``split``."""
     source_splits: tuple[str, ...] | None = None
     """Splits of the source to take photos from; None takes all."""
     rules: dict[RuleName, RuleSet]
@@ -174,20 +229,32 @@ class Recipe(Document):
                 raise ValueError(f"rules.{rule}.views with {', '.join(missing)}")
         return self
 
+    @property
+    def per_attribute(self) -> bool:
+        """Whether any variant has a row for each attribute."""
+        return any(variant.per_attribute for variant in self.variants.values())
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """Splits that rows are published under, in order."""
+        return tuple(self.splits.shares) if self.splits else (self.split,)
+
 
 def _paint(value: Any) -> dict[str, Any]:  # noqa: ANN401  whatever the YAML holds
-    """Shorthand of one painter: ``source``, ``{fill: black}``, ``{tile: strip, of: any_class}``, ``{source: …}``."""
+    """Shorthand of one painter: ``source``, ``{of: DONOR}``, ``{fill: COLOUR}``, ``{tile: strip, of: DONOR}``."""
     if value == "source":
         return {"paint": "source"}
     if isinstance(value, dict):
         rest = {key: item for key, item in value.items() if key not in {"fill", "tile"}}
+        if value.get("fill") == "mean":
+            return {"paint": "mean", **rest}
         if "fill" in value:
             return {"paint": "fill", "fill": value["fill"], **rest}
-        if value.get("tile") == "strip":
-            return {"paint": "tile", **rest}
+        if value.get("tile") in ("strip", "adjacent"):
+            return {"paint": {"strip": "tile", "adjacent": "adjacent"}[value["tile"]], **rest}
         if "of" in value:
             return {"paint": "source", **rest}
-    raise ValueError(f"source, {{fill: COLOUR}}, {{tile: strip}} or {{of: DONOR}}, not {value!r}")
+    raise ValueError(f"source, {{fill: COLOUR|mean}}, {{tile: strip|adjacent}} or {{of: DONOR}}, not {value!r}")
 
 
 def shipped_recipes() -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def _changed(path: str, value: object) -> str:
             "variants.a b.[key]: expected 1 to 128 letters",
             id="space in variant",
         ),
-        pytest.param(_changed("variants/x", {"ground": "sauce"}), "{tile: strip}", id="unknown painter"),
+        pytest.param(_changed("variants/x", {"ground": "sauce"}), "{tile: strip|adjacent}", id="unknown painter"),
         pytest.param(_changed("variants/x", {"ground": {"fill": "red"}}), "'black', 'white' or 'grey'", id="fill"),
         pytest.param(_changed("variants/x", {"figure": "source"}), "the shorthand", id="figure without matte"),
         pytest.param(
