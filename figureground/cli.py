@@ -187,6 +187,7 @@ def build(
 
 @app.command(
     epilog="Examples: figureground evaluate in9 --model timm:resnet50.a1_in1k --model onnx:my.onnx -o scores\n\n"
+    "figureground evaluate rival --noise sigma --trials 3 --mask-grow 0,5,-5 --model timm:deit_small_patch16_224\n\n"
     "figureground evaluate in9 --model figureground.exports.classifiers:efficientnet_lite0"
 )
 def evaluate(
@@ -198,7 +199,16 @@ def evaluate(
     revision: Annotated[str | None, typer.Option(help="Revision on the Hub.")] = None,
     configs: Annotated[str | None, typer.Option(help="Only these configs, comma-separated.")] = None,
     split: Annotated[str, typer.Option(help="Split to score.")] = "test",
+    protocol: Annotated[
+        str | None, typer.Option(help="imagenet9 or rival10; default: the one that the configs are made for.")
+    ] = None,
     feed: Annotated[str, typer.Option(help="canvas or reference.")] = "canvas",
+    noise: Annotated[str, typer.Option(help="rival10: sigma, l2, both with a comma, or none.")] = "sigma,l2",
+    levels: Annotated[str | None, typer.Option(help="rival10: levels of one kind, comma-separated.")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="rival10: noises of each image.")] = 1,
+    mask_grow: Annotated[str, typer.Option(help="rival10: pixels to dilate or erode masks by: 0,4,-4.")] = "0",
+    masks_from: Annotated[str | None, typer.Option(help="rival10: dataset whose object masks to use.")] = None,
+    rfs_undefined: Annotated[str, typer.Option(help="rival10: RFS without errors: strict or hardimagenet.")] = "strict",
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
     bootstrap: Annotated[int, typer.Option(min=1, help="Bootstrap resamples.")] = 10_000,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the images with the smallest ids.")] = None,
@@ -207,9 +217,12 @@ def evaluate(
     """Score classifiers on a dataset repository, with intervals."""
     from figureground.exports import evaluate as script
 
+    words: dict[str, Any] = {"noise": noise, "levels": levels, "trials": trials, "mask_grow": mask_grow}
+    words["rfs_undefined"] = rfs_undefined
     run = partial(
         script.evaluate, repository, revision=revision, configs=configs.split(",") if configs else None, split=split,
-        feed=feed, batch_size=batch_size, limit=limit, out=out, bootstrap=bootstrap,
+        protocol=protocol, feed=feed, batch_size=batch_size, limit=limit, out=out, bootstrap=bootstrap,
+        noise=script.parse_noise(**words) if words != script.NOISE_WORDS else None, masks_from=masks_from,
     )  # fmt: skip
     results = []
     for name in model:

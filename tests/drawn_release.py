@@ -55,8 +55,11 @@ def draw_photo(kind: str, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.bool
     return photo, mask
 
 
-def draw_release(root: Path, per_class: int = 4) -> DrawnRelease:
-    """Draw photos, index them, accept their true masks and freeze ``v1``."""
+def draw_release(root: Path, per_class: int = 4, *, parts: bool = False) -> DrawnRelease:
+    """Draw photos, index them, accept their true masks and freeze ``v1``.
+
+    With ``parts`` every figure has a local attribute, ``left``: its left half.
+    """
     photos, workspace = root / "photos", root / "workspace"
     masks = {}
     for number, kind in enumerate(("disc", "ring", "bar")):
@@ -71,9 +74,13 @@ def draw_release(root: Path, per_class: int = 4) -> DrawnRelease:
     with Workspace.create(workspace) as store:
         index_source(store, open_source(str(photos), name="drawn"))
         for image in store.images():
+            mask = masks[image.uri]
+            left = mask & (np.arange(mask.shape[1]) < np.median(np.nonzero(mask)[1]))
+            painted = {"object": mask, **({"left": left} if parts else {})}
             answer = Annotation(
                 annotation_id=f"answer-{image.image_id}", updated_at="2026-01-01T00:00:00Z", image_id=image.image_id,
-                masks={"object": encode_coco_rle(masks[image.uri])}, attributes={"round": image.label != "bar"},
+                masks={name: encode_coco_rle(each) for name, each in painted.items()},
+                attributes={"round": image.label != "bar", **({"left": True} if parts else {})},
                 flags=(), annotator="p1", seconds=1.0, tool="drawn", proposal_id="", edit_iou=None,
             )  # fmt: skip
             store.add_annotations([answer])

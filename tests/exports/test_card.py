@@ -29,7 +29,7 @@ class Markdown(SingleFileSnapshotExtension):
 def card(**changes: object) -> str:
     recipe = load_recipe("imagenet9")
     features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), ["round"])
-    sizes = dict.fromkeys(recipe.variants, {"test": (1000, 12)})
+    sizes = {name: {"test": (1000, 12)} for name in recipe.variants}
     return render_card(recipe, {**LOCK, **changes}, features=features, shard_sizes=sizes)
 
 
@@ -40,9 +40,9 @@ def test_card_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
 def test_a_card_of_splits_and_attributes_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
     recipe = load_recipe("rival10")
     features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), ["round"])
-    sizes = {name: {split: (1000, 4) for split in recipe.split_names} for name in recipe.variants}
-    more = {"splits": {"train": 8, "validation": 2, "test": 2}, "imagenet_train": 7, "attribute_schema": "rival10"}
-    lock = {**LOCK, **more, "recipe": "rival10@1"}
+    sizes = {name: dict.fromkeys(recipe.split_names, (1000, 4)) for name in recipe.variants}
+    more = {"splits": {"train": 8, "validation": 2, "test": 2}, "imagenet_train": 7}
+    lock = {**LOCK, **more, "attribute_schema": "rival10", "recipe": "rival10@1"}
     assert render_card(recipe, lock, features=features, shard_sizes=sizes) == snapshot(extension_class=Markdown)
 
 

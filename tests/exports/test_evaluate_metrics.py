@@ -310,12 +310,11 @@ def test_faulty_class_maps_are_refused(text: str, reason: str) -> None:
 
 def test_stored_predictions_are_read_under_their_key_only(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "answers.npz"
-    found = answers([0, 1, 2], [1, 0, 1], ids=["a", "b", "ü"])
-    script.write_predictions(path, found, "this run")
+    script.write_predictions(path, {"image_id": np.array(["a", "b", "ü"]), "mapped": np.array([0, -1, 2])}, "this run")
     again = script.read_predictions(path, "this run")
     assert again is not None
-    assert again.image_id.tolist() == ["a", "b", "ü"]
-    assert again.mapped.tolist() == [0, -1, 2]
+    assert again["image_id"].tolist() == ["a", "b", "ü"]
+    assert again["mapped"].tolist() == [0, -1, 2]
     assert script.read_predictions(path, "another run") is None
     assert script.read_predictions(tmp_path / "absent.npz", "this run") is None
     assert [each.name for each in path.parent.iterdir()] == ["answers.npz"]
