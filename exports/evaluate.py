@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import copy
 import dataclasses
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -32,7 +33,6 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -816,7 +816,7 @@ def _run_imagenet9(job: Job) -> dict[str, Any]:
         table = job.rows(config, ["draw"])
         return _arrays(predict(job.adapter, table, job.repository.classes, config, job.batch_size, job.progress))
 
-    found = {config: Predictions(**job.remembered(config, partial(run, config))) for config in job.configs}
+    found = {config: Predictions(**job.remembered(config, functools.partial(run, config))) for config in job.configs}
     return summarise(found, job.repository.classes, bootstrap=job.bootstrap, seed=job.seed)
 
 
@@ -842,7 +842,7 @@ def _run_rival10(job: Job, settings: NoiseSettings, masks_from: str | None) -> d
         )  # fmt: skip
         return {f"{space}.{name}": value for space, each in measured.items() for name, value in _arrays(each).items()}
 
-    stored = {config: job.remembered(config, partial(run, config)) for config in configs}
+    stored = {config: job.remembered(config, functools.partial(run, config)) for config in configs}
     spaces = sorted({name.split(".")[0] for name in stored["original"]})
     summaries = {
         space: summarise_rival10(
@@ -1021,18 +1021,17 @@ def standard_normal(shape: tuple[int, ...], *parts: str | int) -> NDArray[np.flo
     return np.asarray(pairs[:count].reshape(shape), dtype=np.float32)
 
 
-def scale_noise(noise: NDArray[np.float32], matte: Bools, kind: str, level: float) -> NDArray[np.float32]:
-    """Noise ``(H, W, 3)`` on the matte ``(H, W)`` and 0 elsewhere.
+def noise_scale(cut: NDArray[np.float32], kind: str, level: float) -> np.float32:
+    """What noise ``(H, W, 3)``, cut to its region, is multiplied by.
 
-    ``sigma`` multiplies by ``level``; ``l2`` cuts first, then scales to the norm ``level`` · √(HW / 224²), so that
-    other input sizes get the same noise a pixel (compute_noise_robustness.py of the released code, at 224).
+    ``sigma``: ``level`` itself; ``l2``: what gives it the norm ``level`` · √(HW / 224²), so that other input sizes get
+    the same noise a pixel (compute_noise_robustness.py of the released code, at 224); 0 where the region is empty.
     """
-    cut = noise * matte[..., None]
     if kind == "sigma":
-        return np.asarray(cut * np.float32(level))
+        return np.float32(level)
     norm = float(np.linalg.norm(cut))
-    target = level * (matte.size / (REFERENCE_SIZE_HW[0] * REFERENCE_SIZE_HW[1])) ** 0.5
-    return np.asarray(cut * np.float32(target / norm if norm else 0.0))
+    target = level * (cut.shape[0] * cut.shape[1] / (REFERENCE_SIZE_HW[0] * REFERENCE_SIZE_HW[1])) ** 0.5
+    return np.float32(target / norm if norm else 0.0)
 
 
 def grow_mask(mask: Bools, radius_px: int) -> Bools:
@@ -1052,21 +1051,28 @@ def show_conditions(
     Figure and ground share one noise, as in the released code; so do all kinds and levels.
     """
     plain = image.astype(np.float32) / np.float32(255)
-    noises: dict[int, NDArray[np.float32]] = {}
-    mattes = {
-        grow_px: _fit_mask(grow_mask(mask, grow_px), plain.shape[:2]) for grow_px in {c.grow_px for c in conditions}
-    }
+
+    @functools.cache
+    def matte(grow_px: int) -> Bools:
+        return _fit_mask(grow_mask(mask, grow_px), plain.shape[:2])
+
+    @functools.cache
+    def noise(trial: int) -> NDArray[np.float32]:
+        return standard_normal(plain.shape, "noise", name, trial)
+
+    @functools.cache
+    def cut(trial: int, grow_px: int, region: str) -> NDArray[np.float32]:
+        return np.asarray(noise(trial) * (matte(grow_px) ^ (region == "ground"))[..., None])
+
     for condition in conditions:
         for trial in range(trials):
             if condition is CLEAN:
                 yield plain
                 continue
-            if trial not in noises:
-                noises[trial] = standard_normal(plain.shape, "noise", name, trial)
-            matte = mattes[condition.grow_px] ^ (condition.region == "ground")
-            noise = scale_noise(noises[trial], matte, condition.kind, condition.level)
-            noise += plain
-            yield np.clip(noise, 0, 1, out=noise)
+            regional = cut(trial, condition.grow_px, condition.region)
+            noisy = regional * noise_scale(regional, condition.kind, condition.level)
+            noisy += plain
+            yield np.clip(noisy, 0, 1, out=noisy)
 
 
 def _fit_mask(mask: Bools, size_hw: tuple[int, ...]) -> Bools:
@@ -1156,8 +1162,19 @@ def _decode_mask(stored: bytes | None, name: str) -> Bools:
 
 
 def _stacked(images: Iterator[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:
-    while batch := list(itertools.islice(images, size)):
-        yield np.stack(batch)
+    """Batches in two buffers by turns, so that one is filled while the other is scored: fresh memory costs more."""
+    first = next(images, None)
+    if first is None:
+        return
+    buffers, images = np.empty((2, size, *first.shape), np.float32), itertools.chain([first], images)
+    for buffer in itertools.cycle(buffers):
+        filled = 0
+        for filled, image in enumerate(itertools.islice(images, size), 1):
+            buffer[filled - 1] = image
+        if filled:
+            yield buffer[:filled]
+        if filled < size:
+            return
 
 
 def _ahead(batches: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:

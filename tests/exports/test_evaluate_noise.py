@@ -20,8 +20,8 @@ from figureground.exports import evaluate as script
 from figureground.exports.evaluate import (
     NoiseSettings,
     instance_rfs,
+    noise_scale,
     relative_foreground_sensitivity,
-    scale_noise,
     standard_normal,
 )
 from figureground.schemas.masks import Mask, encode_png1
@@ -81,29 +81,28 @@ def test_noise_is_the_same_on_every_machine() -> None:
 FIRST_OF_NOISE = [1.086075, 2.946609, -1.363372, -2.014131, 0.505585]
 
 
-@given(masks(), st.floats(0.01, 1.0))
-def test_sigma_noise_is_on_the_matte_alone_and_scales(mask: Mask, level: float) -> None:
-    noise = standard_normal((*mask.shape, 3), "x")
-    scaled = scale_noise(noise, mask, "sigma", level)
-    assert (scaled[~mask] == 0).all()
-    assert scaled[mask] == pytest.approx(noise[mask] * level, rel=1e-5)
-    both = scaled + scale_noise(noise, ~mask, "sigma", level)
-    assert both == pytest.approx(noise * level, rel=1e-5)  # figure and ground share one noise
-
-
 @given(masks(), st.floats(1, 200))
 def test_l2_noise_has_its_norm_whatever_the_area(mask: Mask, level: float) -> None:
-    scaled = scale_noise(standard_normal((*mask.shape, 3), "x"), mask, "l2", level)
-    assert (scaled[~mask] == 0).all()
+    cut = standard_normal((*mask.shape, 3), "x") * mask[..., None]
     wanted = level * (mask.size / 224**2) ** 0.5 if mask.any() else 0
-    assert np.linalg.norm(scaled) == pytest.approx(wanted, rel=1e-4)
+    assert np.linalg.norm(cut * noise_scale(cut, "l2", level)) == pytest.approx(wanted, rel=1e-4)
+    assert noise_scale(cut, "sigma", level) == pytest.approx(level)
 
 
 def test_l2_noise_of_the_paper_has_its_standard_deviation_a_pixel() -> None:
     # sigma = epsilon / (388 sqrt(area share)): 224 * 224 * 3 values, half of them on the figure
     half = square_mask((224, 224), (0, 0, 112, 224))
-    scaled = scale_noise(standard_normal((224, 224, 3), "x"), half, "l2", 100.0)
-    assert scaled[half].std() == pytest.approx(100 / (388 * 0.5**0.5), rel=0.01)
+    cut = standard_normal((224, 224, 3), "x") * half[..., None]
+    assert (cut * noise_scale(cut, "l2", 100.0))[half].std() == pytest.approx(100 / (388 * 0.5**0.5), rel=0.01)
+
+
+def test_sigma_noise_is_on_its_region_alone_and_one_noise_for_both() -> None:
+    grey = np.full((SIDE, SIDE, 3), 128, dtype=np.uint8)
+    settings = NoiseSettings(levels={"sigma": (0.05,)})
+    clean, on_figure, on_ground = script.show_conditions(grey, FIGURE, settings.conditions(), 1, "a")
+    noise = 0.05 * standard_normal((SIDE, SIDE, 3), "noise", "a", 0)
+    assert on_figure - clean == pytest.approx(np.where(FIGURE[..., None], noise, 0), abs=1e-6)
+    assert on_ground - clean == pytest.approx(np.where(FIGURE[..., None], 0, noise), abs=1e-6)
 
 
 @pytest.mark.parametrize(("grow_px", "side"), [(0, 16), (3, 22), (-3, 10)])
