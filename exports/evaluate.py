@@ -1209,7 +1209,8 @@ def summarise_rival10(
         for name in np.unique(original.source_label)
     }
     return {
-        "n": len(original.label), "n_per_class": dict(zip(classes.names, counts, strict=True)),
+        "n": len(original.label), "class_names": list(classes.names),
+        "n_per_class": dict(zip(classes.names, counts, strict=True)),
         "balanced": len(set(counts)) == 1, "chance": 1 / len(classes.names),
         "object_area_share": float(original.area.mean()),
         "clean": {**_accuracy(original, 0, **sampling), "per_source_label": per_source},

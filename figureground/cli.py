@@ -231,6 +231,24 @@ def evaluate(
     emit({"results": results}, as_json=as_json, text=script.format_table(results))
 
 
+@app.command(
+    epilog="Examples: figureground report scores -o report\n\n"
+    "figureground report scores -o report --models models.yaml --repository rival"
+)
+def report(
+    results: Annotated[list[Path], typer.Argument(help="Result files of evaluate, or folders of them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables and plots.")],
+    models: Annotated[Path | None, typer.Option(help="YAML that lists models with family and training.")] = None,
+    repository: Annotated[str | None, typer.Option(help="The dataset, to show its images in the plots.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put results side by side: tables, families pooled, and the plots of the paper."""
+    from figureground.exports.report import write_report
+
+    written = write_report(results, out, models=models, repository=repository)
+    emit({"folder": str(out), "files": written}, as_json=as_json, text="\n".join(str(out / name) for name in written))
+
+
 @app.command(epilog="Example: figureground demo -o demo-run")
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything the demo makes.")] = Path("demo-run"),

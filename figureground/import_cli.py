@@ -1,0 +1,41 @@
+"""``figureground import``: masks that were made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from figureground.console import JsonOption, WorkspaceOption, emit, progress_bar
+
+import_masks = typer.Typer(name="import", no_args_is_help=True, help="Import masks that were made elsewhere.")
+
+OriginOption = Annotated[str, typer.Option(help="Who made the masks and how, in one line; stored with each.")]
+SourceOption = Annotated[str | None, typer.Option(help="Look at photos of this source only.")]
+
+
+@import_masks.command(
+    epilog='Examples: figureground import masks masks/ -w work --origin "drawn by our lab"\n\n'
+    'figureground import masks masks/ -w work --attributes butterfly.yaml --origin "project-made, by a rule"'
+)
+def masks(
+    folder: Annotated[Path, typer.Argument(help="PHOTO.png of objects, ATTRIBUTE/PHOTO.png, attributes.csv.")],
+    workspace: WorkspaceOption,
+    origin: OriginOption,
+    attributes: Annotated[str | None, typer.Option(help="Attribute schema: a shipped name or a YAML file.")] = None,
+    annotator: Annotated[str, typer.Option(help="Pseudonym of who made the masks.")] = "imported",
+    source: SourceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Store a folder of PNG masks as accepted answers; a second import of the same masks changes nothing."""
+    from figureground.annotate.mask_folder import import_mask_folder
+    from figureground.annotate.mask_import import ImportOrigin
+    from figureground.schemas.attributes import load_attribute_schema
+    from figureground.schemas.workspace import Workspace
+
+    schema = load_attribute_schema(attributes) if attributes else None
+    made_by = ImportOrigin(text=origin, annotator=annotator, tool="import:masks", schema=schema)
+    with Workspace.open(workspace) as store, progress_bar() as show:
+        report = import_mask_folder(store, folder, made_by, source=source, progress=show)
+    emit(report, as_json=as_json, text=str(report))
