@@ -18,6 +18,7 @@ from figureground.annotate.models import SEGMENTER_NAMES
 from figureground.annotate.prompts import PromptMode
 from figureground.console import JsonOption, WorkspaceOption, counts_text, emit, progress_bar, stderr
 from figureground.errors import FigureGroundError, UsageError
+from figureground.export_cli import export
 from figureground.schemas.recipes import RuleName, SplitBy
 from figureground.studio_cli import studio
 
@@ -247,6 +248,9 @@ def report(
 
     written = write_report(results, out, models=models, repository=repository)
     emit({"folder": str(out), "files": written}, as_json=as_json, text="\n".join(str(out / name) for name in written))
+
+
+app.command(epilog="Example: figureground export rival --layout rival10 -o as-rival10")(export)
 
 
 @app.command(epilog="Example: figureground demo -o demo-run")

@@ -55,10 +55,10 @@ def draw_photo(kind: str, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.bool
     return photo, mask
 
 
-def draw_release(root: Path, per_class: int = 4, *, parts: bool = False) -> DrawnRelease:
+def draw_release(root: Path, per_class: int = 4, *, part: str = "") -> DrawnRelease:
     """Draw photos, index them, accept their true masks and freeze ``v1``.
 
-    With ``parts`` every figure has a local attribute, ``left``: its left half.
+    With a name in ``part`` every figure has a local attribute of that name: its left half.
     """
     photos, workspace = root / "photos", root / "workspace"
     masks = {}
@@ -76,11 +76,11 @@ def draw_release(root: Path, per_class: int = 4, *, parts: bool = False) -> Draw
         for image in store.images():
             mask = masks[image.uri]
             left = mask & (np.arange(mask.shape[1]) < np.median(np.nonzero(mask)[1]))
-            painted = {"object": mask, **({"left": left} if parts else {})}
+            painted = {"object": mask, **({part: left} if part else {})}
             answer = Annotation(
                 annotation_id=f"answer-{image.image_id}", updated_at="2026-01-01T00:00:00Z", image_id=image.image_id,
                 masks={name: encode_coco_rle(each) for name, each in painted.items()},
-                attributes={"round": image.label != "bar", **({"left": True} if parts else {})},
+                attributes={"round": image.label != "bar", **({part: True} if part else {})},
                 flags=(), annotator="p1", seconds=1.0, tool="drawn", proposal_id="", edit_iou=None,
             )  # fmt: skip
             store.add_annotations([answer])

@@ -40,7 +40,7 @@ def make():
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(tmp_path_factory.mktemp("rival"))
-    drawn = draw_release(folder, per_class=10, parts=True)
+    drawn = draw_release(folder, per_class=10, part="left")
     (folder / "toy.json").write_text(CLASS_MAP)
     attributes = [{"name": "left", "scope": "local"}, {"name": "round", "scope": "global"}]
     (folder / "parts.yaml").write_text(yaml.safe_dump({"name": "parts", "version": "1", "attributes": attributes}))

@@ -1,0 +1,1 @@
+"""Other datasets' own layouts, so that their loaders read what we build."""

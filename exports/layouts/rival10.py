@@ -1,0 +1,236 @@
+"""RIVAL10's own layout, so that the original loader (``LocalRIVAL10``) reads a dataset that was built here.
+
+The layout is the released zip's: mmoayeri/RIVAL10, ``datasets/local_rival10.py``. Files that it calls ``.JPEG`` hold
+PNG bytes, which every decoder tells by their first bytes: nothing is lost.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import pickle
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+
+from figureground.errors import DataError, UsageError
+from figureground.schemas.attributes import AttributeSchema, load_attribute_schema
+from figureground.schemas.classes import imagenet_names
+from figureground.schemas.files import write_text
+from figureground.schemas.masks import CocoRle, Mask, decode_coco_rle, decode_png1
+from figureground.schemas.records import NAME_PATTERN
+
+Progress = Callable[[str, int, int], None]
+ValidationGoes = Literal["train", "drop"]
+
+SIZE_HW: Final = (224, 224)
+OBJECT_NAME: Final = "entire-object"
+_FOLDERS: Final = {  # config of the dataset: folder of the layout
+    "original": "ordinary", "attribute_superimposed": "superimposed", "attribute_removed": "removed",
+}  # fmt: skip
+_COLUMNS: Final = [
+    "image",
+    "label",
+    "image_id",
+    "source_label",
+    "attribute",
+    "object_mask",
+    "attributes",
+    "attribute_masks",
+]
+_PICKLE_PROTOCOL: Final = 2  # what every Python 3 reads; the bytes of a dict of strings are the same each time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutReport:
+    """What was written."""
+
+    folder: Path
+    instances: Mapping[str, int]
+    """``train/ordinary`` and so on to number of images."""
+    dropped: int
+    """Validation rows that were left out."""
+    unknown: int
+    """Attributes that nobody was sure of; the layout has no word for that, and they stand as absent."""
+    own_attributes: tuple[str, ...]
+    """The attributes, where they are not RIVAL10's: the original loader reads such a tree without attribute masks."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One image with everything that its files hold."""
+
+    stem: str
+    source_label: str
+    class_name: str
+    label: int
+    png: bytes
+    masks: Mapping[str, Mask]
+    """``entire-object`` and the attributes that are present."""
+    present: tuple[bool, ...]
+    changed: tuple[bool, ...]
+    unknown: int
+
+
+def export_rival10(
+    repository: Path, out: Path, *, validation: ValidationGoes = "train", progress: Progress = lambda *_: None
+) -> LayoutReport:
+    """Write a dataset repository as ``OUT/RIVAL10``, whole or not at all.
+
+    Args:
+        repository: Folder of a dataset with the config ``original`` on 224-pixel canvases.
+        out: Folder to make.
+        validation: Where validation rows go, which the layout has no split for.
+        progress: Called with (stage, done, total).
+
+    Raises:
+        UsageError: if ``out`` exists, or ``repository`` is none.
+        DataError: for canvases of another size, names that could be paths, or two classes for one source label.
+    """
+    if out.exists():
+        raise UsageError(f"{out} exists; give another folder with -o, or delete it")
+    if not (repository / "data" / "original").is_dir():
+        raise UsageError(f"{repository}: no dataset with a config original; build one with: figureground build rival10")
+    schema, own = _attribute_schema(repository)
+    class_names = [entry["name"] for entry in json.loads((repository / "class_map.json").read_text("utf-8"))["classes"]]
+    shards = [
+        (config, path) for config in _FOLDERS for path in sorted((repository / "data" / config).glob("*.parquet"))
+    ]
+    partial = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    counts: Counter[str] = Counter()
+    meta = _Meta()
+    dropped = unknown = 0
+    total = sum(pq.read_metadata(path).num_rows for _, path in shards)
+    for config, path in shards:
+        split = path.name.split("-")[0]
+        place = {"validation": validation}.get(split, split)
+        for row in _read_rows(path, schema, class_names):
+            progress("export", sum(counts.values()) + dropped + 1, total)
+            if place not in ("train", "test"):
+                dropped += 1
+                continue
+            _write_row(partial / "RIVAL10" / place, _FOLDERS[config], row)
+            if config == "original":
+                unknown += row.unknown
+                meta.add(row, place)
+            counts[f"{place}/{_FOLDERS[config]}"] += 1
+    meta.write(partial / "RIVAL10" / "meta", schema.names() if own else ())
+    partial.replace(out)
+    return LayoutReport(
+        folder=out, instances=dict(sorted(counts.items())), dropped=dropped, unknown=unknown,
+        own_attributes=schema.names() if own else (),
+    )  # fmt: skip
+
+
+class _Meta:
+    """The three JSON files beside the splits."""
+
+    def __init__(self) -> None:
+        self._class_of: dict[str, tuple[str, int]] = {}
+        self._split: dict[str, list[str]] = {"train": [], "test": []}
+
+    def add(self, row: _Row, place: str) -> None:
+        """Note a photo's class and split."""
+        known = self._class_of.setdefault(row.source_label, (row.class_name, row.label))
+        if known != (row.class_name, row.label):
+            raise DataError.single("label", row.stem, expected=f"{known[0]} for {row.source_label}", got=row.class_name)
+        self._split[place].append(f"{place}/{row.source_label}/{row.stem.partition('_')[2]}.JPEG")
+
+    def write(self, folder: Path, own_attributes: Sequence[str]) -> None:
+        """Write what the loaders look classes and splits up in."""
+        names = imagenet_names()
+        said = {wnid: names.get(wnid, wnid) for wnid in self._class_of}
+        twice = {name for name, count in Counter(said.values()).items() if count > 1}  # "crane" is two synsets
+        said = {wnid: wnid if name in twice else name for wnid, name in said.items()}
+        folder.mkdir(parents=True, exist_ok=True)
+        files: dict[str, Any] = {
+            "wnid_to_class": said,
+            "label_mappings": {said[wnid]: list(pair) for wnid, pair in self._class_of.items()},
+            "train_test_split_by_url": {place: sorted(found) for place, found in self._split.items()},
+            **({"attributes": list(own_attributes)} if own_attributes else {}),
+        }
+        for name, content in files.items():
+            write_text(folder / f"{name}.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def _attribute_schema(repository: Path) -> tuple[AttributeSchema, bool]:
+    """The dataset's attributes, and whether they are others than RIVAL10's eighteen."""
+    theirs = load_attribute_schema("rival10")
+    if not (repository / "attributes.yaml").is_file():
+        return theirs, False
+    schema = load_attribute_schema(str(repository / "attributes.yaml"))
+    return (theirs, False) if schema.names() == theirs.names() else (schema, True)
+
+
+def _read_rows(path: Path, schema: AttributeSchema, class_names: Sequence[str]) -> Iterator[_Row]:
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=64, columns=_COLUMNS):
+        for row in batch.to_pylist():
+            yield _row(row, schema, class_names)
+
+
+def _row(row: Mapping[str, Any], schema: AttributeSchema, class_names: Sequence[str]) -> _Row:
+    stem = "_".join(filter(None, [row["source_label"], row["image_id"], row["attribute"]]))
+    if not NAME_PATTERN.fullmatch(stem) or "_" in row["source_label"]:
+        raise DataError.single("image_id", repr(stem), expected=NAME_PATTERN.pattern, got="a name that could be a path")
+    with Image.open(io.BytesIO(row["image"]["bytes"])) as picture:
+        size_hw = (picture.height, picture.width)
+    if size_hw != SIZE_HW:
+        raise DataError.single(
+            "image", stem, expected="a canvas of 224x224", got=f"{size_hw[0]}x{size_hw[1]}",
+            remedy="build with a view {resize: squash, size: 224, crop: null}, as the recipe rival10 does",
+        )  # fmt: skip
+    said = row["attributes"] or {}
+    painted = {
+        each["attribute"]: decode_coco_rle(
+            CocoRle(size_hw=(each["size"][0], each["size"][1]), counts=each["counts"]), size_hw=SIZE_HW, record=stem
+        )
+        for each in row["attribute_masks"] or []
+    }
+    whole = decode_png1(row["object_mask"]["bytes"], record=stem)
+    masks = {OBJECT_NAME: whole}
+    for name in schema.names():
+        if said.get(name):  # what holds of the whole object has the object's mask, as the released files have it
+            masks[name] = whole if name in schema.names("global") else painted.get(name, np.zeros_like(whole))
+    return _Row(
+        stem=stem,
+        source_label=row["source_label"],
+        class_name=class_names[row["label"]],
+        label=row["label"],
+        png=row["image"]["bytes"],
+        masks=masks,
+        present=tuple(bool(said.get(name)) for name in schema.names()),
+        changed=tuple(name == row["attribute"] for name in schema.names()),
+        unknown=sum(said.get(name) is None for name in schema.names()),
+    )
+
+
+def _write_row(split: Path, kind: str, row: _Row) -> None:
+    folder = split / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    attributes = [mask for name, mask in row.masks.items() if name != OBJECT_NAME]
+    merged = np.logical_or.reduce([np.zeros(SIZE_HW, np.bool_), *attributes])
+    encoded = {name: base64.b64encode(_png(mask)).decode("ascii") for name, mask in row.masks.items()}
+    (folder / f"{row.stem}.JPEG").write_bytes(row.png)
+    (folder / f"{row.stem}_merged_mask.JPEG").write_bytes(_png(merged))
+    (folder / f"{row.stem}_attr_dict.pkl").write_bytes(pickle.dumps(encoded, protocol=_PICKLE_PROTOCOL))
+    np.save(folder / f"{row.stem}_attr_labels.npy", np.array([row.present, row.changed], np.int64), allow_pickle=False)
+    if kind == "ordinary":
+        objects = split / "entire_object_masks"
+        objects.mkdir(exist_ok=True)
+        (objects / f"{row.stem}.JPEG").write_bytes(_png(row.masks[OBJECT_NAME]))
+
+
+def _png(mask: Mask) -> bytes:
+    """Three equal channels, 255 on the mask: the loader adds channels up."""
+    buffer = io.BytesIO()
+    Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).convert("RGB").save(buffer, "PNG")
+    return buffer.getvalue()
