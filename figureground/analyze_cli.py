@@ -172,3 +172,68 @@ def probe(
     best = record.validation_accuracy[record.chosen_epoch - 1]
     text = f"{out}: epoch {record.chosen_epoch} of {record.epochs}, class-mean accuracy {best:.3f} on validation"
     emit(record.model_dump(mode="json"), as_json=as_json, text=text)
+
+
+@analyze.command(
+    epilog="Example: figureground analyze features rival --model timm:resnet50.a1_in1k --split validation -o features"
+)
+def features(
+    repo: Repo,
+    model: Model,
+    out: Out,
+    config: Config = "original",
+    split: Split = "test",
+    revision: Revision = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Top images of each unit.")] = 10,
+    layer: Layer = None,
+    limit: Limit = None,
+    batch_size: BatchSize = 32,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare where penultimate units are active with the masks of attributes."""
+    given = _open(repo, revision, config, split, limit)
+    from figureground.exports.analyses.feature_report import attribute_features
+    from figureground.exports.analyses.networks import load_network
+
+    with progress_bar() as show:
+        result = attribute_features(
+            given, load_network(model), out, k=k, layer=layer, batch_size=batch_size, progress=show
+        )
+    best = {name: each["best_units"][0] for name, each in result["regions"].items() if each["best_units"]}
+    lines = [f"{name}: unit {each['unit']}, IoU {each['mean_iou']:.2f}" for name, each in best.items()]
+    emit(result, as_json=as_json, text="\n".join([*lines, f"{out}: {', '.join(result['files'])}, features.json"]))
+
+
+@analyze.command(
+    epilog="Example: figureground analyze spuriosity in9 --model timm:resnet50.a1_in1k --split train -o ranks"
+)
+def spuriosity(
+    repo: Repo,
+    model: Model,
+    out: Out,
+    config: Config = "original",
+    split: Split = "test",
+    revision: Revision = None,
+    top_n: Annotated[int, typer.Option(min=1, help="Important units of each class that are looked at.")] = 5,
+    k: Annotated[int, typer.Option("-k", min=1, help="Top images of each unit.")] = 10,
+    shown: Annotated[int, typer.Option(min=1, help="Images of each end on the figure.")] = 5,
+    layer: Layer = None,
+    limit: Limit = None,
+    batch_size: BatchSize = 32,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank the images of each class by how much of its spurious features they show."""
+    given = _open(repo, revision, config, split, limit)
+    from figureground.exports.analyses.networks import load_network
+    from figureground.exports.analyses.spuriosity import rank_spuriosity
+
+    with progress_bar() as show:
+        result = rank_spuriosity(
+            given, load_network(model), out, top_n=top_n, k=k, shown=shown, layer=layer, batch_size=batch_size,
+            progress=show,
+        )  # fmt: skip
+    found = {name: each["spurious_units"] for name, each in result["classes"].items()}
+    lines = [
+        f"{name}: {f'spurious units {units}' if units else 'no spurious feature'}" for name, units in found.items()
+    ]
+    emit(result, as_json=as_json, text="\n".join([*lines, f"{out}: {', '.join(result['files'])}, spuriosity.json"]))

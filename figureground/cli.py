@@ -14,11 +14,13 @@ from typing import Annotated, Any
 
 import typer
 
+from figureground.analyze_cli import analyze
 from figureground.annotate.models import SEGMENTER_NAMES
 from figureground.annotate.prompts import PromptMode
 from figureground.console import JsonOption, WorkspaceOption, counts_text, emit, progress_bar, stderr
 from figureground.errors import FigureGroundError, UsageError
 from figureground.export_cli import export
+from figureground.import_cli import import_masks
 from figureground.schemas.recipes import RuleName, SplitBy
 from figureground.studio_cli import studio
 
@@ -96,6 +98,7 @@ def propose(
     emit(report, as_json=as_json, text=text + rejected)
 
 
+app.add_typer(import_masks)
 app.add_typer(studio)
 
 
@@ -250,6 +253,7 @@ def report(
     emit({"folder": str(out), "files": written}, as_json=as_json, text="\n".join(str(out / name) for name in written))
 
 
+app.add_typer(analyze)
 app.command(epilog="Example: figureground export rival --layout rival10 -o as-rival10")(export)
 
 

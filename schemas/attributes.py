@@ -27,6 +27,8 @@ class Attribute(Document):
     """``local``: a part, painted as a mask of its own; ``global``: said of the whole object."""
     ask: str = Field(default="", max_length=200)
     """What annotators read beside it."""
+    category: Name | None = None
+    """What kind it is, for tables: ``part``, ``shape``, ``texture``, ``other``; it changes nothing else."""
     was: Name | None = None
     """Its name in the version before, where it was renamed."""
 
@@ -95,7 +97,7 @@ class SchemaChange:
 
 
 def compare_schemas(old: AttributeSchema, new: AttributeSchema) -> SchemaChange:
-    """Classify the step from ``old`` to ``new``; another wording or order changes nothing."""
+    """Classify the step from ``old`` to ``new``; another wording, category or order changes nothing."""
     before = {each.name: each.scope for each in old.attributes}
     renamed = tuple((each.was, each.name) for each in new.attributes if each.was in before and each.was)
     origin = {name: old_name for old_name, name in renamed}

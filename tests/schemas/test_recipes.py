@@ -11,7 +11,7 @@ from needs import SHARED, need
 
 from figureground.errors import DataError, UsageError
 from figureground.schemas.classes import load_class_map
-from figureground.schemas.recipes import Recipe, View, load_recipe, shipped_recipes
+from figureground.schemas.recipes import Recipe, Variant, View, load_recipe, shipped_recipes
 
 GOOD = {
     "name": "mine",
@@ -88,6 +88,27 @@ def _changed(path: str, value: object) -> str:
             _changed("rules/exact/views/imagenet", {"size": 200, "crop": 224}), "no larger than", id="crop too large"
         ),
         pytest.param(_changed("rules/sloppy", {"views": {}}), "'exact' or 'reference'", id="unknown rules"),
+        pytest.param(
+            _changed("variants/x", {"ground": "source", "labels": "donor"}), "a donor, where labels", id="no donor"
+        ),
+        pytest.param(
+            _changed(
+                "variants/x",
+                {
+                    "layers": [
+                        {"paint": "source", "view": "imagenet"},
+                        {"paint": "fill", "matte": "random", "view": "b"},
+                    ]
+                },
+            ),
+            "one view in a variant of attributes",
+            id="two views",
+        ),
+        pytest.param(_changed("splits", {"shares": {"train": 0.5, "test": 0.4}}), "add up to 1", id="shares"),
+        pytest.param(
+            _changed("splits", {"shares": {"train": 1.5, "test": -0.5}}), "shares above 0", id="negative share"
+        ),
+        pytest.param(_changed("splits", {"by": "luck", "shares": {"a": 1}}), "'seed' or 'source'", id="strange splits"),
         pytest.param("[1, 2", "well-formed YAML", id="not YAML"),
     ],
 )
@@ -168,3 +189,27 @@ def test_faulty_class_maps_are_refused(tmp_path: Path, classes: list[dict[str, o
     path.write_text(json.dumps({"classes": classes}))
     with pytest.raises(DataError, match=expected):
         load_class_map(str(path))
+
+
+def test_the_shorthand_takes_a_view_and_whose_labels() -> None:
+    variant = load_recipe("rival10").variants["attribute_superimposed"]
+    assert {layer.view for layer in variant.layers} == {"squash"}
+    assert [(layer.paint, layer.of, layer.matte) for layer in variant.layers] == [
+        ("source", "any_class", "all"), ("source", "self", "attribute"),
+    ]  # fmt: skip
+    assert (variant.labels, variant.donor, variant.per_attribute, variant.swaps_attribute) == (
+        "donor", "any_class", True, True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("painter", "paint"),
+    [
+        ({"fill": "mean"}, "mean"),
+        ({"tile": "adjacent"}, "adjacent"),
+        ({"tile": "strip"}, "tile"),
+        ({"fill": "white"}, "fill"),
+    ],
+)
+def test_painters_in_short(painter: dict[str, str], paint: str) -> None:
+    assert Variant.model_validate({"ground": painter}).layers[0].paint == paint

@@ -23,7 +23,7 @@ from figureground.errors import DataError, UsageError
 from figureground.exports.build_command import build_dataset, prepare_request
 from figureground.exports.layouts.rival10 import export_rival10
 from figureground.schemas.attributes import load_attribute_schema
-from figureground.schemas.masks import CocoRle, decode_coco_rle
+from figureground.schemas.masks import CocoRle, Mask, decode_coco_rle
 from figureground.schemas.recipes import load_recipe
 
 ATTRIBUTES = load_attribute_schema("rival10").names()
@@ -67,7 +67,7 @@ def rows_of(repo: Path, config: str, split: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def true_masks(row: dict[str, Any]) -> dict[str, np.ndarray]:
+def true_masks(row: dict[str, Any]) -> dict[str, Mask]:
     painted = {
         each["attribute"]: decode_coco_rle(CocoRle(size_hw=tuple(each["size"]), counts=each["counts"]))
         for each in row["attribute_masks"]
@@ -75,12 +75,12 @@ def true_masks(row: dict[str, Any]) -> dict[str, np.ndarray]:
     return {"entire-object": np.asarray(row["object_mask"].convert("L")) > 0, **painted}
 
 
-def mask_of(data: bytes) -> np.ndarray:
+def mask_of(data: bytes) -> Mask:
     """As the loader: channels added up, anything above 0 is mask."""
     with Image.open(io.BytesIO(data)) as picture:
         pixels = np.asarray(picture)
     assert pixels.shape == (224, 224, 3)
-    return pixels.astype(int).sum(axis=2) > 0
+    return np.asarray(pixels.astype(int).sum(axis=2) > 0)
 
 
 @pytest.mark.parametrize(("config", "split"), [(config, split) for config in KINDS for split in ("train", "test")])

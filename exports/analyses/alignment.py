@@ -1,0 +1,198 @@
+"""Saliency alignment: how far what networks look at lies on the figure, by model, by family of models and by class.
+
+Moayeri et al. (CVPR 2022, arXiv 2201.10766), figure 9: metrics of every image, their mean in each class, and the mean
+of the class means. The paper groups images by predicted class; by true class, which no model moves, is the headline
+here, and both are reported. Images that cannot be measured are left out and counted by reason, never filled in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from figureground.errors import UsageError
+from figureground.exports.analyses.attribution import Explained, Explainer, Progress
+from figureground.exports.analyses.rows import AnalysedRows
+from figureground.exports.analyses.saliency_metrics import METRIC_NAMES, find_undefined, measure_alignment
+from figureground.exports.evaluate import ClassMap, Floats, Ints, bootstrap_class_means, bootstrap_interval
+
+Grouping = Literal["true", "predicted"]
+
+DEFINITIONS: Final = {
+    "iou": "intersection over union of the mask and the pixels with S >= 0.5 max S",
+    "dice": "Dice coefficient of the same two",
+    "delta_density": "mean of S inside the mask - mean of S outside",
+    "precision": "share of all saliency that is inside the mask",
+    "recall_25": "share of the mask in the pixels that hold all saliency but its lowest 25 %",
+    "recall_50": "the same without the lowest 50 %",
+    "recall_75": "the same without the lowest 75 %",
+    "average_precision": "average precision of S as a score of every pixel for being in the mask",
+    "scale": "S is shifted and stretched to [0, 1] in every image first",
+    "mean": "mean over classes of the mean over each class's images",
+    "ci95": "central 95 % of bootstrap resamples of images, stratified by class; null for a single image",
+    "skipped": "no_mask, empty_mask, full_mask: nothing to hit or to miss; flat_map: no pixel matters more than "
+    "another; no_output: the true class has no output",
+}
+_FAMILIES: Final = (  # the groups of the paper's plots, told by timm's names; a model without one is its own family
+    (r"deit", "DeiTs"),
+    (r"clip.*vit|vit.*clip", "CLIP ViTs"),
+    (r"clip.*resnet|resnet.*clip", "CLIP ResNets"),
+    (r"vit", "ViTs"),
+    (r"resnet", "ResNets"),
+    (r"efficientnet-lite|efficientnet_lite", "EfficientNet-Lites"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageAlignment:
+    """One image under one model: a line of ``images.csv``."""
+
+    model: str
+    image_id: str
+    label: int
+    """True class index."""
+    predicted: int
+    """Class index of the answer; negative outside the dataset's classes."""
+    output: int | None
+    """Output explained, a column of the network's answer."""
+    confidence: float
+    """Softmax probability of the answer, in [0, 1]."""
+    skipped: str
+    """Why it has no metrics; empty where it has."""
+    iou: float | None
+    dice: float | None
+    delta_density: float | None
+    precision: float | None
+    recall_25: float | None
+    recall_50: float | None
+    recall_75: float | None
+    average_precision: float | None
+
+    def metrics(self) -> list[float]:
+        """Values in the order of ``METRIC_NAMES``; for images that were not skipped."""
+        return [float(getattr(self, name)) for name in METRIC_NAMES]
+
+
+def align_model(
+    explainer: Explainer, rows: AnalysedRows, *, progress: Progress | None = None
+) -> tuple[ImageAlignment, ...]:
+    """Explain and measure every row, one batch in memory at a time."""
+    name = explainer.model.name
+    return tuple(measure_image(name, each) for each in explainer.explain(rows, progress=progress))
+
+
+def measure_image(model: str, explained: Explained) -> ImageAlignment:
+    """Metrics of one explained row, or why it has none."""
+    row, saliency = explained.row, explained.saliency_hw
+    skipped = "no_output" if saliency is None else find_undefined(saliency, row.object_mask_hw)
+    found: Mapping[str, float | None] = dict.fromkeys(METRIC_NAMES)
+    if saliency is not None and row.object_mask_hw is not None and skipped is None:
+        found = measure_alignment(saliency, row.object_mask_hw)
+    return ImageAlignment(
+        model=model, image_id=row.image_id, label=row.label, predicted=explained.predicted, output=explained.output,
+        confidence=explained.confidence, skipped=skipped or "", **found,
+    )  # fmt: skip
+
+
+def summarise_model(
+    images: Sequence[ImageAlignment], classes: ClassMap, *, bootstrap: int = 10_000, seed: int = 0
+) -> dict[str, Any]:
+    """Counts and means of one model, by true and by predicted class, JSON-ready.
+
+    Raises:
+        UsageError: for no images.
+    """
+    if not images:
+        raise UsageError("nothing to summarise: expected at least one image")
+    skipped = Counter(each.skipped for each in images if each.skipped)
+    correct = [each.predicted == each.label for each in images]
+    return {
+        "n": len(images),
+        "n_skipped": dict(sorted(skipped.items())),
+        "n_measured": len(images) - skipped.total(),
+        "accuracy_micro": float(np.mean(correct)),
+        "by_true_class": summarise_groups(images, classes, "true", bootstrap=bootstrap, seed=seed),
+        "by_predicted_class": summarise_groups(images, classes, "predicted", bootstrap=bootstrap, seed=seed),
+    }
+
+
+def summarise_groups(
+    images: Sequence[ImageAlignment], classes: ClassMap, grouping: Grouping, *, bootstrap: int, seed: int
+) -> dict[str, Any]:
+    """Means of each class and over classes, with intervals; classes without measured images are absent.
+
+    Intervals by predicted class take the predictions as given.
+    """
+    groups = [each.label if grouping == "true" else each.predicted for each in images]
+    kept = [place for place, each in enumerate(images) if not each.skipped and groups[place] >= 0]
+    outside = sum(not each.skipped and groups[place] < 0 for place, each in enumerate(images))
+    labels = np.array([groups[place] for place in kept], dtype=np.int64)
+    found: dict[str, Any] = {"n": len(kept), "n_outside_classes": outside, "classes": {}, "mean": {}}
+    if not kept:
+        return found
+    values = np.array([images[place].metrics() for place in kept])
+    means, samples = [], []
+    for label in np.unique(labels):
+        own = labels == label
+        drawn = bootstrap_class_means(values[own][:, :, None], labels[own], count=bootstrap, seed=seed + int(label))
+        means.append(values[own].mean(axis=0))
+        samples.append(drawn)
+        metrics = _cells(means[-1], drawn, single=int(own.sum()) < 2)
+        found["classes"][classes.names[label]] = {"n": int(own.sum()), "metrics": metrics}
+    found["mean"] = _cells(np.mean(means, axis=0), np.mean(samples, axis=0), single=len(kept) < 2)
+    return found
+
+
+def _cells(values: Floats, samples: Floats, *, single: bool) -> dict[str, Any]:
+    return {
+        name: {"value": float(values[column]), "ci95": None if single else bootstrap_interval(samples[:, column])}
+        for column, name in enumerate(METRIC_NAMES)
+    }
+
+
+def family_of(model: str) -> str:
+    """The paper's group of a model, told by its name; its own name if it is in none."""
+    short = model.rpartition(":")[2].lower()
+    return next((family for pattern, family in _FAMILIES if re.search(pattern, short)), model)
+
+
+def compare_models(
+    alignments: Mapping[str, Sequence[ImageAlignment]], *, bootstrap: int = 10_000, seed: int = 0
+) -> dict[str, Any]:
+    """Families' means, and what each model has beyond the first, on the images that every model could be measured on.
+
+    By true class. All columns share each resample of images, so differences are paired. JSON-ready.
+    """
+    names = list(alignments)
+    measured = [{each.image_id for each in images if not each.skipped} for images in alignments.values()]
+    common = sorted(set.intersection(*measured)) if measured else []
+    families = {family: [name for name in names if family_of(name) == family] for family in map(family_of, names)}
+    report: dict[str, Any] = {"n_common": len(common), "families": {}, "beyond_first": {}}
+    if not common:
+        return report
+    values, labels = _stack(alignments, common)
+    columns = values.reshape(len(common), -1, 1)
+    samples = bootstrap_class_means(columns, labels, count=bootstrap, seed=seed)
+    samples = samples.reshape(bootstrap, len(names), len(METRIC_NAMES))
+    means = np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
+    single = len(common) < 2
+    for family, members in families.items():
+        own = [names.index(name) for name in members]
+        cells = _cells(means[own].mean(axis=0), samples[:, own].mean(axis=1), single=single)
+        report["families"][family] = {"models": members, "metrics": cells}
+    for place, name in enumerate(names[1:], start=1):
+        cells = _cells(means[place] - means[0], samples[:, place] - samples[:, 0], single=single)
+        report["beyond_first"][name] = {"first": names[0], "metrics": cells}
+    return report
+
+
+def _stack(alignments: Mapping[str, Sequence[ImageAlignment]], ids: Sequence[str]) -> tuple[Floats, Ints]:
+    """Metrics ``(I, M, 8)`` of the images of ``ids`` under M models, and their labels ``(I,)``."""
+    by_id = [{each.image_id: each for each in images} for images in alignments.values()]
+    values = np.array([[found[image_id].metrics() for found in by_id] for image_id in ids])
+    return values, np.array([by_id[0][image_id].label for image_id in ids], dtype=np.int64)

@@ -1,0 +1,225 @@
+"""Training linear heads on frozen backbones, as RIVAL10's models got their ten classes.
+
+Unlike the released code, which leaves the network in training mode, so that the BatchNorm statistics of a "frozen"
+CNN drift with every batch, the backbone is in eval mode throughout; its features are computed once and kept. And the
+best epoch is chosen on the validation split, where the released code takes the best on test: here the test split is
+not opened at all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from figureground.errors import DataError, UsageError
+from figureground.exports.analyses.attribution import Progress
+from figureground.exports.analyses.networks import AnalysedModel, Penultimate, load_network
+from figureground.exports.analyses.probe import (
+    HeadRecord,
+    TrainedOn,
+    blank_linear,
+    describe_feeding,
+    portable_spec,
+    write_head,
+)
+from figureground.exports.analyses.results import library_versions
+from figureground.exports.analyses.rows import AnalysedRows, open_rows
+from figureground.exports.evaluate import Ints, Repository, accuracy_macro
+
+Preset = Literal["figureground", "paper"]
+Features = NDArray[np.float32]
+"""``(N, D)`` penultimate features."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings:
+    """How a head is fitted: Adam with betas (0.9, 0.999), cross-entropy."""
+
+    preset: str = "figureground"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    batch_size: int = 32
+    """Features a step."""
+    epochs: int = 40
+    seed: int = 0
+    """Of the first weights and of the order of the images."""
+
+
+PRESETS: Final = {
+    "paper": TrainingSettings(preset="paper", learning_rate=1e-5, epochs=10),  # finetuner.py of mmoayeri/RIVAL10
+    "figureground": TrainingSettings(),  # on kept features an epoch costs nothing, and 1e-5 stops far from the end
+}
+
+
+def choose_settings(
+    preset: Preset, *, epochs: int | None = None, learning_rate: float | None = None, seed: int = 0
+) -> TrainingSettings:
+    """A preset with what is given in place of its own."""
+    chosen = replace(PRESETS[preset], seed=seed)
+    if epochs is not None:
+        chosen = replace(chosen, epochs=epochs)
+    return chosen if learning_rate is None else replace(chosen, learning_rate=learning_rate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRequest:
+    """What a head is trained on."""
+
+    repository: Repository
+    config: str = "original"
+    train_split: str = "train"
+    validation_split: str = "validation"
+    limit: int | None = None
+    """Only the images of so many smallest ids, in each split."""
+    batch_size: int = 32
+    """Images a pass of the backbone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedHead:
+    """A linear head at its best epoch."""
+
+    weight: torch.Tensor
+    """``(K, D)`` float32."""
+    bias: torch.Tensor
+    """``(K,)`` float32."""
+    chosen_epoch: int
+    """From 1."""
+    train_loss: tuple[float, ...]
+    validation_accuracy: tuple[float, ...]
+
+
+def train_probe(
+    request: ProbeRequest, spec: str, settings: TrainingSettings, out: Path, *, progress: Progress | None = None
+) -> HeadRecord:
+    """Train a head on a frozen backbone and write it as a safetensors file; the same call writes the same bytes.
+
+    Raises:
+        UsageError: if a split is ``test``, or the two are one, or the model shows no network.
+        DataError: if an image is in both splits, or a class has no training image.
+    """
+    splits = (request.train_split, request.validation_split)
+    if "test" in splits or len(set(splits)) < 2:
+        raise UsageError(f"a head is trained on one split, chosen on another, and never sees test; got {splits}")
+    classes = request.repository.classes
+    train, validation = (
+        open_rows(request.repository, request.config, split, limit=request.limit, unique=False) for split in splits
+    )
+    _require_apart(train, validation, request)
+    model = load_network(spec)
+    penultimate = Penultimate(model.network).eval()
+    fitted_on = extract_features(penultimate, model, train, request, progress=progress, stage="train")
+    chosen_on = extract_features(penultimate, model, validation, request, progress=progress, stage="validation")
+    head = fit_head(
+        fitted_on, train.labels, chosen_on, validation.labels, settings, n_classes=len(classes.names)
+    )  # fmt: skip
+    record = HeadRecord(
+        backbone=portable_spec(spec), backbone_name=model.name, backbone_weights_sha256=model.weights_sha256,
+        class_names=classes.names, feeding=describe_feeding(model), trained_on=_describe(request, train, validation),
+        preset=settings.preset, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay,
+        batch_size=settings.batch_size, epochs=settings.epochs, seed=settings.seed, chosen_epoch=head.chosen_epoch,
+        train_loss=head.train_loss, validation_accuracy=head.validation_accuracy,
+        libraries=library_versions(("numpy", "pillow", "safetensors", *model.libraries)),
+    )  # fmt: skip
+    write_head(out, head.weight, head.bias, record)
+    return record
+
+
+def extract_features(
+    penultimate: Penultimate,
+    model: AnalysedModel,
+    rows: AnalysedRows,
+    request: ProbeRequest,
+    *,
+    progress: Progress | None = None,
+    stage: str = "",
+) -> Features:
+    """Penultimate features ``(N, D)`` float32 of all rows, in their order; the network stays in eval mode."""
+    features = np.zeros((len(rows), penultimate.width), dtype=np.float32)
+    done = 0
+    penultimate.eval()
+    for batch in rows.batches(np.arange(len(rows)), request.batch_size):
+        with torch.inference_mode():
+            found = penultimate(model.feed([row.canvas_rgb for row in batch])).float().cpu().numpy()
+        if not np.isfinite(found).all():
+            raise DataError.single(model.name, batch[0].image_id, expected="finite features", got="NaN or infinity")
+        features[done : done + len(batch)] = found
+        done += len(batch)
+        if progress is not None:
+            progress(f"{model.name}: {stage}", done, len(rows))
+    return features
+
+
+def fit_head(
+    features: Features,
+    labels: Ints,
+    validation_features: Features,
+    validation_labels: Ints,
+    settings: TrainingSettings,
+    *,
+    n_classes: int,
+) -> FittedHead:
+    """Fit a linear layer, and keep the epoch of the best class-mean accuracy on validation; the earlier of equals.
+
+    First weights are uniform in ±1/√D, as ``nn.Linear`` draws them, but from a generator of the seed: the global one is
+    neither read nor moved.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    given, wanted = torch.from_numpy(features), torch.from_numpy(labels)
+    shown = torch.from_numpy(validation_features)
+    head = blank_linear(given.shape[1], n_classes)
+    bound = 1 / math.sqrt(given.shape[1])
+    with torch.no_grad():
+        for parameter in (head.weight, head.bias):
+            parameter.uniform_(-bound, bound, generator=generator)
+    adam = torch.optim.Adam(
+        head.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), weight_decay=settings.weight_decay
+    )
+    losses, accuracies = list[float](), list[float]()
+    best = (-1.0, 0, head.weight.detach(), head.bias.detach())
+    for epoch in range(1, settings.epochs + 1):
+        total = 0.0
+        order = torch.randperm(len(given), generator=generator)
+        for chosen in torch.split(order, settings.batch_size):
+            loss = torch.nn.functional.cross_entropy(head(given[chosen]), wanted[chosen])
+            adam.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            adam.step()
+            total += float(loss.detach()) * len(chosen)
+        with torch.inference_mode():
+            answers = head(shown).argmax(dim=1).numpy()
+        losses.append(total / len(given))
+        accuracies.append(accuracy_macro((answers == validation_labels)[:, None], validation_labels))
+        if accuracies[-1] > best[0]:
+            best = (accuracies[-1], epoch, head.weight.detach().clone(), head.bias.detach().clone())
+    _, chosen_epoch, weight, bias = best
+    return FittedHead(
+        weight=weight, bias=bias, chosen_epoch=chosen_epoch, train_loss=tuple(losses),
+        validation_accuracy=tuple(accuracies),
+    )  # fmt: skip
+
+
+def _require_apart(train: AnalysedRows, validation: AnalysedRows, request: ProbeRequest) -> None:
+    place = f"{request.repository.name}/{request.config}"
+    both = np.intersect1d(train.image_ids, validation.image_ids)
+    if len(both):
+        raise DataError.single(place, str(both[0]), expected="an image in one split", got=f"{len(both)} in two splits")
+    names = request.repository.classes.names
+    absent = [names[label] for label in range(len(names)) if label not in train.labels]
+    if absent:
+        raise DataError.single(place, request.train_split, expected="images of every class", got=f"none of {absent}")
+
+
+def _describe(request: ProbeRequest, train: AnalysedRows, validation: AnalysedRows) -> TrainedOn:
+    repository = request.repository
+    return TrainedOn(
+        dataset=repository.name, revision=repository.revision, fingerprint=repository.fingerprint,
+        config=request.config, train_split=request.train_split, validation_split=request.validation_split,
+        n_train=len(train), n_validation=len(validation), limit=request.limit,
+    )  # fmt: skip

@@ -1,0 +1,102 @@
+"""What every analysis writes down: of which data, with which model, by which versions; and files that appear whole."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from figureground.exports.analyses.networks import AnalysedModel
+from figureground.exports.evaluate import Repository
+from figureground.schemas.files import replace_file, write_text
+
+SCHEMA_VERSION: Final = "1"
+_LIBRARIES: Final = ("captum", "datasets", "figureground", "matplotlib", "numpy", "pillow", "scikit-learn", "torch")
+
+
+def describe_run(
+    analysis: str,
+    repository: Repository,
+    models: Iterable[AnalysedModel],
+    *,
+    config: str,
+    split: str,
+    limit: int | None,
+) -> dict[str, Any]:
+    """The head of a result file, JSON-ready: schema, data, libraries."""
+    names = {*_LIBRARIES, *(name for model in models for name in model.libraries)}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "analysis": analysis,
+        "dataset": {
+            "name": repository.name,
+            "revision": repository.revision,
+            "manifest_sha256": repository.manifest_sha256,
+            "fingerprint": repository.fingerprint,
+            "class_map": repository.classes.name,
+            "classes": list(repository.classes.names),
+            "config": config,
+            "split": split,
+            "limit": limit,
+        },
+        "libraries": library_versions(names),
+    }
+
+
+def library_versions(names: Iterable[str]) -> dict[str, str]:
+    """Installed versions by name of the package; those that are not installed are left out."""
+    found = {}
+    for name in sorted(set(names)):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def describe_model(model: AnalysedModel) -> dict[str, Any]:
+    """Which weights, fed how, JSON-ready."""
+    return {
+        "model": model.name,
+        "weights_sha256": model.weights_sha256,
+        "feeding": {
+            "input_size_hw": list(model.input_size_hw),
+            "mean": list(model.mean),
+            "std": list(model.std),
+            "interpolation": model.interpolation,
+            "fit": "the canvas is resized whole",
+        },
+    }
+
+
+def json_text(value: Mapping[str, Any]) -> str:
+    """Sorted, indented JSON with an LF at its end; NaN becomes null."""
+    return json.dumps(_finite(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401  any JSON value
+    if isinstance(value, Mapping):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_result(folder: Path, name: str, content: str | bytes) -> str:
+    """Write one file of a result folder whole or not at all; returns its name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, str):
+        write_text(folder / name, content)
+    else:
+        with replace_file(folder / name) as temporary:
+            temporary.write_bytes(content)
+    return name
+
+
+def file_stem(name: str) -> str:
+    """A model's name as part of a file name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "model"

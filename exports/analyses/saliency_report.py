@@ -1,0 +1,193 @@
+"""The result folder of a saliency analysis: numbers as JSON and CSV, bars, and overlays to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from figureground.errors import UsageError
+from figureground.exports.analyses.alignment import (
+    DEFINITIONS,
+    ImageAlignment,
+    align_model,
+    compare_models,
+    family_of,
+    summarise_model,
+)
+from figureground.exports.analyses.attribution import Explained, Explainer, Progress, SaliencySettings
+from figureground.exports.analyses.networks import AnalysedModel
+from figureground.exports.analyses.overlays import overlay_saliency
+from figureground.exports.analyses.plots import Bar, Tile, TileRow, draw_bars, draw_sheet
+from figureground.exports.analyses.results import describe_model, describe_run, file_stem, json_text, write_result
+from figureground.exports.analyses.rows import AnalysedRows, open_rows
+from figureground.exports.evaluate import ClassMap, Repository
+from figureground.schemas.files import csv_text
+
+PLOTTED: Final = {  # the five metrics of the paper
+    "iou": "IoU", "delta_density": "Δ density", "precision": "precision", "recall_25": "recall 25 %",
+    "average_precision": "average precision",
+}  # fmt: skip
+_MOST_CLASSES: Final = 20  # rows of a sheet
+NOTE: Final = "heat: saliency · light blue: outline of the figure · orange frame: wrong answer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisInput:
+    """A dataset, the part of it that is looked at, and what looks."""
+
+    repository: Repository
+    config: str = "original"
+    split: str = "test"
+    limit: int | None = None
+    """Only the images of so many smallest ids."""
+
+    def rows(self) -> AnalysedRows:
+        """Open the rows."""
+        return open_rows(self.repository, self.config, self.split, limit=self.limit)
+
+    def describe(self, analysis: str, models: Sequence[AnalysedModel]) -> dict[str, Any]:
+        """The head of a result file."""
+        return describe_run(
+            analysis, self.repository, models, config=self.config, split=self.split, limit=self.limit
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaliencyRequest:
+    """How a saliency analysis is run and reported."""
+
+    settings: SaliencySettings
+    bootstrap: int = 10_000
+    """Resamples behind the intervals."""
+    seed: int = 0
+    """Of the bootstrap."""
+    shown: int = 4
+    """Images of each class on the montage; 0 for none."""
+
+
+def analyse_saliency(
+    given: AnalysisInput,
+    models: Sequence[AnalysedModel],
+    request: SaliencyRequest,
+    out: Path,
+    *,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Measure the alignment of models and write ``saliency.json``, ``images.csv`` and plots into ``out``.
+
+    Returns what ``saliency.json`` holds.
+
+    Raises:
+        UsageError: if two models have one name.
+    """
+    require_distinct(models)
+    rows, classes = given.rows(), given.repository.classes
+    explainers = [Explainer(model, classes, request.settings) for model in models]
+    found = {each.model.name: align_model(each, rows, progress=progress) for each in explainers}
+    sampling = {"bootstrap": request.bootstrap, "seed": request.seed}
+    entries = [
+        {
+            **describe_model(each.model), "saliency": each.describe(), "label_space": each.classes.space,
+            "family": family_of(each.model.name), **summarise_model(found[each.model.name], classes, **sampling),
+        }
+        for each in explainers
+    ]  # fmt: skip
+    result = {
+        **given.describe("saliency", models), **sampling, "definitions": DEFINITIONS, "models": entries,
+        "comparison": compare_models(found, **sampling),
+    }  # fmt: skip
+    pictures = draw_alignment(result)
+    for explainer in explainers if request.shown else ():
+        png = draw_montage(explainer, rows, classes, per_class=request.shown)
+        pictures[f"montage-{file_stem(explainer.model.name)}.png"] = png
+    result["files"] = sorted(["images.csv", *pictures])
+    write_result(out, "images.csv", csv_text(ImageAlignment, [each for images in found.values() for each in images]))
+    for name, png in pictures.items():
+        write_result(out, name, png)
+    write_result(out, "saliency.json", json_text(result))
+    return result
+
+
+def require_distinct(models: Sequence[AnalysedModel]) -> None:
+    """``UsageError`` if two models have one name, under which results would be mixed."""
+    names = [model.name for model in models]
+    if len(set(names)) < len(names):
+        raise UsageError(f"models: expected different names, got {', '.join(names)}")
+
+
+def draw_alignment(result: Mapping[str, Any]) -> dict[str, bytes]:
+    """Bars by model, by family where one has several models, and by class, as PNG by file name."""
+    models: Sequence[Mapping[str, Any]] = result["models"]
+    data = result["dataset"]
+    place = f"{data['name']}, {data['config']}, {data['split']}"
+    counts = sorted({each["n_measured"] for each in models})
+    measured = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
+    note = f"{models[0]['saliency']['method']} · {measured} images · mean over true classes · line: 95 % interval"
+    metrics = {title: name for name, title in PLOTTED.items()}
+    overall = {
+        title: {each["model"]: {"": _bar(each["by_true_class"]["mean"], name)} for each in models}
+        for title, name in metrics.items()
+    }
+    names = list(dict.fromkeys(name for each in models for name in each["by_true_class"]["classes"]))
+    by_class = {
+        title: {
+            group: {each["model"]: _bar(_class_metrics(each, group), name) for each in models}
+            for group in names
+        }
+        for title, name in metrics.items()
+    }  # fmt: skip
+    pictures = {
+        "models.png": draw_bars(overall, title=f"Saliency on the figure: {place}", note=note),
+        "classes.png": draw_bars(by_class, title=f"Saliency on the figure, by true class: {place}", note=note),
+    }
+    families = result["comparison"]["families"]
+    if any(len(family["models"]) > 1 for family in families.values()):
+        panels = {
+            title: {family: {"": _bar(each["metrics"], name)} for family, each in families.items()}
+            for title, name in metrics.items()
+        }
+        common = (
+            f"mean over a family's models · {result['comparison']['n_common']} images that all could be measured on"
+        )
+        pictures["families.png"] = draw_bars(panels, title=f"Saliency on the figure, by family: {place}", note=common)
+    return pictures
+
+
+def _class_metrics(model: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = model["by_true_class"]["classes"].get(name, {}).get("metrics", {})
+    return found
+
+
+def _bar(metrics: Mapping[str, Any], name: str) -> Bar:
+    cell = metrics.get(name)
+    if cell is None:
+        return Bar(value=None)
+    return Bar(value=cell["value"], ci95=tuple(cell["ci95"]) if cell["ci95"] else None)
+
+
+def draw_montage(explainer: Explainer, rows: AnalysedRows, classes: ClassMap, *, per_class: int) -> bytes:
+    """Overlays of the images of the smallest ids of each class, as PNG; of the first 20 classes."""
+    order = np.argsort(rows.image_ids, kind="stable")
+    present = [int(label) for label in np.unique(rows.labels)][:_MOST_CLASSES]
+    chosen = [int(index) for label in present for index in order[rows.labels[order] == label][:per_class]]
+    tiles: dict[int, list[Tile]] = {label: [] for label in present}
+    for each in explainer.explain(rows, chosen):
+        tiles[each.row.label].append(draw_tile(each, classes))
+    sheet = [TileRow(title=classes.names[label], tiles=tuple(tiles[label])) for label in present]
+    return draw_sheet(sheet, title=f"What {explainer.model.name} looks at", note=NOTE)
+
+
+def draw_tile(explained: Explained, classes: ClassMap, extra: str = "") -> Tile:
+    """An overlay with the answer and its confidence under it."""
+    row = explained.row
+    answer = classes.names[explained.predicted] if explained.predicted >= 0 else "no class here"
+    caption = f"{answer} {explained.confidence:.2f}"
+    return Tile(
+        image=overlay_saliency(row.canvas_rgb, explained.saliency_hw, row.object_mask_hw),
+        caption=f"{caption}\n{extra}" if extra else caption,
+        warned=explained.predicted != row.label,
+    )

@@ -1,0 +1,240 @@
+"""Spuriosity rankings: the images of each class in the order of how much of its spurious features they show.
+
+After Hard ImageNet (Moayeri, Singla and Feizi, NeurIPS 2022), whose ranking people made from features of a robust
+network. Here a feature is called spurious by its place instead, with the masks that a dataset of ours has; the
+definition is ours, and every result carries it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from figureground.errors import UsageError
+from figureground.exports.analyses.attribution import Progress
+from figureground.exports.analyses.networks import AnalysedModel
+from figureground.exports.analyses.overlays import overlay_saliency
+from figureground.exports.analyses.plots import Tile, TileRow, draw_sheet
+from figureground.exports.analyses.results import describe_model, json_text, write_result
+from figureground.exports.analyses.rows import AnalysedRows
+from figureground.exports.analyses.saliency_metrics import saliency_precision
+from figureground.exports.analyses.saliency_report import AnalysisInput
+from figureground.exports.analyses.units import UnitActivations, UnitReader, rank_top
+from figureground.exports.evaluate import ClassMap, Floats, Ints
+from figureground.schemas.files import csv_text
+
+SPURIOUS_BELOW: Final = 0.5
+DEFINITION: Final = (
+    "ours: the candidates of a class are its top_n penultimate units by importance, the mean over the class's images "
+    "of activation x head weight of the true class (Salient ImageNet's rule; under a class map, of the true class's "
+    "largest output); a candidate is spurious if its activation map, over the k images of the class with its largest "
+    "activation, has a mean saliency precision below 0.5, that is, lies mostly outside the object mask; the spuriosity "
+    "of an image is the mean over spurious units of the activation, standardised over the class's images; rank 1 is "
+    "the most spurious"
+)
+_MOST_CLASSES: Final = 12  # on the figure, two rows each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One of a class's most important units."""
+
+    unit: int
+    importance: float
+    """Mean of activation x head weight, in logits."""
+    precision: float | None
+    """Mean share of its map inside the object mask, in [0, 1]; None if no top image could be measured."""
+    n_measured: int
+    """Top images with a mask and a map that is not zero everywhere."""
+
+    @property
+    def spurious(self) -> bool:
+        """Whether the map lies mostly outside the object."""
+        return self.precision is not None and self.precision < SPURIOUS_BELOW
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedRow:
+    """One image's place in its class: a line of ``spuriosity.csv``."""
+
+    image_id: str
+    label: str
+    """Name of the class."""
+    spuriosity: float
+    """Mean standardised activation of the class's spurious units."""
+    rank: int
+    """From 1, the most spurious."""
+
+
+def unit_importance(activation: Floats, weights: Floats) -> Floats:
+    """Mean over images of activation x weight of the target, both ``(N, D)``: ``(D,)`` in logits."""
+    return np.asarray((activation * weights).mean(axis=0), dtype=np.float64)
+
+
+def standardise(activation: Floats) -> Floats:
+    """Columns of ``(N, U)`` less their mean, over their standard deviation (of the population); constant ones are 0."""
+    centred = activation - activation.mean(axis=0)
+    spread = activation.std(axis=0)
+    scores: Floats = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
+    return scores
+
+
+def find_candidates(
+    reader: UnitReader,
+    rows: AnalysedRows,
+    activations: UnitActivations,
+    *,
+    top_n: int,
+    k: int,
+    progress: Progress | None = None,
+) -> dict[int, list[Candidate]]:
+    """The most important units of every class by label, and how much of their maps is on the object.
+
+    Images whose class has no output are left out; classes with no others are absent.
+    """
+    important: dict[int, tuple[Ints, Floats]] = {}
+    asked: dict[int, set[int]] = {}
+    tops: dict[tuple[int, int], set[int]] = {}
+    for label in np.unique(rows.labels[activations.target >= 0]):
+        own = _rows_of(rows, activations, int(label))
+        weights = reader.head_weight[activations.target[own]]
+        importance = unit_importance(activations.activation[own], weights)
+        units = np.argsort(-importance, kind="stable")[:top_n]
+        units = units[importance[units] > 0]
+        important[int(label)] = units, importance
+        for column, unit in enumerate(units):
+            chosen = {int(row) for row in own[rank_top(activations.activation[own][:, units], k)[:, column]]}
+            tops[int(label), int(unit)] = chosen
+            for row in chosen:
+                asked.setdefault(row, set()).add(int(unit))
+    shares: dict[tuple[int, int], list[float]] = {pair: [] for pair in tops}
+    wanted = {row: sorted(units) for row, units in asked.items()}
+    for each in reader.locate(rows, wanted, progress=progress):
+        mask = each.row.object_mask_hw
+        for unit, map_hw in zip(each.units, each.maps_hw, strict=True):
+            if mask is not None and each.index in tops.get((each.row.label, unit), ()) and map_hw.max() > 0:
+                shares[each.row.label, unit].append(saliency_precision(map_hw, mask))
+    return {
+        label: [
+            Candidate(
+                unit=int(unit), importance=float(importance[unit]), n_measured=len(shares[label, int(unit)]),
+                precision=float(np.mean(shares[label, int(unit)])) if shares[label, int(unit)] else None,
+            )
+            for unit in units
+        ]
+        for label, (units, importance) in important.items()
+    }  # fmt: skip
+
+
+def rank_class(
+    rows: AnalysedRows, activations: UnitActivations, label: int, candidates: Sequence[Candidate], name: str
+) -> list[RankedRow]:
+    """Images of one class from most to least spurious, equals by image_id; empty if no unit is spurious."""
+    units = [each.unit for each in candidates if each.spurious]
+    if not units:
+        return []
+    own = _rows_of(rows, activations, label)
+    values = standardise(activations.activation[own][:, units]).mean(axis=1)
+    ids = rows.image_ids[own]
+    return [
+        RankedRow(image_id=str(ids[place]), label=name, spuriosity=float(values[place]), rank=rank)
+        for rank, place in enumerate(np.lexsort((ids, -values)), start=1)
+    ]
+
+
+def _rows_of(rows: AnalysedRows, activations: UnitActivations, label: int) -> Ints:
+    return np.flatnonzero((rows.labels == label) & (activations.target >= 0))
+
+
+def rank_spuriosity(
+    given: AnalysisInput,
+    model: AnalysedModel,
+    out: Path,
+    *,
+    top_n: int = 5,
+    k: int = 10,
+    shown: int = 5,
+    layer: str | None = None,
+    batch_size: int = 32,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Rank the images of every class; ``spuriosity.json``, ``spuriosity.csv`` and ``spuriosity.png`` into ``out``.
+
+    Returns what ``spuriosity.json`` holds; classes without spurious features are listed as such.
+
+    Raises:
+        UsageError: if the network's units have no maps, or no class has an output.
+    """
+    rows, classes = given.rows(), given.repository.classes
+    reader = UnitReader(model, classes, layer=layer, batch_size=batch_size)
+    activations = reader.read(rows, progress=progress)
+    candidates = find_candidates(reader, rows, activations, top_n=top_n, k=k, progress=progress)
+    if not candidates:
+        raise UsageError(f"{model.name}: no class of {classes.name} has an output of this model")
+    ranked = {
+        label: rank_class(rows, activations, label, found, classes.names[label]) for label, found in candidates.items()
+    }
+    result: dict[str, Any] = {
+        **given.describe("spuriosity", [model]), **describe_model(model), **reader.describe(activations),
+        "definition": DEFINITION, "top_n": top_n, "k": k, "n": len(rows),
+        "n_skipped": {"no_output": int((activations.target < 0).sum())},
+        "classes": {classes.names[label]: _describe_class(found) for label, found in candidates.items()},
+        "without_spurious_features": [classes.names[label] for label, found in ranked.items() if not found],
+        "files": ["spuriosity.csv", "spuriosity.png"],
+    }  # fmt: skip
+    write_result(out, "spuriosity.csv", csv_text(RankedRow, [each for found in ranked.values() for each in found]))
+    write_result(out, "spuriosity.png", draw_spuriosity(reader, rows, candidates, ranked, classes, shown))
+    write_result(out, "spuriosity.json", json_text(result))
+    return result
+
+
+def _describe_class(candidates: Sequence[Candidate]) -> dict[str, Any]:
+    units = [
+        {
+            "unit": each.unit, "importance": each.importance, "precision": each.precision,
+            "n_measured": each.n_measured, "spurious": each.spurious,
+        }
+        for each in candidates
+    ]  # fmt: skip
+    return {"candidates": units, "spurious_units": [each.unit for each in candidates if each.spurious]}
+
+
+def draw_spuriosity(
+    reader: UnitReader,
+    rows: AnalysedRows,
+    candidates: dict[int, list[Candidate]],
+    ranked: dict[int, list[RankedRow]],
+    classes: ClassMap,
+    shown: int,
+) -> bytes:
+    """The most and the least spurious images of each class, with the map of its most important spurious unit, PNG.
+
+    Of the first 12 classes that have one.
+    """
+    place_of = {str(image_id): place for place, image_id in enumerate(rows.image_ids)}
+    sheet = []
+    for label in [label for label, found in ranked.items() if found][:_MOST_CLASSES]:
+        unit = next(each.unit for each in candidates[label] if each.spurious)
+        for title, chosen in (("most", ranked[label][:shown]), ("least", ranked[label][::-1][:shown])):
+            tiles: dict[str, Tile] = {}
+            for each in reader.locate(rows, {place_of[entry.image_id]: [unit] for entry in chosen}):
+                image = overlay_saliency(each.row.canvas_rgb, each.maps_hw[0], each.row.object_mask_hw)
+                tiles[each.row.image_id] = Tile(image=image, caption="")
+            sheet.append(
+                TileRow(
+                    title=f"{classes.names[label]}\n{title} spurious\nunit {unit}",
+                    tiles=tuple(
+                        Tile(image=tiles[entry.image_id].image, caption=f"{entry.rank}: {entry.spuriosity:+.2f}")
+                        for entry in chosen
+                    ),
+                )
+            )
+    note = (
+        "heat: map of the class's most important spurious unit · light blue: outline of the figure · rank: spuriosity"
+    )
+    empty = [TileRow(title="no class has\na spurious feature", tiles=())]
+    return draw_sheet(sheet or empty, title=f"{reader.model.name}: spuriosity", note=note if sheet else "")
