@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ Progress = Callable[[str, int, int], None]
 
 ATTRIBUTE_TABLE: Final = "attributes.csv"
 _COLUMNS: Final = ("file", "attribute", "value")
+_ENDING: Final = re.compile(r"\.(png|jpe?g|webp|bmp|gif|tiff?)$", re.IGNORECASE)
 _VALUES: Final[dict[str, bool | None]] = {"true": True, "false": False, "unsure": None}
 _MOST_BYTES: Final = 100_000_000  # a PNG mask of 100 megapixels has less than 13 MB; more would only exhaust memory
 
@@ -84,7 +86,7 @@ def import_mask_folder(
     counted = [image for image in workspace.images() if source in (None, image.source)]
     report.without_mask = len(counted) - len({image.image_id for image in photos.values()})
     for done, (name, image) in enumerate(photos.items(), start=1):
-        answer = _read(name, image, found, origin.schema, faults, report)
+        answer = _read(folder / f"{name}.png", image, found, origin.schema, faults, report)
         if answer is not None:
             store_answer(workspace, answer, origin, report)
         progress("import", done, len(photos))
@@ -179,8 +181,7 @@ def _read_table(path: Path, schema: AttributeSchema | None, found: _Folder, faul
         faults.add(str(path), "", expected="a CSV file in UTF-8", got=str(error))
         return
     for line, file_name, attribute, value in rows:
-        stem = file_name.rpartition("/")[2]
-        stem = stem.rpartition(".")[0] if Path(stem).suffix else stem
+        stem = _ENDING.sub("", file_name.rpartition("/")[2])
         if attribute not in known:
             asked = ", ".join(known) or "a schema, with --attributes"
             faults.add(str(path), line, expected=f"one of {asked}", got=f"{attribute!r}")
@@ -199,8 +200,7 @@ def _match(
     matched: dict[str, ImageRecord] = {}
     taken: dict[str, str] = {}
     for name in sorted(found.names()):
-        place = str(next(iter(found.masks[name].values()), folder / ATTRIBUTE_TABLE)) if name in found.masks else ""
-        place = place or str(folder / ATTRIBUTE_TABLE)
+        place = str(next(iter(found.masks.get(name, {}).values()), folder / ATTRIBUTE_TABLE))
         meant = [image for image in photos.get(name, []) if source in (None, image.source)]
         if not meant:
             faults.add(place, name, expected="a photo of this name in the workspace", got="none",
@@ -218,15 +218,15 @@ def _match(
 
 
 def _read(
-    name: str, image: ImageRecord, found: _Folder, schema: AttributeSchema | None, faults: Faults, report: ImportReport
+    path: Path, image: ImageRecord, found: _Folder, schema: AttributeSchema | None, faults: Faults, report: ImportReport
 ) -> ImportedAnswer | None:
-    """The answer for one photo, or None where its files have faults."""
-    before = len(faults)
+    """The answer for the photo whose object mask is ``path``, or None where its files have faults."""
+    before, name = len(faults), path.stem
     masks = dict(_masks(found.masks.get(name, {}), image, faults))
     if OBJECT not in found.masks.get(name, {}):
-        faults.add(f"{name}.png", "", expected="an object mask beside its attributes", got="none")
+        faults.add(str(path), "", expected="an object mask beside its attributes", got="none")
     elif OBJECT not in masks and len(faults) == before:
-        faults.add(str(found.masks[name][OBJECT]), "", expected="an object of at least one pixel", got="an empty mask")
+        faults.add(str(path), "", expected="an object of at least one pixel", got="an empty mask")
     if len(faults) > before:
         return None
     if schema is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.masks import Mask, encode_coco_rle
 from figureground.schemas.records import NAME_PATTERN, Annotation, ImageRecord, canonical_json, content_id
 from figureground.schemas.workspace import Workspace
+
+_PARQUET_ROW: Final = re.compile(r"\.parquet#\d+$")
+"""The uri of a photo without a file name: it is found by its image_id alone."""
 
 LONGEST_ORIGIN: Final = 200
 """Characters: an origin is a line for people, not a document."""
@@ -78,6 +82,8 @@ class ImportReport:
     """Photos whose masks were of another size and were resized by nearest neighbour."""
     without_mask: int = 0
     """Photos of the source that the import says nothing of, or that have no object mask there."""
+    not_indexed: list[str] = field(default_factory=list)
+    """Names of photos that have masks there and are not in the workspace."""
 
     def warnings(self) -> list[str]:
         """What a person should know, a line each."""
@@ -87,7 +93,9 @@ class ImportReport:
             for name, count in sorted(self.mask_without_presence.items())
         ]
         resized = [f"{self.resized} photos whose masks were resized by nearest neighbour"] if self.resized else []
-        return [*bare, *painted, *resized]
+        shown = ", ".join(self.not_indexed[:10]) + (", ..." if len(self.not_indexed) > 10 else "")
+        missing = [f"{len(self.not_indexed)} photos are not in the workspace: {shown}"] if self.not_indexed else []
+        return [*bare, *painted, *resized, *missing]
 
     def __str__(self) -> str:
         """Counts, then the warnings."""
@@ -162,8 +170,8 @@ def photos_by_name(workspace: Workspace, names: Iterable[str]) -> dict[str, list
     wanted = set(names)
     found: dict[str, list[ImageRecord]] = {}
     for image in workspace.images():
-        stem = image.uri.rpartition("/")[2].rpartition(".")[0]
-        for name in {stem, image.image_id} & wanted:
+        file_name = "" if _PARQUET_ROW.search(image.uri) else image.uri.rpartition("/")[2]
+        for name in {file_name.rpartition(".")[0], image.image_id} & wanted:
             found.setdefault(name, []).append(image)
     return found
 

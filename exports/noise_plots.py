@@ -158,9 +158,9 @@ def _draw_heat(
     for row, cells in enumerate(table):
         for column, cell in enumerate(cells):
             low, high = cell["ci95"]
-            axes.text(
-                column, row, f"{cell['value']:+.2f}\n[{low:.2f}, {high:.2f}]", ha="center", va="center", fontsize=7
-            )
+            text = f"{cell['value']:+.2f}\n[{low:.2f}, {high:.2f}]"
+            colour = "white" if abs(cell["value"]) > _DARK * most else "black"
+            axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
     axes.set_xticks(range(len(columns)), columns, rotation=20)
     axes.set_yticks(range(len(rows)), rows)
     axes.set_title(title, fontsize=9)

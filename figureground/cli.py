@@ -42,7 +42,7 @@ def index(
     source: Annotated[str, typer.Argument(help="ImageFolder, ILSVRC tree, Parquet folder, or hf://datasets/O/N.")],
     workspace: WorkspaceOption,
     name: Annotated[str | None, typer.Option(help="Name of the source; default: the folder's.")] = None,
-    kind: Annotated[str | None, typer.Option(help="folder, ilsvrc or parquet; default: by looking.")] = None,
+    kind: Annotated[str | None, typer.Option(help="folder, ilsvrc, parquet or rival10; default: by looking.")] = None,
     boxes: Annotated[Path | None, typer.Option(help="Folder of Pascal-VOC XML, if it is not in the tree.")] = None,
     labels: Annotated[Path | None, typer.Option(help="CSV of file and label, where folders are no labels.")] = None,
     workers: WorkersOption = None,

@@ -39,3 +39,32 @@ def masks(
     with Workspace.open(workspace) as store, progress_bar() as show:
         report = import_mask_folder(store, folder, made_by, source=source, progress=show)
     emit(report, as_json=as_json, text=str(report))
+
+
+@import_masks.command(
+    epilog="Examples: figureground index RIVAL10/ -w work --kind rival10\n\n"
+    "figureground import rival10 RIVAL10/ -w work"
+)
+def rival10(
+    folder: Annotated[Path, typer.Argument(help="RIVAL10, or the folder that it was unpacked in.")],
+    workspace: WorkspaceOption,
+    origin: OriginOption = "RIVAL10, dataset authors",
+    attributes: Annotated[
+        str, typer.Option(help="What the columns of the labels mean: a shipped name or a YAML file.")
+    ] = "rival10",
+    annotator: Annotated[str, typer.Option(help="Pseudonym of who made the masks.")] = "rival10",
+    source: SourceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Store the masks and labels of your own RIVAL10 folder as accepted answers; its pickles are never trusted."""
+    from figureground.annotate.mask_import import ImportOrigin
+    from figureground.annotate.rival10_annotations import import_rival10
+    from figureground.schemas.attributes import load_attribute_schema
+    from figureground.schemas.workspace import Workspace
+
+    made_by = ImportOrigin(
+        text=origin, annotator=annotator, tool="import:rival10", schema=load_attribute_schema(attributes)
+    )
+    with Workspace.open(workspace) as store, progress_bar() as show:
+        report = import_rival10(store, folder, made_by, source=source, progress=show)
+    emit(report, as_json=as_json, text=str(report))

@@ -17,6 +17,7 @@ from figureground.schemas.folder_source import (
 )
 from figureground.schemas.parquet_source import ParquetSource
 from figureground.schemas.records import NAME_PATTERN, ImageRecord, ObjectRecord
+from figureground.schemas.rival10_folder import Rival10Source, find_rival10
 from figureground.schemas.source_items import PhotoSource, SourceItem
 from figureground.schemas.workspace import SourceRow
 
@@ -25,6 +26,7 @@ __all__ = [
     "IlsvrcSource",
     "ParquetSource",
     "PhotoSource",
+    "Rival10Source",
     "SourceItem",
     "count_passed_over",
     "open_source",
@@ -42,7 +44,7 @@ def open_source(
 
     Args:
         locator: A folder, a Parquet file, or ``hf://datasets/ORG/NAME[@REVISION]``.
-        kind: ``folder``, ``ilsvrc`` or ``parquet``; None to look.
+        kind: ``folder``, ``ilsvrc``, ``parquet`` or ``rival10``; None to look.
         name: Name of the source; None for the last part of the locator.
         boxes: Folder of Pascal-VOC XML files.
         labels: CSV with the columns ``file`` (or ``id``) and ``label``, for a folder whose folders are no labels.
@@ -62,7 +64,9 @@ def open_source(
         return IlsvrcSource(name=named, locator=locator, options=found)
     if kind == "parquet":
         return ParquetSource(name=named, locator=locator, options=found)
-    raise UsageError(f"no kind of source is called {kind!r}; there are folder, ilsvrc and parquet")
+    if kind == "rival10":
+        return Rival10Source(name=named, locator=locator, options=found)
+    raise UsageError(f"no kind of source is called {kind!r}; there are folder, ilsvrc, parquet and rival10")
 
 
 _OPEN: Final[dict[tuple[str, str], PhotoSource]] = {}
@@ -104,8 +108,8 @@ def count_passed_over(source: PhotoSource) -> dict[str, int]:
 
 def _beside(kind: str, boxes: Path | None, labels: Path | None) -> dict[str, str]:
     """What lies beside the photos, as options; checked here, while the user still sees the command."""
-    if kind == "parquet" and (boxes or labels):
-        raise UsageError("a Parquet source carries its own labels and takes no folder of boxes")
+    if kind in ("parquet", "rival10") and (boxes or labels):
+        raise UsageError(f"a source of kind {kind} carries its own labels and takes no folder of boxes")
     if boxes is not None and not boxes.is_dir():
         raise UsageError(f"{boxes}: no such folder of boxes")
     if labels is not None and not labels.is_file():
@@ -137,6 +141,8 @@ def _detect_kind(locator: str) -> str:
         raise UsageError(f"{locator}: no such folder, .parquet file or {_HUB}datasets/ORG/NAME")
     if _is_ilsvrc(_tree_root(path, "ilsvrc")):
         return "ilsvrc"
+    if find_rival10(path) is not None:
+        return "rival10"
     tables = next(path.rglob("*.parquet"), None)
     photos = has_photos(path)
     if photos and tables is not None:
@@ -153,6 +159,8 @@ def _is_ilsvrc(root: Path) -> bool:
 
 
 def _tree_root(path: Path, kind: str) -> Path:
-    """The folder that holds Data and Annotations, which archives unpack as ``ILSVRC``."""
+    """The folder that holds Data and Annotations, which archives unpack as ``ILSVRC``; for RIVAL10, train and test."""
+    if kind == "rival10":
+        return find_rival10(path) or path
     inner = path / "ILSVRC"
     return inner if kind == "ilsvrc" and inner.is_dir() else path

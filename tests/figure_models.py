@@ -6,6 +6,7 @@ Each callable is a model specification, ``figure_models:looks_at_figure``.
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,7 @@ def closed() -> Any:
     return adapter
 
 
+@cache
 def _timm(name: str, **options: Any) -> torch.nn.Module:
     import timm
 

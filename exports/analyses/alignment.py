@@ -156,9 +156,14 @@ def _cells(values: Floats, samples: Floats, *, single: bool) -> dict[str, Any]:
 
 
 def family_of(model: str) -> str:
-    """The paper's group of a model, told by its name; its own name if it is in none."""
-    short = model.rpartition(":")[2].lower()
-    return next((family for pattern, family in _FAMILIES if re.search(pattern, short)), model)
+    """The paper's group of a model, told by its name; its own name if it is in none.
+
+    Backbones with trained heads are families of their own: they answer in other classes.
+    """
+    backbone, headed, _ = model.partition("+head:")
+    short = backbone.rpartition(":")[2].partition("=")[0].lower()
+    found = next((family for pattern, family in _FAMILIES if re.search(pattern, short)), None)
+    return model if found is None else f"{found} with heads" if headed else found
 
 
 def compare_models(

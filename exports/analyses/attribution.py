@@ -135,7 +135,7 @@ class Explainer:
         if self.settings.method == "gradcam":
             assert self.layer is not None  # noqa: S101  found at construction
             with tap_layer(network, self.layer) as grid:
-                maps = LayerGradCam(network, grid).attribute(images, target=targets, relu_attributions=True)
+                maps: Any = LayerGradCam(network, grid).attribute(images, target=targets, relu_attributions=True)
         elif self.settings.method == "gradient":
             maps = Saliency(network).attribute(images, target=targets).amax(dim=1, keepdim=True)
         else:

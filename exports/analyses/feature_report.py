@@ -15,7 +15,7 @@ from figureground.exports.analyses.neural_features import (
     features_csv,
     tabulate_units,
 )
-from figureground.exports.analyses.results import describe_model, json_text, write_result
+from figureground.exports.analyses.results import describe_model, write_json, write_result
 from figureground.exports.analyses.saliency_report import AnalysisInput
 from figureground.exports.analyses.units import UnitReader, rank_top
 
@@ -62,5 +62,4 @@ def attribute_features(
         for name, places in best.items() if places
     }  # fmt: skip
     write_result(out, "units.png", draw_units(reader, rows, table, best, top))
-    write_result(out, "features.json", json_text(result))
-    return result
+    return write_json(out, "features.json", result)

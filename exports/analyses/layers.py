@@ -102,10 +102,11 @@ def _choose(
             )
         if len(shape) == 3 and name is not None:
             transformer = _find_vision_transformer(network)
-            prefix = 0 if transformer is None else int(transformer[1].num_prefix_tokens)  # type: ignore[arg-type]
-            grid_hw = _grid_of(shape[1] - prefix, input_size_hw)
-            if grid_hw is not None:
-                return SpatialLayer(name=label, call=call, grid_hw=grid_hw, channels=shape[2], prefix_tokens=prefix)
+            own = 0 if transformer is None else int(transformer[1].num_prefix_tokens)  # type: ignore[arg-type]
+            for prefix in (own, 0):  # before the class token joins there is none
+                grid_hw = _grid_of(shape[1] - prefix, input_size_hw)
+                if grid_hw is not None:
+                    return SpatialLayer(name=label, call=call, grid_hw=grid_hw, channels=shape[2], prefix_tokens=prefix)
     shapes = ", ".join(str(shape) for _, _, shape in calls[-3:]) or "none"
     raise UsageError(f"{name or type(network).__name__}: expected an output with places, got {shapes}; choose --layer")
 

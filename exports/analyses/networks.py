@@ -144,7 +144,7 @@ def find_classifier(network: torch.nn.Module) -> tuple[str, torch.nn.Linear]:
     linears = [(name, each) for name, each in network.named_modules() if isinstance(each, torch.nn.Linear)]
     said: Any = network.get_classifier() if is_timm(network) else None  # type: ignore[operator]
     for name, each in reversed(linears):
-        if each is said or not isinstance(said, torch.nn.Linear):
+        if said is None or each is said:
             return name, each
     raise UsageError(f"{type(network).__name__}: expected a network that ends in a linear layer, found none")
 

@@ -18,15 +18,18 @@ _GREY_WEIGHTS: Final = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _OUTLINE_SHARE: Final = 1 / 150  # width of the outline by the canvas's shorter side
 
 
-def overlay_saliency(canvas_rgb: Images, saliency: Saliency | None, mask_hw: Mask | None) -> Images:
+def overlay_saliency(
+    canvas_rgb: Images, saliency: Saliency | None, mask_hw: Mask | None, *, largest: float | None = None
+) -> Images:
     """A canvas with its saliency and the outline of its figure, ``(H, W, 3)`` uint8.
 
     Heat is as opaque as it is strong: where nothing matters the photo is seen, in grey. Without ``saliency`` the photo
-    keeps its colours.
+    keeps its colours. Each map is stretched over the whole scale, unless ``largest`` says which value is its end, so
+    that several pictures can be compared.
     """
     drawn = canvas_rgb.astype(np.float64)
     if saliency is not None:
-        scaled = scale_saliency(saliency)
+        scaled = scale_saliency(saliency) if largest is None else np.clip(saliency / max(largest, 1e-12), 0, 1)
         grey = (drawn @ _GREY_WEIGHTS)[:, :, None].repeat(3, axis=2) * 0.75
         heat = colormaps[_HEAT](0.25 + 0.75 * scaled)[:, :, :3] * 255
         opacity = (0.9 * scaled**0.75)[:, :, None]

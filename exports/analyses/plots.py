@@ -139,24 +139,6 @@ def draw_heat_table(
     return encode_figure(figure)
 
 
-def draw_curves(curves: Mapping[str, Sequence[float]], *, title: str, x_label: str, marked: int | None = None) -> bytes:
-    """Lines over 1, 2, 3 …; ``marked`` is an x with a dashed line."""
-    figure = Figure(figsize=(5.2, 3.1), dpi=_DPI)
-    figure.set_layout_engine("constrained")
-    axis = figure.subplots()
-    for order, (name, values) in enumerate(curves.items()):
-        axis.plot(range(1, len(values) + 1), values, color=PALETTE[order % len(PALETTE)], marker=".", label=name)
-    if marked is not None:
-        axis.axvline(marked, color=_GREY, linestyle="--", linewidth=1)
-    axis.set_xlabel(x_label)
-    axis.grid(color="#dddddd", linewidth=0.6)
-    axis.legend(frameon=False, fontsize=8)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    return encode_figure(figure)
-
-
 def encode_figure(figure: Figure) -> bytes:
     """A figure as PNG without the version and the time of what drew it."""
     buffer = io.BytesIO()

@@ -73,9 +73,11 @@ def describe_model(model: AnalysedModel) -> dict[str, Any]:
     }
 
 
-def json_text(value: Mapping[str, Any]) -> str:
-    """Sorted, indented JSON with an LF at its end; NaN becomes null."""
-    return json.dumps(_finite(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+def write_json(folder: Path, name: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a result as sorted, indented JSON, and return it as a reader of the file finds it: NaN is null."""
+    plain = {str(key): _finite(each) for key, each in result.items()}
+    write_result(folder, name, json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+    return plain
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401  any JSON value

@@ -127,6 +127,7 @@ def open_rows(
 
 def _load_split(repository: Repository, config: str, split: str) -> Table:
     import datasets
+    import datasets.config
 
     if not (_NAME.fullmatch(config) and _NAME.fullmatch(split)):
         raise UsageError(f"config and split: expected letters, digits, '.', '_', '-'; got {config!r}, {split!r}")

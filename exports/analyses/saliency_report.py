@@ -22,7 +22,7 @@ from figureground.exports.analyses.attribution import Explained, Explainer, Prog
 from figureground.exports.analyses.networks import AnalysedModel
 from figureground.exports.analyses.overlays import overlay_saliency
 from figureground.exports.analyses.plots import Bar, Tile, TileRow, draw_bars, draw_sheet
-from figureground.exports.analyses.results import describe_model, describe_run, file_stem, json_text, write_result
+from figureground.exports.analyses.results import describe_model, describe_run, file_stem, write_json, write_result
 from figureground.exports.analyses.rows import AnalysedRows, open_rows
 from figureground.exports.evaluate import ClassMap, Repository
 from figureground.schemas.files import csv_text
@@ -108,14 +108,13 @@ def analyse_saliency(
     write_result(out, "images.csv", csv_text(ImageAlignment, [each for images in found.values() for each in images]))
     for name, png in pictures.items():
         write_result(out, name, png)
-    write_result(out, "saliency.json", json_text(result))
-    return result
+    return write_json(out, "saliency.json", result)
 
 
 def require_distinct(models: Sequence[AnalysedModel]) -> None:
-    """``UsageError`` if two models have one name, under which results would be mixed."""
+    """``UsageError`` if two models have one name, in results or in the names of files, which would mix them."""
     names = [model.name for model in models]
-    if len(set(names)) < len(names):
+    if len({file_stem(name) for name in names}) < len(names):
         raise UsageError(f"models: expected different names, got {', '.join(names)}")
 
 
@@ -126,7 +125,8 @@ def draw_alignment(result: Mapping[str, Any]) -> dict[str, bytes]:
     place = f"{data['name']}, {data['config']}, {data['split']}"
     counts = sorted({each["n_measured"] for each in models})
     measured = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
-    note = f"{models[0]['saliency']['method']} · {measured} images · mean over true classes · line: 95 % interval"
+    spaces = " and ".join(sorted({each["label_space"] for each in models}))
+    note = f"{models[0]['saliency']['method']} · label space {spaces} · {measured} images · mean over true classes · line: 95 % interval"
     metrics = {title: name for name, title in PLOTTED.items()}
     overall = {
         title: {each["model"]: {"": _bar(each["by_true_class"]["mean"], name)} for each in models}
@@ -140,10 +140,10 @@ def draw_alignment(result: Mapping[str, Any]) -> dict[str, bytes]:
         }
         for title, name in metrics.items()
     }  # fmt: skip
-    pictures = {
-        "models.png": draw_bars(overall, title=f"Saliency on the figure: {place}", note=note),
-        "classes.png": draw_bars(by_class, title=f"Saliency on the figure, by true class: {place}", note=note),
-    }
+    pictures = {"models.png": draw_bars(overall, title=f"Saliency on the figure: {place}", note=note)}
+    if names:
+        title = f"Saliency on the figure, by true class: {place}"
+        pictures["classes.png"] = draw_bars(by_class, title=title, note=note)
     families = result["comparison"]["families"]
     if any(len(family["models"]) > 1 for family in families.values()):
         panels = {

@@ -19,11 +19,11 @@ from figureground.exports.analyses.attribution import Progress
 from figureground.exports.analyses.networks import AnalysedModel
 from figureground.exports.analyses.overlays import overlay_saliency
 from figureground.exports.analyses.plots import Tile, TileRow, draw_sheet
-from figureground.exports.analyses.results import describe_model, json_text, write_result
+from figureground.exports.analyses.results import describe_model, write_json, write_result
 from figureground.exports.analyses.rows import AnalysedRows
 from figureground.exports.analyses.saliency_metrics import saliency_precision
 from figureground.exports.analyses.saliency_report import AnalysisInput
-from figureground.exports.analyses.units import UnitActivations, UnitReader, rank_top
+from figureground.exports.analyses.units import LocatedUnits, UnitActivations, UnitReader, rank_top
 from figureground.exports.evaluate import ClassMap, Floats, Ints
 from figureground.schemas.files import csv_text
 
@@ -188,8 +188,7 @@ def rank_spuriosity(
     }  # fmt: skip
     write_result(out, "spuriosity.csv", csv_text(RankedRow, [each for found in ranked.values() for each in found]))
     write_result(out, "spuriosity.png", draw_spuriosity(reader, rows, candidates, ranked, classes, shown))
-    write_result(out, "spuriosity.json", json_text(result))
-    return result
+    return write_json(out, "spuriosity.json", result)
 
 
 def _describe_class(candidates: Sequence[Candidate]) -> dict[str, Any]:
@@ -219,22 +218,21 @@ def draw_spuriosity(
     sheet = []
     for label in [label for label, found in ranked.items() if found][:_MOST_CLASSES]:
         unit = next(each.unit for each in candidates[label] if each.spurious)
-        for title, chosen in (("most", ranked[label][:shown]), ("least", ranked[label][::-1][:shown])):
-            tiles: dict[str, Tile] = {}
-            for each in reader.locate(rows, {place_of[entry.image_id]: [unit] for entry in chosen}):
-                image = overlay_saliency(each.row.canvas_rgb, each.maps_hw[0], each.row.object_mask_hw)
-                tiles[each.row.image_id] = Tile(image=image, caption="")
-            sheet.append(
-                TileRow(
-                    title=f"{classes.names[label]}\n{title} spurious\nunit {unit}",
-                    tiles=tuple(
-                        Tile(image=tiles[entry.image_id].image, caption=f"{entry.rank}: {entry.spuriosity:+.2f}")
-                        for entry in chosen
-                    ),
-                )
-            )
+        ends = {"most": ranked[label][:shown], "least": ranked[label][::-1][:shown]}
+        wanted = {place_of[entry.image_id]: [unit] for chosen in ends.values() for entry in chosen}
+        located = {each.row.image_id: each for each in reader.locate(rows, wanted)}
+        largest = max(float(each.maps_hw.max()) for each in located.values())
+        for end, chosen in ends.items():
+            tiles = [_draw_ranked(located[entry.image_id], entry, largest) for entry in chosen]
+            sheet.append(TileRow(title=f"{classes.names[label]}\n{end} spurious\nunit {unit}", tiles=tuple(tiles)))
     note = (
         "heat: map of the class's most important spurious unit · light blue: outline of the figure · rank: spuriosity"
     )
     empty = [TileRow(title="no class has\na spurious feature", tiles=())]
     return draw_sheet(sheet or empty, title=f"{reader.model.name}: spuriosity", note=note if sheet else "")
+
+
+def _draw_ranked(located: LocatedUnits, entry: RankedRow, largest: float) -> Tile:
+    row = located.row
+    image = overlay_saliency(row.canvas_rgb, located.maps_hw[0], row.object_mask_hw, largest=largest)
+    return Tile(image=image, caption=f"{entry.rank}: {entry.spuriosity:+.2f}")

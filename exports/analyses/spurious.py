@@ -16,7 +16,7 @@ from figureground.exports.analyses.alignment import DEFINITIONS, Grouping, Image
 from figureground.exports.analyses.attribution import Explainer, Progress, SaliencySettings
 from figureground.exports.analyses.networks import AnalysedModel
 from figureground.exports.analyses.plots import Tile, TileRow, draw_sheet
-from figureground.exports.analyses.results import describe_model, file_stem, json_text, write_result
+from figureground.exports.analyses.results import describe_model, file_stem, write_json, write_result
 from figureground.exports.analyses.rows import AnalysedRows
 from figureground.exports.analyses.saliency_report import NOTE, PLOTTED, AnalysisInput, draw_tile, require_distinct
 from figureground.exports.evaluate import ClassMap
@@ -120,8 +120,7 @@ def find_spurious(
         **given.describe("worst", models), "k": k, "grouping": grouping, "definitions": DEFINITIONS,
         "models": entries, "files": sorted(files),
     }  # fmt: skip
-    write_result(out, "worst.json", json_text(result))
-    return result
+    return write_json(out, "worst.json", result)
 
 
 def draw_ranked(

@@ -37,15 +37,9 @@ _FOLDERS: Final = {  # config of the dataset: folder of the layout
     "original": "ordinary", "attribute_superimposed": "superimposed", "attribute_removed": "removed",
 }  # fmt: skip
 _COLUMNS: Final = [
-    "image",
-    "label",
-    "image_id",
-    "source_label",
-    "attribute",
-    "object_mask",
-    "attributes",
+    "image", "label", "image_id", "source_label", "attribute", "ground_id", "draw", "object_mask", "attributes",
     "attribute_masks",
-]
+]  # fmt: skip
 _PICKLE_PROTOCOL: Final = 2  # what every Python 3 reads; the bytes of a dict of strings are the same each time
 
 
@@ -93,7 +87,8 @@ def export_rival10(
 
     Raises:
         UsageError: if ``out`` exists, or ``repository`` is none.
-        DataError: for canvases of another size, names that could be paths, or two classes for one source label.
+        DataError: for canvases of another size, names that could be paths, two rows of one name, or two classes for
+            one source label.
     """
     if out.exists():
         raise UsageError(f"{out} exists; give another folder with -o, or delete it")
@@ -163,12 +158,17 @@ class _Meta:
 
 
 def _attribute_schema(repository: Path) -> tuple[AttributeSchema, bool]:
-    """The dataset's attributes, and whether they are others than RIVAL10's eighteen."""
+    """The attributes in the order of the labels, and whether some of them are none of RIVAL10's eighteen."""
     theirs = load_attribute_schema("rival10")
     if not (repository / "attributes.yaml").is_file():
         return theirs, False
     schema = load_attribute_schema(str(repository / "attributes.yaml"))
-    return (theirs, False) if schema.names() == theirs.names() else (schema, True)
+    if not set(schema.names()) <= set(theirs.names()):
+        return schema, True
+    own = {each.name: each for each in schema.attributes}  # the scope of each is the dataset's
+    return theirs.model_copy(
+        update={"attributes": tuple(own.get(each.name, each) for each in theirs.attributes)}
+    ), False
 
 
 def _read_rows(path: Path, schema: AttributeSchema, class_names: Sequence[str]) -> Iterator[_Row]:
@@ -177,10 +177,24 @@ def _read_rows(path: Path, schema: AttributeSchema, class_names: Sequence[str]) 
             yield _row(row, schema, class_names)
 
 
+def row_stem(row: Mapping[str, Any]) -> str:
+    """Name of a row's files: what the class is told by, the photo, and what was pasted or taken away with whose pixels.
+
+    One photo is the ground of many: without the other photo's id, rows would write over each other.
+
+    Raises:
+        DataError: for ids that could be paths, and source labels that the loader could not tell from what follows.
+    """
+    pasted = [row["attribute"], row["ground_id"], str(row["draw"] or "")] if row["attribute"] else []
+    parts = [row["source_label"], row["image_id"], *filter(None, pasted)]
+    if not all(NAME_PATTERN.fullmatch(part) for part in parts) or "_" in row["source_label"]:
+        got = "a name that could be a path" if "_" not in row["source_label"] else "a source label with _"
+        raise DataError.single("image_id", repr("_".join(parts)), expected=NAME_PATTERN.pattern, got=got)
+    return "_".join(parts)
+
+
 def _row(row: Mapping[str, Any], schema: AttributeSchema, class_names: Sequence[str]) -> _Row:
-    stem = "_".join(filter(None, [row["source_label"], row["image_id"], row["attribute"]]))
-    if not NAME_PATTERN.fullmatch(stem) or "_" in row["source_label"]:
-        raise DataError.single("image_id", repr(stem), expected=NAME_PATTERN.pattern, got="a name that could be a path")
+    stem = row_stem(row)
     with Image.open(io.BytesIO(row["image"]["bytes"])) as picture:
         size_hw = (picture.height, picture.width)
     if size_hw != SIZE_HW:
@@ -203,7 +217,7 @@ def _row(row: Mapping[str, Any], schema: AttributeSchema, class_names: Sequence[
     return _Row(
         stem=stem,
         source_label=row["source_label"],
-        class_name=class_names[row["label"]],
+        class_name=class_names[int(row["label"])],
         label=row["label"],
         png=row["image"]["bytes"],
         masks=masks,
@@ -216,6 +230,8 @@ def _row(row: Mapping[str, Any], schema: AttributeSchema, class_names: Sequence[
 def _write_row(split: Path, kind: str, row: _Row) -> None:
     folder = split / kind
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / f"{row.stem}.JPEG").exists():
+        raise DataError.single(kind, row.stem, expected="one row of this name", got="two")
     attributes = [mask for name, mask in row.masks.items() if name != OBJECT_NAME]
     merged = np.logical_or.reduce([np.zeros(SIZE_HW, np.bool_), *attributes])
     encoded = {name: base64.b64encode(_png(mask)).decode("ascii") for name, mask in row.masks.items()}

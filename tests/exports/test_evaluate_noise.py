@@ -149,7 +149,7 @@ class Reader(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore
 
 class ReaderAdapter:
     name = "reader"
-    input_size_hw = (SIDE, SIDE)
+    input_size_hw: tuple[int, int] = (SIDE, SIDE)
     weights_sha256 = "0" * 64
     takes_float = True
     label_space = "head"
@@ -245,7 +245,7 @@ def test_pooled_rfs_averages_accuracies_first() -> None:
     settings = NoiseSettings(levels={"sigma": (0.1, 0.8, 80.0)}, trials=4)
     table = shades([110, 140] * 10, [60, 195] * 10, [0, 1] * 10)
     noise = summary(ReaderAdapter(0.9, 0.1, pixels=9), table, settings)["noise"]["0"]["sigma"]
-    means = [np.mean([each["value"] for each in noise[f"accuracy_{region}"]]) for region in ("figure", "ground")]
+    means = [float(np.mean([each["value"] for each in noise[f"accuracy_{region}"]])) for region in ("figure", "ground")]
     assert noise["pooled"]["rfs"]["value"] == pytest.approx(float(relative_foreground_sensitivity(means[0], means[1])))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -57,9 +58,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (tmp_path / "reddest.py").write_text(MODEL)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "reddest", raising=False)
-    import reddest  # type: ignore[import-not-found]
-
-    return reddest.Reddest
+    return importlib.import_module("reddest").Reddest
 
 
 def score(repo: Path, **more: Any) -> dict[str, Any]:
@@ -106,16 +105,15 @@ def test_the_protocol_is_found_and_everything_is_scored(repo: Path) -> None:
         assert words in text
 
 
-def test_greying_a_part_costs_what_the_pixels_say(repo: Path) -> None:
+def test_greying_a_part_costs_what_the_pixels_say(repo: Path, model: Any) -> None:
     result = score(repo, noise=NoiseSettings(levels={}), configs=["original", "attribute_grey", "attribute_control"])
     found = result["label_spaces"]["head3"]["attributes"]["left"]
     rows = {config: load_dataset(str(repo), config, split="train") for config in ("original", "attribute_grey")}
-    import reddest
 
     def p_true(config: str) -> dict[str, float]:
         table = rows[config]
         images = np.stack([np.asarray(image.resize((64, 64), 3)) for image in table["image"]])
-        logits = reddest.make().logits(images).astype(np.float64)
+        logits = model().logits(images).astype(np.float64)
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         return dict(zip(table["image_id"], shares[np.arange(len(shares)), table["label"]], strict=True))

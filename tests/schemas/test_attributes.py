@@ -29,12 +29,22 @@ RIVAL10 = (
 )  # fmt: skip
 """In the order of the authors' attribute vectors."""
 
+CATEGORIES = {
+    "part": ["long-snout", "wings", "wheels", "horns", "floppy-ears", "ears", "colored-eyes", "tail", "mane", "beak"],
+    "shape": ["rectangular", "long", "tall"],
+    "texture": ["hairy", "metallic", "wet"],
+    "other": ["text", "patterned"],
+}
+"""As the project's page sorts them."""
+
 
 def test_the_same_attributes_in_other_words_and_order() -> None:
     other = AttributeSchema(
         name="animals",
         version="2",
-        attributes=tuple(each.model_copy(update={"ask": "another question"}) for each in reversed(OLD.attributes)),
+        attributes=tuple(
+            each.model_copy(update={"ask": "another question", "category": "part"}) for each in reversed(OLD.attributes)
+        ),
     )
     change = compare_schemas(OLD, other)
     assert (change.kind, change.added, change.removed, change.renamed, change.rescoped) == ("same", (), (), (), ())
@@ -249,3 +259,6 @@ def test_rival10_has_the_published_names_in_their_order() -> None:
     assert schema.names() == RIVAL10
     assert schema.names("local") == RIVAL10[:11]
     assert all(each.ask for each in schema.attributes)
+    kinds = {kind: [each.name for each in schema.attributes if each.category == kind] for kind in CATEGORIES}
+    assert kinds == CATEGORIES
+    assert sum(map(len, kinds.values())) == len(RIVAL10)

@@ -311,7 +311,7 @@ def test_photos_beside_parquet_are_the_users_to_choose(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "tar"}, "no kind of source is called 'tar'; there are folder, ilsvrc and parquet"),
+        ({"kind": "tar"}, "no kind of source is called 'tar'; there are folder, ilsvrc, parquet and rival10"),
         ({"name": "my photos"}, "source name 'my photos': give one of letters"),
         ({"name": ""}, "source name ''"),
         ({"name": "a/b"}, "source name 'a/b'"),

@@ -21,7 +21,7 @@ from PIL import Image
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.build_command import build_dataset, prepare_request
-from figureground.exports.layouts.rival10 import export_rival10
+from figureground.exports.layouts.rival10 import export_rival10, row_stem
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.masks import CocoRle, Mask, decode_coco_rle
 from figureground.schemas.recipes import load_recipe
@@ -60,11 +60,8 @@ def tree(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows_of(repo: Path, config: str, split: str) -> dict[str, dict[str, Any]]:
     """Rows by stem, as the dataset has them."""
-    found = {}
-    for row in load_dataset(str(repo), config, split=split):
-        stem = "_".join(filter(None, [row["source_label"], row["image_id"], row["attribute"]]))
-        found[stem] = row
-    return found
+    rows: Any = load_dataset(str(repo), config, split=split)
+    return {row_stem(row): row for row in rows}
 
 
 def true_masks(row: dict[str, Any]) -> dict[str, Mask]:
@@ -106,6 +103,14 @@ def test_labels_masks_and_pixels_are_the_dataset_s(repo: Path, tree: Path, confi
         assert np.array_equal(merged, np.logical_or.reduce([np.zeros((224, 224), bool), *attributes]))
 
 
+@pytest.mark.parametrize("config", KINDS)
+def test_every_row_has_files_of_its_own(repo: Path, tree: Path, config: str) -> None:
+    """Several photos lend the same photo an attribute: the row's name says whose."""
+    rows = [row for split in ("train", "validation", "test") for row in load_dataset(str(repo), config, split=split)]
+    for ending in ("_attr_dict.pkl", "_attr_labels.npy", "_merged_mask.JPEG"):
+        assert len(list(tree.glob(f"*/{KINDS[config]}/*{ending}"))) == len(rows)
+
+
 def test_classes_are_found_by_the_file_s_name(tree: Path) -> None:
     wnid_to_class, mappings, split = (
         json.loads((tree / "meta" / f"{name}.json").read_text())
@@ -144,6 +149,20 @@ def test_other_attributes_are_told_of(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "RIVAL10" / "meta" / "attributes.json").read_text()) == ["wings", "round"]
     masks = pickle.loads(next((tmp_path / "out" / "RIVAL10" / "test" / "ordinary").glob("disc*.pkl")).read_bytes())
     assert masks["round"] == masks["entire-object"]  # what holds of the whole has the whole's mask
+
+
+def test_some_of_rival10_s_attributes_keep_their_places(tmp_path: Path) -> None:
+    some = {
+        "name": "some",
+        "version": "1",
+        "attributes": [{"name": "tall", "scope": "global"}, {"name": "wings", "scope": "local"}],
+    }
+    (tmp_path / "some.yaml").write_text(yaml.safe_dump(some))
+    repo = build(tmp_path, attributes="some.yaml")
+    assert export_rival10(repo, tmp_path / "out").own_attributes == ()
+    for path in (tmp_path / "out" / "RIVAL10").glob("*/ordinary/*_attr_labels.npy"):
+        assert np.load(path)[0].tolist() == [int(name == "wings") for name in ATTRIBUTES]
+    assert not (tmp_path / "out" / "RIVAL10" / "meta" / "attributes.json").exists()
 
 
 def test_nothing_is_written_over_or_half(repo: Path, tmp_path: Path) -> None:

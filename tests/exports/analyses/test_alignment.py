@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from figureground.errors import UsageError
+from figureground.exports.analyses.alignment import (
+    ImageAlignment,
+    align_model,
+    compare_models,
+    family_of,
+    summarise_model,
+)
+from figureground.exports.analyses.attribution import Explainer, SaliencySettings
+from figureground.exports.analyses.networks import load_network
+from figureground.exports.analyses.saliency_metrics import METRIC_NAMES
+from figureground.exports.analyses.saliency_report import AnalysisInput, SaliencyRequest, analyse_saliency
+from figureground.exports.evaluate import Repository
+
+REQUEST = SaliencyRequest(settings=SaliencySettings(), bootstrap=200, shown=2)
+
+
+def image(serial: int, label: int, predicted: int, value: float | None, model: str = "a") -> ImageAlignment:
+    """All metrics alike, or a skipped image."""
+    return ImageAlignment(
+        model=model, image_id=f"{serial:03}", label=label, predicted=predicted, output=0, confidence=0.5,
+        skipped="flat_map" if value is None else "", **dict.fromkeys(METRIC_NAMES, value),
+    )  # fmt: skip
+
+
+def test_classes_count_alike_and_skipped_images_not_at_all(repository: Repository) -> None:
+    images = [image(0, 0, 0, 0.0), image(1, 0, 0, 0.5), image(2, 0, 1, 1.0), image(3, 1, -1, 0.8), image(4, 1, 1, None)]
+    found = summarise_model(images, repository.classes, bootstrap=200)
+    assert (found["n"], found["n_measured"], found["n_skipped"]) == (5, 4, {"flat_map": 1})
+    assert found["accuracy_micro"] == pytest.approx(3 / 5)
+    true, predicted = found["by_true_class"], found["by_predicted_class"]
+    assert true["mean"]["iou"]["value"] == pytest.approx((0.5 + 0.8) / 2)
+    assert true["classes"]["red"]["n"] == 3
+    assert true["classes"]["green"]["metrics"]["precision"] == {"value": pytest.approx(0.8), "ci95": None}
+    assert "blue" not in true["classes"]
+    assert predicted["mean"]["iou"]["value"] == pytest.approx((0.25 + 1.0) / 2)
+    assert predicted["n_outside_classes"] == 1
+    assert true["n_outside_classes"] == 0
+    lower, upper = true["mean"]["iou"]["ci95"]
+    assert 0.4 <= lower < 0.65 < upper <= 0.9
+    assert summarise_model(images, repository.classes, bootstrap=200) == found
+
+
+def test_nothing_measured_is_said_and_nothing_at_all_is_an_error(repository: Repository) -> None:
+    found = summarise_model([image(0, 0, 0, None)], repository.classes)
+    assert found["n_measured"] == 0
+    assert found["by_true_class"] == {"n": 0, "n_outside_classes": 0, "classes": {}, "mean": {}}
+    with pytest.raises(UsageError, match="at least one"):
+        summarise_model([], repository.classes)
+
+
+def test_differences_are_paired(repository: Repository) -> None:
+    """The second model is better by 0.1 on each image: so it is in every resample, though images differ a lot."""
+    values = np.linspace(0, 0.9, 10)
+    first = [image(serial, serial % 2, 0, float(value)) for serial, value in enumerate(values)]
+    second = [image(serial, serial % 2, 0, float(value) + 0.1, "b") for serial, value in enumerate(values)]
+    second.append(image(99, 0, 0, 1.0, "b"))  # the first never measured it
+    found = compare_models({"a": first, "b": second}, bootstrap=200)
+    assert found["n_common"] == 10
+    cell = found["beyond_first"]["b"]["metrics"]["iou"]
+    assert [cell["value"], *cell["ci95"]] == pytest.approx([0.1] * 3)
+    spread = found["families"]["a"]["metrics"]["iou"]["ci95"]
+    assert spread[1] - spread[0] > 0.2
+
+
+def test_families_are_means_over_models() -> None:
+    models = {"timm:resnet50": 0.2, "timm:resnet18": 0.6, "timm:vit_tiny": 0.9}
+    found = compare_models({name: [image(0, 0, 0, value, name)] for name, value in models.items()}, bootstrap=10)
+    families = found["families"]
+    assert families["ResNets"]["metrics"]["iou"] == {"value": pytest.approx(0.4), "ci95": None}
+    assert families["ViTs"]["models"] == ["timm:vit_tiny"]
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ("timm:deit_small_patch16_224", "DeiTs"),
+        ("timm:vit_base_patch16_clip_224.openai", "CLIP ViTs"),
+        ("timm:resnet50_clip", "CLIP ResNets"),
+        ("timm:resnet50.a1_in1k", "ResNets"),
+        ("efficientnet-lite0", "EfficientNet-Lites"),
+        ("timm:resnet18=vit-killer", "ResNets"),
+        ("timm:resnet18+head:vit", "ResNets with heads"),
+        ("my-own", "my-own"),
+    ],
+)
+def test_families_by_name(model: str, family: str) -> None:
+    assert family_of(model) == family
+
+
+def test_models_come_out_in_the_order_that_they_are_built_for(given: AnalysisInput, tmp_path: Path) -> None:
+    names = ("looks_at_figure", "half_lazy", "looks_at_ground")
+    models = [load_network(f"figure_models:{name}") for name in names]
+    result = analyse_saliency(given, models, replace(REQUEST, shown=0), tmp_path / "out")
+    found = {each["model"]: each for each in result["models"]}
+    iou = [found[name.replace("_", "-")]["by_true_class"]["mean"]["iou"]["value"] for name in names]
+    assert iou[0] > 0.9 > 0.05 > iou[2]
+    assert iou[0] > iou[1] > iou[2]
+    assert found["looks-at-ground"]["n_skipped"] == {"flat_map": 7}  # no patch, nothing to look at
+    beyond = result["comparison"]["beyond_first"]["half-lazy"]["metrics"]["precision"]
+    assert beyond["value"] < 0
+
+
+def test_the_folder_says_how_it_came_about(given: AnalysisInput, tmp_path: Path) -> None:
+    models = [load_network("figure_models:looks_at_figure")]
+    result = analyse_saliency(given, models, REQUEST, tmp_path / "out")
+    stored = json.loads((tmp_path / "out" / "saliency.json").read_text(encoding="utf-8"))
+    assert stored == result
+    assert stored["dataset"]["fingerprint"] == given.repository.fingerprint
+    assert {"torch", "captum", "numpy", "scikit-learn"} <= set(stored["libraries"])
+    entry = stored["models"][0]
+    assert entry["weights_sha256"] == models[0].weights_sha256
+    assert entry["saliency"]["layer"] == "rise"
+    assert "canvas" in entry["saliency"]["frame"]
+    lines = list(csv.DictReader((tmp_path / "out" / "images.csv").open(encoding="utf-8")))
+    assert [line["image_id"] for line in lines] == given.rows().image_ids.tolist()
+    assert float(lines[0]["iou"]) > 0.9
+    for name in ("models.png", "classes.png", "montage-looks-at-figure.png"):
+        assert name in stored["files"]
+        picture: Any = Image.open(tmp_path / "out" / name)
+        picture.verify()
+        assert "Software" not in picture.info
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    analyse_saliency(given, models, REQUEST, tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_blind_network_is_skipped_not_scored(given: AnalysisInput, tmp_path: Path) -> None:
+    result = analyse_saliency(given, [load_network("figure_models:sees_nothing")], REQUEST, tmp_path / "out")
+    assert result["models"][0]["n_skipped"] == {"flat_map": 12}
+    assert result["models"][0]["by_true_class"]["mean"] == {}
+
+
+def test_two_models_of_one_name_are_refused(given: AnalysisInput, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="different names"):
+        analyse_saliency(given, [load_network("figure_models:half_lazy")] * 2, REQUEST, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_limit_takes_the_smallest_ids(repository: Repository) -> None:
+    given = AnalysisInput(repository=repository, limit=2)
+    explainer = Explainer(load_network("figure_models:looks_at_figure"), repository.classes, SaliencySettings())
+    assert [each.image_id for each in align_model(explainer, given.rows())] == ["test-blue-08", "test-blue-09"]

