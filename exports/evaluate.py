@@ -75,7 +75,7 @@ PROTOCOLS: Final = ("imagenet9", "rival10")
 EMPTY: Final = "nothing to score: expected at least one image, got none"
 OPTIONS: Final = {  # what adapters may say besides, with defaults; see Adapter
     "mean": None, "std": None, "refeedable": False, "any_size": False, "takes_float": False,
-    "interpolation": "bicubic", "outputs": "logits", "label_space": None, "libraries": (),
+    "interpolation": "bicubic", "outputs": "logits", "label_space": None, "class_names": None, "libraries": (),
 }  # fmt: skip
 _BOOTSTRAP_CELLS: Final = 1 << 21  # resampled counts held at once: 16 MB of int64
 
@@ -283,6 +283,7 @@ class Adapter(Protocol):
         interpolation ("bicubic"): Pillow's name of the filter that resizes to ``input_size_hw``.
         outputs ("logits"): or "probabilities", which then pass through no softmax.
         label_space (None): "map" or "head", where the number of outputs does not tell.
+        class_names (None): Classes of a head in the order of its outputs; a dataset of others is refused.
         libraries (()): Packages whose versions belong on record.
     """
 
@@ -739,6 +740,9 @@ def evaluate(
     _require(least > 0, f"batch size, bootstrap and limit: expected at least 1, got {least}", 2)
     repository = open_repository(str(repo), revision)
     adapter = feed_adapter(load_model(model_spec, device=device), feed)
+    named = _option(adapter, "class_names")
+    own = named is None or tuple(named) == repository.classes.names
+    _require(own, f"{adapter.name}: answers in {named}, not in the dataset's {_listed(repository.classes.names)}")
     present = list_configs(repository, configs)
     protocol = protocol or ("rival10" if {*ABLATIONS, *ATTRIBUTE_CONFIGS} & set(present) else "imagenet9")
     _require(protocol in PROTOCOLS, f"protocol: expected {' or '.join(PROTOCOLS)}, got {protocol!r}", 2)

@@ -10,11 +10,13 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
+from needs import SHARED, need
 from numpy.typing import NDArray
 
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
 
+BUTTERFLIES = SHARED / "masked" / "leeds_butterfly"
 EXAMPLES = Path(__file__).resolve().parents[1] / "docs" / "examples"
 
 
@@ -75,6 +77,21 @@ def test_the_parts_of_a_drawn_butterfly_are_found(script: ModuleType) -> None:
 def test_a_butterfly_without_a_mirror_axis_is_dropped(script: ModuleType) -> None:
     photo, mask, _ = draw(lopsided=True)
     assert script.dissect("drawn", photo, mask).dropped
+
+
+@pytest.mark.parametrize(
+    ("name", "dropped"), [("0010041", ""), ("0080036", ""), ("0090135", ""), ("0010027", "no clear axis")]
+)
+def test_real_butterflies(script: ModuleType, name: str, dropped: str) -> None:
+    """Three that lie flat, and one that was photographed from the side."""
+    need(BUTTERFLIES.is_dir(), "the butterflies of ../shared are not here")
+    photo, mask = script.read_photo(BUTTERFLIES / "images" / f"{name}.jpg", BUTTERFLIES / "masks" / f"{name}.png")
+    found = script.dissect(name, photo, mask)
+    assert found.dropped.startswith(dropped)
+    assert bool(found.dropped) == bool(dropped)
+    if not dropped:
+        assert 0.015 < found.body_hw.sum() / mask.sum() < 0.14
+        assert found.said["spread"]
 
 
 def test_what_is_written_is_what_the_schema_asks_for(script: ModuleType, tmp_path: Path) -> None:

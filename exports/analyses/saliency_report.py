@@ -126,7 +126,8 @@ def draw_alignment(result: Mapping[str, Any]) -> dict[str, bytes]:
     counts = sorted({each["n_measured"] for each in models})
     measured = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
     spaces = " and ".join(sorted({each["label_space"] for each in models}))
-    note = f"{models[0]['saliency']['method']} · label space {spaces} · {measured} images · mean over true classes · line: 95 % interval"
+    method = models[0]["saliency"]["method"]
+    note = f"{method} · label space {spaces} · {measured} images · mean over true classes · line: 95 % interval"
     metrics = {title: name for name, title in PLOTTED.items()}
     overall = {
         title: {each["model"]: {"": _bar(each["by_true_class"]["mean"], name)} for each in models}

@@ -171,6 +171,12 @@ def test_what_cannot_be_scored_is_said(repo: Path, call: dict[str, Any], reason:
         score(repo, **call)
 
 
+def test_a_head_of_other_classes_is_refused(repo: Path, model: Any) -> None:
+    model.class_names = ("ring", "disc", "bar")
+    with pytest.raises(EvaluationError, match="not in the dataset's"):
+        score(repo)
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
