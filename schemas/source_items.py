@@ -41,7 +41,7 @@ class PhotoSource(Protocol):
 
     @property
     def kind(self) -> str:
-        """``folder``, ``ilsvrc`` or ``parquet``."""
+        """``folder``, ``ilsvrc``, ``parquet`` or ``rival10``."""
         ...
 
     @property

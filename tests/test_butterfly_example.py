@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
+from figureground.schemas.recipes import load_recipe
 
 BUTTERFLIES = SHARED / "masked" / "leeds_butterfly"
 EXAMPLES = Path(__file__).resolve().parents[1] / "docs" / "examples"
@@ -108,3 +109,11 @@ def test_the_classes_are_imagenet_s() -> None:
     imagenet = (EXAMPLES.parents[1] / "schemas" / "class_maps" / "imagenet1k.csv").read_text().splitlines()
     for each in classes.classes:
         assert any(line.startswith(f"{each.imagenet_indices[0]},{each.wnids[0]},") for line in imagenet)
+
+
+def test_the_recipe_is_rival10_s_with_its_own_classes_and_says_who_made_the_attributes() -> None:
+    mine, theirs = load_recipe(str(EXAMPLES / "butterfly_recipe.yaml")), load_recipe("rival10")
+    assert (mine.variants, mine.rules, mine.splits) == (theirs.variants, theirs.rules, theirs.splits)
+    assert load_class_map(mine.class_map).names
+    assert load_attribute_schema(mine.attributes).names("local") == ("wings", "body", "pattern")
+    assert "project-made" in mine.description
