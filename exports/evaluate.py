@@ -1278,7 +1278,10 @@ def _noise_summary(
         "levels": levels,
         **{
             f"accuracy_{region}": [
-                {"value": float(value), "ci95": bootstrap_interval(samples[region][:, index])}
+                {
+                    "value": float(value),
+                    "ci95": bootstrap_interval(samples[region][:, index], found.right[:, columns[region][index]]),
+                }
                 for index, value in enumerate(means[region])
             ]
             for region in columns
@@ -1300,11 +1303,16 @@ def _noise_summary(
 
 
 def _rfs_json(value: Any, samples: Floats) -> dict[str, Any]:  # noqa: ANN401  a number of NumPy's
-    """RFS with its interval over the resamples in which it is defined, and the share in which it is not."""
+    """RFS with its interval over the resamples in which it is defined, and the share in which it is not.
+
+    There is no interval where all resamples agree, as they do when every answer of one side is right: few images
+    would pass for certainty.
+    """
     defined = samples[np.isfinite(samples)]
+    varies = len(defined) > 0 and bool(np.ptp(defined) > 1e-9)  # sums of floats differ in their last digits
     return {
         "value": float(value) if np.isfinite(value) else None,
-        "ci95": bootstrap_interval(defined) if len(defined) and np.isfinite(value) else None,
+        "ci95": bootstrap_interval(defined) if varies and np.isfinite(value) else None,
         "undefined_share": 1 - len(defined) / len(samples),
     }
 
@@ -1457,9 +1465,11 @@ def _rival10_cells(found: Mapping[str, Any]) -> dict[str, str]:
 def _cell(
     value: float | None, ci95: Sequence[float] | None, *, signed: bool = False, marked: bool | None = None
 ) -> str:
-    if value is None or ci95 is None:
+    if value is None:
         return "-"
     text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
+    if ci95 is None:
+        return f"{text} [no interval]"
     excludes = signed and (ci95[0] > 0 or ci95[1] < 0) if marked is None else marked
     return f"{text} [{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]{' *' if excludes else ''}"
 

@@ -199,6 +199,9 @@ def test_what_a_model_reads_decides_rfs_at_saturating_noise(weights: tuple[float
     noise = found["noise"]["0"]["sigma"]
     assert noise["rfs"][0]["value"] == pytest.approx(rfs)
     assert noise["pooled"]["rfs"]["value"] == pytest.approx(rfs)
+    assert noise["rfs"][0]["ci95"] is None  # each resample gives the same, which is no certainty
+    low, high = noise["accuracy_ground" if rfs > 0 else "accuracy_figure"][0]["ci95"]
+    assert low < high == 1
     chance = noise["accuracy_figure" if rfs > 0 else "accuracy_ground"][0]["value"]
     assert chance == pytest.approx(0.5, abs=0.1)
     assert rfs * noise["irfs"] > 0.3
