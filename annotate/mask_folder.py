@@ -21,6 +21,7 @@ from figureground.annotate.mask_import import (
     ImportReport,
     agree_with_labels,
     photos_by_name,
+    require_source,
     store_answer,
 )
 from figureground.errors import DataError, Faults, UsageError
@@ -78,8 +79,7 @@ def import_mask_folder(
     origin.require_valid()
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder of masks")
-    if source is not None and source not in workspace.sources():
-        raise UsageError(f"no source is called {source!r}; there are {', '.join(workspace.sources()) or 'none'}")
+    require_source(workspace, source)
     faults, report = Faults(), ImportReport()
     found = _look(folder, origin.schema, faults)
     photos = _match(workspace, found, folder, source, faults)

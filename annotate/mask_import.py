@@ -157,6 +157,16 @@ def agree_with_labels(
     return kept
 
 
+def require_source(workspace: Workspace, source: str | None) -> None:
+    """Check that a source is one of the workspace's; None means all of them.
+
+    Raises:
+        UsageError: with the names that there are.
+    """
+    if source is not None and source not in workspace.sources():
+        raise UsageError(f"no source is called {source!r}; there are {', '.join(workspace.sources()) or 'none'}")
+
+
 def photos_by_name(workspace: Workspace, names: Iterable[str]) -> dict[str, list[ImageRecord]]:
     """Photos of a workspace by a name of theirs: the file's name without its ending, or the image_id.
 

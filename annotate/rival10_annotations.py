@@ -25,6 +25,7 @@ from figureground.annotate.mask_import import (
     ImportReport,
     agree_with_labels,
     photos_by_name,
+    require_source,
     store_answer,
 )
 from figureground.annotate.plain_pickle import read_plain_dict
@@ -93,8 +94,7 @@ def import_rival10(
         raise UsageError(f"{folder}: found no {'/'.join(('train', ORDINARY))} with files *{ATTRIBUTE_LABELS}")
     if origin.schema is None:
         raise UsageError("labels of attributes are numbers in a row: say with --attributes what they mean")
-    if source is not None and source not in workspace.sources():
-        raise UsageError(f"no source is called {source!r}; there are {', '.join(workspace.sources()) or 'none'}")
+    require_source(workspace, source)
     faults, report = Faults(), ImportReport()
     instances = list(_instances(root))
     found = _match(workspace, instances, source, faults, report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import cv2
@@ -86,6 +87,7 @@ def make_scene(candidate: Candidate, photo_rgb: Canvas, rules: RuleSet, recipe: 
             mattes[key] = view_matte(box_matte(candidate.box_xyxy_px, candidate.record.size_hw), rules.views[view])
         else:
             mattes[key] = component_box_matte(mask) if matte == "component_box" else mask_box_matte(mask)
+    source = cache(lambda view: view_photo(photo_rgb, rules.views[view]))
     photos: dict[str, Canvas] = {}
     for key in sorted(needed_photos):
         paint, view = key.split("@")
@@ -94,7 +96,7 @@ def make_scene(candidate: Candidate, photo_rgb: Canvas, rules: RuleSet, recipe: 
                 tiled = tile_box(photo_rgb, candidate.box_xyxy_px, candidate.strip)
                 photos[key] = view_photo(tiled, rules.views[view])
             continue
-        canvas = view_photo(photo_rgb, rules.views[view])
+        canvas = source(view)
         if paint == "adjacent":
             canvas = tile_adjacent(canvas, mattes[f"mask@{view}"], rules.adjacent)
         elif paint == "mean":

@@ -212,9 +212,7 @@ class ClassMap:
     name: str
     names: tuple[str, ...]  # in the order of the stored labels
     class_of_output: Ints  # (1000,) class index of every ImageNet-1k output; negative, so always wrong, outside
-    output_of_source: Mapping[str, int] = dataclasses.field(
-        default_factory=dict
-    )  # source label (wnid) to its own output
+    output_of_source: Mapping[str, int]  # source label (wnid) to its own output; empty where the map does not pair them
 
 
 def parse_class_map(text: str) -> ClassMap:
@@ -233,14 +231,14 @@ def parse_class_map(text: str) -> ClassMap:
             fits = 0 <= output < IMAGENET_CLASSES and table[output] < 0
             _require(fits, f"class_map.json: {owner}: output {output} is outside 0 to 999, or listed twice")
             table[output] = index
-    wnids = [list(map(str, c.get("wnids", []))) for c in parsed["classes"]]
-    pairs = [
-        pair for (_, _, outputs), own in zip(listed, wnids, strict=True) for pair in zip(own, outputs, strict=False)
+    members = [
+        ([str(wnid) for wnid in given.get("wnids", [])], outputs)
+        for given, (_, _, outputs) in zip(parsed["classes"], listed, strict=True)
     ]
-    paired = all(len(outputs) == len(own) for (_, _, outputs), own in zip(listed, wnids, strict=True))
+    paired = all(len(wnids) == len(outputs) for wnids, outputs in members)
+    own_outputs = {wnid: output for pair in members for wnid, output in zip(*pair, strict=True)} if paired else {}
     return ClassMap(
-        name=name, names=tuple(owner for _, owner, _ in listed), class_of_output=table,
-        output_of_source=dict(pairs) if paired else {},
+        name=name, names=tuple(owner for _, owner, _ in listed), class_of_output=table, output_of_source=own_outputs,
     )  # fmt: skip
 
 

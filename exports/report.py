@@ -11,7 +11,14 @@ from typing import Any, Final
 from figureground.errors import UsageError
 from figureground.exports.evaluate import format_table, load_rows, open_repository
 from figureground.exports.families import ListedModel, load_families
-from figureground.exports.noise_report import NoiseResult, noise_results, pool_families, read_results, worst_gaps
+from figureground.exports.noise_report import (
+    FamilyNoise,
+    NoiseResult,
+    noise_results,
+    pool_families,
+    read_results,
+    worst_gaps,
+)
 from figureground.schemas.files import write_text
 
 GAP_LEVELS: Final = (60 / 255, 0.25, 75.0)
@@ -49,18 +56,19 @@ def write_report(
         if twice:
             raise UsageError(f"several results of {', '.join(sorted(twice))} on {members[0].dataset}: give one of each")
         stem = space if sum(key[0] == space for key in groups) == 1 else f"{space}.{number}"
-        told.append(_told(members, families, space=space, fingerprint=fingerprint, split=split))
-        written += _draw(members, families, out, stem, repository)
+        pooled = pool_families(members, families)
+        told.append(_told(members, pooled, space=space, fingerprint=fingerprint, split=split))
+        written += _draw(members, families, pooled, out, stem, repository)
     write_text(out / "report.json", json.dumps(told, indent=1, sort_keys=True) + "\n")
     return [*written, "report.json"]
 
 
-def _told(members: Sequence[NoiseResult], families: Mapping[str, Sequence[ListedModel]], **key: str) -> dict[str, Any]:
+def _told(members: Sequence[NoiseResult], pooled: Sequence[FamilyNoise], **key: str) -> dict[str, Any]:
     return {
         **key,
         "dataset": members[0].dataset,
         "models": [member.model for member in members],
-        "families": [asdict(each) for each in pool_families(members, families)],
+        "families": [asdict(each) for each in pooled],
         "worst_noise_gaps": {
             member.model: {
                 kind: {name: [asdict(gap) for gap in gaps] for name, gaps in worst_gaps(member, kind, index).items()}
@@ -75,6 +83,7 @@ def _told(members: Sequence[NoiseResult], families: Mapping[str, Sequence[Listed
 def _draw(
     members: Sequence[NoiseResult],
     families: Mapping[str, Sequence[ListedModel]],
+    pooled: Sequence[FamilyNoise],
     out: Path,
     stem: str,
     repository: str | None,
@@ -88,7 +97,6 @@ def _draw(
         return out / written[-1]
 
     kinds = list(members[0].summary["noise"].get("0", {}))
-    pooled = pool_families(members, families)
     for kind in kinds:
         noise_plots.draw_scatter(members, families, kind, place(f"scatter_{kind}"))
         noise_plots.draw_levels([each for each in pooled if each.kind == kind], place(f"levels_{kind}"))

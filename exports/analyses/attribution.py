@@ -132,8 +132,7 @@ class Explainer:
         """Saliency ``(N, H, W)`` of the canvas for one output of each image."""
         network = self.model.network
         images = images.detach().requires_grad_()  # frozen networks have no other leaf for gradients
-        if self.settings.method == "gradcam":
-            assert self.layer is not None  # noqa: S101  found at construction
+        if self.layer is not None:
             with tap_layer(network, self.layer) as grid:
                 maps: Any = LayerGradCam(network, grid).attribute(images, target=targets, relu_attributions=True)
         elif self.settings.method == "gradient":
