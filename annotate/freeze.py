@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 
 from figureground.annotate.proposals import best_proposals
 from figureground.errors import DataError, Faults, UsageError
+from figureground.schemas.files import csv_text, write_text
 from figureground.schemas.masks import CocoRle, encode_coco_rle
 from figureground.schemas.records import (
     NAME_PATTERN,
@@ -37,6 +38,16 @@ class FreezeOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOutPhoto:
+    """A catalogued photo that did not enter a release; ``objects/<version>.left_out.csv`` lists them."""
+
+    image_id: str
+    label: str
+    reason: str
+    """``undecided``, ``no_mask``, or what was decided: ``not_localisable``, ``wrong_label`` …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FreezeReport:
     """What a release holds."""
 
@@ -57,8 +68,9 @@ def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freeze
     """
     if not NAME_PATTERN.fullmatch(version):
         raise UsageError(f"version {version!r}: use letters, digits, dot, dash and underscore")
-    left_out: Counter[str] = Counter()
-    records = list(_objects(workspace, options, left_out))
+    missing: list[LeftOutPhoto] = []
+    records = list(_objects(workspace, options, missing))
+    left_out = Counter(each.reason for each in missing)
     path = workspace.root / "objects" / f"{version}.parquet"
     if not records:
         raise DataError.single(
@@ -67,19 +79,23 @@ def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freeze
             remedy="accept some in Label Studio, or take machine masks with --unreviewed",
         )  # fmt: skip
     _require_sizes(records)
-    write_release(path, records, version=version)
+    by_label: dict[str, Counter[str]] = defaultdict(Counter)
+    for each in missing:
+        by_label[each.label][each.reason] += 1
+    write_release(path, records, version=version, left_out=by_label)
+    write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))
     states: Counter[str] = Counter(record.state for record in records)
     return FreezeReport(path=path, version=version, states=dict(states), left_out=dict(sorted(left_out.items())))
 
 
-def _objects(workspace: Workspace, options: FreezeOptions, left_out: Counter[str]) -> Iterator[ObjectRecord]:
+def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOutPhoto]) -> Iterator[ObjectRecord]:
     decisions = workspace.decisions()
     answers = {answer.annotation_id: answer for answer in workspace.annotations()}
     best = best_proposals(workspace, options.segmenter) if options.unreviewed else {}
     for image in workspace.images():
         decision = decisions.get(image.image_id)
         if decision is not None and decision.state != "accepted":
-            left_out[decision.state] += 1
+            missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=decision.state))
         elif decision is not None:
             yield _accepted(image, answers.get(decision.annotation_id))
         elif image.image_id in best:
@@ -87,7 +103,8 @@ def _objects(workspace: Workspace, options: FreezeOptions, left_out: Counter[str
         elif options.unmasked:
             yield _object(image, encode_coco_rle(np.zeros(image.size_hw, dtype=np.bool_)), state="unmasked")
         else:
-            left_out["no_mask" if options.unreviewed else "undecided"] += 1
+            reason = "no_mask" if options.unreviewed else "undecided"
+            missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=reason))
 
 
 def _accepted(image: ImageRecord, answer: Annotation | None) -> ObjectRecord:

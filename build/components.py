@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.build.tiles import box_matte
+from figureground.build.views import Canvas
 from figureground.schemas.masks import Box, Mask, tight_box
 
-Canvas = NDArray[np.uint8]
 Reading = Literal["exact", "released"]
 
 GREY: Final = 128
@@ -77,6 +76,12 @@ def fill_mean(canvas_rgb: Canvas, mask_hw: Mask) -> Canvas:
         ground = canvas_rgb[y0:y1, x0:x1][~mask_hw[y0:y1, x0:x1]]
         filled[y0:y1, x0:x1] = np.rint(ground.mean(axis=0)).astype(np.uint8) if len(ground) else GREY
     return filled
+
+
+def fill_region_mean(canvas_rgb: Canvas, region_hw: Mask) -> Canvas:
+    """A canvas of one colour: the mean of a region's pixels, rounded; grey where the region is empty."""
+    colour = np.rint(canvas_rgb[region_hw].mean(axis=0)).astype(np.uint8) if region_hw.any() else GREY
+    return np.full_like(canvas_rgb, colour)
 
 
 def random_matte(object_hw: Mask, area_px: int, seed: int) -> Mask:

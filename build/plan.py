@@ -12,17 +12,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from figureground.build.donors import DonorPool, check_classes
-from figureground.build.seeds import derive_seed
+from figureground.build.row_params import crop_of, photo_params
+from figureground.build.seeds import derive_seed, hash_order
 from figureground.build.selection import Candidate, Refusal, balance_classes, class_counts, select_candidates
 from figureground.build.splits import assign_splits
-from figureground.build.views import view_geometry, view_matte
+from figureground.build.textures import choose_family
+from figureground.build.views import view_matte
 from figureground.errors import DataError, Faults
 from figureground.schemas.attributes import AttributeSchema
-from figureground.schemas.classes import ClassMap, from_imagenet_train
+from figureground.schemas.classes import ClassMap
 from figureground.schemas.files import replace_file
 from figureground.schemas.masks import decode_coco_rle
 from figureground.schemas.recipes import Photo, Recipe, RuleName, RuleSet, Variant
-from figureground.schemas.records import ObjectRecord, canonical_json
+from figureground.schemas.records import ImageRecord, ObjectRecord, canonical_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,7 @@ class PlanRow:
     object_id: str
     """Whose figure and label."""
     draw: int
-    """0, or the number of the repeated donor draw."""
+    """0, the number of the repeated donor draw, or that of the instance where each has a row."""
     split: str
     """Split that the row is published under."""
     attribute: str
@@ -46,6 +48,8 @@ class PlanRow:
     """Object whose ground is used; empty where it is the row's own."""
     ground_label: int
     """Class index of the donor; -1 without one."""
+    texture_id: str
+    """Photo that is the texture; empty without one."""
     params: str
     """Canonical JSON: stored→canvas affine, box, strip and flags of figure and ground."""
 
@@ -70,6 +74,8 @@ class Plan:
     """Object id to split."""
     vanished: tuple[Refusal, ...]
     """Attributes that have no pixel left on the canvas, and so no rows; their objects take part."""
+    textures: dict[str, ImageRecord]
+    """Photos that rows take as their texture, by image_id."""
 
     @property
     def balanced(self) -> bool:
@@ -83,6 +89,7 @@ def make_plan(
     classes: ClassMap,
     *,
     attributes: AttributeSchema | None = None,
+    textures: Sequence[ImageRecord] = (),
     rules: RuleName = "exact",
     draws: int = 1,
 ) -> Plan:
@@ -94,13 +101,20 @@ def make_plan(
         classes: Its class map.
         attributes: Its attribute schema: its local attributes have rows of their own. Without one, all that
             have masks.
+        textures: Photos of the source that the recipe takes textures from.
         rules: Which of the recipe's rule sets to follow.
         draws: How many donors each row of a donor variant is given, one row per draw.
 
     Raises:
-        DataError: if nothing is left to plan, or a class can have no donor.
+        DataError: if nothing is left to plan, a class can have no donor, or there are no textures to draw from.
     """
     rule_set = recipe.rules[rules]
+    offered = {texture.image_id: texture for texture in sorted(textures, key=lambda each: each.image_id)}
+    if any(variant.texture == "photos" for variant in recipe.variants.values()) and not offered:
+        raise DataError.single(
+            "workspace", recipe.textures or "", expected="photos of this source, to take textures from", got="none",
+            remedy=f"index them: figureground index FOLDER --name {recipe.textures} -w WORKSPACE",
+        )  # fmt: skip
     usable, refusals = select_candidates(records, recipe, rule_set, classes)
     if not usable:
         raise DataError.single(
@@ -116,11 +130,11 @@ def make_plan(
     vanished: list[Refusal] = []
     parts = {each.object_id: _attributes(each, recipe, rule_set, attributes, vanished) for each in kept}
     rows = [
-        _row(recipe, rule_set, name, figure, Turn(splits[figure.object_id], attribute, draw), pools)
+        _row(recipe, rule_set, name, figure, Turn(splits[figure.object_id], attribute, draw), pools, offered)
         for name, variant in recipe.variants.items()
         for figure in kept
         for attribute in (parts[figure.object_id] if variant.per_attribute else [""])
-        for draw in range(draws if variant.donor else 1)
+        for draw in range(draws if variant.donor else _instances(variant, rule_set, figure))
     ]
     return Plan(
         rows=tuple(sorted(rows, key=lambda row: row.key)),
@@ -129,6 +143,7 @@ def make_plan(
         class_counts=dict(class_counts(kept, classes)),
         splits=splits,
         vanished=tuple(vanished),
+        textures={row.texture_id: offered[row.texture_id] for row in rows if row.texture_id},
     )
 
 
@@ -138,12 +153,19 @@ def write_plan(plan: Plan, path: Path) -> None:
         [
             ("variant", pa.string()), ("split", pa.string()), ("object_id", pa.string()), ("attribute", pa.string()),
             ("draw", pa.int32()), ("label", pa.int32()),
-            ("seed", pa.uint64()), ("ground_id", pa.string()), ("ground_label", pa.int32()), ("params", pa.string()),
+            ("seed", pa.uint64()), ("ground_id", pa.string()), ("ground_label", pa.int32()),
+            ("texture_id", pa.string()), ("params", pa.string()),
         ]
     )  # fmt: skip
     columns = {name: [getattr(row, name) for row in plan.rows] for name in schema.names}
     with replace_file(path) as temporary:
         pq.write_table(pa.table(columns, schema=schema), temporary, compression="zstd")
+
+
+def _instances(variant: Variant, rules: RuleSet, figure: Candidate) -> int:
+    """Rows of one object: one, or one for each of its instances."""
+    window = rules.views[variant.layers[0].view].window
+    return len(figure.crops[variant.layers[0].view]) if window is not None and window.take == "each" else 1
 
 
 class Turn(NamedTuple):
@@ -152,6 +174,7 @@ class Turn(NamedTuple):
     split: str
     attribute: str
     draw: int
+    """Of its donor, or of its instances where each has a row."""
 
 
 def _settle(
@@ -202,7 +225,8 @@ def _attributes(
     for name in sorted(set(local) & set(figure.record.attribute_masks)) if views else []:
         rle = figure.record.attribute_masks[name]
         mask = decode_coco_rle(rle, size_hw=figure.record.size_hw, record=figure.object_id)
-        if all(view_matte(mask, rules.views[view]).any() for view in views):
+        frames = {view: crop.frame if (crop := crop_of(figure, view, 0)) else None for view in views}
+        if all(view_matte(mask, rules.views[view], frame).any() for view, frame in frames.items()):
             found.append(name)
         else:
             label = figure.record.label
@@ -211,15 +235,22 @@ def _attributes(
 
 
 def _row(
-    recipe: Recipe, rules: RuleSet, name: str, figure: Candidate, turn: Turn, pools: Mapping[str, DonorPool]
-) -> PlanRow:
+    recipe: Recipe, rules: RuleSet, name: str, figure: Candidate, turn: Turn, pools: Mapping[str, DonorPool],
+    textures: Mapping[str, ImageRecord],
+) -> PlanRow:  # fmt: skip
     variant = recipe.variants[name]
     stream = f"{name}/{turn.attribute}" if turn.attribute else name
     seed = derive_seed(recipe.seed, stream, figure.object_id, turn.draw)
     donor = pools[turn.split].choose(figure, variant.donor, seed) if variant.donor else None
-    params: dict[str, Any] = {"figure": _photo_params(rules, variant, figure, of_self=True)}
+    params: dict[str, Any] = {"figure": photo_params(rules, variant, figure, turn.draw, of_self=True)}
     if donor is not None:
-        params["ground"] = _photo_params(rules, variant, donor, of_self=False)
+        params["ground"] = photo_params(rules, variant, donor, turn.draw, of_self=False)
+    texture_id = ""
+    if variant.texture == "photos":
+        texture_id = min(textures, key=lambda image_id: hash_order(seed, image_id))
+        params["texture"] = {"image_id": texture_id, "sha256": textures[texture_id].sha256}
+    elif variant.texture is not None:
+        params["texture"] = {"family": choose_family(variant.texture, seed)}
     if turn.attribute:
         params["attribute"] = turn.attribute
     if donor is not None and variant.swaps_attribute:
@@ -236,34 +267,9 @@ def _row(
         seed=seed,
         ground_id=donor.object_id if donor else "",
         ground_label=donor.label if donor else -1,
+        texture_id=texture_id,
         params=canonical_json(params),
     )
-
-
-def _photo_params(rules: RuleSet, variant: Variant, candidate: Candidate, *, of_self: bool) -> dict[str, Any]:
-    layers = [layer for layer in variant.layers if (layer.of == "self") == of_self]
-    view = rules.views[layers[0].view if layers else variant.layers[0].view]
-    geometry = view_geometry(view, candidate.record.size_hw)
-    params: dict[str, Any] = {"affine": geometry.affine(candidate.record.size_hw)}
-    uses_box = any(layer.paint == "tile" or layer.matte == "box" for layer in layers)
-    flags = [*candidate.record.image_flags, *candidate.record.flags]
-    if from_imagenet_train(candidate.record.uri):
-        flags.append("imagenet_train")
-    if len(candidate.record.instances) > 1:
-        flags.append("several_instances")
-    if len(candidate.record.boxes_xyxy_px) > 1:
-        flags.append("several_boxes")
-    if uses_box:
-        params["box"] = candidate.box_xyxy_px
-        if candidate.box_from_mask:
-            flags.append("box_from_mask")
-    if candidate.strip is not None and any(layer.paint == "tile" for layer in layers):
-        params["strip"] = {"side": candidate.strip.side, "box": candidate.strip.box_xyxy_px}
-        if candidate.strip.width_px == 1:
-            flags.append("strip_1px")
-    if flags:
-        params["flags"] = sorted(set(flags))
-    return params
 
 
 def _reasons(refusals: Sequence[Refusal]) -> str:

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from figureground.build.components import (
     component_box_matte,
     fill_mean,
+    fill_region_mean,
     mask_box_matte,
     random_matte,
     tile_adjacent,
 )
+from figureground.build.effects import blur_within, grow_matte, move_canvas, move_matte
 from figureground.build.plan import PlanRow
 from figureground.build.selection import Candidate
+from figureground.build.textures import choose_family, draw_texture, texture_from_photo
 from figureground.build.tiles import box_matte, tile_box
-from figureground.build.views import view_matte, view_photo
+from figureground.build.views import Canvas, Frame, view_matte, view_photo
 from figureground.schemas.masks import CocoRle, Mask, decode_coco_rle
+from figureground.schemas.recipe_views import View
 from figureground.schemas.recipes import FILL_RGB, PER_ATTRIBUTE, Layer, Recipe, RuleSet, Variant
-
-Canvas = NDArray[np.uint8]
-"""``(H, W, 3)`` uint8 RGB."""
 
 _ATTRIBUTE: Final = "attribute:"
 
@@ -60,9 +60,9 @@ class Rendered:
 
 
 def scene_needs(recipe: Recipe) -> tuple[frozenset[str], frozenset[str]]:
-    """Which photos and mattes the variants of a recipe are composed of, as keys of ``Scene``."""
+    """Which photos and mattes the variants of a recipe are composed of, as keys of ``Scene`` without an instance."""
     layers = [layer for variant in recipe.variants.values() for layer in variant.layers]
-    photos = {f"{layer.paint}@{layer.view}" for layer in layers if layer.paint != "fill"}
+    photos = {f"{_canvas_name(layer)}@{layer.view}" for layer in layers if layer.paint not in ("fill", "texture")}
     mattes = {f"{layer.matte}@{layer.view}" for layer in layers if layer.matte not in ("all", *PER_ATTRIBUTE)}
     return frozenset(photos), frozenset(mattes | {f"mask@{layer.view}" for layer in layers})
 
@@ -78,80 +78,171 @@ def make_scene(candidate: Candidate, photo_rgb: Canvas, rules: RuleSet, recipe: 
     stored |= {
         f"{_ATTRIBUTE}{name}": _decoded(rle, candidate) for name, rle in candidate.record.attribute_masks.items()
     }
-    views = {key.split("@")[1] for key in needed_mattes}
-    mattes = {f"{name}@{view}": view_matte(mask, rules.views[view]) for name, mask in stored.items() for view in views}
-    for key in needed_mattes - set(mattes):
-        matte, view = key.split("@")
-        mask = mattes[f"mask@{view}"]
-        if matte == "box":
-            mattes[key] = view_matte(box_matte(candidate.box_xyxy_px, candidate.record.size_hw), rules.views[view])
-        else:
-            mattes[key] = component_box_matte(mask) if matte == "component_box" else mask_box_matte(mask)
-    source = cache(lambda view: view_photo(photo_rgb, rules.views[view]))
     photos: dict[str, Canvas] = {}
-    for key in sorted(needed_photos):
-        paint, view = key.split("@")
-        if paint == "tile":
-            if candidate.strip is not None:
-                tiled = tile_box(photo_rgb, candidate.box_xyxy_px, candidate.strip)
-                photos[key] = view_photo(tiled, rules.views[view])
-            continue
-        canvas = source(view)
-        if paint == "adjacent":
-            canvas = tile_adjacent(canvas, mattes[f"mask@{view}"], rules.adjacent)
-        elif paint == "mean":
-            canvas = fill_mean(canvas, mattes[f"mask@{view}"])
-        photos[key] = canvas
+    mattes: dict[str, Mask] = {}
+    for name in sorted({key.split("@")[1] for key in needed_mattes}):
+        paints = sorted(key.split("@")[0] for key in needed_photos if key.endswith(f"@{name}"))
+        kinds = sorted(key.split("@")[0] for key in needed_mattes if key.endswith(f"@{name}"))
+        for place, frame in _frames(candidate, name):
+            own = _place_mattes(candidate, stored, kinds, rules.views[name], frame)
+            shown = _place_photos(candidate, photo_rgb, paints, own["mask"], rules, name, frame)
+            mattes |= {f"{kind}@{place}": matte for kind, matte in own.items()}
+            photos |= {f"{paint}@{place}": canvas for paint, canvas in shown.items()}
     return Scene(photos=photos, mattes=mattes)
 
 
-def render_row(row: PlanRow, variant: Variant, rules: RuleSet, scene_of: Callable[[str], Scene]) -> Rendered:
-    """Compose one row: its layers, bottom to top."""
+def _frames(candidate: Candidate, view: str) -> Iterator[tuple[str, Frame | None]]:
+    """Canvases of one view by the name that ``Scene`` knows them by; several where each instance has its own window."""
+    crops = candidate.crops.get(view)
+    if crops is None:
+        yield view, None
+        return
+    for index, crop in enumerate(crops):
+        yield _place_name(view, index), crop.frame
+
+
+def _place_name(view: str, index: int) -> str:
+    return f"{view}#{index}" if index else view
+
+
+def _canvas_name(layer: Layer) -> str:
+    """What a layer's photo is called in a scene: one mean colour is taken from the photo as it is."""
+    return "source" if layer.paint == "mean" and layer.mean_of != "components" else layer.paint
+
+
+def _place_mattes(
+    candidate: Candidate, stored: Mapping[str, Mask], kinds: list[str], view: View, frame: Frame | None
+) -> dict[str, Mask]:
+    found = {name: view_matte(mask, view, frame) for name, mask in stored.items()}
+    for kind in kinds:
+        if kind == "box":
+            found[kind] = view_matte(box_matte(candidate.box_xyxy_px, candidate.record.size_hw), view, frame)
+        elif kind == "mask_box":
+            found[kind] = mask_box_matte(found["mask"])
+        elif kind == "component_box":
+            found[kind] = component_box_matte(found["mask"])
+    return found
+
+
+def _place_photos(
+    candidate: Candidate, photo_rgb: Canvas, paints: list[str], mask: Mask, rules: RuleSet, name: str,
+    frame: Frame | None,
+) -> dict[str, Canvas]:  # fmt: skip
+    view = rules.views[name]
+    source = cache(lambda: view_photo(photo_rgb, view, frame))
+    found: dict[str, Canvas] = {}
+    for paint in paints:
+        if paint == "tile":
+            if candidate.strip is not None:
+                tiled = tile_box(photo_rgb, candidate.box_xyxy_px, candidate.strip)
+                found[paint] = view_photo(tiled, view, frame)
+        elif paint == "adjacent":
+            found[paint] = tile_adjacent(source(), mask, rules.adjacent)
+        else:
+            found[paint] = fill_mean(source(), mask) if paint == "mean" else source()
+    return found
+
+
+def render_row(
+    row: PlanRow, variant: Variant, rules: RuleSet, scene_of: Callable[[str], Scene],
+    texture_of: Callable[[str], Canvas] | None = None,
+) -> Rendered:  # fmt: skip
+    """Compose one row: its layers, bottom to top.
+
+    Args:
+        row: The row.
+        variant: Its variant.
+        rules: The rule set of the plan.
+        scene_of: Scenes by object id.
+        texture_of: Photos of textures by image id, for rows that are painted with one.
+    """
     figure = scene_of(row.object_id)
     ground = scene_of(row.ground_id) if row.ground_id else figure
     canvas: Canvas | None = None
     for layer in variant.layers:
-        owner = figure if layer.of == "self" else ground
-        canvas = _paint(canvas, layer, owner, _matte(layer, figure, row), black_is_ground=rules.black_is_ground)
+        owner, place = figure if layer.of == "self" else ground, _place(layer, row, rules)
+        paint = _painted(layer, owner, place, row, texture_of)
+        matte = _matte(layer, figure, place, row)
+        if layer.move is not None:
+            about = figure.mattes[f"mask@{place}"]
+            whole = np.ones(about.shape, dtype=np.bool_)
+            paint = move_canvas(paint, about, layer.move)
+            matte = move_matte(whole if matte is None else matte, about, layer.move)
+        if matte is not None and rules.black_is_ground and layer.paint == "source":
+            # The released script finds the figure again by its non-black pixels (arXiv 2006.09994's build code).
+            matte = matte & paint.any(axis=2)
+        canvas = _composed(canvas, paint, matte)
     if canvas is None:
         raise ValueError(f"variant {row.variant} has no layers")
-    view = variant.layers[-1].view
+    object_mask, attributes = _masks_of(row, variant, rules, figure, ground)
+    return Rendered(image_rgb=canvas, object_mask=object_mask, attribute_masks=attributes)
+
+
+def _masks_of(
+    row: PlanRow, variant: Variant, rules: RuleSet, figure: Scene, ground: Scene
+) -> tuple[Mask, dict[str, Mask]]:
+    """Object mask and attribute masks of the photo that labels the row, where its figure is drawn."""
+    place = _place(variant.layers[-1], row, rules)
     labelled = ground if variant.labels == "donor" else figure
-    attributes = labelled.attributes(view)
+    attributes = labelled.attributes(place)
     if variant.swaps_attribute:
-        matte = figure.mattes[f"{_ATTRIBUTE}{row.attribute}@{view}"]
+        matte = figure.mattes[f"{_ATTRIBUTE}{row.attribute}@{place}"]
         pasted = {row.attribute: matte | attributes.get(row.attribute, matte)} if variant.labels == "donor" else {}
         kept = {name: mask & ~matte for name, mask in attributes.items() if name != row.attribute}
         attributes = dict(sorted({**kept, **pasted}.items()))
-    return Rendered(image_rgb=canvas, object_mask=labelled.mattes[f"mask@{view}"], attribute_masks=attributes)
+    mask = labelled.mattes[f"mask@{place}"]
+    if variant.moved is not None and variant.labels == "self":
+        attributes = {name: move_matte(part, mask, variant.moved) for name, part in attributes.items()}
+        mask = move_matte(mask, mask, variant.moved)
+    return mask, attributes
 
 
-def _matte(layer: Layer, figure: Scene, row: PlanRow) -> Mask | None:
+def _place(layer: Layer, row: PlanRow, rules: RuleSet) -> str:
+    window = rules.views[layer.view].window
+    return _place_name(layer.view, row.draw if window is not None and window.take == "each" else 0)
+
+
+def _matte(layer: Layer, figure: Scene, place: str, row: PlanRow) -> Mask | None:
     if layer.matte == "all":
         return None
     if layer.matte not in PER_ATTRIBUTE:
-        return figure.mattes[f"{layer.matte}@{layer.view}"]
-    part = figure.mattes[f"{_ATTRIBUTE}{row.attribute}@{layer.view}"]
-    if layer.matte == "attribute":
-        return part
-    return random_matte(figure.mattes[f"mask@{layer.view}"], int(part.sum()), row.seed)
+        return grow_matte(figure.mattes[f"{layer.matte}@{place}"], layer.grow_px)
+    part = figure.mattes[f"{_ATTRIBUTE}{row.attribute}@{place}"]
+    if layer.matte == "random":
+        part = random_matte(figure.mattes[f"mask@{place}"], int(part.sum()), row.seed)
+    return grow_matte(part, layer.grow_px)
+
+
+def _painted(
+    layer: Layer, owner: Scene, place: str, row: PlanRow, texture_of: Callable[[str], Canvas] | None
+) -> Canvas:
+    mask = owner.mattes[f"mask@{place}"]
+    size_hw = (mask.shape[0], mask.shape[1])
+    if layer.paint == "fill":
+        return np.full((*size_hw, 3), FILL_RGB[layer.fill], dtype=np.uint8)
+    if layer.paint == "texture":
+        if row.texture_id and texture_of is not None:
+            paint = texture_from_photo(texture_of(row.texture_id), row.seed, size_hw)
+        else:
+            paint = draw_texture(choose_family(layer.texture, row.seed), row.seed, size_hw)
+    else:
+        paint = owner.photos[f"{_canvas_name(layer)}@{place}"]
+    if layer.paint == "mean" and layer.mean_of != "components":
+        paint = fill_region_mean(paint, _region(layer.mean_of, mask))
+    return paint if layer.blur is None else blur_within(paint, _region(layer.blur.within, mask), layer.blur.sigma)
+
+
+def _region(name: str, mask: Mask) -> Mask:
+    return {"figure": mask, "ground": ~mask}.get(name, np.ones_like(mask))
 
 
 def _decoded(rle: CocoRle, candidate: Candidate) -> Mask:
     return decode_coco_rle(rle, size_hw=candidate.record.size_hw, record=candidate.object_id)
 
 
-def _paint(below: Canvas | None, layer: Layer, owner: Scene, matte: Mask | None, *, black_is_ground: bool) -> Canvas:
-    if layer.paint == "fill":
-        shape_hw = owner.mattes[f"mask@{layer.view}"].shape
-        paint = np.full((*shape_hw, 3), FILL_RGB[layer.fill], dtype=np.uint8)
-    else:
-        paint = owner.photos[f"{layer.paint}@{layer.view}"]
+def _composed(below: Canvas | None, paint: Canvas, matte: Mask | None) -> Canvas:
     if below is None or matte is None:
         return paint.copy()
-    if black_is_ground and layer.paint == "source":
-        # The released script finds the figure again by its non-black pixels (arXiv 2006.09994's build code).
-        matte = matte & paint.any(axis=2)
     painted = below.copy()
     cv2.copyTo(paint, matte.view(np.uint8), painted)
     return painted

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from figureground.build.seeds import hash_order
+from figureground.build.seeds import derive_seed, hash_order
 from figureground.build.tiles import Strip, box_matte, clip_box, hull, largest_strip
 from figureground.build.views import resize_matte, view_matte
+from figureground.build.windows import Crop, NoWindow, place_window
 from figureground.schemas.classes import ClassMap
-from figureground.schemas.masks import Box, decode_coco_rle, tight_box
+from figureground.schemas.masks import Box, Mask, decode_coco_rle, tight_box
 from figureground.schemas.recipes import Balance, Recipe, RuleSet
 from figureground.schemas.records import ObjectRecord
 
@@ -28,6 +29,8 @@ class Candidate:
     """True where no box was annotated."""
     strip: Strip | None
     """The margin that tiles the box; None where there is none."""
+    crops: Mapping[str, tuple[Crop, ...]] = field(default_factory=dict)
+    """View to where its window lies, for views that have one; several where each instance has its own."""
 
     @property
     def object_id(self) -> str:
@@ -111,30 +114,44 @@ def _measure(record: ObjectRecord, recipe: Recipe, rules: RuleSet, classes: Clas
     if not filters.mask:
         whole = (0, 0, record.width, record.height)
         return Candidate(record=record, label=label, box_xyxy_px=whole, box_from_mask=False, strip=None)
-    return _measure_mask(record, label, rules)
+    return _measure_mask(record, label, recipe, rules)
 
 
-def _measure_mask(record: ObjectRecord, label: int, rules: RuleSet) -> Candidate | Refusal:
+def _measure_mask(record: ObjectRecord, label: int, recipe: Recipe, rules: RuleSet) -> Candidate | Refusal:
     mask = decode_coco_rle(record.mask, size_hw=record.size_hw, record=record.object_id)
     tight = tight_box(mask)
     if tight is None:
         return _refuse(record, "mask_empty")
-    if mask.all():
+    if rules.filters.full_mask and mask.all():
         return _refuse(record, "mask_full")
     annotated = [clip_box(box, record.size_hw) for box in record.boxes_xyxy_px]
     box = hull([*annotated, tight] if rules.box == "hull" else annotated or [tight])
-    for view in rules.views.values():
+    for view in (view for view in rules.views.values() if view.window is None):
         on_canvas = view_matte(mask, view)
         if not on_canvas.any():
             return _refuse(record, "mask_cropped_away", "nothing of the mask is left on the canvas")
-        if on_canvas.all():
+        if rules.filters.full_mask and on_canvas.all():
             return _refuse(record, "mask_fills_canvas", "nothing of the ground is left on the canvas")
     if refusal := _judge_box(record, box, int(mask.sum()), rules):
         return refusal
     strip = largest_strip(box, record.size_hw, overlap_px=rules.strip_overlap_px)
     if rules.filters.strip and strip is None:
         return _refuse(record, "no_strip", "the box leaves no margin to tile from")
-    return Candidate(record=record, label=label, box_xyxy_px=box, box_from_mask=not annotated, strip=strip)
+    try:
+        crops = _place_windows(record, mask, recipe, rules)
+    except NoWindow as refused:
+        return _refuse(record, str(refused))
+    return Candidate(record=record, label=label, box_xyxy_px=box, box_from_mask=not annotated, strip=strip, crops=crops)
+
+
+def _place_windows(record: ObjectRecord, mask: Mask, recipe: Recipe, rules: RuleSet) -> dict[str, tuple[Crop, ...]]:
+    windows = {name: view.window for name, view in rules.views.items() if view.window is not None}
+    told_apart = record.instances if windows and len(record.instances) > 1 else ()
+    instances = [decode_coco_rle(rle, size_hw=record.size_hw, record=record.object_id) for rle in told_apart]
+    return {
+        name: place_window(window, mask, instances, derive_seed(recipe.seed, f"window/{name}", record.object_id, 0))
+        for name, window in windows.items()
+    }
 
 
 def _judge_box(record: ObjectRecord, box: Box, mask_px: int, rules: RuleSet) -> Refusal | None:

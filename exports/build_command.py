@@ -11,7 +11,7 @@ from figureground.schemas.classes import load_class_map
 from figureground.schemas.files import file_sha256
 from figureground.schemas.processes import default_workers
 from figureground.schemas.recipes import Balance, Recipe, RuleName, SplitBy, load_recipe, shipped_recipes
-from figureground.schemas.releases import read_release
+from figureground.schemas.releases import read_left_out, read_release
 from figureground.schemas.workspace import Workspace
 
 __all__ = ["build_dataset", "describe_recipes", "describe_report", "prepare_request", "require_folder"]
@@ -31,6 +31,7 @@ def prepare_request(
     per_class: str | None = None,
     split_by: SplitBy | None = None,
     draws: int = 1,
+    pixels: bool | None = None,
     workers: int | None = None,
 ) -> BuildRequest:
     """Gather what a build reads.
@@ -43,6 +44,7 @@ def prepare_request(
         per_class: Overrides the recipe's balance: a number, ``smallest`` or ``all``.
         split_by: Overrides how the recipe divides photos.
         draws: Donors for each row of a donor variant.
+        pixels: Overrides whether rows hold their images.
         workers: Processes; None for all processors.
 
     Raises:
@@ -60,10 +62,13 @@ def prepare_request(
         if recipe.splits is None:
             raise UsageError(f"{recipe.name} puts all photos into {recipe.split}: there is nothing to divide")
         recipe = recipe.model_copy(update={"splits": recipe.splits.model_copy(update={"by": split_by})})
+    if pixels is not None:
+        recipe = recipe.model_copy(update={"pixels": pixels})
     path = _release_path(workspace, release)
     version, records = read_release(path)
     with Workspace.open(workspace) as store:
         sources = store.sources()
+        textures = tuple(image for image in store.images() if recipe.textures and image.source == recipe.textures)
     return BuildRequest(
         recipe=recipe,
         classes=load_class_map(recipe.class_map),
@@ -71,7 +76,9 @@ def prepare_request(
         records=records,
         release_version=version,
         release_sha256=file_sha256(path),
+        left_out=read_left_out(path),
         sources=sources,
+        textures=textures,
         rules=rules,
         draws=draws,
         workers=workers or default_workers(),
@@ -87,9 +94,13 @@ def require_folder(out: Path | None) -> Path:
 
 def describe_report(report: BuildReport) -> str:
     """Text of a build's report."""
-    classes = ", ".join(f"{name} {count}" for name, count in report.class_counts.items())
+    filled = {name: count for name, count in report.class_counts.items() if count}
+    classes = ", ".join(f"{name} {count}" for name, count in filled.items())
+    if empty := len(report.class_counts) - len(filled):
+        classes += f"; {empty} without any"
     refused = ", ".join(f"{reason} {count}" for reason, count in report.refused.items()) or "none"
     splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
+    sheet = report.folder / "report" / "contact_sheet.png"
     kind = "balanced" if report.balanced else "not balanced"
     lines = [
         f"{report.folder}: {report.rows} rows of {report.objects} objects, {kind}"
@@ -98,7 +109,7 @@ def describe_report(report: BuildReport) -> str:
         *([f"splits: {splits}"] if len(report.splits) > 1 else []),
         f"left out: {refused}",
         *report.warnings,
-        f"look at {report.folder / 'report' / 'contact_sheet.png'}",
+        f"look at {sheet}" if sheet.exists() else "rows hold no images, only what they are made of; --pixels adds them",
     ]
     return "\n".join(lines)
 

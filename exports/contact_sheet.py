@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.parquet as pq
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from figureground.schemas.files import replace_file
 
@@ -38,7 +38,7 @@ def write_contact_sheet(
     sheet = Image.new("RGB", (width, _HEAD_PX + (step + _HEAD_PX) * len(chosen)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for column, name in enumerate([order[0], "object_mask", *order[1:]]):
-        draw.text((_MARGIN_PX + step * column, 4), name, fill="black", font=font)
+        draw.text((_MARGIN_PX + step * column, 4), name, fill="black", font=_fitting(name))
     for line, image_id in enumerate(chosen):
         top = _HEAD_PX + (step + _HEAD_PX) * line
         row = lead[image_id]
@@ -68,6 +68,12 @@ def _spread_over_classes(rows: Mapping[str, Mapping[str, Any]], most: int) -> li
     return [image_id for _, _, image_id in sorted(sorted(places)[:most], key=lambda place: (place[1], place[0]))]
 
 
+def _fitting(text: str) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The largest font in which a config's name stays in its column."""
+    fonts = [ImageFont.load_default(size) for size in range(13, 7, -1)]
+    return next((font for font in fonts if font.getlength(text) <= _CELL_PX), fonts[-1])
+
+
 def _thumbnail(data: bytes) -> Image.Image:
     with Image.open(io.BytesIO(data)) as image:
-        return image.convert("RGB").resize((_CELL_PX, _CELL_PX), Image.Resampling.LANCZOS)
+        return ImageOps.pad(image.convert("RGB"), (_CELL_PX, _CELL_PX), Image.Resampling.LANCZOS, color="white")

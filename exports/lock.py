@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -32,6 +33,9 @@ def make_lock(
         more["splits"] = {name: divided[name] for name in recipe.split_names}
     if seen := sum(from_imagenet_train(record.uri) for record in taken):
         more["imagenet_train"] = seen
+    if plan.textures:
+        digest = hashlib.sha256("\0".join(sorted(each.sha256 for each in plan.textures.values())).encode()).hexdigest()
+        more["textures"] = {"source": recipe.textures, "photos": len(plan.textures), "sha256": digest}
     if recipe.attributes != "none":
         more["attribute_schema"] = recipe.attributes
     return {

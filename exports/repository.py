@@ -7,14 +7,15 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import yaml
 
+from figureground.build.coverage import ClassCoverage, class_coverage
 from figureground.build.engine import run_jobs
 from figureground.build.gates import (
     AttributeFrequency,
@@ -37,13 +38,18 @@ from figureground.schemas.features import dataset_features
 from figureground.schemas.files import csv_text, file_sha256, write_text
 from figureground.schemas.processes import default_workers
 from figureground.schemas.recipes import Recipe, RuleName, RuleSet
-from figureground.schemas.records import ObjectRecord, canonical_json
+from figureground.schemas.records import ImageRecord, ObjectRecord, canonical_json
+from figureground.schemas.releases import LeftOut
 from figureground.schemas.workspace import SourceRow
 
+if TYPE_CHECKING:
+    from datasets import Features
+
+Item = TypeVar("Item")
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
-_OBJECTS_PER_JOB: Final = 16
+_PHOTOS_PER_JOB: Final = 16
 _SCRATCH: Final = ".scenes"
 _KEY: Final = ".build-key"
 
@@ -59,6 +65,10 @@ class BuildRequest:
     release_version: str
     release_sha256: str
     sources: Mapping[str, SourceRow]
+    left_out: LeftOut = field(default_factory=dict)
+    """Catalogued photos that are not in the release."""
+    textures: tuple[ImageRecord, ...] = ()
+    """Photos of the source that the recipe takes textures from."""
     rules: RuleName = "exact"
     draws: int = 1
     workers: int = field(default_factory=default_workers)
@@ -93,7 +103,7 @@ def build_dataset(request: BuildRequest, folder: Path, *, progress: Progress = l
     """
     plan = make_plan(
         request.records, request.recipe, request.classes,
-        attributes=request.attributes, rules=request.rules, draws=request.draws,
+        attributes=request.attributes, textures=request.textures, rules=request.rules, draws=request.draws,
     )  # fmt: skip
     findings = check_gates(plan, request.recipe, request.classes, request.attributes)
     require_no_errors(findings)
@@ -145,23 +155,19 @@ def _resume_or_start(partial: Path, key: str) -> None:
 def _render(request: BuildRequest, plan: Plan, partial: Path, progress: Progress) -> None:
     rules = request.recipe.rules[request.rules]
     scratch = partial / _SCRATCH
-    candidates = tuple(plan.candidates.values())
+    job = SceneJob(
+        candidates=(), textures=(), sources=request.sources, recipe=request.recipe, rules=rules, folder=scratch
+    )
     scene_jobs = [
-        SceneJob(
-            candidates=candidates[start : start + _OBJECTS_PER_JOB],
-            sources=request.sources,
-            recipe=request.recipe,
-            rules=rules,
-            folder=scratch,
-        )
-        for start in range(0, len(candidates), _OBJECTS_PER_JOB)
+        *(replace(job, candidates=part) for part in _batched(list(plan.candidates.values()))),
+        *(replace(job, textures=part) for part in _batched(list(plan.textures.values()))),
     ]
     faults: list[Fault] = []
     done = 0
     for count, found in run_jobs(write_scenes, scene_jobs, workers=request.workers):
         done += count
         faults += found
-        progress("photos", done, len(candidates))
+        progress("photos", done, len(plan.candidates) + len(plan.textures))
     if faults:
         raise DataError(faults)
     jobs = list(_shard_jobs(request, plan, rules, partial))
@@ -171,8 +177,13 @@ def _render(request: BuildRequest, plan: Plan, partial: Path, progress: Progress
         progress("rows", done, len(plan.rows))
 
 
+def _batched(items: Sequence[Item]) -> Iterator[tuple[Item, ...]]:
+    for start in range(0, len(items), _PHOTOS_PER_JOB):
+        yield tuple(items[start : start + _PHOTOS_PER_JOB])
+
+
 def _shard_jobs(request: BuildRequest, plan: Plan, rules: RuleSet, partial: Path) -> Iterator[ShardJob]:
-    schema = dataset_features(request.classes, _attribute_names(request)).arrow_schema
+    schema = _features(request).arrow_schema
     for (config, split), grouped in groupby(plan.rows, key=lambda row: (row.variant, row.split)):
         rows = tuple(grouped)
         count = -(-len(rows) // ROWS_PER_SHARD)
@@ -191,10 +202,11 @@ def _shard_jobs(request: BuildRequest, plan: Plan, rules: RuleSet, partial: Path
             )
 
 
-def _attribute_names(request: BuildRequest) -> list[str]:
-    """Those of the recipe's schema in its order, then what else people were asked for."""
+def _features(request: BuildRequest) -> Features:
+    """Attributes are those of the recipe's schema in its order, then what else people were asked for."""
     others = {name for record in request.records for name in record.attributes} - set(request.attributes.names())
-    return [*request.attributes.names(), *sorted(others)]
+    names = [*request.attributes.names(), *sorted(others)]
+    return dataset_features(request.classes, names, pixels=request.recipe.pixels)
 
 
 def _write_papers(
@@ -216,8 +228,7 @@ def _write_papers(
         name: {split: (sum(file.stat().st_size for file in found), rows[name, split]) for split, found in parts.items()}
         for name, parts in shards.items()
     }
-    features = dataset_features(request.classes, _attribute_names(request))
-    write_text(partial / "README.md", render_card(recipe, lock, features=features, shard_sizes=sizes))
+    write_text(partial / "README.md", render_card(recipe, lock, features=_features(request), shard_sizes=sizes))
     write_text(partial / "evaluate.py", (files("figureground.exports") / "evaluate.py").read_text(encoding="utf-8"))
     write_text(partial / "class_map.json", json.dumps(request.classes.model_dump(mode="json"), indent=1) + "\n")
     portable = recipe.model_copy(update={"class_map": "class_map.json"})
@@ -234,8 +245,11 @@ def _write_papers(
     if request.attributes.attributes:
         frequencies = attribute_frequencies(plan, request.classes, request.attributes)
         write_text(partial / "report" / "attributes.csv", csv_text(AttributeFrequency, frequencies))
-    first_shards = {name: list(parts.values())[-1][0] for name, parts in shards.items()}
-    write_contact_sheet(partial / "report" / "contact_sheet.png", first_shards, request.classes.names)
+    coverage = class_coverage(plan, request.classes, request.left_out)
+    write_text(partial / "report" / "coverage.csv", csv_text(ClassCoverage, coverage))
+    if recipe.pixels:
+        first_shards = {name: list(parts.values())[-1][0] for name, parts in shards.items()}
+        write_contact_sheet(partial / "report" / "contact_sheet.png", first_shards, request.classes.names)
     hashed = {
         str(path.relative_to(partial)): file_sha256(path)
         for path in sorted(partial.rglob("*"))

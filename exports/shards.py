@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from figureground.build.plan import PlanRow
-from figureground.build.render import Canvas, Rendered, render_row
+from figureground.build.render import Rendered, render_row
+from figureground.build.row_params import crop_of
 from figureground.build.scenes import SceneStore
 from figureground.build.selection import Candidate
-from figureground.build.views import view_geometry
+from figureground.build.views import Canvas, view_geometry, whole_frame
 from figureground.schemas.files import replace_file
-from figureground.schemas.masks import Mask, encode_coco_rle, encode_png1, pixels_sha256
+from figureground.schemas.masks import Mask, encode_coco_rle, encode_png1, pixels_sha256, tight_box
 from figureground.schemas.recipes import Recipe, RuleSet
 
 ROWS_PER_SHARD: Final = 5000  # about 300 MB of 224-pixel PNG, under the Hub's usual 500 MB
@@ -51,7 +52,7 @@ def write_shard(job: ShardJob) -> int:
     """Render a shard and write it whole or not at all; a shard that exists is left alone. Returns its rows."""
     if job.path.exists():
         return len(job.rows)
-    scenes = SceneStore(job.scenes)
+    scenes = SceneStore(job.scenes, job.rules)
     job.path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(job.path) as temporary:
         plain = {"image", "object_mask"}
@@ -59,7 +60,7 @@ def write_shard(job: ShardJob) -> int:
         with pq.ParquetWriter(
             temporary, job.schema, compression="snappy", use_dictionary=dictionary, write_page_index=True
         ) as writer:
-            for group in _groups(job, scenes.get):
+            for group in _groups(job, scenes):
                 writer.write_table(pa.Table.from_pylist(group, schema=job.schema), row_group_size=len(group))
     return len(job.rows)
 
@@ -72,10 +73,10 @@ def encode_png(image_rgb: Canvas) -> bytes:
     return buffer.tobytes()
 
 
-def _groups(job: ShardJob, scene_of: Callable[[str], Any]) -> Iterator[list[dict[str, Any]]]:
+def _groups(job: ShardJob, scenes: SceneStore) -> Iterator[list[dict[str, Any]]]:
     for start in range(0, len(job.rows), _ROWS_PER_GROUP):
         yield [
-            _columns(row, render_row(row, job.recipe.variants[row.variant], job.rules, scene_of), job)
+            _columns(row, render_row(row, job.recipe.variants[row.variant], job.rules, scenes.get, scenes.texture), job)
             for row in job.rows[start : start + _ROWS_PER_GROUP]
         ]
 
@@ -85,14 +86,13 @@ def _columns(row: PlanRow, rendered: Rendered, job: ShardJob) -> dict[str, Any]:
     figure, donor = job.candidates[row.object_id], job.candidates.get(row.ground_id)
     pasted = variant.labels == "donor"
     labelled, other = (donor, figure) if donor is not None and pasted else (figure, donor)
-    view = job.rules.views[variant.layers[-1].view]
-    geometry = view_geometry(view, labelled.record.size_hw)
     stem = ".".join(filter(None, [row.object_id, row.variant, row.attribute, str(row.draw)]))
     attributes = dict(labelled.record.attributes)
     if variant.swaps_attribute:
         attributes[row.attribute] = pasted
+    image = {"image": {"bytes": encode_png(rendered.image_rgb), "path": f"{stem}.png"}} if job.recipe.pixels else {}
     return {
-        "image": {"bytes": encode_png(rendered.image_rgb), "path": f"{stem}.png"},
+        **image,
         "label": row.label,
         "image_id": labelled.record.image_id,
         "source_label": labelled.record.label,
@@ -100,7 +100,7 @@ def _columns(row: PlanRow, rendered: Rendered, job: ShardJob) -> dict[str, Any]:
         "draw": row.draw,
         "attribute": row.attribute or None,
         "object_mask": {"bytes": encode_png1(rendered.object_mask), "path": f"{stem}.mask.png"},
-        "box": geometry.box_on_canvas(labelled.box_xyxy_px, labelled.record.size_hw),
+        "box": _box_on_canvas(row, labelled, rendered, job),
         "ground_id": other.record.image_id if other else None,
         "ground_label": other.label if other else None,
         "attributes": attributes or None,
@@ -116,6 +116,18 @@ def _columns(row: PlanRow, rendered: Rendered, job: ShardJob) -> dict[str, Any]:
             "pixels_sha256": pixels_sha256(rendered.image_rgb),
         },
     }
+
+
+def _box_on_canvas(row: PlanRow, labelled: Candidate, rendered: Rendered, job: ShardJob) -> tuple[float, ...]:
+    """The box by which the photo was placed; that of the mask on the canvas where the figure was moved."""
+    variant = job.recipe.variants[row.variant]
+    if variant.moved is not None and variant.labels == "self":
+        return tuple(map(float, tight_box(rendered.object_mask) or (0, 0, 0, 0)))
+    view = variant.layers[-1].view
+    crop = crop_of(labelled, view, row.draw)
+    frame = crop.frame if crop else whole_frame(labelled.record.size_hw)
+    geometry = view_geometry(job.rules.views[view], frame)
+    return geometry.box_on_canvas(crop.box_xyxy_px if crop else labelled.box_xyxy_px)
 
 
 def _attribute(name: str, mask: Mask) -> dict[str, Any]:

@@ -163,6 +163,9 @@ def build(
         SplitBy | None, typer.Option(help="Divide by the recipe's seed, or as the source does.")
     ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Donors for each row of the mixed variants.")] = 1,
+    pixels: Annotated[
+        bool | None, typer.Option("--pixels/--no-pixels", help="Store the images, or only what rows are made of.")
+    ] = None,
     workers: WorkersOption = None,
     list_recipes: Annotated[bool, typer.Option("--list", help="List the shipped recipes and stop.")] = False,
     as_json: JsonOption = False,
@@ -182,6 +185,7 @@ def build(
         per_class=per_class,
         split_by=split_by,
         draws=draws,
+        pixels=pixels,
         workers=workers,
     )
     with progress_bar() as show:

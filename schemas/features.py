@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from datasets import Features
 
 
-def dataset_features(classes: ClassMap, attributes: Sequence[str]) -> Features:
-    """Features of every config of a dataset; all its configs share them.
+def dataset_features(classes: ClassMap, attributes: Sequence[str], *, pixels: bool = True) -> Features:
+    """Features of every config of a dataset; all its configs share them. Without pixels there is no ``image``.
 
     ``object_mask``, ``box`` and ``attribute_masks`` are in canvas pixels. ``attribute`` names what a row is about, in
     configs with a row for each attribute, and is null elsewhere. Without attributes the column
@@ -24,7 +24,7 @@ def dataset_features(classes: ClassMap, attributes: Sequence[str]) -> Features:
     masks = {"attribute": text, "size": List(whole, length=2), "counts": text}
     return Features(
         {
-            "image": Image(),
+            **({"image": Image()} if pixels else {}),
             "label": ClassLabel(names=list(classes.names)),
             "image_id": text,
             "source_label": text,

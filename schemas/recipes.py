@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from figureground.errors import UsageError
 from figureground.schemas.documents import Document, Name, parse_document, read_document
+from figureground.schemas.recipe_views import View
 
 Photo = Literal["self", "same_class", "any_class", "next_class"]
 """Whose photo: the row's own, or that of a donor drawn from the same, any or the next class."""
@@ -38,42 +39,49 @@ SplitBy = Literal["seed", "source"]
 FILL_RGB: Mapping[str, tuple[int, int, int]] = {"black": (0, 0, 0), "white": (255, 255, 255), "grey": (128, 128, 128)}
 
 
-class View(Document):
-    """How a photo and its mattes come onto the canvas."""
+class Blur(Document):
+    """A Gaussian blur that takes only from a region, so that nothing else bleeds into it."""
 
-    resize: Literal["short_side", "squash", "none"] = "short_side"
-    """``short_side``: keep the aspect ratio; ``squash``: ignore it; ``none``: stored pixels."""
-    size: int = Field(default=256, ge=1)
-    """Length in pixels of the short side, or of both sides when squashed."""
-    crop: int | None = Field(default=224, ge=1)
-    """Side of the square centre crop in pixels; None keeps the whole."""
-    image: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
-    """Interpolation of the photo; all but ``nearest`` are antialiased."""
-    matte: Literal["nearest", "area", "bilinear"] = "area"
-    """``area``: covered by half or more; ``bilinear``: touched at all (> 0)."""
+    sigma: float = Field(gt=0, le=64)
+    """Standard deviation, canvas pixels."""
+    within: Literal["figure", "ground", "photo"] = "photo"
+    """Where colours are taken from: the object, all but the object, or everywhere."""
 
-    @model_validator(mode="after")
-    def _crop_fits(self) -> View:
-        if self.crop is not None and (self.resize == "none" or self.crop > self.size):
-            raise ValueError("a crop no larger than the resized side, and none (null) of stored pixels")
-        return self
+
+class Move(Document):
+    """A layer drawn at another size and place: about the middle of its object's box, on the canvas."""
+
+    scale: float = Field(default=1.0, gt=0, le=4)
+    """Size ÷ size on the canvas before."""
+    to: tuple[float, float] | None = None
+    """Where the middle of the box goes, as shares (x, y) of the canvas; None leaves it there."""
 
 
 class Layer(Document):
     """One layer of a variant."""
 
-    paint: Literal["source", "fill", "tile", "adjacent", "mean"]
+    paint: Literal["source", "fill", "tile", "adjacent", "mean", "texture"]
     """What is painted.
 
     ``source``: the photo's pixels; ``fill``: one colour; ``tile``: the photo with its box filled by a strip;
-    ``adjacent``: the canvas with every component's box filled from the largest tile beside it; ``mean``: with the mean
-    colour of what is no object in that box.
+    ``adjacent``: the canvas with every component's box filled from the largest tile beside it; ``mean``: the mean
+    colour of ``mean_of``; ``texture``: what ``texture`` names.
     """
     of: Photo = "self"
     """Whose pixels are painted."""
     matte: Matte = "all"
     """Where, in the row's own mask and box."""
     fill: Literal["black", "white", "grey"] = "black"
+    mean_of: Literal["components", "figure", "ground", "photo"] = "components"
+    """``components``: every component's box in the mean colour of what is no object in it; else one colour."""
+    texture: Literal["any", "photos", "bricks", "checks", "clouds", "dots", "noise", "stripes"] = "any"
+    """A drawn family, ``any`` of them by the row's seed, or a photo of the recipe's source of ``textures``."""
+    grow_px: int = Field(default=0, ge=-64, le=64)
+    """Canvas pixels by which the matte is dilated, or eroded where negative."""
+    blur: Blur | None = None
+    """What is painted is blurred first."""
+    move: Move | None = None
+    """What is painted, and its matte, are drawn elsewhere; the object mask of the row goes with them."""
     view: str = "imagenet"
     """Name of the view that brings photo and matte onto the canvas."""
 
@@ -106,6 +114,10 @@ class Variant(Document):
             raise ValueError("a bottom layer with matte: all, so that no pixel is left unpainted")
         if len({layer.of for layer in self.layers} - {"self"}) > 1:
             raise ValueError("at most one donor in a variant")
+        if len({layer.texture for layer in self.layers if layer.paint == "texture"}) > 1:
+            raise ValueError("at most one texture in a variant")
+        if self.layers[0].move:
+            raise ValueError("a bottom layer that stays where it is, so that no pixel is left unpainted")
         if len({layer.view for layer in self.layers}) > 1 and self.per_attribute:
             raise ValueError("one view in a variant of attributes")
         if self.labels == "donor" and self.donor is None:
@@ -121,6 +133,16 @@ class Variant(Document):
     def swaps_attribute(self) -> bool:
         """Whether rows have an attribute pasted in or taken away, with another photo's pixels."""
         return self.per_attribute and self.donor is not None
+
+    @property
+    def texture(self) -> str | None:
+        """Where the variant's texture comes from; None without one."""
+        return next((layer.texture for layer in self.layers if layer.paint == "texture"), None)
+
+    @property
+    def moved(self) -> Move | None:
+        """Where the row's own figure is drawn, if not where it was."""
+        return next((layer.move for layer in reversed(self.layers) if layer.move and layer.of == "self"), None)
 
     @property
     def donor(self) -> Photo | None:
@@ -141,6 +163,8 @@ class Filters(Document):
     """Smallest mask area ÷ box area, in stored pixels."""
     mask: bool = True
     """Refuse masks that are empty, full, cropped away or that fill the canvas."""
+    full_mask: bool = True
+    """With ``mask``: refuse those that are full or fill the canvas too; crops may have them."""
     strip: bool = False
     """Refuse photos whose box leaves no margin to tile from."""
     clean_ground: bool = False
@@ -219,7 +243,17 @@ class Recipe(Document):
     """Splits of the source to take photos from; None takes all."""
     rules: dict[RuleName, RuleSet]
     balance: Balance = Balance()
+    textures: Name | None = None
+    """Name of the indexed source whose photos are the textures of ``texture: photos``."""
+    pixels: bool = True
+    """False: rows are published without their images, as boxes, masks and parameters to rebuild them by."""
     variants: dict[Name, Variant] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _textures_have_a_source(self) -> Recipe:
+        if self.textures is None and any(variant.texture == "photos" for variant in self.variants.values()):
+            raise ValueError("textures: the name of an indexed source, where a layer has texture: photos")
+        return self
 
     @model_validator(mode="after")
     def _views_exist(self) -> Recipe:
@@ -227,6 +261,8 @@ class Recipe(Document):
         for rule, rules in self.rules.items():
             if missing := sorted(named - set(rules.views)):
                 raise ValueError(f"rules.{rule}.views with {', '.join(missing)}")
+            for name, variant in self.variants.items():
+                _check_canvases(name, variant, rules)
         return self
 
     @property
@@ -240,11 +276,30 @@ class Recipe(Document):
         return tuple(self.splits.shares) if self.splits else (self.split,)
 
 
+def _check_canvases(name: str, variant: Variant, rules: RuleSet) -> None:
+    """Photos and views meet in one row only on canvases that are always of one size, and where all have one row."""
+    views = {layer.view for layer in variant.layers}
+    sides = {rules.views[view].side_px for view in views}
+    windows = [window for view in views if (window := rules.views[view].window) is not None]
+    if any(window.take == "each" for window in windows) and (variant.donor or variant.per_attribute or len(views) > 1):
+        raise ValueError(f"variants.{name} with one view and nothing that makes rows, where each instance has a row")
+    several = len(views) > 1 or variant.donor is not None
+    if several and (len(sides) > 1 or None in sides):
+        raise ValueError(f"variants.{name} with a donor or several views only on canvases of one side in pixels")
+
+
 def _paint(value: Any) -> dict[str, Any]:  # noqa: ANN401  whatever the YAML holds
-    """Shorthand of one painter: ``source``, ``{of: DONOR}``, ``{fill: COLOUR}``, ``{tile: strip, of: DONOR}``."""
+    """Shorthand of one painter: ``source``, ``{of: DONOR}``, ``{fill: COLOUR}``, ``{tile: strip, of: DONOR}``.
+
+    Effects and ``grow_px`` may stand beside each, as in ``{source: self, blur: {sigma: 8, within: ground}}``.
+    """
     if value == "source":
         return {"paint": "source"}
     if isinstance(value, dict):
+        if "source" in value:
+            return {"paint": "source", "of": value["source"], **{key: value[key] for key in set(value) - {"source"}}}
+        if "texture" in value:
+            return {"paint": "texture", **value}
         rest = {key: item for key, item in value.items() if key not in {"fill", "tile"}}
         if value.get("fill") == "mean":
             return {"paint": "mean", **rest}
@@ -254,7 +309,10 @@ def _paint(value: Any) -> dict[str, Any]:  # noqa: ANN401  whatever the YAML hol
             return {"paint": {"strip": "tile", "adjacent": "adjacent"}[value["tile"]], **rest}
         if "of" in value:
             return {"paint": "source", **rest}
-    raise ValueError(f"source, {{fill: COLOUR|mean}}, {{tile: strip|adjacent}} or {{of: DONOR}}, not {value!r}")
+    raise ValueError(
+        "source, {source: PHOTO, …}, {fill: COLOUR|mean}, {tile: strip|adjacent}, {texture: FAMILY} or {of: DONOR}, "
+        f"not {value!r}"
+    )
 
 
 def shipped_recipes() -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 from figureground.errors import DataError, UsageError
 from figureground.schemas.files import replace_file
 from figureground.schemas.masks import Box, CocoRle
-from figureground.schemas.records import NAME_PATTERN, ObjectRecord
+from figureground.schemas.records import NAME_PATTERN, ObjectRecord, canonical_json
 
 SCHEMA_VERSION: Final = "1"
+_LEFT_OUT: Final = "figureground.left_out"
 
 _BOXES = pa.list_(pa.list_(pa.int32(), 4))
 _RLE = pa.struct([("size", pa.list_(pa.int32(), 2)), ("counts", pa.string())])
@@ -46,14 +47,29 @@ _SCHEMA: Final = pa.schema(
 )
 
 
-def write_release(path: Path, records: Iterable[ObjectRecord], *, version: str) -> None:
+LeftOut = Mapping[str, Mapping[str, int]]
+"""Source label to reason to number of catalogued photos that are not in a release."""
+
+
+def write_release(
+    path: Path, records: Iterable[ObjectRecord], *, version: str, left_out: LeftOut | None = None
+) -> None:
     """Write objects sorted by object_id; the same objects give the same bytes.
+
+    Args:
+        path: The file.
+        records: The objects.
+        version: Its name.
+        left_out: What is not in it, so that coverage can be told.
 
     Raises:
         UsageError: if ``path`` holds a different release: a version that was built from never changes.
     """
     rows = [_row(record) for record in sorted(records, key=lambda record: record.object_id)]
-    schema = _SCHEMA.with_metadata({"figureground.release": version, "figureground.schema": SCHEMA_VERSION})
+    metadata = {"figureground.release": version, "figureground.schema": SCHEMA_VERSION}
+    if left_out:
+        metadata[_LEFT_OUT] = canonical_json({label: dict(reasons) for label, reasons in left_out.items()})
+    schema = _SCHEMA.with_metadata(metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path, keep_equal=True) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
@@ -84,6 +100,17 @@ def read_release(path: Path) -> tuple[str, tuple[ObjectRecord, ...]]:
         if not NAME_PATTERN.fullmatch(record.object_id):
             raise DataError.single(str(path), repr(record.object_id), expected=NAME_PATTERN.pattern, got="a strange id")
     return metadata[b"figureground.release"].decode(), records
+
+
+def read_left_out(path: Path) -> LeftOut:
+    """What a release that ``read_release`` has read leaves out; empty where it does not say."""
+    stored = (pq.read_schema(path).metadata or {}).get(_LEFT_OUT.encode())
+    try:
+        found = json.loads(stored or b"{}")
+        return {str(label): {str(key): int(n) for key, n in reasons.items()} for label, reasons in found.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        expected = "labels, reasons and counts as JSON"
+        raise DataError.single(str(path), _LEFT_OUT, expected=expected, got=str(error)) from error
 
 
 def _rle_row(rle: CocoRle) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def saliency_average_precision(saliency: Saliency, mask_hw: Mask) -> float:
     _require_pair(saliency, mask_hw)
     if not mask_hw.any():
         return float("nan")
-    return float(average_precision_score(mask_hw.ravel(), saliency.ravel()))
+    return min(float(average_precision_score(mask_hw.ravel(), saliency.ravel())), 1.0)  # its sum may round above 1
 
 
 def measure_alignment(saliency: Saliency, mask_hw: Mask) -> Mapping[str, float]:

@@ -10,7 +10,8 @@ import pytest
 from strategies import object_record, square_mask
 
 from figureground.build.plan import Plan, PlanRow, make_plan
-from figureground.build.render import Canvas, Rendered, Scene, make_scene, render_row
+from figureground.build.render import Rendered, Scene, make_scene, render_row
+from figureground.build.views import Canvas
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.masks import encode_coco_rle

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from strategies import masks, square_mask
 
 from figureground.build.components import (
-    Canvas,
     component_box_matte,
     component_boxes,
     fill_mean,
@@ -17,6 +16,7 @@ from figureground.build.components import (
     random_matte,
     tile_adjacent,
 )
+from figureground.build.views import Canvas
 from figureground.schemas.masks import Mask
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 from strategies import object_record, square_mask
 
 from figureground.build.plan import Plan, PlanRow, make_plan
-from figureground.build.render import Canvas, Rendered, Scene, make_scene, render_row
-from figureground.build.views import view_matte, view_photo
+from figureground.build.render import Rendered, Scene, make_scene, render_row
+from figureground.build.views import Canvas, view_matte, view_photo
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.masks import decode_coco_rle
 from figureground.schemas.recipes import Balance, Recipe, RuleName, load_recipe

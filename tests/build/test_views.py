@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from needs import need
 from PIL import Image
 
-from figureground.build.views import view_geometry, view_matte, view_photo
-from figureground.schemas.recipes import View
+from figureground.build.views import view_geometry, view_matte, view_photo, whole_frame
+from figureground.schemas.recipe_views import View
 
 IMAGENET = View()
 NEAREST = View(image="nearest", matte="nearest")
@@ -19,7 +19,7 @@ NEAREST = View(image="nearest", matte="nearest")
 @given(st.integers(1, 700), st.integers(1, 700))
 def test_geometry_is_torchvisions(height: int, width: int) -> None:
     transforms = pytest.importorskip("torchvision.transforms.functional")
-    geometry = view_geometry(IMAGENET, (height, width))
+    geometry = view_geometry(IMAGENET, whole_frame((height, width)))
     resized = transforms.resize(Image.new("L", (width, height)), 256, Image.Resampling.NEAREST)
     assert geometry.resized_hw == (resized.height, resized.width)
     numbered = Image.fromarray(np.arange(resized.height * resized.width, dtype=np.int32).reshape(resized.height, -1))
@@ -69,10 +69,10 @@ def test_native_view_changes_nothing() -> None:
 
 
 def test_box_on_canvas_follows_the_affine_and_is_clipped() -> None:
-    geometry = view_geometry(IMAGENET, (512, 1024))  # halved, then 144 columns and 16 rows cut on each side
-    assert geometry.affine((512, 1024)) == (0.5, -144.0, 0.5, -16.0)
-    assert geometry.box_on_canvas((400, 100, 600, 300), (512, 1024)) == (56.0, 34.0, 156.0, 134.0)
-    assert geometry.box_on_canvas((0, 0, 1024, 512), (512, 1024)) == (0.0, 0.0, 224.0, 224.0)
+    geometry = view_geometry(IMAGENET, whole_frame((512, 1024)))  # halved, then cut by 144 columns and 16 rows
+    assert geometry.affine() == (0.5, -144.0, 0.5, -16.0)
+    assert geometry.box_on_canvas((400, 100, 600, 300)) == (56.0, 34.0, 156.0, 134.0)
+    assert geometry.box_on_canvas((0, 0, 1024, 512)) == (0.0, 0.0, 224.0, 224.0)
 
 
 def test_torchvision_is_there_to_compare_with() -> None:

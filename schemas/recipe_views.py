@@ -1,0 +1,78 @@
+"""Views, as recipes spell them: how a photo and its mattes come from stored pixels onto the canvas."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from figureground.schemas.documents import Document
+
+
+class Window(Document):
+    """A part of the photo that a view takes before anything else: a crop around the object, or a control of it.
+
+    The policy that a release of crops must state (docs/imagenet_a.md); lengths are stored pixels, areas shares.
+    """
+
+    around: Literal["object", "center", "random"] = "object"
+    """``object``: around its box; ``center``: as large, in the middle of the photo; ``random``: as large, at a place
+    drawn by hash, clear of the object's box where the photo has room."""
+    instances: Literal["recorded", "components"] = "recorded"
+    """What counts as one instance: what annotators painted as one, or a connected component (8 neighbours)."""
+    take: Literal["union", "largest", "each", "single"] = "union"
+    """Which of several instances: all in one window, the largest, one row for each, or refuse the photo."""
+    max_union_share: float | None = Field(default=None, gt=0, le=1)
+    """A union box that covers more of the photo gives way to the largest instance, and is flagged ``far_apart``."""
+    least_component_share: float = Field(default=0.005, ge=0, lt=1)
+    """Components of the mask below this share of it and below ``least_component_px`` are no part of the object."""
+    least_component_px: int = Field(default=64, ge=0)
+    margin: Annotated[float, Field(ge=0, le=100_000)] | Literal["survive"] = 0.1
+    """Added on each side, in units of ``margin_of``; ``survive``: what the standard centre crop then cuts away."""
+    margin_of: Literal["longest_side", "diagonal", "pixel"] = "longest_side"
+    """What a margin is counted in: max(w, h) of the box, its diagonal, or pixels."""
+    shape: Literal["square", "tight", "letterbox"] = "square"
+    """``square``: expanded with what the photo shows beside the box; ``tight``: the box's own aspect ratio;
+    ``letterbox``: tight, brought to a square by padding."""
+    outside: Literal["shift", "clip", "pad"] = "shift"
+    """A window beyond the photo's rim is shifted inwards, clipped, or padded; what cannot be shifted is padded."""
+    pad: Literal["edge", "mean", "black", "grey"] = "black"
+    """What padding shows: the nearest pixel, the mean colour of the window, or a colour."""
+    low_res_px: int = Field(default=64, ge=0)
+    """A box whose longer side is below is flagged ``low_res``."""
+    no_context_share: float = Field(default=0.9, gt=0, le=1)
+    """A box that covers more of the photo is flagged ``no_context``: cropping removes next to nothing."""
+
+    @model_validator(mode="after")
+    def _margin_has_a_shape(self) -> Window:
+        if self.margin == "survive" and self.shape != "square":
+            raise ValueError("a square window where the margin is to survive the centre crop")
+        return self
+
+
+class View(Document):
+    """How a photo and its mattes come onto the canvas."""
+
+    window: Window | None = None
+    """What is taken of the photo; None takes all of it."""
+    resize: Literal["short_side", "squash", "none"] = "short_side"
+    """``short_side``: keep the aspect ratio; ``squash``: ignore it; ``none``: stored pixels."""
+    size: int = Field(default=256, ge=1)
+    """Length in pixels of the short side, or of both sides when squashed."""
+    crop: int | None = Field(default=224, ge=1)
+    """Side of the square centre crop in pixels; None keeps the whole."""
+    image: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    """Interpolation of the photo; all but ``nearest`` are antialiased."""
+    matte: Literal["nearest", "area", "bilinear"] = "area"
+    """``area``: covered by half or more; ``bilinear``: touched at all (> 0)."""
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> View:
+        if self.crop is not None and (self.resize == "none" or self.crop > self.size):
+            raise ValueError("a crop no larger than the resized side, and none (null) of stored pixels")
+        return self
+
+    @property
+    def side_px(self) -> int | None:
+        """Side of the square canvas that every photo gets; None where canvases differ from photo to photo."""
+        return self.crop or (self.size if self.resize == "squash" else None)
