@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import jinja2
 import yaml
 
-from figureground.schemas.recipes import Layer, Recipe
+from figureground.schemas.recipe_views import View
+from figureground.schemas.recipes import Layer, Move, Recipe
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -73,12 +74,19 @@ def render_card(
             "name": name,
             "rows": sum(rows for _, rows in sizes.values()),
             "layers": " → ".join(map(_describe, recipe.variants[name].layers)),
+            "view": ", ".join(dict.fromkeys(layer.view for layer in recipe.variants[name].layers)),
         }
         for name, sizes in shard_sizes.items()
     ]
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  Markdown, of our own models' text
     template = environment.from_string((files("figureground.exports") / "card.md.jinja").read_text(encoding="utf-8"))
-    text = template.render(recipe=recipe, lock=lock, configs=rows, shown=shown, split=recipe.split_names[-1])
+    views = recipe.rules[lock["rules"]].views
+    used = {layer.view for name in shard_sizes for layer in recipe.variants[name].layers}
+    described = {name: _describe_view(view) for name, view in views.items() if name in used}
+    text = template.render(
+        recipe=recipe, lock=lock, configs=rows, views=described, shown=shown, split=recipe.split_names[-1],
+        windowed=any(views[name].window for name in used),
+    )  # fmt: skip
     return f"---\n{front}---\n\n{text}"
 
 
@@ -95,4 +103,33 @@ _MATTES: Final = {
 def _describe(layer: Layer) -> str:
     whose = "" if layer.of == "self" else f" of {layer.of.replace('_', ' ')}"
     where = "" if layer.matte == "all" else f" in {_MATTES.get(layer.matte, layer.matte)}"
-    return f"{_PAINTS.get(layer.paint, layer.fill)}{whose}{where}"
+    paint = _PAINTS.get(layer.paint, layer.fill)
+    if layer.paint == "texture":
+        paint = f"texture ({layer.texture})"
+    elif layer.paint == "mean" and layer.mean_of != "components":
+        paint = f"mean colour of the {layer.mean_of}"
+    effects = [
+        f"blurred by {layer.blur.sigma:g} px within the {layer.blur.within}" if layer.blur else "",
+        f"grown by {layer.grow_px:+d} px" if layer.grow_px else "",
+        _describe_move(layer.move) if layer.move else "",
+    ]
+    return ", ".join([f"{paint}{whose}{where}", *filter(None, effects)])
+
+
+def _describe_move(move: Move) -> str:
+    place = "" if move.to is None else f", its middle at ({move.to[0]:g}, {move.to[1]:g}) of the canvas"
+    return f"drawn at {move.scale:g} of its size{place}"
+
+
+def _describe_view(view: View) -> str:
+    """One line: what is taken, how it is resized, what is cut out."""
+    taken = "the whole photo"
+    if (window := view.window) is not None:
+        margin = window.margin if isinstance(window.margin, str) else f"{window.margin:g}"
+        unit = window.margin_of.replace("_", " ")
+        where = {"object": "around", "center": "as large as, but in the photo's middle, that around"}
+        named = where.get(window.around, "as large as, but at a drawn place, that around")
+        size = f"margin {margin} ({unit}), {window.outside}"
+        taken = f"a {window.shape} window {named} the object ({window.take}), {size}"
+    sizes = {"none": "stored pixels", "squash": f"squashed to {view.size}", "short_side": f"short side to {view.size}"}
+    return f"{taken}; {sizes[view.resize]}" + (f"; centre {view.crop}" if view.crop else "")

@@ -11,8 +11,13 @@ from figureground.build.textures import FAMILIES, choose_family, draw_texture, t
 from figureground.build.views import Canvas
 
 GOLDEN = {
-    "bricks": "09dc8d5565b1501b", "checks": "53fcbae1b73fd951", "clouds": "5fb83603d9c36094", "dots": "4fe27a000495036a", "noise": "5aa9d9d91295074a", "stripes": "61fedbbbce1d2f3c",
-}  # fmt: skip
+    "bricks": "09dc8d5565b1501b",
+    "checks": "53fcbae1b73fd951",
+    "clouds": "5fb83603d9c36094",
+    "dots": "4fe27a000495036a",
+    "noise": "5aa9d9d91295074a",
+    "stripes": "61fedbbbce1d2f3c",
+}
 
 
 def _digest(canvas: Canvas) -> str:

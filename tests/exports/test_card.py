@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 from drawn_release import CLASS_MAP
 from syrupy.assertion import SnapshotAssertion
@@ -44,6 +45,18 @@ def test_a_card_of_splits_and_attributes_is_the_golden_one(snapshot: SnapshotAss
     more = {"splits": {"train": 8, "validation": 2, "test": 2}, "imagenet_train": 7}
     lock = {**LOCK, **more, "attribute_schema": "rival10", "recipe": "rival10@1"}
     assert render_card(recipe, lock, features=features, shard_sizes=sizes) == snapshot(extension_class=Markdown)
+
+
+@pytest.mark.parametrize("name", ["imagenet_a_plus", "background_check"])
+def test_cards_of_crops_and_textures_are_the_golden_ones(name: str, snapshot: SnapshotAssertion) -> None:
+    recipe = load_recipe(name)
+    features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), [], pixels=recipe.pixels)
+    sizes = {config: {"test": (1000, 12)} for config in recipe.variants}
+    lock = {**LOCK, "recipe": f"{name}@1", "textures": {"source": "wallpapers", "photos": 9, "sha256": "0"}}
+    lock = lock if recipe.pixels else {**LOCK, "recipe": f"{name}@1"}
+    text = render_card(recipe, lock, features=features, shard_sizes=sizes)
+    assert text == snapshot(extension_class=Markdown)
+    assert ("image (lossless PNG)" in text.replace("`", "")) == recipe.pixels
 
 
 def test_reviewed_balanced_and_complete_cards_claim_nothing_else() -> None:
