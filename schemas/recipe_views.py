@@ -12,17 +12,17 @@ from figureground.schemas.documents import Document
 class Window(Document):
     """A part of the photo that a view takes before anything else: a crop around the object, or a control of it.
 
-    The policy that a release of crops must state (docs/imagenet_a.md); lengths are stored pixels, areas shares.
+    The policy that a release of crops must state (docs/crops.md); lengths are stored pixels, areas shares.
     """
 
     around: Literal["object", "center", "random"] = "object"
     """``object``: around its box; ``center``: as large, in the middle of the photo; ``random``: as large, at a place
     drawn by hash, clear of the object's box where the photo has room."""
-    instances: Literal["recorded", "components"] = "recorded"
-    """What counts as one instance: what annotators painted as one, or a connected component (8 neighbours)."""
+    instances: Literal["components", "recorded"] = "components"
+    """What counts as one instance: a connected component (8 neighbours), or what a release tells apart."""
     take: Literal["union", "largest", "each", "single"] = "union"
     """Which of several instances: all in one window, the largest, one row for each, or refuse the photo."""
-    max_union_share: float | None = Field(default=None, gt=0, le=1)
+    max_union_share: float | None = Field(default=0.8, gt=0, le=1)
     """A union box that covers more of the photo gives way to the largest instance, and is flagged ``far_apart``."""
     least_component_share: float = Field(default=0.005, ge=0, lt=1)
     """Components of the mask below this share of it and below ``least_component_px`` are no part of the object."""
