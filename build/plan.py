@@ -24,7 +24,7 @@ from figureground.schemas.classes import ClassMap
 from figureground.schemas.files import replace_file
 from figureground.schemas.masks import decode_coco_rle
 from figureground.schemas.recipes import Photo, Recipe, RuleName, RuleSet, Variant
-from figureground.schemas.records import ImageRecord, ObjectRecord, canonical_json
+from figureground.schemas.records import ObjectRecord, PhotoRef, canonical_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class Plan:
     """Object id to split."""
     vanished: tuple[Refusal, ...]
     """Attributes that have no pixel left on the canvas, and so no rows; their objects take part."""
-    textures: dict[str, ImageRecord]
+    textures: dict[str, PhotoRef]
     """Photos that rows take as their texture, by image_id."""
 
     @property
@@ -89,7 +89,7 @@ def make_plan(
     classes: ClassMap,
     *,
     attributes: AttributeSchema | None = None,
-    textures: Sequence[ImageRecord] = (),
+    textures: Sequence[PhotoRef] = (),
     rules: RuleName = "exact",
     draws: int = 1,
 ) -> Plan:
@@ -168,6 +168,18 @@ def _instances(variant: Variant, rules: RuleSet, figure: Candidate) -> int:
     return len(figure.crops[variant.layers[0].view]) if window is not None and window.take == "each" else 1
 
 
+def read_plan(path: Path) -> tuple[PlanRow, ...]:
+    """Read the rows that ``write_plan`` wrote.
+
+    Raises:
+        DataError: if it is no plan.
+    """
+    try:
+        return tuple(PlanRow(**row) for row in pq.read_table(path).to_pylist())
+    except (pa.ArrowException, OSError, TypeError) as error:
+        raise DataError.single(str(path), "", expected="a plan (Parquet)", got=str(error)) from error
+
+
 class Turn(NamedTuple):
     """Which of an object's rows in a variant."""
 
@@ -236,7 +248,7 @@ def _attributes(
 
 def _row(
     recipe: Recipe, rules: RuleSet, name: str, figure: Candidate, turn: Turn, pools: Mapping[str, DonorPool],
-    textures: Mapping[str, ImageRecord],
+    textures: Mapping[str, PhotoRef],
 ) -> PlanRow:  # fmt: skip
     variant = recipe.variants[name]
     stream = f"{name}/{turn.attribute}" if turn.attribute else name

@@ -22,7 +22,7 @@ from figureground.errors import DataError, Fault, FigureGroundError
 from figureground.schemas.files import replace_file
 from figureground.schemas.photos import decode_photo
 from figureground.schemas.recipes import Recipe, RuleSet
-from figureground.schemas.records import ImageRecord, ObjectRecord
+from figureground.schemas.records import ObjectRecord, PhotoRef
 from figureground.schemas.sources import read_catalogued
 from figureground.schemas.workspace import SourceRow
 
@@ -36,7 +36,7 @@ class SceneJob:
     """Some objects whose scenes are to be made."""
 
     candidates: tuple[Candidate, ...]
-    textures: tuple[ImageRecord, ...]
+    textures: tuple[PhotoRef, ...]
     """Photos that are kept as they are, for rows to take their texture from."""
     sources: Mapping[str, SourceRow]
     recipe: Recipe
@@ -67,7 +67,7 @@ def write_scenes(job: SceneJob) -> tuple[int, list[Fault]]:
 
 def _photos(
     job: SceneJob,
-) -> Iterator[tuple[ObjectRecord | ImageRecord, Path, Callable[[Canvas], dict[str, NDArray[Any]]]]]:
+) -> Iterator[tuple[ObjectRecord | PhotoRef, Path, Callable[[Canvas], dict[str, NDArray[Any]]]]]:
     """Each photo of a job, where its arrays go, and how they are made of its pixels."""
 
     def scene_arrays(candidate: Candidate, photo: Canvas) -> dict[str, NDArray[Any]]:

@@ -11,6 +11,7 @@ from figureground.schemas.classes import load_class_map
 from figureground.schemas.files import file_sha256
 from figureground.schemas.processes import default_workers
 from figureground.schemas.recipes import Balance, Recipe, RuleName, SplitBy, load_recipe, shipped_recipes
+from figureground.schemas.records import PhotoRef
 from figureground.schemas.releases import read_left_out, read_release
 from figureground.schemas.workspace import Workspace
 
@@ -68,7 +69,11 @@ def prepare_request(
     version, records = read_release(path)
     with Workspace.open(workspace) as store:
         sources = store.sources()
-        textures = tuple(image for image in store.images() if recipe.textures and image.source == recipe.textures)
+        textures = tuple(
+            PhotoRef(image_id=image.image_id, source=image.source, uri=image.uri, sha256=image.sha256)
+            for image in store.images()
+            if recipe.textures and image.source == recipe.textures
+        )
     return BuildRequest(
         recipe=recipe,
         classes=load_class_map(recipe.class_map),

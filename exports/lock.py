@@ -40,7 +40,7 @@ def make_lock(
         more["attribute_schema"] = recipe.attributes
     return {
         **more,
-        "figureground": version("figureground"),
+        **environment(),
         "recipe": f"{recipe.name}@{recipe.version}",
         "rules": rules,
         "seed": recipe.seed,
@@ -53,6 +53,13 @@ def make_lock(
         "refused_total": sum(refused.values()),
         "unreviewed": len(unreviewed),
         "segmenters": sorted({record.segmenter for record in unreviewed}),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """What may make pixels or file bytes differ between two machines."""
+    return {
+        "figureground": version("figureground"),
         "png": dict(PNG_ENCODER),
         "packages": {name: version(name) for name in _PIXEL_PACKAGES},
         "libraries": {name: pillow_features.version(name) or "none" for name in _PIXEL_LIBRARIES},

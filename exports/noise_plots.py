@@ -17,15 +17,16 @@ from figureground.schemas.files import replace_file
 
 try:
     from matplotlib.figure import Figure
+
+    from figureground.exports.analyses.plots import PALETTE
 except ImportError as error:
     raise MissingExtraError("matplotlib", "analyses") from error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's palette, which colour-blind readers tell apart; markers tell models of one family apart.
-_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _MARKERS: Final = "osD^vP*X"
+"""What tells models of one family apart, which share a colour."""
 _UNIT: Final = {"sigma": "standard deviation of the noise", "l2": "norm of the noise"}
 _DENSITY_POINTS: Final = 201
 _DENSITY_WIDTH: Final = 0.08
@@ -44,7 +45,7 @@ def draw_scatter(results: Sequence[NoiseResult], families: Mapping[str, Sequence
             pooled = by_model[listed.model].summary["noise"]["0"][kind]["pooled"]
             axes.plot(
                 pooled["accuracy_figure"], pooled["accuracy_ground"], linestyle="", markersize=9,
-                color=_COLOURS[place % len(_COLOURS)], marker=_MARKERS[turn % len(_MARKERS)],
+                color=PALETTE[place % len(PALETTE)], marker=_MARKERS[turn % len(_MARKERS)],
                 label=listed.model if family == listed.model else f"{family}: {listed.model}",
             )  # fmt: skip
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
@@ -62,7 +63,7 @@ def draw_levels(pooled: Sequence[FamilyNoise], path: Path) -> None:
     titles = ("accuracy, noise on the figure", "accuracy, noise on the ground", "RFS")
     for place, family in enumerate(pooled):
         style: dict[str, Any] = {
-            "color": _COLOURS[place % len(_COLOURS)], "marker": _MARKERS[place % len(_MARKERS)], "markersize": 4,
+            "color": PALETTE[place % len(PALETTE)], "marker": _MARKERS[place % len(_MARKERS)], "markersize": 4,
             "label": f"{family.family} ({len(family.models)})" if len(family.models) > 1 else family.family,
         }  # fmt: skip
         rfs = [np.nan if value is None else value for value in family.rfs]
@@ -88,7 +89,7 @@ def draw_densities(results: Sequence[NoiseResult], kind: str, path: Path) -> Non
         for place, result in enumerate(results):
             if result.outcomes is not None:
                 own = result.irfs(kind)[result.outcomes.label == result.class_names.index(name)].ravel()
-                axes.plot(points, _density(own, points), color=_COLOURS[place % len(_COLOURS)], label=result.model)
+                axes.plot(points, _density(own, points), color=PALETTE[place % len(PALETTE)], label=result.model)
         axes.axvline(0, color="grey", linewidth=1, linestyle="--")
         axes.set(title=name, xlabel="iRFS", yticks=[])
     for axes in panels[len(names) :]:
@@ -123,7 +124,7 @@ def draw_ablations(results: Sequence[NoiseResult], path: Path) -> None:
         heights = np.array([cell["accuracy_macro"] for cell in cells])
         low, high = np.array([cell["ci95"] for cell in cells]).T
         axes.bar(
-            np.arange(len(cells)) + place * width, heights, width, color=_COLOURS[place % len(_COLOURS)],
+            np.arange(len(cells)) + place * width, heights, width, color=PALETTE[place % len(PALETTE)],
             yerr=np.clip([heights - low, high - heights], 0, None), error_kw={"linewidth": 1}, label=result.model,
         )  # fmt: skip
     axes.set_xticks(np.arange(len(configs) + 1) + 0.4 - width / 2, ["original", *configs], rotation=20)

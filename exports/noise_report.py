@@ -104,7 +104,8 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
         try:
             read = json.loads(file.read_text(encoding="utf-8"))
             listed = read.get("results", [read])
-            found += [{**each, "folder": str(file.parent)} for each in listed if each["model"] and each["protocol"]]
+            place = {"folder": str(file.parent), "stem": file.stem}
+            found += [{**each, **place} for each in listed if each["model"] and each["protocol"]]
         except OSError as error:
             raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:

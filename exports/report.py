@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from figureground.errors import UsageError
+from figureground.exports.background_report import BackgroundRelation, describe_background, relate, tell_background
+from figureground.exports.box_sources import compare_box_sources, describe_box_sources
+from figureground.exports.crop_report import MARGINS, tell_crops
 from figureground.exports.evaluate import format_table, load_rows, open_repository
 from figureground.exports.families import ListedModel, load_families
 from figureground.exports.noise_report import (
@@ -19,48 +22,111 @@ from figureground.exports.noise_report import (
     read_results,
     worst_gaps,
 )
-from figureground.schemas.files import write_text
+from figureground.exports.published import PublishedComparison, compare_published, describe_published, read_published
+from figureground.exports.result_groups import ResultGroup, group_results
+from figureground.schemas.files import csv_text, write_text
 
 GAP_LEVELS: Final = (60 / 255, 0.25, 75.0)
 """Levels that worst noise gaps are shown at, first scored: the paper's sigma, Hard ImageNet's, an l2 norm."""
 
 
 def write_report(
-    results: Sequence[Path], out: Path, *, models: Path | None = None, repository: str | None = None
+    results: Sequence[Path],
+    out: Path,
+    *,
+    models: Path | None = None,
+    repository: str | None = None,
+    published: Path | None = None,
 ) -> list[str]:
-    """Write ``report.txt`` and, of the protocol rival10, ``report.json`` and plots; returns the files' names.
+    """Write ``report.txt``, and of all protocols but imagenet9 ``report.json`` and plots; returns the files' names.
 
     Args:
         results: Result files of ``evaluate``, or folders of them.
         out: Folder to write to.
-        models: Models file with families; None makes each model a family.
+        models: Models file with families, which the protocol rival10 pools; None makes each model a family.
         repository: Dataset whose images to show; None leaves the worst noise gaps without pictures.
+        published: timm's ``results-imagenet-a.csv``, to set results of the protocol imagenet_a beside; None sets none.
 
     Raises:
         UsageError: if there are no results, or results that cannot be pooled.
-        DataError: for files that are no results, and for faults in the models file.
+        DataError: for files that are no results, and for faults in the models file or the published one.
     """
     read = read_results(results)
     families = load_families(models, [result["model"] for result in read])
+    crops, grounds = (group_results(read, protocol) for protocol in ("imagenet_a", "background_check"))
+    box_sources = compare_box_sources(read)
+    compared = compare_published(read, read_published(published)) if published else []
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "report.txt", format_table(read) + "\n")
-    written = ["report.txt"]
+    texts = [format_table(read), *map(describe_background, grounds)]
+    texts += [describe_published(compared)] if published else []
+    texts += [describe_box_sources(box_sources)] if box_sources else []
+    write_text(out / "report.txt", "\n\n".join(texts) + "\n")
+    told, drawn = _report_noise(read, families, out, repository)
+    told += [{"protocol": "imagenet_a", "box_sources": asdict(each)} for each in box_sources]
+    for draw, tell, groups in ((_draw_crops, tell_crops, crops), (_draw_grounds, tell_background, grounds)):
+        for group in groups:
+            told.append(tell(group))
+            drawn += draw(group, out, _stem(group, groups))
+    if published:
+        write_text(out / "published.csv", csv_text(PublishedComparison, compared))
+        drawn.append("published.csv")
+    if not told:
+        return ["report.txt", *drawn]
+    write_text(out / "report.json", json.dumps(told, indent=1, sort_keys=True) + "\n")
+    return ["report.txt", *drawn, "report.json"]
+
+
+def _stem(group: ResultGroup, groups: Sequence[ResultGroup]) -> str:
+    """How the files of a group begin; numbered where several have its label space."""
+    alike = [each for each in groups if each.space == group.space]
+    return f"{group.protocol}.{group.space}" + (f".{alike.index(group)}" if len(alike) > 1 else "")
+
+
+def _report_noise(
+    read: Sequence[Mapping[str, Any]],
+    families: Mapping[str, Sequence[ListedModel]],
+    out: Path,
+    repository: str | None,
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """What is told of the protocol rival10, and the files drawn."""
     groups: dict[tuple[str, str, str], list[NoiseResult]] = {}
     for result in noise_results(read):
         groups.setdefault((result.space, result.fingerprint, result.split), []).append(result)
-    if not groups:
-        return written
-    told = []
+    told, written = [], []
     for number, ((space, fingerprint, split), members) in enumerate(groups.items()):
         twice = {each.model for each in members if sum(other.model == each.model for other in members) > 1}
         if twice:
             raise UsageError(f"several results of {', '.join(sorted(twice))} on {members[0].dataset}: give one of each")
         stem = space if sum(key[0] == space for key in groups) == 1 else f"{space}.{number}"
         pooled = pool_families(members, families)
-        told.append(_told(members, pooled, space=space, fingerprint=fingerprint, split=split))
+        key = {"protocol": "rival10", "space": space, "fingerprint": fingerprint, "split": split}
+        told.append(_told(members, pooled, **key))
         written += _draw(members, families, pooled, out, stem, repository)
-    write_text(out / "report.json", json.dumps(told, indent=1, sort_keys=True) + "\n")
-    return [*written, "report.json"]
+    return told, written
+
+
+def _draw_crops(group: ResultGroup, out: Path, stem: str) -> list[str]:
+    from figureground.exports import crop_plots
+
+    plots = {"arms": crop_plots.draw_arms}
+    if any(len(set(MARGINS) & set(member.summary["configs"])) > 1 for member in group.members):
+        plots["margins"] = crop_plots.draw_margins
+    if any(member.summary["slices"] for member in group.members):
+        plots["box_share"] = crop_plots.draw_box_slices
+    for name, draw in plots.items():
+        draw(group, out / f"{stem}.{name}.png")
+    return [f"{stem}.{name}.png" for name in plots]
+
+
+def _draw_grounds(group: ResultGroup, out: Path, stem: str) -> list[str]:
+    from figureground.exports import background_plots
+
+    panels: dict[str, list[BackgroundRelation]] = {}
+    for each in relate(group):
+        panels.setdefault(each.measures, []).append(each)
+    for name, relations in panels.items():
+        background_plots.draw_relations(relations, out / f"{stem}.{name}.png")
+    return [f"{stem}.{name}.png" for name in panels]
 
 
 def _told(members: Sequence[NoiseResult], pooled: Sequence[FamilyNoise], **key: str) -> dict[str, Any]:

@@ -38,8 +38,8 @@ from figureground.schemas.features import dataset_features
 from figureground.schemas.files import csv_text, file_sha256, write_text
 from figureground.schemas.processes import default_workers
 from figureground.schemas.recipes import Recipe, RuleName, RuleSet
-from figureground.schemas.records import ImageRecord, ObjectRecord, canonical_json
-from figureground.schemas.releases import LeftOut
+from figureground.schemas.records import ObjectRecord, PhotoRef, canonical_json
+from figureground.schemas.releases import LeftOut, blind_name, write_release
 from figureground.schemas.workspace import SourceRow
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ Item = TypeVar("Item")
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
+MANIFEST: Final = "manifest.json"
+OBJECTS: Final = "objects.parquet"
+"""The objects of the rows with their masks in stored pixels: what rebuilding needs beside plan and photos."""
 _PHOTOS_PER_JOB: Final = 16
 _SCRATCH: Final = ".scenes"
 _KEY: Final = ".build-key"
@@ -67,7 +70,7 @@ class BuildRequest:
     sources: Mapping[str, SourceRow]
     left_out: LeftOut = field(default_factory=dict)
     """Catalogued photos that are not in the release."""
-    textures: tuple[ImageRecord, ...] = ()
+    textures: tuple[PhotoRef, ...] = ()
     """Photos of the source that the recipe takes textures from."""
     rules: RuleName = "exact"
     draws: int = 1
@@ -109,18 +112,40 @@ def build_dataset(request: BuildRequest, folder: Path, *, progress: Progress = l
     require_no_errors(findings)
     lock = make_lock(plan, request.recipe, request.rules, request.records, draws=request.draws)
     lock["release"] = {"version": request.release_version, "sha256": request.release_sha256}
-    key = _build_key(plan, lock, request)
     if folder.exists():
         _require_same_build(folder, lock)
         return _report(folder, plan, findings, reused=True)
+    make_repository(request, plan, findings, lock, folder, progress=progress)
+    return _report(folder, plan, findings, reused=False)
+
+
+def make_repository(
+    request: BuildRequest, plan: Plan, findings: Sequence[GateFinding], lock: dict[str, Any], folder: Path, *,
+    progress: Progress, finish: Callable[[Path], None] = lambda _: None,
+) -> None:  # fmt: skip
+    """Render a plan into ``folder``, which appears when it is whole.
+
+    Args:
+        request: What the plan was made of, and where the photos lie.
+        plan: The rows.
+        findings: What the gates found.
+        lock: Content of recipe.lock.json.
+        folder: The repository.
+        progress: Called with (stage, done, total).
+        finish: Called with the unfinished folder before its manifest is written; may check it, and write to report/.
+
+    Raises:
+        DataError: with every photo at fault; finished shards are kept for the next call.
+    """
     partial = folder.with_name(f"{folder.name}.partial")
-    _resume_or_start(partial, key)
+    _resume_or_start(partial, _build_key(plan, lock, request))
     _render(request, plan, partial, progress)
     _write_papers(request, plan, findings, lock, partial)
+    finish(partial)
     shutil.rmtree(partial / _SCRATCH)
     (partial / _KEY).unlink()
+    _write_manifest(partial)
     partial.replace(folder)
-    return _report(folder, plan, findings, reused=False)
 
 
 def _build_key(plan: Plan, lock: Mapping[str, Any], request: BuildRequest) -> str:
@@ -183,7 +208,7 @@ def _batched(items: Sequence[Item]) -> Iterator[tuple[Item, ...]]:
 
 
 def _shard_jobs(request: BuildRequest, plan: Plan, rules: RuleSet, partial: Path) -> Iterator[ShardJob]:
-    schema = _features(request).arrow_schema
+    schema = _features(request, plan).arrow_schema
     for (config, split), grouped in groupby(plan.rows, key=lambda row: (row.variant, row.split)):
         rows = tuple(grouped)
         count = -(-len(rows) // ROWS_PER_SHARD)
@@ -202,9 +227,10 @@ def _shard_jobs(request: BuildRequest, plan: Plan, rules: RuleSet, partial: Path
             )
 
 
-def _features(request: BuildRequest) -> Features:
+def _features(request: BuildRequest, plan: Plan) -> Features:
     """Attributes are those of the recipe's schema in its order, then what else people were asked for."""
-    others = {name for record in request.records for name in record.attributes} - set(request.attributes.names())
+    taken = [candidate.record for candidate in plan.candidates.values()]
+    others = {name for record in taken for name in record.attributes} - set(request.attributes.names())
     names = [*request.attributes.names(), *sorted(others)]
     return dataset_features(request.classes, names, pixels=request.recipe.pixels)
 
@@ -212,7 +238,7 @@ def _features(request: BuildRequest) -> Features:
 def _write_papers(
     request: BuildRequest, plan: Plan, findings: Sequence[GateFinding], lock: dict[str, Any], partial: Path
 ) -> None:
-    """Everything beside the shards; the manifest comes last and covers the rest."""
+    """Everything beside the shards but the manifest."""
     recipe = request.recipe
     rows = Counter((row.variant, row.split) for row in plan.rows)
     shards = {
@@ -228,7 +254,7 @@ def _write_papers(
         name: {split: (sum(file.stat().st_size for file in found), rows[name, split]) for split, found in parts.items()}
         for name, parts in shards.items()
     }
-    write_text(partial / "README.md", render_card(recipe, lock, features=_features(request), shard_sizes=sizes))
+    write_text(partial / "README.md", render_card(recipe, lock, features=_features(request, plan), shard_sizes=sizes))
     write_text(partial / "evaluate.py", (files("figureground.exports") / "evaluate.py").read_text(encoding="utf-8"))
     write_text(partial / "class_map.json", json.dumps(request.classes.model_dump(mode="json"), indent=1) + "\n")
     portable = recipe.model_copy(update={"class_map": "class_map.json"})
@@ -238,6 +264,8 @@ def _write_papers(
         write_text(partial / "attributes.yaml", text)
     write_text(partial / "recipe.yaml", yaml.safe_dump(portable.model_dump(mode="json"), sort_keys=False))
     write_text(partial / "recipe.lock.json", json.dumps(lock, indent=1, sort_keys=True) + "\n")
+    blinded = [blind_name(candidate.record) for candidate in plan.candidates.values()]
+    write_release(partial / OBJECTS, blinded, version=request.release_version)
     (partial / "report").mkdir(exist_ok=True)
     write_plan(plan, partial / "report" / "plan.parquet")
     write_text(partial / "report" / "refused.csv", csv_text(Refusal, plan.refusals))
@@ -250,15 +278,13 @@ def _write_papers(
     if recipe.pixels:
         first_shards = {name: list(parts.values())[-1][0] for name, parts in shards.items()}
         write_contact_sheet(partial / "report" / "contact_sheet.png", first_shards, request.classes.names)
-    hashed = {
-        str(path.relative_to(partial)): file_sha256(path)
-        for path in sorted(partial.rglob("*"))
-        if path.is_file() and path.name != "manifest.json" and not path.is_relative_to(partial / _SCRATCH)
-        if path.name != _KEY
-    }
-    write_text(
-        partial / "manifest.json", json.dumps({"schema": "1", "sha256": hashed}, indent=1, sort_keys=True) + "\n"
-    )
+
+
+def _write_manifest(partial: Path) -> None:
+    """SHA-256 of every other file."""
+    found = sorted(path for path in partial.rglob("*") if path.is_file() and path.name != MANIFEST)
+    hashed = {path.relative_to(partial).as_posix(): file_sha256(path) for path in found}
+    write_text(partial / MANIFEST, json.dumps({"schema": "1", "sha256": hashed}, indent=1, sort_keys=True) + "\n")
 
 
 def _report(folder: Path, plan: Plan, findings: Sequence[GateFinding], *, reused: bool) -> BuildReport:

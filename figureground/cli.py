@@ -20,7 +20,9 @@ from figureground.annotate.prompts import PromptMode
 from figureground.console import JsonOption, WorkspaceOption, counts_text, emit, progress_bar, stderr
 from figureground.errors import FigureGroundError, UsageError
 from figureground.export_cli import export
+from figureground.human_cli import human
 from figureground.import_cli import import_masks
+from figureground.release_cli import rebuild, verify
 from figureground.schemas.recipes import RuleName, SplitBy
 from figureground.studio_cli import studio
 
@@ -39,10 +41,15 @@ WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Pro
 
 @app.command(epilog="Example: figureground index photos/ -w work")
 def index(
-    source: Annotated[str, typer.Argument(help="ImageFolder, ILSVRC tree, Parquet folder, or hf://datasets/O/N.")],
+    source: Annotated[
+        str,
+        typer.Argument(help="ImageFolder, ILSVRC tree, ImageNet-A's folder or .tar, Parquet, or hf://datasets/O/N."),
+    ],
     workspace: WorkspaceOption,
     name: Annotated[str | None, typer.Option(help="Name of the source; default: the folder's.")] = None,
-    kind: Annotated[str | None, typer.Option(help="folder, ilsvrc, parquet or rival10; default: by looking.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="folder, ilsvrc, imagenet-a, parquet or rival10; default: by looking.")
+    ] = None,
     boxes: Annotated[Path | None, typer.Option(help="Folder of Pascal-VOC XML, if it is not in the tree.")] = None,
     labels: Annotated[Path | None, typer.Option(help="CSV of file and label, where folders are no labels.")] = None,
     workers: WorkersOption = None,
@@ -196,6 +203,7 @@ def build(
 @app.command(
     epilog="Examples: figureground evaluate in9 --model timm:resnet50.a1_in1k --model onnx:my.onnx -o scores\n\n"
     "figureground evaluate rival --noise sigma --trials 3 --mask-grow 0,5,-5 --model timm:deit_small_patch16_224\n\n"
+    "figureground evaluate a-plus --cluster class --model timm:convnext_base.fb_in1k -o scores\n\n"
     "figureground evaluate in9 --model figureground.exports.classifiers:efficientnet_lite0"
 )
 def evaluate(
@@ -208,7 +216,8 @@ def evaluate(
     configs: Annotated[str | None, typer.Option(help="Only these configs, comma-separated.")] = None,
     split: Annotated[str, typer.Option(help="Split to score.")] = "test",
     protocol: Annotated[
-        str | None, typer.Option(help="imagenet9 or rival10; default: the one that the configs are made for.")
+        str | None,
+        typer.Option(help="imagenet9, imagenet_a, rival10 or background_check; default: as the configs are made."),
     ] = None,
     feed: Annotated[str, typer.Option(help="canvas or reference.")] = "canvas",
     noise: Annotated[str, typer.Option(help="rival10: sigma, l2, both with a comma, or none.")] = "sigma,l2",
@@ -219,6 +228,9 @@ def evaluate(
     rfs_undefined: Annotated[str, typer.Option(help="rival10: RFS without errors: strict or hardimagenet.")] = "strict",
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
     bootstrap: Annotated[int, typer.Option(min=1, help="Bootstrap resamples.")] = 10_000,
+    cluster: Annotated[
+        str, typer.Option(help="imagenet_a, background_check: what is resampled, image or class.")
+    ] = "image",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the images with the smallest ids.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -231,6 +243,7 @@ def evaluate(
         script.evaluate, repository, revision=revision, configs=configs.split(",") if configs else None, split=split,
         protocol=protocol, feed=feed, batch_size=batch_size, limit=limit, out=out, bootstrap=bootstrap,
         noise=script.parse_noise(**words) if words != script.NOISE_WORDS else None, masks_from=masks_from,
+        cluster=cluster,
     )  # fmt: skip
     results = []
     for name in model:
@@ -241,24 +254,31 @@ def evaluate(
 
 @app.command(
     epilog="Examples: figureground report scores -o report\n\n"
-    "figureground report scores -o report --models models.yaml --repository rival"
+    "figureground report scores -o report --models models.yaml --repository rival\n\n"
+    "figureground report scores -o report --published results-imagenet-a.csv"
 )
 def report(
     results: Annotated[list[Path], typer.Argument(help="Result files of evaluate, or folders of them.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables and plots.")],
     models: Annotated[Path | None, typer.Option(help="YAML that lists models with family and training.")] = None,
     repository: Annotated[str | None, typer.Option(help="The dataset, to show its images in the plots.")] = None,
+    published: Annotated[
+        Path | None, typer.Option(help="timm's results-imagenet-a.csv, to compare results of imagenet_a with.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put results side by side: tables, families pooled, and the plots of the paper."""
     from figureground.exports.report import write_report
 
-    written = write_report(results, out, models=models, repository=repository)
+    written = write_report(results, out, models=models, repository=repository, published=published)
     emit({"folder": str(out), "files": written}, as_json=as_json, text="\n".join(str(out / name) for name in written))
 
 
 app.add_typer(analyze)
+app.add_typer(human)
 app.command(epilog="Example: figureground export rival --layout rival10 -o as-rival10")(export)
+app.command(epilog="Example: figureground verify in9")(verify)
+app.command(epilog="Example: figureground rebuild plus --source imagenet-a.tar -o plus-with-images")(rebuild)
 
 
 @app.command(epilog="Example: figureground demo -o demo-run")

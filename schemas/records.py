@@ -192,6 +192,16 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoRef:
+    """A photo of which nothing but its bytes is used, such as a texture."""
+
+    image_id: str
+    source: str
+    uri: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectRecord:
     """A frozen object: one row of a release that a build reads."""
 

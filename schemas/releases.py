@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,6 +20,7 @@ from figureground.schemas.records import NAME_PATTERN, ObjectRecord, canonical_j
 
 SCHEMA_VERSION: Final = "1"
 _LEFT_OUT: Final = "figureground.left_out"
+_HUB_WNID: Final = re.compile(r"^((n\d{8})_\d+)_\2$")
 
 _BOXES = pa.list_(pa.list_(pa.int32(), 4))
 _RLE = pa.struct([("size", pa.list_(pa.int32(), 2)), ("counts", pa.string())])
@@ -111,6 +115,24 @@ def read_left_out(path: Path) -> LeftOut:
     except (ValueError, AttributeError, TypeError) as error:
         expected = "labels, reasons and counts as JSON"
         raise DataError.single(str(path), _LEFT_OUT, expected=expected, got=str(error)) from error
+
+
+def name_digest(uri: str) -> str:
+    """``sha256:`` and the digest of a photo's file name without folders and ending.
+
+    Hub copies of ImageNet add the wnid to the name (``n01440764_10026_n01440764.JPEG``); that is taken off, so that a
+    photo is known in all its copies.
+    """
+    stem = _HUB_WNID.sub(r"\1", PurePosixPath(uri).stem)
+    return f"sha256:{hashlib.sha256(stem.encode()).hexdigest()}"
+
+
+def blind_name(record: ObjectRecord) -> ObjectRecord:
+    """The object with its photo's ``name_digest`` for a uri.
+
+    Whoever has the photo finds it; nobody else learns its name, which in ImageNet-A tells what a classifier answered.
+    """
+    return replace(record, uri=name_digest(record.uri))
 
 
 def _rle_row(rle: CocoRle) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where photos come from: folders, the ILSVRC tree, Parquet files and Hub datasets, read as bytes."""
+"""Where photos come from: folders, the ILSVRC tree, ImageNet-A, Parquet files and Hub datasets, read as bytes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from figureground.schemas.folder_source import (
     IlsvrcSource,
     has_photos,
 )
+from figureground.schemas.imagenet_a_source import IMAGENET_A_FOLDER, TAR_SUFFIX, ImageNetASource, is_imagenet_a, is_tar
 from figureground.schemas.parquet_source import ParquetSource
-from figureground.schemas.records import NAME_PATTERN, ImageRecord, ObjectRecord
+from figureground.schemas.records import NAME_PATTERN, ImageRecord, ObjectRecord, PhotoRef
 from figureground.schemas.rival10_folder import Rival10Source, find_rival10
 from figureground.schemas.source_items import PhotoSource, SourceItem
 from figureground.schemas.workspace import SourceRow
@@ -24,6 +25,7 @@ from figureground.schemas.workspace import SourceRow
 __all__ = [
     "FolderSource",
     "IlsvrcSource",
+    "ImageNetASource",
     "ParquetSource",
     "PhotoSource",
     "Rival10Source",
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 _HUB: Final = "hf://"
+_INNER: Final = {"ilsvrc": "ILSVRC", "imagenet-a": IMAGENET_A_FOLDER}
+_PACKED: Final = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip")
 
 
 def open_source(
@@ -43,8 +47,8 @@ def open_source(
     """Open a source of photos; its kind is found by looking.
 
     Args:
-        locator: A folder, a Parquet file, or ``hf://datasets/ORG/NAME[@REVISION]``.
-        kind: ``folder``, ``ilsvrc``, ``parquet`` or ``rival10``; None to look.
+        locator: A folder, a Parquet file, ImageNet-A's tar archive, or ``hf://datasets/ORG/NAME[@REVISION]``.
+        kind: ``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet`` or ``rival10``; None to look.
         name: Name of the source; None for the last part of the locator.
         boxes: Folder of Pascal-VOC XML files.
         labels: CSV with the columns ``file`` (or ``id``) and ``label``, for a folder whose folders are no labels.
@@ -53,6 +57,7 @@ def open_source(
     Raises:
         UsageError: if there is nothing, nothing of a known kind, or more than one.
     """
+    _refuse_packed(locator)
     kind = kind or _detect_kind(locator)
     if not locator.startswith(_HUB):
         locator = str(_tree_root(Path(locator), kind).resolve())
@@ -62,18 +67,20 @@ def open_source(
         return FolderSource(name=named, locator=locator, options=found)
     if kind == "ilsvrc":
         return IlsvrcSource(name=named, locator=locator, options=found)
+    if kind == "imagenet-a":
+        return ImageNetASource(name=named, locator=locator, options=found)
     if kind == "parquet":
         return ParquetSource(name=named, locator=locator, options=found)
     if kind == "rival10":
         return Rival10Source(name=named, locator=locator, options=found)
-    raise UsageError(f"no kind of source is called {kind!r}; there are folder, ilsvrc, parquet and rival10")
+    raise UsageError(f"no kind of source is called {kind!r}; there are folder, ilsvrc, imagenet-a, parquet and rival10")
 
 
 _OPEN: Final[dict[tuple[str, str], PhotoSource]] = {}
 """One open source a process and locator: opening a tree or a Parquet folder is not free."""
 
 
-def read_catalogued(record: ImageRecord | ObjectRecord, sources: Mapping[str, SourceRow]) -> bytes:
+def read_catalogued(record: ImageRecord | ObjectRecord | PhotoRef, sources: Mapping[str, SourceRow]) -> bytes:
     """The stored bytes of a catalogued photo, from where its source lies now.
 
     Raises:
@@ -101,14 +108,14 @@ def read_catalogued(record: ImageRecord | ObjectRecord, sources: Mapping[str, So
 
 def count_passed_over(source: PhotoSource) -> dict[str, int]:
     """How many files of a source are no photos, by ending, sorted; nothing for Parquet, whose rows all count."""
-    if isinstance(source, FolderSource | IlsvrcSource):
+    if isinstance(source, FolderSource | IlsvrcSource | ImageNetASource):
         return dict(sorted(source.passed_over().items()))
     return {}
 
 
 def _beside(kind: str, boxes: Path | None, labels: Path | None) -> dict[str, str]:
     """What lies beside the photos, as options; checked here, while the user still sees the command."""
-    if kind in ("parquet", "rival10") and (boxes or labels):
+    if kind in ("imagenet-a", "parquet", "rival10") and (boxes or labels):
         raise UsageError(f"a source of kind {kind} carries its own labels and takes no folder of boxes")
     if boxes is not None and not boxes.is_dir():
         raise UsageError(f"{boxes}: no such folder of boxes")
@@ -116,6 +123,14 @@ def _beside(kind: str, boxes: Path | None, labels: Path | None) -> dict[str, str
         raise UsageError(f"{labels}: no such table of labels")
     given = {"boxes": boxes, "labels": labels}
     return {key: str(path.resolve()) for key, path in given.items() if path is not None}
+
+
+def _refuse_packed(locator: str) -> None:
+    """Every photo is read many times, and each time all of a packed archive before it would have to be unpacked."""
+    path = Path(locator)
+    if path.suffix.lower() in _PACKED and path.is_file():
+        remedy = f"gunzip {path.name}" if path.suffix.lower() in (".gz", ".tgz") else f"unpack {path.name}"
+        raise UsageError(f"{locator}: photos are read where they lie, not out of a packed archive; {remedy}")
 
 
 def _checked_name(name: str) -> str:
@@ -128,7 +143,7 @@ def _last_part(locator: str) -> str:
     """Last part of a path, or NAME of ``hf://datasets/ORG/NAME@refs/pr/1``."""
     if locator.startswith(_HUB):
         locator = locator.partition("@")[0]
-    return locator.rstrip("/").rpartition("/")[2].removesuffix(".parquet")
+    return locator.rstrip("/").rpartition("/")[2].removesuffix(".parquet").removesuffix(TAR_SUFFIX)
 
 
 def _detect_kind(locator: str) -> str:
@@ -137,12 +152,16 @@ def _detect_kind(locator: str) -> str:
     path = Path(locator)
     if path.is_file() and path.suffix == ".parquet":
         return "parquet"
+    if path.is_file() and is_tar(path):
+        return "imagenet-a"
     if not path.is_dir():
-        raise UsageError(f"{locator}: no such folder, .parquet file or {_HUB}datasets/ORG/NAME")
+        raise UsageError(f"{locator}: no such folder, .parquet or .tar file, or {_HUB}datasets/ORG/NAME")
     if _is_ilsvrc(_tree_root(path, "ilsvrc")):
         return "ilsvrc"
     if find_rival10(path) is not None:
         return "rival10"
+    if is_imagenet_a(_tree_root(path, "imagenet-a")):
+        return "imagenet-a"
     tables = next(path.rglob("*.parquet"), None)
     photos = has_photos(path)
     if photos and tables is not None:
@@ -159,8 +178,8 @@ def _is_ilsvrc(root: Path) -> bool:
 
 
 def _tree_root(path: Path, kind: str) -> Path:
-    """The folder that holds Data and Annotations, which archives unpack as ``ILSVRC``; for RIVAL10, train and test."""
+    """The folder that archives unpack as ``ILSVRC`` or ``imagenet-a``, if any; RIVAL10's with train and test."""
     if kind == "rival10":
         return find_rival10(path) or path
-    inner = path / "ILSVRC"
-    return inner if kind == "ilsvrc" and inner.is_dir() else path
+    inner = path / _INNER.get(kind, ".")
+    return inner if inner.is_dir() else path

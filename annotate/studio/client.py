@@ -89,12 +89,16 @@ class StudioClient:
 
     # Projects
 
-    def create_project(self, title: str, config: str, description: str) -> int:
-        """Make a project; returns its id."""
+    def create_project(self, title: str, config: str, description: str, *, instruction: str = "") -> int:
+        """Make a project; returns its id.
+
+        With an instruction (HTML), people read it first, and can neither skip a task nor submit nothing.
+        """
         with self._service("making a project"):
             made = self._sdk.projects.create(
                 title=title, label_config=config, description=description, sampling="Sequential sampling",
-                show_instruction=False, enable_empty_annotation=True, show_collab_predictions=True,
+                expert_instruction=instruction, show_instruction=bool(instruction), show_skip_button=not instruction,
+                enable_empty_annotation=not instruction, show_collab_predictions=True,
             )  # fmt: skip
         return int(made.id)
 

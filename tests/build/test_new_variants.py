@@ -20,7 +20,7 @@ from figureground.errors import DataError
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.masks import encode_coco_rle
 from figureground.schemas.recipes import Move, Recipe
-from figureground.schemas.records import ImageRecord
+from figureground.schemas.records import PhotoRef
 
 CLASSES = ClassMap.model_validate(
     {"name": "toy", "classes": [{"index": i, "name": name, "wnids": [name]} for i, name in enumerate("ab")]}
@@ -44,7 +44,7 @@ def recipe(variants: dict[str, Any], views: dict[str, Any] | None = None, **chan
 class Studio:
     """Four photos of noise on canvases that are the photos themselves; each has a part and a second instance."""
 
-    def __init__(self, made: Recipe, textures: tuple[ImageRecord, ...] = ()) -> None:
+    def __init__(self, made: Recipe, textures: tuple[PhotoRef, ...] = ()) -> None:
         self.recipe, self.rules = made, made.rules["exact"]
         self.photos: dict[str, Canvas] = {}
         records = []
@@ -131,12 +131,9 @@ def test_a_mean_colour_is_that_of_its_region(region: str) -> None:
     assert (studio.render(row).image_rgb[studio.mask] == np.rint(photo[where].mean(axis=0))).all()
 
 
-def _texture(name: str) -> ImageRecord:
+def _texture(name: str) -> PhotoRef:
     record = object_record(name, "texture")
-    return ImageRecord(
-        image_id=record.image_id, source="wallpapers", uri=f"{name}.png", sha256=record.sha256, width=90, height=80,
-        exif_orientation=1, label="texture", source_split="", boxes_xyxy_px=(), phash=record.phash, flags=(),
-    )  # fmt: skip
+    return PhotoRef(image_id=record.image_id, source="wallpapers", uri=f"{name}.png", sha256=record.sha256)
 
 
 def test_textures_are_drawn_by_the_rows_seed_or_taken_from_a_source_and_told() -> None:

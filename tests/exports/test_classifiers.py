@@ -49,6 +49,8 @@ def test_efficientnet_lite_sees_a_cat(make: Callable[[], EfficientNetLite], size
     assert logits.shape == (1, 1000)
     assert logits.dtype == np.float32
     assert logits.argmax() in {TABBY, TIGER_CAT, EGYPTIAN_CAT}
+    assert int(size / adapter.crop_pct) == size + 32  # google-research/efficientnet pads crops by 32 pixels
+    assert 4e6 < adapter.parameters < 7e6
 
 
 def test_efficientnet_lite_is_normalised_as_trained_and_can_be_fed_otherwise() -> None:

@@ -75,6 +75,11 @@ def test_onnx_normalises_as_its_settings_say(tmp_path: Path) -> None:
     assert script.load_model(f"onnx:{raw}").logits(images) == pytest.approx(by_hand, abs=1e-2)
     (tmp_path / "c.json").write_text('{"input_size": [32, 48], "outputs": "probabilities"}')
     assert script.load_model(f"onnx:{raw}").input_size_hw == (32, 48)
+    fed: Any = script.load_model(f"onnx:{raw}")
+    assert (fed.interpolation, fed.crop_pct, fed.parameters) == ("bicubic", 0.875, None)
+    told = {"interpolation": '"bilinear"', "crop_pct": "0.95", "parameters": "9"}
+    fed = script.load_model(f"onnx:{write_onnx(tmp_path / 'told.onnx', HEAD, settings=told)}")
+    assert (fed.interpolation, fed.crop_pct, fed.parameters) == ("bilinear", 0.95, 9)
     unclear = write_onnx(tmp_path / "d.onnx", HEAD, size=3)
     with pytest.raises(EvaluationError, match=r"Set it in d\.json"):
         script.load_model(f"onnx:{unclear}")

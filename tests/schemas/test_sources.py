@@ -295,7 +295,7 @@ def test_nothing_known_says_what_was_looked_for(tmp_path: Path) -> None:
     put(tmp_path, "notes.txt", data=b"x")
     with pytest.raises(UsageError, match=r"neither photos in folders, nor Data/CLS-LOC, nor .parquet files"):
         open_source(str(tmp_path))
-    with pytest.raises(UsageError, match=r"no such folder, .parquet file or hf://"):
+    with pytest.raises(UsageError, match=r"no such folder, .parquet or .tar file, or hf://"):
         open_source(str(tmp_path / "gone"))
 
 
@@ -311,7 +311,7 @@ def test_photos_beside_parquet_are_the_users_to_choose(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "tar"}, "no kind of source is called 'tar'; there are folder, ilsvrc, parquet and rival10"),
+        ({"kind": "tar"}, "no kind of source is called 'tar'; there are folder, ilsvrc, imagenet-a, parquet and"),
         ({"name": "my photos"}, "source name 'my photos': give one of letters"),
         ({"name": ""}, "source name ''"),
         ({"name": "a/b"}, "source name 'a/b'"),

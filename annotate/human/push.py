@@ -1,0 +1,163 @@
+"""Push: a project for each rater and round; what a project has already is not sent again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from figureground.annotate.human.page import instructions, page_configuration, task_json
+from figureground.annotate.human.sessions import session
+from figureground.annotate.studio.client import StudioClient
+from figureground.annotate.studio.home import StudioHome, write_secret
+from figureground.errors import DataError, UsageError
+from figureground.schemas.files import replace_file
+from figureground.schemas.human_tasks import HumanKit, HumanTask
+from figureground.schemas.records import NAME_PATTERN, content_id
+
+BATCH: Final = 100
+"""Tasks a request; they hold no pictures."""
+_LONGEST_TITLE: Final = 50
+"""Of Label Studio's project titles."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class HumanPushReport:
+    """What one call of ``push_kit`` did."""
+
+    sent: int = 0
+    already_there: int = 0
+    projects: dict[str, list[int]] = field(default_factory=dict)
+    """Rater to their projects, one a round, in the order in which they are worked on."""
+
+
+def push_kit(
+    kit: HumanKit,
+    client: StudioClient,
+    home: StudioHome,
+    raters: Sequence[str],
+    *,
+    progress: Progress = lambda *_: None,
+) -> HumanPushReport:
+    """Send every rater's sessions.
+
+    What the server has counts, so a push that was killed goes on where it stopped. Raters who are named later come
+    after those who were named before.
+
+    Raises:
+        UsageError: for raters that are not names.
+        ServiceError: if the server fails; run again to resume.
+    """
+    known = add_raters(home, kit, raters)
+    rounds = range(1, len(kit.facts.configs) + 1)
+    report = HumanPushReport()
+    total = sum(len(session(kit, known.index(name) + 1, turn)) for name in raters for turn in rounds)
+    done = 0
+    for name in raters:
+        for turn in rounds:
+            number = known.index(name) + 1
+            project = _open_project(kit, client, home, name, number, turn)
+            report.projects.setdefault(name, []).append(project)
+            there = {task_id for task_id, _ in client.task_images(project)}
+            tasks = session(kit, number, turn)
+            waiting = [task for task in tasks if task.task_id not in there]
+            report.already_there += len(tasks) - len(waiting)
+            done += len(tasks) - len(waiting)
+            for start in range(0, len(waiting), BATCH):
+                part = waiting[start : start + BATCH]
+                _send(part, kit, client, home, project)
+                report.sent += len(part)
+                done += len(part)
+                progress("push", done, total)
+    return report
+
+
+def _send(tasks: Sequence[HumanTask], kit: HumanKit, client: StudioClient, home: StudioHome, project: int) -> None:
+    addresses = {
+        picture: _address(picture, kit, client, home, project)
+        for picture in dict.fromkeys(task.picture for task in tasks)
+    }
+    client.import_tasks(project, [task_json(task, kit, addresses[task.picture]) for task in tasks])
+
+
+def served_folder(kit: HumanKit, home: StudioHome) -> Path:
+    """Where a server of ours finds a kit's pictures, under names that say nothing."""
+    return home.documents / "human" / kit.kit_id
+
+
+def _address(picture: str, kit: HumanKit, client: StudioClient, home: StudioHome, project: int) -> str:
+    """What the page loads a picture by: a server of ours reads it from this disk, another gets it sent."""
+    source = kit.picture_path(picture)
+    if not client.connection.ours:
+        return client.upload(project, source)
+    copy = served_folder(kit, home) / source.name
+    if not copy.is_file():
+        with replace_file(copy) as temporary:
+            shutil.copyfile(source, temporary)
+    return f"/data/local-files/?d={copy.relative_to(home.documents).as_posix()}"
+
+
+def _open_project(kit: HumanKit, client: StudioClient, home: StudioHome, name: str, number: int, turn: int) -> int:
+    project = find_project(kit, client, number, turn)
+    if project is None:
+        title = f"{name[: _LONGEST_TITLE - 12]} - session {turn}"
+        mark = project_mark(kit, client, number, turn)
+        project = client.create_project(title, page_configuration(kit.facts.arm), mark, instruction=instructions(kit))
+    if client.connection.ours:
+        folder = served_folder(kit, home)
+        folder.mkdir(parents=True, exist_ok=True)
+        client.serve_folder(project, folder)
+    return project
+
+
+def find_project(kit: HumanKit, client: StudioClient, number: int, turn: int) -> int | None:
+    """The project of a rater and round, if the server has it."""
+    return next(iter(client.projects_described(project_mark(kit, client, number, turn))), None)
+
+
+def project_mark(kit: HumanKit, client: StudioClient, number: int, turn: int) -> str:
+    """The description that a project is found by; it says nothing to who reads it."""
+    return f"figureground {content_id(client.connection.key, kit.kit_id, f'r{number}', str(turn))}"
+
+
+def raters_of(home: StudioHome, kit: HumanKit) -> list[str]:
+    """Names of a kit's raters: the first is ``r1``. They stay in the workspace, readable by its owner alone."""
+    return _read_raters(home).get(kit.kit_id, [])
+
+
+def add_raters(home: StudioHome, kit: HumanKit, names: Sequence[str]) -> list[str]:
+    """Note raters behind those who are noted; returns all."""
+    strange = [name for name in names if not NAME_PATTERN.fullmatch(name)]
+    if strange or not names or len(set(names)) < len(names):
+        raise UsageError("name raters with --rater, once each, with letters, digits, dots, dashes and underscores")
+    everybody = _read_raters(home)
+    known = everybody.setdefault(kit.kit_id, [])
+    new = [name for name in names if name not in known]
+    if new:
+        known += new
+        write_secret(_raters_file(home), json.dumps(everybody, indent=1, sort_keys=True))
+    return known
+
+
+def _raters_file(home: StudioHome) -> Path:
+    return home.root / "raters.json"
+
+
+def _read_raters(home: StudioHome) -> dict[str, list[str]]:
+    path = _raters_file(home)
+    try:
+        return TypeAdapter(dict[str, list[str]]).validate_json(path.read_bytes(), strict=True)
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise DataError.single(
+            str(path), "", expected="raters by kit", got="damaged JSON",
+            remedy="restore it from a backup: without it, nobody knows which rater is whose project",
+        ) from error  # fmt: skip

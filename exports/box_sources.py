@@ -1,0 +1,125 @@
+"""The same photos cropped by boxes of several sources: the whole photo, automatic crops, crops by people's masks.
+
+Li et al. (arXiv 2102.11731) go this way: detectors first, then crops by hand. Datasets that one recipe made of several
+releases of the same photos are paired by image, so that a source that finds fewer objects gains nothing by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from figureground.errors import UsageError
+from figureground.exports.evaluate import ImageShares, RowAnswers, average_rows, compare_pairs, measure_accuracy
+
+WHOLE: Final = "original"
+CROP: Final = "plus"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxSources:
+    """One model in one label space on crops of several sources; JSON-ready parts are those of ``evaluate``."""
+
+    model: str
+    space: str
+    feed: str
+    split: str
+    images: int
+    """Photos that every source has a crop of."""
+    crops: Mapping[str, int]
+    """Dataset to number of photos that it has a crop of."""
+    accuracies: Mapping[str, Mapping[str, Any]]
+    """``original`` and each dataset, over the common photos."""
+    differences: Mapping[str, Mapping[str, Any]]
+    """Each dataset minus ``original``, and minus every dataset before it."""
+
+
+def compare_box_sources(results: Sequence[Mapping[str, Any]]) -> list[BoxSources]:
+    """Models that were scored on several datasets of the protocol imagenet_a, in the order of their first result.
+
+    Args:
+        results: As ``read_results`` gives them; answers must have been kept with ``--out``.
+
+    Raises:
+        UsageError: if the datasets share no photo.
+    """
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for result in results:
+        if result["protocol"] == "imagenet_a":
+            for space in result["label_spaces"]:
+                key = (result["model"], result.get("weights_sha256", ""), space, result["feed"], result["split"])
+                groups.setdefault(key, []).append(result)
+    several = {key: found for key, found in groups.items() if len({each["dataset"]["name"] for each in found}) > 1}
+    compared = (_compare(key, members) for key, members in several.items())
+    return [each for each in compared if each is not None]
+
+
+def _compare(key: tuple[str, ...], members: Sequence[Mapping[str, Any]]) -> BoxSources | None:
+    """None where answers were not kept."""
+    model, _, space, feed, split = key
+    crops: dict[str, ImageShares] = {}
+    whole: ImageShares | None = None
+    for result in members:
+        found = {config: _read_shares(result, space, config) for config in (WHOLE, CROP)}
+        if (crop := found[CROP]) is None or found[WHOLE] is None:
+            return None
+        crops[result["dataset"]["name"]] = crop
+        whole = whole or found[WHOLE]
+    if whole is None:
+        return None
+    common = set(whole.image_id).intersection(*(each.image_id for each in crops.values()))
+    if not common:
+        raise UsageError(f"{', '.join(crops)} are of other photos: none of their crops can be compared")
+    right = {name: _only(each, common) for name, each in {WHOLE: whole, **crops}.items()}
+    names = list(right)
+    pairs = [(name, before) for place, name in enumerate(names) for before in names[:place]]
+    sampling = {"count": members[0]["bootstrap"], "seed": members[0]["seed"]}
+    return BoxSources(
+        model=model, space=space, feed=feed, split=split, images=len(common),
+        crops={name: len(each.label) for name, each in crops.items()},
+        accuracies={name: measure_accuracy(each, **sampling) for name, each in right.items()},
+        differences=compare_pairs(right, pairs, **sampling),
+    )  # fmt: skip
+
+
+def _read_shares(result: Mapping[str, Any], space: str, config: str) -> ImageShares | None:
+    path = Path(result["folder"], "predictions", f"{result['stem']}.{config}.npz")
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as stored:
+        answers = RowAnswers(image_id=stored["image_id"], label=stored["label"], right=stored[f"{space}.right"])
+    return average_rows(config, answers, answers.right)
+
+
+def _only(shares: ImageShares, common: set[str]) -> ImageShares:
+    kept = np.isin(shares.image_id, sorted(common))
+    return ImageShares(
+        image_id=shares.image_id[kept], label=shares.label[kept], rows=shares.rows[kept], value=shares.value[kept]
+    )
+
+
+def describe_box_sources(found: Sequence[BoxSources]) -> str:
+    """The comparison as plain text, a table for each label space."""
+    blocks = []
+    for space in dict.fromkeys(each.space for each in found):
+        rows = [["model", "photos", "source", "crops", "accuracy", "minus original"]]
+        for each in (each for each in found if each.space == space):
+            for name, accuracy in each.accuracies.items():
+                gain = each.differences.get(f"{name}_minus_{WHOLE}")
+                cells = [each.model, str(each.images), name, str(each.crops.get(name, ""))]
+                cells += [_cell(accuracy["accuracy_micro"], accuracy["ci95_micro"], signed=False)]
+                cells += [_cell(gain["micro"]["value"], gain["micro"]["ci95"], signed=True) if gain else ""]
+                rows.append(cells)
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        blocks.append("\n".join([f"crops by source of their boxes, label space {space}, photos that all have", *lines]))
+    return "\n\n".join(blocks)
+
+
+def _cell(value: float, ci95: Sequence[float] | None, *, signed: bool) -> str:
+    text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
+    return f"{text} [no interval]" if ci95 is None else f"{text} [{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]"

@@ -1,0 +1,81 @@
+"""Results that may stand side by side: one protocol, dataset, split, feed and label space, each model once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from figureground.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSummary:
+    """One model in one label space."""
+
+    model: str
+    parameters: int | None
+    """Number of the model's parameters, where its adapter tells."""
+    summary: Mapping[str, Any]
+    """``label_spaces[space]`` of the result."""
+
+    def interval(self, config: str) -> tuple[float, float] | None:
+        """95 % interval of the class-mean accuracy on a config; None where there is none."""
+        return _pair(self.summary["configs"][config]["ci95"])
+
+    def interval_micro(self, config: str) -> tuple[float, float] | None:
+        """95 % interval of the accuracy over images on a config; None where there is none."""
+        return _pair(self.summary["configs"][config]["ci95_micro"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultGroup:
+    """Models that were scored alike."""
+
+    protocol: str
+    space: str
+    dataset: str
+    fingerprint: str
+    split: str
+    feed: str
+    members: tuple[ModelSummary, ...]
+
+    def configs(self) -> list[str]:
+        """Configs that any model was scored on, in the order of the first that was."""
+        return list(dict.fromkeys(config for each in self.members for config in each.summary["configs"]))
+
+    def key(self) -> dict[str, str]:
+        """What all members share, JSON-ready."""
+        names = ("protocol", "space", "dataset", "fingerprint", "split", "feed")
+        return {name: getattr(self, name) for name in names}
+
+
+def group_results(results: Sequence[Mapping[str, Any]], protocol: str) -> list[ResultGroup]:
+    """Results of a protocol by what must agree, in the order of their first result.
+
+    Raises:
+        UsageError: if a model has several results of one kind.
+    """
+    groups: dict[tuple[str, ...], list[ModelSummary]] = {}
+    for result in (each for each in results if each["protocol"] == protocol):
+        data = result["dataset"]
+        for space, summary in result["label_spaces"].items():
+            key = (space, data["name"], data["fingerprint"], result["split"], result["feed"])
+            member = ModelSummary(model=result["model"], parameters=result.get("parameters"), summary=summary)
+            groups.setdefault(key, []).append(member)
+    for (_, dataset, *_), members in groups.items():
+        twice = [model for model, count in Counter(each.model for each in members).items() if count > 1]
+        if twice:
+            raise UsageError(f"several results of {', '.join(twice)} on {dataset}: give one of each")
+    return [
+        ResultGroup(
+            protocol=protocol, space=space, dataset=dataset, fingerprint=fingerprint, split=split, feed=feed,
+            members=tuple(members),
+        )
+        for (space, dataset, fingerprint, split, feed), members in groups.items()
+    ]  # fmt: skip
+
+
+def _pair(ci95: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if ci95 is None else (ci95[0], ci95[1])

@@ -1,0 +1,66 @@
+"""``figureground verify`` and ``rebuild``: what was released, checked and made again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from figureground.console import JsonOption, emit, progress_bar
+from figureground.errors import DataError, Fault
+
+WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: all processors.")]
+
+
+def verify(
+    repository: Annotated[Path, typer.Argument(help="Folder of a dataset repository.")],
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check every file of a dataset against its manifest, and every image against its own hash and the plan."""
+    from figureground.exports.verify import verify_repository
+    from figureground.schemas.processes import default_workers
+
+    with progress_bar() as show:
+        report = verify_repository(repository, workers=workers or default_workers(), progress=show)
+    text = (
+        f"{repository}: {report.files} files, {report.rows} rows and {report.images} images are as they were released"
+    )
+    emit(report, as_json=as_json, text=text)
+
+
+def rebuild(
+    release: Annotated[Path, typer.Argument(help="Folder of a dataset repository, with images or without.")],
+    source: Annotated[list[str], typer.Option(help="Where the photos lie, as index takes it; may be repeated.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the dataset repository to make.")],
+    accept_drift: Annotated[
+        bool, typer.Option(help="Keep rows whose pixels differ because libraries are of other versions.")
+    ] = False,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a release's rows from your own copy of its photos, to the same pixels; what is missing is named."""
+    from figureground.exports.rebuild import rebuild_dataset
+    from figureground.schemas.processes import default_workers
+    from figureground.schemas.sources import open_source
+
+    sources = [open_source(each, name=f"source{number}") for number, each in enumerate(source)]
+    with progress_bar() as show:
+        report = rebuild_dataset(
+            release, sources, out, workers=workers or default_workers(), accept_drift=accept_drift, progress=show
+        )
+    lines = [f"{out}: {report.rows} of {report.rows_of_release} rows, from {report.photos} photos"]
+    if report.drifted:
+        differs = "; ".join(report.environment_differs) or "all libraries are of the release's versions"
+        lines.append(f"{len(report.drifted)} rows have other pixels than the release ({differs}): report/rebuild.json")
+    emit(report, as_json=as_json, text="\n".join(lines))
+    if report.missing:
+        raise DataError(
+            Fault(
+                where="photos", record=each.image_id, expected=f"a photo with SHA-256 {each.sha256}",
+                got=f"{each.got_sha256} in {each.other_version}" if each.other_version else "none",
+                remedy=f"add it with another --source, for {each.rows} rows that were left out",
+            )
+            for each in report.missing
+        )  # fmt: skip
