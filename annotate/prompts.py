@@ -12,6 +12,8 @@ from figureground.schemas.records import ImageRecord, Prompt
 
 PromptMode = Literal["box", "center", "grid", "auto"]
 PROMPT_MODES: Final[tuple[PromptMode, ...]] = get_args(PromptMode)
+UNPROMPTED: Final = ("detector", "saliency")
+"""Segmenters that look at the whole photo, whatever the mode."""
 
 
 def prompts_for(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from figureground.annotate.candidates import rank_candidates
-from figureground.annotate.prompts import PromptMode, prompts_for
+from figureground.annotate.prompts import UNPROMPTED, PromptMode, prompts_for
 from figureground.annotate.segmenters import Candidate, SegmentationRejected, Segmenter
 from figureground.errors import Faults, FigureGroundError, UsageError
 from figureground.schemas.masks import encode_coco_rle
@@ -119,8 +119,8 @@ def _propose_one(
     photo = decode_photo(read_catalogued(record, sources))
     reason, ranked = "", list[Candidate]()
     try:
-        prompts, guide = [Prompt(kind="none", origin="saliency")], None
-        if segmenter.name != "saliency":
+        prompts, guide = [Prompt(kind="none", origin=segmenter.name)], None
+        if segmenter.name not in UNPROMPTED:
             prompts = prompts_for(settings.prompt_mode, record, photo, saliency, settings.grid_side)
         if settings.prompt_mode == "grid" and saliency is not None:
             guide = saliency.segment(photo, [Prompt(kind="none", origin="saliency")])[0].mask_hw

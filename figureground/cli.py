@@ -16,7 +16,7 @@ import typer
 
 from figureground.analyze_cli import analyze
 from figureground.annotate.models import SEGMENTER_NAMES
-from figureground.annotate.prompts import PromptMode
+from figureground.annotate.prompts import UNPROMPTED, PromptMode
 from figureground.console import JsonOption, WorkspaceOption, counts_text, emit, progress_bar, stderr
 from figureground.errors import FigureGroundError, UsageError
 from figureground.export_cli import export
@@ -93,7 +93,7 @@ def propose(
     with Workspace.open(workspace) as store, progress_bar() as show:
         settings = ProposalSettings(prompt_mode=prompt, keep=keep, grid_side=grid)
         saliency = None
-        if segmenter != "saliency" and prompt != "center":
+        if segmenter not in UNPROMPTED and prompt != "center":
             asked = prompt == "grid" or any(not image.boxes_xyxy_px for image in store.images())
             saliency = load_segmenter("saliency", threads=threads) if asked else None
         model = load_segmenter(segmenter, checkpoint=checkpoint, threads=threads)

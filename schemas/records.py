@@ -80,7 +80,7 @@ class Prompt:
     point_xy_px: tuple[float, float] | None = None
     """A point on the figure in stored pixels; the centre of the first pixel is (0.5, 0.5)."""
     origin: str = ""
-    """Where the prompt came from: ``annotated``, ``saliency``, ``centre``, ``grid``."""
+    """Where the prompt came from: ``annotated``, ``saliency``, ``detector``, ``centre``, ``grid``."""
 
     def to_json(self) -> str:
         """Canonical JSON without absent fields."""

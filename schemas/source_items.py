@@ -41,7 +41,7 @@ class PhotoSource(Protocol):
 
     @property
     def kind(self) -> str:
-        """``folder``, ``ilsvrc``, ``parquet`` or ``rival10``."""
+        """``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet`` or ``rival10``."""
         ...
 
     @property

@@ -13,7 +13,7 @@ from figureground.annotate.human.kit import KitRequest, make_kit
 from figureground.annotate.human.questions import QuestionPlan
 from figureground.schemas.human_tasks import HumanAnswer, HumanKit, HumanTask, read_kit, write_answers
 
-SECRET = "zq"
+SECRET = "whisper"
 """Part of every name that no rater may see."""
 CONFIGS = (f"whole_{SECRET}", f"close_{SECRET}")
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from figureground.annotate.human.page import ANSWER_CONTROL, read_choice
-from figureground.annotate.human.push import find_project, raters_of
+from figureground.annotate.human.push import raters_of
+from figureground.annotate.human.served import find_project
 from figureground.annotate.human.sessions import session
 from figureground.annotate.studio.answer_json import Answer, Task
 from figureground.annotate.studio.client import StudioClient

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +11,13 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from figureground.annotate.human.page import instructions, page_configuration, task_json
+from figureground.annotate.human.served import ServedPictures, find_project, project_mark
 from figureground.annotate.human.sessions import session
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome, write_secret
 from figureground.errors import DataError, UsageError
-from figureground.schemas.files import replace_file
-from figureground.schemas.human_tasks import HumanKit, HumanTask
-from figureground.schemas.records import NAME_PATTERN, content_id
+from figureground.schemas.human_tasks import HumanKit
+from figureground.schemas.records import NAME_PATTERN
 
 BATCH: Final = 100
 """Tasks a request; they hold no pictures."""
@@ -57,13 +56,13 @@ def push_kit(
     """
     known = add_raters(home, kit, raters)
     rounds = range(1, len(kit.facts.configs) + 1)
-    report = HumanPushReport()
+    report, pictures = HumanPushReport(), ServedPictures(kit, client, home)
     total = sum(len(session(kit, known.index(name) + 1, turn)) for name in raters for turn in rounds)
     done = 0
     for name in raters:
         for turn in rounds:
             number = known.index(name) + 1
-            project = _open_project(kit, client, home, name, number, turn)
+            project = _open_project(kit, client, pictures, name, number, turn)
             report.projects.setdefault(name, []).append(project)
             there = {task_id for task_id, _ in client.task_images(project)}
             tasks = session(kit, number, turn)
@@ -72,59 +71,24 @@ def push_kit(
             done += len(tasks) - len(waiting)
             for start in range(0, len(waiting), BATCH):
                 part = waiting[start : start + BATCH]
-                _send(part, kit, client, home, project)
+                addresses = {task.picture: pictures.address(task.picture) for task in part}
+                client.import_tasks(project, [task_json(task, kit, addresses[task.picture]) for task in part])
                 report.sent += len(part)
                 done += len(part)
                 progress("push", done, total)
     return report
 
 
-def _send(tasks: Sequence[HumanTask], kit: HumanKit, client: StudioClient, home: StudioHome, project: int) -> None:
-    addresses = {
-        picture: _address(picture, kit, client, home, project)
-        for picture in dict.fromkeys(task.picture for task in tasks)
-    }
-    client.import_tasks(project, [task_json(task, kit, addresses[task.picture]) for task in tasks])
-
-
-def served_folder(kit: HumanKit, home: StudioHome) -> Path:
-    """Where a server of ours finds a kit's pictures, under names that say nothing."""
-    return home.documents / "human" / kit.kit_id
-
-
-def _address(picture: str, kit: HumanKit, client: StudioClient, home: StudioHome, project: int) -> str:
-    """What the page loads a picture by: a server of ours reads it from this disk, another gets it sent."""
-    source = kit.picture_path(picture)
-    if not client.connection.ours:
-        return client.upload(project, source)
-    copy = served_folder(kit, home) / source.name
-    if not copy.is_file():
-        with replace_file(copy) as temporary:
-            shutil.copyfile(source, temporary)
-    return f"/data/local-files/?d={copy.relative_to(home.documents).as_posix()}"
-
-
-def _open_project(kit: HumanKit, client: StudioClient, home: StudioHome, name: str, number: int, turn: int) -> int:
+def _open_project(
+    kit: HumanKit, client: StudioClient, pictures: ServedPictures, name: str, number: int, turn: int
+) -> int:
     project = find_project(kit, client, number, turn)
     if project is None:
         title = f"{name[: _LONGEST_TITLE - 12]} - session {turn}"
         mark = project_mark(kit, client, number, turn)
         project = client.create_project(title, page_configuration(kit.facts.arm), mark, instruction=instructions(kit))
-    if client.connection.ours:
-        folder = served_folder(kit, home)
-        folder.mkdir(parents=True, exist_ok=True)
-        client.serve_folder(project, folder)
+    pictures.open_to(project)
     return project
-
-
-def find_project(kit: HumanKit, client: StudioClient, number: int, turn: int) -> int | None:
-    """The project of a rater and round, if the server has it."""
-    return next(iter(client.projects_described(project_mark(kit, client, number, turn))), None)
-
-
-def project_mark(kit: HumanKit, client: StudioClient, number: int, turn: int) -> str:
-    """The description that a project is found by; it says nothing to who reads it."""
-    return f"figureground {content_id(client.connection.key, kit.kit_id, f'r{number}', str(turn))}"
 
 
 def raters_of(home: StudioHome, kit: HumanKit) -> list[str]:

