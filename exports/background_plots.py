@@ -77,7 +77,7 @@ def _draw_panel(axes: Axes, relation: BackgroundRelation, numbers: dict[str, int
     axes.axhline(relation.chance, color=_GREY, linewidth=0.9, linestyle=":", zorder=0)
     rho = "none" if relation.spearman is None else f"{relation.spearman:+.2f}"
     mark = ", undecidable" if relation.undecidable else ""
-    axes.set_title(f"{relation.config}\nrank correlation {rho} ({len(relation.points)} models{mark})", fontsize=9)
+    axes.set_title(f"{relation.config}\nrank correlation {rho} (models: {len(relation.points)}{mark})", fontsize=9)
     axes.set_xlabel("accuracy on original", fontsize=9)
     axes.set_ylabel(f"background {relation.measures}", fontsize=9)
     axes.set_xlim(*_limits([(point.accuracy, point.accuracy_ci95) for point in relation.points]))

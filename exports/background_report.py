@@ -91,6 +91,6 @@ def describe_background(group: ResultGroup) -> str:
     lines = [f"{group.dataset} ({group.split}), label space {group.space}: rank correlation with accuracy"]
     for each in relate(group):
         rho = "-" if each.spearman is None else f"{each.spearman:+.2f}"
-        mark = f", undecidable below {MIN_MODELS} models" if each.undecidable else ""
-        lines.append(f"{each.config}: {rho} ({len(each.points)} models{mark})")
+        mark = f"; undecidable below {MIN_MODELS}" if each.undecidable else ""
+        lines.append(f"{each.config}: {rho} (models: {len(each.points)}{mark})")
     return "\n".join(lines)

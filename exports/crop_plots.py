@@ -89,8 +89,8 @@ def _style(place: int) -> dict[str, Any]:
 
 
 def _aside(place: int, members: int) -> float:
-    """Where a model stands among its fellows, from -0.5 to 0.5."""
-    return (place + 0.5) / members - 0.5
+    """Where a model stands among its fellows, from -0.5 to 0.5; a few stand close together."""
+    return ((place + 0.5) / members - 0.5) * min(1.0, members / 6)
 
 
 def _draw_line(

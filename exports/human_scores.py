@@ -132,7 +132,13 @@ def measure_difference(first: Floats, second: Floats, *, count: int, seed: int) 
 
 
 def summarise(
-    kit: HumanKit, answers: Sequence[HumanAnswer], raters: Sequence[str], *, count: int, seed: int
+    kit: HumanKit,
+    answers: Sequence[HumanAnswer],
+    raters: Sequence[str],
+    measures: Mapping[str, Measure],
+    *,
+    count: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Measures of every config, and accuracy of each later config minus that of the first, JSON-ready.
 
@@ -140,12 +146,13 @@ def summarise(
         kit: What was asked.
         answers: Of people, or of one model.
         raters: Whose answers count.
+        measures: What is measured, by name.
         count: Bootstrap resamples.
         seed: Of the bootstrap.
     """
     if not raters:
         raise UsageError("no rater is left to score")
-    sampling, measures = {"count": count, "seed": seed}, measures_of(kit)
+    sampling = {"count": count, "seed": seed}
     counts = {config: count_answers(kit, answers, config, raters) for config in kit.facts.configs}
     base, *others = kit.facts.configs
     return {

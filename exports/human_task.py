@@ -15,6 +15,7 @@ from figureground.exports.human_scores import (
     agreement,
     check_attention,
     images_per_class,
+    measures_of,
     summarise,
     time_taken,
 )
@@ -92,7 +93,7 @@ def score_humans(kit: HumanKit, answers: Sequence[HumanAnswer], settings: ScoreS
     excluded = inattentive if settings.exclude_inattentive else []
     scored = [each["rater"] for each in raters if each["rater"] not in excluded]
     kept = [answer for answer in answers if answer.rater in scored]
-    summary = summarise(kit, kept, scored, count=settings.bootstrap, seed=settings.seed)
+    summary = summarise(kit, kept, scored, measures_of(kit), count=settings.bootstrap, seed=settings.seed)
     for config, each in summary["configs"].items():
         each["alpha"] = agreement(kit, kept, config, scored)
         each.update(time_taken(kit, kept, config))
@@ -104,7 +105,9 @@ def score_humans(kit: HumanKit, answers: Sequence[HumanAnswer], settings: ScoreS
 
 def _score_model(kit: HumanKit, model: Adapter, settings: ScoreSettings, progress: Progress | None) -> dict[str, Any]:
     answers = answer_kit(kit, model, batch_size=settings.batch_size, progress=progress)
-    summary = summarise(kit, answers, [MODEL_RATER], count=settings.bootstrap, seed=settings.seed)
+    # A model never says absent: shares of what it cannot say would read as findings.
+    measures = {name: each for name, each in measures_of(kit).items() if name not in ("absent", "accuracy_of_decided")}
+    summary = summarise(kit, answers, [MODEL_RATER], measures, count=settings.bootstrap, seed=settings.seed)
     return {
         "model": model.name, "weights_sha256": model.weights_sha256, "feed": settings.feed,
         "feeding": feeding(model, kit.facts.arm), **summary,
@@ -185,34 +188,17 @@ def _attention_lines(humans: Mapping[str, Any]) -> list[str]:
     return [f"under {100 * humans['threshold']:.0f} % of repeats alike: {', '.join(humans['inattentive'])}: {done}"]
 
 
-def draw_scores(result: Mapping[str, Any]) -> bytes:
-    """Accuracy of people and models in every config, with intervals, as PNG.
+def write_scores(result: Mapping[str, Any], out: Path) -> list[str]:
+    """Write ``human.json``, ``human.txt`` and ``human.png``; returns their names.
 
     Raises:
-        MissingExtraError: without the extra ``analyses``.
+        MissingExtraError: without the extra ``analyses``; then nothing is written.
     """
     try:
-        from figureground.exports.analyses.plots import Bar, draw_bars
+        from figureground.exports.human_plot import draw_accuracy
     except ModuleNotFoundError as error:
         raise MissingExtraError("matplotlib", "analyses") from error
-    humans = result["humans"]
-    series = {f"people ({humans['n_raters']} raters)": humans, **{each["model"]: each for each in result["models"]}}
-
-    def bar(side: Mapping[str, Any], config: str) -> Bar:
-        found = side["configs"][config]["accuracy"]
-        interval = found["ci95"]
-        return Bar(value=found["value"], ci95=(interval[0], interval[1]) if interval else None)
-
-    kit = result["kit"]
-    groups = {config: {name: bar(side, config) for name, side in series.items()} for config in kit["configs"]}
-    note = f"{result['n_images']} images, arm {kit['arm']}; 95 % intervals; chance {result['chance']:.2f}"
-    title = f"Accuracy, {kit['design']}: {kit['dataset']} ({kit['split']})"
-    return draw_bars({"accuracy": groups}, title=title, note=note)
-
-
-def write_scores(result: Mapping[str, Any], out: Path) -> list[str]:
-    """Write ``human.json``, ``human.txt`` and ``human.png``; returns their names."""
-    figure = draw_scores(result)
+    figure = draw_accuracy(result)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "human.json", json.dumps(result, indent=2, sort_keys=True, allow_nan=False) + "\n")
     write_text(out / "human.txt", format_scores(result) + "\n")

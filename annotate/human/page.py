@@ -65,7 +65,7 @@ def instructions(kit: HumanKit) -> str:
     return (
         f"{asked}<p><b>At most {limit} seconds a picture.</b> The time that you take is recorded. Answer from what you "
         f"see; look nothing up, and ask nobody.</p><p>Some pictures come twice, to see whether answers are given with "
-        f"attention. Keys 1, 2, 3 … choose an answer, Ctrl+Enter submits it.</p>"
+        f"attention. The key beside an answer chooses it, Ctrl+Enter submits it.</p>"
     )
 
 

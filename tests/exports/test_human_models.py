@@ -91,7 +91,6 @@ def test_scores_of_a_model_are_those_of_its_answers(kit: HumanKit) -> None:
     assert figure["configs"][CONFIGS[1]]["accuracy"]["value"] == 1.0
     assert figure["differences"][0]["value"] == 1 - np.mean(list(right.values()))
     assert ground["configs"][CONFIGS[0]]["accuracy"]["value"] == 1.0
-    assert figure["configs"][CONFIGS[0]]["absent"]["value"] == 0.0
     assert figure["feeding"]["fit"] == "the picture is resized whole"
 
 

@@ -23,6 +23,7 @@ from figureground.exports.human_scores import (
     bootstrap_counts,
     check_attention,
     count_answers,
+    measures_of,
     summarise,
     time_taken,
 )
@@ -31,6 +32,10 @@ from figureground.schemas.human_tasks import HumanAnswer, HumanKit, HumanTask, w
 
 SAMPLING = {"count": 2000, "seed": 0}
 QUICK = ScoreSettings(bootstrap=500)
+
+
+def measured(kit: HumanKit, answers: list[HumanAnswer], raters: list[str]) -> dict[str, Any]:
+    return summarise(kit, answers, raters, measures_of(kit), **SAMPLING)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +62,9 @@ def yes_man(kit: HumanKit) -> Any:
 
 
 def test_verification_by_hand(kit: HumanKit) -> None:
-    found = summarise(kit, answers_of(kit, {"r1": truth, "r2": yes_man(kit)}), ["r1", "r2"], **SAMPLING)
+    found = summarise(
+        kit, answers_of(kit, {"r1": truth, "r2": yes_man(kit)}), ["r1", "r2"], measures_of(kit), **SAMPLING
+    )
     values = {name: each["value"] for name, each in found["configs"][CONFIGS[0]].items() if name != "n_answers"}
     assert found["configs"][CONFIGS[0]]["n_answers"] == 24
     assert values == pytest.approx(
@@ -76,7 +83,7 @@ def test_absent_on_a_foil_is_neither_right_nor_a_false_alarm(kit: HumanKit) -> N
     def unsure(task: HumanTask) -> dict[str, Any]:
         return truth(task) if task.asked == task.label else {"said": "absent"}
 
-    found = summarise(kit, answers_of(kit, {"r1": unsure}), ["r1"], **SAMPLING)["configs"][CONFIGS[0]]
+    found = measured(kit, answers_of(kit, {"r1": unsure}), ["r1"])["configs"][CONFIGS[0]]
     assert (found["accuracy"]["value"], found["accuracy_of_decided"]["value"]) == (0.5, 1.0)
     assert (found["absent"]["value"], found["false_alarm_rate"]["value"]) == (0.0, 0.0)
 
@@ -101,7 +108,7 @@ def test_repeats_do_not_count_as_answers(kit: HumanKit) -> None:
         return (truth if task.repeats is None else error)(task)
 
     answers = answers_of(kit, {"r1": wrong_on_repeats})
-    assert summarise(kit, answers, ["r1"], **SAMPLING)["configs"][CONFIGS[0]]["accuracy"]["value"] == 1.0
+    assert measured(kit, answers, ["r1"])["configs"][CONFIGS[0]]["accuracy"]["value"] == 1.0
     (rater,) = check_attention(answers, kit, 0.8)
     assert (rater["n_repeats"], rater["repeats_alike"], rater["attentive"]) == (2, 0.0, False)
 
@@ -120,7 +127,7 @@ def test_the_bootstrap_is_that_of_crossed_raters_and_images() -> None:
 
 def test_raters_who_differ_widen_the_interval(kit: HumanKit) -> None:
     people = {"r1": truth, "r2": truth, "r3": error}
-    found = summarise(kit, answers_of(kit, people), list(people), **SAMPLING)["configs"][CONFIGS[0]]["accuracy"]
+    found = measured(kit, answers_of(kit, people), list(people))["configs"][CONFIGS[0]]["accuracy"]
     assert found["value"] == 24 / 36
     naive_low, naive_high = wilson_interval(24, 36)
     low, high = found["ci95"]
@@ -136,7 +143,7 @@ def test_images_that_differ_widen_it_too_and_more_raters_do_not_mend_that(kit: H
 
     def width(raters: int) -> float:
         people = {f"r{number}": stumped for number in range(1, raters + 1)}
-        found = summarise(kit, answers_of(kit, people), list(people), **SAMPLING)["configs"][CONFIGS[0]]["accuracy"]
+        found = measured(kit, answers_of(kit, people), list(people))["configs"][CONFIGS[0]]["accuracy"]
         return float(found["ci95"][1] - found["ci95"][0])
 
     assert width(12) == pytest.approx(width(1), abs=0.05)
@@ -144,7 +151,7 @@ def test_images_that_differ_widen_it_too_and_more_raters_do_not_mend_that(kit: H
 
 
 def test_where_all_are_right_the_interval_is_wilsons_over_images(kit: HumanKit) -> None:
-    found = summarise(kit, answers_of(kit, {"r1": truth, "r2": truth}), ["r1", "r2"], **SAMPLING)
+    found = measured(kit, answers_of(kit, {"r1": truth, "r2": truth}), ["r1", "r2"])
     assert found["configs"][CONFIGS[0]]["accuracy"]["ci95"] == wilson_interval(6, 6)
     assert found["configs"][CONFIGS[0]]["d_prime"]["ci95"] is None
     assert found["differences"][0]["ci95"] is None
@@ -158,7 +165,7 @@ def test_a_difference_is_paired(kit: HumanKit) -> None:
     def stumped(task: HumanTask) -> dict[str, Any]:
         return (error if task.image_id in hard else truth)(task)
 
-    found = summarise(kit, answers_of(kit, {"r1": stumped, "r2": stumped}), ["r1", "r2"], **SAMPLING)
+    found = measured(kit, answers_of(kit, {"r1": stumped, "r2": stumped}), ["r1", "r2"])
     low, high = found["configs"][CONFIGS[0]]["accuracy"]["ci95"]
     assert high - low > 0.5
     assert (found["differences"][0]["value"], found["differences"][0]["ci95"]) == (0.0, None)
@@ -166,7 +173,7 @@ def test_a_difference_is_paired(kit: HumanKit) -> None:
 
 def test_equal_calls_give_equal_numbers_and_other_seeds_other_resamples(kit: HumanKit) -> None:
     answers = answers_of(kit, {"r1": truth, "r2": yes_man(kit)})
-    assert summarise(kit, answers, ["r1", "r2"], **SAMPLING) == summarise(kit, answers, ["r1", "r2"], **SAMPLING)
+    assert measured(kit, answers, ["r1", "r2"]) == summarise(kit, answers, ["r1", "r2"], measures_of(kit), **SAMPLING)
     counts = count_answers(kit, answers, CONFIGS[0], ["r1", "r2"])
     first, again, other = (bootstrap_counts(counts, count=50, seed=seed) for seed in (0, 0, 1))
     assert np.array_equal(first, again)
@@ -274,6 +281,9 @@ def test_people_stand_beside_models_in_json_table_and_figure(kit: HumanKit, tmp_
     line = next(each for each in text.splitlines() if each.startswith("  accuracy "))
     assert "70.8 [" in line
     assert text.splitlines()[1].split() == ["people", "looks-at-figure", "looks-at-ground"]
+    assert set(told["models"][0]["configs"][CONFIGS[0]]) == {
+        "n_answers", "accuracy", "hit_rate", "false_alarm_rate", "d_prime"
+    }  # fmt: skip
     assert f"{CONFIGS[1]} - {CONFIGS[0]}" in text
     assert "r2: 26 answers" in text
     assert str(tmp_path) not in text + first["human.json"].decode()

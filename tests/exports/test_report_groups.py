@@ -172,7 +172,7 @@ def test_the_report_is_written_and_the_same_again(scores: Path, tmp_path: Path) 
     assert len(told["background_check"]["relations"]) == 6
     text = (tmp_path / "a" / "report.txt").read_text()
     assert "bg_influence_white: +" in text or "bg_influence_white: -" in text
-    assert "(3 models, undecidable below 10 models)" in text
+    assert "(models: 3; undecidable below 10)" in text
     assert "120 of 7500 images" in text
 
 

@@ -92,23 +92,23 @@ def answer(client: StudioClient, task: Json, result: list[Json], **fields: Any) 
 
 def test_from_a_dataset_to_scores(server: tuple[StudioHome, StudioClient], tmp_path: Path) -> None:
     home, client = server
-    dataset, folder = draw_dataset(tmp_path / f"drawn_{SECRET}", per_class=2), tmp_path / f"kit_{SECRET}"
+    dataset, folder = draw_dataset(tmp_path / f"drawn_{SECRET}", per_class=1), tmp_path / f"kit_{SECRET}"
     asked = [f"--config={name}" for name in CONFIGS]
     made = run("make", dataset, "-o", folder, *asked, "--repeats=0.1", "--foils-by", "crop_dataset:looks_at_ground")
-    assert (made["images"], made["tasks"], made["repeats"], made["rounds"]) == (6, 26, 2, 2)
+    assert (made["images"], made["tasks"], made["repeats"], made["rounds"]) == (3, 14, 2, 2)
     kit = read_kit(folder)
     assert kit.facts.foils.startswith("looks-at-ground ")
     names = ["rater-one", "rater-two"]
     pushed = run("push", folder, "-w", home.root.parent, "--rater", names[0], "--rater", names[1])
-    assert pushed["sent"] == 52
+    assert pushed["sent"] == 28
     again = run("push", folder, "-w", home.root.parent, "--rater", names[0], "--rater", names[1])
-    assert (again["sent"], again["already_there"], again["projects"]) == (0, 52, pushed["projects"])
+    assert (again["sent"], again["already_there"], again["projects"]) == (0, 28, pushed["projects"])
     people = {"rater-one": truth, "rater-two": lambda task: (truth if task.config == CONFIGS[1] else error)(task)}
     for number, (name, say) in enumerate(people.items(), 1):
         with logged_in(home, client, name) as browser:
             for turn, project in enumerate(pushed["projects"][name], 1):
                 answer_as_rater(browser, kit, session(kit, number, turn), project, say)
-    assert run("pull", folder, "-w", home.root.parent) == {"answers": {"r1": 26, "r2": 26}, "of": 26, "skipped": 0}
+    assert run("pull", folder, "-w", home.root.parent) == {"answers": {"r1": 14, "r2": 14}, "of": 14, "skipped": 0}
     assert {each.seconds for each in read_answers(kit)} == {3.5}
     scored = run(
         "score", folder, "-o", tmp_path / "scores", "--model", "crop_dataset:looks_at_figure", "--bootstrap=200"
@@ -253,7 +253,7 @@ def test_choices_come_back_as_classes(server: tuple[StudioHome, StudioClient], t
     dataset = draw_dataset(tmp_path / "drawn", per_class=1)
     kit = make(tmp_path / "kit", dataset, design="choice", configs=CONFIGS[:1], arm="full", repeat_share=0)
     (project,) = push_kit(kit, client, home, ["ada"]).projects["ada"]
-    said = [{"said": "chosen", "chosen": 1}, {"said": "absent"}, {"said": "chosen", "chosen": 2}]
+    said: list[Json] = [{"said": "chosen", "chosen": 1}, {"said": "absent"}, {"said": "chosen", "chosen": 2}]
     for stored, each in zip(tasks_of(client, project), said, strict=True):
         task = kit.by_id[stored["data"]["image_id"]]
         answer(client, stored, result_of(choice_text(task, kit, each)))
