@@ -201,7 +201,7 @@ def write_repository(
 class ColourCounter:
     """Answers the class whose colour covers most of the picture, and the first class where none is there."""
 
-    input_size_hw = (16, 16)
+    input_size_hw: tuple[int, int] = (16, 16)
     interpolation = "nearest"
     parameters = 3
 

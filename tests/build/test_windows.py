@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -54,7 +56,7 @@ def _holds(outer: Box, inner: Box) -> bool:
 @given(masks(), windows())
 def test_no_window_excludes_a_pixel_of_what_it_was_placed_by(mask: Mask, window: Window) -> None:
     assume(mask.any())
-    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    labels, count = cast("tuple[Any, int]", ndimage.label(mask, structure=np.ones((3, 3))))
     components = [labels == label for label in range(1, count + 1)]
     for crop in place_window(window, mask, [], seed=1):
         assert _holds(crop.frame.content_xyxy_px, crop.box_xyxy_px)
