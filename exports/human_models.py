@@ -119,6 +119,8 @@ def answer_kit(
     ``verification``: to "is it X?" the model says yes if it gives X more than the class that X is paired with on that
     picture (the foil of the true class, the true class of the foil), else no; a tie is a no to both. So it is right on
     both questions of a picture where p(true) > p(foil), and on neither where p(true) < p(foil).
+    Choosing between two at once is easier than two yes/no questions apart: at equal sensitivity d' it is right
+    Φ(d'/√2) of the time against Φ(d'/2) (Green and Swets, Signal Detection Theory, 1966).
     ``choice``: the class on offer that it gives most; of equal ones the first in the order shown.
     A model never says ``absent``.
 

@@ -152,7 +152,7 @@ def draw_sample(labels: Mapping[str, int], images: int | None, per_class: int | 
     by_class: dict[int, list[str]] = {}
     for image_id in sorted(labels, key=lambda each: seeded_hash(seed, "sample", each)):
         by_class.setdefault(labels[image_id], []).append(image_id)
-    turns = [(turn, image_id) for ranked in by_class.values() for turn, image_id in enumerate(ranked)]
+    turns = [(turn, image_id) for ranked in by_class.values() for turn, image_id in enumerate(ranked[:per_class])]
     if images is not None and images > len(turns):
         cap = f" at most {per_class} a class," if per_class is not None else ""
         raise UsageError(f"asked for {images} images,{cap} and there are {len(turns)}; ask for fewer, or raise the cap")

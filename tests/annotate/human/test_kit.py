@@ -62,9 +62,11 @@ def test_every_image_is_asked_once_truly_and_once_with_the_same_foil_in_both_con
 
 
 def test_repeats_are_the_stated_share_of_each_round_and_equal_what_they_repeat(dataset: Path, tmp_path: Path) -> None:
-    kit = make(tmp_path / "kit", dataset, repeat_share=0.25)
+    some = make(tmp_path / "some", dataset, repeat_share=0.25)
+    assert Counter(task.config for task in some.tasks if task.repeats) == dict.fromkeys(CONFIGS, 6)
+    kit = make(tmp_path / "kit", dataset, repeat_share=0.5)
     repeats = [task for task in kit.tasks if task.repeats is not None]
-    assert Counter(task.config for task in repeats) == dict.fromkeys(CONFIGS, 6)
+    assert Counter(task.config for task in repeats) == dict.fromkeys(CONFIGS, 12)
     assert len({task.picture for task in repeats}) == len(repeats)
     for again in repeats:
         first = kit.by_id[str(again.repeats)]
