@@ -182,7 +182,7 @@ def build(
 
     if list_recipes:
         listed = build_command.describe_recipes()
-        emit(listed, as_json=as_json, text="\n".join(f"{name:14} {text}" for name, text in listed.items()))
+        emit(listed, as_json=as_json, text="\n".join(f"{name:17} {text}" for name, text in listed.items()))
         return
     request = build_command.prepare_request(
         recipe,
