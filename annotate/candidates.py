@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.annotate.segmenters import Candidate
-from figureground.schemas.masks import Mask
+from figureground.schemas.masks import Mask, mask_iou
 from figureground.schemas.records import Prompt
 
 PackedMasks = NDArray[np.uint64]
@@ -108,12 +108,6 @@ def pack_masks(masks_hw: Sequence[Mask] | NDArray[np.bool_]) -> PackedMasks:
     for target, row in zip(packed, rows, strict=True):
         target[: row.size] = row
     return packed.view(np.uint64)
-
-
-def mask_iou(first_hw: Mask, second_hw: Mask) -> float:
-    """Intersection over union of two masks of one size; 1 for two empty ones."""
-    union = int(np.count_nonzero(first_hw | second_hw))
-    return np.count_nonzero(first_hw & second_hw) / union if union else 1.0
 
 
 def stability_score(map_hw: NDArray[np.float32], *, low: float, high: float) -> float:

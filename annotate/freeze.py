@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.annotate.proposals import best_proposals
 from figureground.errors import DataError, Faults, UsageError
 from figureground.schemas.files import csv_text, write_text
@@ -82,7 +83,8 @@ def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freeze
     by_label: dict[str, Counter[str]] = defaultdict(Counter)
     for each in missing:
         by_label[each.label][each.reason] += 1
-    write_release(path, records, version=version, left_out=by_label)
+    annotation = summarise_annotation(workspace, records)
+    write_release(path, records, version=version, left_out=by_label, annotation=annotation)
     write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))
     states: Counter[str] = Counter(record.state for record in records)
     return FreezeReport(path=path, version=version, states=dict(states), left_out=dict(sorted(left_out.items())))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from figureground.annotate.candidates import rank_candidates
 from figureground.annotate.prompts import UNPROMPTED, PromptMode, prompts_for
 from figureground.annotate.segmenters import Candidate, SegmentationRejected, Segmenter
-from figureground.errors import Faults, FigureGroundError, UsageError
+from figureground.errors import DataError, Fault, FigureGroundError, UsageError
 from figureground.schemas.masks import encode_coco_rle
 from figureground.schemas.photos import decode_photo
 from figureground.schemas.records import ImageRecord, Prompt, ProposalRecord, ProposalRun, canonical_json, content_id
@@ -51,6 +52,41 @@ class ProposalReport:
     """Spent on photos, decoding included."""
 
 
+Outcome = tuple[ProposalRun, list[ProposalRecord]] | Fault
+"""What came of one photo; a fault where it could not be read any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Makers:
+    """The models that decide the masks of a run."""
+
+    segmenter: str
+    checkpoint_sha256: str
+    saliency_sha256: str = ""
+    """SHA-256 of the saliency model's weights; empty without one."""
+
+    @classmethod
+    def of(cls, segmenter: Segmenter, saliency: Segmenter | None) -> Makers:
+        """Those of loaded models."""
+        return cls(
+            segmenter=segmenter.name,
+            checkpoint_sha256=segmenter.checkpoint_sha256,
+            saliency_sha256=saliency.checkpoint_sha256 if saliency is not None else "",
+        )
+
+
+class Proposer(Protocol):
+    """Makes the masks of photos, here or elsewhere."""
+
+    def makers(self) -> Makers:
+        """Its models."""
+        ...
+
+    def outcomes(self, photos: Sequence[tuple[ImageRecord, str]]) -> Iterator[Outcome]:
+        """What came of each photo and its run id, in whatever order they finish."""
+        ...
+
+
 def propose(
     workspace: Workspace,
     segmenter: Segmenter,
@@ -60,8 +96,6 @@ def propose(
     progress: Progress = lambda *_: None,
 ) -> ProposalReport:
     """Propose masks for every photo that this segmenter has not yet done with these settings.
-
-    Each photo is stored as it is finished, so a killed run loses at most one.
 
     Args:
         workspace: Where photos come from and masks go to.
@@ -74,40 +108,87 @@ def propose(
     Raises:
         DataError: at the end, with every photo that could not be read any more.
     """
-    finished = workspace.finished_runs()
-    records = list(workspace.images())
-    report, faults, sources = ProposalReport(), Faults(), workspace.sources()
-    for done, record in enumerate(records, start=1):
-        run_id = _run_id(record, segmenter, settings, saliency)
-        if run_id in finished:
-            report.already_done += 1
+    proposer = _LocalProposer(segmenter, saliency, settings, workspace.sources())
+    return store_proposals(workspace, proposer, settings, progress=progress)
+
+
+def store_proposals(
+    workspace: Workspace, proposer: Proposer, settings: ProposalSettings, *, progress: Progress = lambda *_: None
+) -> ProposalReport:
+    """Store what comes of every photo that these models have not yet done with these settings.
+
+    Each photo is stored as it is finished, so a killed run loses at most those under way.
+
+    Raises:
+        DataError: at the end, with every photo that could not be read any more.
+    """
+    finished, makers = workspace.finished_runs(), proposer.makers()
+    photos = [(record, run_id(record, makers, settings)) for record in workspace.images()]
+    left = [(record, run) for record, run in photos if run not in finished]
+    report, faults = ProposalReport(already_done=len(photos) - len(left)), list[Fault]()
+    for done, outcome in enumerate(proposer.outcomes(left), start=report.already_done + 1):
+        if isinstance(outcome, Fault):
+            faults.append(outcome)
         else:
-            try:
-                run, proposals = _propose_one(record, run_id, segmenter, settings, saliency, sources)
-            except UsageError:
-                raise
-            except (FigureGroundError, OSError) as error:
-                faults.add(record.source, record.uri, expected="the catalogued photo", got=str(error))
-            else:
-                workspace.add_run(run, proposals)
-                report.images += 1
-                report.masks += len(proposals)
-                report.seconds += run.seconds
-                if run.reason:
-                    report.rejected[run.reason] += 1
-        progress(done, len(records))
-    faults.raise_if_any()
+            run, proposals = outcome
+            workspace.add_run(run, proposals)
+            report.images += 1
+            report.masks += len(proposals)
+            report.seconds += run.seconds
+            if run.reason:
+                report.rejected[run.reason] += 1
+        progress(done, len(photos))
+    if faults:
+        raise DataError(faults)
     return report
 
 
-def _run_id(record: ImageRecord, segmenter: Segmenter, settings: ProposalSettings, saliency: Segmenter | None) -> str:
+@dataclass(frozen=True, slots=True)
+class _LocalProposer:
+    """One segmenter, in this process."""
+
+    segmenter: Segmenter
+    saliency: Segmenter | None
+    settings: ProposalSettings
+    sources: Mapping[str, SourceRow]
+
+    def makers(self) -> Makers:
+        return Makers.of(self.segmenter, self.saliency)
+
+    def outcomes(self, photos: Sequence[tuple[ImageRecord, str]]) -> Iterator[Outcome]:
+        for record, run in photos:
+            yield propose_one(record, run, self.segmenter, self.settings, self.saliency, self.sources)
+
+
+def run_id(record: ImageRecord, makers: Makers, settings: ProposalSettings) -> str:
     """Everything that decides the masks of one photo; the saliency model only where it is asked."""
-    asked = saliency is not None and (settings.prompt_mode == "grid" or not record.boxes_xyxy_px)
-    helper = saliency.checkpoint_sha256 if saliency is not None and asked else ""
-    return content_id("run", record.image_id, segmenter.name, segmenter.checkpoint_sha256, settings.to_json(), helper)
+    asked = settings.prompt_mode == "grid" or not record.boxes_xyxy_px
+    helper = makers.saliency_sha256 if asked else ""
+    return content_id("run", record.image_id, makers.segmenter, makers.checkpoint_sha256, settings.to_json(), helper)
 
 
-def _propose_one(
+def propose_one(
+    record: ImageRecord,
+    run_id: str,
+    segmenter: Segmenter,
+    settings: ProposalSettings,
+    saliency: Segmenter | None,
+    sources: Mapping[str, SourceRow],
+) -> Outcome:
+    """The masks of one photo, ranked.
+
+    Raises:
+        UsageError: if the segmenter cannot be asked so.
+    """
+    try:
+        return _masks_of(record, run_id, segmenter, settings, saliency, sources)
+    except UsageError:
+        raise
+    except (FigureGroundError, OSError) as error:
+        return Fault(where=record.source, record=record.uri, expected="the catalogued photo", got=str(error))
+
+
+def _masks_of(
     record: ImageRecord,
     run_id: str,
     segmenter: Segmenter,

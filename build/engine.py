@@ -1,18 +1,72 @@
-"""The local engine: independent jobs on a pool of processes, results as they come."""
+"""Engines: independent jobs on a pool of processes or on Ray, results as they come."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from figureground.errors import ServiceError
+from figureground.schemas.engines import EngineChoice, ray_session
 from figureground.schemas.processes import worker_pool
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+
+class Engine(Protocol):
+    """Runs jobs; which one it is never changes a byte."""
+
+    choice: EngineChoice
+
+    def run(self, function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
+        """Results in whatever order they finish; the first error of a job ends the run."""
+        ...
+
+    def run_everywhere(self, function: Callable[[Job], object], job: Job) -> None:
+        """Run one job on every machine, such as to tidy up; where that fails, nothing is said."""
+        ...
+
+
+class LocalEngine:
+    """Runs jobs on processes of this machine."""
+
+    def __init__(self, workers: int) -> None:
+        self.choice = EngineChoice()
+        self._workers = workers
+
+    def run(self, function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
+        """As ``run_jobs``."""
+        yield from run_jobs(function, jobs, workers=self._workers)
+
+    def run_everywhere(self, function: Callable[[Job], object], job: Job) -> None:
+        """Run one job here."""
+        function(job)
+
+
+@contextmanager
+def open_engine(choice: EngineChoice, *, workers: int) -> Iterator[Engine]:
+    """Give the chosen engine, and end what it started.
+
+    Args:
+        choice: Which engine.
+        workers: Processes of this machine; a cluster uses all that it has.
+
+    Raises:
+        MissingExtraError: if Ray is asked for and not installed.
+        ServiceError: if a cluster cannot be reached.
+        UsageError: if no machine of it has what each job asks for.
+    """
+    if choice.kind == "local":
+        yield LocalEngine(workers)
+        return
+    from figureground.build.ray_engine import RayEngine
+
+    with ray_session(choice, workers=workers) as ray:
+        yield RayEngine(ray, choice)
 
 
 def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], *, workers: int) -> Iterator[Result]:

@@ -12,7 +12,7 @@ from figureground.schemas.files import file_sha256
 from figureground.schemas.processes import default_workers
 from figureground.schemas.recipes import Balance, Recipe, RuleName, SplitBy, load_recipe, shipped_recipes
 from figureground.schemas.records import PhotoRef
-from figureground.schemas.releases import read_left_out, read_release
+from figureground.schemas.releases import read_annotation, read_left_out, read_release
 from figureground.schemas.workspace import Workspace
 
 __all__ = ["build_dataset", "describe_recipes", "describe_report", "prepare_request", "require_folder"]
@@ -33,6 +33,8 @@ def prepare_request(
     split_by: SplitBy | None = None,
     draws: int = 1,
     pixels: bool | None = None,
+    licence: str | None = None,
+    earlier: Path | None = None,
     workers: int | None = None,
 ) -> BuildRequest:
     """Gather what a build reads.
@@ -46,6 +48,8 @@ def prepare_request(
         split_by: Overrides how the recipe divides photos.
         draws: Donors for each row of a donor variant.
         pixels: Overrides whether rows hold their images.
+        licence: Overrides the recipe's licence of masks, attributes and parameters.
+        earlier: Dataset repository that the new one is the next version of.
         workers: Processes; None for all processors.
 
     Raises:
@@ -65,6 +69,8 @@ def prepare_request(
         recipe = recipe.model_copy(update={"splits": recipe.splits.model_copy(update={"by": split_by})})
     if pixels is not None:
         recipe = recipe.model_copy(update={"pixels": pixels})
+    if licence is not None:
+        recipe = recipe.model_copy(update={"licence": licence})
     path = _release_path(workspace, release)
     version, records = read_release(path)
     with Workspace.open(workspace) as store:
@@ -82,6 +88,8 @@ def prepare_request(
         release_version=version,
         release_sha256=file_sha256(path),
         left_out=read_left_out(path),
+        annotation=read_annotation(path),
+        earlier=earlier,
         sources=sources,
         textures=textures,
         rules=rules,
@@ -110,6 +118,7 @@ def describe_report(report: BuildReport) -> str:
     lines = [
         f"{report.folder}: {report.rows} rows of {report.objects} objects, {kind}"
         + (" (built before, unchanged)" if report.reused else ""),
+        *([f"{report.copied} rows copied, {report.rows - report.copied} rendered"] if report.copied else []),
         f"classes: {classes}",
         *([f"splits: {splits}"] if len(report.splits) > 1 else []),
         f"left out: {refused}",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import html
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ def render_card(
     *,
     features: Features,
     shard_sizes: Mapping[str, Mapping[str, tuple[int, int]]],
+    changelog: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Text of README.md: YAML front matter with ``configs`` and ``dataset_info``, then the filled template.
 
@@ -30,6 +32,7 @@ def render_card(
         lock: Content of recipe.lock.json.
         features: Features of every config.
         shard_sizes: Config name to split to (bytes, rows) of all its shards.
+        changelog: What each version changed, oldest first.
     """
     from datasets import DatasetInfo
     from datasets.info import DatasetInfosDict
@@ -49,8 +52,14 @@ def render_card(
             for name, sizes in shard_sizes.items()
         }
     )
+    restricted = sorted({terms["restricted"] for terms in lock["sources"].values()} - {""})
     data = DatasetCardData(
         pretty_name=recipe.name,
+        license="other",  # pixels, masks and code have one each
+        license_name="by-part",
+        license_link="README.md#licence",
+        annotations_creators=_annotators(lock),
+        size_categories=[_size_category(sum(rows for sizes in shard_sizes.values() for _, rows in sizes.values()))],
         task_categories=["image-classification"],
         tags=["background-robustness", "figureground", "image"],
     )
@@ -66,7 +75,8 @@ def render_card(
         for name, sizes in shard_sizes.items()
     ]
     # Sorted keys would put "length" before "list", which every version of datasets refuses.
-    listed = {**data.to_dict(), "configs": configs}  # type: ignore[no-untyped-call]  # huggingface_hub leaves it bare
+    gate = {"extra_gated_prompt": _GATED.format("; ".join(restricted))} if restricted and recipe.pixels else {}
+    listed = {**data.to_dict(), **gate, "configs": configs}  # type: ignore[no-untyped-call]  # huggingface_hub leaves it bare
     front = yaml.safe_dump(listed, sort_keys=False, allow_unicode=True)
     shown = "mixed_rand" if "mixed_rand" in shard_sizes else default
     rows = [
@@ -79,15 +89,64 @@ def render_card(
         for name, sizes in shard_sizes.items()
     ]
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  Markdown, of our own models' text
+    environment.filters["cell"] = _cell
     template = environment.from_string((files("figureground.exports") / "card.md.jinja").read_text(encoding="utf-8"))
     views = recipe.rules[lock["rules"]].views
     used = {layer.view for name in shard_sizes for layer in recipe.variants[name].layers}
     described = {name: _describe_view(view) for name, view in views.items() if name in used}
     text = template.render(
         recipe=recipe, lock=lock, configs=rows, views=described, shown=shown, split=recipe.split_names[-1],
-        windowed=any(views[name].window for name in used),
+        windowed=any(views[name].window for name in used), artefacts=list(_artefacts(recipe, shard_sizes)),
+        changelog=list(reversed(changelog)),
     )  # fmt: skip
     return f"---\n{front}---\n\n{text}"
+
+
+def _cell(text: str) -> str:
+    """Text that somebody typed, so that it stays one cell of a table and no markup."""
+    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
+
+
+_GATED: Final = "The photos may not be passed on: {}. By asking for access you confirm that you have a right to them."
+
+
+def _annotators(lock: Mapping[str, Any]) -> list[str]:
+    """The Hub's words for who made the masks."""
+    states = lock["states"]
+    people = ["expert-generated"] if states.get("accepted") else []
+    return people + (["machine-generated"] if states.get("unreviewed") else [])
+
+
+def _size_category(rows: int) -> str:
+    """The Hub's word for a number of rows."""
+    bounds = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
+    return next((name for bound, name in bounds.items() if rows < bound), "10M<n<100M")
+
+
+def _artefacts(recipe: Recipe, configs: Iterable[str]) -> Iterator[str]:
+    """What the layers leave in the pixels besides what they are meant to, a line each."""
+    layers = [layer for name in configs for layer in recipe.variants[name].layers]
+    if any(layer.matte != "all" and layer.paint != "fill" for layer in layers):
+        yield (
+            "Figures are pasted with hard edges: a rim of the old background stays where a mask is wide, and no shadow "
+            "comes along. A config that pastes figures on their own ground tells what that costs."
+        )
+    if any(layer.matte != "all" and layer.paint == "fill" for layer in layers):
+        yield (
+            "A filled region keeps its outline: the shape of a mask, or a box's size and place, can tell the class. "
+            "Compare with configs that hold the shape alone, where there are some."
+        )
+    if any(layer.paint in ("tile", "adjacent") for layer in layers):
+        yield "Tiled grounds repeat a strip of the photo, with seams; strips that are narrow make stripes."
+    if any(layer.paint == "texture" for layer in layers):
+        yield "Textures are not natural backgrounds: an answer to them is one to an unlikely picture."
+    if any(layer.blur for layer in layers):
+        yield "Blur stays within its region, so that the region's edge is as sharp as it was."
+    if any(layer.paint != "fill" for layer in layers):
+        yield (
+            "Photos that were JPEG keep its block noise, which differs between figure and ground of two photos. Nothing "
+            "was compressed again: images here are PNG."
+        )
 
 
 _PAINTS: Final = {

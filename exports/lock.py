@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -14,15 +15,18 @@ from figureground.build.plan import Plan
 from figureground.exports.shards import PNG_ENCODER
 from figureground.schemas.classes import from_imagenet_train
 from figureground.schemas.recipes import Recipe, RuleName
-from figureground.schemas.records import ObjectRecord
+from figureground.schemas.records import ObjectRecord, PhotoRef
+from figureground.schemas.terms import source_terms
+from figureground.schemas.workspace import SourceRow
 
 _PIXEL_PACKAGES: Final = ("numpy", "opencv-python-headless", "pillow", "pyarrow", "pycocotools")
 _PIXEL_LIBRARIES: Final = ("jpg", "zlib", "webp")
 
 
 def make_lock(
-    plan: Plan, recipe: Recipe, rules: RuleName, records: Sequence[ObjectRecord], *, draws: int
-) -> dict[str, Any]:
+    plan: Plan, recipe: Recipe, rules: RuleName, records: Sequence[ObjectRecord], *,
+    sources: Mapping[str, SourceRow], draws: int,
+) -> dict[str, Any]:  # fmt: skip
     """The lock of a build: no time, no path, nothing that differs between two runs of the same."""
     taken = [candidate.record for candidate in plan.candidates.values()]
     unreviewed = [record for record in taken if record.state == "unreviewed"]
@@ -51,8 +55,23 @@ def make_lock(
         "objects_in_release": len(records),
         "refused": dict(sorted(refused.items())),
         "refused_total": sum(refused.values()),
+        "sources": _sources(plan, sources),
+        "states": dict(sorted(Counter(record.state for record in taken).items())),
         "unreviewed": len(unreviewed),
         "segmenters": sorted({record.segmenter for record in unreviewed}),
+    }
+
+
+def _sources(plan: Plan, sources: Mapping[str, SourceRow]) -> dict[str, Any]:
+    """Every source that pixels come from, with its photos and its terms."""
+    uris: dict[str, list[str]] = defaultdict(list)
+    photos: list[ObjectRecord | PhotoRef] = [candidate.record for candidate in plan.candidates.values()]
+    for photo in [*photos, *plan.textures.values()]:
+        uris[photo.source].append(photo.uri)
+    return {
+        name: {"photos": len(set(found)), **asdict(source_terms(sources[name], found))}
+        for name, found in sorted(uris.items())
+        if name in sources
     }
 
 
@@ -64,3 +83,16 @@ def environment() -> dict[str, Any]:
         "packages": {name: version(name) for name in _PIXEL_PACKAGES},
         "libraries": {name: pillow_features.version(name) or "none" for name in _PIXEL_LIBRARIES},
     }
+
+
+def environment_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """Software that touches pixels and is not of one version in two locks, a line each."""
+    told = []
+    for part in ("packages", "libraries"):
+        then, now = before.get(part, {}), after.get(part, {})
+        told += [
+            f"{name} {then.get(name)} there, {now.get(name)} here"
+            for name in sorted({*then, *now})
+            if then.get(name) != now.get(name)
+        ]
+    return tuple(told)

@@ -15,9 +15,11 @@ import pyarrow.parquet as pq
 from figureground.build.plan import Plan, PlanRow, read_plan
 from figureground.build.selection import class_counts, select_candidates
 from figureground.errors import DataError, Fault, UsageError
+from figureground.exports.changes import read_changelog
 from figureground.exports.found_photos import FoundPhotos, Progress, find_photos
-from figureground.exports.lock import environment
-from figureground.exports.repository import OBJECTS, BuildRequest, make_repository
+from figureground.exports.lock import environment, environment_differences
+from figureground.exports.repository import BuildRequest, make_repository
+from figureground.exports.repository_files import CLASS_MAP, LOCK, OBJECTS, PLAN, RECIPE, REFUSED
 from figureground.exports.verify import read_manifest, require_files
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
@@ -28,9 +30,8 @@ from figureground.schemas.releases import read_release
 from figureground.schemas.sources import PhotoSource
 from figureground.schemas.workspace import SourceRow
 
-_PLAN: Final = "report/plan.parquet"
-_NEEDED: Final = ("recipe.yaml", "recipe.lock.json", "class_map.json", OBJECTS, _PLAN)
-_KEPT: Final = (OBJECTS, "report/refused.csv", "report/coverage.csv", "report/gates.json", "report/attributes.csv")
+_NEEDED: Final = (RECIPE, LOCK, CLASS_MAP, OBJECTS, PLAN)
+_KEPT: Final = (OBJECTS, REFUSED, "report/coverage.csv", "report/gates.json", "report/attributes.csv")
 
 Photo = TypeVar("Photo", ObjectRecord, PhotoRef)
 Key = tuple[str, str, str, int]
@@ -93,9 +94,9 @@ def rebuild_dataset(
     if folder.exists():
         raise UsageError(f"{folder} exists; give another folder with -o, or delete it")
     require_files(release, read_manifest(release), _NEEDED)
-    lock = json.loads((release / "recipe.lock.json").read_text(encoding="utf-8"))
+    lock = json.loads((release / LOCK).read_text(encoding="utf-8"))
     request, textures = _request(release, lock, workers)
-    rows, objects = read_plan(release / _PLAN), {record.object_id: record for record in request.records}
+    rows, objects = read_plan(release / PLAN), {record.object_id: record for record in request.records}
     found = find_photos(_wanted(request.records, textures), sources, progress)
     kept = [row for row in rows if _photos_of(row, objects, textures) <= set(found.places)]
     if not kept:
@@ -113,7 +114,7 @@ def rebuild_dataset(
     def finish(partial: Path) -> None:
         expected = _pixel_hashes(release)
         drifted = [key for key, sha256 in _pixel_hashes(partial).items() if expected.get(key) != sha256]
-        differs = _differences(lock)
+        differs = environment_differences(lock, environment())
         if drifted and not accept_drift:
             raise DataError(_drift_faults(drifted, differs))
         for name in _KEPT:  # what a rebuild cannot know: names of photos, what was refused
@@ -134,10 +135,10 @@ def rebuild_dataset(
 
 def _request(release: Path, lock: Mapping[str, Any], workers: int) -> tuple[BuildRequest, dict[str, PhotoRef]]:
     """What the release was built from, and its textures by image_id; nothing is placed yet."""
-    recipe = load_recipe(str(release / "recipe.yaml"))
+    recipe = load_recipe(str(release / RECIPE))
     version, records = read_release(release / OBJECTS)
     textures = {}
-    for row in read_plan(release / _PLAN):
+    for row in read_plan(release / PLAN):
         if row.texture_id:
             told = json.loads(row.params)["texture"]
             textures[row.texture_id] = PhotoRef(image_id=row.texture_id, source="", uri="", sha256=told["sha256"])
@@ -149,6 +150,8 @@ def _request(release: Path, lock: Mapping[str, Any], workers: int) -> tuple[Buil
         release_version=version,
         release_sha256=lock["release"]["sha256"],
         sources={},
+        annotation=lock.get("annotation", {}),
+        changelog=tuple(read_changelog(release)),
         rules=lock["rules"],
         draws=lock["draws"],
         workers=workers,
@@ -238,20 +241,6 @@ def _pixel_hashes(folder: Path) -> dict[Key, str]:
             told = row["provenance"]
             found[row["variant"], told["object_id"], row["attribute"] or "", row["draw"]] = told["pixels_sha256"]
     return found
-
-
-def _differences(lock: Mapping[str, Any]) -> tuple[str, ...]:
-    """Software of the release's lock that is another here."""
-    here = environment()
-    told = []
-    for part in ("packages", "libraries"):
-        known = lock.get(part, {})
-        told += [
-            f"{name} {known.get(name)} there, {value} here"
-            for name, value in here[part].items()
-            if known.get(name) != value
-        ]
-    return tuple(told)
 
 
 def _drift_faults(drifted: Sequence[Key], differs: Sequence[str]) -> list[Fault]:

@@ -7,51 +7,42 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from importlib.resources import files
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import yaml
-
-from figureground.build.coverage import ClassCoverage, class_coverage
 from figureground.build.engine import run_jobs
 from figureground.build.gates import (
-    AttributeFrequency,
     GateFinding,
-    attribute_frequencies,
     check_gates,
     require_no_errors,
 )
-from figureground.build.plan import Plan, make_plan, write_plan
+from figureground.build.plan import Plan, PlanRow, make_plan
 from figureground.build.scenes import SceneJob, write_scenes
-from figureground.build.selection import Refusal
 from figureground.errors import DataError, Fault, UsageError
-from figureground.exports.card import render_card
-from figureground.exports.contact_sheet import write_contact_sheet
+from figureground.exports.earlier import describe_earlier, find_earlier_rows
+from figureground.exports.earlier_rows import RENDER, EarlierRows
 from figureground.exports.lock import make_lock
+from figureground.exports.papers import plan_features, write_manifest, write_papers
+from figureground.exports.repository_files import LOCK
 from figureground.exports.shards import ROWS_PER_SHARD, ShardJob, write_shard
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.classes import ClassMap
-from figureground.schemas.features import dataset_features
-from figureground.schemas.files import csv_text, file_sha256, write_text
+from figureground.schemas.files import write_text
 from figureground.schemas.processes import default_workers
 from figureground.schemas.recipes import Recipe, RuleName, RuleSet
 from figureground.schemas.records import ObjectRecord, PhotoRef, canonical_json
-from figureground.schemas.releases import LeftOut, blind_name, write_release
+from figureground.schemas.releases import LeftOut
 from figureground.schemas.workspace import SourceRow
 
 if TYPE_CHECKING:
-    from datasets import Features
+    pass
 
 Item = TypeVar("Item")
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
-MANIFEST: Final = "manifest.json"
-OBJECTS: Final = "objects.parquet"
-"""The objects of the rows with their masks in stored pixels: what rebuilding needs beside plan and photos."""
 _PHOTOS_PER_JOB: Final = 16
 _SCRATCH: Final = ".scenes"
 _KEY: Final = ".build-key"
@@ -70,8 +61,15 @@ class BuildRequest:
     sources: Mapping[str, SourceRow]
     left_out: LeftOut = field(default_factory=dict)
     """Catalogued photos that are not in the release."""
+    annotation: Mapping[str, Any] = field(default_factory=dict)
+    """How the release's masks came about, in numbers."""
     textures: tuple[PhotoRef, ...] = ()
     """Photos of the source that the recipe takes textures from."""
+    earlier: Path | None = None
+    """Dataset repository that this is the next version of: its rows are copied where they did not change, and the
+    changelog goes on from its own. Never changes a row."""
+    changelog: tuple[Mapping[str, Any], ...] = ()
+    """Changelog so far, where it is not that of ``earlier``."""
     rules: RuleName = "exact"
     draws: int = 1
     workers: int = field(default_factory=default_workers)
@@ -95,6 +93,8 @@ class BuildReport:
     """What the gates found that is no error, one line each."""
     reused: bool
     """True where the very same build was there already."""
+    copied: int = 0
+    """Rows whose pixels are an earlier version's."""
 
 
 def build_dataset(request: BuildRequest, folder: Path, *, progress: Progress = lambda *_: None) -> BuildReport:
@@ -110,20 +110,24 @@ def build_dataset(request: BuildRequest, folder: Path, *, progress: Progress = l
     )  # fmt: skip
     findings = check_gates(plan, request.recipe, request.classes, request.attributes)
     require_no_errors(findings)
-    lock = make_lock(plan, request.recipe, request.rules, request.records, draws=request.draws)
+    lock = make_lock(plan, request.recipe, request.rules, request.records, sources=request.sources, draws=request.draws)
     lock["release"] = {"version": request.release_version, "sha256": request.release_sha256}
+    if request.annotation:
+        lock["annotation"] = dict(request.annotation)
+    if request.earlier is not None:
+        lock["follows"] = describe_earlier(request.earlier)
     if folder.exists():
         _require_same_build(folder, lock)
         return _report(folder, plan, findings, reused=True)
-    make_repository(request, plan, findings, lock, folder, progress=progress)
-    return _report(folder, plan, findings, reused=False)
+    copied = make_repository(request, plan, findings, lock, folder, progress=progress)
+    return replace(_report(folder, plan, findings, reused=False), copied=copied)
 
 
 def make_repository(
     request: BuildRequest, plan: Plan, findings: Sequence[GateFinding], lock: dict[str, Any], folder: Path, *,
     progress: Progress, finish: Callable[[Path], None] = lambda _: None,
-) -> None:  # fmt: skip
-    """Render a plan into ``folder``, which appears when it is whole.
+) -> int:  # fmt: skip
+    """Render a plan into ``folder``, which appears when it is whole; returns how many rows an earlier version had.
 
     Args:
         request: What the plan was made of, and where the photos lie.
@@ -139,13 +143,14 @@ def make_repository(
     """
     partial = folder.with_name(f"{folder.name}.partial")
     _resume_or_start(partial, _build_key(plan, lock, request))
-    _render(request, plan, partial, progress)
-    _write_papers(request, plan, findings, lock, partial)
+    copied = _render(request, plan, partial, progress)
+    write_papers(request, plan, findings, lock, partial)
     finish(partial)
     shutil.rmtree(partial / _SCRATCH)
     (partial / _KEY).unlink()
-    _write_manifest(partial)
+    write_manifest(partial)
     partial.replace(folder)
+    return copied
 
 
 def _build_key(plan: Plan, lock: Mapping[str, Any], request: BuildRequest) -> str:
@@ -159,7 +164,7 @@ def _build_key(plan: Plan, lock: Mapping[str, Any], request: BuildRequest) -> st
 
 def _require_same_build(folder: Path, lock: Mapping[str, Any]) -> None:
     try:
-        found = json.loads((folder / "recipe.lock.json").read_text(encoding="utf-8"))
+        found = json.loads((folder / LOCK).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = None
     if found != json.loads(json.dumps(lock)):
@@ -177,29 +182,43 @@ def _resume_or_start(partial: Path, key: str) -> None:
     write_text(marker, key)
 
 
-def _render(request: BuildRequest, plan: Plan, partial: Path, progress: Progress) -> None:
+def _render(request: BuildRequest, plan: Plan, partial: Path, progress: Progress) -> int:
+    """Write every shard; returns how many rows were copied from an earlier version."""
     rules = request.recipe.rules[request.rules]
-    scratch = partial / _SCRATCH
+    earlier = {}
+    if request.earlier is not None:
+        earlier = find_earlier_rows(request.earlier, plan, request.recipe, request.rules)
+    jobs = list(_shard_jobs(request, plan, rules, partial, earlier))
+    _make_scenes(request, plan, [row for job in jobs for row in job.rows_to_render()], partial / _SCRATCH, progress)
+    done = 0
+    for count in run_jobs(write_shard, jobs, workers=request.workers):
+        done += count
+        progress("rows", done, len(plan.rows))
+    return sum(place != RENDER for rows in earlier.values() for place in rows.places)
+
+
+def _make_scenes(request: BuildRequest, plan: Plan, rows: Sequence[PlanRow], scratch: Path, progress: Progress) -> None:
+    """Decode every photo that ``rows`` show."""
+    objects = {name for row in rows for name in (row.object_id, row.ground_id)}
+    textures = {row.texture_id for row in rows}
     job = SceneJob(
-        candidates=(), textures=(), sources=request.sources, recipe=request.recipe, rules=rules, folder=scratch
-    )
+        candidates=(), textures=(), sources=request.sources, recipe=request.recipe,
+        rules=request.recipe.rules[request.rules], folder=scratch,
+    )  # fmt: skip
+    shown = [each for name, each in plan.candidates.items() if name in objects]
+    taken = [each for name, each in plan.textures.items() if name in textures]
     scene_jobs = [
-        *(replace(job, candidates=part) for part in _batched(list(plan.candidates.values()))),
-        *(replace(job, textures=part) for part in _batched(list(plan.textures.values()))),
+        *(replace(job, candidates=part) for part in _batched(shown)),
+        *(replace(job, textures=part) for part in _batched(taken)),
     ]
     faults: list[Fault] = []
     done = 0
     for count, found in run_jobs(write_scenes, scene_jobs, workers=request.workers):
         done += count
         faults += found
-        progress("photos", done, len(plan.candidates) + len(plan.textures))
+        progress("photos", done, len(shown) + len(taken))
     if faults:
         raise DataError(faults)
-    jobs = list(_shard_jobs(request, plan, rules, partial))
-    done = 0
-    for count in run_jobs(write_shard, jobs, workers=request.workers):
-        done += count
-        progress("rows", done, len(plan.rows))
 
 
 def _batched(items: Sequence[Item]) -> Iterator[tuple[Item, ...]]:
@@ -207,13 +226,17 @@ def _batched(items: Sequence[Item]) -> Iterator[tuple[Item, ...]]:
         yield tuple(items[start : start + _PHOTOS_PER_JOB])
 
 
-def _shard_jobs(request: BuildRequest, plan: Plan, rules: RuleSet, partial: Path) -> Iterator[ShardJob]:
-    schema = _features(request, plan).arrow_schema
+def _shard_jobs(
+    request: BuildRequest, plan: Plan, rules: RuleSet, partial: Path, earlier: Mapping[tuple[str, str], EarlierRows]
+) -> Iterator[ShardJob]:
+    schema = plan_features(request, plan).arrow_schema
     for (config, split), grouped in groupby(plan.rows, key=lambda row: (row.variant, row.split)):
         rows = tuple(grouped)
+        known = earlier.get((config, split))
         count = -(-len(rows) // ROWS_PER_SHARD)
         for index in range(count):
-            part = rows[index * ROWS_PER_SHARD : (index + 1) * ROWS_PER_SHARD]
+            start, stop = index * ROWS_PER_SHARD, (index + 1) * ROWS_PER_SHARD
+            part = rows[start:stop]
             used = {name for row in part for name in (row.object_id, row.ground_id) if name}
             yield ShardJob(
                 path=partial / "data" / config / f"{split}-{index:05d}-of-{count:05d}.parquet",
@@ -224,67 +247,8 @@ def _shard_jobs(request: BuildRequest, plan: Plan, rules: RuleSet, partial: Path
                 mask_version=request.release_version,
                 scenes=partial / _SCRATCH,
                 schema=schema,
+                earlier=known.part(start, stop) if known else None,
             )
-
-
-def _features(request: BuildRequest, plan: Plan) -> Features:
-    """Attributes are those of the recipe's schema in its order, then what else people were asked for."""
-    taken = [candidate.record for candidate in plan.candidates.values()]
-    others = {name for record in taken for name in record.attributes} - set(request.attributes.names())
-    names = [*request.attributes.names(), *sorted(others)]
-    return dataset_features(request.classes, names, pixels=request.recipe.pixels)
-
-
-def _write_papers(
-    request: BuildRequest, plan: Plan, findings: Sequence[GateFinding], lock: dict[str, Any], partial: Path
-) -> None:
-    """Everything beside the shards but the manifest."""
-    recipe = request.recipe
-    rows = Counter((row.variant, row.split) for row in plan.rows)
-    shards = {
-        name: {
-            split: sorted((partial / "data" / name).glob(f"{split}-*.parquet"))
-            for split in recipe.split_names
-            if rows[name, split]
-        }
-        for name in recipe.variants
-        if any(rows[name, split] for split in recipe.split_names)
-    }
-    sizes = {
-        name: {split: (sum(file.stat().st_size for file in found), rows[name, split]) for split, found in parts.items()}
-        for name, parts in shards.items()
-    }
-    write_text(partial / "README.md", render_card(recipe, lock, features=_features(request, plan), shard_sizes=sizes))
-    write_text(partial / "evaluate.py", (files("figureground.exports") / "evaluate.py").read_text(encoding="utf-8"))
-    write_text(partial / "class_map.json", json.dumps(request.classes.model_dump(mode="json"), indent=1) + "\n")
-    portable = recipe.model_copy(update={"class_map": "class_map.json"})
-    if request.attributes.attributes:
-        portable = portable.model_copy(update={"attributes": "attributes.yaml"})
-        text = yaml.safe_dump(request.attributes.model_dump(mode="json"), sort_keys=False)
-        write_text(partial / "attributes.yaml", text)
-    write_text(partial / "recipe.yaml", yaml.safe_dump(portable.model_dump(mode="json"), sort_keys=False))
-    write_text(partial / "recipe.lock.json", json.dumps(lock, indent=1, sort_keys=True) + "\n")
-    blinded = [blind_name(candidate.record) for candidate in plan.candidates.values()]
-    write_release(partial / OBJECTS, blinded, version=request.release_version)
-    (partial / "report").mkdir(exist_ok=True)
-    write_plan(plan, partial / "report" / "plan.parquet")
-    write_text(partial / "report" / "refused.csv", csv_text(Refusal, plan.refusals))
-    write_text(partial / "report" / "gates.json", json.dumps([asdict(each) for each in findings], indent=1) + "\n")
-    if request.attributes.attributes:
-        frequencies = attribute_frequencies(plan, request.classes, request.attributes)
-        write_text(partial / "report" / "attributes.csv", csv_text(AttributeFrequency, frequencies))
-    coverage = class_coverage(plan, request.classes, request.left_out)
-    write_text(partial / "report" / "coverage.csv", csv_text(ClassCoverage, coverage))
-    if recipe.pixels:
-        first_shards = {name: list(parts.values())[-1][0] for name, parts in shards.items()}
-        write_contact_sheet(partial / "report" / "contact_sheet.png", first_shards, request.classes.names)
-
-
-def _write_manifest(partial: Path) -> None:
-    """SHA-256 of every other file."""
-    found = sorted(path for path in partial.rglob("*") if path.is_file() and path.name != MANIFEST)
-    hashed = {path.relative_to(partial).as_posix(): file_sha256(path) for path in found}
-    write_text(partial / MANIFEST, json.dumps({"schema": "1", "sha256": hashed}, indent=1, sort_keys=True) + "\n")
 
 
 def _report(folder: Path, plan: Plan, findings: Sequence[GateFinding], *, reused: bool) -> BuildReport:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from figureground.build.row_params import crop_of
 from figureground.build.scenes import SceneStore
 from figureground.build.selection import Candidate
 from figureground.build.views import Canvas, view_geometry, whole_frame
+from figureground.exports.earlier_rows import RENDER, EarlierReader, EarlierRows
 from figureground.schemas.files import replace_file
 from figureground.schemas.masks import Mask, encode_coco_rle, encode_png1, pixels_sha256, tight_box
 from figureground.schemas.recipes import Recipe, RuleSet
@@ -46,6 +47,26 @@ class ShardJob:
     scenes: Path
     """Scratch folder of the first pass."""
     schema: pa.Schema
+    earlier: EarlierRows | None = None
+    """Where the rows lie in an earlier version of the dataset, which is not rendered again."""
+
+    def rows_to_render(self) -> list[PlanRow]:
+        """The rows that no earlier version has."""
+        places = self.earlier.places if self.earlier else [RENDER] * len(self.rows)
+        return [row for row, place in zip(self.rows, places, strict=True) if place == RENDER]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What a row shows, as it is stored: all of it that is pixels."""
+
+    image_png: bytes
+    """Empty in a dataset without pixels."""
+    mask_png: bytes
+    attribute_masks: list[dict[str, Any]]
+    box_xyxy_px: Sequence[float]
+    """Half-open, on the canvas."""
+    pixels_sha256: str
 
 
 def write_shard(job: ShardJob) -> int:
@@ -74,23 +95,52 @@ def encode_png(image_rgb: Canvas) -> bytes:
 
 
 def _groups(job: ShardJob, scenes: SceneStore) -> Iterator[list[dict[str, Any]]]:
+    places = job.earlier.places if job.earlier else (RENDER,) * len(job.rows)
+    earlier = EarlierReader(job.earlier, [name for name in _DRAWN if name in job.schema.names]) if job.earlier else None
     for start in range(0, len(job.rows), _ROWS_PER_GROUP):
-        yield [
-            _columns(row, render_row(row, job.recipe.variants[row.variant], job.rules, scenes.get, scenes.texture), job)
-            for row in job.rows[start : start + _ROWS_PER_GROUP]
-        ]
+        stop = start + _ROWS_PER_GROUP
+        group = []
+        for row, place in zip(job.rows[start:stop], places[start:stop], strict=True):
+            known = None if earlier is None or place == RENDER else earlier.get(place)
+            group.append(_columns(row, _draw(row, job, scenes) if known is None else _copied(known), job))
+        yield group
 
 
-def _columns(row: PlanRow, rendered: Rendered, job: ShardJob) -> dict[str, Any]:
+def _draw(row: PlanRow, job: ShardJob, scenes: SceneStore) -> Drawn:
+    rendered = render_row(row, job.recipe.variants[row.variant], job.rules, scenes.get, scenes.texture)
+    return Drawn(
+        image_png=encode_png(rendered.image_rgb) if job.recipe.pixels else b"",
+        mask_png=encode_png1(rendered.object_mask),
+        attribute_masks=[_attribute(name, mask) for name, mask in rendered.attribute_masks.items()],
+        box_xyxy_px=_box_on_canvas(row, rendered, job),
+        pixels_sha256=pixels_sha256(rendered.image_rgb),
+    )
+
+
+_DRAWN: Final = ("image", "object_mask", "attribute_masks", "box", "provenance")
+
+
+def _copied(stored: Mapping[str, Any]) -> Drawn:
+    """What an earlier version of the dataset holds of a row."""
+    return Drawn(
+        image_png=stored["image"]["bytes"] if "image" in stored else b"",
+        mask_png=stored["object_mask"]["bytes"],
+        attribute_masks=stored["attribute_masks"],
+        box_xyxy_px=stored["box"],
+        pixels_sha256=stored["provenance"]["pixels_sha256"],
+    )
+
+
+def _columns(row: PlanRow, drawn: Drawn, job: ShardJob) -> dict[str, Any]:
     variant = job.recipe.variants[row.variant]
     figure, donor = job.candidates[row.object_id], job.candidates.get(row.ground_id)
-    pasted = variant.labels == "donor"
-    labelled, other = (donor, figure) if donor is not None and pasted else (figure, donor)
+    labelled = _labelled(row, job)
+    other = figure if labelled is donor else donor
     stem = ".".join(filter(None, [row.object_id, row.variant, row.attribute, str(row.draw)]))
     attributes = dict(labelled.record.attributes)
     if variant.swaps_attribute:
-        attributes[row.attribute] = pasted
-    image = {"image": {"bytes": encode_png(rendered.image_rgb), "path": f"{stem}.png"}} if job.recipe.pixels else {}
+        attributes[row.attribute] = variant.labels == "donor"
+    image = {"image": {"bytes": drawn.image_png, "path": f"{stem}.png"}} if job.recipe.pixels else {}
     return {
         **image,
         "label": row.label,
@@ -99,12 +149,12 @@ def _columns(row: PlanRow, rendered: Rendered, job: ShardJob) -> dict[str, Any]:
         "variant": row.variant,
         "draw": row.draw,
         "attribute": row.attribute or None,
-        "object_mask": {"bytes": encode_png1(rendered.object_mask), "path": f"{stem}.mask.png"},
-        "box": _box_on_canvas(row, labelled, rendered, job),
+        "object_mask": {"bytes": drawn.mask_png, "path": f"{stem}.mask.png"},
+        "box": drawn.box_xyxy_px,
         "ground_id": other.record.image_id if other else None,
         "ground_label": other.label if other else None,
         "attributes": attributes or None,
-        "attribute_masks": [_attribute(name, mask) for name, mask in rendered.attribute_masks.items()],
+        "attribute_masks": drawn.attribute_masks,
         "provenance": {
             "object_id": row.object_id,
             "source_sha256": labelled.record.sha256,
@@ -113,16 +163,24 @@ def _columns(row: PlanRow, rendered: Rendered, job: ShardJob) -> dict[str, Any]:
             "mask_version": job.mask_version,
             "recipe": f"{job.recipe.name}@{job.recipe.version}",
             "params": row.params,
-            "pixels_sha256": pixels_sha256(rendered.image_rgb),
+            "pixels_sha256": drawn.pixels_sha256,
         },
     }
 
 
-def _box_on_canvas(row: PlanRow, labelled: Candidate, rendered: Rendered, job: ShardJob) -> tuple[float, ...]:
+def _labelled(row: PlanRow, job: ShardJob) -> Candidate:
+    """Whose label the row has: its figure's, or its donor's where an attribute is pasted onto that."""
+    donor = job.candidates.get(row.ground_id)
+    pasted = job.recipe.variants[row.variant].labels == "donor"
+    return donor if donor is not None and pasted else job.candidates[row.object_id]
+
+
+def _box_on_canvas(row: PlanRow, rendered: Rendered, job: ShardJob) -> tuple[float, ...]:
     """The box by which the photo was placed; that of the mask on the canvas where the figure was moved."""
     variant = job.recipe.variants[row.variant]
     if variant.moved is not None and variant.labels == "self":
         return tuple(map(float, tight_box(rendered.object_mask) or (0, 0, 0, 0)))
+    labelled = _labelled(row, job)
     view = variant.layers[-1].view
     crop = crop_of(labelled, view, row.draw)
     frame = crop.frame if crop else whole_frame(labelled.record.size_hw)

@@ -15,7 +15,7 @@ from figureground.build.engine import run_jobs
 from figureground.build.plan import read_plan
 from figureground.errors import DataError, Fault
 from figureground.exports.found_photos import Progress
-from figureground.exports.repository import MANIFEST
+from figureground.exports.repository_files import MANIFEST
 from figureground.schemas.files import file_sha256
 from figureground.schemas.masks import pixels_sha256
 from figureground.schemas.photos import PhotoRejected, decode_photo

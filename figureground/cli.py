@@ -18,10 +18,12 @@ from figureground.analyze_cli import analyze
 from figureground.annotate.models import SEGMENTER_NAMES
 from figureground.annotate.prompts import UNPROMPTED, PromptMode
 from figureground.console import JsonOption, WorkspaceOption, counts_text, emit, progress_bar, stderr
+from figureground.diff_cli import diff
 from figureground.errors import FigureGroundError, UsageError
 from figureground.export_cli import export
 from figureground.human_cli import human
 from figureground.import_cli import import_masks
+from figureground.publish_cli import publish
 from figureground.release_cli import rebuild, verify
 from figureground.schemas.recipes import RuleName, SplitBy
 from figureground.studio_cli import studio
@@ -39,7 +41,10 @@ app = typer.Typer(
 WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: all processors.")]
 
 
-@app.command(epilog="Example: figureground index photos/ -w work")
+@app.command(
+    epilog="Examples: figureground index photos/ -w work --licence 'CC BY 4.0'\n\n"
+    "figureground index private-photos/ -w work --restricted"
+)
 def index(
     source: Annotated[
         str,
@@ -52,6 +57,11 @@ def index(
     ] = None,
     boxes: Annotated[Path | None, typer.Option(help="Folder of Pascal-VOC XML, if it is not in the tree.")] = None,
     labels: Annotated[Path | None, typer.Option(help="CSV of file and label, where folders are no labels.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the photos, for the card: 'CC BY 4.0'.")] = None,
+    restricted: Annotated[
+        bool | None,
+        typer.Option("--restricted/--unrestricted", help="May their pixels be passed on? Default: by what they are."),
+    ] = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,10 +69,14 @@ def index(
     from figureground.annotate.catalogue import index_source
     from figureground.schemas.processes import default_workers
     from figureground.schemas.sources import open_source
+    from figureground.schemas.terms import options_of_terms
     from figureground.schemas.workspace import Workspace
 
     opened = open_source(source, kind=kind, name=name, boxes=boxes, labels=labels)
     with Workspace.create(workspace) as store, progress_bar() as show:
+        known = store.sources().get(opened.name)
+        terms = options_of_terms(licence, restricted, known.options if known else {})
+        opened = open_source(source, kind=opened.kind, name=opened.name, boxes=boxes, labels=labels, options=terms)
         report = index_source(
             store, opened, workers=workers or default_workers(), progress=lambda done, total: show("index", done, total)
         )
@@ -157,6 +171,7 @@ def forget(
 @app.command(
     epilog="Examples: figureground build imagenet9 -w work --release v1 -o in9\n\n"
     "figureground build imagenet9 -w work --release v1 -o in9-ref --rules reference --per-class all\n\n"
+    "figureground build imagenet9 -w work --release v2 --earlier in9 -o in9-v2\n\n"
     "figureground build --list"
 )
 def build(
@@ -172,6 +187,11 @@ def build(
     draws: Annotated[int, typer.Option(min=1, help="Donors for each row of the mixed variants.")] = 1,
     pixels: Annotated[
         bool | None, typer.Option("--pixels/--no-pixels", help="Store the images, or only what rows are made of.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of masks and attributes, for the card.")] = None,
+    earlier: Annotated[
+        Path | None,
+        typer.Option(help="Dataset that this is the next version of: rows that did not change are copied from it."),
     ] = None,
     workers: WorkersOption = None,
     list_recipes: Annotated[bool, typer.Option("--list", help="List the shipped recipes and stop.")] = False,
@@ -193,6 +213,8 @@ def build(
         split_by=split_by,
         draws=draws,
         pixels=pixels,
+        licence=licence,
+        earlier=earlier,
         workers=workers,
     )
     with progress_bar() as show:
@@ -277,6 +299,13 @@ def report(
 app.add_typer(analyze)
 app.add_typer(human)
 app.command(epilog="Example: figureground export rival --layout rival10 -o as-rival10")(export)
+app.command(
+    epilog="Examples: figureground publish in9 --repo-id me/in9 --dry-run\n\n"
+    "figureground publish in9 --repo-id me/in9 --private --gated manual"
+)(publish)
+app.command(
+    epilog="Examples: figureground diff in9 in9-v2\n\nfigureground diff work/objects/v1.parquet work/objects/v2.parquet"
+)(diff)
 app.command(epilog="Example: figureground verify in9")(verify)
 app.command(epilog="Example: figureground rebuild plus --source imagenet-a.tar -o plus-with-images")(rebuild)
 

@@ -10,30 +10,35 @@ import typer
 from figureground.console import JsonOption, emit, progress_bar
 from figureground.errors import DataError, Fault
 
+RevisionOption = Annotated[str | None, typer.Option(help="Tag, branch or commit, for a dataset on the Hub.")]
 WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: all processors.")]
 
 
 def verify(
-    repository: Annotated[Path, typer.Argument(help="Folder of a dataset repository.")],
+    repository: Annotated[str, typer.Argument(help="Folder of a dataset repository, or its id on the Hub.")],
+    revision: RevisionOption = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check every file of a dataset against its manifest, and every image against its own hash and the plan."""
+    from figureground.exports.hub_releases import open_release
     from figureground.exports.verify import verify_repository
     from figureground.schemas.processes import default_workers
 
-    with progress_bar() as show:
-        report = verify_repository(repository, workers=workers or default_workers(), progress=show)
-    text = (
-        f"{repository}: {report.files} files, {report.rows} rows and {report.images} images are as they were released"
-    )
+    with progress_bar() as show, open_release(repository, revision, whole=True, progress=show) as folder:
+        report = verify_repository(folder, workers=workers or default_workers(), progress=show)
+    name = f"{repository}@{revision}" if revision else repository
+    text = f"{name}: {report.files} files, {report.rows} rows and {report.images} images are as they were released"
     emit(report, as_json=as_json, text=text)
 
 
 def rebuild(
-    release: Annotated[Path, typer.Argument(help="Folder of a dataset repository, with images or without.")],
+    release: Annotated[
+        str, typer.Argument(help="Folder of a dataset repository or its id on the Hub, with images or without.")
+    ],
     source: Annotated[list[str], typer.Option(help="Where the photos lie, as index takes it; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the dataset repository to make.")],
+    revision: RevisionOption = None,
     accept_drift: Annotated[
         bool, typer.Option(help="Keep rows whose pixels differ because libraries are of other versions.")
     ] = False,
@@ -41,14 +46,15 @@ def rebuild(
     as_json: JsonOption = False,
 ) -> None:
     """Make a release's rows from your own copy of its photos, to the same pixels; what is missing is named."""
+    from figureground.exports.hub_releases import open_release
     from figureground.exports.rebuild import rebuild_dataset
     from figureground.schemas.processes import default_workers
     from figureground.schemas.sources import open_source
 
     sources = [open_source(each, name=f"source{number}") for number, each in enumerate(source)]
-    with progress_bar() as show:
+    with progress_bar() as show, open_release(release, revision, whole=False, progress=show) as folder:
         report = rebuild_dataset(
-            release, sources, out, workers=workers or default_workers(), accept_drift=accept_drift, progress=show
+            folder, sources, out, workers=workers or default_workers(), accept_drift=accept_drift, progress=show
         )
     lines = [f"{out}: {report.rows} of {report.rows_of_release} rows, from {report.photos} photos"]
     if report.drifted:

@@ -261,6 +261,12 @@ def _png_alpha(data: bytes, size_hw: tuple[int, int], record: str) -> NDArray[np
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
 
 
+def mask_iou(first_hw: Mask, second_hw: Mask) -> float:
+    """Intersection over union of two masks of one size; 1 for two empty ones."""
+    union = int(np.count_nonzero(first_hw | second_hw))
+    return np.count_nonzero(first_hw & second_hw) / union if union else 1.0
+
+
 def tight_box(mask_hw: Mask) -> Box | None:
     """Smallest half-open box that holds every True pixel, or None for an empty mask."""
     columns = np.flatnonzero(mask_hw.any(axis=0))

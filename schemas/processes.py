@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import cv2
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""What tells the libraries of numbers how many threads to start."""
 
 
 def default_workers() -> int:
@@ -22,9 +23,9 @@ def default_workers() -> int:
 @contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Give a pool of ``workers`` spawned processes, with one thread each for BLAS and OpenCV."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     # Read by the libraries when the workers start, so it must stand in the environment that they inherit.
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:

@@ -230,6 +230,8 @@ class Recipe(Document):
     """Changes with the text; never part of a seed."""
     description: str = ""
     citation: str = ""
+    licence: str = ""
+    """Licence of masks, attributes and parameters, for the card; photos have that of their sources."""
     seed: int = Field(ge=0, lt=2**63)
     class_map: str
     """A shipped map's name, or a path beside the recipe."""

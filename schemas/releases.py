@@ -20,6 +20,7 @@ from figureground.schemas.records import NAME_PATTERN, ObjectRecord, canonical_j
 
 SCHEMA_VERSION: Final = "1"
 _LEFT_OUT: Final = "figureground.left_out"
+_ANNOTATION: Final = "figureground.annotation"
 _HUB_WNID: Final = re.compile(r"^((n\d{8})_\d+)_\2$")
 
 _BOXES = pa.list_(pa.list_(pa.int32(), 4))
@@ -56,8 +57,9 @@ LeftOut = Mapping[str, Mapping[str, int]]
 
 
 def write_release(
-    path: Path, records: Iterable[ObjectRecord], *, version: str, left_out: LeftOut | None = None
-) -> None:
+    path: Path, records: Iterable[ObjectRecord], *, version: str, left_out: LeftOut | None = None,
+    annotation: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
     """Write objects sorted by object_id; the same objects give the same bytes.
 
     Args:
@@ -65,6 +67,7 @@ def write_release(
         records: The objects.
         version: Its name.
         left_out: What is not in it, so that coverage can be told.
+        annotation: How its masks came about, in numbers, for the card.
 
     Raises:
         UsageError: if ``path`` holds a different release: a version that was built from never changes.
@@ -73,6 +76,8 @@ def write_release(
     metadata = {"figureground.release": version, "figureground.schema": SCHEMA_VERSION}
     if left_out:
         metadata[_LEFT_OUT] = canonical_json({label: dict(reasons) for label, reasons in left_out.items()})
+    if annotation:
+        metadata[_ANNOTATION] = canonical_json(dict(annotation))
     schema = _SCHEMA.with_metadata(metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path, keep_equal=True) as temporary:
@@ -108,13 +113,27 @@ def read_release(path: Path) -> tuple[str, tuple[ObjectRecord, ...]]:
 
 def read_left_out(path: Path) -> LeftOut:
     """What a release that ``read_release`` has read leaves out; empty where it does not say."""
-    stored = (pq.read_schema(path).metadata or {}).get(_LEFT_OUT.encode())
+    found = _read_metadata(path, _LEFT_OUT)
     try:
-        found = json.loads(stored or b"{}")
         return {str(label): {str(key): int(n) for key, n in reasons.items()} for label, reasons in found.items()}
     except (ValueError, AttributeError, TypeError) as error:
-        expected = "labels, reasons and counts as JSON"
-        raise DataError.single(str(path), _LEFT_OUT, expected=expected, got=str(error)) from error
+        raise DataError.single(str(path), _LEFT_OUT, expected="labels, reasons and counts", got=str(error)) from error
+
+
+def read_annotation(path: Path) -> dict[str, Any]:
+    """How the masks of a release that ``read_release`` has read came about; empty where it does not say."""
+    return _read_metadata(path, _ANNOTATION)
+
+
+def _read_metadata(path: Path, key: str) -> dict[str, Any]:
+    stored = (pq.read_schema(path).metadata or {}).get(key.encode())
+    try:
+        found = json.loads(stored or b"{}")
+    except ValueError as error:
+        raise DataError.single(str(path), key, expected="JSON", got=str(error)) from error
+    if not isinstance(found, dict):
+        raise DataError.single(str(path), key, expected="a JSON object", got=type(found).__name__)
+    return found
 
 
 def name_digest(uri: str) -> str:

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from figureground.annotate.candidates import mask_iou
 from figureground.annotate.studio.answer_json import Answer, Result
 from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.annotate.studio.served import ServedView
@@ -25,7 +24,7 @@ from figureground.schemas.labeling import (
     VISIBILITIES,
     VISIBILITY_CONTROL,
 )
-from figureground.schemas.masks import Mask, decode_brush_rle, decode_coco_rle, encode_coco_rle
+from figureground.schemas.masks import Mask, decode_brush_rle, decode_coco_rle, encode_coco_rle, mask_iou
 from figureground.schemas.records import (
     Annotation,
     AnswerState,

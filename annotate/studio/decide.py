@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Final
 
-from figureground.annotate.candidates import mask_iou
 from figureground.schemas.attributes import OBJECT
-from figureground.schemas.masks import decode_coco_rle
+from figureground.schemas.masks import decode_coco_rle, mask_iou
 from figureground.schemas.records import Annotation, Decision, DecisionState
 
 AGREEING_IOU: Final = 0.9

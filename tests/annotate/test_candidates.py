@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from figureground.annotate.candidates import (
     candidate_qualities,
     distinct_masks,
-    mask_iou,
     objectness,
     pack_masks,
     rank_candidates,
     stability_score,
 )
 from figureground.annotate.segmenters import Candidate
-from figureground.schemas.masks import Mask
+from figureground.schemas.masks import Mask, mask_iou
 from figureground.schemas.records import Prompt
 
 BOX = Prompt(kind="box", box_xyxy_px=(5, 5, 15, 15), origin="annotated")

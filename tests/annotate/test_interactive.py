@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-from figureground.annotate.candidates import mask_iou
 from figureground.annotate.checkpoints import fetch_checkpoint
 from figureground.annotate.interactive import Clicks, InteractiveSam, Suggestion, interactive_sam
 from figureground.annotate.mobile_sam import OnnxSam
@@ -23,7 +22,7 @@ from figureground.annotate.onnx_models import OnnxModel
 from figureground.annotate.sam_decoding import BOX_CORNERS, FIGURE_POINT, GROUND_POINT, Frame
 from figureground.annotate.segmenters import Photo
 from figureground.errors import ServiceError, UsageError
-from figureground.schemas.masks import decode_png1, tight_box
+from figureground.schemas.masks import decode_png1, mask_iou, tight_box
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")

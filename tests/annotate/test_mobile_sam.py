@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-from figureground.annotate.candidates import mask_iou, rank_candidates
+from figureground.annotate.candidates import rank_candidates
 from figureground.annotate.checkpoints import fetch_checkpoint
 from figureground.annotate.mobile_sam import CUT_OUTPUTS, MobileSamSegmenter, OnnxSam
 from figureground.annotate.models import load_segmenter
@@ -20,7 +20,7 @@ from figureground.annotate.onnx_models import OnnxModel
 from figureground.annotate.sam_decoding import Frame, GridRule, normalise_frame
 from figureground.annotate.segmenters import Candidate, Photo
 from figureground.errors import DataError, MissingExtraError, ServiceError, UsageError
-from figureground.schemas.masks import Box, decode_png1, tight_box
+from figureground.schemas.masks import Box, decode_png1, mask_iou, tight_box
 from figureground.schemas.records import Prompt
 
 pytest.importorskip("onnxruntime")

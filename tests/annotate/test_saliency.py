@@ -8,13 +8,12 @@ from needs import SHARED, need
 from PIL import Image
 from skimage import data
 
-from figureground.annotate.candidates import mask_iou
 from figureground.annotate.checkpoints import fetch_checkpoint
 from figureground.annotate.models import load_segmenter
 from figureground.annotate.saliency import SaliencySegmenter, box_of
 from figureground.annotate.segmenters import Photo
 from figureground.errors import DataError, ServiceError, UsageError
-from figureground.schemas.masks import decode_png1, tight_box
+from figureground.schemas.masks import decode_png1, mask_iou, tight_box
 from figureground.schemas.records import Prompt
 
 pytest.importorskip("onnxruntime")

@@ -13,7 +13,6 @@ from needs import need
 from numpy.typing import NDArray
 from skimage import data
 
-from figureground.annotate.candidates import mask_iou
 from figureground.annotate.checkpoints import fetch_checkpoint
 from figureground.annotate.mobile_sam import MobileSamSegmenter
 from figureground.annotate.models import load_segmenter
@@ -22,6 +21,7 @@ from figureground.annotate.sam_decoding import PROMPTS_PER_BATCH
 from figureground.annotate.segmenters import Photo
 from figureground.errors import DataError, MissingExtraError, ServiceError, UsageError
 from figureground.schemas.files import file_sha256
+from figureground.schemas.masks import mask_iou
 from figureground.schemas.records import Prompt
 
 torch = pytest.importorskip("torch")

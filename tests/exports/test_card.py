@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pytest
 import yaml
 from drawn_release import CLASS_MAP
@@ -17,6 +19,8 @@ LOCK = {
     "figureground": "0.0.0", "recipe": "imagenet9@1", "rules": "exact", "release": {"version": "v1", "sha256": "0"},
     "unreviewed": 3, "objects": 12, "segmenters": ["mobile-sam"], "balanced": False, "refused_total": 2,
     "quotas": {"disc": 4, "ring": 5, "bar": 3}, "refused": {"mask_empty": 1, "no_strip": 1},
+    "states": {"accepted": 9, "unreviewed": 3},
+    "sources": {"shapes": {"photos": 12, "licence": "CC0-1.0", "restricted": ""}},
 }  # fmt: skip
 
 
@@ -27,11 +31,12 @@ class Markdown(SingleFileSnapshotExtension):
     file_extension = "md"
 
 
-def card(**changes: object) -> str:
+def card(changelog: Sequence[Mapping[str, object]] = (), **changes: object) -> str:
     recipe = load_recipe("imagenet9")
     features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), ["round"])
     sizes = {name: {"test": (1000, 12)} for name in recipe.variants}
-    return render_card(recipe, {**LOCK, **changes}, features=features, shard_sizes=sizes)
+    lock = {**LOCK, **changes}
+    return render_card(recipe, lock, features=features, shard_sizes=sizes, changelog=changelog)
 
 
 def test_card_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
@@ -57,6 +62,25 @@ def test_cards_of_crops_and_textures_are_the_golden_ones(name: str, snapshot: Sn
     text = render_card(recipe, lock, features=features, shard_sizes=sizes)
     assert text == snapshot(extension_class=Markdown)
     assert ("image (lossless PNG)" in text.replace("`", "")) == recipe.pixels
+
+
+def test_a_card_of_people_s_masks_and_of_a_second_version_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
+    annotation = {
+        "answers": 21, "annotators": 3, "tools": {"manual": 6, "prediction-changed": 15}, "seconds_median": 34.5,
+        "began_from_proposals": {"answers": 15, "mean_iou": 0.9412}, "second_looks": 2,
+        "attribute_schemas": ["rival10@1"], "checkpoints": {"mobile-sam": "6dbb90"},
+        "agreement": {"photos": 7, "pairs": 9, "mean_iou": 0.95125, "least_iou": 0.81, "equal_attributes": 0.975},
+    }  # fmt: skip
+    terms = {"photos": 12, "licence": "<b>mine</b> | all\nof it", "restricted": "its maintainer said so"}
+    changes = [
+        {"version": "imagenet9@1 of v2", "follows": "imagenet9@1 of v1", "changes": ["objects changed: 2 (mask 2)"]},
+        {"version": "imagenet9@1 of v3", "follows": "imagenet9@1 of v2", "changes": ["nothing changed"]},
+    ]
+    text = card(changelog=changes, unreviewed=0, annotation=annotation, sources={"shapes": terms})
+    assert text == snapshot(extension_class=Markdown)
+    assert "| &lt;b&gt;mine&lt;/b&gt; \\| all of it; **not to be passed on**: its maintainer said so |" in text
+    assert "By asking for access" in yaml.safe_load(text.split("---\n")[1])["extra_gated_prompt"]
+    assert text.index("### imagenet9@1 of v3") < text.index("### imagenet9@1 of v2")
 
 
 def test_reviewed_balanced_and_complete_cards_claim_nothing_else() -> None:

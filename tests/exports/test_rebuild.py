@@ -174,13 +174,13 @@ def test_pixels_that_drift_are_named_and_only_kept_where_asked(
     assert report.environment_differs[0].startswith("pillow 1.0 there")
 
 
-def _must_not_render_again(make: Callable[..., None]) -> Callable[..., None]:
+def _must_not_render_again(make: Callable[..., int]) -> Callable[..., int]:
     """Shards of the refused run are taken up again."""
 
-    def checked(*arguments: Any, **options: Any) -> None:
+    def checked(*arguments: Any, **options: Any) -> int:
         partial = arguments[4].with_name(f"{arguments[4].name}.partial")
         assert list((partial / "data").rglob("*.parquet"))
-        make(*arguments, **options)
+        return make(*arguments, **options)
 
     return checked
 

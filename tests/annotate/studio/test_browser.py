@@ -15,12 +15,11 @@ from needs import ROOT
 from studio_page import StudioPage, studio_page
 from studio_server import real_photos, shared_server
 
-from figureground.annotate.candidates import mask_iou
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import Connection
 from figureground.annotate.studio.served import ServedView
 from figureground.demo_photos import write_demo_photos
-from figureground.schemas.masks import Mask, decode_brush_rle, decode_coco_rle
+from figureground.schemas.masks import Mask, decode_brush_rle, decode_coco_rle, mask_iou
 from figureground.schemas.records import Annotation
 from figureground.schemas.workspace import Workspace
 
