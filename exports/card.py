@@ -144,8 +144,8 @@ def _artefacts(recipe: Recipe, configs: Iterable[str]) -> Iterator[str]:
         yield "Blur stays within its region, so that the region's edge is as sharp as it was."
     if any(layer.paint != "fill" for layer in layers):
         yield (
-            "Photos that were JPEG keep its block noise, which differs between figure and ground of two photos. Nothing "
-            "was compressed again: images here are PNG."
+            "Photos that were JPEG keep its block noise, which differs between figure and ground of two photos. "
+            "Nothing was compressed again: images here are PNG."
         )
 
 

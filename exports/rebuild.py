@@ -10,12 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import pyarrow.parquet as pq
-
 from figureground.build.plan import Plan, PlanRow, read_plan
 from figureground.build.selection import class_counts, select_candidates
 from figureground.errors import DataError, Fault, UsageError
 from figureground.exports.changes import read_changelog
+from figureground.exports.drift import DriftedRow, find_drift, require_within
 from figureground.exports.found_photos import FoundPhotos, Progress, find_photos
 from figureground.exports.lock import environment, environment_differences
 from figureground.exports.repository import BuildRequest, make_repository
@@ -34,8 +33,6 @@ _NEEDED: Final = (RECIPE, LOCK, CLASS_MAP, OBJECTS, PLAN)
 _KEPT: Final = (OBJECTS, REFUSED, "report/coverage.csv", "report/gates.json", "report/attributes.csv")
 
 Photo = TypeVar("Photo", ObjectRecord, PhotoRef)
-Key = tuple[str, str, str, int]
-"""Variant, object, attribute, draw."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +61,15 @@ class RebuildReport:
     """Photos that were found."""
     photos_read: int
     missing: tuple[MissingPhoto, ...]
-    drifted: tuple[str, ...]
-    """Rows whose pixels are not those of the release, with ``accept_drift``: variant, object, attribute, draw."""
+    drifted: tuple[DriftedRow, ...]
+    """Rows whose pixels are not those of the release, and were taken."""
     environment_differs: tuple[str, ...]
     """Software that touches pixels and is not of the release's version."""
 
 
 def rebuild_dataset(
     release: Path, sources: Sequence[PhotoSource], folder: Path, *,
-    workers: int = 1, accept_drift: bool = False, progress: Progress = lambda *_: None,
+    workers: int = 1, tolerance: int | None = None, progress: Progress = lambda *_: None,
 ) -> RebuildReport:  # fmt: skip
     """Make the rows of a release from photos, with their images; killed and called again, it goes on where it was.
 
@@ -83,13 +80,14 @@ def rebuild_dataset(
         sources: Where the photos lie.
         folder: The repository to make.
         workers: Processes; never changes a byte.
-        accept_drift: Keep rows whose pixels differ from the release's, which only other versions of the libraries that
-            decode and resize can do: their photos are equal byte for byte.
+        tolerance: Keep rows whose pixels differ from the release's if their block means differ by so many grey levels
+            at most, [0, 255]. Only other versions of the libraries that decode and resize can make them differ: their
+            photos are equal byte for byte. None to keep no such row.
         progress: Called with (stage, done, total).
 
     Raises:
         UsageError: if ``folder`` exists, or no photo is there.
-        DataError: if the release is damaged, or rows drifted and that is not accepted.
+        DataError: if the release is damaged, or rows drifted further than is tolerated.
     """
     if folder.exists():
         raise UsageError(f"{folder} exists; give another folder with -o, or delete it")
@@ -112,11 +110,8 @@ def rebuild_dataset(
     told: list[RebuildReport] = []
 
     def finish(partial: Path) -> None:
-        expected = _pixel_hashes(release)
-        drifted = [key for key, sha256 in _pixel_hashes(partial).items() if expected.get(key) != sha256]
-        differs = environment_differences(lock, environment())
-        if drifted and not accept_drift:
-            raise DataError(_drift_faults(drifted, differs))
+        drifted, differs = find_drift(release, partial), environment_differences(lock, environment())
+        require_within(drifted, tolerance, differs)
         for name in _KEPT:  # what a rebuild cannot know: names of photos, what was refused
             if (release / name).is_file():
                 shutil.copyfile(release / name, partial / name)
@@ -124,7 +119,7 @@ def rebuild_dataset(
             RebuildReport(
                 folder=folder.name, rows=len(kept), rows_of_release=len(rows), photos=len(found.places),
                 photos_read=found.read, missing=_missing(rows, objects, textures, found),
-                drifted=tuple(" ".join(map(str, key)) for key in drifted), environment_differs=differs,
+                drifted=tuple(drifted), environment_differs=differs,
             )
         )  # fmt: skip
         write_text(partial / "report" / "rebuild.json", json.dumps(asdict(told[0]), indent=1, sort_keys=True) + "\n")
@@ -231,24 +226,3 @@ def _missing(
         )
         for sha256, count in sorted(counts.items())
     )  # fmt: skip
-
-
-def _pixel_hashes(folder: Path) -> dict[Key, str]:
-    """SHA-256 of the pixels of every row."""
-    found: dict[Key, str] = {}
-    for shard in sorted((folder / "data").rglob("*.parquet")):
-        for row in pq.read_table(shard, columns=["provenance", "variant", "draw", "attribute"]).to_pylist():
-            told = row["provenance"]
-            found[row["variant"], told["object_id"], row["attribute"] or "", row["draw"]] = told["pixels_sha256"]
-    return found
-
-
-def _drift_faults(drifted: Sequence[Key], differs: Sequence[str]) -> list[Fault]:
-    software = "; ".join(differs) or "all libraries are of the release's versions"
-    return [
-        Fault(
-            where=key[0], record=" ".join(map(str, key[1:])), expected="the pixels of the release", got="other pixels",
-            remedy=f"install the release's versions ({software}), or take the rows as they are with --accept-drift",
-        )
-        for key in drifted
-    ]  # fmt: skip

@@ -21,6 +21,7 @@ from figureground.exports.earlier_rows import RENDER, EarlierReader, EarlierRows
 from figureground.schemas.files import replace_file
 from figureground.schemas.masks import Mask, encode_coco_rle, encode_png1, pixels_sha256, tight_box
 from figureground.schemas.recipes import Recipe, RuleSet
+from figureground.schemas.sketches import sketch
 
 ROWS_PER_SHARD: Final = 5000  # about 300 MB of 224-pixel PNG, under the Hub's usual 500 MB
 _ROWS_PER_GROUP: Final = 200  # the Hub's viewer reads one group at a time
@@ -67,6 +68,7 @@ class Drawn:
     box_xyxy_px: Sequence[float]
     """Half-open, on the canvas."""
     pixels_sha256: str
+    sketch: str
 
 
 def write_shard(job: ShardJob) -> int:
@@ -114,6 +116,7 @@ def _draw(row: PlanRow, job: ShardJob, scenes: SceneStore) -> Drawn:
         attribute_masks=[_attribute(name, mask) for name, mask in rendered.attribute_masks.items()],
         box_xyxy_px=_box_on_canvas(row, rendered, job),
         pixels_sha256=pixels_sha256(rendered.image_rgb),
+        sketch=sketch(rendered.image_rgb),
     )
 
 
@@ -128,6 +131,7 @@ def _copied(stored: Mapping[str, Any]) -> Drawn:
         attribute_masks=stored["attribute_masks"],
         box_xyxy_px=stored["box"],
         pixels_sha256=stored["provenance"]["pixels_sha256"],
+        sketch=stored["provenance"]["sketch"],
     )
 
 
@@ -164,6 +168,7 @@ def _columns(row: PlanRow, drawn: Drawn, job: ShardJob) -> dict[str, Any]:
             "recipe": f"{job.recipe.name}@{job.recipe.version}",
             "params": row.params,
             "pixels_sha256": drawn.pixels_sha256,
+            "sketch": drawn.sketch,
         },
     }
 

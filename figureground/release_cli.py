@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -11,6 +11,7 @@ from figureground.console import JsonOption, emit, progress_bar
 from figureground.errors import DataError, Fault
 
 RevisionOption = Annotated[str | None, typer.Option(help="Tag, branch or commit, for a dataset on the Hub.")]
+_ANY_DRIFT: Final = 255  # no two images are more grey levels apart
 WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: all processors.")]
 
 
@@ -39,9 +40,16 @@ def rebuild(
     source: Annotated[list[str], typer.Option(help="Where the photos lie, as index takes it; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the dataset repository to make.")],
     revision: RevisionOption = None,
-    accept_drift: Annotated[
-        bool, typer.Option(help="Keep rows whose pixels differ because libraries are of other versions.")
-    ] = False,
+    tolerance: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=_ANY_DRIFT,
+            metavar="LEVELS",
+            help="Keep rows whose pixels differ, because libraries do, if the mean grey of no block is further off.",
+        ),
+    ] = None,
+    accept_drift: Annotated[bool, typer.Option("--accept-drift", help="Keep them however far they are off.")] = False,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,12 +62,17 @@ def rebuild(
     sources = [open_source(each, name=f"source{number}") for number, each in enumerate(source)]
     with progress_bar() as show, open_release(release, revision, whole=False, progress=show) as folder:
         report = rebuild_dataset(
-            folder, sources, out, workers=workers or default_workers(), accept_drift=accept_drift, progress=show
-        )
+            folder, sources, out, workers=workers or default_workers(),
+            tolerance=_ANY_DRIFT if accept_drift else tolerance, progress=show,
+        )  # fmt: skip
     lines = [f"{out}: {report.rows} of {report.rows_of_release} rows, from {report.photos} photos"]
     if report.drifted:
         differs = "; ".join(report.environment_differs) or "all libraries are of the release's versions"
-        lines.append(f"{len(report.drifted)} rows have other pixels than the release ({differs}): report/rebuild.json")
+        furthest = max(each.levels for each in report.drifted)
+        lines.append(
+            f"{len(report.drifted)} rows have other pixels than the release, by {furthest} grey levels at most in the "
+            f"mean of a block ({differs}): report/rebuild.json"
+        )
     emit(report, as_json=as_json, text="\n".join(lines))
     if report.missing:
         raise DataError(

@@ -46,6 +46,7 @@ def dataset_features(classes: ClassMap, attributes: Sequence[str], *, pixels: bo
                 "recipe": text,
                 "params": text,
                 "pixels_sha256": text,
+                "sketch": text,
             },
         }
     )

@@ -21,21 +21,22 @@ from typer.testing import CliRunner
 
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
+from figureground.build.plan import PlanRow
+from figureground.build.render import Rendered, render_row
 from figureground.cli import app
 from figureground.errors import DataError, UsageError
-from figureground.exports import shards
 from figureground.exports.build_command import build_dataset, prepare_request
 from figureground.exports.changes import compare_versions
 from figureground.exports.rebuild import rebuild_dataset
 from figureground.schemas.files import file_sha256
-from figureground.schemas.masks import decode_coco_rle, encode_coco_rle
+from figureground.schemas.masks import Mask, decode_coco_rle, encode_coco_rle
 from figureground.schemas.recipes import load_recipe
-from figureground.schemas.records import Annotation, Decision
+from figureground.schemas.records import Annotation, Decision, ImageRecord
 from figureground.schemas.sources import open_source
 from figureground.schemas.workspace import Workspace
 
 CONFIGS = ("original", "only_fg", "mixed_rand", "part_grey")
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "original": {"ground": "source"},
     "only_fg": {"ground": {"fill": "black"}, "matte": "mask", "figure": "source"},
     "mixed_rand": {"ground": {"tile": "strip", "of": "any_class"}, "matte": "mask", "figure": "source"},
@@ -43,11 +44,12 @@ VARIANTS = {
 }
 
 
-def answer(image_id: str, mask: np.ndarray, name: str) -> Annotation:
+def answer(image: ImageRecord, mask: Mask, name: str) -> Annotation:
     left = mask & (np.arange(mask.shape[1]) < np.median(np.nonzero(mask)[1]))
     return Annotation(
-        annotation_id=f"{name}-{image_id}", updated_at="2026-01-02T00:00:00Z", image_id=image_id,
-        masks={"object": encode_coco_rle(mask), "left": encode_coco_rle(left)}, attributes={"left": True},
+        annotation_id=f"{name}-{image.image_id}", updated_at="2026-01-02T00:00:00Z", image_id=image.image_id,
+        masks={"object": encode_coco_rle(mask), "left": encode_coco_rle(left)},
+        attributes={"round": image.label != "bar", "left": True},
         flags=(), annotator="p2", seconds=1.0, tool="drawn", proposal_id="", edit_iou=None,
     )  # fmt: skip
 
@@ -67,14 +69,14 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> DrawnRelease:
         for image in [each for each in store.images() if each.uri in ("disc/disc1.png", "bar/bar4.png")]:
             mask = decode_coco_rle(old[image.image_id].masks["object"])
             grown = cv2.dilate(mask.view(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
-            accept(store, [answer(image.image_id, grown, "corrected")])
+            accept(store, [answer(image, grown, "corrected")])
         freeze(store, "v2", FreezeOptions())
         for kind in ("disc", "bar"):
             photo, mask = draw_photo(kind, 999)
             Image.fromarray(photo).save(release.photos / kind / "more.png")
         index_source(store, open_source(str(release.photos), name="drawn"))
         for image in [each for each in store.images() if each.uri.endswith("more.png")]:
-            accept(store, [answer(image.image_id, draw_photo(image.label, 999)[1], "more")])
+            accept(store, [answer(image, draw_photo(image.label, 999)[1], "more")])
         freeze(store, "v3", FreezeOptions())
     return release
 
@@ -105,13 +107,12 @@ def first(drawn: DrawnRelease, recipe: Path, tmp_path_factory: pytest.TempPathFa
 def rendered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """(variant, object) of every row that is rendered."""
     seen: list[tuple[str, str]] = []
-    render = shards.render_row
 
-    def watched(row: Any, *rest: Any) -> Any:
+    def watched(row: PlanRow, *rest: Any) -> Rendered:
         seen.append((row.variant, row.object_id))
-        return render(row, *rest)
+        return render_row(row, *rest)
 
-    monkeypatch.setattr(shards, "render_row", watched)
+    monkeypatch.setattr("figureground.exports.shards.render_row", watched)
     return seen
 
 
@@ -176,14 +177,9 @@ def test_a_variant_of_other_words_is_rendered_and_its_neighbours_are_not(
 
 @pytest.mark.parametrize(("key", "value"), [("packages", {"pillow": "1.0"}), ("rules", "reference")])
 def test_nothing_is_copied_from_other_software_or_rules(
-    key: str,
-    value: Any,
-    drawn: DrawnRelease,
-    recipe: Path,
-    first: Path,
-    rendered: list[tuple[str, str]],
+    key: str, value: object, drawn: DrawnRelease, recipe: Path, first: Path, rendered: list[tuple[str, str]],
     tmp_path: Path,
-) -> None:
+) -> None:  # fmt: skip
     other = tmp_path / "other"
     shutil.copytree(first, other)
     lock = json.loads((other / "recipe.lock.json").read_text())
@@ -270,7 +266,7 @@ def test_croissant_is_valid_and_reads_the_rows(first: Path) -> None:
         assert np.array_equal(
             np.asarray(row["mixed_rand/image"]), np.asarray(Image.open(io.BytesIO(kept["image"]["bytes"])))
         )
-    names = {row["classes/index"]: row["classes/name"].decode() for row in described.records("classes")}
+    names = {row["classes/index"]: str(row["classes/name"]) for row in described.records("classes")}
     assert names == {0: "disc", 1: "ring", 2: "bar"}
     files = {each.uuid: each.sha256 for each in described.metadata.distribution if getattr(each, "sha256", None)}
     assert files == shards_of(first)

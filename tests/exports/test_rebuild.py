@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -27,6 +28,7 @@ from figureground.exports.verify import verify_repository
 from figureground.schemas.files import file_sha256
 from figureground.schemas.recipes import load_recipe
 from figureground.schemas.releases import name_digest
+from figureground.schemas.sketches import sketch, sketch_distance
 from figureground.schemas.sources import open_source
 from figureground.schemas.workspace import Workspace
 
@@ -154,7 +156,9 @@ def test_pixels_that_drift_are_named_and_only_kept_where_asked(
     release = shutil.copytree(built[0], tmp_path / "release")
     (shard,) = (release / "data" / "plus").glob("*.parquet")
     rows = pq.read_table(shard).to_pylist()
-    rows[0]["provenance"]["pixels_sha256"] = "0" * 64
+    told = rows[0]["provenance"]
+    darker = bytes([*(level - 3 for level in bytes.fromhex(told["sketch"])[:1]), *bytes.fromhex(told["sketch"])[1:]])
+    told |= {"pixels_sha256": "0" * 64, "sketch": darker.hex()}
     _rewrite(release, shard.relative_to(release).as_posix(), rows)
     lock = json.loads((release / "recipe.lock.json").read_text())
     lock["packages"]["pillow"] = "1.0"
@@ -163,15 +167,35 @@ def test_pixels_that_drift_are_named_and_only_kept_where_asked(
     manifest["sha256"]["recipe.lock.json"] = file_sha256(release / "recipe.lock.json")
     (release / "manifest.json").write_text(json.dumps(manifest))
     places = sources(drawn.photos, drawn.photos.parent / "wallpapers")
-    with pytest.raises(DataError, match=r"pillow 1\.0 there") as error:
-        rebuild_dataset(release, places, tmp_path / "out")
-    (fault,) = error.value.faults
-    assert (fault.where, fault.record) == ("plus", f"{rows[0]['provenance']['object_id']}  0")
-    assert not (tmp_path / "out").exists()
+    for tolerance in (None, 2):
+        with pytest.raises(DataError, match=r"pillow 1\.0 there") as error:
+            rebuild_dataset(release, places, tmp_path / "out", tolerance=tolerance)
+        (fault,) = error.value.faults
+        assert (fault.where, fault.record) == ("plus", f"{told['object_id']}  0")
+        assert "--tolerance 3" in fault.remedy
+        assert not (tmp_path / "out").exists()
     monkeypatch.setattr(rebuilding, "make_repository", _must_not_render_again(make_repository))
-    report = rebuild_dataset(release, places, tmp_path / "out", accept_drift=True)
-    assert len(report.drifted) == 1
+    report = rebuild_dataset(release, places, tmp_path / "out", tolerance=3)
+    assert [(each.variant, each.row, each.levels) for each in report.drifted] == [
+        ("plus", f"{told['object_id']}  0", 3)
+    ]
     assert report.environment_differs[0].startswith("pillow 1.0 there")
+
+
+def test_a_sketch_forgives_rounding_and_no_other_picture() -> None:
+    rng = np.random.default_rng(1)
+    small = rng.integers(0, 256, (12, 9, 3), np.uint8)
+    image = np.asarray(Image.fromarray(small).resize((224, 200), Image.Resampling.BICUBIC))
+    rounded = np.clip(image.astype(int) + rng.integers(-1, 2, image.shape), 0, 255).astype(np.uint8)
+    assert sketch_distance(sketch(image), sketch(rounded)) <= 1
+    assert sketch_distance(sketch(image), sketch(np.ascontiguousarray(image[:, ::-1]))) > 20
+    assert sketch_distance(sketch(image), sketch(np.roll(image, 12, axis=1))) > 5
+    quarter = np.zeros((16, 16, 3), np.uint8)
+    quarter[:2, :2] = 255
+    assert sketch(quarter) == "ff" + "00" * 63
+    for text in ("", "ff", "no digits"):
+        with pytest.raises(ValueError, match=r"a sketch has|hexadecimal"):
+            sketch_distance(text, text)
 
 
 def _must_not_render_again(make: Callable[..., int]) -> Callable[..., int]:
