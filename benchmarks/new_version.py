@@ -40,8 +40,8 @@ from figureground.schemas.sources import open_source
 from figureground.schemas.workspace import Workspace
 
 BUTTERFLIES: Final = Path(__file__).parents[2] / "shared" / "data" / "masked" / "leeds_butterfly"
-MARGIN_PX: Final = 60
-"""Most that a window leaves around the butterfly, on each side."""
+MARGIN_PX: Final = (30, 110)
+"""What a window leaves around the butterfly on each side, as far as the photo goes."""
 JPEG_QUALITY: Final = 92
 MOST_NEW: Final = 0.05
 """Share of the new version's bytes."""
@@ -81,8 +81,8 @@ def windows(objects: int) -> Iterator[tuple[str, Photo, Mask]]:
     for number in range(objects):
         label, photo, mask = seen[number % len(seen)]
         rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-        top, left = (max(0, int(each[0] - rng.integers(1, MARGIN_PX))) for each in (rows, columns))
-        bottom, right = (int(each[-1] + rng.integers(2, MARGIN_PX)) for each in (rows, columns))
+        top, left = (max(0, int(each[0] - rng.integers(*MARGIN_PX))) for each in (rows, columns))
+        bottom, right = (int(each[-1] + rng.integers(*MARGIN_PX)) for each in (rows, columns))
         yield label, photo[top:bottom, left:right], mask[top:bottom, left:right]
 
 

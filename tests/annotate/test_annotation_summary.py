@@ -1,0 +1,94 @@
+"""What a release says of how its masks came about: counted by hand on a workspace of four photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from figureground.annotate.freeze import FreezeOptions, freeze
+from figureground.schemas.masks import Mask, encode_coco_rle
+from figureground.schemas.records import (
+    Annotation,
+    Decision,
+    ImageRecord,
+    ProposalRecord,
+    ProposalRun,
+    content_id,
+)
+from figureground.schemas.releases import read_annotation, read_release, write_release
+from figureground.schemas.workspace import Workspace
+
+SIZE = (4, 10)
+
+
+def band(columns: int) -> Mask:
+    """The first columns of the photo."""
+    mask = np.zeros(SIZE, np.bool_)
+    mask[:, :columns] = True
+    return mask
+
+
+def add_image(store: Workspace, name: str) -> str:
+    image = ImageRecord(
+        image_id=content_id(name), source="s", uri=name, sha256="", width=SIZE[1], height=SIZE[0], exif_orientation=1,
+        label="cat", source_split="val", phash="0" * 16,
+    )  # fmt: skip
+    store.add_images([image])
+    return image.image_id
+
+
+def answer(store: Workspace, image_id: str, who: str, columns: int, **more: Any) -> Annotation:
+    given: dict[str, Any] = {
+        "updated_at": "2026-01-01T00:00:00Z", "attributes": {}, "flags": (), "seconds": 0.0, "tool": "manual",
+        "proposal_id": "", "edit_iou": None, "masks": {"object": encode_coco_rle(band(columns))}, **more,
+    }  # fmt: skip
+    made = Annotation(annotation_id=f"{who}-{image_id}-{len(more)}", image_id=image_id, annotator=who, **given)
+    store.add_annotations([made])
+    store.decide(Decision(image_id=image_id, state="accepted", reason="", annotation_id=made.annotation_id))
+    return made
+
+
+def propose(store: Workspace, image_id: str) -> str:
+    run_id = content_id(image_id, "run")
+    run = ProposalRun(run_id=run_id, image_id=image_id, segmenter="sam", prompt_mode="box", reason="", seconds=0.1)
+    proposal = ProposalRecord(
+        proposal_id=content_id(image_id, "mask"), run_id=run_id, image_id=image_id, rle=encode_coco_rle(band(8)),
+        score=1.0, stability=1.0, rank=0, prompt="{}", segmenter="sam", checkpoint_sha256="5a" * 32,
+    )  # fmt: skip
+    store.add_run(run, [proposal])
+    return proposal.proposal_id
+
+
+def test_a_release_tells_who_answered_how_and_how_far_they_agreed(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path) as store:
+        alone, both, left_out, unseen = (add_image(store, f"{number}.jpg") for number in range(4))
+        proposal = propose(store, alone)
+        propose(store, unseen)
+        answer(store, alone, "p1", 6, seconds=20.0, tool="prediction", proposal_id=proposal, edit_iou=0.75)
+        answer(store, both, "p1", 5, attributes={"wet": True, "old": None}, attribute_schema="cats@1")
+        answer(store, both, "p2", 8, seconds=40.0, attributes={"wet": True, "old": False}, attribute_schema="cats@1")
+        answer(store, both, "p3", 10, attributes={"wet": False}, attribute_schema="cats@1")
+        answer(store, both, "p1", 1, purpose="second_look", updated_at="2026-01-02T00:00:00Z")
+        answer(store, left_out, "p9", 3)
+        store.decide(Decision(image_id=left_out, state="bad", reason="", annotation_id=f"p9-{left_out}-0"))
+        path = freeze(store, "v1", FreezeOptions()).path
+    pairs = [5 / 8, 5 / 10, 8 / 10]
+    assert read_annotation(path) == {
+        "answers": 5, "annotators": 3, "tools": {"manual": 4, "prediction": 1}, "seconds_median": 30.0,
+        "began_from_proposals": {"answers": 1, "mean_iou": 0.75}, "second_looks": 1, "attribute_schemas": ["cats@1"],
+        "agreement": {
+            "photos": 1, "pairs": 3, "mean_iou": round(sum(pairs) / 3, 4), "least_iou": 0.5, "equal_attributes": 0.25,
+        },
+        "checkpoints": {"sam": "5a" * 32},
+    }  # fmt: skip
+
+
+def test_a_release_of_answers_that_say_nothing_more_says_nothing_more(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path) as store:
+        answer(store, add_image(store, "0.jpg"), "p1", 6)
+        path = freeze(store, "v1", FreezeOptions()).path
+    assert read_annotation(path) == {"answers": 1, "annotators": 1, "tools": {"manual": 1}}
+    write_release(tmp_path / "bare.parquet", read_release(path)[1], version="v1")
+    assert read_annotation(tmp_path / "bare.parquet") == {}
