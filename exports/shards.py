@@ -80,8 +80,11 @@ def write_shard(job: ShardJob) -> int:
     with replace_file(job.path) as temporary:
         plain = {"image", "object_mask"}
         dictionary = [name for name in job.schema.names if name not in plain]
+        # A compressor's blocks move with every byte before them: one PNG of another length would change all after it,
+        # and the Hub would store a new version's rows again that are as they were. PNG does not compress further.
+        compression = "none" if job.recipe.pixels else "snappy"
         with pq.ParquetWriter(
-            temporary, job.schema, compression="snappy", use_dictionary=dictionary, write_page_index=True
+            temporary, job.schema, compression=compression, use_dictionary=dictionary, write_page_index=True
         ) as writer:
             for group in _groups(job, scenes):
                 writer.write_table(pa.Table.from_pylist(group, schema=job.schema), row_group_size=len(group))

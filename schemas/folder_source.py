@@ -12,7 +12,8 @@ from typing import Final
 
 from figureground.errors import DataError
 from figureground.schemas.label_table import find_row, read_label_table
-from figureground.schemas.source_items import SourceItem
+from figureground.schemas.source_items import SourceItem, file_ending
+from figureground.schemas.tar_tree import TarTree, is_tar, open_tar_tree
 from figureground.schemas.voc import read_voc
 
 SPLITS: Final = frozenset({"train", "val", "validation", "valid", "test"})
@@ -29,7 +30,7 @@ _MOST_BYTES: Final = 1 << 30  # a raw photo of 100 megapixels has 400 MB; more w
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderSource:
-    """An ImageFolder: ``<label>/<file>``, or ``<split>/<label>/<file>`` with the usual split names.
+    """An ImageFolder, or a tar archive of one: ``<label>/<file>``, or ``<split>/<label>/<file>`` with the usual names.
 
     A folder below the label's is part of the label. A table of labels, where one is given, replaces the folders'
     names.
@@ -46,7 +47,8 @@ class FolderSource:
 
         Files that are no photos by their ending are passed over, see ``passed_over``.
         """
-        found = list(_photos_below(Path(self.locator)))
+        root = Path(self.locator)
+        found = list(_photos_in(open_tar_tree(root)) if is_tar(root) else _photos_below(root))
         placed = self._from_table(found) if "labels" in self.options else _from_folders(found)
         if "boxes" not in self.options:
             yield from placed
@@ -56,11 +58,15 @@ class FolderSource:
 
     def read(self, uri: str) -> bytes:
         """Bytes of one photo. Raises ``DataError`` if the path leaves the folder or is not there."""
-        return _read_below(Path(self.locator), uri, self.name)
+        root = Path(self.locator)
+        return open_tar_tree(root).read(uri) if is_tar(root) else _read_below(root, uri, self.name)
 
     def passed_over(self) -> Counter[str]:
         """How many files are no photos, by their ending."""
-        return _other_files(Path(self.locator))
+        root = Path(self.locator)
+        if is_tar(root):
+            return Counter(file_ending(name) for name in open_tar_tree(root).files.members if not _is_photo(name))
+        return _other_files(root)
 
     def _from_table(self, found: Iterable[SourceItem]) -> Iterator[SourceItem]:
         path = Path(self.options["labels"])
@@ -166,11 +172,16 @@ def _photos_below(root: Path, below: str = "") -> Iterator[SourceItem]:
             yield _named(uri)
 
 
+def _photos_in(tar: TarTree) -> Iterator[SourceItem]:
+    """Photos of an archive, as ``_photos_below`` gives them."""
+    for uri, fault in tar.entries():
+        if fault or _is_photo(uri):
+            yield SourceItem(uri=uri, label="", source_split="", fault=fault)
+
+
 def _other_files(root: Path) -> Counter[str]:
     files = (entry for entry, _ in _entries(root, "") if not isinstance(entry, str))
-    return Counter(
-        PurePosixPath(entry.name).suffix.lower() or entry.name for entry in files if not _is_photo(entry.name)
-    )
+    return Counter(file_ending(entry.name) for entry in files if not _is_photo(entry.name))
 
 
 def _entries(root: Path, below: str) -> Iterator[tuple[os.DirEntry[str] | str, str]]:

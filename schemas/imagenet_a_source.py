@@ -15,12 +15,12 @@ from typing import Final
 
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.folder_source import FolderSource
-from figureground.schemas.source_items import SourceItem
+from figureground.schemas.source_items import SourceItem, file_ending
 from figureground.schemas.tar_files import TarFiles, open_tar
+from figureground.schemas.tar_tree import TarTree, is_tar
 
 IMAGENET_A_FOLDER: Final = "imagenet-a"
 """The archive's top folder."""
-TAR_SUFFIX: Final = ".tar"
 _PHOTO_SUFFIXES: Final = frozenset({".jpg", ".jpeg"})  # in lower case: 50 of the 7,500 end in .JPEG or .jpeg
 _WNID: Final = re.compile(r"n\d{8}")
 _NAME: Final = re.compile(r"[01]\.\d+_.+ _ .+_[01]\.\d+\.jpe?g", re.IGNORECASE)
@@ -65,16 +65,13 @@ class ImageNetASource:
 
     def read(self, uri: str) -> bytes:
         """Bytes of one photo. Raises ``DataError`` if the path leaves the source or is not there."""
-        if not self._is_tar():
-            return self._folder().read(uri)
-        tar = self._tar()
-        return tar.read(_top_folder(tar) + uri)
+        return self._tar().read(uri) if self._is_tar() else self._folder().read(uri)
 
     def passed_over(self) -> Counter[str]:
         """How many files are no photos, by their ending."""
         if self._is_tar():
-            return Counter(_ending(name) for name in self._tar().members if not _is_photo(name))
-        others = Counter(_ending(item.uri) for item in self._folder() if not item.fault and not _is_photo(item.uri))
+            return Counter(file_ending(name) for name in self._tar().files.members if not _is_photo(name))
+        others = Counter(file_ending(item.uri) for item in self._folder() if not item.fault and not _is_photo(item.uri))
         return self._folder().passed_over() + others
 
     def _found(self) -> Iterator[SourceItem]:
@@ -82,13 +79,9 @@ class ImageNetASource:
         if not self._is_tar():
             yield from (item for item in self._folder() if item.fault or _is_photo(item.uri))
             return
-        tar = self._tar()
-        top = _top_folder(tar)
-        faults = {name: "" for name in tar.members if _is_photo(name)} | dict(tar.faults)
-        for name, fault in sorted(faults.items()):
-            if not fault and not name.startswith(top):
-                fault = f"expected a file below {top}, got one beside it"
-            yield SourceItem(uri=name.removeprefix(top), label="", source_split="", fault=fault)
+        for uri, fault in self._tar().entries():
+            if fault or _is_photo(uri):
+                yield SourceItem(uri=uri, label="", source_split="", fault=fault)
 
     def _is_tar(self) -> bool:
         return is_tar(Path(self.locator))
@@ -96,20 +89,20 @@ class ImageNetASource:
     def _folder(self) -> FolderSource:
         return FolderSource(name=self.name, locator=self.locator)
 
-    def _tar(self) -> TarFiles:
-        return open_tar(Path(self.locator))
-
-
-def is_tar(path: Path) -> bool:
-    """Whether a locator is the archive's."""
-    return path.suffix == TAR_SUFFIX and not path.is_dir()
+    def _tar(self) -> TarTree:
+        files = open_tar(Path(self.locator))
+        return TarTree(files, _top_folder(files))
 
 
 def is_imagenet_a(root: Path) -> bool:
-    """Whether a folder holds ImageNet-A's folders of wnids.
+    """Whether a folder or an archive holds ImageNet-A's folders of wnids.
 
     Told by the names of the photos in the first of them: other data sets have folders of wnids as well.
     """
+    if is_tar(root):
+        members = (PurePosixPath(name) for name in open_tar(root).members)
+        first_wnid = next((path for path in members if _WNID.fullmatch(path.parent.name)), None)
+        return first_wnid is not None and _NAME.fullmatch(first_wnid.name) is not None
     wnids = sorted(path for path in root.iterdir() if _WNID.fullmatch(path.name) and path.is_dir())
     first = next((names for path in wnids if (names := [each.name for each in path.iterdir()])), [])
     return any(_NAME.fullmatch(name) for name in first)
@@ -139,8 +132,3 @@ def _incomplete(counts: Mapping[str, int], released: Mapping[str, int]) -> str:
 
 def _is_photo(uri: str) -> bool:
     return PurePosixPath(uri).suffix.lower() in _PHOTO_SUFFIXES
-
-
-def _ending(uri: str) -> str:
-    path = PurePosixPath(uri)
-    return path.suffix.lower() or path.name

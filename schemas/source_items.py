@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 from figureground.schemas.masks import Box
@@ -29,6 +30,12 @@ class SourceItem:
     def changed(self, **fields: Any) -> SourceItem:  # noqa: ANN401  the dataclass checks the names
         """A copy with other fields."""
         return replace(self, **fields)
+
+
+def file_ending(uri: str) -> str:
+    """Ending in lower case by which files that are no photos are counted; the whole name where there is none."""
+    path = PurePosixPath(uri)
+    return path.suffix.lower() or path.name
 
 
 class PhotoSource(Protocol):

@@ -15,11 +15,12 @@ from figureground.schemas.folder_source import (
     IlsvrcSource,
     has_photos,
 )
-from figureground.schemas.imagenet_a_source import IMAGENET_A_FOLDER, TAR_SUFFIX, ImageNetASource, is_imagenet_a, is_tar
+from figureground.schemas.imagenet_a_source import IMAGENET_A_FOLDER, ImageNetASource, is_imagenet_a
 from figureground.schemas.parquet_source import ParquetSource
 from figureground.schemas.records import NAME_PATTERN, ImageRecord, ObjectRecord, PhotoRef
 from figureground.schemas.rival10_folder import Rival10Source, find_rival10
 from figureground.schemas.source_items import PhotoSource, SourceItem
+from figureground.schemas.tar_tree import TAR_SUFFIX, is_tar
 from figureground.schemas.workspace import SourceRow
 
 __all__ = [
@@ -47,7 +48,7 @@ def open_source(
     """Open a source of photos; its kind is found by looking.
 
     Args:
-        locator: A folder, a Parquet file, ImageNet-A's tar archive, or ``hf://datasets/ORG/NAME[@REVISION]``.
+        locator: A folder, a tar archive of one, a Parquet file, or ``hf://datasets/ORG/NAME[@REVISION]``.
         kind: ``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet`` or ``rival10``; None to look.
         name: Name of the source; None for the last part of the locator.
         boxes: Folder of Pascal-VOC XML files.
@@ -153,7 +154,7 @@ def _detect_kind(locator: str) -> str:
     if path.is_file() and path.suffix == ".parquet":
         return "parquet"
     if path.is_file() and is_tar(path):
-        return "imagenet-a"
+        return "imagenet-a" if is_imagenet_a(path) else "folder"
     if not path.is_dir():
         raise UsageError(f"{locator}: no such folder, .parquet or .tar file, or {_HUB}datasets/ORG/NAME")
     if _is_ilsvrc(_tree_root(path, "ilsvrc")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,40 @@ def test_folders_named_like_splits_are_splits(tmp_path: Path) -> None:
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     put(tmp_path, "bus/a.jpg", "train/b.jpg")
     assert placed(open_source(str(tmp_path))) == [("bus/a.jpg", "bus", ""), ("train/b.jpg", "train", "")]
+
+
+@pytest.mark.parametrize("top", ["", "./", "photos/"])
+@pytest.mark.parametrize(
+    "uris",
+    [
+        ("dog/b.JPG", "dog/a.png", "cat/deep/y.webp", "loose.jpg"),
+        ("train/dog/b.JPG", "test/cat/y.webp"),
+        ("n01440764/a.jpg", "n01443537/b.jpg"),
+    ],
+)
+def test_an_archive_is_read_as_the_folder_that_it_unpacks_to(tmp_path: Path, uris: tuple[str, ...], top: str) -> None:
+    root = tmp_path / "photos"
+    put(root, *uris, "dog/notes.TXT")
+    with tarfile.open(tmp_path / "photos.tar", "w") as packed:
+        for path in sorted(root.rglob("*"), reverse=True):
+            if path.is_file() and (top != "photos/" or path.name != "loose.jpg"):
+                packed.add(path, f"{top}{path.relative_to(root)}")
+    folder, archive = open_source(str(root)), open_source(str(tmp_path / "photos.tar"))
+    assert (archive.kind, archive.name) == ("folder", "photos")
+    assert placed(archive) == placed(folder)
+    assert count_passed_over(archive) == count_passed_over(folder) == {".txt": 1}
+    for uri, _, _ in placed(folder):
+        assert archive.read(uri) == folder.read(uri)
+    with pytest.raises(DataError, match="of this archive"):
+        archive.read("../x.jpg")
+
+
+def test_a_folder_with_files_beside_it_is_a_part_of_an_archive_s_paths(tmp_path: Path) -> None:
+    put(tmp_path, "dog/deep/a.jpg", "cat/b.jpg")
+    with tarfile.open(tmp_path / "some.tar", "w") as packed:
+        for uri in ("dog/deep/a.jpg", "cat/b.jpg"):
+            packed.add(tmp_path / uri, uri)
+    assert placed(open_source(str(tmp_path / "some.tar"))) == [("cat/b.jpg", "cat", ""), ("dog/deep/a.jpg", "dog", "")]
 
 
 def test_other_files_are_passed_over_and_counted(tmp_path: Path) -> None:
