@@ -120,7 +120,7 @@ class AnswerReader:
     def tell_of_refused(self) -> None:
         """Add the annotations without pixels to the faults, one fault for each file and kind."""
         for (path, kind), found in sorted(self._refused.items()):
-            shown = ", ".join(map(str, found[:3])) + (", ..." if len(found) > 3 else "")
+            shown = ", ".join(map(str, sorted(found)[:3])) + (", ..." if len(found) > 3 else "")
             remedy = "polygons lose holes and thin parts; fill them all the same with --lossy-polygons"
             self._faults.add(
                 str(path), f"annotation {shown}", expected="masks as RLE", got=f"{len(found)} annotations with {kind}",
@@ -129,8 +129,6 @@ class AnswerReader:
 
     def _check_size(self, entry: PhotoEntry, photo: ImageRecord) -> None:
         if entry.image.size_hw == photo.size_hw:
-            if photo.exif_orientation != 1 and (photo.exif_orientation not in _TURNED or photo.width == photo.height):
-                self._report.maybe_turned += 1
             return
         remedy = "masks are in the photo's stored pixels, before any EXIF rotation"
         if entry.image.size_hw == photo.size_hw[::-1] and photo.exif_orientation in _TURNED:
@@ -222,6 +220,8 @@ class AnswerReader:
         self._report.united += united > 1
         self._report.from_polygons += filled
         self._report.crowds += sum(annotation.crowd for _, annotation in parts[OBJECT])
+        if photo.exif_orientation != 1 and (photo.exif_orientation not in _TURNED or photo.width == photo.height):
+            self._report.maybe_turned += 1
         remarks = [f"union of {united} annotations"] if united > 1 else []
         remarks += ["filled from polygons"] if filled else []
         if self._schema is None:

@@ -101,7 +101,7 @@ class _RayProposer:
     def outcomes(self, photos: Sequence[tuple[ImageRecord, str]]) -> Iterator[Outcome]:
         from ray.util import ActorPool
 
-        pool = ActorPool(self._actors)
+        pool: Any = ActorPool(self._actors)
         for photo in photos:
             pool.submit(lambda actor, value: actor.outcome.remote(*value), photo)
         while pool.has_next():

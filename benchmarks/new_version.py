@@ -31,7 +31,7 @@ from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.build.plan import read_plan
 from figureground.exports.build_command import build_dataset, prepare_request
 from figureground.exports.repository import BuildReport
-from figureground.schemas.masks import Mask, encode_coco_rle
+from figureground.schemas.masks import Mask, decode_coco_rle, encode_coco_rle
 from figureground.schemas.processes import default_workers
 from figureground.schemas.recipes import load_recipe
 from figureground.schemas.records import Annotation, Decision, ImageRecord
@@ -94,13 +94,11 @@ def accept(store: Workspace, image: ImageRecord, mask: Mask, name: str) -> None:
         proposal_id="", edit_iou=None,
     )  # fmt: skip
     store.add_annotations([answer])
-    store.decide(
-        Decision(image_id=image.image_id, state="accepted", reason="", annotation_id=answer.annotation_id)
-    )  # fmt: skip
+    store.decide(Decision(image_id=image.image_id, state="accepted", reason="", annotation_id=answer.annotation_id))
 
 
-def make_releases(root: Path, objects: int, changed: int) -> set[str]:
-    """Freeze ``v1``, and ``v2`` with some masks grown by two pixels; returns the photos of those."""
+def make_first(root: Path, objects: int) -> None:
+    """Photos with their masks, frozen as ``v1``."""
     masks = {}
     for number, (label, photo, mask) in enumerate(windows(objects)):
         path = root / "photos" / label / f"{number:05d}.jpg"
@@ -109,16 +107,25 @@ def make_releases(root: Path, objects: int, changed: int) -> set[str]:
         masks[f"{label}/{number:05d}.jpg"] = mask
     with Workspace.create(root / "work") as store:
         index_source(store, open_source(str(root / "photos")), workers=default_workers())
-        images = sorted(store.images(), key=lambda image: image.uri)
-        for image in images:
+        for image in store.images():
             accept(store, image, masks[image.uri], "v1")
         freeze(store, "v1", FreezeOptions())
-        corrected = images[:: max(1, len(images) // changed)][:changed]
-        for image in corrected:
-            grown = cv2.dilate(masks[image.uri].view(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
-            accept(store, image, grown, "v2")
+
+
+def correct(root: Path, changed: int) -> set[str]:
+    """Freeze ``v2``, with some masks of the dataset ``v1`` grown by two pixels; returns those objects."""
+    _, records = read_release(root / "v1" / "objects.parquet")
+    used = {row.object_id for row in read_plan(root / "v1" / "report" / "plan.parquet")}
+    there = [record for record in records if record.object_id in used]
+    corrected = {record.image_id: record for record in there[:: max(1, len(there) // changed)][:changed]}
+    with Workspace.open(root / "work") as store:
+        for image in store.images():
+            if image.image_id in corrected:
+                mask = decode_coco_rle(corrected[image.image_id].mask)
+                grown = cv2.dilate(mask.view(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+                accept(store, image, grown, "v2")
         freeze(store, "v2", FreezeOptions())
-    return {image.image_id for image in corrected}
+    return {record.object_id for record in corrected.values()}
 
 
 def write_recipe(root: Path) -> Path:
@@ -139,11 +146,9 @@ def build(recipe: Path, root: Path, release: str, earlier: Path | None) -> tuple
     return build_dataset(request, root / release), time.perf_counter() - start
 
 
-def rows_using(folder: Path, images: set[str]) -> int:
-    """Rows whose figure or donor is an object of one of these photos."""
-    _, records = read_release(folder / "objects.parquet")
-    used = {record.object_id for record in records if record.image_id in images}
-    return sum(bool(used & {row.object_id, row.ground_id}) for row in read_plan(folder / "report" / "plan.parquet"))
+def rows_using(folder: Path, objects: set[str]) -> int:
+    """Rows whose figure or donor is one of these objects."""
+    return sum(bool(objects & {row.object_id, row.ground_id}) for row in read_plan(folder / "report" / "plan.parquet"))
 
 
 def changed_rows(before: Path, after: Path) -> int:
@@ -181,9 +186,10 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        corrected = make_releases(root, given.objects, given.changed)
+        make_first(root, given.objects)
         recipe = write_recipe(root)
         first, first_seconds = build(recipe, root, "v1", None)
+        corrected = correct(root, given.changed)
         second, second_seconds = build(recipe, root, "v2", root / "v1")
         rendered = second.rows - second.copied
         using = rows_using(root / "v2", corrected)

@@ -77,6 +77,13 @@ RFS_UNDEFINED: Final = ("strict", "hardimagenet")
 NOISE_WORDS: Final = {  # what the command line takes when nothing is said
     "noise": "sigma,l2", "levels": None, "trials": 1, "mask_grow": "0", "rfs_undefined": "strict",
 }  # fmt: skip
+CHALLENGE: Final = {  # rule: which grounds may fool, by whether they must be of another class and be the answer's
+    "reference": (False, False),  # challenge_eval.py of MadryLab/backgrounds_challenge: any ground, any wrong answer
+    "exact": (True, False),
+    "targeted": (True, True),  # what Xiao et al. (arXiv 2006.09994) count
+}
+CHALLENGE_CONFIGS: Final = ("original", "only_bg_t")  # where figures and grounds are from
+CHALLENGE_PART: Final = 128  # figures that are stored together
 PROTOCOLS: Final = ("imagenet9", "imagenet_a", "rival10", "background_check")
 CLUSTERS: Final = ("image", "class")
 MAX_PIXELS: Final = 100_000_000  # of a resized photo
@@ -687,6 +694,16 @@ def load_rows(
     return table
 
 
+def open_image(stored: bytes | None, record: str) -> Image.Image:
+    """Decode an image to RGB; ``EvaluationError`` if that cannot be done."""
+    if stored is None:
+        raise EvaluationError(f"{record}: the dataset holds a path instead of the image")
+    try:
+        return Image.open(io.BytesIO(stored)).convert("RGB")
+    except (OSError, Image.DecompressionBombError) as error:
+        raise EvaluationError(f"{record}: the image cannot be decoded: {error}") from error
+
+
 def decode_image(stored: bytes | None, size_hw: tuple[int, int], interpolation: str, record: str) -> Images:
     """Decode an image and resize it whole, antialiased, to ``(H, W, 3)`` uint8 RGB; nothing is cropped."""
     whole = Transform(size_hw=size_hw, crop_pct=1, crop_mode="squash", interpolation=interpolation)
@@ -717,12 +734,10 @@ class Transform:
 
     def crops(self, stored: bytes | None, record: str, *, five: bool = False) -> Images:
         """The centre crop ``(1, H, W, 3)`` of an encoded photo, or with ``five`` the corners and the centre."""
-        if stored is None:
-            raise EvaluationError(f"{record}: the dataset holds a path instead of the image")
-        try:
-            image = Image.open(io.BytesIO(stored)).convert("RGB")
-        except (OSError, Image.DecompressionBombError) as error:
-            raise EvaluationError(f"{record}: the image cannot be decoded: {error}") from error
+        return self.crop(open_image(stored, record), record, five=five)
+
+    def crop(self, image: Image.Image, record: str, *, five: bool = False) -> Images:
+        """The same of a decoded photo."""
         resized = self.resized_hw((image.height, image.width))
         _require(math.prod(resized) <= MAX_PIXELS, f"{record}: too narrow: {image.size} would be resized to {resized}")
         if image.size != resized[::-1]:
@@ -882,6 +897,7 @@ def evaluate(
     split: str = "test", protocol: str | None = None, feed: str = "canvas", batch_size: int = 32,
     limit: int | None = None, out: str | os.PathLike[str] | None = None, bootstrap: int = 10_000, seed: int = 0,
     cluster: str = "image", device: str = "cpu", noise: NoiseSettings | None = None, masks_from: str | None = None,
+    challenge: Sequence[str] = (), eval_results_yaml: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Score one model on a dataset; JSON-ready results, shares in [0, 1]. ``EvaluationError`` names what is at fault.
@@ -891,12 +907,15 @@ def evaluate(
     made for. Only ``configs`` are scored, all of the protocol by default, and of them only the images of the ``limit``
     smallest ids. ``batch_size`` is images a forward pass, ``bootstrap`` resamples from ``seed`` behind the intervals;
     ``cluster`` is what is resampled, ``image`` or, for ``imagenet_a`` and ``background_check``, ``class``. ``noise``
-    and ``masks_from``, another dataset of the same photos to take object masks from, are for ``rival10``. ``out`` is a
-    folder for predictions and results, from which a killed run goes on.
+    and ``masks_from``, another dataset of the same photos to take object masks from, are for ``rival10``; rules of
+    ``CHALLENGE`` are for ``imagenet9``. ``out`` is a folder for predictions and results, from which a killed run goes
+    on, ``eval_results_yaml`` a file for what ``format_eval_results`` makes of them.
     """
     least = min(batch_size, bootstrap, 1 if limit is None else limit)
     _require(least > 0, f"batch size, bootstrap and limit: expected at least 1, got {least}", 2)
     repository = open_repository(str(repo), revision)
+    named_on_hub = eval_results_yaml is None or repository.revision
+    _require(named_on_hub, "eval results name a dataset on the Hub: give its id and a revision, not a folder", 2)
     adapter = feed_adapter(load_model(model_spec, device=device), feed)
     named = _option(adapter, "class_names")
     own = named is None or tuple(named) == repository.classes.names
@@ -921,13 +940,17 @@ def evaluate(
     )  # fmt: skip
     noisy = masks_from is not None or noise is not None
     _require(protocol == "rival10" or not noisy, f"noise and masks are for rival10, not for {protocol}", 2)
+    strange = set(challenge) - set(CHALLENGE)
+    _require(not strange, f"challenge: expected {', '.join(CHALLENGE)} with commas, got {_listed(strange)}", 2)
+    _require(protocol == "imagenet9" or not challenge, f"the challenge is for imagenet9, not for {protocol}", 2)
     clustered = protocol in ("imagenet_a", "background_check")
     _require(clustered or cluster == "image", f"cluster {cluster} is not for {protocol}", 2)
-    if protocol == "rival10":
-        summary = _run_rival10(job, noise or NoiseSettings(), masks_from)
-    else:
-        run = {"imagenet9": _run_imagenet9, "imagenet_a": _run_imagenet_a, "background_check": _run_background_check}
-        summary = run[protocol](job)
+    run: dict[str, Callable[[Job], dict[str, Any]]] = {
+        "imagenet9": functools.partial(_run_imagenet9, rules=[rule for rule in CHALLENGE if rule in challenge]),
+        "rival10": functools.partial(_run_rival10, settings=noise or NoiseSettings(), masks_from=masks_from),
+        "imagenet_a": _run_imagenet_a, "background_check": _run_background_check,
+    }  # fmt: skip
+    summary = run[protocol](job)
     libraries = {"datasets", "numpy", "pillow", "scipy", *_option(adapter, "libraries")}
     dataset = {name: getattr(repository, name) for name in ("name", "revision", "manifest_sha256", "fingerprint")}
     result = {
@@ -939,6 +962,8 @@ def evaluate(
     }  # fmt: skip
     if out is not None:
         _write_whole(Path(out, f"{_file_stem(job.key)}.json"), (_json_text(result) + "\n").encode())
+    if eval_results_yaml is not None:
+        _write_whole(Path(eval_results_yaml), format_eval_results(result).encode())
     return result
 
 
@@ -1008,13 +1033,54 @@ class Job:
         return self.out / "predictions" / f"{_file_stem(self.key)}.{config}.npz" if self.out else None
 
 
-def _run_imagenet9(job: Job) -> dict[str, Any]:
+def _run_imagenet9(job: Job, rules: Sequence[str]) -> dict[str, Any]:
     def run(config: str) -> dict[str, NDArray[Any]]:
         table = job.rows(config, ["draw"])
         return _arrays(predict(job.adapter, table, job.repository.classes, config, job.batch_size, job.progress))
 
-    found = {config: Predictions(**arrays) for config, arrays in job.remembered(job.configs, run).items()}
-    return summarise(found, job.repository.classes, bootstrap=job.bootstrap, seed=job.seed)
+    needed = list_configs(job.repository, CHALLENGE_CONFIGS) if rules else []
+    stored = job.remembered(list(dict.fromkeys([*job.configs, *needed])), run)
+    found = {config: Predictions(**arrays) for config, arrays in stored.items()}
+    scored = {config: found[config] for config in job.configs}
+    summary = summarise(scored, job.repository.classes, bootstrap=job.bootstrap, seed=job.seed)
+    if rules:
+        pair_outcomes({config: found[config] for config in needed})
+        pair = _run_challenge(job, rules, found["only_bg_t"]), found["original"]
+        summary["challenge"] = summarise_challenge(*pair, rules, job.repository.classes, **job.sampling)
+    return summary
+
+
+def _run_challenge(job: Job, rules: Sequence[str], alone: Predictions) -> Challenged:
+    """Search grounds for all figures, in parts that are stored; ``alone`` are the answers on the grounds themselves."""
+    figures, grounds = job.rows("original", ["object_mask"]), job.rows("only_bg_t", [])
+    names, under = _row_names(figures), _row_names(grounds)
+    tells = dict(zip(alone.image_id, np.where(alone.mapped == alone.label, alone.probability, 0), strict=True))
+    search = GroundSearch(under["label"], np.array([tells[name] for name in under["image_id"]]), rules)
+    answer = answer_pasted(job.adapter, figures, grounds, job.repository.classes)
+    order = np.lexsort((names["image_id"], names["label"]))
+    job, parts = dataclasses.replace(job, key={**job.key, "challenge": list(rules)}), list[dict[str, Any]]()
+
+    def run(part: str) -> Answers:
+        start = int(part.partition("-")[2])
+        rows = order[start : start + CHALLENGE_PART]
+
+        def show(done: int) -> None:
+            if job.progress is not None:
+                job.progress("challenge", start + done, len(order))
+
+        def ask(own: Ints, ground: Ints) -> Ints:
+            return answer(rows[own], ground)
+
+        found, shown = search.run(names["label"][rows], ask, job.batch_size, show)
+        ids = np.append(under["image_id"], "")[found]
+        kept = {name: values[rows] for name, values in names.items()}
+        return {**kept, "ground_id": ids, "shown": shown, "tries": search.tries, "hits": search.hits}
+
+    for start in range(0, len(order), CHALLENGE_PART):
+        part = f"challenge-{start}"
+        parts.append(dict(job.remembered([part], run)[part]))
+        search.tries, search.hits = parts[-1].pop("tries"), parts[-1].pop("hits")
+    return Challenged(**{name: np.concatenate([part[name] for part in parts]) for name in Challenged.__slots__})
 
 
 def _run_imagenet_a(job: Job) -> dict[str, Any]:
@@ -1864,6 +1930,143 @@ def _attribute_drops(
     return summaries
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenged:
+    """What the search for grounds found of F figures under S rules."""
+
+    image_id: NDArray[np.str_]  # (F,)
+    label: Ints  # (F,)
+    ground_id: NDArray[np.str_]  # (F, S) of a ground that fools; empty where none does
+    shown: Ints  # (F,) grounds that the figure was shown on
+
+
+class GroundSearch:
+    """Finds for every figure a ground that fools a model, if there is one; remembers which grounds fooled before.
+
+    A figure is done when each rule has its ground, or no ground is left that could be one. So the order decides how
+    many pictures are shown, and never which figures are fooled.
+    """
+
+    def __init__(self, ground_labels: Ints, likely: Floats, rules: Sequence[str]) -> None:
+        """Of G grounds the class and how likely each is to fool, ``(G,)``, in [0, 1], while it has not been tried."""
+        self._labels, self._likely = ground_labels, likely
+        self._apart, self._aimed = np.array([CHALLENGE[rule] for rule in rules]).T
+        classes = int(ground_labels.max()) + 1  # those of the figures: both are the same images
+        self.tries, self.hits = np.zeros((2, classes, len(likely)), np.int64)  # of each ground, by class of the figure
+
+    def run(
+        self, labels: Ints, answer: Callable[[Ints, Ints], Ints], size: int, show: Callable[[int], None]
+    ) -> tuple[Ints, Ints]:
+        """Grounds that fool F figures of ``labels`` ``(F,)``: ``(F, S)``, -1 for none; and grounds shown, ``(F,)``.
+
+        ``answer`` takes places of figures and of grounds, up to ``size`` each, and gives class indices. Every round
+        shows ``size`` figures on the best ground that each has left; fewer figures get several.
+        """
+        found, shown = np.full((len(labels), len(self._apart)), -1), np.zeros(len(labels), np.int64)
+        waiting, active = deque(range(len(labels))), dict[int, Bools]()
+        while True:
+            while waiting and len(active) < size:
+                active[waiting.popleft()] = np.ones(len(self._labels), np.bool_)
+            for figure, left in list(active.items()):
+                left &= (self._labels != labels[figure]) | ((found[figure] < 0) & ~self._apart).any()
+                if (found[figure] >= 0).all() or not left.any():
+                    del active[figure]
+            show(len(labels) - len(waiting) - len(active))
+            if not active and not waiting:
+                return found, shown
+            each, extra = divmod(size, max(1, len(active)))
+            chosen = [
+                self._choose(left, labels[figure], each + (place < extra))
+                for place, (figure, left) in enumerate(active.items())
+            ]
+            figures = np.repeat(np.array(list(active), np.int64), list(map(len, chosen)))
+            grounds = np.concatenate([*chosen, np.zeros(0, np.int64)])
+            fools = self._judge(labels[figures], grounds, answer(figures, grounds)) if len(figures) else ()
+            for figure, ground, now in zip(figures, grounds, fools, strict=True):
+                new = now & (found[figure] < 0)
+                found[figure, new] = ground
+                shown[figure] += 1
+                active[figure][ground] = False
+                self.tries[labels[figure], ground] += 1
+                self.hits[labels[figure], ground] += new.any()
+
+    def _choose(self, left: Bools, label: int, count: int) -> Ints:
+        """The best of the grounds that are left: by the share of figures fooled, those of the same class first."""
+        pooled = (self.hits.sum(axis=0) + self._likely) / (self.tries.sum(axis=0) + 1)
+        score = (self.hits[label] + pooled) / (self.tries[label] + 1)
+        score[self._labels == label] -= 1  # these fool least
+        places = np.flatnonzero(left)
+        return places[np.argsort(-score[places], kind="stable")[:count]]
+
+    def _judge(self, labels: Ints, grounds: Ints, answers: Ints) -> Bools:
+        """Whether N pictures fool, ``(N, S)``."""
+        under = self._labels[grounds]
+        wrong, other, aimed = (each[:, None] for each in (answers != labels, under != labels, answers == under))
+        return np.asarray(wrong & (other | ~self._apart) & (aimed | ~self._aimed))
+
+
+def answer_pasted(adapter: Adapter, figures: Table, grounds: Table, classes: ClassMap) -> Callable[[Ints, Ints], Ints]:
+    """What a model answers, class indices ``(N,)``, for rows ``(N,)`` of figures pasted by their masks on grounds.
+
+    They are pasted on the stored canvas, which is then shown like any other.
+    """
+    filter_ = _option(adapter, "interpolation")
+    whole = Transform(size_hw=adapter.input_size_hw, crop_pct=1, crop_mode="squash", interpolation=filter_)
+    ids = figures["image_id"][:], grounds["image_id"][:]
+
+    @functools.lru_cache(1024)
+    def figure(row: int) -> tuple[Images, Bools]:
+        stored, name = figures[row], f"original/{ids[0][row]}"
+        mask = _decode_mask(stored["object_mask"]["bytes"], name)
+        return np.asarray(open_image(stored["image"]["bytes"], name)), mask
+
+    @functools.lru_cache(1024)
+    def ground(row: int) -> Images:
+        return np.asarray(open_image(grounds[row]["image"]["bytes"], f"only_bg_t/{ids[1][row]}"))
+
+    def paste(name: str, first: int, second: int) -> Images:
+        (image, mask), under = figure(first), ground(second)
+        fits = image.shape == under.shape and image.shape[:2] == mask.shape
+        _require(fits, f"{name}: expected one size, got {image.shape}, mask {mask.shape}, ground {under.shape}")
+        return np.asarray(whole.crop(Image.fromarray(np.where(mask[..., None], image, under)), name)[0])
+
+    def answer(first: Ints, second: Ints) -> Ints:
+        places = list(zip(first.tolist(), second.tolist(), strict=True))
+        names = [f"challenge/{ids[0][own]} on {ids[1][other]}" for own, other in places]
+        shown = np.stack([paste(name, *place) for name, place in zip(names, places, strict=True)])
+        logits = _checked_logits(adapter, shown, names)
+        space = find_label_space(logits.shape[1], classes, _option(adapter, "label_space"))
+        return map_predictions(logits, classes, space)[1]
+
+    return answer
+
+
+def summarise_challenge(
+    found: Challenged, original: Predictions, rules: Sequence[str], classes: ClassMap, **sampling: Any,  # noqa: ANN401
+) -> dict[str, Any]:  # fmt: skip
+    """How many figures some ground fools, by rule, JSON-ready; ``value`` is their share of all figures."""
+    right = np.isin(found.image_id, original.image_id[original.mapped == original.label])
+    told: dict[str, Any] = {}
+    for rule, grounds in zip(rules, found.ground_id.T, strict=True):
+        fooled = grounds != ""
+        rows = RowAnswers(image_id=found.image_id, label=found.label, right=fooled)
+        shares = measure_accuracy(average_rows(rule, rows, fooled), **sampling)
+        told[rule] = {
+            **_vulnerable(fooled, np.ones_like(fooled)),
+            "value": shares["accuracy_micro"], "ci95": shares["ci95_micro"],
+            "value_macro": shares["accuracy_macro"], "ci95_macro": shares["ci95"],
+            "right_on_original": _vulnerable(fooled, right),
+            "per_class": {
+                owner: _vulnerable(fooled, found.label == index) for index, owner in enumerate(classes.names)
+            },
+        }  # fmt: skip
+    return {"rules": told, "pictures_shown": int(found.shown.sum())}
+
+
+def _vulnerable(fooled: Bools, own: Bools) -> dict[str, int]:
+    return {"n": int(own.sum()), "vulnerable": int((fooled & own).sum())}
+
+
 def summarise_background_check(
     found: Mapping[str, RowAnswers], classes: ClassMap, **sampling: Any,  # noqa: ANN401  of bootstrap_means
 ) -> dict[str, Any]:  # fmt: skip
@@ -1937,7 +2140,45 @@ def _imagenet9_cells(result: Mapping[str, Any]) -> dict[str, str]:
             found, signed = result[part][name], part == "differences"
             value, marked = found.get("accuracy_macro", found.get("value")), found.get("excludes_zero")
             cells[name] = _cell(value, found.get("ci95"), signed=signed, marked=marked)
+    for rule, found in result.get("challenge", {}).get("rules", {}).items():
+        cells["-challenge"] = ""
+        share = _cell(found["value"], found["ci95"])
+        cells[f"vulnerable figures, {rule}"] = f"{share} {found['vulnerable']}/{found['n']}"
     return cells
+
+
+def format_eval_results(result: Mapping[str, Any]) -> str:
+    """Main figures as YAML for ``.eval_results/`` in a model's repository (eval_results.yaml of huggingface/hub-docs).
+
+    A task is a config or the name of another figure, after the label space where a protocol has several. Values are
+    percent; their interval, and all else that they are of, stand in the notes.
+    """
+    data, lines = result["dataset"], list[str]()
+    for space, found in sorted(result.get("label_spaces", {"": result}).items()):
+        told = [
+            f"{found['n']} images of {data['split']}", f"protocol {result['protocol']}", f"feed {result['feed']}",
+            f"label space {space or found['label_space']}", f"weights {result['weights_sha256']}",
+        ]  # fmt: skip
+        for name, value, ci95 in (each for each in _main_figures(result["protocol"], found) if each[1] is not None):
+            interval = f"[{100 * ci95[0]:.2f}, {100 * ci95[1]:.2f}]" if ci95 else "unknown"
+            notes = "; ".join([f"percent, 95 % interval {interval}", *told])
+            task = {"id": data["name"], "task_id": f"{space}.{name}".strip("."), "revision": data["revision"]}
+            lines += ["- dataset:", *(f"    {key}: {json.dumps(text)}" for key, text in task.items())]
+            lines += [f"  value: {100 * value:.4f}", f"  notes: {json.dumps(notes)}"]
+    return "\n".join([*lines, ""])
+
+
+def _main_figures(protocol: str, found: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Name, value and interval."""
+    mean, ci95 = ("micro", "ci95_micro") if protocol == "imagenet_a" else ("macro", "ci95")
+    accuracies = {"original": found["clean"], **found["ablations"]} if protocol == "rival10" else found["configs"]
+    for name, each in accuracies.items():
+        yield name, each[f"accuracy_{mean}"], each[ci95]
+    values = {name: each.get(mean, each) for name, each in found.get("differences", {}).items()}
+    values |= {f"vulnerable_{rule}": each for rule, each in found.get("challenge", {}).get("rules", {}).items()}
+    values |= {f"rfs_{kind}": each["pooled"]["rfs"] for kind, each in found.get("noise", {}).get("0", {}).items()}
+    for name, each in values.items():
+        yield name, each["value"], each.get("ci95")
 
 
 def _imagenet_a_cells(found: Mapping[str, Any]) -> dict[str, str]:
@@ -2059,6 +2300,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mask-grow", default="0", help="rival10: pixels to dilate (or erode) masks by: 0,4,-4")
     parser.add_argument("--masks-from", help="rival10: dataset of the same photos whose object masks to use")
     parser.add_argument("--rfs-undefined", choices=RFS_UNDEFINED, default="strict", help="rival10: null or 0")
+    parser.add_argument(
+        "--challenge", type=lambda text: text.split(","), default=(),
+        help="imagenet9: figures that some ground fools; rules with commas: reference, exact, targeted",
+    )  # fmt: skip
+    parser.add_argument("--eval-results-yaml", metavar="FILE", help="write the Hub's eval results of the one model")
     parser.add_argument("--feed", choices=["canvas", "reference"], default="canvas")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--limit", type=int, help="only so many images")
@@ -2080,6 +2326,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\r{config} {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
     try:
+        single = len(specs) == 1 or given["eval_results_yaml"] is None
+        _require(single, "eval results are of one model: give one --model", 2)
         here = Path(__file__).resolve().parent
         inside = (here / "README.md").is_file() and (here / "data").is_dir()
         repo = given.pop("repo") or (str(here) if inside else "")

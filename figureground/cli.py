@@ -225,6 +225,7 @@ def build(
 @app.command(
     epilog="Examples: figureground evaluate in9 --model timm:resnet50.a1_in1k --model onnx:my.onnx -o scores\n\n"
     "figureground evaluate rival --noise sigma --trials 3 --mask-grow 0,5,-5 --model timm:deit_small_patch16_224\n\n"
+    "figureground evaluate in9 --challenge reference,exact --model timm:resnet50.a1_in1k -o scores\n\n"
     "figureground evaluate a-plus --cluster class --model timm:convnext_base.fb_in1k -o scores\n\n"
     "figureground evaluate in9 --model figureground.exports.classifiers:efficientnet_lite0"
 )
@@ -248,6 +249,13 @@ def evaluate(
     mask_grow: Annotated[str, typer.Option(help="rival10: pixels to dilate or erode masks by: 0,4,-4.")] = "0",
     masks_from: Annotated[str | None, typer.Option(help="rival10: dataset whose object masks to use.")] = None,
     rfs_undefined: Annotated[str, typer.Option(help="rival10: RFS without errors: strict or hardimagenet.")] = "strict",
+    challenge: Annotated[
+        str | None,
+        typer.Option(help="imagenet9: figures that some ground fools: reference, exact, targeted, with commas."),
+    ] = None,
+    eval_results_yaml: Annotated[
+        Path | None, typer.Option(help="File for the Hub's eval results; of one model, on a dataset on the Hub.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
     bootstrap: Annotated[int, typer.Option(min=1, help="Bootstrap resamples.")] = 10_000,
     cluster: Annotated[
@@ -261,11 +269,13 @@ def evaluate(
 
     words: dict[str, Any] = {"noise": noise, "levels": levels, "trials": trials, "mask_grow": mask_grow}
     words["rfs_undefined"] = rfs_undefined
+    if eval_results_yaml is not None and len(model) > 1:
+        raise UsageError("eval results are of one model: give one --model")
     run = partial(
         script.evaluate, repository, revision=revision, configs=configs.split(",") if configs else None, split=split,
         protocol=protocol, feed=feed, batch_size=batch_size, limit=limit, out=out, bootstrap=bootstrap,
         noise=script.parse_noise(**words) if words != script.NOISE_WORDS else None, masks_from=masks_from,
-        cluster=cluster,
+        cluster=cluster, challenge=challenge.split(",") if challenge else (), eval_results_yaml=eval_results_yaml,
     )  # fmt: skip
     results = []
     for name in model:

@@ -12,21 +12,43 @@ from figureground.console import JsonOption, emit, progress_bar
 
 def export(
     repository: Annotated[Path, typer.Argument(help="Folder of a dataset repository.")],
-    layout: Annotated[Literal["imagenet-a", "rival10"], typer.Option(help="Whose layout.")],
+    layout: Annotated[Literal["imagenet9", "imagenet-a", "rival10", "coco"], typer.Option(help="Whose layout.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
     validation: Annotated[
         Literal["train", "drop"], typer.Option(help="rival10: where validation rows go, which it has no split for.")
     ] = "train",
     config: Annotated[
-        str, typer.Option(help="imagenet-a: the config to write, such as original or plus.")
+        str, typer.Option(help="coco, imagenet-a: the config to write, such as original or plus.")
     ] = "original",
     as_json: JsonOption = False,
 ) -> None:
     """Write a dataset in another dataset's layout, so that its loaders read it."""
-    if layout == "imagenet-a":
+    if layout == "imagenet9":
+        _imagenet9(repository, out, as_json)
+    elif layout == "imagenet-a":
         _imagenet_a(repository, out, config, as_json)
+    elif layout == "coco":
+        _coco(repository, out, config, as_json)
     else:
         _rival10(repository, out, validation, as_json)
+
+
+def _imagenet9(repository: Path, out: Path, as_json: bool) -> None:
+    from figureground.exports.layouts.imagenet9 import TREE, export_imagenet9
+
+    with progress_bar() as show:
+        report = export_imagenet9(repository, out, progress=show)
+    counts = ", ".join(f"{place} {count}" for place, count in report.images.items())
+    lines = [f"{report.folder / TREE}: {counts}"]
+    if report.further_draws:
+        lines.append(f"left out: {report.further_draws} rows of further donors; the first of each is there")
+    if report.coded_labels:
+        lines.append(f"{report.coded_labels} source labels are no wnids and have a code instead (names.csv)")
+    if report.own_classes:
+        lines.append("the classes are not ImageNet-9's: in9_eval.py reads models with their own outputs only (--in9)")
+    if report.classes != 9:
+        lines.append(f"challenge_eval.py expects 9 classes, this dataset has {report.classes}")
+    emit(report, as_json=as_json, text="\n".join(lines))
 
 
 def _imagenet_a(repository: Path, out: Path, config: str, as_json: bool) -> None:
@@ -40,6 +62,22 @@ def _imagenet_a(repository: Path, out: Path, config: str, as_json: bool) -> None
             f"{len(report.empty_classes)} of 200 classes have none: their folders are empty, so that labels keep their "
             "order, and ImageFolder needs allow_empty=True"
         )
+    emit(report, as_json=as_json, text="\n".join(lines))
+
+
+def _coco(repository: Path, out: Path, config: str, as_json: bool) -> None:
+    from figureground.exports.layouts.coco import export_coco
+
+    with progress_bar() as show:
+        report = export_coco(repository, out, config=config, progress=show)
+    counts = ", ".join(f"{split} {count}" for split, count in report.images.items())
+    lines = [f"{report.folder}: {counts} images of {report.config}, with {report.objects} objects"]
+    if report.attribute_masks:
+        lines.append(f"{report.attribute_masks} masks of attributes (annotations/attributes_*.json)")
+    if report.without_object:
+        lines.append(f"{report.without_object} images show nothing of their object and have no annotation")
+    if report.unknown:
+        lines.append(f"{report.unknown} attributes that nobody was sure of are left out")
     emit(report, as_json=as_json, text="\n".join(lines))
 
 

@@ -68,3 +68,43 @@ def rival10(
     with Workspace.open(workspace) as store, progress_bar() as show:
         report = import_rival10(store, folder, made_by, source=source, progress=show)
     emit(report, as_json=as_json, text=str(report))
+
+
+@import_masks.command(
+    epilog="Examples: figureground import coco instances_val2017.json -w work --images val2017/ "
+    '--category-map map.csv --lossy-polygons --origin "COCO, dataset authors"\n\n'
+    "figureground import coco out/annotations/*_test.json -w work --attributes butterfly.yaml --origin ours"
+)
+def coco(
+    files: Annotated[list[Path], typer.Argument(help="COCO files of objects and of parts; read together.")],
+    workspace: WorkspaceOption,
+    origin: OriginOption,
+    attributes: Annotated[str | None, typer.Option(help="Attribute schema: a shipped name or a YAML file.")] = None,
+    annotator: Annotated[str, typer.Option(help="Pseudonym of who made the masks.")] = "imported",
+    source: SourceOption = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the files' images: photos are found by bytes, not by name.")
+    ] = None,
+    category_map: Annotated[
+        Path | None, typer.Option(help="CSV of category and label, where categories are not called like labels.")
+    ] = None,
+    lossy_polygons: Annotated[
+        bool, typer.Option("--lossy-polygons", help="Fill polygons too, which lose holes and thin parts.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Store the masks of COCO files as accepted answers; a second import of the same files changes nothing."""
+    from figureground.annotate.coco_annotations import import_coco
+    from figureground.annotate.coco_answers import CocoChoices
+    from figureground.annotate.coco_categories import read_category_map
+    from figureground.annotate.mask_import import ImportOrigin
+    from figureground.schemas.attributes import load_attribute_schema
+    from figureground.schemas.workspace import Workspace
+
+    schema = load_attribute_schema(attributes) if attributes else None
+    made_by = ImportOrigin(text=origin, annotator=annotator, tool="import:coco", schema=schema)
+    categories = read_category_map(category_map) if category_map else None
+    choices = CocoChoices(images=images, source=source, categories=categories, polygons=lossy_polygons)
+    with Workspace.open(workspace) as store, progress_bar() as show:
+        report = import_coco(store, files, made_by, choices, progress=show)
+    emit(report, as_json=as_json, text=str(report))

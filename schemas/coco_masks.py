@@ -19,6 +19,8 @@ Outline = NDArray[np.float64]
 
 _ENDLESS: Final = re.compile(r"[P-o]{7}")  # a run of 32 bits has at most six characters that call for another
 _FARTHEST: Final = 1e9
+_LONGEST: Final = 10**7
+"""Pixels of an outline, however large the image: filling takes some 80 bytes for each."""
 
 
 def read_segmentation(
@@ -53,14 +55,20 @@ def decode_polygons(outlines: Sequence[Outline], *, size_hw: tuple[int, int], wh
     """Fill polygons as pycocotools does, ``(H, W)`` bool: lossy, for an outline has no holes and no exact rim.
 
     Raises:
-        DataError: for corners further outside the image than its own size; filling takes memory by their distance.
+        DataError: for corners further outside the image than its own size, or an outline that is longer than the image
+            has pixels; filling takes time and memory by its length.
     """
     height, width = size_hw
+    longest = min(height * width, _LONGEST) + 8 * (height + width)
     for outline in outlines:
         x, y = outline[0::2], outline[1::2]
         if x.min() < -width or x.max() > 2 * width or y.min() < -height or y.max() > 2 * height:
             got = f"x {x.min():g} to {x.max():g}, y {y.min():g} to {y.max():g}"
             raise DataError.single(where, record, expected=f"polygons inside {width}x{height}", got=got)
+        length = sum(float(np.abs(np.diff(each, append=each[0])).sum()) for each in (x, y))
+        if length > longest:
+            expected = f"an outline of at most {longest} px"
+            raise DataError.single(where, record, expected=expected, got=f"{length:.0f} px")
     merged = coco_mask.merge(coco_mask.frPyObjects([outline.tolist() for outline in outlines], height, width))
     return decode_coco_rle(CocoRle(size_hw=size_hw, counts=_text(merged["counts"])), size_hw=size_hw, record=record)
 

@@ -408,7 +408,7 @@ _REF_KINDS = {"branches": "refs/heads/", "tags": "refs/tags/", "pullRequests": "
 _ID = r"([\w.-]+/[\w.-]+)"
 _API = f"/api/datasets/{_ID}"
 _H = _Handler
-_ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
+_ROUTES: list[tuple[str, str, Callable[..., tuple[int, Any, Mapping[str, str]]]]] = [
     ("GET", "/api/whoami-v2", _H._whoami),
     ("POST", "/api/repos/create", _H._create),
     ("POST", "/api/validate-yaml", _H._validate),

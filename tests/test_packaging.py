@@ -22,7 +22,7 @@ import figureground
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETUPTOOLS: dict[str, Any] = PYPROJECT["tool"]["setuptools"]
 FORBIDDEN_NAMES = {"base", "common", "core", "helpers", "misc", "util", "utils"}
-LONGEST = {"exports/evaluate.py": 2100}
+LONGEST = {"exports/evaluate.py": 2350}
 """Files that may be longer than 400 lines, and how long."""
 
 

@@ -72,7 +72,7 @@ def test_a_release_tells_who_answered_how_and_how_far_they_agreed(tmp_path: Path
         answer(store, both, "p3", 10, attributes={"wet": False}, attribute_schema="cats@1")
         answer(store, both, "p1", 1, purpose="second_look", updated_at="2026-01-02T00:00:00Z")
         answer(store, left_out, "p9", 3)
-        store.decide(Decision(image_id=left_out, state="bad", reason="", annotation_id=f"p9-{left_out}-0"))
+        store.decide(Decision(image_id=left_out, state="rejected", reason="", annotation_id=f"p9-{left_out}-0"))
         path = freeze(store, "v1", FreezeOptions()).path
     pairs = [5 / 8, 5 / 10, 8 / 10]
     assert read_annotation(path) == {

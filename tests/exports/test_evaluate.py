@@ -227,7 +227,7 @@ def test_script_stands_alone() -> None:
     }
     promised = {"datasets", "huggingface_hub", "numpy", "onnxruntime", "PIL", "scipy"}  # datasets requires the Hub's
     assert imported - set(sys.stdlib_module_names) - promised == {"timm", "torch", "safetensors"}
-    assert len(SCRIPT.read_text().splitlines()) <= 2100
+    assert len(SCRIPT.read_text().splitlines()) <= 2350
     loaded = "sorted({'torch', 'timm', 'figureground'} & set(sys.modules))"
     code = f"import runpy, sys; runpy.run_path({str(SCRIPT)!r}); print({loaded})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)

@@ -1,0 +1,254 @@
+"""ImageNet-9's own layout, so that its evaluators, ``in9_eval.py`` and ``challenge_eval.py``, read a dataset.
+
+MadryLab/backgrounds_challenge reads ``<variant>/val/<NN_class>/<name>.JPEG`` and ``fg_mask/val/<NN_class>/<name>.npy``,
+numbers the class folders in the order of their names, and finds a mask's photo by its name. Files that it calls
+``.JPEG`` hold PNG bytes, which every decoder tells by their first bytes: nothing is lost.
+
+A photo is called by 15 characters, because loaders cut the figure's name out of a mixed one as ``stem[3:18]``. The
+released ``mixed_rand`` files carry the names of ``mixed_next``; here a mixed name has the donor that is in the pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow.parquet as pq
+from PIL import Image
+
+from figureground.errors import DataError, Faults, UsageError
+from figureground.exports.repository_files import CLASS_MAP
+from figureground.schemas.classes import ClassMap, load_class_map
+from figureground.schemas.documents import read_document
+from figureground.schemas.files import csv_text, write_text
+from figureground.schemas.masks import decode_png1, encode_npy
+from figureground.schemas.records import NAME_PATTERN
+
+Progress = Callable[[str, int, int], None]
+
+TREE: Final = "bg_challenge"
+"""The folder that the evaluators get as ``--data-path``."""
+MASKS: Final = "fg_mask"
+NAMES: Final = "names.csv"
+MOST_PHOTOS: Final = 99_999
+"""Photos of one source label, which five digits can number."""
+_RELEASED: Final = {"vehicle": "wheeled vehicle", "instrument": "musical instrument"}
+"""Classes of ImageNet-9 whose released folders have longer names."""
+_WNID: Final = re.compile(r"n\d{8}")
+_COLUMNS: Final = ["image", "label", "image_id", "source_label", "variant", "draw", "object_mask", "ground_id"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageNet9Layout:
+    """What was written."""
+
+    folder: Path
+    images: Mapping[str, int]
+    """``original/val`` and so on to number of images."""
+    classes: int
+    further_draws: int
+    """Rows of further donors that were left out: the layout has one image a figure and variant."""
+    own_classes: bool
+    """Whether the classes are not ImageNet-9's, to which the evaluators map the answers of 1000-way models."""
+    coded_labels: int
+    """Source labels that are no wnids and got a code instead, which ``names.csv`` tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _NamedRow:
+    """A row of ``names.csv``."""
+
+    file: str
+    image_id: str
+    source_label: str
+    ground_id: str
+    """Photo whose ground the image shows, where it is mixed."""
+
+
+def export_imagenet9(repository: Path, out: Path, *, progress: Progress = lambda *_: None) -> ImageNet9Layout:
+    """Write every config of a dataset as ``OUT/bg_challenge``, whole or not at all, with masks of ``original``.
+
+    The split ``test`` becomes ``val``, which the evaluators read. ``OUT/names.csv`` says which photos each file shows.
+
+    Args:
+        repository: Folder of a dataset with the config ``original`` on canvases of one size.
+        out: Folder to make.
+        progress: Called with (stage, done, total).
+
+    Raises:
+        UsageError: if ``out`` exists, or ``repository`` has no config ``original``, or its rows hold no images.
+        DataError: with every row whose image is no PNG or of another size, whose mask has another size than its image,
+            whose label is no class, whose ground is no photo of ``original``, or that is named like another.
+    """
+    if out.exists():
+        raise UsageError(f"{out} exists; give another folder with -o, or delete it")
+    shards = _shards(repository)
+    classes = read_document(repository / CLASS_MAP, ClassMap)
+    partial = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        names = _name_photos([path for config, path in shards if config == "original"])
+        tree = _Tree(partial, classes, names)
+        tree.write(shards, progress)
+        partial.replace(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return ImageNet9Layout(
+        folder=out, images=dict(sorted(tree.counts.items())), classes=len(classes.names),
+        further_draws=tree.further_draws, own_classes=classes.names != load_class_map("imagenet9").names,
+        coded_labels=len({name[:9] for name in names.values() if not _WNID.fullmatch(name[:9])}),
+    )  # fmt: skip
+
+
+def class_folders(names: Sequence[str]) -> list[str]:
+    """Folder of each class: its number, of which ImageFolder's order follows, and its released name."""
+    digits = max(2, len(str(len(names) - 1)))
+    return [f"{index:0{digits}}_{_RELEASED.get(name, name)}" for index, name in enumerate(names)]
+
+
+def _shards(repository: Path) -> list[tuple[str, Path]]:
+    """Config and file, ``original`` first."""
+    found = sorted(repository.glob("data/*/*.parquet"), key=lambda path: (path.parent.name != "original", path))
+    if not found or found[0].parent.name != "original":
+        raise UsageError(
+            f"{repository}: no dataset with a config original; build one with: figureground build imagenet9"
+        )
+    if any("image" not in pq.read_schema(path).names for path in found):
+        raise UsageError(
+            f"{repository}: its rows hold no images; build it with --pixels, or rebuild it from the photos"
+        )
+    return [(path.parent.name, path) for path in found]
+
+
+def _name_photos(shards: Sequence[Path]) -> dict[str, str]:
+    """Names of 15 characters by image_id: a wnid, or a code of as many characters, and a number within it."""
+    photos: dict[str, list[str]] = {}
+    for path in shards:
+        table = pq.read_table(path, columns=["source_label", "image_id"])
+        for label, name in zip(*(table.column(column).to_pylist() for column in table.column_names), strict=True):
+            photos.setdefault(label or "", []).append(name)
+    faults = Faults()
+    for label, own in photos.items():
+        if len(own) > MOST_PHOTOS:
+            faults.add("source_label", label, expected=f"at most {MOST_PHOTOS} photos", got=str(len(own)))
+    faults.raise_if_any()
+    others = sorted(label for label in photos if not _WNID.fullmatch(label))
+    codes = {label: f"c{number:08}" for number, label in enumerate(others)}
+    return {
+        name: f"{codes.get(label, label)}_{number:05}"
+        for label, own in photos.items()
+        for number, name in enumerate(sorted(set(own)), start=1)
+    }
+
+
+class _Tree:
+    """The folders, while rows are written into them."""
+
+    def __init__(self, folder: Path, classes: ClassMap, names: Mapping[str, str]) -> None:
+        self.counts: Counter[str] = Counter()
+        self.further_draws = 0
+        self._folder = folder
+        self._classes = class_folders(classes.names)
+        self._names = names
+        self._rows: list[_NamedRow] = []
+        self._size_hw: tuple[int, int] | None = None
+        self._faults = Faults()
+
+    def write(self, shards: Sequence[tuple[str, Path]], progress: Progress) -> None:
+        """Write all rows; ``DataError`` with everything that is at fault."""
+        total, done = sum(pq.read_metadata(path).num_rows for _, path in shards), 0
+        for config, path in shards:
+            split = path.name.split("-")[0]
+            place = f"{config}/{'val' if split == 'test' else split}"
+            if not all(NAME_PATTERN.fullmatch(part) for part in (config, split)):
+                raise DataError.single(
+                    place, path.name, expected=NAME_PATTERN.pattern, got="a name that could be a path"
+                )
+            self._make_folders(place)
+            for row in _rows(path):
+                done += 1
+                progress("export", done, total)
+                self._write_row(place, row)
+        self._faults.raise_if_any()
+        named = sorted(self._rows, key=lambda row: row.file)
+        write_text(self._folder / NAMES, csv_text(_NamedRow, named))
+
+    def _make_folders(self, place: str) -> None:
+        """A folder of every class: a missing one would shift all labels after it."""
+        masks = [place.replace("original", MASKS, 1)] if place.startswith("original/") else []
+        for each in (place, *masks):
+            for folder in self._classes:
+                (self._folder / TREE / each / folder).mkdir(parents=True, exist_ok=True)
+
+    def _write_row(self, place: str, row: Mapping[str, Any]) -> None:
+        if row["draw"]:
+            self.further_draws += 1
+            return
+        stem = self._stem(place, row)
+        if stem is None:
+            return
+        file = f"{TREE}/{place}/{self._classes[row['label']]}/{stem}.JPEG"
+        if (self._folder / file).exists():
+            self._faults.add(place, row["image_id"], expected="one row of a photo", got="two")
+            return
+        if not self._fits(place, row):
+            return
+        (self._folder / file).write_bytes(row["image"]["bytes"])
+        if place.startswith("original/"):
+            self._write_mask(file.replace("original", MASKS, 1).removesuffix("JPEG") + "npy", row)
+        self.counts[place] += 1
+        said = {name: row[name] or "" for name in ("image_id", "source_label", "ground_id")}
+        self._rows.append(_NamedRow(file=file, **said))
+
+    def _stem(self, place: str, row: Mapping[str, Any]) -> str | None:
+        """Name of a row's file without its ending; None, and a fault noted, where it has none."""
+        mixed = bool(row["ground_id"]) or row["variant"].startswith("mixed_")  # mixed_self has no other photo
+        shown = [row["image_id"], row["ground_id"] or row["image_id"]]
+        unknown = [str(name) for name in shown if name not in self._names]
+        if unknown:
+            self._faults.add(place, unknown[0], expected="a photo of the config original", got="none")
+            return None
+        if row["label"] is None or not 0 <= row["label"] < len(self._classes):
+            wanted = f"a label from 0 to {len(self._classes) - 1}"
+            self._faults.add(place, row["image_id"], expected=wanted, got=str(row["label"]))
+            return None
+        figure, ground = (self._names[name] for name in shown)
+        return f"fg_{figure}_bg_{ground}" if mixed else figure
+
+    def _fits(self, place: str, row: Mapping[str, Any]) -> bool:
+        """Whether an image is a PNG of the size of all others, which the evaluators stack; else a fault is noted."""
+        try:
+            with Image.open(io.BytesIO(row["image"]["bytes"] or b""), formats=["PNG"]) as picture:
+                size_hw, mode = (picture.height, picture.width), picture.mode
+        except (OSError, Image.DecompressionBombError) as error:
+            self._faults.add(place, row["image_id"], expected="a PNG", got=str(error))
+            return False
+        self._size_hw = self._size_hw or size_hw
+        if (size_hw, mode) != (self._size_hw, "RGB"):
+            wanted, got = (f"{height}x{width}" for height, width in (self._size_hw, size_hw))
+            self._faults.add(place, row["image_id"], expected=f"RGB of {wanted} as others", got=f"{mode} of {got}")
+            return False
+        return True
+
+    def _write_mask(self, file: str, row: Mapping[str, Any]) -> None:
+        try:
+            mask = decode_png1(row["object_mask"]["bytes"], record=row["image_id"])
+        except DataError as error:
+            self._faults.found.extend(error.faults)
+            return
+        if mask.shape != self._size_hw:
+            wanted, got = (f"{height}x{width}" for height, width in (self._size_hw or (0, 0), mask.shape))
+            self._faults.add("object_mask", row["image_id"], expected=f"{wanted} as its image", got=got)
+            return
+        (self._folder / file).write_bytes(encode_npy(mask))
+
+
+def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=64, columns=_COLUMNS):
+        yield from batch.to_pylist()
