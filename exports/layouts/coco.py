@@ -8,18 +8,21 @@ meets the dataset's classes and one annotation an object; ``obj_ann_id`` leads t
 
 from __future__ import annotations
 
-import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow.parquet as pq
-
-from figureground.errors import DataError, Faults, UsageError
-from figureground.exports.layouts.imagenet_a import row_name
-from figureground.exports.layouts.row_masks import read_row_masks
+from figureground.errors import DataError, Faults
+from figureground.exports.layouts.published_rows import (
+    config_shards,
+    count_rows,
+    new_folder,
+    read_row_masks,
+    read_rows,
+    row_name,
+)  # fmt: skip
 from figureground.exports.repository_files import ATTRIBUTES, CLASS_MAP
 from figureground.schemas.attributes import OBJECT, load_attribute_schema
 from figureground.schemas.classes import ClassMap
@@ -92,41 +95,20 @@ def export_coco(
         DataError: with every row whose image or masks are damaged or of another size, whose label is no class, or that
             is named like a path or like another row.
     """
-    if out.exists():
-        raise UsageError(f"{out} exists; give another folder with -o, or delete it")
-    shards = _shards(repository, config)
-    classes = read_document(repository / CLASS_MAP, ClassMap)
-    local: tuple[str, ...] = ()
-    if (repository / ATTRIBUTES).is_file():
-        local = load_attribute_schema(str(repository / ATTRIBUTES)).names("local")
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    tree = _Tree(partial, classes)
-    try:
+    with new_folder(out) as partial:
+        shards = config_shards(repository, config)
+        classes = read_document(repository / CLASS_MAP, ClassMap)
+        local: tuple[str, ...] = ()
+        if (repository / ATTRIBUTES).is_file():
+            local = load_attribute_schema(str(repository / ATTRIBUTES)).names("local")
+        tree = _Tree(partial, classes)
         tree.write(shards, config, local, progress)
-        partial.replace(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     splits = tree.splits
     return CocoLayout(
         folder=out, config=config, images={name: len(splits[name].images) for name in sorted(splits)},
         objects=sum(len(split.objects) for split in splits.values()), without_object=tree.without_object,
         attribute_masks=sum(len(split.parts) for split in splits.values()), unknown=tree.unknown,
     )  # fmt: skip
-
-
-def _shards(repository: Path, config: str) -> list[Path]:
-    data = repository / "data"
-    configs = sorted(path.name for path in data.iterdir() if path.is_dir()) if data.is_dir() else []
-    if config not in configs:
-        there = ", ".join(configs) or "none"
-        raise UsageError(f"{repository}: no dataset with a config {config!r}; configs: {there}")
-    shards = sorted((data / config).glob("*.parquet"))
-    if any("image" not in pq.read_schema(path).names for path in shards):
-        raise UsageError(
-            f"{repository}: its rows hold no images; build it with --pixels, or rebuild it from the photos"
-        )
-    return shards
 
 
 class _Tree:
@@ -143,7 +125,7 @@ class _Tree:
 
     def write(self, shards: Sequence[Path], config: str, local: Sequence[str], progress: Progress) -> None:
         """Write all rows, then the files that speak of them; ``DataError`` with everything that is at fault."""
-        total, done = sum(pq.read_metadata(path).num_rows for path in shards), 0
+        total, done = count_rows(shards), 0
         for path in shards:
             split = path.name.split("-")[0]
             if not NAME_PATTERN.fullmatch(split):
@@ -151,7 +133,7 @@ class _Tree:
                     config, path.name, expected=NAME_PATTERN.pattern, got="a name that could be a path"
                 )
             (self._folder / "images" / split).mkdir(parents=True, exist_ok=True)
-            for row in _rows(path):
+            for row in read_rows(path, _COLUMNS):
                 done += 1
                 progress("export", done, total)
                 try:
@@ -229,8 +211,3 @@ def _annotation(mask: Mask, image_id: int) -> dict[str, Any]:
         "image_id": image_id, "iscrowd": 0, "area": int(mask.sum()), "bbox": [x0, y0, x1 - x0, y1 - y0],
         "segmentation": {"size": list(rle.size_hw), "counts": rle.counts},
     }  # fmt: skip
-
-
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=64, columns=_COLUMNS):
-        yield from batch.to_pylist()

@@ -8,16 +8,15 @@ label after it in silence.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import pyarrow.parquet as pq
-
-from figureground.errors import Faults, UsageError
+from figureground.errors import Faults
+from figureground.exports.layouts.published_rows import config_shards, count_rows, new_folder, read_rows, row_name
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.records import NAME_PATTERN
 
@@ -57,44 +56,23 @@ def export_imagenet_a(
         UsageError: if ``out`` exists, or ``repository`` has no such config, or its rows hold no images.
         DataError: with every row that is of another class, no PNG, named like a path or named like another row.
     """
-    if out.exists():
-        raise UsageError(f"{out} exists; give another folder with -o, or delete it")
-    shards = _shards(repository, config)
     wnids = [entry.wnids[0] for entry in load_class_map("imagenet_a").classes]
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with new_folder(out) as partial:
+        shards = config_shards(repository, config)
         for wnid in wnids:
             (partial / TREE / wnid).mkdir(parents=True)
         counts = _write_rows(shards, partial / TREE, progress)
-        partial.replace(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return ImageNetALayout(
         folder=out, config=config, images=counts.total(), empty_classes=tuple(sorted(set(wnids) - set(counts)))
     )
 
 
-def _shards(repository: Path, config: str) -> list[Path]:
-    data = repository / "data"
-    configs = sorted(path.name for path in data.iterdir() if path.is_dir()) if data.is_dir() else []
-    if config not in configs:
-        there = ", ".join(configs) or "none"
-        raise UsageError(f"{repository}: no dataset with a config {config!r}; configs: {there}")
-    shards = sorted((data / config).glob("*.parquet"))
-    if any("image" not in pq.read_schema(path).names for path in shards):
-        raise UsageError(
-            f"{repository}: its rows hold no images; build it with --pixels, or rebuild it from the photos"
-        )
-    return shards
-
-
 def _write_rows(shards: Sequence[Path], tree: Path, progress: Progress) -> Counter[str]:
     """Write every row's image into its class's folder; returns the number of images of each wnid."""
-    total = sum(pq.read_metadata(path).num_rows for path in shards)
+    total = count_rows(shards)
     counts: Counter[str] = Counter()
     faults = Faults()
-    for done, row in enumerate(_rows(shards), start=1):
+    for done, row in enumerate(chain.from_iterable(read_rows(path, _COLUMNS) for path in shards), start=1):
         progress("export", done, total)
         name, wnid = row_name(row), str(row["source_label"])
         place = tree / wnid / f"{name}.png"
@@ -111,14 +89,3 @@ def _write_rows(shards: Sequence[Path], tree: Path, progress: Progress) -> Count
             counts[wnid] += 1
     faults.raise_if_any()
     return counts
-
-
-def row_name(row: Mapping[str, Any]) -> str:
-    """A file's name without its ending: the photo's id, and of several rows of one photo what tells them apart."""
-    return "_".join(filter(None, [row["image_id"], row["attribute"], row["ground_id"], str(row["draw"] or "")]))
-
-
-def _rows(shards: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
-    for path in shards:
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=64, columns=_COLUMNS):
-            yield from batch.to_pylist()

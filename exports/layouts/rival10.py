@@ -10,22 +10,23 @@ import base64
 import io
 import json
 import pickle
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
-import pyarrow.parquet as pq
 from PIL import Image
 
-from figureground.errors import DataError, UsageError
-from figureground.schemas.attributes import AttributeSchema, load_attribute_schema
-from figureground.schemas.classes import imagenet_names
+from figureground.errors import DataError
+from figureground.exports.layouts.published_rows import config_shards, count_rows, new_folder, read_row_masks, read_rows
+from figureground.exports.repository_files import ATTRIBUTES, CLASS_MAP
+from figureground.schemas.attributes import OBJECT, AttributeSchema, load_attribute_schema
+from figureground.schemas.classes import ClassMap, imagenet_names
+from figureground.schemas.documents import read_document
 from figureground.schemas.files import write_text
-from figureground.schemas.masks import CocoRle, Mask, decode_coco_rle, decode_png1
+from figureground.schemas.masks import Mask
 from figureground.schemas.records import NAME_PATTERN
 
 Progress = Callable[[str, int, int], None]
@@ -90,40 +91,40 @@ def export_rival10(
         DataError: for canvases of another size, names that could be paths, two rows of one name, or two classes for
             one source label.
     """
-    if out.exists():
-        raise UsageError(f"{out} exists; give another folder with -o, or delete it")
-    if not (repository / "data" / "original").is_dir():
-        raise UsageError(f"{repository}: no dataset with a config original; build one with: figureground build rival10")
     schema, own = _attribute_schema(repository)
-    class_names = [entry["name"] for entry in json.loads((repository / "class_map.json").read_text("utf-8"))["classes"]]
-    shards = [
-        (config, path) for config in _FOLDERS for path in sorted((repository / "data" / config).glob("*.parquet"))
-    ]
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     counts: Counter[str] = Counter()
     meta = _Meta()
     dropped = unknown = 0
-    total = sum(pq.read_metadata(path).num_rows for _, path in shards)
-    for config, path in shards:
-        split = path.name.split("-")[0]
-        place = {"validation": validation}.get(split, split)
-        for row in _read_rows(path, schema, class_names):
-            progress("export", sum(counts.values()) + dropped + 1, total)
-            if place not in ("train", "test"):
-                dropped += 1
-                continue
-            _write_row(partial / "RIVAL10" / place, _FOLDERS[config], row)
-            if config == "original":
-                unknown += row.unknown
-                meta.add(row, place)
-            counts[f"{place}/{_FOLDERS[config]}"] += 1
-    meta.write(partial / "RIVAL10" / "meta", schema.names() if own else ())
-    partial.replace(out)
+    with new_folder(out) as partial:
+        shards = _shards(repository)
+        class_names = read_document(repository / CLASS_MAP, ClassMap).names
+        total = count_rows(path for _, path in shards)
+        for config, path in shards:
+            split = path.name.split("-")[0]
+            place = {"validation": validation}.get(split, split)
+            for row in read_rows(path, _COLUMNS):
+                progress("export", sum(counts.values()) + dropped + 1, total)
+                if place not in ("train", "test"):
+                    dropped += 1
+                    continue
+                found = _row(row, schema, class_names)
+                _write_row(partial / "RIVAL10" / place, _FOLDERS[config], found)
+                if config == "original":
+                    unknown += found.unknown
+                    meta.add(found, place)
+                counts[f"{place}/{_FOLDERS[config]}"] += 1
+        meta.write(partial / "RIVAL10" / "meta", schema.names() if own else ())
     return LayoutReport(
         folder=out, instances=dict(sorted(counts.items())), dropped=dropped, unknown=unknown,
         own_attributes=schema.names() if own else (),
     )  # fmt: skip
+
+
+def _shards(repository: Path) -> list[tuple[str, Path]]:
+    """Config and file of every config that the layout has a folder for; ``original`` must be there."""
+    config_shards(repository, "original")
+    there = [config for config in _FOLDERS if (repository / "data" / config).is_dir()]
+    return [(config, path) for config in there for path in config_shards(repository, config)]
 
 
 class _Meta:
@@ -160,21 +161,15 @@ class _Meta:
 def _attribute_schema(repository: Path) -> tuple[AttributeSchema, bool]:
     """The attributes in the order of the labels, and whether some of them are none of RIVAL10's eighteen."""
     theirs = load_attribute_schema("rival10")
-    if not (repository / "attributes.yaml").is_file():
+    if not (repository / ATTRIBUTES).is_file():
         return theirs, False
-    schema = load_attribute_schema(str(repository / "attributes.yaml"))
+    schema = load_attribute_schema(str(repository / ATTRIBUTES))
     if not set(schema.names()) <= set(theirs.names()):
         return schema, True
     own = {each.name: each for each in schema.attributes}  # the scope of each is the dataset's
     return theirs.model_copy(
         update={"attributes": tuple(own.get(each.name, each) for each in theirs.attributes)}
     ), False
-
-
-def _read_rows(path: Path, schema: AttributeSchema, class_names: Sequence[str]) -> Iterator[_Row]:
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=64, columns=_COLUMNS):
-        for row in batch.to_pylist():
-            yield _row(row, schema, class_names)
 
 
 def row_stem(row: Mapping[str, Any]) -> str:
@@ -195,21 +190,17 @@ def row_stem(row: Mapping[str, Any]) -> str:
 
 def _row(row: Mapping[str, Any], schema: AttributeSchema, class_names: Sequence[str]) -> _Row:
     stem = row_stem(row)
-    with Image.open(io.BytesIO(row["image"]["bytes"])) as picture:
-        size_hw = (picture.height, picture.width)
-    if size_hw != SIZE_HW:
+    painted = read_row_masks(row, stem)
+    whole = painted[OBJECT]
+    if whole.shape != SIZE_HW:
         raise DataError.single(
-            "image", stem, expected="a canvas of 224x224", got=f"{size_hw[0]}x{size_hw[1]}",
+            "image", stem, expected="a canvas of 224x224", got=f"{whole.shape[0]}x{whole.shape[1]}",
             remedy="build with a view {resize: squash, size: 224, crop: null}, as the recipe rival10 does",
         )  # fmt: skip
+    if not 0 <= row["label"] < len(class_names):
+        wanted = f"a label from 0 to {len(class_names) - 1}"
+        raise DataError.single("label", stem, expected=wanted, got=str(row["label"]))
     said = row["attributes"] or {}
-    painted = {
-        each["attribute"]: decode_coco_rle(
-            CocoRle(size_hw=(each["size"][0], each["size"][1]), counts=each["counts"]), size_hw=SIZE_HW, record=stem
-        )
-        for each in row["attribute_masks"] or []
-    }
-    whole = decode_png1(row["object_mask"]["bytes"], record=stem)
     masks = {OBJECT_NAME: whole}
     for name in schema.names():
         if said.get(name):  # what holds of the whole object has the object's mask, as the released files have it
@@ -217,7 +208,7 @@ def _row(row: Mapping[str, Any], schema: AttributeSchema, class_names: Sequence[
     return _Row(
         stem=stem,
         source_label=row["source_label"],
-        class_name=class_names[int(row["label"])],
+        class_name=class_names[row["label"]],
         label=row["label"],
         png=row["image"]["bytes"],
         masks=masks,
