@@ -55,9 +55,8 @@ def find_photos(wanted: Mapping[str, str], sources: Sequence[PhotoSource], progr
     found = FoundPhotos()
     places: dict[str, list[tuple[PhotoSource, str]]] = defaultdict(list)
     for source in sources:
-        for item in source:
-            if not item.fault:
-                places[name_digest(item.uri)].append((source, item.uri))
+        for item in source:  # those without a label too; what cannot be read shows when it is read
+            places[name_digest(item.uri)].append((source, item.uri))
     named = [place for digest in dict.fromkeys(wanted.values()) for place in places.get(digest, [])]
     other_versions = _look(named, wanted, found, progress)
     unnamed = {sha256 for sha256, digest in wanted.items() if digest not in places} - set(found.places)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,14 +91,21 @@ def test_a_release_without_pixels_is_rebuilt_bit_for_bit(
     assert verify_repository(tmp_path / "out").images == report.rows
 
 
-def test_photos_are_found_in_other_folders_under_other_names(
-    built: tuple[Path, Path], drawn: DrawnRelease, tmp_path: Path
+@pytest.mark.parametrize("kept", ["in folders", "in one folder", "in a tar archive"])
+def test_photos_are_found_in_other_places_under_other_names(
+    kept: str, built: tuple[Path, Path], drawn: DrawnRelease, tmp_path: Path
 ) -> None:
+    mine = tmp_path / "mine"
     for number, path in enumerate(sorted(drawn.photos.rglob("*.png"))):
-        place = tmp_path / "mine" / f"class{number % 2}" / f"renamed{number}.png"
+        place = mine / (f"class{number % 2}" if kept == "in folders" else "") / f"renamed{number}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, place)
-    report = rebuild_dataset(built[0], sources(tmp_path / "mine", drawn.photos.parent / "wallpapers"), tmp_path / "out")
+    (mine / "gone.png").symlink_to("nowhere.png")
+    if kept == "in a tar archive":
+        with tarfile.open(tmp_path / "mine.tar", "w") as archive:
+            archive.add(mine, "mine")
+        mine = tmp_path / "mine.tar"
+    report = rebuild_dataset(built[0], sources(mine, drawn.photos.parent / "wallpapers"), tmp_path / "out")
     assert report.rows == report.rows_of_release
     assert name_digest("a/n01440764_10026_n01440764.JPEG") == name_digest("n01440764/n01440764_10026.JPEG")
 
