@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from figureground.annotate.candidates import rank_candidates
 from figureground.annotate.prompts import UNPROMPTED, PromptMode, prompts_for
-from figureground.annotate.segmenters import Candidate, SegmentationRejected, Segmenter
+from figureground.annotate.segmenters import Candidate, Photo, SegmentationRejected, Segmenter
 from figureground.errors import DataError, Fault, FigureGroundError, UsageError
-from figureground.schemas.masks import encode_coco_rle
+from figureground.schemas.masks import Mask, encode_coco_rle
 from figureground.schemas.photos import decode_photo
 from figureground.schemas.records import ImageRecord, Prompt, ProposalRecord, ProposalRun, canonical_json, content_id
 from figureground.schemas.sources import read_catalogued
@@ -156,8 +157,20 @@ class _LocalProposer:
         return Makers.of(self.segmenter, self.saliency)
 
     def outcomes(self, photos: Sequence[tuple[ImageRecord, str]]) -> Iterator[Outcome]:
-        for record, run in photos:
-            yield propose_one(record, run, self.segmenter, self.settings, self.saliency, self.sources)
+        """In order. The next photo is read, and the masks of the last one are ranked, while the model runs."""
+        steps = _Steps(self.segmenter, self.settings, self.saliency, self.sources)
+        with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as ranking:
+            reads = deque(reading.submit(steps.read, record) for record, _ in photos[:1])
+            last: Future[Outcome] | None = None
+            for place, (record, run) in enumerate(photos, start=1):
+                photo = reads.popleft().result()
+                reads.extend(reading.submit(steps.read, following) for following, _ in photos[place : place + 1])
+                found = steps.ask(record, photo)
+                if last is not None:
+                    yield last.result()
+                last = ranking.submit(steps.rank, record, run, found)
+            if last is not None:
+                yield last.result()
 
 
 def run_id(record: ImageRecord, makers: Makers, settings: ProposalSettings) -> str:
@@ -180,53 +193,93 @@ def propose_one(
     Raises:
         UsageError: if the segmenter cannot be asked so.
     """
-    try:
-        return _masks_of(record, run_id, segmenter, settings, saliency, sources)
-    except UsageError:
-        raise
-    except (FigureGroundError, OSError) as error:
-        return Fault(where=record.source, record=record.uri, expected="the catalogued photo", got=str(error))
+    steps = _Steps(segmenter, settings, saliency, sources)
+    return steps.rank(record, run_id, steps.ask(record, steps.read(record)))
 
 
-def _masks_of(
-    record: ImageRecord,
-    run_id: str,
-    segmenter: Segmenter,
-    settings: ProposalSettings,
-    saliency: Segmenter | None,
-    sources: Mapping[str, SourceRow],
-) -> tuple[ProposalRun, list[ProposalRecord]]:
-    start = time.perf_counter()
-    photo = decode_photo(read_catalogued(record, sources))
-    reason, ranked = "", list[Candidate]()
-    try:
-        prompts, guide = [Prompt(kind="none", origin=segmenter.name)], None
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the models said of one photo."""
+
+    candidates: Sequence[Candidate]
+    guide_hw: Mask | None
+    reason: str
+    """Why there are no candidates."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """What is done with one photo; each step takes what the one before it gave, and passes a fault on."""
+
+    segmenter: Segmenter
+    settings: ProposalSettings
+    saliency: Segmenter | None
+    sources: Mapping[str, SourceRow]
+
+    def read(self, record: ImageRecord) -> tuple[Photo, float] | Fault:
+        """Pixels, and seconds that it took."""
+        start = time.perf_counter()
+        try:
+            return decode_photo(read_catalogued(record, self.sources)), time.perf_counter() - start
+        except UsageError:
+            raise
+        except (FigureGroundError, OSError) as error:
+            return _fault(record, error)
+
+    def ask(self, record: ImageRecord, photo: tuple[Photo, float] | Fault) -> _Found | Fault:
+        """Candidates by the models."""
+        if isinstance(photo, Fault):
+            return photo
+        (photo_rgb, seconds), start = photo, time.perf_counter()
+        try:
+            candidates, guide_hw, reason = *self._segment(record, photo_rgb), ""
+        except SegmentationRejected as rejected:
+            candidates, guide_hw, reason = [], None, rejected.reason
+        except UsageError:
+            raise
+        except (FigureGroundError, OSError) as error:
+            return _fault(record, error)
+        return _Found(candidates, guide_hw, reason, seconds + time.perf_counter() - start)
+
+    def rank(self, record: ImageRecord, run_id: str, found: _Found | Fault) -> Outcome:
+        """The best candidates, as they are stored."""
+        if isinstance(found, Fault):
+            return found
+        start = time.perf_counter()
+        ranked = rank_candidates(found.candidates, self.settings.keep, guide_hw=found.guide_hw)
+        proposals = _records(record, run_id, ranked, self.segmenter)
+        run = ProposalRun(
+            run_id=run_id,
+            image_id=record.image_id,
+            segmenter=self.segmenter.name,
+            prompt_mode=self.settings.prompt_mode,
+            reason=found.reason or ("" if ranked else "nothing_found"),
+            seconds=found.seconds + time.perf_counter() - start,
+        )
+        return run, proposals
+
+    def _segment(self, record: ImageRecord, photo_rgb: Photo) -> tuple[Sequence[Candidate], Mask | None]:
+        settings, segmenter, saliency = self.settings, self.segmenter, self.saliency
+        prompts, guide_hw = [Prompt(kind="none", origin=segmenter.name)], None
         if segmenter.name not in UNPROMPTED:
-            prompts = prompts_for(settings.prompt_mode, record, photo, saliency, settings.grid_side)
+            prompts = prompts_for(settings.prompt_mode, record, photo_rgb, saliency, settings.grid_side)
         if settings.prompt_mode == "grid" and saliency is not None:
-            guide = saliency.segment(photo, [Prompt(kind="none", origin="saliency")])[0].mask_hw
-        ranked = rank_candidates(segmenter.segment(photo, prompts), settings.keep, guide_hw=guide)
-        reason = "" if ranked else "nothing_found"
-    except SegmentationRejected as rejected:
-        reason = rejected.reason
-    run = ProposalRun(
-        run_id=run_id,
-        image_id=record.image_id,
-        segmenter=segmenter.name,
-        prompt_mode=settings.prompt_mode,
-        reason=reason,
-        seconds=time.perf_counter() - start,
-    )
-    return run, _records(record, run, ranked, segmenter)
+            guide_hw = saliency.segment(photo_rgb, [Prompt(kind="none", origin="saliency")])[0].mask_hw
+        return segmenter.segment(photo_rgb, prompts), guide_hw
+
+
+def _fault(record: ImageRecord, error: Exception) -> Fault:
+    return Fault(where=record.source, record=record.uri, expected="the catalogued photo", got=str(error))
 
 
 def _records(
-    record: ImageRecord, run: ProposalRun, ranked: Sequence[Candidate], segmenter: Segmenter
+    record: ImageRecord, run_id: str, ranked: Sequence[Candidate], segmenter: Segmenter
 ) -> list[ProposalRecord]:
     return [
         ProposalRecord(
-            proposal_id=content_id(run.run_id, str(rank)),
-            run_id=run.run_id,
+            proposal_id=content_id(run_id, str(rank)),
+            run_id=run_id,
             image_id=record.image_id,
             rle=encode_coco_rle(candidate.mask_hw),
             score=candidate.score,

@@ -125,8 +125,10 @@ def normalise_frame(frame_rgb: Photo) -> Floats:
     """``(h, w, 3)`` uint8 to the encoder's ``(1, 3, 1024, 1024)`` float32: normalised first, padded with 0 after."""
     height, width = frame_rgb.shape[:2]
     padded = np.zeros((1, 3, FRAME_SIDE, FRAME_SIDE), dtype=np.float32)
-    normal = (frame_rgb.astype(np.float32) - PIXEL_MEAN) / PIXEL_STD
-    padded[0, :, :height, :width] = normal.transpose(2, 0, 1)
+    for channel, (mean, std) in enumerate(zip(PIXEL_MEAN, PIXEL_STD, strict=True)):
+        part = padded[0, channel, :height, :width]
+        np.subtract(frame_rgb[..., channel], mean, out=part)
+        part /= std
     return padded
 
 
