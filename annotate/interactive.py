@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from figureground.annotate.sam_decoding import BOX_CORNERS, FIGURE_POINT, GROUND_POINT, Frame, SamNetwork
+from figureground.annotate.sam_decoding import BOX_CORNERS, FIGURE_POINT, GROUND_POINT, Floats, Frame, SamNetwork
 from figureground.annotate.segmenters import Photo, Segmenter, require_photo
 from figureground.errors import UsageError
 from figureground.schemas.masks import Mask
@@ -45,7 +45,7 @@ class Suggestion:
 @dataclass(frozen=True, slots=True)
 class _Encoded:
     frame: Frame
-    embedding: Any
+    embedding: Floats
 
 
 class InteractiveSam:

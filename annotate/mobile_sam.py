@@ -73,7 +73,7 @@ class OnnxSam:
         self._decoder = OnnxModel(cut_decoder(decoder), where=str(decoder), threads=threads)
 
     def encode(self, frame_rgb: Photo) -> Floats:
-        """Embed a scaled photo: ``(1, 256, 64, 64)``."""
+        """Embed a scaled photo (``SamNetwork.encode``)."""
         (embedding,) = self._encoder.run({self._encoder.inputs[0]: normalise_frame(frame_rgb)})
         return embedding
 

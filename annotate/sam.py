@@ -67,17 +67,12 @@ class TorchSam:
         self._model = model.to(device)
         self._device = device
 
-    def encode(self, frame_rgb: Photo) -> Any:  # noqa: ANN401  a tensor
-        """Embed a scaled photo: ``(1, 256, 64, 64)``."""
+    def encode(self, frame_rgb: Photo) -> Floats:
+        """Embed a scaled photo (``SamNetwork.encode``)."""
         with self._torch.inference_mode():
-            return self._model.image_encoder(self._tensor(normalise_frame(frame_rgb)))
+            return self._array(self._model.image_encoder(self._tensor(normalise_frame(frame_rgb))))
 
-    def decode(
-        self,
-        embedding: Any,  # noqa: ANN401  a tensor
-        coords: Floats,
-        labels: Sequence[int],
-    ) -> tuple[Floats, Floats]:
+    def decode(self, embedding: Floats, coords: Floats, labels: Sequence[int]) -> tuple[Floats, Floats]:
         """All four masks of each prompt (``SamNetwork.decode``); ``SamPredictor`` would need two passes for them."""
         placed = self._tensor(coords)
         clicks = labels.index(BOX_CORNERS[0]) if BOX_CORNERS[0] in labels else len(labels)
@@ -89,7 +84,7 @@ class TorchSam:
                 masks=None,
             )
             logits, scores = self._model.mask_decoder.predict_masks(
-                image_embeddings=embedding,
+                image_embeddings=self._tensor(embedding),
                 image_pe=self._model.prompt_encoder.get_dense_pe(),
                 sparse_prompt_embeddings=sparse,
                 dense_prompt_embeddings=dense,

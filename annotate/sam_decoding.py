@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ Floats = NDArray[np.float32]
 
 FRAME_SIDE: Final = 1024
 """Side of the square frame that the encoder sees, in pixels; the photo lies top left, the rest is padding."""
+EMBEDDING_SHAPE: Final = (1, 256, 64, 64)
 LOGITS_SIDE: Final = 256
 """Side of the mask logits that the decoder gives; one is four frame pixels wide."""
 PIXEL_MEAN: Final = np.array([123.675, 116.28, 103.53], dtype=np.float32)
@@ -64,11 +65,14 @@ class GridRule:
 class SamNetwork(Protocol):
     """The network of a SAM: encoder and decoder, without geometry."""
 
-    def encode(self, frame_rgb: Photo) -> Any:  # noqa: ANN401  whatever the network's decoder takes
-        """Embed a photo scaled to the frame, ``(h, w, 3)`` uint8 RGB with ``max(h, w) == 1024``, not padded."""
+    def encode(self, frame_rgb: Photo) -> Floats:
+        """Embed a photo scaled to the frame, ``(h, w, 3)`` uint8 RGB with ``max(h, w) == 1024``, not padded.
+
+        Returns ``EMBEDDING_SHAPE`` float32.
+        """
         ...
 
-    def decode(self, embedding: Any, coords: Floats, labels: Sequence[int]) -> tuple[Floats, Floats]:  # noqa: ANN401
+    def decode(self, embedding: Floats, coords: Floats, labels: Sequence[int]) -> tuple[Floats, Floats]:
         """All four masks of each prompt: logits ``(B, 4, 256, 256)`` and predicted IoUs ``(B, 4)``.
 
         Args:
@@ -166,7 +170,7 @@ class _Answer:
     prompt: Prompt
 
 
-def _decode(network: SamNetwork, embedding: Any, frame: Frame, prompts: Sequence[Prompt]) -> Iterator[_Answer]:  # noqa: ANN401
+def _decode(network: SamNetwork, embedding: Floats, frame: Frame, prompts: Sequence[Prompt]) -> Iterator[_Answer]:
     for is_box, same_kind in groupby(prompts, key=lambda prompt: prompt.box_xyxy_px is not None):
         group = list(same_kind)
         first = 0 if is_box else 1

@@ -96,9 +96,13 @@ def propose(
     keep: Annotated[int, typer.Option(min=1, help="Most candidates kept for a photo.")] = 3,
     grid: Annotated[int, typer.Option(min=1, help="Points on each side of the grid prompt.")] = 16,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None,
+    embeddings: Annotated[
+        Path | None, typer.Option(help="Folder that keeps SAM's embeddings (4 MB a photo) for runs with other prompts.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Propose masks by machine; photos that are done already are skipped, so a killed run goes on."""
+    from figureground.annotate.embeddings import keep_embeddings
     from figureground.annotate.models import load_segmenter
     from figureground.annotate.proposals import ProposalSettings
     from figureground.annotate.proposals import propose as run
@@ -111,6 +115,8 @@ def propose(
             asked = prompt == "grid" or any(not image.boxes_xyxy_px for image in store.images())
             saliency = load_segmenter("saliency", threads=threads) if asked else None
         model = load_segmenter(segmenter, checkpoint=checkpoint, threads=threads)
+        if embeddings is not None:
+            keep_embeddings(model, embeddings)
         report = run(
             store, model, settings, saliency=saliency, progress=lambda done, total: show("propose", done, total)
         )
