@@ -5,14 +5,41 @@ Model libraries (torch, ONNX Runtime, segment-anything) are imported only when a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from figureground.annotate.embeddings import keep_embeddings
 from figureground.annotate.segmenters import Segmenter
 from figureground.errors import UsageError
 
 SEGMENTER_NAMES: Final = ("detector", "grabcut", "mobile-sam", "saliency", "sam")
 """What ``load_segmenter`` knows, sorted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
+    """Which models propose masks, wherever they are loaded."""
+
+    segmenter: str
+    """One of ``SEGMENTER_NAMES``."""
+    checkpoint: str | None = None
+    """As for ``load_segmenter``."""
+    with_saliency: bool = False
+    """Whether the saliency model is needed too."""
+    threads: int | None = None
+    """Threads inside a model; None leaves the choice to its library."""
+    embeddings: Path | None = None
+    """Folder in which a SAM keeps its embeddings."""
+
+
+def load_models(choice: ModelChoice) -> tuple[Segmenter, Segmenter | None]:
+    """The segmenter, and the saliency model where it is needed; raises as ``load_segmenter`` does."""
+    saliency = load_segmenter("saliency", threads=choice.threads) if choice.with_saliency else None
+    segmenter = load_segmenter(choice.segmenter, checkpoint=choice.checkpoint, threads=choice.threads)
+    if choice.embeddings is not None:
+        keep_embeddings(segmenter, choice.embeddings)
+    return segmenter, saliency
 
 
 def load_segmenter(name: str, *, checkpoint: Path | str | None = None, threads: int | None = None) -> Segmenter:

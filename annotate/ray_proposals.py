@@ -7,11 +7,11 @@ command alone writes the workspace.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final
 
-from figureground.annotate.models import load_segmenter
+from figureground.annotate.models import ModelChoice, load_models
 from figureground.annotate.proposals import (
     Makers,
     Outcome,
@@ -30,17 +30,6 @@ from figureground.schemas.workspace import SourceRow, Workspace
 _ALIVE: Final = "Alive"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelChoice:
-    """Which models an actor loads, from its own node's files or cache."""
-
-    segmenter: str
-    checkpoint: str | None = None
-    with_saliency: bool = False
-    threads: int | None = None
-    """Threads inside a model; None for all processors of the smallest node."""
-
-
 def propose_on_ray(
     workspace: Workspace,
     models: ModelChoice,
@@ -54,7 +43,8 @@ def propose_on_ray(
 
     Args:
         workspace: Where photos come from and masks go to; only this process touches it.
-        models: What each actor loads.
+        models: What each actor loads, from its own node's files or cache; without ``threads``, for all processors of
+            the smallest node.
         settings: Prompts and number of candidates.
         choice: Which Ray, and how many GPUs an actor gets.
         workers: Actors; None for one a node, or with GPUs as many as these are enough for.
@@ -129,6 +119,4 @@ class _ModelActor:
 
     @cached_property
     def _loaded(self) -> tuple[Segmenter, Segmenter | None]:
-        models, threads = self._models, self._threads
-        saliency = load_segmenter("saliency", threads=threads) if models.with_saliency else None
-        return load_segmenter(models.segmenter, checkpoint=models.checkpoint, threads=threads), saliency
+        return load_models(replace(self._models, threads=self._threads))

@@ -8,6 +8,7 @@ from figureground.errors import DataError, UsageError
 from figureground.exports.repository import BuildReport, BuildRequest, build_dataset
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
+from figureground.schemas.engines import EngineChoice
 from figureground.schemas.files import file_sha256
 from figureground.schemas.processes import default_workers
 from figureground.schemas.recipes import Balance, Recipe, RuleName, SplitBy, load_recipe, shipped_recipes
@@ -36,6 +37,7 @@ def prepare_request(
     licence: str | None = None,
     earlier: Path | None = None,
     workers: int | None = None,
+    engine: EngineChoice | None = None,
 ) -> BuildRequest:
     """Gather what a build reads.
 
@@ -51,6 +53,7 @@ def prepare_request(
         licence: Overrides the recipe's licence of masks, attributes and parameters.
         earlier: Dataset repository that the new one is the next version of.
         workers: Processes; None for all processors.
+        engine: Where the work runs; None for this machine's processes.
 
     Raises:
         UsageError: for anything that does not exist.
@@ -95,6 +98,7 @@ def prepare_request(
         rules=rules,
         draws=draws,
         workers=workers or default_workers(),
+        engine=engine or EngineChoice(),
     )
 
 

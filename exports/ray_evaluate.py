@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from figureground.build.engine import open_engine
+from figureground.errors import UsageError
 from figureground.exports import evaluate as script
 from figureground.schemas.engines import EngineChoice
-from figureground.schemas.files import replace_file
+from figureground.schemas.files import replace_file, write_text
 from figureground.schemas.processes import default_workers
 
 Progress = Callable[[str, int, int], None]
@@ -58,6 +59,8 @@ def evaluate_on_ray(
     revision: str | None = None,
     configs: Sequence[str] | None = None,
     protocol: str | None = None,
+    challenge: Sequence[str] = (),
+    eval_results_yaml: Path | None = None,
     out: Path | None = None,
     progress: Progress = lambda *_: None,
     **options: Any,  # noqa: ANN401  of evaluate
@@ -71,15 +74,20 @@ def evaluate_on_ray(
         revision: As for ``evaluate``.
         configs: As for ``evaluate``.
         protocol: As for ``evaluate``.
+        challenge: As for ``evaluate``; the search of a model is one task.
+        eval_results_yaml: As for ``evaluate``, of one model.
         out: Folder for predictions and results; a killed run goes on from there.
         progress: Called as predictions are made.
         options: Further arguments of ``evaluate``.
 
     Raises:
         EvaluationError: what is at fault with the data, the call or a model.
+        UsageError: for eval results of a folder.
         ServiceError: if the cluster cannot be reached, or a task was lost again and again.
     """
     opened = script.open_repository(repository, revision)
+    if eval_results_yaml is not None and not opened.revision:
+        raise UsageError("eval results name a dataset on the Hub: give its id and a revision, not a folder")
     protocol = protocol or script.find_protocol(script.list_configs(opened))
     waves = _waves(opened, configs, protocol)
     told = {**options, "revision": revision, "protocol": protocol, "device": "cuda" if choice.gpus else "cpu"}
@@ -93,9 +101,12 @@ def evaluate_on_ray(
                 done += 1
                 progress("predictions", done, total)
         results = {}
+        calls = [replace(call, options={**call.options, "challenge": challenge}) for call in calls]
         for made in engine.run(_score, [_with_files(call, configs, folder, names) for call in calls]):
             _keep(folder, made.files)
             results[made.model] = made.result
+    if eval_results_yaml is not None:
+        write_text(eval_results_yaml, script.format_eval_results(results[models[0]]))
     return [results[model] for model in models]
 
 

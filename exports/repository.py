@@ -10,34 +10,33 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from figureground.build.engine import run_jobs
+from figureground.build.engine import Engine, open_engine
 from figureground.build.gates import (
     GateFinding,
     check_gates,
     require_no_errors,
 )
 from figureground.build.plan import Plan, PlanRow, make_plan
-from figureground.build.scenes import SceneJob, write_scenes
+from figureground.build.scenes import SceneJob
 from figureground.errors import DataError, Fault, UsageError
+from figureground.exports.cluster_shards import BuildPlace, write_all_scenes, write_all_shards
 from figureground.exports.earlier import describe_earlier, find_earlier_rows
 from figureground.exports.earlier_rows import RENDER, EarlierRows
 from figureground.exports.lock import make_lock
 from figureground.exports.papers import plan_features, write_manifest, write_papers
 from figureground.exports.repository_files import LOCK
-from figureground.exports.shards import ROWS_PER_SHARD, ShardJob, write_shard
+from figureground.exports.shards import ROWS_PER_SHARD, ShardJob
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.classes import ClassMap
+from figureground.schemas.engines import EngineChoice
 from figureground.schemas.files import write_text
 from figureground.schemas.processes import default_workers
 from figureground.schemas.recipes import Recipe, RuleName, RuleSet
 from figureground.schemas.records import ObjectRecord, PhotoRef, canonical_json
 from figureground.schemas.releases import LeftOut
 from figureground.schemas.workspace import SourceRow
-
-if TYPE_CHECKING:
-    pass
 
 Item = TypeVar("Item")
 Progress = Callable[[str, int, int], None]
@@ -74,6 +73,17 @@ class BuildRequest:
     draws: int = 1
     workers: int = field(default_factory=default_workers)
     """Processes; never changes a byte."""
+    engine: EngineChoice = field(default_factory=EngineChoice)
+    """Where the work runs; never changes a byte."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be made.
+
+        Raises:
+            UsageError: for an earlier version on a cluster.
+        """
+        if self.earlier is not None and self.engine.is_cluster:
+            raise UsageError("--earlier copies rows from a folder of this machine, which a cluster may not see")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,21 +199,29 @@ def _render(request: BuildRequest, plan: Plan, partial: Path, progress: Progress
     if request.earlier is not None:
         earlier = find_earlier_rows(request.earlier, plan, request.recipe, request.rules)
     jobs = list(_shard_jobs(request, plan, rules, partial, earlier))
-    _make_scenes(request, plan, [row for job in jobs for row in job.rows_to_render()], partial / _SCRATCH, progress)
-    done = 0
-    for count in run_jobs(write_shard, jobs, workers=request.workers):
-        done += count
-        progress("rows", done, len(plan.rows))
+    place = BuildPlace(
+        key=(partial / _KEY).read_text(encoding="utf-8"), folder=partial, sources=request.sources,
+        textures=plan.textures, staging=request.engine.staging,
+    )  # fmt: skip
+    with open_engine(request.engine, workers=request.workers) as engine:
+        rows = [row for job in jobs for row in job.rows_to_render()]
+        _make_scenes(request, plan, rows, engine, place, progress)
+        done = 0
+        for count in write_all_shards(engine, place, jobs):
+            done += count
+            progress("rows", done, len(plan.rows))
     return sum(place != RENDER for rows in earlier.values() for place in rows.places)
 
 
-def _make_scenes(request: BuildRequest, plan: Plan, rows: Sequence[PlanRow], scratch: Path, progress: Progress) -> None:
+def _make_scenes(
+    request: BuildRequest, plan: Plan, rows: Sequence[PlanRow], engine: Engine, place: BuildPlace, progress: Progress
+) -> None:
     """Decode every photo that ``rows`` show."""
     objects = {name for row in rows for name in (row.object_id, row.ground_id)}
     textures = {row.texture_id for row in rows}
     job = SceneJob(
         candidates=(), textures=(), sources=request.sources, recipe=request.recipe,
-        rules=request.recipe.rules[request.rules], folder=scratch,
+        rules=request.recipe.rules[request.rules], folder=place.folder / _SCRATCH,
     )  # fmt: skip
     shown = [each for name, each in plan.candidates.items() if name in objects]
     taken = [each for name, each in plan.textures.items() if name in textures]
@@ -213,7 +231,7 @@ def _make_scenes(request: BuildRequest, plan: Plan, rows: Sequence[PlanRow], scr
     ]
     faults: list[Fault] = []
     done = 0
-    for count, found in run_jobs(write_scenes, scene_jobs, workers=request.workers):
+    for count, found in write_all_scenes(engine, place, scene_jobs):
         done += count
         faults += found
         progress("photos", done, len(shown) + len(taken))

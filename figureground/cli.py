@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from figureground.analyze_cli import analyze
-from figureground.annotate.models import SEGMENTER_NAMES
-from figureground.annotate.prompts import UNPROMPTED, PromptMode
 from figureground.console import JsonOption, WorkspaceOption, counts_text, emit, progress_bar, stderr
 from figureground.diff_cli import diff
+from figureground.engine_cli import EngineOption, RayAddressOption, RayGpusOption, RayStagingOption, engine_choice
 from figureground.errors import FigureGroundError, UsageError
 from figureground.export_cli import export
 from figureground.human_cli import human
 from figureground.import_cli import import_masks
+from figureground.propose_cli import propose
 from figureground.publish_cli import publish
 from figureground.release_cli import rebuild, verify
 from figureground.schemas.recipes import RuleName, SplitBy
@@ -84,47 +83,11 @@ def index(
     report.faults.raise_if_any()
 
 
-@app.command(
+app.command(
     epilog="Examples: figureground propose -w work --segmenter mobile-sam --prompt auto\n\n"
-    "figureground propose -w work --segmenter sam --checkpoint sam_vit_b --prompt box"
-)
-def propose(
-    workspace: WorkspaceOption,
-    segmenter: Annotated[str, typer.Option(help=f"Model: {', '.join(SEGMENTER_NAMES)}.")] = "mobile-sam",
-    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None,
-    prompt: Annotated[PromptMode, typer.Option(help="How the model is asked.")] = "auto",
-    keep: Annotated[int, typer.Option(min=1, help="Most candidates kept for a photo.")] = 3,
-    grid: Annotated[int, typer.Option(min=1, help="Points on each side of the grid prompt.")] = 16,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None,
-    embeddings: Annotated[
-        Path | None, typer.Option(help="Folder that keeps SAM's embeddings (4 MB a photo) for runs with other prompts.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Propose masks by machine; photos that are done already are skipped, so a killed run goes on."""
-    from figureground.annotate.embeddings import keep_embeddings
-    from figureground.annotate.models import load_segmenter
-    from figureground.annotate.proposals import ProposalSettings
-    from figureground.annotate.proposals import propose as run
-    from figureground.schemas.workspace import Workspace
-
-    with Workspace.open(workspace) as store, progress_bar() as show:
-        settings = ProposalSettings(prompt_mode=prompt, keep=keep, grid_side=grid)
-        saliency = None
-        if segmenter not in UNPROMPTED and prompt != "center":
-            asked = prompt == "grid" or any(not image.boxes_xyxy_px for image in store.images())
-            saliency = load_segmenter("saliency", threads=threads) if asked else None
-        model = load_segmenter(segmenter, checkpoint=checkpoint, threads=threads)
-        if embeddings is not None:
-            keep_embeddings(model, embeddings)
-        report = run(
-            store, model, settings, saliency=saliency, progress=lambda done, total: show("propose", done, total)
-        )
-    text = f"{report.masks} masks for {report.images} photos, {report.already_done} done before"
-    rejected = f"\nwithout a mask: {counts_text(report.rejected)}" if report.rejected else ""
-    emit(report, as_json=as_json, text=text + rejected)
-
-
+    "figureground propose -w work --segmenter sam --checkpoint sam_vit_b --prompt box\n\n"
+    "figureground propose -w work --segmenter sam --engine ray --ray-address head:6379 --ray-gpus 1"
+)(propose)
 app.add_typer(import_masks)
 app.add_typer(studio)
 
@@ -178,6 +141,7 @@ def forget(
     epilog="Examples: figureground build imagenet9 -w work --release v1 -o in9\n\n"
     "figureground build imagenet9 -w work --release v1 -o in9-ref --rules reference --per-class all\n\n"
     "figureground build imagenet9 -w work --release v2 --earlier in9 -o in9-v2\n\n"
+    "figureground build imagenet9 -w work -o in9 --engine ray --ray-address auto --ray-staging s3://bucket/staging\n\n"
     "figureground build --list"
 )
 def build(
@@ -200,6 +164,9 @@ def build(
         typer.Option(help="Dataset that this is the next version of: rows that did not change are copied from it."),
     ] = None,
     workers: WorkersOption = None,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = "",
+    ray_staging: RayStagingOption = "",
     list_recipes: Annotated[bool, typer.Option("--list", help="List the shipped recipes and stop.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -222,6 +189,7 @@ def build(
         licence=licence,
         earlier=earlier,
         workers=workers,
+        engine=engine_choice(engine, ray_address, staging=ray_staging),
     )
     with progress_bar() as show:
         report = build_command.build_dataset(request, build_command.require_folder(out), progress=show)
@@ -233,7 +201,8 @@ def build(
     "figureground evaluate rival --noise sigma --trials 3 --mask-grow 0,5,-5 --model timm:deit_small_patch16_224\n\n"
     "figureground evaluate in9 --challenge reference,exact --model timm:resnet50.a1_in1k -o scores\n\n"
     "figureground evaluate a-plus --cluster class --model timm:convnext_base.fb_in1k -o scores\n\n"
-    "figureground evaluate in9 --model figureground.exports.classifiers:efficientnet_lite0"
+    "figureground evaluate in9 --model figureground.exports.classifiers:efficientnet_lite0\n\n"
+    "figureground evaluate ORG/in9 --revision v1.0 --engine ray --ray-address auto --model timm:resnet50.a1_in1k"
 )
 def evaluate(
     repository: Annotated[str, typer.Argument(help="Folder of a dataset repository, or its id on the Hub.")],
@@ -268,6 +237,9 @@ def evaluate(
         str, typer.Option(help="imagenet_a, background_check: what is resampled, image or class.")
     ] = "image",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the images with the smallest ids.")] = None,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = "",
+    ray_gpus: RayGpusOption = 0.0,
     as_json: JsonOption = False,
 ) -> None:
     """Score classifiers on a dataset repository, with intervals."""
@@ -277,16 +249,24 @@ def evaluate(
     words["rfs_undefined"] = rfs_undefined
     if eval_results_yaml is not None and len(model) > 1:
         raise UsageError("eval results are of one model: give one --model")
-    run = partial(
-        script.evaluate, repository, revision=revision, configs=configs.split(",") if configs else None, split=split,
-        protocol=protocol, feed=feed, batch_size=batch_size, limit=limit, out=out, bootstrap=bootstrap,
-        noise=script.parse_noise(**words) if words != script.NOISE_WORDS else None, masks_from=masks_from,
-        cluster=cluster, challenge=challenge.split(",") if challenge else (), eval_results_yaml=eval_results_yaml,
-    )  # fmt: skip
-    results = []
-    for name in model:
+    options: dict[str, Any] = {
+        "revision": revision, "configs": configs.split(",") if configs else None, "split": split,
+        "protocol": protocol, "feed": feed, "batch_size": batch_size, "limit": limit, "out": out,
+        "bootstrap": bootstrap, "noise": script.parse_noise(**words) if words != script.NOISE_WORDS else None,
+        "masks_from": masks_from, "cluster": cluster, "challenge": challenge.split(",") if challenge else (),
+        "eval_results_yaml": eval_results_yaml,
+    }  # fmt: skip
+    choice = engine_choice(engine, ray_address, gpus=ray_gpus)
+    if choice.kind == "ray":
+        from figureground.exports.ray_evaluate import evaluate_on_ray
+
         with progress_bar() as show:
-            results.append(run(name, progress=show))
+            results = evaluate_on_ray(repository, model, choice, progress=show, **options)
+    else:
+        results = []
+        for name in model:
+            with progress_bar() as show:
+                results.append(script.evaluate(repository, name, progress=show, **options))
     emit({"results": results}, as_json=as_json, text=script.format_table(results))
 
 
