@@ -43,6 +43,16 @@ def need_ray() -> None:
     need(find_spec("ray") is not None, "Ray is not installed (extra ray)")
 
 
+def kill_workers(name: str) -> int:
+    """Kill the processes of this machine that run an actor or task of this name; returns how many there were."""
+    import psutil
+
+    found = [process for process in psutil.process_iter(["cmdline"]) if f"ray::{name}" in str(process.info["cmdline"])]
+    for process in found:
+        process.kill()
+    return len(found)
+
+
 @contextmanager
 def two_nodes() -> Iterator[TwoNodes]:
     """Start both nodes; nothing of them is left afterwards."""
