@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ EngineKind = Literal["local", "ray"]
 
 RETRIES: Final = 5
 """How often Ray begins a task again that its worker or node took along; faults of the data are never tried again."""
+
+_ANSWERS_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,8 @@ class EngineChoice:
             raise UsageError("ray:// is Ray's client; run the command on a machine of the cluster, with its HOST:PORT")
         if self.staging and not self.ray_address:
             raise UsageError("staging is for a cluster, with --ray-address")
+        if self.ray_address not in ("", "auto") and not self.ray_address.rpartition(":")[2].isdigit():
+            raise UsageError(f"a Ray cluster is HOST:PORT or auto, got {self.ray_address!r}")
         check_place(self.staging)
 
     @property
@@ -76,6 +81,7 @@ def ray_session(choice: EngineChoice, *, workers: int) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    _require_answer(choice.ray_address)
     processors = None if choice.is_cluster else workers  # of a cluster that runs there is nothing to say
     try:
         ray.init(
@@ -102,6 +108,19 @@ def task_errors(ray: Any) -> Iterator[None]:  # noqa: ANN401
     except ray.exceptions.RayError as error:
         told = str(error).strip().partition("\n")[0]
         raise ServiceError(f"Ray lost a task for good ({told}); run again to go on") from error
+
+
+def _require_answer(address: str) -> None:
+    """Ray itself would try for ten minutes."""
+    host, _, port = address.rpartition(":")
+    if not host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWERS_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ServiceError(
+            f"the Ray cluster {address} does not answer: {error}; is it up, and is this its port?"
+        ) from error
 
 
 def _require_resources(ray: Any, choice: EngineChoice) -> None:  # noqa: ANN401
