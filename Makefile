@@ -92,10 +92,8 @@ wheel-check: $(STAMP)  ## Build sdist and wheel, compare with git, run the wheel
 	$(BIN)/python tests/check_wheel.py
 
 .PHONY: bench
-bench: $(STAMP)  ## Run every benchmark
-	@set -e; for script in benchmarks/*.py; do \
-	  test -e "$$script" || { echo "no benchmarks yet"; break; }; \
-	  echo "== $$script"; $(BIN)/python -P "$$script"; done
+bench: $(STAMP)  ## Run every benchmark, small, and print the figures
+	$(BIN)/python -P benchmarks/bench.py $(BENCHMARKS)
 
 # Needs uv alone: what it mends may keep the rest from installing. Written beside, then moved into place. Versions stay
 # where pyproject.toml allows it.

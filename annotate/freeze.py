@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from figureground.annotate.annotation_summary import summarise_annotation
-from figureground.annotate.proposals import best_proposals
 from figureground.errors import DataError, Faults, UsageError
 from figureground.schemas.files import csv_text, write_text
 from figureground.schemas.masks import CocoRle, encode_coco_rle
 from figureground.schemas.records import (
     NAME_PATTERN,
     Annotation,
+    Decision,
     ImageRecord,
     ObjectRecord,
     ObjectState,
@@ -24,6 +25,20 @@ from figureground.schemas.records import (
 )
 from figureground.schemas.releases import write_release
 from figureground.schemas.workspace import Workspace
+
+_NO_MASK: Final = CocoRle(size_hw=(0, 0), counts="")
+
+
+class OfImage(Protocol):
+    """Something about an image."""
+
+    @property
+    def image_id(self) -> str:
+        """Which image."""
+        ...
+
+
+Found = TypeVar("Found", bound=OfImage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,44 +84,92 @@ def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freeze
     """
     if not NAME_PATTERN.fullmatch(version):
         raise UsageError(f"version {version!r}: use letters, digits, dot, dash and underscore")
+    with workspace.unchanging():
+        return _freeze(workspace, version, options)
+
+
+def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> FreezeReport:
     missing: list[LeftOutPhoto] = []
-    records = list(_objects(workspace, options, missing))
+    faults = Faults()
+    # A million masks do not fit into memory: objects are gone through twice, first to judge them, then to write them.
+    brief = [_judged(record, faults) for record in _objects(workspace, options, missing)]
     left_out = Counter(each.reason for each in missing)
     path = workspace.root / "objects" / f"{version}.parquet"
-    if not records:
+    if not brief:
         raise DataError.single(
             str(workspace.root), "", expected="accepted masks",
             got="none (" + ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items())) + ")",
             remedy="accept some in Label Studio, or take machine masks with --unreviewed",
         )  # fmt: skip
-    _require_sizes(records)
+    faults.raise_if_any()
     by_label: dict[str, Counter[str]] = defaultdict(Counter)
     for each in missing:
         by_label[each.label][each.reason] += 1
-    annotation = summarise_annotation(workspace, records)
-    write_release(path, records, version=version, left_out=by_label, annotation=annotation)
+    annotation = summarise_annotation(workspace, brief)
+    write_release(path, _objects(workspace, options, []), version=version, left_out=by_label, annotation=annotation)
     write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))
-    states: Counter[str] = Counter(record.state for record in records)
+    states: Counter[str] = Counter(record.state for record in brief)
     return FreezeReport(path=path, version=version, states=dict(states), left_out=dict(sorted(left_out.items())))
 
 
 def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOutPhoto]) -> Iterator[ObjectRecord]:
-    decisions = workspace.decisions()
-    answers = {answer.annotation_id: answer for answer in workspace.annotations()}
-    best = best_proposals(workspace, options.segmenter) if options.unreviewed else {}
+    decisions = _Ascending(workspace.newest_decisions())
+    best = _Ascending(_best_proposals(workspace, options.segmenter) if options.unreviewed else iter(()))
     for image in workspace.images():
-        decision = decisions.get(image.image_id)
+        decision, proposal = decisions.of(image.image_id), best.of(image.image_id)
         if decision is not None and decision.state != "accepted":
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=decision.state))
         elif decision is not None:
-            yield _accepted(image, answers.get(decision.annotation_id))
-        elif image.image_id in best:
-            yield _unreviewed(image, best[image.image_id])
+            yield _accepted(image, _answer(workspace, decision))
+        elif proposal is not None:
+            yield _unreviewed(image, proposal)
         elif options.unmasked:
             yield _object(image, encode_coco_rle(np.zeros(image.size_hw, dtype=np.bool_)), state="unmasked")
         else:
             reason = "no_mask" if options.unreviewed else "undecided"
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=reason))
+
+
+class _Ascending(Generic[Found]):
+    """What is found of each image, for images asked for in the order of their ids; none of it is kept."""
+
+    def __init__(self, found: Iterator[Found]) -> None:
+        self._found = found
+        self._next = next(found, None)
+
+    def of(self, image_id: str) -> Found | None:
+        """What is found of an image; None if nothing is."""
+        while self._next is not None and self._next.image_id < image_id:
+            self._next = next(self._found, None)
+        return self._next if self._next is not None and self._next.image_id == image_id else None
+
+
+def _best_proposals(workspace: Workspace, segmenter: str | None) -> Iterator[ProposalRecord]:
+    """First-ranked proposal of every image that has one, sorted by image_id.
+
+    Raises:
+        UsageError: if several segmenters, checkpoints or settings compete: which one is taken is never left to order.
+    """
+    makers: set[str] = set()
+    others: set[str] = set()
+    last, crowded = "", False
+    for image_id, run_id, name, mode in workspace.first_ranked_makers():
+        maker = f"{name}:{mode}"
+        if segmenter not in {None, name, maker}:
+            others.add(run_id)
+            continue
+        crowded |= image_id == last
+        last = image_id
+        makers.add(maker)
+    if crowded or len(makers) > 1:
+        raise UsageError(f"several segmenters made proposals; choose one with --segmenter: {', '.join(sorted(makers))}")
+    return (proposal for proposal in workspace.first_ranked() if proposal.run_id not in others)
+
+
+def _answer(workspace: Workspace, decision: Decision) -> Annotation | None:
+    """The newest state of the answer that was accepted."""
+    found = [each for each in workspace.annotations(decision.image_id) if each.annotation_id == decision.annotation_id]
+    return found[-1] if found else None
 
 
 def _accepted(image: ImageRecord, answer: Annotation | None) -> ObjectRecord:
@@ -166,13 +229,15 @@ def _object(
     )
 
 
-def _require_sizes(records: list[ObjectRecord]) -> None:
-    faults = Faults()
-    for record in records:
-        for name, rle in {"object": record.mask, **record.attribute_masks}.items():
-            if tuple(rle.size_hw) != record.size_hw:
-                faults.add(
-                    "annotations", f"{record.image_id} {name}",
-                    expected=f"a mask of {record.height}x{record.width}", got=f"{rle.size_hw[0]}x{rle.size_hw[1]}",
-                )  # fmt: skip
-    faults.raise_if_any()
+def _judged(record: ObjectRecord, faults: Faults) -> ObjectRecord:
+    """The record without what it shows and where it lies; masks of another size than the photo's are noted."""
+    for name, rle in {"object": record.mask, **record.attribute_masks}.items():
+        if tuple(rle.size_hw) != record.size_hw:
+            faults.add(
+                "annotations", f"{record.image_id} {name}",
+                expected=f"a mask of {record.height}x{record.width}", got=f"{rle.size_hw[0]}x{rle.size_hw[1]}",
+            )  # fmt: skip
+    return replace(
+        record, object_id="", source="", uri="", sha256="", label="", source_split="", boxes_xyxy_px=(), phash="",
+        mask=_NO_MASK, instances=(), attributes={}, attribute_masks={},
+    )  # fmt: skip

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
+from typing import Any
 
 import cv2
 import numpy as np
@@ -159,6 +160,18 @@ def table(contenders: list[Contender], work: Path) -> str:
     return "\n".join(lines)
 
 
+def figures(contenders: list[Contender], work: Path) -> list[dict[str, Any]]:
+    """Mean IoU of each contender so far, as benchmarks/bench.py collects it."""
+    found = []
+    for contender in contenders:
+        path = work / f"{contender.name}.jsonl"
+        iou = [json.loads(line)["iou"] for line in path.read_text().splitlines()] if path.exists() else []
+        if iou:
+            figure = {"figure": f"proposals of {contender.segmenter}, prompt {contender.prompt}: mean IoU"}
+            found.append({**figure, "value": mean(iou), "target": "", "reached": None, "detail": f"{len(iou)} photos"})
+    return found
+
+
 def contenders(sam_checkpoint: Path | None) -> list[Contender]:
     """Every segmenter with every prompt that it takes."""
 
@@ -184,6 +197,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int)
     parser.add_argument("--clock", type=int, default=0, metavar="N", help="time N photos of each contender anew")
     parser.add_argument("--write", type=Path)
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
     given = parser.parse_args()
     if given.photos is None:
         parser.exit(message="needs a folder of photos with ground-truth masks; see --help\n")
@@ -196,6 +210,8 @@ def main() -> None:
             clock(contender, samples[: given.clock + 1], given.work, given.grid)
     text = table(listed, given.work)
     print(text)
+    if given.json:
+        given.json.write_text(json.dumps({"rows": figures(listed, given.work)}, indent=1) + "\n", encoding="utf-8")
     if given.write is not None:
         before, _, rest = given.write.read_text(encoding="utf-8").partition("<!-- table -->\n")
         after = rest.partition("<!-- end of table -->\n")[2]

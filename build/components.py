@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from scipy import ndimage  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.build.tiles import box_matte
 from figureground.build.views import Canvas
@@ -26,6 +25,8 @@ _SMALLEST_MEAN_BOX_PX: Final = 100
 
 def component_boxes(mask_hw: Mask) -> list[Box]:
     """Half-open tight boxes of the 4-connected components, in reading order of their first pixels."""
+    from scipy import ndimage  # type: ignore[import-untyped]  # ships no annotations; takes half a second to load
+
     labels, count = ndimage.label(mask_hw)
     found = ndimage.find_objects(labels, max_label=count)
     return [(columns.start, rows.start, columns.stop, rows.stop) for rows, columns in found]

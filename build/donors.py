@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from figureground.build.seeds import hash_order
+from figureground.build.seeds import HashRing
 from figureground.build.selection import Candidate
 from figureground.errors import Faults
 from figureground.schemas.classes import ClassMap
@@ -13,39 +13,54 @@ from figureground.schemas.recipes import DonorRules, Photo
 
 
 class DonorPool:
-    """The objects of one build that may lend their ground, by class."""
+    """The objects of one split of a build that may lend their ground, by class."""
 
-    def __init__(self, candidates: Iterable[Candidate], rules: DonorRules, classes: ClassMap) -> None:
+    def __init__(
+        self, candidates: Sequence[Candidate], members: Iterable[int], rules: DonorRules, classes: ClassMap
+    ) -> None:
+        """Sort the lenders by class.
+
+        Args:
+            candidates: All objects of the build.
+            members: Places in them of those of this split.
+            rules: Who may lend to whom.
+            classes: The class map.
+        """
         self._rules = rules
-        self._classes = classes
-        self._by_class: dict[int, list[Candidate]] = defaultdict(list)
-        self._phash: dict[str, int] = {}
-        for candidate in candidates:
-            self._by_class[candidate.label].append(candidate)
-            self._phash[candidate.object_id] = int(candidate.record.phash, 16)
+        self._candidates = candidates
+        self._class_count = len(classes.classes)
+        places: dict[int, list[int]] = defaultdict(list)
+        for member in members:
+            places[candidates[member].label].append(member)
+        self._places: Mapping[int, Sequence[int]] = dict(places)
+        self._filled = list(places)
+        self._rings = {
+            label: HashRing([candidates[place].object_id for place in found]) for label, found in places.items()
+        }
+        self._classes = HashRing([classes.names[label] for label in self._filled])
 
-    def choose(self, figure: Candidate, policy: Photo, seed: int) -> Candidate | None:
-        """The donor of ``figure`` under ``policy``: smallest hash, class first; None if nobody may be."""
+    def choose(self, figure: Candidate, policy: Photo, seed: int) -> int | None:
+        """Place of the donor of ``figure`` under ``policy``: smallest hash, class first; None if nobody may be."""
         for label in self._class_order(figure, policy, seed):
-            ordered = sorted(self._by_class[label], key=lambda donor: hash_order(seed, donor.object_id))
-            chosen = next((donor for donor in ordered if self._allowed(figure, donor)), None)
-            if chosen is not None:
-                return chosen
+            places = self._places.get(label, ())
+            for found in self._rings[label].in_order(seed) if places else ():
+                if self._allowed(figure, self._candidates[places[found]]):
+                    return places[found]
         return None
 
     def has_donor(self, figure: Candidate, policy: Photo) -> bool:
         """Whether ``choose`` would find a donor, whatever the seed."""
-        labels = self._class_order(figure, policy, 0)
-        return any(self._allowed(figure, donor) for label in labels for donor in self._by_class[label])
+        labels = self._filled if policy == "any_class" else self._class_order(figure, policy, 0)
+        lenders = (self._candidates[place] for label in labels for place in self._places.get(label, ()))
+        return any(self._allowed(figure, donor) for donor in lenders)
 
-    def _class_order(self, figure: Candidate, policy: Photo, seed: int) -> Sequence[int]:
+    def _class_order(self, figure: Candidate, policy: Photo, seed: int) -> Iterable[int]:
         if policy == "same_class":
             return [figure.label]
         if policy == "next_class":
-            return [(figure.label + 1) % len(self._classes.classes)]
+            return [(figure.label + 1) % self._class_count]
         # arXiv 2006.09994, Table 1, "random class": the own class is one of them.
-        filled = [label for label, members in self._by_class.items() if members]
-        return sorted(filled, key=lambda label: hash_order(seed, self._classes.names[label]))
+        return (self._filled[found] for found in self._classes.in_order(seed))
 
     def _allowed(self, figure: Candidate, donor: Candidate) -> bool:
         if figure.record.image_id == donor.record.image_id:
@@ -55,8 +70,7 @@ class DonorPool:
         bits = self._rules.near_duplicate_bits
         if bits is None:
             return True
-        distance = (self._phash[figure.object_id] ^ self._phash[donor.object_id]).bit_count()
-        return distance > bits
+        return (int(figure.record.phash, 16) ^ int(donor.record.phash, 16)).bit_count() > bits
 
 
 def check_classes(

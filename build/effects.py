@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.build.views import Canvas
 from figureground.schemas.masks import Mask, tight_box
@@ -26,6 +25,8 @@ def grow_matte(matte_hw: Mask, radius_px: int) -> Mask:
     """Dilate a matte by a disc, or erode it where ``radius_px`` is negative; the canvas's rim does not erode."""
     if radius_px == 0 or matte_hw.all() or not matte_hw.any():
         return matte_hw
+    from scipy import ndimage  # type: ignore[import-untyped]  # ships no annotations; takes half a second to load
+
     if radius_px > 0:
         return np.asarray(ndimage.distance_transform_edt(~matte_hw) <= radius_px)
     return np.asarray(ndimage.distance_transform_edt(matte_hw) > -radius_px)

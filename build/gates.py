@@ -9,10 +9,11 @@ from itertools import combinations
 from typing import Final, Literal
 
 from figureground.build.plan import Plan
+from figureground.build.selection import IMAGENET_TRAIN
 from figureground.build.splits import near_duplicate_groups
 from figureground.errors import DataError, Fault
 from figureground.schemas.attributes import AttributeSchema
-from figureground.schemas.classes import ClassMap, from_imagenet_train
+from figureground.schemas.classes import ClassMap
 from figureground.schemas.recipes import Recipe
 from figureground.schemas.records import ObjectRecord
 
@@ -67,7 +68,7 @@ def check_gates(plan: Plan, recipe: Recipe, classes: ClassMap, attributes: Attri
         _finding("attribute_vanishes", "warning", "a pixel of the attribute on the canvas",
                  [f"{each.object_id} {each.detail}" for each in plan.vanished]),
         _finding("imagenet_train", "warning", "photos that no classifier was trained on",
-                 [record.object_id for record in records if from_imagenet_train(record.uri)]),
+                 [each.object_id for each in plan.candidates.values() if IMAGENET_TRAIN in each.flags]),
     ]  # fmt: skip
     return tuple(sorted((each for each in found if each.count), key=lambda each: (each.severity, each.gate)))
 

@@ -1,22 +1,25 @@
-"""The plan: a table with one row per output, made in seconds before any pixel is touched."""
+"""The plan: a table with one row per output, made before any pixel is touched."""
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from figureground.build.donors import DonorPool, check_classes
-from figureground.build.row_params import crop_of, photo_params
-from figureground.build.seeds import derive_seed, hash_order
+from figureground.build.plan_rows import NONE, TEXTURE, PlanRow, PlanRows, RowGroup, RowWriter, Turn, row_seed
+from figureground.build.row_params import crop_of
+from figureground.build.seeds import HashRing
 from figureground.build.selection import Candidate, Refusal, balance_classes, class_counts, select_candidates
 from figureground.build.splits import assign_splits
-from figureground.build.textures import choose_family
 from figureground.build.views import view_matte
 from figureground.errors import DataError, Faults
 from figureground.schemas.attributes import AttributeSchema
@@ -24,46 +27,28 @@ from figureground.schemas.classes import ClassMap
 from figureground.schemas.files import replace_file
 from figureground.schemas.masks import decode_coco_rle
 from figureground.schemas.recipes import Photo, Recipe, RuleName, RuleSet, Variant
-from figureground.schemas.records import ObjectRecord, PhotoRef, canonical_json
+from figureground.schemas.records import ObjectRecord, PhotoRef
 
+__all__ = ["Plan", "PlanRow", "PlanRows", "make_plan", "read_plan", "write_plan"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanRow:
-    """One output: everything that rendering needs besides the photos and masks themselves."""
-
-    variant: str
-    object_id: str
-    """Whose figure and label."""
-    draw: int
-    """0, the number of the repeated donor draw, or that of the instance where each has a row."""
-    split: str
-    """Split that the row is published under."""
-    attribute: str
-    """Attribute that the row is about; empty in variants that are about whole photos."""
-    label: int
-    """Class index of the photo that the row is labelled by."""
-    seed: int
-    """64-bit seed of the row."""
-    ground_id: str
-    """Object whose ground is used; empty where it is the row's own."""
-    ground_label: int
-    """Class index of the donor; -1 without one."""
-    texture_id: str
-    """Photo that is the texture; empty without one."""
-    params: str
-    """Canonical JSON: stored→canvas affine, box, strip and flags of figure and ground."""
-
-    @property
-    def key(self) -> tuple[str, str, str, str, int]:
-        """What a row is sorted and found by."""
-        return self.variant, self.split, self.object_id, self.attribute, self.draw
+_ROWS_PER_GROUP: Final = 1 << 20
+_ROWS_AT_A_TIME: Final = 1 << 15  # spelled out together; divides a row group, so that pages end where they would
+_SCHEMA: Final = pa.schema(
+    [
+        ("variant", pa.string()), ("split", pa.string()), ("object_id", pa.string()), ("attribute", pa.string()),
+        ("draw", pa.int32()), ("label", pa.int32()),
+        ("seed", pa.uint64()), ("ground_id", pa.string()), ("ground_label", pa.int32()),
+        ("texture_id", pa.string()), ("params", pa.string()),
+    ]
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All rows of a build, sorted by key, and what was left out."""
 
-    rows: tuple[PlanRow, ...]
+    rows: Sequence[PlanRow]
+    """Of ``make_plan``, ``PlanRows``: spelled out when asked for."""
     candidates: dict[str, Candidate]
     """Objects that take part, by object_id."""
     refusals: tuple[Refusal, ...]
@@ -121,51 +106,49 @@ def make_plan(
             "release", "", expected="objects that the recipe can use", got=f"{len(refusals)} refused, 0 left",
             remedy=_reasons(refusals),
         )  # fmt: skip
-    policies = {variant.donor for variant in recipe.variants.values() if variant.donor}
+    policies: set[Photo] = {variant.donor for variant in recipe.variants.values() if variant.donor}
     faults = Faults()
     check_classes(usable, policies, rule_set.donors, classes, faults)
     faults.raise_if_any()
     kept, splits, dropped = _settle(usable, recipe, rule_set, classes, policies)
-    pools = _pools(kept, splits, rule_set, classes)
     vanished: list[Refusal] = []
-    parts = {each.object_id: _attributes(each, recipe, rule_set, attributes, vanished) for each in kept}
-    rows = [
-        _row(recipe, rule_set, name, figure, Turn(splits[figure.object_id], attribute, draw), pools, offered)
-        for name, variant in recipe.variants.items()
-        for figure in kept
-        for attribute in (parts[figure.object_id] if variant.per_attribute else [""])
-        for draw in range(draws if variant.donor else _instances(variant, rule_set, figure))
-    ]
+    turner = _Turner(
+        recipe=recipe,
+        rules=rule_set,
+        kept=kept,
+        splits=splits,
+        pools=_pools(kept, splits, rule_set, classes),
+        textures=HashRing(list(offered)),
+        parts=_attributes(kept, recipe, rule_set, attributes, vanished),
+        draws=draws,
+    )
+    turns = {name: turner.turns(name) for name in recipe.variants}
+    photos = tuple(offered.values())
+    used = dict.fromkeys(place for each in turns.values() for place in each[:, TEXTURE].tolist() if place != NONE)
     return Plan(
-        rows=tuple(sorted(rows, key=lambda row: row.key)),
+        rows=PlanRows(list(_groups(turner, rule_set, turns, photos))),
         candidates={candidate.object_id: candidate for candidate in kept},
         refusals=tuple(sorted([*refusals, *dropped], key=lambda refusal: refusal.object_id)),
         class_counts=dict(class_counts(kept, classes)),
         splits=splits,
         vanished=tuple(vanished),
-        textures={row.texture_id: offered[row.texture_id] for row in rows if row.texture_id},
+        textures={photos[place].image_id: photos[place] for place in used},
     )
 
 
 def write_plan(plan: Plan, path: Path) -> None:
     """Write the plan as Parquet, sorted by key; equal plans, equal bytes."""
-    schema = pa.schema(
-        [
-            ("variant", pa.string()), ("split", pa.string()), ("object_id", pa.string()), ("attribute", pa.string()),
-            ("draw", pa.int32()), ("label", pa.int32()),
-            ("seed", pa.uint64()), ("ground_id", pa.string()), ("ground_label", pa.int32()),
-            ("texture_id", pa.string()), ("params", pa.string()),
-        ]
-    )  # fmt: skip
-    columns = {name: [getattr(row, name) for row in plan.rows] for name in schema.names}
-    with replace_file(path) as temporary:
-        pq.write_table(pa.table(columns, schema=schema), temporary, compression="zstd")
+    with replace_file(path) as temporary, pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as writer:
+        for start in range(0, max(len(plan.rows), 1), _ROWS_PER_GROUP):
+            parts = [
+                _table(plan.rows[first : min(first + _ROWS_AT_A_TIME, start + _ROWS_PER_GROUP)])
+                for first in range(start, min(start + _ROWS_PER_GROUP, max(len(plan.rows), 1)), _ROWS_AT_A_TIME)
+            ]
+            writer.write_table(pa.concat_tables(parts), row_group_size=_ROWS_PER_GROUP)
 
 
-def _instances(variant: Variant, rules: RuleSet, figure: Candidate) -> int:
-    """Rows of one object: one, or one for each of its instances."""
-    window = rules.views[variant.layers[0].view].window
-    return len(figure.crops[variant.layers[0].view]) if window is not None and window.take == "each" else 1
+def _table(rows: Sequence[PlanRow]) -> pa.Table:
+    return pa.table({name: [getattr(row, name) for row in rows] for name in _SCHEMA.names}, schema=_SCHEMA)
 
 
 def read_plan(path: Path) -> tuple[PlanRow, ...]:
@@ -175,18 +158,82 @@ def read_plan(path: Path) -> tuple[PlanRow, ...]:
         DataError: if it is no plan.
     """
     try:
-        return tuple(PlanRow(**row) for row in pq.read_table(path).to_pylist())
+        with pq.ParquetFile(path) as file:
+            return tuple(PlanRow(**row) for batch in file.iter_batches(_ROWS_AT_A_TIME) for row in batch.to_pylist())
     except (pa.ArrowException, OSError, TypeError) as error:
         raise DataError.single(str(path), "", expected="a plan (Parquet)", got=str(error)) from error
 
 
-class Turn(NamedTuple):
-    """Which of an object's rows in a variant."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turner:
+    """Decides which rows there are, and whose pixels each takes."""
 
-    split: str
-    attribute: str
-    draw: int
-    """Of its donor, or of its instances where each has a row."""
+    recipe: Recipe
+    rules: RuleSet
+    kept: Sequence[Candidate]
+    splits: Mapping[str, str]
+    pools: Mapping[str, DonorPool]
+    """Split to who may lend in it."""
+    textures: HashRing
+    parts: Mapping[str, Sequence[str]]
+    """Object id to the attributes that have rows; objects without any may be missing."""
+    draws: int
+
+    @property
+    def attributes(self) -> list[str]:
+        """Attributes that rows are about, sorted; the first is none."""
+        return ["", *sorted({name for names in self.parts.values() for name in names})]
+
+    def turns(self, name: str) -> NDArray[np.int32]:
+        """Rows of a variant, ``(n, 5)``, columns as in ``Turn``, in the order of the objects."""
+        variant = self.recipe.variants[name]
+        codes = {attribute: code for code, attribute in enumerate(self.attributes)}
+        found = array("i")
+        for place, figure in enumerate(self.kept):
+            draws = self.draws if variant.donor else _instances(variant, self.rules, figure)
+            for attribute in self.parts.get(figure.object_id, ()) if variant.per_attribute else ("",):
+                for draw in range(draws):
+                    donor, texture = self._others(name, variant, figure, attribute, draw)
+                    found.extend((place, codes[attribute], draw, donor, texture))
+        return np.array(found, dtype=np.int32).reshape(-1, len(Turn._fields))
+
+    def _others(self, name: str, variant: Variant, figure: Candidate, attribute: str, draw: int) -> tuple[int, int]:
+        """Places of donor and texture."""
+        if variant.donor is None and variant.texture != "photos":
+            return NONE, NONE
+        seed = row_seed(self.recipe, name, figure.object_id, attribute, draw)
+        donor = None
+        if variant.donor is not None:
+            donor = self.pools[self.splits[figure.object_id]].choose(figure, variant.donor, seed)
+        texture = next(self.textures.in_order(seed)) if variant.texture == "photos" else NONE
+        return NONE if donor is None else donor, texture
+
+
+def _groups(
+    turner: _Turner, rules: RuleSet, turns: Mapping[str, NDArray[np.int32]], textures: Sequence[PhotoRef]
+) -> Iterator[RowGroup]:
+    """Rows by variant and split, each sorted by object, attribute and draw."""
+    by_id = sorted(range(len(turner.kept)), key=lambda place: turner.kept[place].object_id)
+    rank = np.empty(len(by_id), dtype=np.int32)
+    rank[by_id] = np.arange(len(by_id), dtype=np.int32)
+    names = sorted(set(turner.splits.values()))
+    codes = {name: code for code, name in enumerate(names)}
+    split_of = np.array([codes[turner.splits[each.object_id]] for each in turner.kept], dtype=np.int32)
+    attributes = turner.attributes
+    for variant in sorted(turns):
+        writer = RowWriter(turner.recipe, rules, variant, turner.kept, textures)
+        figure, attribute, draw = turns[variant].T[:3]
+        ordered = turns[variant][np.lexsort((draw, attribute, rank[figure]))]
+        for code, split in enumerate(names):
+            rows = ordered[split_of[ordered[:, 0]] == code]
+            if len(rows):
+                yield RowGroup(writer, split, attributes, rows)
+
+
+def _instances(variant: Variant, rules: RuleSet, figure: Candidate) -> int:
+    """Rows of one object: one, or one for each of its instances."""
+    window = rules.views[variant.layers[0].view].window
+    return len(figure.crops[variant.layers[0].view]) if window is not None and window.take == "each" else 1
 
 
 def _settle(
@@ -221,20 +268,28 @@ def _pools(
     candidates: Sequence[Candidate], splits: Mapping[str, str], rules: RuleSet, classes: ClassMap
 ) -> dict[str, DonorPool]:
     """Donors of each split: no pixel of a training photo reaches the test split."""
-    members: dict[str, list[Candidate]] = defaultdict(list)
-    for candidate in candidates:
-        members[splits[candidate.object_id]].append(candidate)
-    return {split: DonorPool(found, rules.donors, classes) for split, found in members.items()}
+    members: dict[str, list[int]] = defaultdict(list)
+    for place, candidate in enumerate(candidates):
+        members[splits[candidate.object_id]].append(place)
+    return {split: DonorPool(candidates, found, rules.donors, classes) for split, found in members.items()}
 
 
 def _attributes(
-    figure: Candidate, recipe: Recipe, rules: RuleSet, schema: AttributeSchema | None, vanished: list[Refusal]
-) -> list[str]:
-    """Local attributes that leave a pixel on every canvas on which the recipe paints them."""
+    kept: Sequence[Candidate], recipe: Recipe, rules: RuleSet, schema: AttributeSchema | None, vanished: list[Refusal]
+) -> dict[str, list[str]]:
+    """Local attributes of each object that leave a pixel on every canvas on which the recipe paints them."""
     views = {layer.view for variant in recipe.variants.values() if variant.per_attribute for layer in variant.layers}
+    if not views:
+        return {}
+    return {each.object_id: _shown_attributes(each, views, rules, schema, vanished) for each in kept}
+
+
+def _shown_attributes(
+    figure: Candidate, views: set[str], rules: RuleSet, schema: AttributeSchema | None, vanished: list[Refusal]
+) -> list[str]:
     local = schema.names("local") if schema and schema.attributes else tuple(figure.record.attribute_masks)
     found = []
-    for name in sorted(set(local) & set(figure.record.attribute_masks)) if views else []:
+    for name in sorted(set(local) & set(figure.record.attribute_masks)):
         rle = figure.record.attribute_masks[name]
         mask = decode_coco_rle(rle, size_hw=figure.record.size_hw, record=figure.object_id)
         frames = {view: crop.frame if (crop := crop_of(figure, view, 0)) else None for view in views}
@@ -244,44 +299,6 @@ def _attributes(
             label = figure.record.label
             vanished.append(Refusal(object_id=figure.object_id, label=label, reason="attribute_vanishes", detail=name))
     return found
-
-
-def _row(
-    recipe: Recipe, rules: RuleSet, name: str, figure: Candidate, turn: Turn, pools: Mapping[str, DonorPool],
-    textures: Mapping[str, PhotoRef],
-) -> PlanRow:  # fmt: skip
-    variant = recipe.variants[name]
-    stream = f"{name}/{turn.attribute}" if turn.attribute else name
-    seed = derive_seed(recipe.seed, stream, figure.object_id, turn.draw)
-    donor = pools[turn.split].choose(figure, variant.donor, seed) if variant.donor else None
-    params: dict[str, Any] = {"figure": photo_params(rules, variant, figure, turn.draw, of_self=True)}
-    if donor is not None:
-        params["ground"] = photo_params(rules, variant, donor, turn.draw, of_self=False)
-    texture_id = ""
-    if variant.texture == "photos":
-        texture_id = min(textures, key=lambda image_id: hash_order(seed, image_id))
-        params["texture"] = {"image_id": texture_id, "sha256": textures[texture_id].sha256}
-    elif variant.texture is not None:
-        params["texture"] = {"family": choose_family(variant.texture, seed)}
-    if turn.attribute:
-        params["attribute"] = turn.attribute
-    if donor is not None and variant.swaps_attribute:
-        params |= {"pos_id": figure.record.image_id, "pos_label": figure.label, "neg_id": donor.record.image_id}
-        params |= {"neg_label": donor.label, "changed_attrs": [turn.attribute]}
-    labelled = donor if donor is not None and variant.labels == "donor" else figure
-    return PlanRow(
-        variant=name,
-        object_id=figure.object_id,
-        draw=turn.draw,
-        split=turn.split,
-        attribute=turn.attribute,
-        label=labelled.label,
-        seed=seed,
-        ground_id=donor.object_id if donor else "",
-        ground_label=donor.label if donor else -1,
-        texture_id=texture_id,
-        params=canonical_json(params),
-    )
 
 
 def _reasons(refusals: Sequence[Refusal]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import cv2
@@ -24,7 +24,7 @@ from figureground.build.selection import Candidate
 from figureground.build.textures import choose_family, draw_texture, texture_from_photo
 from figureground.build.tiles import box_matte, tile_box
 from figureground.build.views import Canvas, Frame, view_matte, view_photo
-from figureground.schemas.masks import CocoRle, Mask, decode_coco_rle
+from figureground.schemas.masks import CocoRle, Mask, decode_coco_rle, encode_png1
 from figureground.schemas.recipe_views import View
 from figureground.schemas.recipes import FILL_RGB, PER_ATTRIBUTE, Layer, Recipe, RuleSet, Variant
 
@@ -39,6 +39,8 @@ class Scene:
     """``paint@view`` to canvas, for every paint but ``fill``."""
     mattes: Mapping[str, Mask]
     """``matte@view`` to canvas-sized matte; an attribute's is called ``attribute:NAME``."""
+    mask_pngs: Mapping[str, bytes]
+    """View to the object's mask there as 1-bit PNG, which most rows of the object share."""
 
     def attributes(self, view: str) -> dict[str, Mask]:
         """Attribute masks on one canvas by name, sorted."""
@@ -55,6 +57,8 @@ class Rendered:
     image_rgb: Canvas
     object_mask: Mask
     """The object's mask in canvas pixels, whatever was painted; whose, says the variant's ``labels``."""
+    mask_png: bytes
+    """The same as 1-bit PNG."""
     attribute_masks: Mapping[str, Mask]
     """Its attribute masks in canvas pixels, with what the row pasted in or took away."""
 
@@ -80,6 +84,7 @@ def make_scene(candidate: Candidate, photo_rgb: Canvas, rules: RuleSet, recipe: 
     }
     photos: dict[str, Canvas] = {}
     mattes: dict[str, Mask] = {}
+    mask_pngs: dict[str, bytes] = {}
     for name in sorted({key.split("@")[1] for key in needed_mattes}):
         paints = sorted(key.split("@")[0] for key in needed_photos if key.endswith(f"@{name}"))
         kinds = sorted(key.split("@")[0] for key in needed_mattes if key.endswith(f"@{name}"))
@@ -88,7 +93,8 @@ def make_scene(candidate: Candidate, photo_rgb: Canvas, rules: RuleSet, recipe: 
             shown = _place_photos(candidate, photo_rgb, paints, own["mask"], rules, name, frame)
             mattes |= {f"{kind}@{place}": matte for kind, matte in own.items()}
             photos |= {f"{paint}@{place}": canvas for paint, canvas in shown.items()}
-    return Scene(photos=photos, mattes=mattes)
+            mask_pngs[place] = encode_png1(own["mask"])
+    return Scene(photos=photos, mattes=mattes, mask_pngs=mask_pngs)
 
 
 def _frames(candidate: Candidate, view: str) -> Iterator[tuple[str, Frame | None]]:
@@ -174,27 +180,26 @@ def render_row(
         canvas = _composed(canvas, paint, matte)
     if canvas is None:
         raise ValueError(f"variant {row.variant} has no layers")
-    object_mask, attributes = _masks_of(row, variant, rules, figure, ground)
-    return Rendered(image_rgb=canvas, object_mask=object_mask, attribute_masks=attributes)
-
-
-def _masks_of(
-    row: PlanRow, variant: Variant, rules: RuleSet, figure: Scene, ground: Scene
-) -> tuple[Mask, dict[str, Mask]]:
-    """Object mask and attribute masks of the photo that labels the row, where its figure is drawn."""
     place = _place(variant.layers[-1], row, rules)
     labelled = ground if variant.labels == "donor" else figure
+    attributes = _attributes_of(row, variant, figure, labelled, place)
+    mask, png = labelled.mattes[f"mask@{place}"], labelled.mask_pngs[place]
+    if variant.moved is not None and variant.labels == "self":
+        attributes = {name: move_matte(part, mask, variant.moved) for name, part in attributes.items()}
+        mask = move_matte(mask, mask, variant.moved)
+        png = encode_png1(mask)
+    return Rendered(image_rgb=canvas, object_mask=mask, mask_png=png, attribute_masks=attributes)
+
+
+def _attributes_of(row: PlanRow, variant: Variant, figure: Scene, labelled: Scene, place: str) -> dict[str, Mask]:
+    """Attribute masks of the photo that labels the row, with what the row pasted in or took away."""
     attributes = labelled.attributes(place)
     if variant.swaps_attribute:
         matte = figure.mattes[f"{_ATTRIBUTE}{row.attribute}@{place}"]
         pasted = {row.attribute: matte | attributes.get(row.attribute, matte)} if variant.labels == "donor" else {}
         kept = {name: mask & ~matte for name, mask in attributes.items() if name != row.attribute}
         attributes = dict(sorted({**kept, **pasted}.items()))
-    mask = labelled.mattes[f"mask@{place}"]
-    if variant.moved is not None and variant.labels == "self":
-        attributes = {name: move_matte(part, mask, variant.moved) for name, part in attributes.items()}
-        mask = move_matte(mask, mask, variant.moved)
-    return mask, attributes
+    return attributes
 
 
 def _place(layer: Layer, row: PlanRow, rules: RuleSet) -> str:
@@ -219,7 +224,7 @@ def _painted(
     mask = owner.mattes[f"mask@{place}"]
     size_hw = (mask.shape[0], mask.shape[1])
     if layer.paint == "fill":
-        return np.full((*size_hw, 3), FILL_RGB[layer.fill], dtype=np.uint8)
+        return _plain(FILL_RGB[layer.fill], size_hw)
     if layer.paint == "texture":
         if row.texture_id and texture_of is not None:
             paint = texture_from_photo(texture_of(row.texture_id), row.seed, size_hw)
@@ -240,9 +245,16 @@ def _decoded(rle: CocoRle, candidate: Candidate) -> Mask:
     return decode_coco_rle(rle, size_hw=candidate.record.size_hw, record=candidate.object_id)
 
 
+@lru_cache(maxsize=8)
+def _plain(colour_rgb: tuple[int, int, int], size_hw: tuple[int, int]) -> Canvas:
+    canvas = np.full((*size_hw, 3), colour_rgb, dtype=np.uint8)
+    canvas.flags.writeable = False  # other rows share it
+    return canvas
+
+
 def _composed(below: Canvas | None, paint: Canvas, matte: Mask | None) -> Canvas:
     if below is None or matte is None:
-        return paint.copy()
+        return paint
     painted = below.copy()
     cv2.copyTo(paint, matte.view(np.uint8), painted)
     return painted

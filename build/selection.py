@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
+from figureground.build.mask_facts import MaskFacts, bound_box, canvas_px
 from figureground.build.seeds import derive_seed, hash_order
 from figureground.build.tiles import Strip, box_matte, clip_box, hull, largest_strip
 from figureground.build.views import resize_matte, view_matte
 from figureground.build.windows import Crop, NoWindow, place_window
-from figureground.schemas.classes import ClassMap
-from figureground.schemas.masks import Box, Mask, decode_coco_rle, tight_box
-from figureground.schemas.recipes import Balance, Recipe, RuleSet
+from figureground.schemas.classes import ClassMap, from_imagenet_train
+from figureground.schemas.masks import Box, decode_coco_rle
+from figureground.schemas.recipe_views import View
+from figureground.schemas.recipes import Balance, Filters, Recipe, RuleSet
 from figureground.schemas.records import ObjectRecord
+
+IMAGENET_TRAIN: Final = "imagenet_train"
+"""Flag of photos that most classifiers were trained on."""
+_NO_WINDOWS: Final[Mapping[str, tuple[Crop, ...]]] = {}
+"""Of every object where no view has a window: one for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +37,9 @@ class Candidate:
     """True where no box was annotated."""
     strip: Strip | None
     """The margin that tiles the box; None where there is none."""
-    crops: Mapping[str, tuple[Crop, ...]] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    """What rows that show the photo are flagged with, whatever they show of it."""
+    crops: Mapping[str, tuple[Crop, ...]] = field(default_factory=lambda: _NO_WINDOWS)
     """View to where its window lies, for views that have one; several where each instance has its own."""
 
     @property
@@ -90,10 +100,8 @@ def balance_classes(
 
 def class_counts(candidates: Iterable[Candidate], classes: ClassMap) -> Mapping[str, int]:
     """Objects per class name, in class order, classes without objects included."""
-    counts = dict.fromkeys(classes.names, 0)
-    for candidate in candidates:
-        counts[classes.names[candidate.label]] += 1
-    return counts
+    labels = Counter(candidate.label for candidate in candidates)
+    return {name: labels[label] for label, name in enumerate(classes.names)}
 
 
 def _refuse(record: ObjectRecord, reason: str, detail: str = "") -> Refusal:
@@ -113,26 +121,27 @@ def _measure(record: ObjectRecord, recipe: Recipe, rules: RuleSet, classes: Clas
         return _refuse(record, "several_boxes", f"{len(record.boxes_xyxy_px)} annotated boxes")
     if not filters.mask:
         whole = (0, 0, record.width, record.height)
-        return Candidate(record=record, label=label, box_xyxy_px=whole, box_from_mask=False, strip=None)
+        return Candidate(
+            record=record, label=label, box_xyxy_px=whole, box_from_mask=False, strip=None, flags=_flags(record)
+        )
     return _measure_mask(record, label, recipe, rules)
 
 
 def _measure_mask(record: ObjectRecord, label: int, recipe: Recipe, rules: RuleSet) -> Candidate | Refusal:
-    mask = decode_coco_rle(record.mask, size_hw=record.size_hw, record=record.object_id)
-    tight = tight_box(mask)
+    mask = MaskFacts(record.mask, size_hw=record.size_hw, record=record.object_id)
+    tight = mask.tight_box
     if tight is None:
         return _refuse(record, "mask_empty")
-    if rules.filters.full_mask and mask.all():
+    if rules.filters.full_mask and mask.full:
         return _refuse(record, "mask_full")
     annotated = [clip_box(box, record.size_hw) for box in record.boxes_xyxy_px]
     box = hull([*annotated, tight] if rules.box == "hull" else annotated or [tight])
     for view in (view for view in rules.views.values() if view.window is None):
-        on_canvas = view_matte(mask, view)
-        if not on_canvas.any():
+        if not mask.is_on(view):
             return _refuse(record, "mask_cropped_away", "nothing of the mask is left on the canvas")
-        if rules.filters.full_mask and on_canvas.all():
+        if rules.filters.full_mask and mask.fills(view):
             return _refuse(record, "mask_fills_canvas", "nothing of the ground is left on the canvas")
-    if refusal := _judge_box(record, box, int(mask.sum()), rules):
+    if refusal := _judge_box(record, box, mask.area_px, rules):
         return refusal
     strip = largest_strip(box, record.size_hw, overlap_px=rules.strip_overlap_px)
     if rules.filters.strip and strip is None:
@@ -141,15 +150,31 @@ def _measure_mask(record: ObjectRecord, label: int, recipe: Recipe, rules: RuleS
         crops = _place_windows(record, mask, recipe, rules)
     except NoWindow as refused:
         return _refuse(record, str(refused))
-    return Candidate(record=record, label=label, box_xyxy_px=box, box_from_mask=not annotated, strip=strip, crops=crops)
+    return Candidate(
+        record=record, label=label, box_xyxy_px=box, box_from_mask=not annotated, strip=strip, crops=crops,
+        flags=_flags(record),
+    )  # fmt: skip
 
 
-def _place_windows(record: ObjectRecord, mask: Mask, recipe: Recipe, rules: RuleSet) -> dict[str, tuple[Crop, ...]]:
+def _flags(record: ObjectRecord) -> tuple[str, ...]:
+    flags = [*record.image_flags, *record.flags]
+    flags += [IMAGENET_TRAIN] if from_imagenet_train(record.uri) else []
+    flags += ["several_instances"] if len(record.instances) > 1 else []
+    flags += ["several_boxes"] if len(record.boxes_xyxy_px) > 1 else []
+    return tuple(sorted(set(flags)))
+
+
+def _place_windows(
+    record: ObjectRecord, mask: MaskFacts, recipe: Recipe, rules: RuleSet
+) -> Mapping[str, tuple[Crop, ...]]:
     windows = {name: view.window for name, view in rules.views.items() if view.window is not None}
-    told_apart = record.instances if windows and len(record.instances) > 1 else ()
+    if not windows:
+        return _NO_WINDOWS
+    pixels = mask.pixels()
+    told_apart = record.instances if len(record.instances) > 1 else ()
     instances = [decode_coco_rle(rle, size_hw=record.size_hw, record=record.object_id) for rle in told_apart]
     return {
-        name: place_window(window, mask, instances, derive_seed(recipe.seed, f"window/{name}", record.object_id, 0))
+        name: place_window(window, pixels, instances, derive_seed(recipe.seed, f"window/{name}", record.object_id, 0))
         for name, window in windows.items()
     }
 
@@ -157,15 +182,25 @@ def _place_windows(record: ObjectRecord, mask: Mask, recipe: Recipe, rules: Rule
 def _judge_box(record: ObjectRecord, box: Box, mask_px: int, rules: RuleSet) -> Refusal | None:
     """ImageNet-9's filters on the box (``is_good_image`` of the released script; arXiv 2006.09994, Appendix A)."""
     filters, view = rules.filters, next(iter(rules.views.values()))
-    matte = box_matte(box, record.size_hw)
-    on_canvas = view_matte(matte, view)
-    share = float(on_canvas.mean())
-    if filters.max_box_share is not None and share > filters.max_box_share:
-        return _refuse(record, "box_too_large", f"{share:.3f} of the canvas > {filters.max_box_share}")
-    kept = float(on_canvas.sum()) / max(float(resize_matte(matte, view).sum()), 1.0)
-    if filters.min_box_kept is not None and kept < filters.min_box_kept:
-        return _refuse(record, "box_cropped_away", f"{kept:.3f} of the box kept < {filters.min_box_kept}")
+    if _may_be_refused(box, record.size_hw, view, filters):
+        matte = box_matte(box, record.size_hw)
+        on_canvas = view_matte(matte, view)
+        share = float(on_canvas.mean())
+        if filters.max_box_share is not None and share > filters.max_box_share:
+            return _refuse(record, "box_too_large", f"{share:.3f} of the canvas > {filters.max_box_share}")
+        kept = float(on_canvas.sum()) / max(float(resize_matte(matte, view).sum()), 1.0)
+        if filters.min_box_kept is not None and kept < filters.min_box_kept:
+            return _refuse(record, "box_cropped_away", f"{kept:.3f} of the box kept < {filters.min_box_kept}")
     filled = mask_px / ((box[2] - box[0]) * (box[3] - box[1]))
     if filters.min_mask_over_box is not None and filled < filters.min_mask_over_box:
         return _refuse(record, "mask_too_small", f"{filled:.3f} of the box < {filters.min_mask_over_box}")
     return None
+
+
+def _may_be_refused(box: Box, size_hw: tuple[int, int], view: View, filters: Filters) -> bool:
+    """Whether the box must be drawn to be judged: most are far from the limits."""
+    on_canvas = bound_box(box, size_hw, view, cropped=True)
+    resized = bound_box(box, size_hw, view, cropped=False)
+    too_large = filters.max_box_share is not None and on_canvas.most > filters.max_box_share * canvas_px(size_hw, view)
+    cut_away = filters.min_box_kept is not None and on_canvas.least < filters.min_box_kept * max(resized.most, 1.0)
+    return too_large or cut_away

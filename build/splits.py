@@ -5,15 +5,15 @@ from __future__ import annotations
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
+import numpy as np
+
+from figureground.build.near_duplicates import near_pairs
 from figureground.build.seeds import hash_order
 from figureground.errors import Faults
-from figureground.schemas.photos import hamming
 from figureground.schemas.recipes import Recipe, Splits
 from figureground.schemas.records import ObjectRecord
-
-_HASH_BITS = 64
 
 
 def assign_splits(records: Sequence[ObjectRecord], recipe: Recipe) -> dict[str, str]:
@@ -39,17 +39,16 @@ def assign_splits(records: Sequence[ObjectRecord], recipe: Recipe) -> dict[str, 
         for groups in by_class.values():
             ordered = sorted(groups, key=lambda group: hash_order(f"{recipe.seed}\0split", group[0].object_id))
             for group, split in zip(ordered, _cut([len(group) for group in ordered], shares[part]), strict=True):
-                chosen |= {record.object_id: split for record in group}
+                chosen.update((record.object_id, split) for record in group)
     return chosen
 
 
 def near_duplicate_groups(records: Sequence[ObjectRecord], bits: int) -> list[list[ObjectRecord]]:
-    """Records whose perceptual hashes differ in at most ``bits`` of 64, directly or through others, by object id.
-
-    Two hashes that differ in at most b bits agree in one of any b + 1 parts of them, so only those are compared.
-    """
+    """Records whose perceptual hashes differ in at most ``bits`` of 64, directly or through others, by object id."""
     ordered = sorted(records, key=lambda record: record.object_id)
-    parent = list(range(len(ordered)))
+    hashes = np.array([int(record.phash, 16) for record in ordered], dtype=np.uint64)
+    different, kind = np.unique(hashes, return_inverse=True)
+    parent = list(range(len(different)))
 
     def find(index: int) -> int:
         while parent[index] != index:
@@ -57,27 +56,13 @@ def near_duplicate_groups(records: Sequence[ObjectRecord], bits: int) -> list[li
             index = parent[index]
         return index
 
-    for bucket in _buckets(ordered, bits):
-        for place, second in enumerate(bucket):
-            for first in bucket[:place]:
-                roots = find(first), find(second)
-                if roots[0] != roots[1] and hamming(ordered[first].phash, ordered[second].phash) <= bits:
-                    parent[max(roots)] = min(roots)
+    for pairs in near_pairs(different, bits):
+        for first, second in pairs.tolist():
+            parent[find(second)] = find(first)
     groups: dict[int, list[ObjectRecord]] = defaultdict(list)
-    for index, record in enumerate(ordered):
+    for record, index in zip(ordered, kind.tolist(), strict=True):
         groups[find(index)].append(record)
     return list(groups.values())
-
-
-def _buckets(ordered: Sequence[ObjectRecord], bits: int) -> list[list[int]]:
-    """Indices of records that agree in one part of their hashes, or are the same photo."""
-    edges = [part * _HASH_BITS // (bits + 1) for part in range(bits + 2)]
-    found: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for index, record in enumerate(ordered):
-        value = int(record.phash, 16)
-        for part, (low, high) in enumerate(pairwise(edges)):
-            found[part, (value >> low) & ((1 << (high - low)) - 1)].append(index)
-    return [bucket for bucket in found.values() if len(bucket) > 1]
 
 
 def _shares(source_splits: Sequence[str], splits: Splits) -> dict[str, dict[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -75,8 +76,14 @@ def tile_box(photo_rgb: NDArray[np.uint8], box: Box, strip: Strip) -> NDArray[np
     """A copy of the ``(H, W, 3)`` photo with its box filled by the strip, repeated on a grid from the origin."""
     x0, y0, x1, y1 = strip.box_xyxy_px
     source = photo_rgb[y0:y1, x0:x1]
-    rows = np.arange(box[1], box[3]) % source.shape[0]
-    columns = np.arange(box[0], box[2]) % source.shape[1]
     tiled = photo_rgb.copy()
-    tiled[box[1] : box[3], box[0] : box[2]] = source[rows[:, None], columns]
+    for top, bottom, from_row in _stretches(box[1], box[3], source.shape[0]):
+        for left, right, from_column in _stretches(box[0], box[2], source.shape[1]):
+            tiled[top:bottom, left:right] = source[from_row:, from_column:][: bottom - top, : right - left]
     return tiled
+
+
+def _stretches(start: int, stop: int, period: int) -> list[tuple[int, int, int]]:
+    """An axis of the box cut where the grid cuts it: start, stop, and where in the strip that stretch begins."""
+    cuts = [start, *range(start - start % period + period, stop, period), stop]
+    return [(left, right, left % period) for left, right in pairwise(cuts)]

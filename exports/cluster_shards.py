@@ -2,7 +2,7 @@
 
 A scene of a 224-pixel photo has some 0.5 MB, the photo itself 0.1 MB, and making the one of the other takes 5 ms. So a
 node makes the scenes that its shards need, each once, on a disk of its own, and none crosses the network; a node that
-is lost takes nothing along that another could not make again. ``docs/adr/0012-ray.md`` has the numbers.
+is lost takes nothing along that another could not make again. ``docs/adr/0011-ray.md`` has the numbers.
 """
 
 from __future__ import annotations

@@ -389,9 +389,12 @@ class Adapter(Protocol):
 
 def normalise(images: NDArray[Any], mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
     """``(N, H, W, 3)`` uint8, or float32 in [0, 1], to float32 ``(x - mean) / std``; mean and std in [0, 1] units."""
-    scaled: NDArray[np.float32] = np.divide(images, 255 if images.dtype == np.uint8 else 1, dtype=np.float32)
-    scaled -= np.asarray(mean, np.float32)
-    return np.divide(scaled, np.asarray(std, np.float32), out=scaled)
+    unit, width = 255 if images.dtype == np.uint8 else 1, images.shape[-2]
+    scaled: NDArray[np.float32] = np.divide(images, unit, dtype=np.float32, order="C")
+    lines = scaled.reshape(*images.shape[:-2], 3 * width)  # loops over three channels take seven times as long
+    lines -= np.tile(np.asarray(mean, np.float32), width)
+    lines /= np.tile(np.asarray(std, np.float32), width)
+    return scaled
 
 
 def file_sha256(path: Path) -> str:
@@ -2084,10 +2087,7 @@ def summarise_background_check(
     return {
         **_sizes(right["original"].label, classes), "chance": 1 / len(classes.names), "chance_note": CHANCE_NOTE,
         "configs": {
-            config: {
-                "measures": measured_by(config),
-                **measure_accuracy(each, **sampling),
-            }
+            config: {"measures": measured_by(config), **measure_accuracy(each, **sampling)}
             for config, each in right.items()
         },
         "differences": compare_pairs(

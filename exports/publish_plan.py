@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import yaml
 from rich import filesize
 
-from figureground.errors import Fault, Faults, UsageError
+from figureground.errors import Faults, UsageError
 from figureground.exports.redistribution import restrictions
 from figureground.exports.repository_files import LOCK, MANIFEST, OBJECTS
 from figureground.exports.verify import read_manifest
@@ -156,11 +156,6 @@ def read_local(folder: Path) -> LocalRelease:
 
 def _require_publishable(folder: Path, manifest: Mapping[str, str]) -> None:
     faults = Faults()
-    for name in manifest:
-        if any(part.startswith(".") for part in PurePosixPath(name).parts) or "\\" in name:
-            faults.found.append(
-                Fault(where=str(folder), record=name, expected="no hidden file in the manifest", got="one")
-            )
     for name in ("README.md", LOCK, OBJECTS):
         if name not in manifest:
             faults.add(str(folder), name, expected="a file of every dataset repository", got="none in the manifest")

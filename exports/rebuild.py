@@ -12,18 +12,18 @@ from typing import Any, Final, TypeVar
 
 from figureground.build.plan import Plan, PlanRow, read_plan
 from figureground.build.selection import class_counts, select_candidates
-from figureground.errors import DataError, Fault, UsageError
+from figureground.errors import DataError, Fault, Faults, UsageError
 from figureground.exports.changes import read_changelog
 from figureground.exports.drift import DriftedRow, find_drift, require_within
 from figureground.exports.found_photos import FoundPhotos, Progress, find_photos
 from figureground.exports.lock import environment, environment_differences
 from figureground.exports.repository import BuildRequest, make_repository
-from figureground.exports.repository_files import CLASS_MAP, LOCK, OBJECTS, PLAN, RECIPE, REFUSED
+from figureground.exports.repository_files import ATTRIBUTES, CLASS_MAP, LOCK, OBJECTS, PLAN, RECIPE, REFUSED
 from figureground.exports.verify import read_manifest, require_files
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.files import write_text
-from figureground.schemas.recipes import load_recipe
+from figureground.schemas.recipes import Recipe, load_recipe
 from figureground.schemas.records import ObjectRecord, PhotoRef
 from figureground.schemas.releases import read_release
 from figureground.schemas.sources import PhotoSource
@@ -131,6 +131,7 @@ def rebuild_dataset(
 def _request(release: Path, lock: Mapping[str, Any], workers: int) -> tuple[BuildRequest, dict[str, PhotoRef]]:
     """What the release was built from, and its textures by image_id; nothing is placed yet."""
     recipe = load_recipe(str(release / RECIPE))
+    _require_own_files(release, recipe)
     version, records = read_release(release / OBJECTS)
     textures = {}
     for row in read_plan(release / PLAN):
@@ -152,6 +153,18 @@ def _request(release: Path, lock: Mapping[str, Any], workers: int) -> tuple[Buil
         workers=workers,
     )
     return request, textures
+
+
+def _require_own_files(release: Path, recipe: Recipe) -> None:
+    """A recipe that came with a release names the files beside it, and no others of this machine."""
+    faults = Faults()
+    for what, named, own in (
+        ("class_map", recipe.class_map, [str(release / CLASS_MAP)]),
+        ("attributes", recipe.attributes, ["none", str(release / ATTRIBUTES)]),
+    ):
+        if named not in own:
+            faults.add(str(release / RECIPE), what, expected=Path(own[-1]).name, got=named)
+    faults.raise_if_any()
 
 
 def _lock(released: Mapping[str, Any], plan: Plan, request: BuildRequest) -> dict[str, Any]:

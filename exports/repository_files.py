@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from figureground.schemas.records import NAME_PATTERN
+
 MANIFEST: Final = "manifest.json"
 """SHA-256 of every other file."""
 OBJECTS: Final = "objects.parquet"
@@ -20,3 +22,9 @@ REFUSED: Final = "report/refused.csv"
 """Objects of the release that the dataset has not, each with its reason."""
 CHANGELOG: Final = "report/changelog.json"
 """What each version changed, oldest first, where the dataset was built as a new version of another."""
+
+
+def is_repository_path(path: str) -> bool:
+    """Whether a path is one that a dataset repository may have: names of ids, none hidden, none leading out of it."""
+    parts = path.split("/")
+    return all(NAME_PATTERN.fullmatch(part) and not part.startswith(".") for part in parts)

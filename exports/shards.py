@@ -19,18 +19,20 @@ from figureground.build.selection import Candidate
 from figureground.build.views import Canvas, view_geometry, whole_frame
 from figureground.exports.earlier_rows import RENDER, EarlierReader, EarlierRows
 from figureground.schemas.files import replace_file
-from figureground.schemas.masks import Mask, encode_coco_rle, encode_png1, pixels_sha256, tight_box
+from figureground.schemas.masks import Mask, encode_coco_rle, pixels_sha256, tight_box
 from figureground.schemas.recipes import Recipe, RuleSet
 from figureground.schemas.sketches import sketch
 
-ROWS_PER_SHARD: Final = 5000  # about 300 MB of 224-pixel PNG, under the Hub's usual 500 MB
+ROWS_PER_SHARD: Final = 1000  # about 75 MB of 224-pixel PNG; more of them keep all workers busy to the end of a build
 _ROWS_PER_GROUP: Final = 200  # the Hub's viewer reads one group at a time
 
-_PNG_COMPRESSION: Final = 2
-PNG_ENCODER: Final = {"library": "opencv", "compression": _PNG_COMPRESSION, "strategy": "rle"}
-"""The one encoder of every published image, named in recipe.lock.json: equal lock, equal file bytes."""
+_PNG_COMPRESSION: Final = 1
+PNG_ENCODER: Final = {"library": "opencv", "compression": _PNG_COMPRESSION, "strategy": "rle", "filter": "average"}
+"""The one encoder of every published image, named in recipe.lock.json: equal lock, equal file bytes; why this one, says
+docs/adr/0009."""
 _PNG_SETTINGS: Final = (
     cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
+    cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG,
 )  # fmt: skip
 
 
@@ -75,7 +77,7 @@ def write_shard(job: ShardJob) -> int:
     """Render a shard and write it whole or not at all; a shard that exists is left alone. Returns its rows."""
     if job.path.exists():
         return len(job.rows)
-    scenes = SceneStore(job.scenes, job.rules)
+    scenes = SceneStore(job.scenes)
     job.path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(job.path) as temporary:
         plain = {"image", "object_mask"}
@@ -115,7 +117,7 @@ def _draw(row: PlanRow, job: ShardJob, scenes: SceneStore) -> Drawn:
     rendered = render_row(row, job.recipe.variants[row.variant], job.rules, scenes.get, scenes.texture)
     return Drawn(
         image_png=encode_png(rendered.image_rgb) if job.recipe.pixels else b"",
-        mask_png=encode_png1(rendered.object_mask),
+        mask_png=rendered.mask_png,
         attribute_masks=[_attribute(name, mask) for name, mask in rendered.attribute_masks.items()],
         box_xyxy_px=_box_on_canvas(row, rendered, job),
         pixels_sha256=pixels_sha256(rendered.image_rgb),

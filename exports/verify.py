@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Final
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from figureground.build.engine import run_jobs
-from figureground.build.plan import read_plan
 from figureground.errors import DataError, Fault
 from figureground.exports.found_photos import Progress
-from figureground.exports.repository_files import MANIFEST
+from figureground.exports.repository_files import MANIFEST, is_repository_path
 from figureground.schemas.files import file_sha256
 from figureground.schemas.masks import pixels_sha256
 from figureground.schemas.photos import PhotoRejected, decode_photo
@@ -38,7 +39,10 @@ class VerifyReport:
 class ShardCheck:
     """What was found in one shard."""
 
-    keys: tuple[Key, ...]
+    path: Path
+    rows: int
+    keys_sha256: str
+    """Of the keys of its rows, in their order: millions of them are not worth keeping where all is well."""
     images: int
     faults: tuple[Fault, ...]
 
@@ -53,37 +57,38 @@ def verify_repository(folder: Path, *, workers: int = 1, progress: Progress = la
     manifest = read_manifest(folder)
     faults = [*_file_faults(folder, manifest, manifest), *_unlisted(folder, manifest)]
     shards = [folder / name for name in manifest if name.startswith("data/") and (folder / name).is_file()]
-    keys: list[Key] = []
-    images = 0
+    checks: list[ShardCheck] = []
     for done, check in enumerate(run_jobs(check_shard, shards, workers=workers), start=1):
-        keys += check.keys
-        images += check.images
+        checks.append(check)
         faults += check.faults
         progress("shards", done, len(shards))
-    if not faults:
-        faults += _plan_faults(folder, keys)
+    if not faults and not _as_planned(folder, checks):
+        faults += _plan_faults(folder, checks)
     if faults:
         raise DataError(faults)
-    return VerifyReport(files=len(manifest), rows=len(keys), images=images)
+    return VerifyReport(
+        files=len(manifest), rows=sum(each.rows for each in checks), images=sum(each.images for each in checks)
+    )
 
 
 def read_manifest(folder: Path) -> dict[str, str]:
     """Path below the folder to SHA-256.
 
     Raises:
-        DataError: if there is no manifest, or it names a path outside of the folder.
+        DataError: if there is no manifest, or it names what is no path of a repository.
     """
     path = folder / MANIFEST
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))["sha256"]
         found = {str(name): str(sha256) for name, sha256 in listed.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         got = f"{type(error).__name__}: {error}"
         raise DataError.single(str(path), "", expected="the manifest of a dataset repository", got=got) from error
-    strange = [name for name in found if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
+    strange = [name for name in found if not is_repository_path(name)]
     if strange:
+        got = "one that is hidden, leads elsewhere or has strange characters"
         raise DataError(
-            Fault(where=str(path), record=name, expected="a path inside the repository", got="one that leaves it")
+            Fault(where=str(path), record=repr(name), expected="a path inside the repository", got=got)
             for name in strange
         )
     return found
@@ -122,25 +127,37 @@ def _unlisted(folder: Path, manifest: Mapping[str, str]) -> list[Fault]:
 
 def check_shard(path: Path) -> ShardCheck:
     """Read a shard and hash the pixels of its images."""
-    keys: list[Key] = []
+    digest = hashlib.sha256()
     faults: list[Fault] = []
-    images = 0
+    rows = images = 0
     try:
-        file = pq.ParquetFile(path)
-        columns = [name for name in _COLUMNS if name in file.schema_arrow.names]
-        for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
-            for row in batch.to_pylist():
-                told, split = row["provenance"], path.name.rpartition("-of-")[0].rpartition("-")[0]
-                keys.append((row["variant"], split, told["object_id"], row["attribute"] or "", row["draw"]))
-                if "image" in row:
-                    images += 1
-                    faults += _image_fault(path, row["image"]["bytes"], told["pixels_sha256"], keys[-1])
+        for key, row in _stored_rows(path, _COLUMNS):
+            rows += 1
+            digest.update(repr(key).encode())
+            if "image" in row:
+                images += 1
+                faults += _image_fault(path, row["image"]["bytes"], row["provenance"]["pixels_sha256"], key)
     except (pa.ArrowException, OSError, KeyError, TypeError) as error:
         faults.append(Fault(where=str(path), record="", expected="a shard of rows", got=str(error)))
-    return ShardCheck(keys=tuple(keys), images=images, faults=tuple(faults))
+    return ShardCheck(path=path, rows=rows, keys_sha256=digest.hexdigest(), images=images, faults=tuple(faults))
 
 
-_COLUMNS: Final = ("image", "variant", "draw", "attribute", "provenance")
+_KEY_COLUMNS: Final = ("variant", "draw", "attribute", "provenance.object_id")
+_COLUMNS: Final = (*_KEY_COLUMNS, "provenance.pixels_sha256", "image.bytes")
+
+
+def _stored_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """Rows of a shard with their keys."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_BATCH, columns=list(columns)):
+            for row in batch.to_pylist():
+                name = row["provenance"]["object_id"]
+                yield (row["variant"], _split_of(path), name, row["attribute"] or "", row["draw"]), row
+
+
+def _split_of(path: Path) -> str:
+    """Split that a shard is of, from its name."""
+    return path.name.rpartition("-of-")[0].rpartition("-")[0]
 
 
 def _image_fault(path: Path, stored: bytes, expected: str, key: Key) -> list[Fault]:
@@ -155,8 +172,35 @@ def _image_fault(path: Path, stored: bytes, expected: str, key: Key) -> list[Fau
     return [] if got == expected else [fault]
 
 
-def _plan_faults(folder: Path, keys: Sequence[Key]) -> list[Fault]:
-    planned, found = {row.key for row in read_plan(folder / "report" / "plan.parquet")}, set(keys)
+def _as_planned(folder: Path, checks: Sequence[ShardCheck]) -> bool:
+    """Whether the shards, one after the other, hold the rows of the plan in its order."""
+    planned = _planned_keys(folder)
+    for check in sorted(checks, key=lambda each: (each.path.parent.name, _split_of(each.path), each.path.name)):
+        digest = hashlib.sha256()
+        for key in islice(planned, check.rows):
+            digest.update(repr(key).encode())
+        if digest.hexdigest() != check.keys_sha256:
+            return False
+    return next(planned, None) is None
+
+
+def _planned_keys(folder: Path) -> Iterator[Key]:
+    path = folder / "report" / "plan.parquet"
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(columns=list(_PLANNED)):
+                yield from zip(*(batch.column(name).to_pylist() for name in _PLANNED), strict=True)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise DataError.single(str(path), "", expected="a plan (Parquet)", got=str(error)) from error
+
+
+_PLANNED: Final = ("variant", "split", "object_id", "attribute", "draw")
+
+
+def _plan_faults(folder: Path, checks: Sequence[ShardCheck]) -> list[Fault]:
+    """Rows that the plan has and the shards lack, or the other way round."""
+    planned = set(_planned_keys(folder))
+    found = {key for check in checks for key, _ in _stored_rows(check.path, _KEY_COLUMNS)}
     lacking = [(key, "a row that the plan has", "none") for key in sorted(planned - found)]
     more = [(key, "only rows that the plan has", "another one") for key in sorted(found - planned)]
     return [

@@ -300,10 +300,14 @@ app.command(
     "figureground publish in9 --repo-id me/in9 --private --gated manual"
 )(publish)
 app.command(
-    epilog="Examples: figureground diff in9 in9-v2\n\nfigureground diff work/objects/v1.parquet work/objects/v2.parquet"
+    epilog="Examples: figureground diff in9 in9-v2\n\nfigureground diff work/objects/v1.parquet work/objects/v2.parquet\n\n"
+    "figureground diff me/in9 me/in9 --revision v1 --revision v2"
 )(diff)
-app.command(epilog="Example: figureground verify in9")(verify)
-app.command(epilog="Example: figureground rebuild plus --source imagenet-a.tar -o plus-with-images")(rebuild)
+app.command(epilog="Examples: figureground verify in9\n\nfigureground verify me/in9 --revision v1")(verify)
+app.command(
+    epilog="Examples: figureground rebuild plus --source imagenet-a.tar -o plus-with-images\n\n"
+    "figureground rebuild me/plus --revision v1 --source photos/ -o plus-with-images"
+)(rebuild)
 
 
 @app.command(epilog="Example: figureground demo -o demo-run")

@@ -26,7 +26,7 @@ def verify(
     from figureground.exports.verify import verify_repository
     from figureground.schemas.processes import default_workers
 
-    with progress_bar() as show, open_release(repository, revision, whole=True, progress=show) as folder:
+    with progress_bar() as show, open_release(repository, revision, progress=show) as folder:
         report = verify_repository(folder, workers=workers or default_workers(), progress=show)
     name = f"{repository}@{revision}" if revision else repository
     text = f"{name}: {report.files} files, {report.rows} rows and {report.images} images are as they were released"
@@ -54,13 +54,13 @@ def rebuild(
     as_json: JsonOption = False,
 ) -> None:
     """Make a release's rows from your own copy of its photos, to the same pixels; what is missing is named."""
-    from figureground.exports.hub_releases import open_release
+    from figureground.exports.hub_releases import REBUILT_FROM, open_release
     from figureground.exports.rebuild import rebuild_dataset
     from figureground.schemas.processes import default_workers
     from figureground.schemas.sources import open_source
 
     sources = [open_source(each, name=f"source{number}") for number, each in enumerate(source)]
-    with progress_bar() as show, open_release(release, revision, whole=False, progress=show) as folder:
+    with progress_bar() as show, open_release(release, revision, REBUILT_FROM, progress=show) as folder:
         report = rebuild_dataset(
             folder, sources, out, workers=workers or default_workers(),
             tolerance=_ANY_DRIFT if accept_drift else tolerance, progress=show,

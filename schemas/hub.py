@@ -138,7 +138,7 @@ def hub_error(error: BaseException, where: str) -> FigureGroundError | None:
     if isinstance(cause, RevisionNotFoundError | RemoteEntryNotFoundError):
         return UsageError(f"{where}: the Hub has no such revision or file")
     if isinstance(cause, HfHubHTTPError):
-        status, said = cause.response.status_code, (cause.server_message or "").strip()
+        status, said = cause.response.status_code, " ".join((cause.server_message or "").split())
         told = _clean(f"{where}: the Hub answered {status}{': ' + said if said else ''}")
         if status in (401, 403):
             return UsageError(f"{told}; this login may not do that: {_LOG_IN} with a token that may write")

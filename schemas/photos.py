@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -114,6 +113,8 @@ def decode_photo(data: bytes) -> NDArray[np.uint8]:
 
 def perceptual_hash(photo_rgb: NDArray[np.uint8]) -> str:
     """64-bit perceptual hash of ``(H, W, 3)`` uint8 RGB, 16 hex digits (imagehash's DCT hash)."""
+    import imagehash  # with SciPy a second, which workers that only render would pay
+
     return str(imagehash.phash(Image.fromarray(photo_rgb)))
 
 

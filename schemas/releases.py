@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -21,6 +22,10 @@ from figureground.schemas.records import NAME_PATTERN, ObjectRecord, canonical_j
 SCHEMA_VERSION: Final = "1"
 _LEFT_OUT: Final = "figureground.left_out"
 _ANNOTATION: Final = "figureground.annotation"
+_ROWS_PER_GROUP: Final = 1 << 16
+_ROWS_AT_A_TIME: Final = 1 << 12
+_SHARED: Final = ("source", "label", "source_split", "state", "segmenter")
+"""Columns of which few words fill many rows."""
 _HUB_WNID: Final = re.compile(r"^((n\d{8})_\d+)_\2$")
 
 _BOXES = pa.list_(pa.list_(pa.int32(), 4))
@@ -64,7 +69,7 @@ def write_release(
 
     Args:
         path: The file.
-        records: The objects.
+        records: The objects; an iterator must give them sorted by object_id.
         version: Its name.
         left_out: What is not in it, so that coverage can be told.
         annotation: How its masks came about, in numbers, for the card.
@@ -72,7 +77,6 @@ def write_release(
     Raises:
         UsageError: if ``path`` holds a different release: a version that was built from never changes.
     """
-    rows = [_row(record) for record in sorted(records, key=lambda record: record.object_id)]
     metadata = {"figureground.release": version, "figureground.schema": SCHEMA_VERSION}
     if left_out:
         metadata[_LEFT_OUT] = canonical_json({label: dict(reasons) for label, reasons in left_out.items()})
@@ -80,8 +84,12 @@ def write_release(
         metadata[_ANNOTATION] = canonical_json(dict(annotation))
     schema = _SCHEMA.with_metadata(metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replace_file(path, keep_equal=True) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
+    with (
+        replace_file(path, keep_equal=True) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as file,
+    ):
+        for table in _tables(records, schema):
+            file.write_table(table)
 
 
 def read_release(path: Path) -> tuple[str, tuple[ObjectRecord, ...]]:
@@ -94,17 +102,19 @@ def read_release(path: Path) -> tuple[str, tuple[ObjectRecord, ...]]:
     if not path.is_file():
         raise UsageError(f"{path}: no such release; make one with: figureground freeze --version {path.stem}")
     try:
-        table = pq.read_table(path)
+        metadata = pq.read_schema(path).metadata or {}
     except (pa.ArrowException, OSError) as error:
         raise DataError.single(str(path), "", expected="a release (Parquet)", got=str(error)) from error
-    metadata = table.schema.metadata or {}
     schema_version = metadata.get(b"figureground.schema", b"none").decode()
     if schema_version != SCHEMA_VERSION:
         raise DataError.single(
             str(path), "figureground.schema", expected=SCHEMA_VERSION, got=schema_version,
             remedy="read it with the figureground that wrote it, or freeze again",
         )  # fmt: skip
-    records = tuple(_record(row) for row in table.to_pylist())
+    try:
+        records = tuple(_records(path))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError.single(str(path), "", expected="a release (Parquet)", got=str(error)) from error
     for record in records:
         if not NAME_PATTERN.fullmatch(record.object_id):
             raise DataError.single(str(path), repr(record.object_id), expected=NAME_PATTERN.pattern, got="a strange id")
@@ -172,12 +182,42 @@ def _row(record: ObjectRecord) -> dict[str, Any]:
     return row
 
 
-def _record(row: dict[str, Any]) -> ObjectRecord:
+def _tables(records: Iterable[ObjectRecord], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Rows by object_id, a row group at a time; what an iterator gives is never held together."""
+    ordered = records if isinstance(records, Iterator) else iter(sorted(records, key=lambda each: each.object_id))
+    last, first = "", True
+    parts: list[pa.Table] = []
+    while (batch := list(islice(ordered, _ROWS_AT_A_TIME))) or first:
+        for record in batch:
+            if record.object_id < last:
+                raise ValueError(f"{record.object_id} after {last}: an iterator must give objects sorted")
+            last = record.object_id
+        parts.append(pa.Table.from_pylist([_row(record) for record in batch], schema=schema))
+        first = False
+        if sum(part.num_rows for part in parts) >= _ROWS_PER_GROUP:
+            yield pa.concat_tables(parts).combine_chunks()
+            parts = []
+    if parts:
+        yield pa.concat_tables(parts).combine_chunks()
+
+
+def _records(path: Path) -> Iterator[ObjectRecord]:
+    """Records of a release; few of its rows are in memory twice, and words that records share are kept once."""
+    shared: dict[str, str] = {}
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_ROWS_AT_A_TIME):
+            for row in batch.to_pylist():
+                yield _record(row, shared)
+
+
+def _record(row: dict[str, Any], shared: dict[str, str]) -> ObjectRecord:
     boxes: list[Box] = [(box[0], box[1], box[2], box[3]) for box in row.pop("boxes_xyxy_px")]
     masks = {item["attribute"]: _rle(item["mask"]) for item in row.pop("attribute_masks")}
-    row["mask"] = _rle(row["mask"])
-    row["instances"] = tuple(_rle(rle) for rle in row["instances"])
+    row["mask"] = mask = _rle(row["mask"])
+    row["instances"] = tuple(mask if (rle := _rle(each)) == mask else rle for each in row["instances"])
     row["attributes"] = json.loads(row["attributes"])
     row["image_flags"] = tuple(row["image_flags"])
     row["flags"] = tuple(row["flags"])
+    for name in _SHARED:
+        row[name] = shared.setdefault(row[name], row[name])
     return ObjectRecord(**row, boxes_xyxy_px=tuple(boxes), attribute_masks=masks)

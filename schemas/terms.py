@@ -14,11 +14,13 @@ from figureground.schemas.workspace import SourceRow
 _LICENCE: Final = "licence"
 _RESTRICTED: Final = "restricted"
 _IMAGENET_HELD_OUT: Final = re.compile(r"ILSVRC\d{4}_(?:val|test)_\d{8}")
-_BY_KIND: Final = {
+RESTRICTED_KINDS: Final[Mapping[str, str]] = {
     "ilsvrc": "ImageNet's terms of access allow no copies to third parties",
     "imagenet-a": "ImageNet-A's photos are other people's and come without a licence",
     "rival10": "RIVAL10's licence forbids to give copies to third parties",
 }
+"""Kind of source to why its pixels may not be passed on."""
+_NAMED: Final = {"rival": "rival10", "imagenet[-_]?a(?![a-z])": "imagenet-a", "imagenet|ilsvrc": "ilsvrc"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +48,17 @@ def source_terms(row: SourceRow, uris: Iterable[str]) -> SourceTerms:
         uris: Its photos that are used.
     """
     said = row.options.get(_RESTRICTED)
-    reason = "its maintainer said so" if said == "yes" else ""
-    if said is None:
-        reason = _BY_KIND.get(row.kind, "")
-        if not reason and any(map(_from_imagenet, uris)):
-            reason = _BY_KIND["ilsvrc"]
+    reason = ""
+    if said != "no":
+        imagenet = RESTRICTED_KINDS["ilsvrc"] if any(map(_from_imagenet, uris)) else ""
+        reason = RESTRICTED_KINDS.get(row.kind, imagenet) or ("its maintainer said so" if said else "")
     return SourceTerms(licence=row.options.get(_LICENCE, ""), restricted=reason)
+
+
+def restriction_by_name(name: str) -> str:
+    """Why pixels may not be passed on, if a source of which nothing else is known is what its name says; else empty."""
+    found = (kind for words, kind in _NAMED.items() if re.search(words, name, re.IGNORECASE))
+    return RESTRICTED_KINDS.get(next(found, ""), "")
 
 
 def _from_imagenet(uri: str) -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -102,6 +104,15 @@ class Workspace:
         """Close the database; everything written is already safe."""
         self._db.close()
 
+    @contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """Read one state of the workspace all through the block, whatever others write meanwhile."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.rollback()
+
     # Sources and photos
 
     def add_source(self, name: str, kind: str, locator: str, options: Mapping[str, str]) -> None:
@@ -191,6 +202,20 @@ class Workspace:
         for row in self._db.execute(query, () if image_id is None else (image_id,)):
             yield proposal_of(row)
 
+    def first_ranked(self) -> Iterator[ProposalRecord]:
+        """First-ranked machine masks, sorted by image_id."""
+        for row in self._db.execute("SELECT * FROM proposals WHERE rank = 0 ORDER BY image_id"):
+            yield proposal_of(row)
+
+    def first_ranked_makers(self) -> Iterator[tuple[str, str, str, str]]:
+        """(image_id, run_id, segmenter, prompt mode) of first-ranked machine masks, sorted by image_id."""
+        query = (
+            "SELECT p.image_id, p.run_id, p.segmenter, r.prompt_mode FROM proposals p "
+            "JOIN proposal_runs r ON r.run_id = p.run_id WHERE p.rank = 0 ORDER BY p.image_id"
+        )
+        for row in self._db.execute(query):
+            yield tuple(row)
+
     # People
 
     def add_annotations(self, annotations: Iterable[Annotation]) -> int:
@@ -220,11 +245,17 @@ class Workspace:
 
     def decisions(self, image_id: str | None = None) -> dict[str, Decision]:
         """The newest decision on one image or on each that has one, by image_id."""
+        return {decision.image_id: decision for decision in self.newest_decisions(image_id)}
+
+    def newest_decisions(self, image_id: str | None = None) -> Iterator[Decision]:
+        """The newest decision on one image or on each that has one, sorted by image_id."""
         where = "" if image_id is None else "WHERE image_id = ?"
         query = f"SELECT * FROM decisions {where} ORDER BY image_id, sequence"  # noqa: S608
         rows = self._db.execute(query, () if image_id is None else (image_id,))
         names = ("image_id", "state", "reason", "annotation_id")
-        return {row["image_id"]: Decision(**{name: row[name] for name in names}) for row in rows}
+        for _, notes in groupby(rows, key=lambda row: str(row["image_id"])):
+            *_, newest = notes
+            yield Decision(**{name: newest[name] for name in names})
 
     def decision(self, image_id: str) -> Decision | None:
         """The newest decision on one image, or None."""

@@ -13,57 +13,19 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from hub_store import Blob, Commit, Refused, Repo, folder_hashes, is_lfs
+from hub_traffic import Asked, Trouble
 
 SECRET = "hf_DoubleSecretOfTheOwner0123456789"
 """Token of the owner; it may stand in no output."""
 SIGNATURE = "X-Amz-Signature=3141592653589793"
 """What a pre-signed upload address carries; it may stand in no output either."""
 STRANGER = "hf_TokenOfSomebodyWithoutAccess0000"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One request and what became of it."""
-
-    method: str
-    path: str
-    """With the query."""
-    status: int
-    """0 where the connection was dropped."""
-    received: int
-    """Bytes of the request's body."""
-    sent: int
-    """Bytes of the answer's body."""
-    range: str
-    user: str
-    body: bytes
-    """Of JSON requests; files are left out."""
-
-
-@dataclass(slots=True)
-class Trouble:
-    """A fault to inject."""
-
-    method: str
-    pattern: re.Pattern[str]
-    status: int = 503
-    times: int = 1
-    headers: Mapping[str, str] = field(default_factory=dict)
-    drop: bool = False
-    """Close the connection without doing anything."""
-    lose: bool = False
-    """Do what is asked, then close the connection without an answer."""
-    before: Callable[[], None] | None = None
-    """Call this, then do what is asked."""
-    after: int = 0
-    """Let so many matching requests pass first."""
 
 
 class HubDouble:
@@ -362,21 +324,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _tree(self, body: bytes, name: str, revision: str, folder: str = "") -> Any:
         commit = self._repo(name).find(revision)
         deep = self.query.get("recursive", ["false"])[0].lower() in ("true", "1")
-        prefix = f"{folder}/" if folder else ""
-        below = [path for path in commit.tree if path.startswith(prefix)]
-        if folder and not below:
-            raise Refused(404, "EntryNotFound", f"{folder} does not exist")
-        parts = [path.removeprefix(prefix).split("/") for path in below]
-        folders = {prefix + "/".join(each[:depth]) for each in parts for depth in range(1, len(each))}
-        shown = folders if deep else {each for each in folders if "/" not in each.removeprefix(prefix)}
-        told = [{"type": "directory", "path": each, "oid": "0" * 40, "size": 0} for each in sorted(shown)]
-        files = [path for path in below if deep or "/" not in path.removeprefix(prefix)]
-        return 200, told + [_item(path, commit.tree[path]) for path in sorted(files)], {}
+        return 200, commit.listing(folder, deep=deep), {}
 
     def _paths_info(self, body: bytes, name: str, revision: str) -> Any:
         commit = self._repo(name).find(revision)
         asked = parse_qs(body.decode())["paths"]
-        return 200, [_item(path, commit.tree[path]) for path in asked if path in commit.tree], {}
+        return 200, [commit.item(path) for path in asked if path in commit.tree], {}
 
     def _resolve(self, body: bytes, name: str, revision: str, path: str) -> Any:
         repo = self._repo(name)
@@ -395,13 +348,6 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, blob.data, headers
         first, last = int(asked[1]), min(int(asked[2] or len(blob.data) - 1), len(blob.data) - 1)
         return 206, blob.data[first : last + 1], headers | {"Content-Range": f"bytes {first}-{last}/{len(blob.data)}"}
-
-
-def _item(path: str, blob: Blob) -> dict[str, Any]:
-    item: dict[str, Any] = {"type": "file", "path": path, "size": len(blob.data), "oid": blob.git_sha1}
-    if blob.is_lfs:
-        item["lfs"] = {"oid": blob.sha256, "size": len(blob.data), "pointerSize": len(blob.pointer())}
-    return item
 
 
 _REF_KINDS = {"branches": "refs/heads/", "tags": "refs/tags/", "pullRequests": "refs/pr/"}

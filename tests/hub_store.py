@@ -20,6 +20,12 @@ class Blob:
 
     data: bytes
     is_lfs: bool
+    claimed_size: int | None = None
+    """What the Hub says of its size, where that is not true."""
+
+    @property
+    def size(self) -> int:
+        return len(self.data) if self.claimed_size is None else self.claimed_size
 
     @cached_property
     def sha256(self) -> str:
@@ -49,6 +55,27 @@ class Commit:
     parent: str
     title: str
     tree: Tree
+
+    def item(self, path: str) -> dict[str, Any]:
+        """What the Hub tells of a file."""
+        blob = self.tree[path]
+        item: dict[str, Any] = {"type": "file", "path": path, "size": blob.size, "oid": blob.git_sha1}
+        if blob.is_lfs:
+            item["lfs"] = {"oid": blob.sha256, "size": blob.size, "pointerSize": len(blob.pointer())}
+        return item
+
+    def listing(self, folder: str, *, deep: bool) -> list[dict[str, Any]]:
+        """Folders and files in a folder, or below it."""
+        prefix = f"{folder}/" if folder else ""
+        below = [path for path in self.tree if path.startswith(prefix)]
+        if folder and not below:
+            raise Refused(404, "EntryNotFound", f"{folder} does not exist")
+        parts = [path.removeprefix(prefix).split("/") for path in below]
+        folders = {prefix + "/".join(each[:depth]) for each in parts for depth in range(1, len(each))}
+        shown = folders if deep else {each for each in folders if "/" not in each.removeprefix(prefix)}
+        told = [{"type": "directory", "path": each, "oid": "0" * 40, "size": 0} for each in sorted(shown)]
+        files = [path for path in below if deep or "/" not in path.removeprefix(prefix)]
+        return told + [self.item(path) for path in sorted(files)]
 
 
 class Refused(Exception):

@@ -23,7 +23,7 @@ from figureground.schemas.features import dataset_features
 from figureground.schemas.masks import encode_png1
 
 SIDE_PX = 224
-CLASS_MAP = {
+CLASS_MAP: dict[str, Any] = {
     "name": "pasted",
     "unmapped_value": -1,
     "classes": [

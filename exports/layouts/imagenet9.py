@@ -10,24 +10,23 @@ released ``mixed_rand`` files carry the names of ``mixed_next``; here a mixed na
 
 from __future__ import annotations
 
-import io
 import re
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.parquet as pq
-from PIL import Image
 
 from figureground.errors import DataError, Faults, UsageError
+from figureground.exports.layouts.published_rows import count_rows, new_folder, read_row_masks, read_rows
 from figureground.exports.repository_files import CLASS_MAP
+from figureground.schemas.attributes import OBJECT
 from figureground.schemas.classes import ClassMap, load_class_map
 from figureground.schemas.documents import read_document
 from figureground.schemas.files import csv_text, write_text
-from figureground.schemas.masks import decode_png1, encode_npy
+from figureground.schemas.masks import Mask, encode_npy
 from figureground.schemas.records import NAME_PATTERN
 
 Progress = Callable[[str, int, int], None]
@@ -86,19 +85,12 @@ def export_imagenet9(repository: Path, out: Path, *, progress: Progress = lambda
         DataError: with every row whose image is no PNG or of another size, whose mask has another size than its image,
             whose label is no class, whose ground is no photo of ``original``, or that is named like another.
     """
-    if out.exists():
-        raise UsageError(f"{out} exists; give another folder with -o, or delete it")
-    shards = _shards(repository)
-    classes = read_document(repository / CLASS_MAP, ClassMap)
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with new_folder(out) as partial:
+        shards = _shards(repository)
+        classes = read_document(repository / CLASS_MAP, ClassMap)
         names = _name_photos([path for config, path in shards if config == "original"])
         tree = _Tree(partial, classes, names)
         tree.write(shards, progress)
-        partial.replace(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return ImageNet9Layout(
         folder=out, images=dict(sorted(tree.counts.items())), classes=len(classes.names),
         further_draws=tree.further_draws, own_classes=classes.names != load_class_map("imagenet9").names,
@@ -119,20 +111,29 @@ def _shards(repository: Path) -> list[tuple[str, Path]]:
         raise UsageError(
             f"{repository}: no dataset with a config original; build one with: figureground build imagenet9"
         )
-    if any("image" not in pq.read_schema(path).names for path in found):
+    absent = {path: [name for name in _COLUMNS if name not in pq.read_schema(path).names] for path in found}
+    if any("image" in names for names in absent.values()):
         raise UsageError(
             f"{repository}: its rows hold no images; build it with --pixels, or rebuild it from the photos"
         )
+    faults = Faults()
+    for path, names in absent.items():
+        config, split = path.parent.name, path.name.split("-")[0]
+        if names:
+            faults.add(config, path.name, expected=f"the columns {', '.join(_COLUMNS)}", got=f"no {', '.join(names)}")
+        if not all(NAME_PATTERN.fullmatch(part) for part in (config, split)) or config == MASKS:
+            expected = f"a config, not {MASKS}, and a split, both {NAME_PATTERN.pattern}"
+            faults.add(config, path.name, expected=expected, got="a name that could be a path, or the masks' folder")
+    faults.raise_if_any()
     return [(path.parent.name, path) for path in found]
 
 
 def _name_photos(shards: Sequence[Path]) -> dict[str, str]:
     """Names of 15 characters by image_id: a wnid, or a code of as many characters, and a number within it."""
-    photos: dict[str, list[str]] = {}
+    photos: dict[str, set[str]] = {}
     for path in shards:
-        table = pq.read_table(path, columns=["source_label", "image_id"])
-        for label, name in zip(*(table.column(column).to_pylist() for column in table.column_names), strict=True):
-            photos.setdefault(label or "", []).append(name)
+        for row in pq.read_table(path, columns=["source_label", "image_id"]).to_pylist():
+            photos.setdefault(row["source_label"] or "", set()).add(row["image_id"] or "")
     faults = Faults()
     for label, own in photos.items():
         if len(own) > MOST_PHOTOS:
@@ -143,7 +144,7 @@ def _name_photos(shards: Sequence[Path]) -> dict[str, str]:
     return {
         name: f"{codes.get(label, label)}_{number:05}"
         for label, own in photos.items()
-        for number, name in enumerate(sorted(set(own)), start=1)
+        for number, name in enumerate(sorted(own), start=1)
     }
 
 
@@ -162,16 +163,12 @@ class _Tree:
 
     def write(self, shards: Sequence[tuple[str, Path]], progress: Progress) -> None:
         """Write all rows; ``DataError`` with everything that is at fault."""
-        total, done = sum(pq.read_metadata(path).num_rows for _, path in shards), 0
+        total, done = count_rows([path for _, path in shards]), 0
         for config, path in shards:
             split = path.name.split("-")[0]
             place = f"{config}/{'val' if split == 'test' else split}"
-            if not all(NAME_PATTERN.fullmatch(part) for part in (config, split)):
-                raise DataError.single(
-                    place, path.name, expected=NAME_PATTERN.pattern, got="a name that could be a path"
-                )
             self._make_folders(place)
-            for row in _rows(path):
+            for row in read_rows(path, _COLUMNS):
                 done += 1
                 progress("export", done, total)
                 self._write_row(place, row)
@@ -197,18 +194,20 @@ class _Tree:
         if (self._folder / file).exists():
             self._faults.add(place, row["image_id"], expected="one row of a photo", got="two")
             return
-        if not self._fits(place, row):
+        mask = self._read_mask(place, row)
+        if mask is None:
             return
         (self._folder / file).write_bytes(row["image"]["bytes"])
         if place.startswith("original/"):
-            self._write_mask(file.replace("original", MASKS, 1).removesuffix("JPEG") + "npy", row)
+            masked = file.replace("original", MASKS, 1).removesuffix("JPEG") + "npy"
+            (self._folder / masked).write_bytes(encode_npy(mask))
         self.counts[place] += 1
         said = {name: row[name] or "" for name in ("image_id", "source_label", "ground_id")}
         self._rows.append(_NamedRow(file=file, **said))
 
     def _stem(self, place: str, row: Mapping[str, Any]) -> str | None:
         """Name of a row's file without its ending; None, and a fault noted, where it has none."""
-        mixed = bool(row["ground_id"]) or row["variant"].startswith("mixed_")  # mixed_self has no other photo
+        mixed = bool(row["ground_id"]) or (row["variant"] or "").startswith("mixed_")  # mixed_self has no other photo
         shown = [row["image_id"], row["ground_id"] or row["image_id"]]
         unknown = [str(name) for name in shown if name not in self._names]
         if unknown:
@@ -221,34 +220,17 @@ class _Tree:
         figure, ground = (self._names[name] for name in shown)
         return f"fg_{figure}_bg_{ground}" if mixed else figure
 
-    def _fits(self, place: str, row: Mapping[str, Any]) -> bool:
-        """Whether an image is a PNG of the size of all others, which the evaluators stack; else a fault is noted."""
+    def _read_mask(self, place: str, row: Mapping[str, Any]) -> Mask | None:
+        """The object's mask, of the size of all images, which the evaluators stack; None, and a fault noted, if not."""
+        record = f"{place}/{row['image_id']}"
         try:
-            with Image.open(io.BytesIO(row["image"]["bytes"] or b""), formats=["PNG"]) as picture:
-                size_hw, mode = (picture.height, picture.width), picture.mode
-        except (OSError, Image.DecompressionBombError) as error:
-            self._faults.add(place, row["image_id"], expected="a PNG", got=str(error))
-            return False
-        self._size_hw = self._size_hw or size_hw
-        if (size_hw, mode) != (self._size_hw, "RGB"):
-            wanted, got = (f"{height}x{width}" for height, width in (self._size_hw, size_hw))
-            self._faults.add(place, row["image_id"], expected=f"RGB of {wanted} as others", got=f"{mode} of {got}")
-            return False
-        return True
-
-    def _write_mask(self, file: str, row: Mapping[str, Any]) -> None:
-        try:
-            mask = decode_png1(row["object_mask"]["bytes"], record=row["image_id"])
+            mask = read_row_masks({**row, "attribute_masks": None}, record)[OBJECT]
         except DataError as error:
             self._faults.found.extend(error.faults)
-            return
+            return None
+        self._size_hw = self._size_hw or (mask.shape[0], mask.shape[1])
         if mask.shape != self._size_hw:
-            wanted, got = (f"{height}x{width}" for height, width in (self._size_hw or (0, 0), mask.shape))
-            self._faults.add("object_mask", row["image_id"], expected=f"{wanted} as its image", got=got)
-            return
-        (self._folder / file).write_bytes(encode_npy(mask))
-
-
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=64, columns=_COLUMNS):
-        yield from batch.to_pylist()
+            wanted, got = (f"{height}x{width}" for height, width in (self._size_hw, mask.shape))
+            self._faults.add("image", record, expected=f"{wanted} as all others", got=got)
+            return None
+        return mask

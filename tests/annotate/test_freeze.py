@@ -149,3 +149,29 @@ def test_masks_of_another_size_are_all_named(tmp_path: Path) -> None:
 def test_a_version_that_could_be_a_path_is_refused(tmp_path: Path) -> None:
     with Workspace.create(tmp_path) as store, pytest.raises(UsageError, match="letters, digits"):
         freeze(store, "../v1", FreezeOptions())
+
+
+def test_many_photos_of_all_kinds_each_get_their_own_mask(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path) as store:
+        ids = [add_image(store, f"photo{number}") for number in range(30)]
+        for number, image_id in enumerate(ids):
+            if number % 3 != 1:
+                mask = MACHINE.copy()
+                mask[number % SIZE[0], number % SIZE[1]] ^= True
+                answer(store, image_id, "accepted" if number % 3 else "rejected", mask)
+            if number % 2:
+                add_proposal(store, image_id)
+        report = freeze(store, "v1", FreezeOptions(unreviewed=True))
+    records = {record.image_id: record for record in read_release(report.path)[1]}
+    for number, image_id in enumerate(ids):
+        if number % 3 == 2:
+            mask = MACHINE.copy()
+            mask[number % SIZE[0], number % SIZE[1]] ^= True
+            assert records[image_id].mask == encode_coco_rle(mask)
+            assert records[image_id].state == "accepted"
+        elif number % 3 == 1 and number % 2:
+            assert records[image_id].mask == encode_coco_rle(MACHINE)
+            assert records[image_id].mask_origin == content_id(content_id(image_id, "sam", "box"), "0")
+        else:
+            assert image_id not in records
+    assert report.left_out == {"no_mask": 5, "rejected": 10}

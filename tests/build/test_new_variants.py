@@ -18,7 +18,7 @@ from figureground.build.textures import draw_texture, texture_from_photo
 from figureground.build.views import Canvas
 from figureground.errors import DataError
 from figureground.schemas.classes import ClassMap
-from figureground.schemas.masks import encode_coco_rle
+from figureground.schemas.masks import encode_coco_rle, encode_png1
 from figureground.schemas.recipes import Move, Recipe
 from figureground.schemas.records import PhotoRef
 
@@ -102,6 +102,7 @@ def test_a_smaller_figure_elsewhere_takes_its_mask_with_it_and_leaves_the_donor_
         rendered = studio.render(row)
         expected = move_matte(studio.mask, studio.mask, Move(scale=0.5, to=(0.25, 0.5)))
         np.testing.assert_array_equal(rendered.object_mask, expected)
+        assert rendered.mask_png == encode_png1(expected)
         donor = studio.photos[row.ground_id]
         np.testing.assert_array_equal(rendered.image_rgb[~expected], donor[~expected])
         assert not rendered.attribute_masks["part"][~expected].any()

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from strategies import object_record, square_mask
 
-from figureground.build.plan import Plan, PlanRow, make_plan
+from figureground.build.plan import Plan, PlanRow, PlanRows, make_plan, read_plan, write_plan
 from figureground.build.seeds import derive_seed, hash_order
 from figureground.errors import DataError
 from figureground.schemas.classes import ClassMap
+from figureground.schemas.files import file_sha256
 from figureground.schemas.recipes import Balance, Recipe, RuleName, load_recipe
 from figureground.schemas.records import ObjectRecord
 
@@ -267,3 +271,55 @@ def test_one_photo_less_changes_only_rows_that_use_or_used_it(gone: int, balance
         rows = [made[key] for made in (old, new) if key in made]
         if rows != [rows[0], rows[0]]:
             assert {name for row in rows for name in (row.object_id, row.ground_id)} & moved, key
+
+
+def test_in_a_large_class_one_photo_more_changes_few_rows() -> None:
+    records = photos(a=150, b=3, c=3)
+    old, new = ({row.key: row for row in plan(given).rows} for given in (records, [*records, object_record("x", "a")]))
+    more = {row.object_id for row in new.values()} - {row.object_id for row in old.values()}
+    changed = [key for key, row in old.items() if new[key] != row]
+    untouched = [key for key in changed if new[key].ground_id not in more]
+    assert len(changed) < 12
+    assert len(untouched) < 8
+
+
+def test_rows_are_a_sequence() -> None:
+    rows = plan(photos(a=4, b=3, c=3)).rows
+    listed = list(rows)
+    assert len(rows) == len(listed) == 10 * len(ALL.variants)
+    assert [rows[place] for place in range(len(rows))] == listed
+    assert rows[-1] == listed[-1]
+    for part in (slice(7, 33), slice(-5, None), slice(0, 0), slice(60, 3, -7), slice(None)):
+        assert list(rows[part]) == listed[part]
+    assert [row.key for row in listed] == sorted(row.key for row in listed)
+    with pytest.raises(IndexError):
+        rows[len(rows)]
+    assert isinstance(rows, PlanRows)
+    assert [row for group in rows.groups for row in group] == listed
+    assert {(group.variant, group.split) for group in rows.groups} == {(row.variant, row.split) for row in listed}
+
+
+def test_a_plan_written_in_parts_has_the_bytes_of_one_written_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = plan(photos(a=160, b=3, c=3))
+    write_plan(made, tmp_path / "whole.parquet")
+    monkeypatch.setattr("figureground.build.plan._ROWS_AT_A_TIME", 1024)
+    write_plan(made, tmp_path / "parts.parquet")
+    assert file_sha256(tmp_path / "whole.parquet") == file_sha256(tmp_path / "parts.parquet")
+    assert read_plan(tmp_path / "parts.parquet") == tuple(made.rows)
+    columns = {
+        name: [getattr(row, name) for row in made.rows] for name in pq.read_schema(tmp_path / "whole.parquet").names
+    }
+    table = pa.table(columns, schema=pq.read_schema(tmp_path / "whole.parquet"))
+    pq.write_table(table, tmp_path / "table.parquet", compression="zstd")
+    assert file_sha256(tmp_path / "table.parquet") == file_sha256(tmp_path / "whole.parquet")
+
+
+def test_a_plan_of_several_row_groups_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = plan(photos(a=4, b=3, c=3))
+    monkeypatch.setattr("figureground.build.plan._ROWS_AT_A_TIME", 8)
+    monkeypatch.setattr("figureground.build.plan._ROWS_PER_GROUP", 32)
+    write_plan(made, tmp_path / "plan.parquet")
+    assert pq.ParquetFile(tmp_path / "plan.parquet").num_row_groups == 3
+    assert read_plan(tmp_path / "plan.parquet") == tuple(made.rows)

@@ -13,7 +13,7 @@ from figureground.build.plan import Plan, PlanRow, make_plan
 from figureground.build.render import Rendered, Scene, make_scene, render_row
 from figureground.build.views import Canvas, view_matte, view_photo
 from figureground.schemas.classes import ClassMap
-from figureground.schemas.masks import decode_coco_rle
+from figureground.schemas.masks import decode_coco_rle, encode_png1
 from figureground.schemas.recipes import Balance, Recipe, RuleName, load_recipe
 
 RECIPE = load_recipe("imagenet9").model_copy(update={"balance": Balance(per_class="all")})
@@ -72,6 +72,7 @@ def test_original_is_the_photo_and_every_row_has_the_same_mask(studio: Studio) -
         photo, mask = studio.viewed(row.object_id)
         assert rendered.image_rgb.shape == (224, 224, 3)
         np.testing.assert_array_equal(rendered.object_mask, mask)
+        assert rendered.mask_png == encode_png1(mask)
         if row.variant == "original":
             np.testing.assert_array_equal(rendered.image_rgb, photo)
 

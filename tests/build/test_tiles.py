@@ -88,3 +88,18 @@ def test_exact_tiles_hold_no_pixel_of_the_box(height: int, width: int, data: st.
 def test_boxes_partly_outside_are_clipped() -> None:
     assert clip_box((-5, 10, 250, 120), SIZE) == (0, 10, 200, 100)
     assert hull([(1, 2, 3, 4), (0, 3, 2, 9)]) == (0, 2, 3, 9)
+
+
+@given(st.tuples(*[st.integers(0, 60)] * 4), st.integers(0, 99))
+def test_a_tiled_box_repeats_the_strip_from_the_origin_and_leaves_the_rest(corners: Box, seed: int) -> None:
+    photo = np.random.default_rng(seed).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    box = clip_box((min(corners[::2]), min(corners[1::2]), max(corners[::2]), max(corners[1::2])), (40, 60))
+    strip = largest_strip(box, (40, 60))
+    if strip is None:
+        return
+    x0, y0, x1, y1 = strip.box_xyxy_px
+    tiled = tile_box(photo, box, strip)
+    for row, column in np.ndindex(40, 60):
+        inside = box[0] <= column < box[2] and box[1] <= row < box[3]
+        place = (y0 + row % (y1 - y0), x0 + column % (x1 - x0)) if inside else (row, column)
+        assert (tiled[row, column] == photo[place]).all()

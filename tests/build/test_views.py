@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from needs import need
+from numpy.typing import NDArray
 from PIL import Image
 
+from figureground.build.tiles import clip_box
 from figureground.build.views import view_geometry, view_matte, view_photo, whole_frame
+from figureground.schemas.masks import Box
 from figureground.schemas.recipe_views import View
 
 IMAGENET = View()
@@ -73,6 +76,46 @@ def test_box_on_canvas_follows_the_affine_and_is_clipped() -> None:
     assert geometry.affine() == (0.5, -144.0, 0.5, -16.0)
     assert geometry.box_on_canvas((400, 100, 600, 300)) == (56.0, 34.0, 156.0, 134.0)
     assert geometry.box_on_canvas((0, 0, 1024, 512)) == (0.0, 0.0, 224.0, 224.0)
+
+
+VIEWS = st.builds(
+    View,
+    resize=st.sampled_from(["short_side", "squash"]),
+    size=st.integers(24, 60),
+    crop=st.sampled_from([None, 8, 23, 24]),
+    image=st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]),
+    matte=st.sampled_from(["nearest", "area", "bilinear"]),
+)
+SIDES = st.integers(1, 130)
+
+
+def in_one_step(pixels: NDArray[np.uint8], view: View, resampling: Image.Resampling) -> NDArray[np.uint8]:
+    """What Pillow makes of a whole picture, resized at once and cropped afterwards."""
+    geometry = view_geometry(view, whole_frame((pixels.shape[0], pixels.shape[1])))
+    resized = Image.fromarray(pixels).resize(geometry.resized_hw[::-1], resampling)
+    x0, y0, x1, y1 = geometry.crop_xyxy_px
+    return np.asarray(resized)[y0:y1, x0:x1]
+
+
+@given(VIEWS, SIDES, SIDES, st.integers(0, 99))
+def test_a_photo_is_what_pillow_makes_of_it_at_once(view: View, height: int, width: int, seed: int) -> None:
+    photo = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    expected = in_one_step(photo, view, Image.Resampling[view.image.upper()])
+    np.testing.assert_array_equal(view_photo(photo, view), expected)
+
+
+@given(VIEWS, SIDES, SIDES, st.tuples(SIDES, SIDES, SIDES, SIDES), st.integers(0, 99))
+def test_a_matte_is_what_pillow_makes_of_it_at_once(
+    view: View, height: int, width: int, corners: Box, seed: int
+) -> None:
+    matte = np.zeros((height, width), dtype=np.bool_)
+    x0, y0, x1, y1 = clip_box(
+        (min(corners[::2]), min(corners[1::2]), max(corners[::2]), max(corners[1::2])), matte.shape
+    )
+    matte[y0:y1, x0:x1] = np.random.default_rng(seed).random((y1 - y0, x1 - x0)) > 0.3
+    resampling = {"nearest": "NEAREST", "area": "BOX", "bilinear": "BILINEAR"}[view.matte]
+    covered = in_one_step(matte * np.uint8(255), view, Image.Resampling[resampling])
+    np.testing.assert_array_equal(view_matte(matte, view), covered >= (1 if view.matte == "bilinear" else 128))
 
 
 def test_torchvision_is_there_to_compare_with() -> None:

@@ -25,8 +25,8 @@ from figureground.exports.evaluate import EvaluationError
 
 pytestmark = pytest.mark.usefixtures("offline_datasets")
 
-RULES = ("reference", "exact", "targeted")
-SUBSETS = [list(rules) for count in (1, 2, 3) for rules in itertools.combinations(RULES, count)]
+RULES: tuple[str, ...] = ("reference", "exact", "targeted")
+SUBSETS: list[list[str]] = [list(rules) for count in (1, 2, 3) for rules in itertools.combinations(RULES, count)]
 IDS = [row["image_id"] for row in make_rows()["original"]]
 LABELS = np.array([row["label"] for row in make_rows()["original"]])
 

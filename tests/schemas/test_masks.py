@@ -93,6 +93,10 @@ GOOD = encode_coco_rle(np.eye(12, 9, dtype=np.bool_))
         pytest.param(CocoRle(size_hw=(13, 9), counts=GOOD.counts), "runs that fill 13x9", id="wrong height"),
         pytest.param(CocoRle(size_hw=(12, 9), counts="a b"), "the character ' '", id="not RLE"),
         pytest.param(CocoRle(size_hw=(12, 9), counts=GOOD.counts + "o"), "RLE cut off or damaged", id="open run"),
+        pytest.param(CocoRle(size_hw=(12, 9), counts="@"), "RLE cut off or damaged", id="negative run"),
+        pytest.param(CocoRle(size_hw=(12, 9), counts="\\S" + "P" * 11 + "1"), "RLE cut off", id="108 and 2**65"),
+        pytest.param(CocoRle(size_hw=(12, 9), counts="0\ud800"), "the character", id="half a character"),
+        pytest.param(CocoRle(size_hw=(12, 9), counts=""), "runs that fill 12x9", id="no runs"),
     ],
 )
 def test_damaged_rle_is_refused(rle: CocoRle, expected: str) -> None:

@@ -37,6 +37,25 @@ def test_equal_objects_equal_bytes_whatever_the_order(tmp_path: Path) -> None:
     assert file_sha256(tmp_path / "one.parquet") == file_sha256(tmp_path / "two.parquet")
 
 
+def test_an_iterator_must_give_objects_sorted(tmp_path: Path) -> None:
+    ordered = sorted(RECORDS, key=lambda record: record.object_id)
+    write_release(tmp_path / "list.parquet", RECORDS, version="v1")
+    write_release(tmp_path / "iterator.parquet", iter(ordered), version="v1")
+    assert file_sha256(tmp_path / "list.parquet") == file_sha256(tmp_path / "iterator.parquet")
+    with pytest.raises(ValueError, match="must give objects sorted"):
+        write_release(tmp_path / "mixed.parquet", iter(ordered[::-1]), version="v1")
+    assert not (tmp_path / "mixed.parquet").exists()
+
+
+def test_a_release_of_several_row_groups_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [object_record(str(number), "a") for number in range(10)]
+    monkeypatch.setattr("figureground.schemas.releases._ROWS_PER_GROUP", 4)
+    monkeypatch.setattr("figureground.schemas.releases._ROWS_AT_A_TIME", 2)
+    write_release(tmp_path / "v1.parquet", records, version="v1")
+    assert pq.ParquetFile(tmp_path / "v1.parquet").num_row_groups == 3
+    assert list(read_release(tmp_path / "v1.parquet")[1]) == sorted(records, key=lambda record: record.object_id)
+
+
 def test_a_version_never_changes(tmp_path: Path) -> None:
     path = tmp_path / "v1.parquet"
     write_release(path, RECORDS, version="v1")

@@ -28,6 +28,7 @@ from figureground.schemas.workspace import SourceRow, Workspace
         ("imagenet-a", "a.jpg", {}, "ImageNet-A's photos"),
         ("rival10", "a.JPEG", {}, "RIVAL10's licence"),
         ("rival10", "a.JPEG", {"restricted": "no"}, ""),
+        ("rival10", "a.JPEG", {"restricted": "yes"}, "RIVAL10's licence"),  # which concerns masks too
     ],
 )
 def test_what_a_source_is_decides_unless_its_maintainer_does(

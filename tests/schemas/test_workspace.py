@@ -152,3 +152,13 @@ def test_a_workspace_of_a_newer_figureground_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(DataError, match="upgrade figureground"):
         Workspace.open(tmp_path)
+
+
+def test_a_block_reads_one_state_whatever_others_write(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path) as store, Workspace.open(tmp_path) as other:
+        store.add_images([image("a")])
+        with store.unchanging():
+            assert store.image_count() == 1
+            other.add_images([image("b")])
+            assert store.image_count() == 1
+        assert store.image_count() == 2

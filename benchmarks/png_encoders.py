@@ -1,0 +1,169 @@
+"""Bytes and time of PNG encoders on rendered rows: what docs/adr/0009-png-encoder.md chose by.
+
+The rows are ImageNet-9's nine variants of photos as large as ImageNet's. Encoders take turns on each row, so that a
+busy machine hits all alike, and every picture is decoded again and compared. OpenCV and Pillow come with figureground;
+the deflate libraries ``isal``, ``zlib-ng`` and ``deflate`` (libdeflate) take part where they are installed, behind a
+filter made with NumPy and without a PNG's frame, which adds nothing to speak of.
+
+    python benchmarks/png_encoders.py --objects 60
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import io
+import json
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import mean
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
+
+sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
+
+from photo_sets import make_release, request_of
+from render import make_shards
+
+from figureground.build.plan import make_plan
+from figureground.exports.shards import PNG_ENCODER, encode_png
+
+Picture = NDArray[np.uint8]
+Encoder = Callable[[Picture], bytes]
+
+STRATEGIES: Final = {
+    "default": cv2.IMWRITE_PNG_STRATEGY_DEFAULT, "huffman": cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY,
+    "rle": cv2.IMWRITE_PNG_STRATEGY_RLE,
+}  # fmt: skip
+FILTERS: Final = {
+    "by row": cv2.IMWRITE_PNG_ALL_FILTERS, "none": cv2.IMWRITE_PNG_FILTER_NONE, "sub": cv2.IMWRITE_PNG_FILTER_SUB,
+    "up": cv2.IMWRITE_PNG_FILTER_UP, "average": cv2.IMWRITE_PNG_FILTER_AVG, "paeth": cv2.IMWRITE_PNG_FILTER_PAETH,
+}  # fmt: skip
+AVERAGE: Final = 3
+"""The number of that filter in PNG."""
+
+
+def opencv(level: int, strategy: str, filtered: str) -> Encoder:
+    """OpenCV with these settings."""
+    settings = (
+        cv2.IMWRITE_PNG_COMPRESSION, level, cv2.IMWRITE_PNG_STRATEGY, STRATEGIES[strategy],
+        cv2.IMWRITE_PNG_FILTER, FILTERS[filtered],
+    )  # fmt: skip
+    return lambda rgb: cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
+
+
+def pillow(level: int) -> Encoder:
+    """Pillow at a level of zlib."""
+
+    def encode(rgb: Picture) -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(rgb).save(buffer, "PNG", compress_level=level)
+        return buffer.getvalue()
+
+    return encode
+
+
+def averaged(rgb: Picture) -> bytes:
+    """Rows behind PNG's filter ``average``: each byte less the mean of those to its left and above it."""
+    height, width, channels = rgb.shape
+    padded = np.zeros((height + 1, (width + 1) * channels), dtype=np.uint16)
+    padded[1:, channels:] = rgb.reshape(height, -1)
+    filtered = np.full((height, 1 + width * channels), AVERAGE, dtype=np.uint8)
+    filtered[:, 1:] = rgb.reshape(height, -1) - ((padded[1:, :-channels] + padded[:-1, channels:]) >> 1).astype(
+        np.uint8
+    )
+    return filtered.tobytes()
+
+
+def deflaters() -> Iterator[tuple[str, Encoder]]:
+    """Deflate libraries that are installed."""
+    for name, module, function, level in (
+        ("isal", "isal.isal_zlib", "compress", 1), ("zlib-ng", "zlib_ng.zlib_ng", "compress", 2),
+        ("libdeflate", "deflate", "zlib_compress", 1),
+    ):  # fmt: skip
+        try:
+            compress = getattr(importlib.import_module(module), function)
+        except ImportError:
+            continue
+        yield (
+            f"{name} level {level}, average",
+            lambda rgb, compress=compress, level=level: bytes(  # type: ignore[misc]
+                compress(averaged(rgb), level)
+            ),
+        )
+
+
+def encoders() -> dict[str, Encoder]:
+    """Encoders by name, the one of builds first."""
+    named: dict[str, Encoder] = {f"of builds: {', '.join(map(str, PNG_ENCODER.values()))}": encode_png}
+    named |= {
+        f"opencv, {level}, {strategy}, {filtered}": opencv(level, strategy, filtered)
+        for level, strategy in ((1, "rle"), (1, "huffman"), (1, "default"), (3, "default"))
+        for filtered in FILTERS
+        if strategy != "default" or filtered in ("by row", "paeth")
+    }
+    return named | {f"pillow, {level}": pillow(level) for level in (1, 6)} | dict(deflaters())
+
+
+def pictures(objects: int) -> list[Picture]:
+    """Rendered rows of all variants."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        make_release(root, objects)
+        request = request_of(root, workers=1)
+        plan = make_plan(request.records, request.recipe, request.classes)
+        shards = make_shards(request, plan, plan.rows, root / "out", 1)
+        stored = [
+            row["image"]["bytes"] for path in shards for row in pq.read_table(path, columns=["image"]).to_pylist()
+        ]
+    return [np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) for png in stored]
+
+
+def measure(rows: list[Picture]) -> list[dict[str, Any]]:
+    """Milliseconds and kilobytes a row of each encoder."""
+    named = encoders()
+    spent: dict[str, list[float]] = defaultdict(list)
+    sizes: dict[str, list[int]] = defaultdict(list)
+    for rgb in rows:
+        for name, encode in named.items():
+            start = time.process_time()
+            data = encode(rgb)
+            spent[name].append(1000 * (time.process_time() - start))
+            sizes[name].append(len(data))
+            if data.startswith(b"\x89PNG") and not np.array_equal(np.asarray(Image.open(io.BytesIO(data))), rgb):
+                raise SystemExit(f"{name}: other pixels")
+    return [
+        {
+            "figure": f"PNG {name}: ms a row", "value": mean(spent[name]), "target": "", "reached": None,
+            "detail": f"{mean(sizes[name]) / 1000:.1f} kB a row",
+        }
+        for name in named
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--objects", type=int, default=100, help="photos; some are refused by the recipe's filters")
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    given = parser.parse_args()
+    cv2.setNumThreads(1)
+    rows = measure(pictures(given.objects))
+    print("| encoder | ms a row, processor time | kB a row |\n|---|---|---|")
+    for row in rows:
+        print(f"| {row['figure'][4:-10]} | {row['value']:.2f} | {row['detail'].split()[0]} |")
+    if given.json:
+        given.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
