@@ -25,7 +25,7 @@ MOST_SECONDS: Final = 1800
 SMALL: Final[dict[str, tuple[str, ...]]] = {
     "brush_rle": ("--small",),
     "challenge": ("--images", "40"),
-    "evaluate": ("--images", "16"),
+    "evaluate": ("--images", "32"),
     "in9_peer": ("--photos", "150", "--turns", "1"),
     "load_dataset": (),
     "new_version": ("--objects", "60"),

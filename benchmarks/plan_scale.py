@@ -335,6 +335,8 @@ def main() -> None:
     if given.stage:
         run(given.stage, given.folder, given.images)
         return
+    if given.folder is not None:
+        given.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
         found = grow(given.images, ORDER if given.stages else ("write_objects", "plan"), Path(scratch))
     one, twice = found[given.images], found[2 * given.images]

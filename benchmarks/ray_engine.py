@@ -52,7 +52,7 @@ def compare(root: Path, objects: int, turns: int, workers: int) -> list[dict[str
     same = all(ours == theirs for (_, ours), (_, theirs) in pairs)
     seconds = [median(pair[side][0] for pair in pairs) for side in (0, 1)]
     ratio = seconds[0] / seconds[1]
-    detail = f"{seconds[1]:.1f} s, local {seconds[0]:.1f} s, {objects} objects, {workers} processes; start {begun:.1f} s"
+    detail = f"{seconds[1]:.1f} s, local {seconds[0]:.1f} s, {objects} objects, {workers} workers; start {begun:.1f} s"
     return [
         {
             "figure": "build: Ray engine on one machine ÷ local pool, rows per second", "value": ratio,

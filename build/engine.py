@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, overload
 
 from figureground.errors import ServiceError
 from figureground.schemas.engines import EngineChoice, ray_session
@@ -15,6 +15,26 @@ from figureground.schemas.processes import worker_pool
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+
+class LazyJobs(Sequence[Job]):
+    """Jobs that are made when they are asked for: all of a large build would not fit into memory."""
+
+    def __init__(self, make: Callable[[int], Job], count: int) -> None:
+        self._make = make
+        self._places = range(count)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Job: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Job]: ...
+    def __getitem__(self, index: int | slice) -> Job | Sequence[Job]:
+        if isinstance(index, slice):
+            return [self._make(place) for place in self._places[index]]
+        return self._make(self._places[index])
 
 
 class Engine(Protocol):

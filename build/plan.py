@@ -6,6 +6,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -61,6 +62,13 @@ class Plan:
     """Attributes that have no pixel left on the canvas, and so no rows; their objects take part."""
     textures: dict[str, PhotoRef]
     """Photos that rows take as their texture, by image_id."""
+
+    def lengths(self) -> list[tuple[tuple[str, str], int]]:
+        """Number of rows of each variant and split, in the order of the rows."""
+        if isinstance(self.rows, PlanRows):
+            return [((group.variant, group.split), len(group)) for group in self.rows.groups if len(group)]
+        grouped = groupby(self.rows, key=lambda row: (row.variant, row.split))
+        return [(key, sum(1 for _ in found)) for key, found in grouped]
 
     @property
     def balanced(self) -> bool:

@@ -17,7 +17,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
-from figureground.build.engine import Engine
+from figureground.build.engine import Engine, LazyJobs
 from figureground.build.scenes import SceneJob, write_scenes
 from figureground.errors import DataError, Fault, ServiceError, UsageError
 from figureground.exports.lock import environment, environment_differences
@@ -105,9 +105,15 @@ def write_all_shards(engine: Engine, place: BuildPlace, jobs: Sequence[ShardJob]
     if not engine.choice.is_cluster:
         yield from engine.run(write_shard, jobs)
         return
-    yield from (len(job.rows) for job in jobs if job.path.exists())
+    left = []
+    for number, job in enumerate(jobs):
+        if job.path.exists():
+            yield len(job.rows)
+        else:
+            left.append(number)
     faults: set[Fault] = set()
-    for made in engine.run(write_node_shard, [_node_job(place, job) for job in jobs if not job.path.exists()]):
+    node_jobs = LazyJobs(lambda number: _node_job(place, jobs[left[number]]), len(left))
+    for made in engine.run(write_node_shard, node_jobs):
         faults.update(made.faults)
         if not made.faults:
             _take_in(made)

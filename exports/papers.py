@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
@@ -68,7 +67,7 @@ def write_papers(
         changelog = extend_changelog(request.earlier, compare_versions(request.earlier, folder))
     if changelog:
         write_text(folder / CHANGELOG, json.dumps(list(changelog), indent=1) + "\n")
-    rows = Counter((row.variant, row.split) for row in plan.rows)
+    rows = dict(plan.lengths())
     sizes = {
         name: {split: (sum(file.stat().st_size for file in found), rows[name, split]) for split, found in parts.items()}
         for name, parts in shards.items()

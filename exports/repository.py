@@ -6,13 +6,13 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
-from figureground.build.engine import Engine, open_engine
+from figureground.build.engine import Engine, LazyJobs, open_engine
 from figureground.build.gates import (
     GateFinding,
     check_gates,
@@ -198,13 +198,13 @@ def _render(request: BuildRequest, plan: Plan, partial: Path, progress: Progress
     earlier = {}
     if request.earlier is not None:
         earlier = find_earlier_rows(request.earlier, plan, request.recipe, request.rules)
-    jobs = list(_shard_jobs(request, plan, rules, partial, earlier))
+    jobs = _shard_jobs(request, plan, rules, partial, earlier)
     place = BuildPlace(
         key=(partial / _KEY).read_text(encoding="utf-8"), folder=partial, sources=request.sources,
         textures=plan.textures, staging=request.engine.staging,
     )  # fmt: skip
     with open_engine(request.engine, workers=request.workers) as engine:
-        rows = [row for job in jobs for row in job.rows_to_render()]
+        rows = chain.from_iterable(job.rows_to_render() for job in jobs)
         _make_scenes(request, plan, rows, engine, place, progress)
         done = 0
         for count in write_all_shards(engine, place, jobs):
@@ -214,11 +214,13 @@ def _render(request: BuildRequest, plan: Plan, partial: Path, progress: Progress
 
 
 def _make_scenes(
-    request: BuildRequest, plan: Plan, rows: Sequence[PlanRow], engine: Engine, place: BuildPlace, progress: Progress
+    request: BuildRequest, plan: Plan, rows: Iterable[PlanRow], engine: Engine, place: BuildPlace, progress: Progress
 ) -> None:
     """Decode every photo that ``rows`` show."""
-    objects = {name for row in rows for name in (row.object_id, row.ground_id)}
-    textures = {row.texture_id for row in rows}
+    objects, textures = set[str](), set[str]()
+    for row in rows:
+        objects.update((row.object_id, row.ground_id))
+        textures.add(row.texture_id)
     job = SceneJob(
         candidates=(), textures=(), sources=request.sources, recipe=request.recipe,
         rules=request.recipe.rules[request.rules], folder=place.folder / _SCRATCH,
@@ -246,27 +248,52 @@ def _batched(items: Sequence[Item]) -> Iterator[tuple[Item, ...]]:
 
 def _shard_jobs(
     request: BuildRequest, plan: Plan, rules: RuleSet, partial: Path, earlier: Mapping[tuple[str, str], EarlierRows]
-) -> Iterator[ShardJob]:
+) -> Sequence[ShardJob]:
     schema = plan_features(request, plan).arrow_schema
-    for (config, split), grouped in groupby(plan.rows, key=lambda row: (row.variant, row.split)):
-        rows = tuple(grouped)
-        known = earlier.get((config, split))
-        count = -(-len(rows) // ROWS_PER_SHARD)
+    parts = list(_shard_parts(plan))
+
+    def make(place: int) -> ShardJob:
+        part = parts[place]
+        known = earlier.get((part.config, part.split))
+        rows = tuple(plan.rows[part.first + part.start : part.first + part.stop])
+        used = {name for row in rows for name in (row.object_id, row.ground_id) if name}
+        return ShardJob(
+            path=partial / "data" / part.config / part.file_name,
+            rows=rows,
+            candidates={name: plan.candidates[name] for name in sorted(used)},
+            recipe=request.recipe,
+            rules=rules,
+            mask_version=request.release_version,
+            scenes=partial / _SCRATCH,
+            schema=schema,
+            earlier=known.part(part.start, part.stop) if known else None,
+        )
+
+    return LazyJobs(make, len(parts))
+
+
+class _ShardPart(NamedTuple):
+    """Which rows of a plan are one shard."""
+
+    config: str
+    split: str
+    file_name: str
+    first: int
+    """Place in the plan of the first row of this config and split."""
+    start: int
+    """First row of the shard, counted from there."""
+    stop: int
+
+
+def _shard_parts(plan: Plan) -> Iterator[_ShardPart]:
+    first = 0
+    for (config, split), length in plan.lengths():
+        count = -(-length // ROWS_PER_SHARD)
         for index in range(count):
-            start, stop = index * ROWS_PER_SHARD, (index + 1) * ROWS_PER_SHARD
-            part = rows[start:stop]
-            used = {name for row in part for name in (row.object_id, row.ground_id) if name}
-            yield ShardJob(
-                path=partial / "data" / config / f"{split}-{index:05d}-of-{count:05d}.parquet",
-                rows=part,
-                candidates={name: plan.candidates[name] for name in sorted(used)},
-                recipe=request.recipe,
-                rules=rules,
-                mask_version=request.release_version,
-                scenes=partial / _SCRATCH,
-                schema=schema,
-                earlier=known.part(start, stop) if known else None,
-            )
+            name = f"{split}-{index:05d}-of-{count:05d}.parquet"
+            start, stop = index * ROWS_PER_SHARD, min((index + 1) * ROWS_PER_SHARD, length)
+            yield _ShardPart(config, split, name, first, start, stop)
+        first += length
 
 
 def _report(folder: Path, plan: Plan, findings: Sequence[GateFinding], *, reused: bool) -> BuildReport:

@@ -300,7 +300,8 @@ app.command(
     "figureground publish in9 --repo-id me/in9 --private --gated manual"
 )(publish)
 app.command(
-    epilog="Examples: figureground diff in9 in9-v2\n\nfigureground diff work/objects/v1.parquet work/objects/v2.parquet\n\n"
+    epilog="Examples: figureground diff in9 in9-v2\n\n"
+    "figureground diff work/objects/v1.parquet work/objects/v2.parquet\n\n"
     "figureground diff me/in9 me/in9 --revision v1 --revision v2"
 )(diff)
 app.command(epilog="Examples: figureground verify in9\n\nfigureground verify me/in9 --revision v1")(verify)
