@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,6 +37,7 @@ class HubDouble:
         self.users = {SECRET: "owner", STRANGER: "stranger"}
         self.log: list[Asked] = []
         self.violations: list[str] = []
+        self.under_way = 0
         self._releases: dict[str, list[dict[str, str]]] = {}
         self._troubles: list[Trouble] = []
         self._lock = threading.RLock()
@@ -78,6 +80,7 @@ class HubDouble:
 
     def note(self, asked: Asked) -> None:
         with self._lock:
+            self.under_way -= 1
             self.log.append(asked)
             for name, repo in self.repos.items():
                 tree = {path: blob.sha256 for path, blob in repo.main.tree.items() if not path.startswith(".")}
@@ -85,6 +88,14 @@ class HubDouble:
                 shown = {path: sha256 for path, sha256 in tree.items() if path in ours or path.startswith("data/")}
                 if name in self._releases and shown and shown not in self._releases[name]:
                     self.violations.append(f"{asked.method} {asked.path}: main of {name} is no whole release")
+
+    def settle(self) -> None:
+        """Wait until nothing has been under way for a second: what a killed client sent may arrive after it died."""
+        seen, since = -1, time.monotonic()
+        while time.monotonic() - since < 1:
+            if self.under_way or len(self.log) != seen:
+                seen, since = len(self.log), time.monotonic()
+            time.sleep(0.02)
 
     def asked(self, method: str, pattern: str, *, status: int | None = None) -> list[Asked]:
         """Requests so far, of a method and with a path that the pattern is found in."""
@@ -140,6 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
         hub = self.server.hub
         self.answered = 0, 0
         body = b""
+        with hub._lock:
+            hub.under_way += 1
         trouble = hub.trouble_of(self.command, self.path)
         try:
             if trouble and trouble.drop:

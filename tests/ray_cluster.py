@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 from needs import ROOT, need
 
 _SMALL_STORE = 80 * 1024**2
@@ -33,7 +34,11 @@ class TwoNodes:
     _second: Any
 
     def lose_second(self) -> None:
-        """Kill the second node with all its workers, as when the machine goes."""
+        """Kill the second node's raylet and all its workers, as when the machine goes."""
+        (raylet,) = self._second.all_processes["raylet"]
+        there = psutil.Process(raylet.process.pid)
+        for process in [there, *there.children(recursive=True)]:
+            process.kill()
         self._cluster.remove_node(self._second, allow_graceful=False)
         shutil.rmtree(self.scratch[1])
 
@@ -44,10 +49,10 @@ def need_ray() -> None:
 
 
 def kill_workers(name: str) -> int:
-    """Kill the processes of this machine that run an actor or task of this name; returns how many there were."""
-    import psutil
-
-    found = [process for process in psutil.process_iter(["cmdline"]) if f"ray::{name}" in str(process.info["cmdline"])]
+    """Kill this test's processes that run an actor or task of this name; returns how many there were."""
+    found = [
+        child for child in psutil.Process().children(recursive=True) if f"ray::{name}" in " ".join(child.cmdline())
+    ]
     for process in found:
         process.kill()
     return len(found)

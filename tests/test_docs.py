@@ -8,11 +8,13 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import click
 import pytest
 import typer
+import yaml
 from checkout import ROOT, is_checkout, project_files
 from needs import need
 
@@ -107,6 +109,18 @@ def test_every_decision_is_listed() -> None:
     records = sorted(path.name for path in folder.glob("[0-9]*.md"))
     assert [name for name in records if f"({name})" not in index] == []
     assert [name[:4] for name in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
+
+
+def test_examples_of_clusters_are_what_their_tools_read() -> None:
+    examples = ROOT / "docs" / "examples" / "ray"
+    job = yaml.safe_load((examples / "kuberay.yaml").read_text(encoding="utf-8"))
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    options = {name for word in VERBS["build"].params for name in word.opts}
+    assert {word for word in shlex.split(job["spec"]["entrypoint"]) if word.startswith("-")} <= options
+    need(find_spec("ray") is not None, "Ray is not installed (extra ray)")
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    validate_config(prepare_config(yaml.safe_load((examples / "cluster.yaml").read_text(encoding="utf-8"))))
 
 
 def test_the_changelog_begins_with_this_version() -> None:

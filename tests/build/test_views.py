@@ -92,7 +92,8 @@ SIDES = st.integers(1, 130)
 def in_one_step(pixels: NDArray[np.uint8], view: View, resampling: Image.Resampling) -> NDArray[np.uint8]:
     """What Pillow makes of a whole picture, resized at once and cropped afterwards."""
     geometry = view_geometry(view, whole_frame((pixels.shape[0], pixels.shape[1])))
-    resized = Image.fromarray(pixels).resize(geometry.resized_hw[::-1], resampling)
+    height, width = geometry.resized_hw
+    resized = Image.fromarray(pixels).resize((width, height), resampling)
     x0, y0, x1, y1 = geometry.crop_xyxy_px
     return np.asarray(resized)[y0:y1, x0:x1]
 

@@ -268,5 +268,6 @@ def test_croissant_is_valid_and_reads_the_rows(first: Path) -> None:
         )
     names = {row["classes/index"]: str(row["classes/name"]) for row in described.records("classes")}
     assert names == {0: "disc", 1: "ring", 2: "bar"}
-    files = {each.uuid: each.sha256 for each in described.metadata.distribution if getattr(each, "sha256", None)}
+    hashes = {each.uuid: getattr(each, "sha256", None) for each in described.metadata.distribution}
+    files = {name: sha256 for name, sha256 in hashes.items() if sha256}
     assert files == shards_of(first)

@@ -117,6 +117,7 @@ def test_a_killed_run_goes_on_where_it_was_and_sends_nothing_twice(
         runs.append(client.start("-m", "figureground", *PUBLISH, str(toy)))
         _, err = runs[-1].communicate(timeout=240)
         assert runs[-1].returncode == -signal.SIGKILL, err
+        hub.settle()
         return start
 
     hub.fail("PUT", "/lfs/", before=kill(runs), after=2)

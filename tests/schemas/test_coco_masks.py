@@ -130,6 +130,7 @@ def test_polygons_that_would_fill_the_memory_are_refused(outline: list[int], exp
 def test_a_record_keeps_its_size() -> None:
     mask = np.zeros((3, 5), dtype=np.bool_)
     rle, _ = read_segmentation({"size": [5, 3], "counts": encode_coco_rle(mask).counts}, **PLACE)
+    assert rle is not None
     assert rle == CocoRle(size_hw=(5, 3), counts=encode_coco_rle(mask).counts)
     with pytest.raises(DataError, match="size 3x5, got 5x3"):
         decode_coco_rle(rle, size_hw=(3, 5))
