@@ -34,13 +34,15 @@ sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 
 from photo_sets import make_release, request_of
 
-from figureground.build.engine import run_jobs
+from figureground.build.engine import open_engine
 from figureground.build.plan import Plan, PlanRow, make_plan
 from figureground.build.scenes import SceneJob, write_scenes
 from figureground.errors import DataError
 from figureground.exports.papers import plan_features
+from figureground.exports.png import encode_png
 from figureground.exports.repository import BuildRequest
-from figureground.exports.shards import ROWS_PER_SHARD, ShardJob, encode_png, write_shard
+from figureground.exports.shards import ROWS_PER_SHARD, ShardJob, write_shard
+from figureground.schemas.engines import EngineChoice
 from figureground.schemas.masks import decode_png1, encode_png1
 from figureground.schemas.photos import decode_photo
 from figureground.schemas.sources import read_catalogued
@@ -79,9 +81,6 @@ def make_shards(request: BuildRequest, plan: Plan, rows: Sequence[PlanRow], fold
         folder=folder / "scenes",
     )  # fmt: skip
     batches = [tuple(shown[start : start + PHOTOS_PER_JOB]) for start in range(0, len(shown), PHOTOS_PER_JOB)]
-    for _, faults in run_jobs(write_scenes, [replace(scenes, candidates=part) for part in batches], workers=workers):
-        if faults:
-            raise DataError(faults)
     schema = plan_features(request, plan).arrow_schema
     shards = [
         ShardJob(
@@ -92,8 +91,12 @@ def make_shards(request: BuildRequest, plan: Plan, rows: Sequence[PlanRow], fold
         for name, grouped in groupby(rows, key=lambda row: row.variant)
         for start, part in _parts(tuple(grouped))
     ]  # fmt: skip
-    if sum(run_jobs(write_shard, shards, workers=workers)) != len(rows):
-        raise SystemExit("rows are missing")
+    with open_engine(EngineChoice(), workers=workers) as engine:
+        for _, faults in engine.run(write_scenes, [replace(scenes, candidates=part) for part in batches]):
+            if faults:
+                raise DataError(faults)
+        if sum(engine.run(write_shard, shards)) != len(rows):
+            raise SystemExit("rows are missing")
     return [shard.path for shard in shards]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
 from typing import Protocol, TypeVar, overload
 
@@ -52,19 +52,39 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Runs jobs on processes of this machine."""
+    """Runs jobs on processes of this machine, which start with the first run that needs them and serve all others."""
 
     def __init__(self, workers: int) -> None:
         self.choice = EngineChoice()
         self._workers = workers
+        self._kept = ExitStack()
+        self._pool: ProcessPoolExecutor | None = None
 
     def run(self, function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
-        """As ``run_jobs``."""
-        yield from run_jobs(function, jobs, workers=self._workers)
+        """Run ``function`` over ``jobs``; one worker, or a job that is alone, runs in this process.
+
+        Processes never hold more than two jobs each, so memory does not grow with the number of jobs.
+
+        Raises:
+            ServiceError: if a worker process dies; what was finished stays.
+        """
+        if self._workers <= 1 or len(jobs) <= 1:
+            yield from map(function, jobs)
+            return
+        if self._pool is None:
+            self._pool = self._kept.enter_context(worker_pool(self._workers))
+        try:
+            yield from _bounded(self._pool, function, jobs, in_flight=2 * self._workers)
+        except BrokenProcessPool as error:
+            raise ServiceError("a worker process died, perhaps for want of memory; run again to go on") from error
 
     def run_everywhere(self, function: Callable[[Job], object], job: Job) -> None:
         """Run one job here."""
         function(job)
+
+    def close(self) -> None:
+        """End the processes."""
+        self._kept.close()
 
 
 @contextmanager
@@ -81,31 +101,13 @@ def open_engine(choice: EngineChoice, *, workers: int) -> Iterator[Engine]:
         UsageError: if no machine of it has what each job asks for.
     """
     if choice.kind == "local":
-        yield LocalEngine(workers)
+        with closing(LocalEngine(workers)) as engine:
+            yield engine
         return
     from figureground.build.ray_engine import RayEngine
 
     with ray_session(choice, workers=workers) as ray:
         yield RayEngine(ray, choice)
-
-
-def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], *, workers: int) -> Iterator[Result]:
-    """Run ``function`` over ``jobs``; yields results in whatever order they finish.
-
-    One worker runs in this process. More are processes of their own and never hold more than two jobs each, so memory
-    does not grow with the number of jobs.
-
-    Raises:
-        ServiceError: if a worker process dies; what was finished stays.
-    """
-    if workers <= 1 or len(jobs) <= 1:
-        yield from map(function, jobs)
-        return
-    with worker_pool(min(workers, len(jobs))) as pool:
-        try:
-            yield from _bounded(pool, function, jobs, in_flight=2 * workers)
-        except BrokenProcessPool as error:
-            raise ServiceError("a worker process died, perhaps for want of memory; run again to go on") from error
 
 
 def _bounded(

@@ -27,7 +27,7 @@ class RayEngine:
         self._asked = float("-inf")
 
     def run(self, function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
-        """As ``run_jobs``; function and jobs are pickled, and importable on every node.
+        """As ``LocalEngine.run``; function and jobs are pickled, and importable on every node.
 
         Raises:
             ServiceError: if a job was lost with its worker or node again and again.

@@ -12,14 +12,14 @@ from typing import Any, Final
 from PIL import features as pillow_features
 
 from figureground.build.plan import Plan
-from figureground.exports.shards import PNG_ENCODER
+from figureground.exports.png import PNG_ENCODER
 from figureground.schemas.classes import from_imagenet_train
 from figureground.schemas.recipes import Recipe, RuleName
 from figureground.schemas.records import ObjectRecord, PhotoRef
 from figureground.schemas.terms import source_terms
 from figureground.schemas.workspace import SourceRow
 
-_PIXEL_PACKAGES: Final = ("numpy", "opencv-python-headless", "pillow", "pyarrow", "pycocotools")
+_PIXEL_PACKAGES: Final = ("deflate", "numpy", "opencv-python-headless", "pillow", "pyarrow", "pycocotools")
 _PIXEL_LIBRARIES: Final = ("jpg", "zlib", "webp")
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -16,8 +15,9 @@ from figureground.build.render import Rendered, render_row
 from figureground.build.row_params import crop_of
 from figureground.build.scenes import SceneStore
 from figureground.build.selection import Candidate
-from figureground.build.views import Canvas, view_geometry, whole_frame
+from figureground.build.views import view_geometry, whole_frame
 from figureground.exports.earlier_rows import RENDER, EarlierReader, EarlierRows
+from figureground.exports.png import encode_png
 from figureground.schemas.files import replace_file
 from figureground.schemas.masks import Mask, encode_coco_rle, pixels_sha256, tight_box
 from figureground.schemas.recipes import Recipe, RuleSet
@@ -25,15 +25,6 @@ from figureground.schemas.sketches import sketch
 
 ROWS_PER_SHARD: Final = 1000  # about 75 MB of 224-pixel PNG; more of them keep all workers busy to the end of a build
 _ROWS_PER_GROUP: Final = 200  # the Hub's viewer reads one group at a time
-
-_PNG_COMPRESSION: Final = 1
-PNG_ENCODER: Final = {"library": "opencv", "compression": _PNG_COMPRESSION, "strategy": "rle", "filter": "average"}
-"""The one encoder of every published image, named in recipe.lock.json: equal lock, equal file bytes; why this one, says
-docs/adr/0009."""
-_PNG_SETTINGS: Final = (
-    cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
-    cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +82,6 @@ def write_shard(job: ShardJob) -> int:
             for group in _groups(job, scenes):
                 writer.write_table(pa.Table.from_pylist(group, schema=job.schema), row_group_size=len(group))
     return len(job.rows)
-
-
-def encode_png(image_rgb: Canvas) -> bytes:
-    """Encode a ``(H, W, 3)`` uint8 RGB canvas as PNG with ``PNG_ENCODER``."""
-    written, buffer = cv2.imencode(".png", cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR), _PNG_SETTINGS)
-    if not written:
-        raise RuntimeError("OpenCV could not encode a PNG")
-    return buffer.tobytes()
 
 
 def _groups(job: ShardJob, scenes: SceneStore) -> Iterator[list[dict[str, Any]]]:

@@ -13,10 +13,11 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from figureground.build.engine import run_jobs
+from figureground.build.engine import open_engine
 from figureground.errors import DataError, Fault
 from figureground.exports.found_photos import Progress
 from figureground.exports.repository_files import MANIFEST, is_repository_path
+from figureground.schemas.engines import EngineChoice
 from figureground.schemas.files import file_sha256
 from figureground.schemas.masks import pixels_sha256
 from figureground.schemas.photos import PhotoRejected, decode_photo
@@ -58,10 +59,11 @@ def verify_repository(folder: Path, *, workers: int = 1, progress: Progress = la
     faults = [*_file_faults(folder, manifest, manifest), *_unlisted(folder, manifest)]
     shards = [folder / name for name in manifest if name.startswith("data/") and (folder / name).is_file()]
     checks: list[ShardCheck] = []
-    for done, check in enumerate(run_jobs(check_shard, shards, workers=workers), start=1):
-        checks.append(check)
-        faults += check.faults
-        progress("shards", done, len(shards))
+    with open_engine(EngineChoice(), workers=workers) as engine:
+        for done, check in enumerate(engine.run(check_shard, shards), start=1):
+            checks.append(check)
+            faults += check.faults
+            progress("shards", done, len(shards))
     if not faults and not _as_planned(folder, checks):
         faults += _plan_faults(folder, checks)
     if faults:

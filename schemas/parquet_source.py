@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import HfFileSystem
 
 from figureground.errors import DataError, ServiceError
 from figureground.schemas.source_items import SourceItem
@@ -123,6 +122,8 @@ def _class_names(schema: pa.Schema, where: str) -> list[str]:
 
 def _filesystem(locator: str) -> tuple[Any, str]:
     if locator.startswith("hf://"):
+        from huggingface_hub import HfFileSystem  # half of what importing a worker process takes
+
         return HfFileSystem(), locator.removeprefix("hf://")
     import fsspec
 

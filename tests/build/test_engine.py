@@ -10,42 +10,56 @@ import time
 from pathlib import Path
 
 import pytest
-from engine_jobs import die, fail, square
+from engine_jobs import die, fail, own_pid, square
 from needs import ROOT
 
-from figureground.build.engine import run_jobs
+from figureground.build.engine import open_engine
 from figureground.errors import ServiceError
+from figureground.schemas.engines import EngineChoice
+
+LOCAL = EngineChoice()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_job_runs_once(workers: int) -> None:
-    assert sorted(run_jobs(square, range(25), workers=workers)) == [number * number for number in range(25)]
-    assert list(run_jobs(square, [], workers=workers)) == []
+    with open_engine(LOCAL, workers=workers) as engine:
+        assert sorted(engine.run(square, range(25))) == [number * number for number in range(25)]
+        assert list(engine.run(square, [])) == []
+
+
+def test_the_processes_serve_all_runs_and_end_with_the_engine() -> None:
+    with open_engine(LOCAL, workers=2) as engine:
+        first, second = (set(engine.run(own_pid, range(25))) for _ in range(2))
+        assert first == second
+        assert os.getpid() not in first
+    assert not any(_lives(pid) for pid in first)
 
 
 def test_the_environment_is_as_before() -> None:
     before = dict(os.environ)
-    list(run_jobs(square, range(3), workers=2))
+    with open_engine(LOCAL, workers=2) as engine:
+        list(engine.run(square, range(3)))
     assert dict(os.environ) == before
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_job_that_fails_fails_the_run(workers: int) -> None:
-    with pytest.raises(ValueError, match="job"):
-        list(run_jobs(fail, range(4), workers=workers))
+    with open_engine(LOCAL, workers=workers) as engine, pytest.raises(ValueError, match="job"):
+        list(engine.run(fail, range(4)))
 
 
 def test_a_worker_that_dies_is_told_with_a_remedy() -> None:
-    with pytest.raises(ServiceError, match="run again"):
-        list(run_jobs(die, range(8), workers=2))
+    with open_engine(LOCAL, workers=2) as engine, pytest.raises(ServiceError, match="run again"):
+        list(engine.run(die, range(8)))
 
 
 def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
         "import sys\nsys.path.insert(0, sys.argv[2])\nfrom engine_jobs import wait\n"
-        "from figureground.build.engine import run_jobs\n"
-        "if __name__ == '__main__':\n    list(run_jobs(wait, [sys.argv[1]] * 4, workers=2))\n"
+        "from figureground.build.engine import open_engine\nfrom figureground.schemas.engines import EngineChoice\n"
+        "if __name__ == '__main__':\n    with open_engine(EngineChoice(), workers=2) as engine:\n"
+        "        list(engine.run(wait, [sys.argv[1]] * 4))\n"
     )
     (tmp_path / "pids").mkdir()
     parent = subprocess.Popen([sys.executable, str(script), str(tmp_path / "pids"), str(ROOT / "tests")])

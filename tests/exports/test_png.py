@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from figureground.exports.shards import PNG_ENCODER, encode_png
+from figureground.exports.png import PNG_ENCODER, encode_png
 
 AVERAGE = 3
 """The number of that filter in PNG."""
