@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from statistics import fmean, median
 from typing import Any
@@ -11,23 +12,26 @@ from typing import Any
 from figureground.annotate.studio.decide import newest_answers
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.masks import decode_coco_rle, mask_iou
-from figureground.schemas.records import Annotation, ObjectRecord
+from figureground.schemas.records import Annotation
 from figureground.schemas.workspace import Workspace
 
 _DIGITS = 4
 
 
-def summarise_annotation(workspace: Workspace, records: Sequence[ObjectRecord]) -> dict[str, Any]:
+def summarise_annotation(workspace: Workspace, origins: Mapping[str, str]) -> dict[str, Any]:
     """Numbers about the answers behind a release, as JSON holds them; what there is none of is left out.
+
+    Args:
+        workspace: Where the answers are.
+        origins: Image to the answer or proposal that its mask in the release is; empty where it has none.
 
     IoUs are of object masks in stored pixels, one pair of annotators each, photos answered by several; the share of
     equal attributes is over the same pairs. Seconds are Label Studio's, on the page.
     """
-    released = {record.image_id: record for record in records}
     answers: dict[str, list[Annotation]] = defaultdict(list)
     for answer in workspace.annotations():
-        if answer.image_id in released:
-            answers[answer.image_id].append(answer)
+        if answer.image_id in origins:
+            answers[answer.image_id].append(replace(answer, masks={}))  # those of a million would not fit into memory
     newest = {image_id: newest_answers(given) for image_id, given in answers.items()}
     given = [answer for each in newest.values() for answer in each]
     found: dict[str, Any] = {}
@@ -43,14 +47,15 @@ def summarise_annotation(workspace: Workspace, records: Sequence[ObjectRecord]) 
         found["second_looks"] = looks
     if schemas := sorted({answer.attribute_schema for answer in given} - {""}):
         found["attribute_schemas"] = schemas
-    if agreement := _agreement([each for each in newest.values() if len(each) > 1]):
+    overlaps = (workspace.annotations(image_id) for image_id, each in newest.items() if len(each) > 1)
+    if agreement := _agreement(newest_answers(list(overlap)) for overlap in overlaps):
         found["agreement"] = agreement
-    if checkpoints := _checkpoints(workspace, records):
+    if checkpoints := _checkpoints(workspace, origins):
         found["checkpoints"] = checkpoints
     return found
 
 
-def _agreement(overlaps: Sequence[Sequence[Annotation]]) -> dict[str, Any]:
+def _agreement(overlaps: Iterable[Sequence[Annotation]]) -> dict[str, Any]:
     """Over photos that several people answered in their first look."""
     ious: list[float] = []
     equal: list[bool] = []
@@ -72,11 +77,10 @@ def _agreement(overlaps: Sequence[Sequence[Annotation]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _checkpoints(workspace: Workspace, records: Sequence[ObjectRecord]) -> dict[str, str]:
+def _checkpoints(workspace: Workspace, origins: Mapping[str, str]) -> dict[str, str]:
     """Segmenter to SHA-256 of its weights, of the proposals that masks are or began from."""
-    origins = {record.mask_origin for record in records}
-    began = {answer.proposal_id for answer in workspace.annotations() if answer.annotation_id in origins}
-    used = origins | began
+    used = set(origins.values())
+    used |= {answer.proposal_id for answer in workspace.annotations() if answer.annotation_id in used}
     found = {
         proposal.segmenter: proposal.checkpoint_sha256
         for proposal in workspace.proposals()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -25,8 +25,6 @@ from figureground.schemas.records import (
 )
 from figureground.schemas.releases import write_release
 from figureground.schemas.workspace import Workspace
-
-_NO_MASK: Final = CocoRle(size_hw=(0, 0), counts="")
 
 
 class OfImage(Protocol):
@@ -92,10 +90,15 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     missing: list[LeftOutPhoto] = []
     faults = Faults()
     # A million masks do not fit into memory: objects are gone through twice, first to judge them, then to write them.
-    brief = [_judged(record, faults) for record in _objects(workspace, options, missing)]
+    origins: dict[str, str] = {}
+    states: Counter[str] = Counter()
+    for record in _objects(workspace, options, missing):
+        _judge(record, faults)
+        origins[record.image_id] = record.mask_origin
+        states[record.state] += 1
     left_out = Counter(each.reason for each in missing)
     path = workspace.root / "objects" / f"{version}.parquet"
-    if not brief:
+    if not origins:
         raise DataError.single(
             str(workspace.root), "", expected="accepted masks",
             got="none (" + ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items())) + ")",
@@ -105,10 +108,9 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     by_label: dict[str, Counter[str]] = defaultdict(Counter)
     for each in missing:
         by_label[each.label][each.reason] += 1
-    annotation = summarise_annotation(workspace, brief)
+    annotation = summarise_annotation(workspace, origins)
     write_release(path, _objects(workspace, options, []), version=version, left_out=by_label, annotation=annotation)
     write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))
-    states: Counter[str] = Counter(record.state for record in brief)
     return FreezeReport(path=path, version=version, states=dict(states), left_out=dict(sorted(left_out.items())))
 
 
@@ -229,15 +231,11 @@ def _object(
     )
 
 
-def _judged(record: ObjectRecord, faults: Faults) -> ObjectRecord:
-    """The record without what it shows and where it lies; masks of another size than the photo's are noted."""
+def _judge(record: ObjectRecord, faults: Faults) -> None:
+    """Note masks of another size than the photo's."""
     for name, rle in {"object": record.mask, **record.attribute_masks}.items():
         if tuple(rle.size_hw) != record.size_hw:
             faults.add(
                 "annotations", f"{record.image_id} {name}",
                 expected=f"a mask of {record.height}x{record.width}", got=f"{rle.size_hw[0]}x{rle.size_hw[1]}",
             )  # fmt: skip
-    return replace(
-        record, object_id="", source="", uri="", sha256="", label="", source_split="", boxes_xyxy_px=(), phash="",
-        mask=_NO_MASK, instances=(), attributes={}, attribute_masks={},
-    )  # fmt: skip
