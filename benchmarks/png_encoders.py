@@ -1,9 +1,9 @@
 """Bytes and time of PNG encoders on rendered rows: what docs/adr/0009-png-encoder.md chose by.
 
 The rows are ImageNet-9's nine variants of photos as large as ImageNet's. Encoders take turns on each row, so that a
-busy machine hits all alike, and every picture is decoded again and compared. OpenCV and Pillow come with figureground;
-the deflate libraries ``isal``, ``zlib-ng`` and ``deflate`` (libdeflate) take part where they are installed, behind a
-filter made with NumPy and without a PNG's frame, which adds nothing to speak of.
+busy machine hits all alike, and every picture is decoded again and compared. OpenCV, Pillow and libdeflate come with
+figureground; the deflate libraries ``isal`` and ``zlib-ng`` take part where they are installed, behind the filter of
+builds and without a PNG's frame, which adds nothing to speak of.
 
     python benchmarks/png_encoders.py --objects 60
 """
@@ -35,7 +35,7 @@ from photo_sets import make_release, request_of
 from render import make_shards
 
 from figureground.build.plan import make_plan
-from figureground.exports.shards import PNG_ENCODER, encode_png
+from figureground.exports.png import PNG_ENCODER, encode_png, filtered_rows
 
 Picture = NDArray[np.uint8]
 Encoder = Callable[[Picture], bytes]
@@ -48,8 +48,6 @@ FILTERS: Final = {
     "by row": cv2.IMWRITE_PNG_ALL_FILTERS, "none": cv2.IMWRITE_PNG_FILTER_NONE, "sub": cv2.IMWRITE_PNG_FILTER_SUB,
     "up": cv2.IMWRITE_PNG_FILTER_UP, "average": cv2.IMWRITE_PNG_FILTER_AVG, "paeth": cv2.IMWRITE_PNG_FILTER_PAETH,
 }  # fmt: skip
-AVERAGE: Final = 3
-"""The number of that filter in PNG."""
 
 
 def opencv(level: int, strategy: str, filtered: str) -> Encoder:
@@ -72,34 +70,23 @@ def pillow(level: int) -> Encoder:
     return encode
 
 
-def averaged(rgb: Picture) -> bytes:
-    """Rows behind PNG's filter ``average``: each byte less the mean of those to its left and above it."""
-    height, width, channels = rgb.shape
-    padded = np.zeros((height + 1, (width + 1) * channels), dtype=np.uint16)
-    padded[1:, channels:] = rgb.reshape(height, -1)
-    filtered = np.full((height, 1 + width * channels), AVERAGE, dtype=np.uint8)
-    filtered[:, 1:] = rgb.reshape(height, -1) - ((padded[1:, :-channels] + padded[:-1, channels:]) >> 1).astype(
-        np.uint8
-    )
-    return filtered.tobytes()
-
-
 def deflaters() -> Iterator[tuple[str, Encoder]]:
     """Deflate libraries that are installed."""
-    for name, module, function, level in (
-        ("isal", "isal.isal_zlib", "compress", 1), ("zlib-ng", "zlib_ng.zlib_ng", "compress", 2),
-        ("libdeflate", "deflate", "zlib_compress", 1),
+    for name, module, function, levels in (
+        ("libdeflate", "deflate", "zlib_compress", (2, 3, 6)), ("zlib-ng", "zlib_ng.zlib_ng", "compress", (1, 2)),
+        ("isal", "isal.isal_zlib", "compress", (1,)),
     ):  # fmt: skip
         try:
             compress = getattr(importlib.import_module(module), function)
         except ImportError:
             continue
-        yield (
-            f"{name} level {level}, average",
-            lambda rgb, compress=compress, level=level: bytes(  # type: ignore[misc]
-                compress(averaged(rgb), level)
-            ),
-        )
+        for level in levels:
+            yield (
+                f"{name} level {level}, average",
+                lambda rgb, compress=compress, level=level: bytes(  # type: ignore[misc]
+                    compress(filtered_rows(rgb), level)
+                ),
+            )
 
 
 def encoders() -> dict[str, Encoder]:

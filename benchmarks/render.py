@@ -34,7 +34,7 @@ sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 
 from photo_sets import make_release, request_of
 
-from figureground.build.engine import open_engine
+from figureground.build.engine import LazyJobs, open_engine
 from figureground.build.plan import Plan, PlanRow, make_plan
 from figureground.build.scenes import SceneJob, write_scenes
 from figureground.errors import DataError
@@ -82,15 +82,21 @@ def make_shards(request: BuildRequest, plan: Plan, rows: Sequence[PlanRow], fold
     )  # fmt: skip
     batches = [tuple(shown[start : start + PHOTOS_PER_JOB]) for start in range(0, len(shown), PHOTOS_PER_JOB)]
     schema = plan_features(request, plan).arrow_schema
-    shards = [
-        ShardJob(
-            path=folder / name / f"{start:05d}.parquet", rows=part, recipe=request.recipe, rules=rules,
-            candidates={each: plan.candidates[each] for row in part for each in (row.object_id, row.ground_id) if each},
-            mask_version=request.release_version, scenes=folder / "scenes", schema=schema,
-        )
-        for name, grouped in groupby(rows, key=lambda row: row.variant)
-        for start, part in _parts(tuple(grouped))
-    ]  # fmt: skip
+    parts = [
+        (name, part) for name, grouped in groupby(rows, key=lambda row: row.variant) for part in _parts([*grouped])
+    ]
+    parts.sort(key=lambda named: -len(named[1]))
+
+    def make(place: int) -> ShardJob:
+        name, part = parts[place]
+        used = {each for row in part for each in (row.object_id, row.ground_id) if each}
+        return ShardJob(
+            path=folder / name / f"{place:05d}.parquet", rows=part, recipe=request.recipe, rules=rules,
+            candidates={each: plan.candidates[each] for each in used}, mask_version=request.release_version,
+            scenes=folder / "scenes", schema=schema,
+        )  # fmt: skip
+
+    shards = LazyJobs(make, len(parts))
     with open_engine(EngineChoice(), workers=workers) as engine:
         for _, faults in engine.run(write_scenes, [replace(scenes, candidates=part) for part in batches]):
             if faults:
@@ -100,8 +106,8 @@ def make_shards(request: BuildRequest, plan: Plan, rows: Sequence[PlanRow], fold
     return [shard.path for shard in shards]
 
 
-def _parts(rows: tuple[PlanRow, ...]) -> list[tuple[int, tuple[PlanRow, ...]]]:
-    return [(start, rows[start : start + ROWS_PER_SHARD]) for start in range(0, len(rows), ROWS_PER_SHARD)]
+def _parts(rows: Sequence[PlanRow]) -> list[tuple[PlanRow, ...]]:
+    return [tuple(rows[start : start + ROWS_PER_SHARD]) for start in range(0, len(rows), ROWS_PER_SHARD)]
 
 
 def floor(request: BuildRequest, plan: Plan, shards: Sequence[Path]) -> tuple[Clock, float]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from figureground.build.views import Geometry, view_geometry, view_matte, whole_frame
-from figureground.schemas.masks import Box, CocoRle, Mask, decode_coco_rle
+from figureground.schemas.masks import Box, CocoRle, Mask, coco_runs, decode_coco_rle
 from figureground.schemas.recipe_views import View
-
-_LONGEST_NUMBER: Final = 6  # characters of five bits: more than any run of a photo needs
 
 
 class MaskFacts:
@@ -24,11 +21,10 @@ class MaskFacts:
         """Read the runs.
 
         Raises:
-            DataError: as ``decode_coco_rle``.
+            DataError: as ``coco_runs``.
         """
         self._rle, self._size_hw, self._record = rle, size_hw, record
-        runs = _read_runs(rle, size_hw)
-        stops = _run_stops(self.pixels()) if runs is None else np.cumsum(runs)
+        stops = np.cumsum(coco_runs(rle, size_hw=size_hw, record=record))
         figure = stops[1::2] > stops[: stops.size - 1 : 2]
         self._starts: NDArray[np.int64] = stops[: stops.size - 1 : 2][figure]
         self._stops: NDArray[np.int64] = stops[1::2][figure]
@@ -160,31 +156,3 @@ def _geometry(view: View, size_hw: tuple[int, int]) -> Geometry:
 def _reach(scale: float) -> float:
     """Canvas pixels to each side of its centre that a canvas pixel may see: a stored pixel, or itself, and a half."""
     return 1.5 * max(1.0, scale)
-
-
-def _read_runs(rle: CocoRle, size_hw: tuple[int, int]) -> NDArray[np.int64] | None:
-    """Run lengths of a sound COCO RLE (format: cocoapi, ``rleFrString``); None for any that needs a closer look."""
-    if tuple(rle.size_hw) != tuple(size_hw) or not rle.counts or not rle.counts.isascii():
-        return None
-    bits = np.frombuffer(rle.counts.encode("ascii"), dtype=np.uint8).astype(np.int64) - 48
-    last = np.flatnonzero((bits & 0x20) == 0)
-    if bits.min() < 0 or bits.max() > 63 or not last.size or last[-1] != bits.size - 1:
-        return None
-    first = np.concatenate(([0], last[:-1] + 1))
-    length = last - first + 1
-    if length.max() > _LONGEST_NUMBER:
-        return None
-    shift = 5 * (np.arange(bits.size) - np.repeat(first, length))
-    runs = np.add.reduceat((bits & 0x1F) << shift, first)
-    runs -= ((bits[last] & 0x10) != 0) * (np.int64(1) << (5 * length))
-    # From the fourth on, a number is what its run is longer than the one before the last.
-    runs[1::2] = np.cumsum(runs[1::2])
-    runs[2::2] = np.cumsum(runs[2::2])
-    return runs if runs.min() >= 0 and runs.sum() == size_hw[0] * size_hw[1] else None
-
-
-def _run_stops(mask: Mask) -> NDArray[np.int64]:
-    """Where the runs of a mask end, column after column, ground first."""
-    flat = mask.T.ravel()
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    return np.concatenate(([0] if flat[:1].any() else [], changes, [flat.size])).astype(np.int64)

@@ -24,14 +24,14 @@ def encode_png(image_rgb: Canvas) -> bytes:
     """Encode a ``(H, W, 3)`` uint8 RGB canvas as PNG with ``PNG_ENCODER``."""
     height, width = image_rgb.shape[:2]
     header = struct.pack(">IIBBBBB", width, height, _DEPTH_BITS, _RGB, 0, 0, 0)  # deflate, filters, not interlaced
-    pixels = deflate.zlib_compress(_filtered(image_rgb), _LEVEL)
+    pixels = deflate.zlib_compress(filtered_rows(image_rgb), _LEVEL)
     return b"".join([_SIGNATURE, _chunk(b"IHDR", header), _chunk(b"IDAT", pixels), _chunk(b"IEND", b"")])
 
 
-def _filtered(image_rgb: Canvas) -> bytes:
-    """Rows behind their filter's number, each byte less the mean of those to its left and above it, rounded down.
+def filtered_rows(image_rgb: Canvas) -> bytes:
+    """Rows of a ``(H, W, 3)`` uint8 RGB canvas as PNG compresses them: each behind its filter's number.
 
-    PNG (Third Edition), 9.2, filter type 3.
+    A byte less the mean, rounded down, of those to its left and above it: PNG (Third Edition), 9.2, filter type 3.
     """
     height, width, channels = image_rgb.shape
     framed = np.zeros((height + 1, (width + 1) * channels), dtype=np.uint8)  # beyond the edges all is 0

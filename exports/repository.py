@@ -250,7 +250,8 @@ def _shard_jobs(
     request: BuildRequest, plan: Plan, rules: RuleSet, partial: Path, earlier: Mapping[tuple[str, str], EarlierRows]
 ) -> Sequence[ShardJob]:
     schema = plan_features(request, plan).arrow_schema
-    parts = list(_shard_parts(plan))
+    # Large ones first, or the last one to begin keeps one worker busy while the others wait.
+    parts = sorted(_shard_parts(plan), key=lambda part: part.start - part.stop)
 
     def make(place: int) -> ShardJob:
         part = parts[place]

@@ -62,7 +62,15 @@ def encode_coco_rle(mask_hw: Mask) -> CocoRle:
 
 
 def decode_coco_rle(rle: CocoRle, *, size_hw: tuple[int, int] | None = None, record: str = "") -> Mask:
-    """Decode COCO RLE to a ``(H, W)`` bool mask, C-contiguous.
+    """Decode COCO RLE to a ``(H, W)`` bool mask, C-contiguous; as ``coco_runs``."""
+    height, width = rle.size_hw
+    runs = coco_runs(rle, size_hw=size_hw, record=record)
+    values = np.arange(len(runs)) % 2 == 1  # runs alternate, the first is of ground
+    return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
+
+
+def coco_runs(rle: CocoRle, *, size_hw: tuple[int, int] | None = None, record: str = "") -> NDArray[np.int64]:
+    """Lengths of a COCO RLE's runs in pixels, column after column: ground, figure, ground and so on.
 
     Args:
         rle: The encoded mask.
@@ -89,8 +97,7 @@ def decode_coco_rle(rle: CocoRle, *, size_hw: tuple[int, int] | None = None, rec
             got=f"{runs.sum()} px",
             remedy="the RLE was cut off or belongs to another photo",
         )
-    values = np.arange(len(runs)) % 2 == 1  # runs alternate, the first is of ground
-    return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
+    return runs
 
 
 def _runs(rle: CocoRle, record: str) -> NDArray[np.int64]:

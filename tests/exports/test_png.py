@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zlib
 
@@ -44,3 +45,9 @@ def test_the_lock_names_the_filter_that_is_used() -> None:
     photo = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
     assert PNG_ENCODER["filter"] == "average"
     assert filters(encode_png(photo), (50, 60)) == {AVERAGE}
+
+
+def test_file_bytes_are_those_of_every_machine_and_day() -> None:
+    ramps = np.add.outer(np.arange(64) * 3, np.arange(96) * 5)[..., None] + np.array([0, 40, 90])
+    png = encode_png((ramps % 256).astype(np.uint8))
+    assert hashlib.sha256(png).hexdigest() == "88867672b719db1e58da76c1786ee34d253566f48b8a741381af3b15c2428507"
