@@ -25,17 +25,17 @@ MOST_SECONDS: Final = 1800
 SMALL: Final[dict[str, tuple[str, ...]]] = {
     "brush_rle": ("--small",),
     "challenge": ("--images", "40"),
-    "evaluate": ("--images", "32"),
-    "in9_peer": ("--photos", "150", "--turns", "1"),
+    "evaluate": (),
+    "in9_peer": ("--photos", "600", "--turns", "1"),
     "load_dataset": (),
-    "new_version": ("--objects", "60"),
+    "new_version": ("--objects", "600", "--changed", "2"),
     "plan_scale": ("--images", "2000"),
     "png_encoders": ("--objects", "60"),
     "proposal_speed": ("--photos", "4"),
     "proposals": (),
     "ray_engine": (),
-    "render": ("--objects", "200", "--turns", "1"),
-    "render_memory": ("--objects", "120"),
+    "render": ("--objects", "1000", "--turns", "1"),
+    "render_memory": (),
 }
 """Options of each script. noise_protocol and studio_round_trip want a dataset and a server, and run by themselves."""
 

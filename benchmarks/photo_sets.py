@@ -19,6 +19,7 @@ from figureground.exports.build_command import prepare_request
 from figureground.exports.repository import BuildRequest
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.masks import Mask, encode_coco_rle
+from figureground.schemas.processes import default_workers
 from figureground.schemas.recipes import Balance
 from figureground.schemas.records import Annotation, Decision
 from figureground.schemas.sources import open_source
@@ -50,7 +51,7 @@ def make_release(root: Path, objects: int) -> None:
         cv2.imwrite(str(path), photo, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         masks[f"{label}/{path.name}"] = mask
     with Workspace.create(root / "work") as store:
-        index_source(store, open_source(str(root / "photos")), workers=1)
+        index_source(store, open_source(str(root / "photos")), workers=default_workers())
         for image in store.images():
             answer = Annotation(
                 annotation_id=f"a-{image.image_id}", updated_at="2026-01-01T00:00:00Z", image_id=image.image_id,

@@ -35,7 +35,7 @@ from photo_sets import make_release, request_of
 from render import make_shards
 
 from figureground.build.plan import make_plan
-from figureground.exports.png import PNG_ENCODER, encode_png, filtered_rows
+from figureground.schemas.png import PNG_ENCODER, encode_png, filtered_rows
 
 Picture = NDArray[np.uint8]
 Encoder = Callable[[Picture], bytes]

@@ -17,7 +17,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -34,17 +34,17 @@ sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 
 from photo_sets import make_release, request_of
 
-from figureground.build.engine import LazyJobs, open_engine
+from figureground.build.engine import Engine, LazyJobs, open_engine
 from figureground.build.plan import Plan, PlanRow, make_plan
 from figureground.build.scenes import SceneJob, write_scenes
 from figureground.errors import DataError
 from figureground.exports.papers import plan_features
-from figureground.exports.png import encode_png
 from figureground.exports.repository import BuildRequest
 from figureground.exports.shards import ROWS_PER_SHARD, ShardJob, write_shard
 from figureground.schemas.engines import EngineChoice
 from figureground.schemas.masks import decode_png1, encode_png1
 from figureground.schemas.photos import decode_photo
+from figureground.schemas.png import encode_png
 from figureground.schemas.sources import read_catalogued
 
 Result = TypeVar("Result")
@@ -71,6 +71,12 @@ def clocked(work: Callable[..., Result], *given: object) -> tuple[Clock, Result]
 
 
 def make_shards(request: BuildRequest, plan: Plan, rows: Sequence[PlanRow], folder: Path, workers: int) -> list[Path]:
+    """Render some rows with so many workers; returns the shards."""
+    with open_engine(EngineChoice(), workers=workers) as engine:
+        return render_rows(engine, request, plan, rows, folder)
+
+
+def render_rows(engine: Engine, request: BuildRequest, plan: Plan, rows: Sequence[PlanRow], folder: Path) -> list[Path]:
     """Both passes of a build over some rows, as ``build`` makes them; returns the shards."""
     rules = request.recipe.rules[request.rules]
     used = {name for row in rows for name in (row.object_id, row.ground_id)}
@@ -81,33 +87,33 @@ def make_shards(request: BuildRequest, plan: Plan, rows: Sequence[PlanRow], fold
         folder=folder / "scenes",
     )  # fmt: skip
     batches = [tuple(shown[start : start + PHOTOS_PER_JOB]) for start in range(0, len(shown), PHOTOS_PER_JOB)]
+    for _, faults in engine.run(write_scenes, [replace(scenes, candidates=part) for part in batches]):
+        if faults:
+            raise DataError(faults)
     schema = plan_features(request, plan).arrow_schema
-    parts = [
-        (name, part) for name, grouped in groupby(rows, key=lambda row: row.variant) for part in _parts([*grouped])
-    ]
-    parts.sort(key=lambda named: -len(named[1]))
+    parts = sorted(_parts(rows), key=lambda part: part.start - part.stop)
 
     def make(place: int) -> ShardJob:
-        name, part = parts[place]
-        used = {each for row in part for each in (row.object_id, row.ground_id) if each}
+        part = rows[parts[place]]
+        named = {each for row in part for each in (row.object_id, row.ground_id) if each}
         return ShardJob(
-            path=folder / name / f"{place:05d}.parquet", rows=part, recipe=request.recipe, rules=rules,
-            candidates={each: plan.candidates[each] for each in used}, mask_version=request.release_version,
-            scenes=folder / "scenes", schema=schema,
+            path=folder / part[0].variant / f"{place:05d}.parquet", rows=tuple(part), recipe=request.recipe,
+            rules=rules, candidates={each: plan.candidates[each] for each in named},
+            mask_version=request.release_version, scenes=folder / "scenes", schema=schema,
         )  # fmt: skip
 
-    shards = LazyJobs(make, len(parts))
-    with open_engine(EngineChoice(), workers=workers) as engine:
-        for _, faults in engine.run(write_scenes, [replace(scenes, candidates=part) for part in batches]):
-            if faults:
-                raise DataError(faults)
-        if sum(engine.run(write_shard, shards)) != len(rows):
-            raise SystemExit("rows are missing")
-    return [shard.path for shard in shards]
+    if sum(engine.run(write_shard, LazyJobs(make, len(parts)))) != len(rows):
+        raise SystemExit("rows are missing")
+    return sorted(folder.glob("*/*.parquet"))
 
 
-def _parts(rows: Sequence[PlanRow]) -> list[tuple[PlanRow, ...]]:
-    return [tuple(rows[start : start + ROWS_PER_SHARD]) for start in range(0, len(rows), ROWS_PER_SHARD)]
+def _parts(rows: Sequence[PlanRow]) -> Iterator[slice]:
+    first = 0
+    for _, grouped in groupby(rows, key=lambda row: row.variant):
+        last = first + sum(1 for _ in grouped)
+        for start in range(first, last, ROWS_PER_SHARD):
+            yield slice(start, min(start + ROWS_PER_SHARD, last))
+        first = last
 
 
 def floor(request: BuildRequest, plan: Plan, shards: Sequence[Path]) -> tuple[Clock, float]:

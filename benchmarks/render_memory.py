@@ -2,9 +2,10 @@
 
 Each build is a process of its own that plans and then renders with two workers, which are processes too. Peaks of
 resident memory are read when all is done: that of the larger worker, which is rendering alone, and that of the process
-that holds the plan. The rows are ImageNet-9's nine variants.
+that holds the plan. The rows are ImageNet-9's nine variants. Fewer than 1000 objects do not fill a shard, and a worker
+holds less then.
 
-    python benchmarks/render_memory.py --objects 400
+    python benchmarks/render_memory.py --objects 700
 """
 
 from __future__ import annotations
@@ -23,18 +24,26 @@ import cv2
 sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 
 from photo_sets import make_release, request_of
-from render import make_shards
+from render import render_rows
 
+from figureground.build.engine import open_engine
 from figureground.build.plan import make_plan
+from figureground.schemas.engines import EngineChoice
 
 MOST: Final = 1.1
 TIMES: Final = 10
+ASKED: Final = 20
+"""How often two processes are asked, so that each answers."""
 
 
-def peak_mb(whose: int) -> float:
-    """Most resident memory so far of this process, or of the largest of its children that ended, in megabytes."""
-    peak = resource.getrusage(whose).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes there, kilobytes here
+def peak_mb(_: int = 0) -> float:
+    """Most resident memory so far of this process, in megabytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage of a process that was spawned counts its parent, too
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1e3
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes there, kilobytes elsewhere
 
 
 def render_here(root: Path) -> None:
@@ -42,9 +51,10 @@ def render_here(root: Path) -> None:
     cv2.setNumThreads(1)
     request = request_of(root, workers=1)
     plan = make_plan(request.records, request.recipe, request.classes)
-    make_shards(request, plan, plan.rows, root / "out", 2)
-    peaks = {"worker": peak_mb(resource.RUSAGE_CHILDREN), "planner": peak_mb(resource.RUSAGE_SELF)}
-    print(json.dumps({"rows": len(plan.rows), **peaks}))
+    with open_engine(EngineChoice(), workers=2) as engine:
+        render_rows(engine, request, plan, plan.rows, root / "out")
+        workers = list(engine.run(peak_mb, range(ASKED)))
+    print(json.dumps({"rows": len(plan.rows), "worker": max(workers), "planner": peak_mb()}))
 
 
 def measure(root: Path, objects: int) -> dict[str, Any]:
@@ -58,7 +68,7 @@ def measure(root: Path, objects: int) -> dict[str, Any]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--objects", type=int, default=400, help="photos of the smaller build")
+    parser.add_argument("--objects", type=int, default=700, help="photos of the smaller build")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     parser.add_argument("--render", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()

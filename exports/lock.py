@@ -12,8 +12,8 @@ from typing import Any, Final
 from PIL import features as pillow_features
 
 from figureground.build.plan import Plan
-from figureground.exports.png import PNG_ENCODER
 from figureground.schemas.classes import from_imagenet_train
+from figureground.schemas.png import PNG_ENCODER
 from figureground.schemas.recipes import Recipe, RuleName
 from figureground.schemas.records import ObjectRecord, PhotoRef
 from figureground.schemas.terms import source_terms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +18,9 @@ from figureground.build.scenes import SceneStore
 from figureground.build.selection import Candidate
 from figureground.build.views import view_geometry, whole_frame
 from figureground.exports.earlier_rows import RENDER, EarlierReader, EarlierRows
-from figureground.exports.png import encode_png
 from figureground.schemas.files import replace_file
 from figureground.schemas.masks import Mask, encode_coco_rle, pixels_sha256, tight_box
+from figureground.schemas.png import encode_png
 from figureground.schemas.recipes import Recipe, RuleSet
 from figureground.schemas.sketches import sketch
 
@@ -79,21 +80,19 @@ def write_shard(job: ShardJob) -> int:
         with pq.ParquetWriter(
             temporary, job.schema, compression=compression, use_dictionary=dictionary, write_page_index=True
         ) as writer:
-            for group in _groups(job, scenes):
+            rows = _rendered(job, scenes)
+            while group := list(islice(rows, _ROWS_PER_GROUP)):
                 writer.write_table(pa.Table.from_pylist(group, schema=job.schema), row_group_size=len(group))
+                group.clear()  # or its images would still be there while the next ones are drawn
     return len(job.rows)
 
 
-def _groups(job: ShardJob, scenes: SceneStore) -> Iterator[list[dict[str, Any]]]:
+def _rendered(job: ShardJob, scenes: SceneStore) -> Iterator[dict[str, Any]]:
     places = job.earlier.places if job.earlier else (RENDER,) * len(job.rows)
     earlier = EarlierReader(job.earlier, [name for name in _DRAWN if name in job.schema.names]) if job.earlier else None
-    for start in range(0, len(job.rows), _ROWS_PER_GROUP):
-        stop = start + _ROWS_PER_GROUP
-        group = []
-        for row, place in zip(job.rows[start:stop], places[start:stop], strict=True):
-            known = None if earlier is None or place == RENDER else earlier.get(place)
-            group.append(_columns(row, _draw(row, job, scenes) if known is None else _copied(known), job))
-        yield group
+    for row, place in zip(job.rows, places, strict=True):
+        known = None if earlier is None or place == RENDER else earlier.get(place)
+        yield _columns(row, _draw(row, job, scenes) if known is None else _copied(known), job)
 
 
 def _draw(row: PlanRow, job: ShardJob, scenes: SceneStore) -> Drawn:

@@ -21,6 +21,7 @@ from pycocotools import mask as coco_mask
 
 from figureground.errors import DataError
 from figureground.schemas.brush_rle import pack_mask, stream_bytes, unpack_alpha, zero_one_mask
+from figureground.schemas.png import encode_bits
 
 Mask = NDArray[np.bool_]
 """``(H, W)`` bool, ``[row, column]``, True on the figure."""
@@ -129,9 +130,7 @@ def _runs(rle: CocoRle, record: str) -> NDArray[np.int64]:
 def encode_png1(mask_hw: Mask) -> bytes:
     """Encode a mask as a 1-bit PNG (0 ground, 1 figure)."""
     _require_mask(mask_hw)
-    buffer = io.BytesIO()
-    Image.fromarray(mask_hw).save(buffer, format="PNG", compress_level=6)
-    return buffer.getvalue()
+    return encode_bits(mask_hw)
 
 
 def decode_png1(data: bytes, *, record: str = "") -> Mask:

@@ -23,7 +23,7 @@ SCHEMA_VERSION: Final = "1"
 _LEFT_OUT: Final = "figureground.left_out"
 _ANNOTATION: Final = "figureground.annotation"
 _ROWS_PER_GROUP: Final = 1 << 16
-_ROWS_AT_A_TIME: Final = 1 << 12
+_ROWS_AT_A_TIME: Final = 1 << 9
 _SHARED: Final = ("source", "label", "source_split", "state", "segmenter")
 """Columns of which few words fill many rows."""
 _HUB_WNID: Final = re.compile(r"^((n\d{8})_\d+)_\2$")

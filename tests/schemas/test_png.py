@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from figureground.exports.png import PNG_ENCODER, encode_png
+from figureground.schemas.png import PNG_ENCODER, encode_bits, encode_png
 
 AVERAGE = 3
 """The number of that filter in PNG."""
@@ -48,6 +48,10 @@ def test_the_lock_names_the_filter_that_is_used() -> None:
 
 
 def test_file_bytes_are_those_of_every_machine_and_day() -> None:
-    ramps = np.add.outer(np.arange(64) * 3, np.arange(96) * 5)[..., None] + np.array([0, 40, 90])
-    png = encode_png((ramps % 256).astype(np.uint8))
-    assert hashlib.sha256(png).hexdigest() == "88867672b719db1e58da76c1786ee34d253566f48b8a741381af3b15c2428507"
+    ramps = np.add.outer(np.arange(64) * 3, np.arange(96) * 5)
+    image = ((ramps[..., None] + np.array([0, 40, 90])) % 256).astype(np.uint8)
+    files = {"image": encode_png(image), "mask": encode_bits(ramps % 101 < 40)}
+    assert {name: hashlib.sha256(data).hexdigest() for name, data in files.items()} == {
+        "image": "88867672b719db1e58da76c1786ee34d253566f48b8a741381af3b15c2428507",
+        "mask": "831e641abca3484b43427cca45be9ed949c90b1f272b1b53284be3ccad5be03e",
+    }
