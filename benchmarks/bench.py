@@ -34,7 +34,7 @@ SMALL: Final[dict[str, tuple[str, ...]]] = {
     "proposal_speed": ("--photos", "4"),
     "proposals": (),
     "ray_engine": (),
-    "render": ("--objects", "1000", "--turns", "1"),
+    "render": ("--turns", "1"),
     "render_memory": (),
 }
 """Options of each script. noise_protocol and studio_round_trip want a dataset and a server, and run by themselves."""
