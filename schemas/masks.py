@@ -63,7 +63,7 @@ def encode_coco_rle(mask_hw: Mask) -> CocoRle:
 
 
 def decode_coco_rle(rle: CocoRle, *, size_hw: tuple[int, int] | None = None, record: str = "") -> Mask:
-    """Decode COCO RLE to a ``(H, W)`` bool mask, C-contiguous; as ``coco_runs``."""
+    """Decode COCO RLE to a ``(H, W)`` bool mask, C-contiguous; what is given and raised, says ``coco_runs``."""
     height, width = rle.size_hw
     runs = coco_runs(rle, size_hw=size_hw, record=record)
     values = np.arange(len(runs)) % 2 == 1  # runs alternate, the first is of ground
