@@ -23,7 +23,7 @@ from typing import Any, Final
 HERE: Final = Path(__file__).parent
 MOST_SECONDS: Final = 1800
 SMALL: Final[dict[str, tuple[str, ...]]] = {
-    "brush_rle": ("--small",),
+    "brush_rle": (),
     "challenge": ("--images", "40"),
     "evaluate": (),
     "in9_peer": ("--photos", "600", "--turns", "1"),
