@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import io
 import json
-import resource
 import shutil
 import sqlite3
 import subprocess
@@ -31,6 +30,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+
+sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
+
+from peak_memory import peak_mb
 
 from figureground.annotate import catalogue
 from figureground.annotate.freeze import FreezeOptions, freeze
@@ -294,8 +297,7 @@ def run(stage: str, folder: Path, images: int) -> None:
     start, before = time.perf_counter(), time.process_time()
     detail = STAGES[stage](folder, images)
     seconds, busy = time.perf_counter() - start, time.process_time() - before
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(json.dumps({"seconds": seconds, "cpu_seconds": busy, "peak_mb": peak_mb, "detail": detail}))
+    print(json.dumps({"seconds": seconds, "cpu_seconds": busy, "peak_mb": peak_mb(), "detail": detail}))
 
 
 def measure(stage: str, folder: Path, images: int) -> dict[str, Any]:

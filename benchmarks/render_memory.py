@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ import cv2
 
 sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 
+from peak_memory import peak_mb
 from photo_sets import make_release, request_of
 from render import render_rows
 
@@ -36,14 +36,9 @@ ASKED: Final = 20
 """How often two processes are asked, so that each answers."""
 
 
-def peak_mb(_: int = 0) -> float:
-    """Most resident memory so far of this process, in megabytes."""
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage of a process that was spawned counts its parent, too
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1e3
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes there, kilobytes elsewhere
+def worker_peak_mb(_: int) -> float:
+    """``peak_mb`` of the worker that is asked."""
+    return peak_mb()
 
 
 def render_here(root: Path) -> None:
@@ -53,7 +48,7 @@ def render_here(root: Path) -> None:
     plan = make_plan(request.records, request.recipe, request.classes)
     with open_engine(EngineChoice(), workers=2) as engine:
         render_rows(engine, request, plan, plan.rows, root / "out")
-        workers = list(engine.run(peak_mb, range(ASKED)))
+        workers = list(engine.run(worker_peak_mb, range(ASKED)))
     print(json.dumps({"rows": len(plan.rows), "worker": max(workers), "planner": peak_mb()}))
 
 

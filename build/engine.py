@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing, contextmanager
+from functools import cached_property
 from itertools import islice
 from typing import Protocol, TypeVar, overload
 
@@ -58,7 +59,10 @@ class LocalEngine:
         self.choice = EngineChoice()
         self._workers = workers
         self._kept = ExitStack()
-        self._pool: ProcessPoolExecutor | None = None
+
+    @cached_property
+    def _pool(self) -> ProcessPoolExecutor:
+        return self._kept.enter_context(worker_pool(self._workers))
 
     def run(self, function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
         """Run ``function`` over ``jobs``; one worker, or a job that is alone, runs in this process.
@@ -71,8 +75,6 @@ class LocalEngine:
         if self._workers <= 1 or len(jobs) <= 1:
             yield from map(function, jobs)
             return
-        if self._pool is None:
-            self._pool = self._kept.enter_context(worker_pool(self._workers))
         try:
             yield from _bounded(self._pool, function, jobs, in_flight=2 * self._workers)
         except BrokenProcessPool as error:

@@ -202,7 +202,7 @@ def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _object_changes(old: _Version, new: _Version) -> Iterator[ObjectChange]:
-    for object_id in sorted({*old.objects, *new.objects}):
+    for object_id, kept in sorted({**old.objects, **new.objects}.items()):
         before, after = old.objects.get(object_id), new.objects.get(object_id)
         iou = None
         if before is None or after is None:
@@ -213,8 +213,6 @@ def _object_changes(old: _Version, new: _Version) -> Iterator[ObjectChange]:
                 continue
             if "mask" in what and before.mask.size_hw == after.mask.size_hw:
                 iou = mask_iou(decode_coco_rle(before.mask), decode_coco_rle(after.mask))
-        kept = after or before
-        assert kept is not None  # noqa: S101  the id comes from one of them
         yield ObjectChange(object_id=object_id, label=kept.label, change=change, what=what, iou=iou)
 
 
