@@ -11,9 +11,9 @@ from typing import Any
 
 from figureground.annotate.studio.decide import newest_answers
 from figureground.schemas.attributes import OBJECT
-from figureground.schemas.masks import decode_coco_rle, mask_iou
+from figureground.schemas.rasters.masks import decode_coco_rle, mask_iou
 from figureground.schemas.records import Annotation
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.workspace import Workspace
 
 _DIGITS = 4
 

@@ -12,11 +12,11 @@ from itertools import islice
 from typing import Any, Final
 
 from figureground.errors import DataError, Faults, ServiceError, UsageError
-from figureground.schemas.photos import PhotoRejected, perceptual_hash, read_photo
-from figureground.schemas.processes import worker_pool
+from figureground.runtime.processes import worker_pool
+from figureground.schemas.rasters.photos import PhotoRejected, perceptual_hash, read_photo
 from figureground.schemas.records import ImageRecord
-from figureground.schemas.sources import PhotoSource, SourceItem, count_passed_over
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.sources.opening import PhotoSource, SourceItem, count_passed_over
+from figureground.schemas.store.workspace import Workspace
 
 Progress = Callable[[int, int], None]
 """Called with (photos done, photos in all)."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.errors import DataError, Faults, UsageError
-from figureground.schemas.files import csv_text, write_text
-from figureground.schemas.masks import CocoRle, encode_coco_rle
+from figureground.runtime.files import csv_text, write_text
+from figureground.schemas.rasters.masks import CocoRle, encode_coco_rle
 from figureground.schemas.records import (
     NAME_PATTERN,
     Annotation,
@@ -23,8 +23,8 @@ from figureground.schemas.records import (
     ObjectState,
     ProposalRecord,
 )
-from figureground.schemas.releases import write_release
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.releases import write_release
+from figureground.schemas.store.workspace import Workspace
 
 
 class OfImage(Protocol):

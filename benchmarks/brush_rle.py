@@ -27,7 +27,7 @@ import numpy as np
 from label_studio_sdk.converter import brush
 from numpy.typing import NDArray
 
-from figureground.schemas.masks import BRUSH_ALPHA, decode_brush_rle, encode_brush_rle
+from figureground.schemas.rasters.masks import BRUSH_ALPHA, decode_brush_rle, encode_brush_rle
 
 SMALL, LARGE = (375, 500), (3000, 4000)
 RIM_PX = 4.0

@@ -28,7 +28,7 @@ sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 from photo_sets import SHARED, make_release, request_of
 
 from figureground.exports import evaluate as script
-from figureground.exports.build_command import build_dataset
+from figureground.exports.dataset.request import build_dataset
 
 TARGET: Final = 0.2
 BATCH: Final = 32
@@ -102,14 +102,16 @@ def compare(repository: script.Repository, spec: str, images: int) -> list[dict[
 
 def main() -> None:
     """Measure and print."""
-    small = f"figureground.exports.classifiers:tflite={SMALL}"
+    small = f"figureground.exports.evaluation.classifiers:tflite={SMALL}"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repository", type=Path, help="folder of a dataset; one is built where none is given")
     parser.add_argument("--images", type=int, default=100, help="figures and grounds")
     parser.add_argument("--model", help="as for evaluate; default: a MobileNet of ../shared, else EfficientNet-Lite0")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     given = parser.parse_args()
-    model = given.model or (small if SMALL.is_file() else "figureground.exports.classifiers:efficientnet_lite0")
+    model = given.model or (
+        small if SMALL.is_file() else "figureground.exports.evaluation.classifiers:efficientnet_lite0"
+    )
     with tempfile.TemporaryDirectory() as scratch:
         repository = script.open_repository(str(given.repository or build_pairs(Path(scratch))))
         rows = compare(repository, model, given.images)

@@ -28,12 +28,12 @@ sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 from photo_sets import make_release, request_of
 
 from figureground.exports import evaluate as script
-from figureground.exports.build_command import build_dataset
+from figureground.exports.dataset.request import build_dataset
 
 TARGET: Final = 0.9
 LEAST_MS: Final = 15.0
 """A faster model is no target: what an image costs besides does not depend on the model."""
-MODELS: Final = ("figureground.exports.classifiers:efficientnet_lite0",)
+MODELS: Final = ("figureground.exports.evaluation.classifiers:efficientnet_lite0",)
 OBJECTS: Final = 200
 """Photos of the dataset that is built where none is given: all classes are among so many."""
 

@@ -32,10 +32,10 @@ sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 from photo_sets import make_release, request_of
 from render import clocked, make_shards
 
-from figureground.build.plan import Plan, make_plan
-from figureground.exports.repository import BuildRequest
-from figureground.schemas.masks import decode_coco_rle, tight_box
-from figureground.schemas.sources import read_catalogued
+from figureground.build.planning.plan import Plan, make_plan
+from figureground.exports.dataset.building import BuildRequest
+from figureground.schemas.rasters.masks import decode_coco_rle, tight_box
+from figureground.schemas.sources.opening import read_catalogued
 
 TARGETS: Final = {1: 0.5, 2: 0.25}
 """Our workers to the share of the peer's time to be reached; the peer has one."""

@@ -28,16 +28,16 @@ from numpy.typing import NDArray
 
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
-from figureground.build.plan import read_plan
-from figureground.exports.build_command import build_dataset, prepare_request
-from figureground.exports.repository import BuildReport
-from figureground.schemas.masks import Mask, decode_coco_rle, encode_coco_rle
-from figureground.schemas.processes import default_workers
-from figureground.schemas.recipes import load_recipe
+from figureground.build.planning.plan import read_plan
+from figureground.build.recipes.loading import load_recipe
+from figureground.exports.dataset.building import BuildReport
+from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.runtime.processes import default_workers
+from figureground.schemas.rasters.masks import Mask, decode_coco_rle, encode_coco_rle
 from figureground.schemas.records import Annotation, Decision, ImageRecord
-from figureground.schemas.releases import read_release
-from figureground.schemas.sources import open_source
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.releases import read_release
+from figureground.schemas.store.workspace import Workspace
 
 BUTTERFLIES: Final = Path(__file__).parents[2] / "shared" / "data" / "masked" / "leeds_butterfly"
 MARGIN_PX: Final = (30, 110)

@@ -21,7 +21,7 @@ import numpy as np
 from figureground.exports import evaluate as script
 
 TARGET = 0.9
-MODELS = tuple(f"figureground.exports.classifiers:efficientnet_lite{size}" for size in range(3))
+MODELS = tuple(f"figureground.exports.evaluation.classifiers:efficientnet_lite{size}" for size in range(3))
 
 
 def time_model(spec: str, repository: script.Repository, images: int, batch_size: int, turns: int) -> dict[str, Any]:

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
-from figureground.exports.build_command import prepare_request
-from figureground.exports.repository import BuildRequest
+from figureground.exports.dataset.building import BuildRequest
+from figureground.exports.dataset.request import prepare_request
+from figureground.runtime.processes import default_workers
 from figureground.schemas.classes import load_class_map
-from figureground.schemas.masks import Mask, encode_coco_rle
-from figureground.schemas.processes import default_workers
+from figureground.schemas.rasters.masks import Mask, encode_coco_rle
 from figureground.schemas.recipes import Balance
 from figureground.schemas.records import Annotation, Decision
-from figureground.schemas.sources import open_source
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
 
 SHARED: Final = Path(__file__).parents[2] / "shared" / "data"
 JPEG_QUALITY: Final = 92

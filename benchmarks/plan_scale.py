@@ -37,18 +37,19 @@ from peak_memory import peak_mb
 
 from figureground.annotate import catalogue
 from figureground.annotate.freeze import FreezeOptions, freeze
-from figureground.build.plan import make_plan, write_plan
-from figureground.exports.verify import verify_repository
+from figureground.build.planning.plan import make_plan, write_plan
+from figureground.build.recipes.loading import load_recipe
+from figureground.exports.dataset.verify import verify_repository
+from figureground.runtime.files import file_sha256
 from figureground.schemas.classes import ClassMap
-from figureground.schemas.files import file_sha256
-from figureground.schemas.masks import CocoRle, encode_coco_rle
-from figureground.schemas.photos import perceptual_hash, read_photo
-from figureground.schemas.recipes import Balance, Recipe, load_recipe
+from figureground.schemas.rasters.masks import CocoRle, encode_coco_rle
+from figureground.schemas.rasters.photos import perceptual_hash, read_photo
+from figureground.schemas.recipes import Balance, Recipe
 from figureground.schemas.records import ImageRecord, ObjectRecord, ProposalRecord
-from figureground.schemas.releases import read_release, write_release
-from figureground.schemas.source_items import SourceItem
-from figureground.schemas.workspace import DATABASE_NAME, Workspace
-from figureground.schemas.workspace_rows import proposal_row
+from figureground.schemas.sources.items import SourceItem
+from figureground.schemas.store.releases import read_release, write_release
+from figureground.schemas.store.rows import proposal_row
+from figureground.schemas.store.workspace import DATABASE_NAME, Workspace
 
 CLASSES: Final = 100
 MASKS: Final = 256

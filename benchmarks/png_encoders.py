@@ -34,8 +34,8 @@ sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 from photo_sets import make_release, request_of
 from render import make_shards
 
-from figureground.build.plan import make_plan
-from figureground.schemas.png import PNG_ENCODER, encode_png, filtered_rows
+from figureground.build.planning.plan import make_plan
+from figureground.schemas.rasters.png import PNG_ENCODER, encode_png, filtered_rows
 
 Picture = NDArray[np.uint8]
 Encoder = Callable[[Picture], bytes]

@@ -23,14 +23,14 @@ import cv2
 from photo_sets import JPEG_QUALITY, photos
 
 from figureground.annotate.catalogue import index_source
-from figureground.annotate.embeddings import keep_embeddings
-from figureground.annotate.models import load_segmenter
-from figureground.annotate.onnx_models import OnnxModel
-from figureground.annotate.proposals import ProposalSettings, propose, propose_one
-from figureground.annotate.sam import TorchSam
-from figureground.annotate.segmenters import Segmenter
-from figureground.schemas.sources import open_source
-from figureground.schemas.workspace import Workspace
+from figureground.annotate.proposals.proposing import ProposalSettings, propose, propose_one
+from figureground.annotate.segmenters.embeddings import keep_embeddings
+from figureground.annotate.segmenters.loading import load_segmenter
+from figureground.annotate.segmenters.onnx_models import OnnxModel
+from figureground.annotate.segmenters.protocol import Segmenter
+from figureground.annotate.segmenters.sam import TorchSam
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
 
 INSIDE: Final = 0.95
 """Least share of the wall clock that is the model's."""

@@ -22,12 +22,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from figureground.annotate.candidates import rank_candidates
-from figureground.annotate.models import load_segmenter
-from figureground.annotate.prompts import PromptMode, prompts_for
-from figureground.annotate.segmenters import SegmentationRejected, Segmenter
-from figureground.schemas.masks import Mask, mask_iou, tight_box
-from figureground.schemas.photos import decode_photo
+from figureground.annotate.proposals.candidates import rank_candidates
+from figureground.annotate.proposals.prompts import PromptMode, prompts_for
+from figureground.annotate.segmenters.loading import load_segmenter
+from figureground.annotate.segmenters.protocol import SegmentationRejected, Segmenter
+from figureground.schemas.rasters.masks import Mask, mask_iou, tight_box
+from figureground.schemas.rasters.photos import decode_photo
 from figureground.schemas.records import ImageRecord, Prompt
 
 BOUNDARY_SHARE = 0.02

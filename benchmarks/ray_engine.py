@@ -20,10 +20,10 @@ from typing import Final
 
 from photo_sets import make_release, request_of
 
-from figureground.exports.repository import BuildRequest, build_dataset
-from figureground.schemas.engines import EngineChoice, ray_session
-from figureground.schemas.files import file_sha256
-from figureground.schemas.processes import default_workers
+from figureground.exports.dataset.building import BuildRequest, build_dataset
+from figureground.runtime.engines import EngineChoice, ray_session
+from figureground.runtime.files import file_sha256
+from figureground.runtime.processes import default_workers
 
 LEAST: Final = 0.9
 

@@ -34,18 +34,18 @@ sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 
 from photo_sets import make_release, request_of
 
-from figureground.build.engine import Engine, LazyJobs, open_engine
-from figureground.build.plan import Plan, PlanRow, make_plan
-from figureground.build.scenes import SceneJob, write_scenes
+from figureground.build.painting.scenes import SceneJob, write_scenes
+from figureground.build.planning.plan import Plan, PlanRow, make_plan
 from figureground.errors import DataError
-from figureground.exports.papers import plan_features
-from figureground.exports.repository import BuildRequest
-from figureground.exports.shards import ROWS_PER_SHARD, ShardJob, write_shard
-from figureground.schemas.engines import EngineChoice
-from figureground.schemas.masks import decode_png1, encode_png1
-from figureground.schemas.photos import decode_photo
-from figureground.schemas.png import encode_png
-from figureground.schemas.sources import read_catalogued
+from figureground.exports.dataset.building import BuildRequest
+from figureground.exports.dataset.metadata import plan_features
+from figureground.exports.dataset.shards import ROWS_PER_SHARD, ShardJob, write_shard
+from figureground.runtime.engines import EngineChoice
+from figureground.runtime.pools import Engine, LazyJobs, open_engine
+from figureground.schemas.rasters.masks import decode_png1, encode_png1
+from figureground.schemas.rasters.photos import decode_photo
+from figureground.schemas.rasters.png import encode_png
+from figureground.schemas.sources.opening import read_catalogued
 
 Result = TypeVar("Result")
 

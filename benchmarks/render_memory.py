@@ -26,9 +26,9 @@ from peak_memory import peak_mb
 from photo_sets import make_release, request_of
 from render import render_rows
 
-from figureground.build.engine import open_engine
-from figureground.build.plan import make_plan
-from figureground.schemas.engines import EngineChoice
+from figureground.build.planning.plan import make_plan
+from figureground.runtime.engines import EngineChoice
+from figureground.runtime.pools import open_engine
 
 MOST: Final = 1.1
 TIMES: Final = 10

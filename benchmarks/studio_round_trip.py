@@ -21,9 +21,9 @@ from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.server import start_server, stop_server
 from figureground.annotate.studio.tasks import mask_region
-from figureground.schemas.masks import Mask, encode_coco_rle
+from figureground.schemas.rasters.masks import Mask, encode_coco_rle
 from figureground.schemas.records import ProposalRecord, ProposalRun, content_id
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.workspace import Workspace
 
 SIZE_HW = (375, 500)
 PARTS = ("wings", "tail", "beak")

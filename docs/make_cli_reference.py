@@ -8,10 +8,10 @@ from pathlib import Path
 
 import typer
 
-from figureground.cli import app
+from figureground.cli.app import app
 
 PAGE = Path(__file__).with_name("cli.md")
-HEAD = "<!-- Written by `make docs` from figureground/cli.py: edit that, not this. -->\n\n# The command line"
+HEAD = "<!-- Written by `make docs` from figureground/cli/app.py: edit that, not this. -->\n\n# The command line"
 
 
 def main() -> int:

@@ -4,10 +4,11 @@ The nouns are here; the stages are modules of their own: ``figureground.annotate
 ``figureground.exports``. Importing this package loads neither torch nor datasets.
 """
 
+from figureground.build.recipes.loading import load_recipe
 from figureground.errors import DataError, Fault, FigureGroundError, MissingExtraError, ServiceError, UsageError
 from figureground.schemas.attributes import AttributeSchema, load_attribute_schema
 from figureground.schemas.classes import ClassMap, load_class_map
-from figureground.schemas.masks import (
+from figureground.schemas.rasters.masks import (
     Box,
     CocoRle,
     Mask,
@@ -22,10 +23,10 @@ from figureground.schemas.masks import (
     encode_npy,
     encode_png1,
 )
-from figureground.schemas.recipes import Recipe, load_recipe
+from figureground.schemas.recipes import Recipe
 from figureground.schemas.records import ImageRecord, ObjectRecord
-from figureground.schemas.releases import read_release
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.releases import read_release
+from figureground.schemas.store.workspace import Workspace
 
 __all__ = [
     "AttributeSchema",

@@ -8,14 +8,11 @@ two-layer shorthand ``{matte, figure, ground}`` stands for the ground painted ev
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.resources import files
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from figureground.errors import UsageError
-from figureground.schemas.documents import Document, Name, parse_document, read_document
+from figureground.schemas.documents import Document, Name
 from figureground.schemas.recipe_views import View
 
 Photo = Literal["self", "same_class", "any_class", "next_class"]
@@ -315,28 +312,3 @@ def _paint(value: Any) -> dict[str, Any]:  # noqa: ANN401  whatever the YAML hol
         "source, {source: PHOTO, …}, {fill: COLOUR|mean}, {tile: strip|adjacent}, {texture: FAMILY} or {of: DONOR}, "
         f"not {value!r}"
     )
-
-
-def shipped_recipes() -> tuple[str, ...]:
-    """Names of the recipes that come with the package."""
-    folder = files("figureground.build") / "recipes"
-    return tuple(sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml")))
-
-
-def load_recipe(name_or_path: str) -> Recipe:
-    """Load a shipped recipe by name, or the user's own YAML file.
-
-    Raises:
-        UsageError: if there is no such recipe or file.
-        DataError: with every fault of the file.
-    """
-    if name_or_path in shipped_recipes():
-        text = (files("figureground.build") / "recipes" / f"{name_or_path}.yaml").read_text(encoding="utf-8")
-        return parse_document(text, Recipe, where=f"{name_or_path}.yaml")
-    path = Path(name_or_path)
-    if path.suffix not in {".yaml", ".yml"}:
-        raise UsageError(f"no recipe {name_or_path!r}: give one of {', '.join(shipped_recipes())}, or a .yaml file")
-    recipe = read_document(path, Recipe)
-    named = {"class_map": recipe.class_map, "attributes": recipe.attributes}
-    beside = {key: str(path.parent / name) for key, name in named.items() if (path.parent / name).is_file()}
-    return recipe.model_copy(update=beside)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from figureground.schemas.masks import Box, CocoRle
+from figureground.schemas.rasters.masks import Box, CocoRle
 
 NAME_PATTERN: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,128}")
 """What an id, class, attribute or config name may look like; ``/`` would break ``datasets``, dots alone are paths."""

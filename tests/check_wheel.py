@@ -22,7 +22,7 @@ PROBE = """
 import importlib.util, sys
 import figureground
 from figureground.schemas.classes import load_class_map
-from figureground.schemas.recipes import load_recipe, shipped_recipes
+from figureground.build.recipes.loading import load_recipe, shipped_recipes
 assert "site-packages" in figureground.__file__, figureground.__file__
 heavy = [name for name in ("torch", "onnxruntime", "timm", "label_studio_sdk") if importlib.util.find_spec(name)]
 assert not heavy, f"the core installs {heavy}"

@@ -11,10 +11,10 @@ from PIL import Image
 
 from figureground.annotate.catalogue import index_source
 from figureground.schemas.attributes import AttributeSchema
-from figureground.schemas.masks import Mask, encode_coco_rle
+from figureground.schemas.rasters.masks import Mask, encode_coco_rle
 from figureground.schemas.records import Annotation, ImageRecord
-from figureground.schemas.sources import open_source
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
 
 SIZE_HW = (12, 16)
 PHOTOS = ("bird/a.png", "bird/b.png", "fish/a.png", "fish/c.png")

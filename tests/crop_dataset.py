@@ -23,7 +23,7 @@ from PIL import Image
 
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.features import dataset_features
-from figureground.schemas.masks import encode_png1
+from figureground.schemas.rasters.masks import encode_png1
 
 NAMES = ("red", "green", "blue")
 FIGURES = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230)}

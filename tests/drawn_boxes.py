@@ -9,9 +9,9 @@ from drawn_release import draw_photo
 from PIL import Image
 
 from figureground.annotate.catalogue import index_source
-from figureground.schemas.masks import Mask
-from figureground.schemas.sources import open_source
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.rasters.masks import Mask
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
 
 VOC = (
     "<annotation><size><width>{w}</width><height>{h}</height></size><object><name>{name}</name><bndbox>"

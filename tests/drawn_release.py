@@ -13,10 +13,10 @@ from PIL import Image
 
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
-from figureground.schemas.masks import encode_coco_rle
+from figureground.schemas.rasters.masks import encode_coco_rle
 from figureground.schemas.records import Annotation, Decision
-from figureground.schemas.sources import open_source
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
 
 CLASS_MAP = json.dumps(
     {

@@ -15,9 +15,9 @@ import yaml
 from drawn_release import DrawnRelease
 from hub_double import SECRET, SIGNATURE, STRANGER, HubDouble
 
-from figureground.exports.build_command import build_dataset, prepare_request
-from figureground.schemas.files import file_sha256
-from figureground.schemas.recipes import load_recipe
+from figureground.build.recipes.loading import load_recipe
+from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.runtime.files import file_sha256
 
 VARIANTS = {"original": {"view": "native", "ground": "source"}, "plus": {"view": "crop", "ground": "source"}}
 CLASSES = {

@@ -11,7 +11,7 @@ from crop_dataset import CLASS_MAP, Photo, crop_configs, cut, make_row, photos, 
 
 from figureground.annotate.human.kit import KitRequest, make_kit
 from figureground.annotate.human.questions import QuestionPlan
-from figureground.schemas.human_tasks import HumanAnswer, HumanKit, HumanTask, read_kit, write_answers
+from figureground.schemas.pages.human_tasks import HumanAnswer, HumanKit, HumanTask, read_kit, write_answers
 
 SECRET = "whisper"
 """Part of every name that no rater may see."""

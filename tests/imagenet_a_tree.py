@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.schemas.classes import imagenet_names
-from figureground.schemas.masks import encode_png1
+from figureground.schemas.rasters.masks import encode_png1
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -20,7 +20,7 @@ from PIL import Image
 
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.features import dataset_features
-from figureground.schemas.masks import encode_png1
+from figureground.schemas.rasters.masks import encode_png1
 
 SIDE_PX = 224
 CLASS_MAP: dict[str, Any] = {

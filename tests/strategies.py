@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from figureground.schemas.masks import Box, Mask, encode_coco_rle
+from figureground.schemas.rasters.masks import Box, Mask, encode_coco_rle
 from figureground.schemas.records import ObjectRecord
 
 sizes_hw = st.tuples(st.integers(1, 40), st.integers(1, 40))

@@ -15,9 +15,9 @@ from PIL import Image
 
 from figureground.annotate.studio.served import ServedView
 from figureground.schemas.attributes import OBJECT, Attribute, AttributeSchema
-from figureground.schemas.masks import Mask, encode_brush_rle, encode_coco_rle
+from figureground.schemas.rasters.masks import Mask, encode_brush_rle, encode_coco_rle
 from figureground.schemas.records import ImageRecord, ProposalRecord, ProposalRun, Purpose, StudioProject, content_id
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.workspace import Workspace
 
 Json = dict[str, Any]
 SERVER = "export"

@@ -15,9 +15,9 @@ from figureground.annotate.studio.backend_daemon import stop_backend
 from figureground.annotate.studio.environment import server_environment
 from figureground.annotate.studio.home import Connection, StudioHome
 from figureground.annotate.studio.server import start_server, stop_server
-from figureground.schemas.masks import encode_coco_rle
+from figureground.schemas.rasters.masks import encode_coco_rle
 from figureground.schemas.records import ProposalRecord, ProposalRun, content_id
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.workspace import Workspace
 
 
 def shared_server() -> tuple[Path, Connection]:

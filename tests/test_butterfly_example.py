@@ -13,9 +13,9 @@ import pytest
 from needs import SHARED, need
 from numpy.typing import NDArray
 
+from figureground.build.recipes.loading import load_recipe
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
-from figureground.schemas.recipes import load_recipe
 
 BUTTERFLIES = SHARED / "masked" / "leeds_butterfly"
 EXAMPLES = Path(__file__).resolve().parents[1] / "docs" / "examples"

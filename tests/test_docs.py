@@ -18,7 +18,7 @@ import yaml
 from checkout import ROOT, is_checkout, project_files
 from needs import need
 
-from figureground.cli import app
+from figureground.cli.app import app
 
 
 def _verbs(group: Any, prefix: str = "") -> Iterator[tuple[str, click.Command]]:

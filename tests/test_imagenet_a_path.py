@@ -13,8 +13,8 @@ from imagenet_a_tree import SHAPES, SKETCHES, draw_photos, draw_tar, draw_tree, 
 from needs import need
 from typer.testing import CliRunner
 
-from figureground.annotate.checkpoints import fetch_checkpoint
-from figureground.cli import app
+from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
+from figureground.cli.app import app
 from figureground.errors import ServiceError
 from figureground.exports.evaluate import Images, Logits
 from figureground.schemas.classes import load_class_map

@@ -21,7 +21,7 @@ def heavy_modules_after(code: str) -> list[str]:
     return run.stdout.split()
 
 
-@pytest.mark.parametrize("module", ["figureground", "figureground.cli", "figureground.errors"])
+@pytest.mark.parametrize("module", ["figureground", "figureground.cli.app", "figureground.errors"])
 def test_import_loads_nothing_heavy(module: str) -> None:
     assert heavy_modules_after(f"import {module}") == []
 
@@ -58,15 +58,15 @@ def test_imports_point_one_way(tree: Path) -> None:
     ("file", "line"),
     [
         ("figureground/errors.py", "from figureground.schemas import masks"),
-        ("schemas/masks.py", "import figureground.build.plan"),
-        ("schemas/masks.py", "from figureground.annotate import freeze"),
+        ("schemas/rasters/masks.py", "import figureground.build.planning.plan"),
+        ("schemas/rasters/masks.py", "from figureground.annotate import freeze"),
         ("annotate/freeze.py", "from figureground.build import tiles"),
-        ("annotate/freeze.py", "from figureground.exports.card import render_card"),
-        ("build/seeds.py", "from figureground.annotate.freeze import freeze"),
-        ("build/seeds.py", "from figureground.exports import card"),
-        ("build/seeds.py", "from figureground.console import emit"),
-        ("exports/card.py", "from figureground.annotate import freeze"),
-        ("exports/card.py", "import figureground.cli"),
+        ("annotate/freeze.py", "from figureground.exports.dataset.card import render_card"),
+        ("build/planning/seeds.py", "from figureground.annotate.freeze import freeze"),
+        ("build/planning/seeds.py", "from figureground.exports import card"),
+        ("build/planning/seeds.py", "from figureground.console import emit"),
+        ("exports/dataset/card.py", "from figureground.annotate import freeze"),
+        ("exports/dataset/card.py", "import figureground.cli.app"),
     ],
 )
 def test_an_import_against_the_arrows_is_seen(tree: Path, file: str, line: str) -> None:

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import yaml
 from drawn_release import CLASS_MAP, draw_release
 
-from figureground.exports.build_command import build_dataset, prepare_request
-from figureground.schemas.recipes import load_recipe
+from figureground.build.recipes.loading import load_recipe
+from figureground.exports.dataset.request import build_dataset, prepare_request
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "examples" / "new_splits.yaml"
 

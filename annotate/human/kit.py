@@ -18,9 +18,9 @@ from figureground.annotate.human.sample import (
     shared_rows,
 )
 from figureground.errors import Faults, FigureGroundError, UsageError
+from figureground.runtime.files import file_sha256, write_text
 from figureground.schemas.classes import ClassMap, load_class_map
-from figureground.schemas.files import file_sha256, write_text
-from figureground.schemas.human_tasks import (
+from figureground.schemas.pages.human_tasks import (
     CLASS_MAP_FILE,
     FOILS_FILE,
     TASKS_FILE,

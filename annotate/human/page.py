@@ -6,7 +6,7 @@ from typing import Any, Final
 from xml.etree import ElementTree as xml
 
 from figureground.errors import DataError
-from figureground.schemas.human_tasks import Arm, Design, HumanAnswer, HumanKit, HumanTask
+from figureground.schemas.pages.human_tasks import Arm, Design, HumanAnswer, HumanKit, HumanTask
 
 IMAGE_CONTROL: Final = "image"
 ANSWER_CONTROL: Final = "answer"

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.errors import FigureGroundError
-from figureground.schemas.human_tasks import Arm
-from figureground.schemas.photos import MOST_PIXELS, PhotoRejected, decode_photo
+from figureground.schemas.pages.human_tasks import Arm
+from figureground.schemas.rasters.photos import MOST_PIXELS, PhotoRejected, decode_photo
 
 SIDE_PX: Final = 224
 SHORT_SIDE_PX: Final = 256

@@ -15,7 +15,7 @@ from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.errors import DataError, Faults, UsageError
 from figureground.schemas.documents import validate_document
-from figureground.schemas.human_tasks import HumanAnswer, HumanKit, HumanTask, answer_faults, write_answers
+from figureground.schemas.pages.human_tasks import HumanAnswer, HumanKit, HumanTask, answer_faults, write_answers
 
 Progress = Callable[[str, int, int], None]
 

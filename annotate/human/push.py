@@ -16,7 +16,7 @@ from figureground.annotate.human.sessions import session
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome, write_secret
 from figureground.errors import DataError, UsageError
-from figureground.schemas.human_tasks import HumanKit
+from figureground.schemas.pages.human_tasks import HumanKit
 from figureground.schemas.records import NAME_PATTERN
 
 BATCH: Final = 100

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from figureground.annotate.human.sample import DatasetRow, seeded_hash
 from figureground.errors import DataError, Faults, UsageError
+from figureground.runtime.files import csv_text
 from figureground.schemas.classes import ClassMap
-from figureground.schemas.files import csv_text
-from figureground.schemas.human_tasks import MOST_CHOICES, Design, HumanTask
+from figureground.schemas.pages.human_tasks import MOST_CHOICES, Design, HumanTask
 
 _ID_DIGITS = 16
 

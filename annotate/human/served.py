@@ -9,8 +9,8 @@ from typing import Final
 
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
-from figureground.schemas.files import replace_file
-from figureground.schemas.human_tasks import HumanKit
+from figureground.runtime.files import replace_file
+from figureground.schemas.pages.human_tasks import HumanKit
 from figureground.schemas.records import content_id
 
 _UPLOADS: Final = 0

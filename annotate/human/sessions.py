@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from figureground.annotate.human.sample import hash_fraction
-from figureground.schemas.human_tasks import HumanKit, HumanTask
+from figureground.schemas.pages.human_tasks import HumanKit, HumanTask
 
 _JITTER: Final = 0.25
 """Weight of the shift, against 1 for the place that a picture has in every part."""

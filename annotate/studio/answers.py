@@ -15,7 +15,7 @@ from figureground.annotate.studio.served import ServedView
 from figureground.errors import DataError, Fault
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.documents import validate_document
-from figureground.schemas.labeling import (
+from figureground.schemas.pages.labeling import (
     ATTRIBUTES_CONTROL,
     FLAGS,
     FLAGS_CONTROL,
@@ -24,7 +24,7 @@ from figureground.schemas.labeling import (
     VISIBILITIES,
     VISIBILITY_CONTROL,
 )
-from figureground.schemas.masks import Mask, decode_brush_rle, decode_coco_rle, encode_coco_rle, mask_iou
+from figureground.schemas.rasters.masks import Mask, decode_brush_rle, decode_coco_rle, encode_coco_rle, mask_iou
 from figureground.schemas.records import (
     Annotation,
     AnswerState,

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 from pydantic import AfterValidator, BaseModel, Field, FiniteFloat
 
-from figureground.annotate.interactive import Clicks, InteractiveSam, interactive_sam
-from figureground.annotate.models import load_segmenter
-from figureground.annotate.segmenters import Photo
+from figureground.annotate.segmenters.interactive import Clicks, InteractiveSam, interactive_sam
+from figureground.annotate.segmenters.loading import load_segmenter
+from figureground.annotate.segmenters.protocol import Photo
 from figureground.annotate.studio.daemons import LOOPBACK
 from figureground.annotate.studio.served import served_path
 from figureground.annotate.studio.tasks import mask_region

@@ -12,7 +12,7 @@ from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port
 from figureground.annotate.studio.home import StudioHome
 from figureground.errors import ServiceError
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.workspace import Workspace
 
 START_SECONDS: Final = 180.0
 """ViT-H takes its time to load."""

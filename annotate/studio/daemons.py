@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic import BaseModel, FiniteFloat, PositiveInt
 
 from figureground.errors import MissingExtraError, UsageError
-from figureground.schemas.files import write_text
+from figureground.runtime.files import write_text
 
 LOOPBACK: Final = "127.0.0.1"
 STOP_SECONDS: Final = 10.0

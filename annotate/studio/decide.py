@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Final
 
 from figureground.schemas.attributes import OBJECT
-from figureground.schemas.masks import decode_coco_rle, mask_iou
+from figureground.schemas.rasters.masks import decode_coco_rle, mask_iou
 from figureground.schemas.records import Annotation, Decision, DecisionState
 
 AGREEING_IOU: Final = 0.9

@@ -11,7 +11,7 @@ from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.server import ServerStatus
 from figureground.schemas.attributes import AttributeSchema
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

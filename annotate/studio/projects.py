@@ -8,9 +8,9 @@ from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.errors import UsageError
 from figureground.schemas.attributes import AttributeSchema, compare_schemas, load_attribute_schema
-from figureground.schemas.labeling import labeling_configuration
+from figureground.schemas.pages.labeling import labeling_configuration
 from figureground.schemas.records import Purpose, StudioProject, content_id
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.workspace import Workspace
 
 
 def open_project(

@@ -20,7 +20,7 @@ from figureground.errors import DataError, Fault, UsageError
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.documents import validate_document
 from figureground.schemas.records import Annotation, Decision, Purpose, StudioProject
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.workspace import Workspace
 
 SETTLED_AFTER: Final = timedelta(seconds=5)
 """Answers that are younger when a pull begins are looked at again by the next."""

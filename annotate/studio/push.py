@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from figureground.annotate.proposals import best_proposals
+from figureground.annotate.proposals.proposing import best_proposals
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.projects import open_project
@@ -18,10 +18,10 @@ from figureground.annotate.studio.served import serve_copy
 from figureground.annotate.studio.tasks import Json, TaskSource, check_tasks, make_task, uncertainty
 from figureground.errors import DataError, Fault, FigureGroundError, UsageError
 from figureground.schemas.attributes import AttributeSchema
-from figureground.schemas.labeling import labeling_configuration
+from figureground.schemas.pages.labeling import labeling_configuration
 from figureground.schemas.records import NAME_PATTERN, ImageRecord, ProposalRecord, Purpose
-from figureground.schemas.sources import read_catalogued
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.sources.opening import read_catalogued
+from figureground.schemas.store.workspace import Workspace
 
 BATCH: Final = 50
 """Tasks a request: some hundred kilobytes, and little to send again if the server dies."""

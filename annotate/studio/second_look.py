@@ -22,12 +22,12 @@ from figureground.annotate.studio.push import BATCH, Batch, copy_address, reconc
 from figureground.annotate.studio.served import ServedView
 from figureground.annotate.studio.tasks import TaskSource, make_task, mask_region
 from figureground.errors import DataError, Fault
+from figureground.runtime.files import replace_file
 from figureground.schemas.attributes import OBJECT, AttributeSchema
-from figureground.schemas.files import replace_file
-from figureground.schemas.labeling import ATTRIBUTES_CONTROL, FLAGS_CONTROL, IMAGE_CONTROL, VISIBILITY_CONTROL
-from figureground.schemas.masks import Mask, decode_coco_rle
+from figureground.schemas.pages.labeling import ATTRIBUTES_CONTROL, FLAGS_CONTROL, IMAGE_CONTROL, VISIBILITY_CONTROL
+from figureground.schemas.rasters.masks import Mask, decode_coco_rle
 from figureground.schemas.records import Annotation, Decision, ImageRecord, ProposalRecord, content_id
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.workspace import Workspace
 
 Json = dict[str, Any]
 Progress = Callable[[str, int, int], None]

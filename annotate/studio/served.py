@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.annotate.studio.home import StudioHome
-from figureground.schemas.files import replace_file
-from figureground.schemas.masks import Mask
-from figureground.schemas.photos import read_photo
+from figureground.runtime.files import replace_file
+from figureground.schemas.rasters.masks import Mask
+from figureground.schemas.rasters.photos import read_photo
 from figureground.schemas.records import ImageRecord
 
 MOST_SERVED_PIXELS: Final = 2_000_000

@@ -14,8 +14,8 @@ from figureground.annotate.studio.served import ServedView
 from figureground.errors import DataError, Fault
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.classes import imagenet_names
-from figureground.schemas.labeling import IMAGE_CONTROL, MASK_CONTROL
-from figureground.schemas.masks import Mask, decode_brush_rle, decode_coco_rle, encode_brush_rle
+from figureground.schemas.pages.labeling import IMAGE_CONTROL, MASK_CONTROL
+from figureground.schemas.rasters.masks import Mask, decode_brush_rle, decode_coco_rle, encode_brush_rle
 from figureground.schemas.records import ImageRecord, ProposalRecord
 
 Json = dict[str, Any]

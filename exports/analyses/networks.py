@@ -123,7 +123,7 @@ def look_into(adapter: Adapter) -> AnalysedModel:
     if not isinstance(network, torch.nn.Module) or mean is None or std is None:
         raise UsageError(
             f"{adapter.name}: an analysis looks inside the network: the adapter needs the attributes network "
-            "(a torch.nn.Module), mean and std, as those of timm: and figureground.exports.classifiers have them"
+            "(a torch.nn.Module), mean and std, as those of timm: and of figureground.exports.evaluation.classifiers"
         )
     return AnalysedModel(
         adapter=adapter, network=network.eval(), name=adapter.name, weights_sha256=adapter.weights_sha256,

@@ -20,7 +20,7 @@ from figureground.exports.analyses.rows import AnalysedRow, AnalysedRows
 from figureground.exports.analyses.saliency_metrics import HALF_OF_MAXIMUM
 from figureground.exports.analyses.units import UnitReader, rank_top
 from figureground.exports.evaluate import Floats, Ints
-from figureground.schemas.masks import Mask
+from figureground.schemas.rasters.masks import Mask
 
 OBJECT: Final = "entire-object"
 DEFINITION: Final = (

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from figureground.exports.analyses.saliency_metrics import Saliency, scale_saliency
 from figureground.exports.evaluate import Images
-from figureground.schemas.masks import Mask
+from figureground.schemas.rasters.masks import Mask
 
 _HEAT: Final = "inferno"  # even in lightness, and so readable without colour vision
 _OUTLINE_RGB: Final = (90, 220, 255)  # light blue is in no colour of the heat

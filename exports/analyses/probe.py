@@ -24,8 +24,8 @@ from safetensors.torch import save
 from figureground.errors import DataError, UsageError
 from figureground.exports.analyses.networks import AnalysedModel, Penultimate, look_into
 from figureground.exports.evaluate import OPTIONS, Adapter, Logits, file_sha256, load_model, normalise
+from figureground.runtime.files import replace_file
 from figureground.schemas.documents import Document, validate_document
-from figureground.schemas.files import replace_file
 
 _KEY: Final = "figureground_head"  # the one entry of the file's metadata: several would be written in any order
 _TRUSTED: Final = re.compile(r"timm:[A-Za-z0-9_.-]+|figureground\.exports\.classifiers:efficientnet_lite[0-2]")

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from figureground.exports.analyses.networks import AnalysedModel
 from figureground.exports.evaluate import Repository
-from figureground.schemas.files import replace_file, write_text
+from figureground.runtime.files import replace_file, write_text
 
 SCHEMA_VERSION: Final = "1"
 _LIBRARIES: Final = ("captum", "datasets", "figureground", "matplotlib", "numpy", "pillow", "scikit-learn", "torch")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.evaluate import EvaluationError, Images, Ints, Repository, Table
-from figureground.schemas.masks import CocoRle, Mask, decode_coco_rle, decode_png1
+from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, decode_png1
 
 _COLUMNS = ("object_mask", "attributes", "attribute_masks")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.schemas.masks import Mask
+from figureground.schemas.rasters.masks import Mask
 
 Saliency = NDArray[np.float32] | NDArray[np.float64]
 """``(H, W)`` finite, ≥ 0; the larger, the more a model's answer hangs on the pixel."""

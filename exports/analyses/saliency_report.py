@@ -25,7 +25,7 @@ from figureground.exports.analyses.plots import Bar, Tile, TileRow, draw_bars, d
 from figureground.exports.analyses.results import describe_model, describe_run, file_stem, write_json, write_result
 from figureground.exports.analyses.rows import AnalysedRows, open_rows
 from figureground.exports.evaluate import ClassMap, Repository
-from figureground.schemas.files import csv_text
+from figureground.runtime.files import csv_text
 
 PLOTTED: Final = {  # the five metrics of the paper
     "iou": "IoU", "delta_density": "Δ density", "precision": "precision", "recall_25": "recall 25 %",

@@ -25,7 +25,7 @@ from figureground.exports.analyses.saliency_metrics import saliency_precision
 from figureground.exports.analyses.saliency_report import AnalysisInput
 from figureground.exports.analyses.units import LocatedUnits, UnitActivations, UnitReader, rank_top
 from figureground.exports.evaluate import ClassMap, Floats, Ints
-from figureground.schemas.files import csv_text
+from figureground.runtime.files import csv_text
 
 SPURIOUS_BELOW: Final = 0.5
 DEFINITION: Final = (

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from figureground.errors import DataError, Faults
+from figureground.exports.dataset.files import ATTRIBUTES, CLASS_MAP
 from figureground.exports.layouts.published_rows import (
     config_shards,
     count_rows,
@@ -23,12 +24,11 @@ from figureground.exports.layouts.published_rows import (
     read_rows,
     row_name,
 )  # fmt: skip
-from figureground.exports.repository_files import ATTRIBUTES, CLASS_MAP
+from figureground.runtime.files import csv_text, write_text
 from figureground.schemas.attributes import OBJECT, load_attribute_schema
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.documents import read_document
-from figureground.schemas.files import csv_text, write_text
-from figureground.schemas.masks import Mask, encode_coco_rle, tight_box
+from figureground.schemas.rasters.masks import Mask, encode_coco_rle, tight_box
 from figureground.schemas.records import NAME_PATTERN, canonical_json
 
 Progress = Callable[[str, int, int], None]

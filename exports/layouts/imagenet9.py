@@ -20,13 +20,13 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 
 from figureground.errors import DataError, Faults, UsageError
+from figureground.exports.dataset.files import CLASS_MAP
 from figureground.exports.layouts.published_rows import count_rows, new_folder, read_row_masks, read_rows
-from figureground.exports.repository_files import CLASS_MAP
+from figureground.runtime.files import csv_text, write_text
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.classes import ClassMap, load_class_map
 from figureground.schemas.documents import read_document
-from figureground.schemas.files import csv_text, write_text
-from figureground.schemas.masks import Mask, encode_npy
+from figureground.schemas.rasters.masks import Mask, encode_npy
 from figureground.schemas.records import NAME_PATTERN
 
 Progress = Callable[[str, int, int], None]

@@ -15,8 +15,8 @@ from PIL import Image
 
 from figureground.errors import DataError, UsageError
 from figureground.schemas.attributes import OBJECT
-from figureground.schemas.masks import CocoRle, Mask, decode_coco_rle, decode_png1
-from figureground.schemas.photos import MOST_PIXELS
+from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, decode_png1
+from figureground.schemas.rasters.photos import MOST_PIXELS
 
 
 @contextmanager

@@ -20,13 +20,13 @@ import numpy as np
 from PIL import Image
 
 from figureground.errors import DataError
+from figureground.exports.dataset.files import ATTRIBUTES, CLASS_MAP
 from figureground.exports.layouts.published_rows import config_shards, count_rows, new_folder, read_row_masks, read_rows
-from figureground.exports.repository_files import ATTRIBUTES, CLASS_MAP
+from figureground.runtime.files import write_text
 from figureground.schemas.attributes import OBJECT, AttributeSchema, load_attribute_schema
 from figureground.schemas.classes import ClassMap, imagenet_names
 from figureground.schemas.documents import read_document
-from figureground.schemas.files import write_text
-from figureground.schemas.masks import Mask
+from figureground.schemas.rasters.masks import Mask
 from figureground.schemas.records import NAME_PATTERN
 
 Progress = Callable[[str, int, int], None]

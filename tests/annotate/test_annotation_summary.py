@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from figureground.annotate.freeze import FreezeOptions, freeze
-from figureground.schemas.masks import Mask, encode_coco_rle
+from figureground.schemas.rasters.masks import Mask, encode_coco_rle
 from figureground.schemas.records import (
     Annotation,
     Decision,
@@ -17,8 +17,8 @@ from figureground.schemas.records import (
     ProposalRun,
     content_id,
 )
-from figureground.schemas.releases import read_annotation, read_release, write_release
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.releases import read_annotation, read_release, write_release
+from figureground.schemas.store.workspace import Workspace
 
 SIZE = (4, 10)
 

@@ -18,10 +18,10 @@ from photo_samples import FLAGGED, REJECTED, draw_pixels, encode, with_orientati
 
 from figureground.annotate.catalogue import Rejection, catalogue, index_source, measure
 from figureground.errors import DataError, ServiceError, UsageError
-from figureground.schemas.photos import decode_photo, perceptual_hash
+from figureground.schemas.rasters.photos import decode_photo, perceptual_hash
 from figureground.schemas.records import ImageRecord
-from figureground.schemas.sources import SourceItem, open_source
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.sources.opening import SourceItem, open_source
+from figureground.schemas.store.workspace import Workspace
 
 BOX = "<object><name>dog</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox></object>"
 
@@ -237,8 +237,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from figureground.annotate.catalogue import index_source
-from figureground.schemas.sources import open_source
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
 
 if __name__ == "__main__":
     with Workspace.create(Path(sys.argv[2])) as store:

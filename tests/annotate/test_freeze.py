@@ -9,7 +9,7 @@ import pytest
 
 from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.errors import DataError, UsageError
-from figureground.schemas.masks import Mask, decode_coco_rle, encode_coco_rle
+from figureground.schemas.rasters.masks import Mask, decode_coco_rle, encode_coco_rle
 from figureground.schemas.records import (
     Annotation,
     Decision,
@@ -19,8 +19,8 @@ from figureground.schemas.records import (
     ProposalRun,
     content_id,
 )
-from figureground.schemas.releases import read_release
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.releases import read_release
+from figureground.schemas.store.workspace import Workspace
 
 SIZE = (6, 8)
 HUMAN: Mask = np.eye(*SIZE, dtype=np.bool_)

@@ -9,10 +9,11 @@ import pytest
 import yaml
 from needs import SHARED, need
 
+from figureground.build.recipes.loading import load_recipe, shipped_recipes
 from figureground.errors import DataError, UsageError
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.recipe_views import View
-from figureground.schemas.recipes import Recipe, Variant, load_recipe, shipped_recipes
+from figureground.schemas.recipes import Recipe, Variant
 
 GOOD = {
     "name": "mine",

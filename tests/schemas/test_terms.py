@@ -9,11 +9,11 @@ import pytest
 from drawn_release import CLASS_MAP, draw_release
 from typer.testing import CliRunner
 
-from figureground.cli import app
-from figureground.exports.build_command import build_dataset, prepare_request
-from figureground.schemas.recipes import load_recipe
+from figureground.build.recipes.loading import load_recipe
+from figureground.cli.app import app
+from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.schemas.store.workspace import SourceRow, Workspace
 from figureground.schemas.terms import options_of_terms, source_terms
-from figureground.schemas.workspace import SourceRow, Workspace
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,9 @@ from figureground.annotate.studio.accounts import accounts
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.server import connect_server
+from figureground.cli.human import human
 from figureground.errors import DataError, ServiceError, UsageError
-from figureground.human_cli import human
-from figureground.schemas.human_tasks import HumanKit, HumanTask, read_answers, read_kit
+from figureground.schemas.pages.human_tasks import HumanKit, HumanTask, read_answers, read_kit
 
 Json = dict[str, Any]
 

@@ -9,7 +9,7 @@ import pytest
 from human_kits import CONFIGS, draw_dataset, make
 
 from figureground.annotate.human.sessions import config_of_round, session
-from figureground.schemas.human_tasks import HumanKit
+from figureground.schemas.pages.human_tasks import HumanKit
 
 
 @pytest.fixture(scope="module")

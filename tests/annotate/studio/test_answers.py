@@ -32,7 +32,7 @@ from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.annotate.studio.served import ServedView
 from figureground.errors import DataError
 from figureground.schemas.attributes import AttributeSchema
-from figureground.schemas.masks import Mask, decode_coco_rle, encode_brush_rle, encode_coco_rle
+from figureground.schemas.rasters.masks import Mask, decode_coco_rle, encode_brush_rle, encode_coco_rle
 from figureground.schemas.records import Annotation, ImageRecord, ProposalRecord
 
 SIZE = (30, 40)

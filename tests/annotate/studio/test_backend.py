@@ -21,14 +21,14 @@ import pytest
 from needs import SHARED, need
 from PIL import Image
 
-from figureground.annotate.checkpoints import fetch_checkpoint
-from figureground.annotate.interactive import InteractiveSam
-from figureground.annotate.segmenters import Photo
+from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
+from figureground.annotate.segmenters.interactive import InteractiveSam
+from figureground.annotate.segmenters.protocol import Photo
 from figureground.annotate.studio.daemons import free_port
 from figureground.errors import MissingExtraError, ServiceError, UsageError
 from figureground.schemas.attributes import load_attribute_schema
-from figureground.schemas.labeling import labeling_configuration
-from figureground.schemas.masks import Mask, decode_brush_rle, decode_png1, mask_iou, tight_box
+from figureground.schemas.pages.labeling import labeling_configuration
+from figureground.schemas.rasters.masks import Mask, decode_brush_rle, decode_png1, mask_iou, tight_box
 
 httpx = pytest.importorskip("httpx")
 uvicorn = pytest.importorskip("uvicorn")

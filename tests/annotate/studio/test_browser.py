@@ -18,10 +18,10 @@ from studio_server import real_photos, shared_server
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import Connection
 from figureground.annotate.studio.served import ServedView
-from figureground.demo_photos import write_demo_photos
-from figureground.schemas.masks import Mask, decode_brush_rle, decode_coco_rle, mask_iou
+from figureground.demo.photos import write_demo_photos
+from figureground.schemas.rasters.masks import Mask, decode_brush_rle, decode_coco_rle, mask_iou
 from figureground.schemas.records import Annotation
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.workspace import Workspace
 
 SCREENSHOTS = Path(os.environ.get("FIGUREGROUND_SCREENSHOTS", ROOT / ".scratch" / "screenshots"))
 BRUSH_PX = 30

@@ -11,7 +11,7 @@ import pytest
 from strategies import square_mask
 
 from figureground.annotate.studio.decide import AGREEING_IOU, decide, newest_answers
-from figureground.schemas.masks import Box, encode_coco_rle
+from figureground.schemas.rasters.masks import Box, encode_coco_rle
 from figureground.schemas.records import Annotation
 
 SIZE = (100, 100)

@@ -21,8 +21,8 @@ from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.server import server_status, start_server, stop_server
 from figureground.annotate.studio.tasks import mask_region
-from figureground.schemas.sources import open_source
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
 
 PHOTOS = 240
 ANSWERED = 60

@@ -31,9 +31,9 @@ from studio_samples import (
 from figureground.annotate.studio.pull import PullReport, pull_export
 from figureground.errors import DataError, UsageError
 from figureground.schemas.attributes import AttributeSchema
-from figureground.schemas.masks import encode_brush_rle
+from figureground.schemas.rasters.masks import encode_brush_rle
 from figureground.schemas.records import Decision
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.store.workspace import Workspace
 
 A, B = make_photo("a"), make_photo("b")
 SENT = block_mask(A.size_hw)

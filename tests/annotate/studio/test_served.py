@@ -20,8 +20,8 @@ from studio_samples import block_mask, make_photo
 
 from figureground.annotate.studio import served
 from figureground.annotate.studio.served import MOST_SERVED_PIXELS, ServedView, serve_copy, served_path
-from figureground.schemas.masks import Mask
-from figureground.schemas.photos import PhotoRejected, inspect_photo
+from figureground.schemas.rasters.masks import Mask
+from figureground.schemas.rasters.photos import PhotoRejected, inspect_photo
 from figureground.schemas.records import ImageRecord
 
 orientations = st.integers(1, 8)

@@ -24,9 +24,9 @@ from figureground.annotate.studio.server import connect_server, server_status, s
 from figureground.annotate.studio.tasks import mask_region
 from figureground.errors import ServiceError, UsageError
 from figureground.schemas.attributes import AttributeSchema, load_attribute_schema
-from figureground.schemas.masks import decode_coco_rle
-from figureground.schemas.sources import open_source
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.rasters.masks import decode_coco_rle
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
 
 Json = dict[str, Any]
 NONE = load_attribute_schema("none")

@@ -39,8 +39,8 @@ from figureground.annotate.studio.tasks import (
     model_version,
     uncertainty,
 )
-from figureground.schemas.labeling import labeling_configuration
-from figureground.schemas.masks import Mask, decode_brush_rle, encode_brush_rle
+from figureground.schemas.pages.labeling import labeling_configuration
+from figureground.schemas.rasters.masks import Mask, decode_brush_rle, encode_brush_rle
 from figureground.schemas.records import ImageRecord, ProposalRecord
 
 

@@ -14,7 +14,7 @@ from figureground.exports.analyses.saliency_metrics import measure_alignment
 from figureground.exports.analyses.saliency_report import AnalysisInput
 
 METHODS = get_args(Method)
-LITE0 = "figureground.exports.classifiers:efficientnet_lite0"
+LITE0 = "figureground.exports.evaluation.classifiers:efficientnet_lite0"
 
 
 def explain(given: AnalysisInput, spec: str, limit: int | None = None, **settings: Any) -> list[Explained]:

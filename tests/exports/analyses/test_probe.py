@@ -147,7 +147,7 @@ def test_a_head_on_a_vision_transformer(request_: ProbeRequest, given: AnalysisI
 def test_a_file_may_not_choose_code(trained: Path) -> None:
     with pytest.raises(UsageError, match="which no file may choose"):
         probe.head(str(trained))
-    for trusted in ("timm:resnet50.a1_in1k", "figureground.exports.classifiers:efficientnet_lite0"):
+    for trusted in ("timm:resnet50.a1_in1k", "figureground.exports.evaluation.classifiers:efficientnet_lite0"):
         assert probe._TRUSTED.fullmatch(trusted)
     for strange in ("os:system=true", "timm:hf-hub:a/b", "timm:resnet50=/etc/passwd", "figure_models:half_lazy"):
         assert not probe._TRUSTED.fullmatch(strange)

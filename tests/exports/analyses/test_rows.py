@@ -58,7 +58,7 @@ def test_damaged_rows_are_named(figures: Path, tmp_path: Path) -> None:
 
 
 def test_a_mask_of_another_size_is_refused(figures: Path, tmp_path: Path) -> None:
-    from figureground.schemas.masks import encode_png1
+    from figureground.schemas.rasters.masks import encode_png1
 
     small = {"bytes": encode_png1(np.ones((8, 8), dtype=np.bool_)), "path": None}
     with pytest.raises(DataError, match="an object mask of 64x64"):

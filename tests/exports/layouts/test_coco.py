@@ -24,17 +24,17 @@ from pycocotools.coco import COCO
 from strategies import masks
 
 from figureground.annotate.catalogue import index_source
-from figureground.annotate.coco_annotations import import_coco
-from figureground.annotate.coco_answers import CocoChoices
-from figureground.annotate.mask_import import ImportOrigin
+from figureground.annotate.imports.answers import ImportOrigin
+from figureground.annotate.imports.coco_annotations import import_coco
+from figureground.annotate.imports.coco_answers import CocoChoices
+from figureground.build.recipes.loading import load_recipe
 from figureground.errors import DataError, UsageError
-from figureground.exports.build_command import build_dataset, prepare_request
+from figureground.exports.dataset.request import build_dataset, prepare_request
 from figureground.exports.layouts.coco import CocoLayout, export_coco
 from figureground.schemas.attributes import AttributeSchema
-from figureground.schemas.masks import Mask, decode_coco_rle, decode_png1, encode_coco_rle, encode_png1
-from figureground.schemas.recipes import load_recipe
-from figureground.schemas.sources import open_source
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.rasters.masks import Mask, decode_coco_rle, decode_png1, encode_coco_rle, encode_png1
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
 
 SCHEMA = {
     "name": "toy",

@@ -17,12 +17,12 @@ from pasted_dataset import CLASS_MAP, NAMES, PER_CLASS, SIDE_PX, draw_mask, make
 from PIL import Image
 from typer.testing import CliRunner
 
-from figureground.cli import app
+from figureground.cli.app import app
 from figureground.errors import DataError, UsageError
 from figureground.exports.layouts import imagenet9
 from figureground.exports.layouts.imagenet9 import class_folders, export_imagenet9
 from figureground.schemas.classes import load_class_map
-from figureground.schemas.masks import encode_png1
+from figureground.schemas.rasters.masks import encode_png1
 
 Rows = dict[str, list[dict[str, Any]]]
 FOLDERS = [f"{index:02}_{name}" for index, name in enumerate(NAMES)]

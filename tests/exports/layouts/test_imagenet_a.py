@@ -18,15 +18,15 @@ from typer.testing import CliRunner
 
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
-from figureground.annotate.mask_import import ImportedAnswer, ImportOrigin, ImportReport, store_answer
-from figureground.cli import app
+from figureground.annotate.imports.answers import ImportedAnswer, ImportOrigin, ImportReport, store_answer
+from figureground.build.recipes.loading import load_recipe
+from figureground.cli.app import app
 from figureground.errors import DataError, UsageError
-from figureground.exports.build_command import build_dataset, prepare_request
+from figureground.exports.dataset.request import build_dataset, prepare_request
 from figureground.exports.layouts.imagenet_a import export_imagenet_a
 from figureground.schemas.classes import load_class_map
-from figureground.schemas.recipes import load_recipe
-from figureground.schemas.sources import open_source
-from figureground.schemas.workspace import Workspace
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
 
 WNIDS = [entry.wnids[0] for entry in load_class_map("imagenet_a").classes]
 CONFIGS = ("original", "plus")

@@ -19,12 +19,12 @@ from datasets import load_dataset
 from drawn_release import CLASS_MAP, draw_release
 from PIL import Image
 
+from figureground.build.recipes.loading import load_recipe
 from figureground.errors import DataError, UsageError
-from figureground.exports.build_command import build_dataset, prepare_request
+from figureground.exports.dataset.request import build_dataset, prepare_request
 from figureground.exports.layouts.rival10 import export_rival10, row_stem
 from figureground.schemas.attributes import load_attribute_schema
-from figureground.schemas.masks import CocoRle, Mask, decode_coco_rle
-from figureground.schemas.recipes import load_recipe
+from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle
 
 ATTRIBUTES = load_attribute_schema("rival10").names()
 KINDS = {"original": "ordinary", "attribute_superimposed": "superimposed", "attribute_removed": "removed"}

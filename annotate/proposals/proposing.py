@@ -1,0 +1,318 @@
+"""Machine masks for every catalogued photo: resumable, several candidates kept and ranked."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from figureground.annotate.proposals.candidates import rank_candidates
+from figureground.annotate.proposals.prompts import UNPROMPTED, PromptMode, prompts_for
+from figureground.annotate.segmenters.protocol import Candidate, Photo, SegmentationRejected, Segmenter
+from figureground.errors import DataError, Fault, FigureGroundError, UsageError
+from figureground.schemas.rasters.masks import Mask, encode_coco_rle
+from figureground.schemas.rasters.photos import decode_photo
+from figureground.schemas.records import ImageRecord, Prompt, ProposalRecord, ProposalRun, canonical_json, content_id
+from figureground.schemas.sources.opening import read_catalogued
+from figureground.schemas.store.workspace import SourceRow, Workspace
+
+Progress = Callable[[int, int], None]
+"""Called with (images done, images in all)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalSettings:
+    """What decides a machine mask besides the photo and the segmenter."""
+
+    prompt_mode: PromptMode = "auto"
+    keep: int = 3
+    """Most candidates kept for a photo."""
+    grid_side: int = 16
+    """Points on each side of the grid prompt."""
+
+    def to_json(self) -> str:
+        """Canonical JSON; part of the run id."""
+        grid = {"grid_side": self.grid_side} if self.prompt_mode == "grid" else {}
+        return canonical_json({"prompt_mode": self.prompt_mode, "keep": self.keep, **grid})
+
+
+@dataclass(slots=True, kw_only=True)
+class ProposalReport:
+    """What one call of ``propose`` did."""
+
+    images: int = 0
+    """Photos that this call worked on."""
+    already_done: int = 0
+    masks: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Reason to number of photos without a mask."""
+    seconds: float = 0.0
+    """Spent on photos, decoding included."""
+
+
+Outcome = tuple[ProposalRun, list[ProposalRecord]] | Fault
+"""What came of one photo; a fault where it could not be read any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Makers:
+    """The models that decide the masks of a run."""
+
+    segmenter: str
+    checkpoint_sha256: str
+    saliency_sha256: str = ""
+    """SHA-256 of the saliency model's weights; empty without one."""
+
+    @classmethod
+    def of(cls, segmenter: Segmenter, saliency: Segmenter | None) -> Makers:
+        """Those of loaded models."""
+        return cls(
+            segmenter=segmenter.name,
+            checkpoint_sha256=segmenter.checkpoint_sha256,
+            saliency_sha256=saliency.checkpoint_sha256 if saliency is not None else "",
+        )
+
+
+class Proposer(Protocol):
+    """Makes the masks of photos, here or elsewhere."""
+
+    def makers(self) -> Makers:
+        """Its models."""
+        ...
+
+    def outcomes(self, photos: Sequence[tuple[ImageRecord, str]]) -> Iterator[Outcome]:
+        """What came of each photo and its run id, in whatever order they finish."""
+        ...
+
+
+def propose(
+    workspace: Workspace,
+    segmenter: Segmenter,
+    settings: ProposalSettings,
+    *,
+    saliency: Segmenter | None = None,
+    progress: Progress = lambda *_: None,
+) -> ProposalReport:
+    """Propose masks for every photo that this segmenter has not yet done with these settings.
+
+    Args:
+        workspace: Where photos come from and masks go to.
+        segmenter: The model.
+        settings: Prompts and number of candidates.
+        saliency: Gives a box prompt where the mode needs one and none is annotated, and tells a grid's masks of the
+            object from those of the ground.
+        progress: Called after every photo.
+
+    Raises:
+        DataError: at the end, with every photo that could not be read any more.
+    """
+    proposer = _LocalProposer(segmenter, saliency, settings, workspace.sources())
+    return store_proposals(workspace, proposer, settings, progress=progress)
+
+
+def store_proposals(
+    workspace: Workspace, proposer: Proposer, settings: ProposalSettings, *, progress: Progress = lambda *_: None
+) -> ProposalReport:
+    """Store what comes of every photo that these models have not yet done with these settings.
+
+    Each photo is stored as it is finished, so a killed run loses at most those under way.
+
+    Raises:
+        DataError: at the end, with every photo that could not be read any more.
+    """
+    finished, makers = workspace.finished_runs(), proposer.makers()
+    photos = [(record, run_id(record, makers, settings)) for record in workspace.images()]
+    left = [(record, run) for record, run in photos if run not in finished]
+    report, faults = ProposalReport(already_done=len(photos) - len(left)), list[Fault]()
+    for done, outcome in enumerate(proposer.outcomes(left), start=report.already_done + 1):
+        if isinstance(outcome, Fault):
+            faults.append(outcome)
+        else:
+            run, proposals = outcome
+            workspace.add_run(run, proposals)
+            report.images += 1
+            report.masks += len(proposals)
+            report.seconds += run.seconds
+            if run.reason:
+                report.rejected[run.reason] += 1
+        progress(done, len(photos))
+    if faults:
+        raise DataError(faults)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalProposer:
+    """One segmenter, in this process."""
+
+    segmenter: Segmenter
+    saliency: Segmenter | None
+    settings: ProposalSettings
+    sources: Mapping[str, SourceRow]
+
+    def makers(self) -> Makers:
+        return Makers.of(self.segmenter, self.saliency)
+
+    def outcomes(self, photos: Sequence[tuple[ImageRecord, str]]) -> Iterator[Outcome]:
+        """In order. The next photo is read, and the masks of the last one are ranked, while the model runs."""
+        steps = _Steps(self.segmenter, self.settings, self.saliency, self.sources)
+        with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as ranking:
+            reads = deque(reading.submit(steps.read, record) for record, _ in photos[:1])
+            last: Future[Outcome] | None = None
+            for place, (record, run) in enumerate(photos, start=1):
+                photo = reads.popleft().result()
+                reads.extend(reading.submit(steps.read, following) for following, _ in photos[place : place + 1])
+                found = steps.ask(record, photo)
+                if last is not None:
+                    yield last.result()
+                last = ranking.submit(steps.rank, record, run, found)
+            if last is not None:
+                yield last.result()
+
+
+def run_id(record: ImageRecord, makers: Makers, settings: ProposalSettings) -> str:
+    """Everything that decides the masks of one photo; the saliency model only where it is asked."""
+    asked = settings.prompt_mode == "grid" or not record.boxes_xyxy_px
+    helper = makers.saliency_sha256 if asked else ""
+    return content_id("run", record.image_id, makers.segmenter, makers.checkpoint_sha256, settings.to_json(), helper)
+
+
+def propose_one(
+    record: ImageRecord,
+    run_id: str,
+    segmenter: Segmenter,
+    settings: ProposalSettings,
+    saliency: Segmenter | None,
+    sources: Mapping[str, SourceRow],
+) -> Outcome:
+    """The masks of one photo, ranked.
+
+    Raises:
+        UsageError: if the segmenter cannot be asked so.
+    """
+    steps = _Steps(segmenter, settings, saliency, sources)
+    return steps.rank(record, run_id, steps.ask(record, steps.read(record)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the models said of one photo."""
+
+    candidates: Sequence[Candidate]
+    guide_hw: Mask | None
+    reason: str
+    """Why there are no candidates."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """What is done with one photo; each step takes what the one before it gave, and passes a fault on."""
+
+    segmenter: Segmenter
+    settings: ProposalSettings
+    saliency: Segmenter | None
+    sources: Mapping[str, SourceRow]
+
+    def read(self, record: ImageRecord) -> tuple[Photo, float] | Fault:
+        """Pixels, and seconds that it took."""
+        start = time.perf_counter()
+        try:
+            return decode_photo(read_catalogued(record, self.sources)), time.perf_counter() - start
+        except UsageError:
+            raise
+        except (FigureGroundError, OSError) as error:
+            return _fault(record, error)
+
+    def ask(self, record: ImageRecord, photo: tuple[Photo, float] | Fault) -> _Found | Fault:
+        """Candidates by the models."""
+        if isinstance(photo, Fault):
+            return photo
+        (photo_rgb, seconds), start = photo, time.perf_counter()
+        try:
+            candidates, guide_hw, reason = *self._segment(record, photo_rgb), ""
+        except SegmentationRejected as rejected:
+            candidates, guide_hw, reason = [], None, rejected.reason
+        except UsageError:
+            raise
+        except (FigureGroundError, OSError) as error:
+            return _fault(record, error)
+        return _Found(candidates, guide_hw, reason, seconds + time.perf_counter() - start)
+
+    def rank(self, record: ImageRecord, run_id: str, found: _Found | Fault) -> Outcome:
+        """The best candidates, as they are stored."""
+        if isinstance(found, Fault):
+            return found
+        start = time.perf_counter()
+        ranked = rank_candidates(found.candidates, self.settings.keep, guide_hw=found.guide_hw)
+        proposals = _records(record, run_id, ranked, self.segmenter)
+        run = ProposalRun(
+            run_id=run_id,
+            image_id=record.image_id,
+            segmenter=self.segmenter.name,
+            prompt_mode=self.settings.prompt_mode,
+            reason=found.reason or ("" if ranked else "nothing_found"),
+            seconds=found.seconds + time.perf_counter() - start,
+        )
+        return run, proposals
+
+    def _segment(self, record: ImageRecord, photo_rgb: Photo) -> tuple[Sequence[Candidate], Mask | None]:
+        settings, segmenter, saliency = self.settings, self.segmenter, self.saliency
+        prompts, guide_hw = [Prompt(kind="none", origin=segmenter.name)], None
+        if segmenter.name not in UNPROMPTED:
+            prompts = prompts_for(settings.prompt_mode, record, photo_rgb, saliency, settings.grid_side)
+        if settings.prompt_mode == "grid" and saliency is not None:
+            guide_hw = saliency.segment(photo_rgb, [Prompt(kind="none", origin="saliency")])[0].mask_hw
+        return segmenter.segment(photo_rgb, prompts), guide_hw
+
+
+def _fault(record: ImageRecord, error: Exception) -> Fault:
+    return Fault(where=record.source, record=record.uri, expected="the catalogued photo", got=str(error))
+
+
+def _records(
+    record: ImageRecord, run_id: str, ranked: Sequence[Candidate], segmenter: Segmenter
+) -> list[ProposalRecord]:
+    return [
+        ProposalRecord(
+            proposal_id=content_id(run_id, str(rank)),
+            run_id=run_id,
+            image_id=record.image_id,
+            rle=encode_coco_rle(candidate.mask_hw),
+            score=candidate.score,
+            stability=candidate.stability,
+            rank=rank,
+            prompt=candidate.prompt.to_json(),
+            segmenter=segmenter.name,
+            checkpoint_sha256=segmenter.checkpoint_sha256,
+        )
+        for rank, candidate in enumerate(ranked)
+    ]
+
+
+def best_proposals(workspace: Workspace, segmenter: str | None) -> dict[str, ProposalRecord]:
+    """First-ranked proposal of every image that has one.
+
+    Raises:
+        UsageError: if several segmenters, checkpoints or settings compete: which one is taken is never left to order.
+    """
+    modes = {run.run_id: run.prompt_mode for run in workspace.runs()}
+    found: dict[str, list[ProposalRecord]] = defaultdict(list)
+    makers: set[str] = set()
+    for proposal in workspace.proposals():
+        if proposal.rank or (segmenter is not None and segmenter not in _maker_names(proposal, modes)):
+            continue
+        found[proposal.image_id].append(proposal)
+        makers.add(_maker_names(proposal, modes)[-1])
+    crowded = any(len(proposals) > 1 for proposals in found.values())
+    if crowded or len(makers) > 1:
+        raise UsageError(f"several segmenters made proposals; choose one with --segmenter: {', '.join(sorted(makers))}")
+    return {image_id: proposals[0] for image_id, proposals in found.items()}
+
+
+def _maker_names(proposal: ProposalRecord, modes: Mapping[str, str]) -> tuple[str, str]:
+    """How ``--segmenter`` may call the maker: ``sam``, or ``sam:box`` where prompts differ."""
+    return proposal.segmenter, f"{proposal.segmenter}:{modes[proposal.run_id]}"

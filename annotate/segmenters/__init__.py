@@ -1,0 +1,1 @@
+"""Models that propose masks, their weights, and how they are loaded."""

@@ -1,0 +1,77 @@
+"""ImageNet-9's own figures: GrabCut inside the annotated box, rule for rule.
+
+Source: the build script of "Noise or Signal" (Xiao et al. 2020; rabbit-abacus/roleofimagebackgrounds, ``main.py``) and
+the paper's appendix A; MadryLab/backgrounds_challenge holds the evaluation only. No morphology, no hole
+filling, no largest component. The authors' OpenCV version is not known, so their masks are not bit-identical.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+
+from figureground.annotate.segmenters.protocol import Candidate, Photo, SegmentationRejected, require_photo
+from figureground.errors import UsageError
+from figureground.schemas.rasters.masks import Box, Mask
+from figureground.schemas.records import Prompt
+
+ITERATIONS: Final = 5
+MIN_MASK_OVER_BOX: Final = 0.1
+NO_ESTIMATE: Final = 1.0
+"""Score and stability of every mask: GrabCut has no estimate of its own quality, and a constant ranks nothing."""
+
+
+class GrabCutSegmenter:
+    """Takes box prompts only; a photo is rejected as soon as one of its boxes is."""
+
+    name: str = "grabcut"
+    checkpoint_sha256: str = ""
+
+    def segment(self, photo_rgb: Photo, prompts: Sequence[Prompt]) -> list[Candidate]:
+        """One candidate for each box.
+
+        Raises:
+            UsageError: for a prompt that is no box.
+            SegmentationRejected: ``grabcut_failed`` or ``mask_under_box_share``.
+        """
+        require_photo(photo_rgb)
+        return [
+            Candidate(mask_hw=_cut(photo_rgb, _box(prompt)), score=NO_ESTIMATE, stability=NO_ESTIMATE, prompt=prompt)
+            for prompt in prompts
+        ]
+
+
+def grabcut_rect(box_xyxy_px: Box) -> tuple[int, int, int, int]:
+    """The rectangle (x, y, width, height) that ImageNet-9's code gives to GrabCut for a half-open box.
+
+    The code takes Pascal VOC's inclusive corners as they are, ``(x0, y0, x1 - x0, y1 - y0)``, so that the last column
+    and row of the box lie outside; a half-open box has them at ``x1 - 1`` and ``y1 - 1``.
+    """
+    x0, y0, x1, y1 = box_xyxy_px
+    return x0, y0, x1 - 1 - x0, y1 - 1 - y0
+
+
+def _cut(photo_rgb: Photo, box: Box) -> Mask:
+    rect = grabcut_rect(box)
+    labels = np.zeros(photo_rgb.shape[:2], dtype=np.uint8)
+    ground = np.zeros((1, 65), dtype=np.float64)
+    figure = np.zeros((1, 65), dtype=np.float64)
+    cv2.setRNGSeed(0)  # its k-means starts from OpenCV's own generator: equal input, equal mask
+    try:
+        cv2.grabCut(np.ascontiguousarray(photo_rgb), labels, rect, ground, figure, ITERATIONS, cv2.GC_INIT_WITH_RECT)
+    except cv2.error as error:
+        raise SegmentationRejected("grabcut_failed") from error
+    mask: Mask = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    area = rect[2] * rect[3]
+    if area <= 0 or np.count_nonzero(mask) / area < MIN_MASK_OVER_BOX:
+        raise SegmentationRejected("mask_under_box_share")
+    return mask
+
+
+def _box(prompt: Prompt) -> Box:
+    if prompt.box_xyxy_px is None:
+        raise UsageError(f"grabcut needs a box, got a prompt of kind {prompt.kind!r}")
+    return prompt.box_xyxy_px

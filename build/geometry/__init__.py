@@ -1,0 +1,1 @@
+"""Where things lie: views, windows and tiles."""

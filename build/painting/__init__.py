@@ -1,0 +1,1 @@
+"""Pixels: layers painted on a canvas."""

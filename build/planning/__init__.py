@@ -1,0 +1,1 @@
+"""Who is drawn with whom: the plan, made before any pixel."""

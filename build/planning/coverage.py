@@ -1,0 +1,56 @@
+"""Coverage: what became of a release's objects, class by class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from figureground.build.planning.plan import Plan
+from figureground.schemas.classes import ClassMap
+from figureground.schemas.store.releases import LeftOut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassCoverage:
+    """One class of a build."""
+
+    class_name: str
+    photos: int
+    """Catalogued photos when the release was frozen."""
+    in_release: int
+    """Those that it holds an object of."""
+    kept: int
+    """Objects that the build has rows of."""
+    share: float | None
+    """``kept`` ÷ ``photos``; None where there were none."""
+    left_out: str
+    """Reasons with their counts, sorted; ``report/refused.csv`` names what the build itself refused."""
+
+
+def class_coverage(plan: Plan, classes: ClassMap, left_out: LeftOut) -> Iterator[ClassCoverage]:
+    """Every class in the order of its index, then the labels that are in no class.
+
+    Args:
+        plan: The plan.
+        classes: Its class map.
+        left_out: What the release itself leaves out.
+    """
+    refused, missing = ({name: Counter[str]() for name in classes.names} for _ in range(2))
+    for refusal in plan.refusals:
+        refused.setdefault(_class_of(refusal.label, classes), Counter())[refusal.reason] += 1
+    for label, reasons in left_out.items():
+        missing.setdefault(_class_of(label, classes), Counter()).update(reasons)
+    for name in dict.fromkeys([*refused, *missing]):
+        kept, gone, absent = plan.class_counts.get(name, 0), refused.get(name, Counter()), missing.get(name, Counter())
+        photos = kept + gone.total() + absent.total()
+        yield ClassCoverage(
+            class_name=name, photos=photos, in_release=kept + gone.total(), kept=kept,
+            share=round(kept / photos, 4) if photos else None,
+            left_out=" ".join(f"{reason}:{count}" for reason, count in sorted((gone + absent).items())),
+        )  # fmt: skip
+
+
+def _class_of(label: str, classes: ClassMap) -> str:
+    index = classes.index_of_label.get(label)
+    return label if index is None else classes.names[index]

@@ -1,0 +1,89 @@
+"""Which split a photo goes to: shares of every source class, by hash, near-duplicates kept together."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+
+import numpy as np
+
+from figureground.build.planning.near_duplicates import near_pairs
+from figureground.build.planning.seeds import hash_order
+from figureground.errors import Faults
+from figureground.schemas.recipes import Recipe, Splits
+from figureground.schemas.records import ObjectRecord
+
+
+def assign_splits(records: Sequence[ObjectRecord], recipe: Recipe) -> dict[str, str]:
+    """Object id to split.
+
+    Groups of near-duplicates are divided as wholes. In each source class they are put in the order of their hashes,
+    and cut where the shares say, so that one photo more or less moves at most one group at each cut.
+
+    Raises:
+        DataError: if splits go by the source, and it has others than the recipe.
+    """
+    if recipe.splits is None:
+        return {record.object_id: recipe.split for record in records}
+    together: dict[str, list[ObjectRecord]] = defaultdict(list)
+    for record in records:
+        together[record.source_split if recipe.splits.by == "source" else ""].append(record)
+    shares = _shares(list(together), recipe.splits)
+    chosen: dict[str, str] = {}
+    for part, members in together.items():
+        by_class: dict[str, list[list[ObjectRecord]]] = defaultdict(list)
+        for group in near_duplicate_groups(members, recipe.splits.near_duplicate_bits):
+            by_class[group[0].label].append(group)
+        for groups in by_class.values():
+            ordered = sorted(groups, key=lambda group: hash_order(f"{recipe.seed}\0split", group[0].object_id))
+            for group, split in zip(ordered, _cut([len(group) for group in ordered], shares[part]), strict=True):
+                chosen.update((record.object_id, split) for record in group)
+    return chosen
+
+
+def near_duplicate_groups(records: Sequence[ObjectRecord], bits: int) -> list[list[ObjectRecord]]:
+    """Records whose perceptual hashes differ in at most ``bits`` of 64, directly or through others, by object id."""
+    ordered = sorted(records, key=lambda record: record.object_id)
+    hashes = np.array([int(record.phash, 16) for record in ordered], dtype=np.uint64)
+    different, kind = np.unique(hashes, return_inverse=True)
+    parent = list(range(len(different)))
+
+    def find(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    for pairs in near_pairs(different, bits):
+        for first, second in pairs.tolist():
+            parent[find(second)] = find(first)
+    groups: dict[int, list[ObjectRecord]] = defaultdict(list)
+    for record, index in zip(ordered, kind.tolist(), strict=True):
+        groups[find(index)].append(record)
+    return list(groups.values())
+
+
+def _shares(source_splits: Sequence[str], splits: Splits) -> dict[str, dict[str, float]]:
+    """What each split of the source is divided into: itself, and those after it in the recipe that the source lacks."""
+    if splits.by == "seed":
+        return {"": splits.shares}
+    faults, names = Faults(), list(splits.shares)
+    for strange in sorted(set(source_splits) - set(names)):
+        faults.add("release", repr(strange), expected=f"source splits {', '.join(names)}", got="another")
+    faults.raise_if_any()
+    shares: dict[str, dict[str, float]] = {}
+    owner = names[0]
+    for name in names:
+        owner = name if name in source_splits else owner
+        shares.setdefault(owner, {})[name] = splits.shares[name]
+    return shares
+
+
+def _cut(sizes: Sequence[int], shares: Mapping[str, float]) -> list[str]:
+    """A split for each group: the one in whose stretch of the whole the group's middle lies."""
+    names, ends = list(shares), list(accumulate(shares.values()))
+    unit = ends[-1] / sum(sizes)
+    middles = [(end - size / 2) * unit for end, size in zip(accumulate(sizes), sizes, strict=True)]
+    return [names[bisect(ends[:-1], middle)] for middle in middles]

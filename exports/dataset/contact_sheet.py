@@ -1,0 +1,79 @@
+"""The contact sheet: photo, mask and every variant side by side, for whoever would rather look than read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow.parquet as pq
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from figureground.runtime.files import replace_file
+
+_CELL_PX: Final = 160
+_MARGIN_PX: Final = 6
+_HEAD_PX: Final = 22
+_COLUMNS_READ: Final = ["image", "image_id", "label", "object_mask", "draw", "source_label"]
+
+
+def write_contact_sheet(
+    path: Path, shards: Mapping[str, Path], class_names: Sequence[str], *, most_rows: int = 12
+) -> None:
+    """Draw up to ``most_rows`` objects, as many classes as possible first, one line each.
+
+    Args:
+        path: PNG file to write.
+        shards: First shard of every config, in the order of the columns; ``original`` leads if it is there.
+        class_names: Class names in index order.
+        most_rows: How many objects to draw at most.
+    """
+    tables = {name: _rows_by_image(file) for name, file in shards.items()}
+    order = sorted(tables, key=lambda name: (name != "original", list(shards).index(name)))
+    lead = tables[order[0]]
+    chosen = _spread_over_classes(lead, most_rows)
+    step = _CELL_PX + _MARGIN_PX
+    width = _MARGIN_PX + step * (len(order) + 1)
+    sheet = Image.new("RGB", (width, _HEAD_PX + (step + _HEAD_PX) * len(chosen)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for column, name in enumerate([order[0], "object_mask", *order[1:]]):
+        draw.text((_MARGIN_PX + step * column, 4), name, fill="black", font=_fitting(name))
+    for line, image_id in enumerate(chosen):
+        top = _HEAD_PX + (step + _HEAD_PX) * line
+        row = lead[image_id]
+        caption = f"{class_names[row['label']]} · {row['source_label']} · {image_id}"
+        draw.text((_MARGIN_PX, top + _CELL_PX + 4), caption, fill="dimgrey", font=font)
+        cells = [row["image"], row["object_mask"], *(tables[name].get(image_id, {}).get("image") for name in order[1:])]
+        for column, cell in enumerate(cells):
+            if cell is not None:
+                sheet.paste(_thumbnail(cell["bytes"]), (_MARGIN_PX + step * column, top))
+    with replace_file(path) as temporary:
+        sheet.save(temporary, format="PNG", compress_level=6)
+
+
+def _rows_by_image(file: Path) -> dict[str, dict[str, Any]]:
+    table = pq.ParquetFile(file).read_row_group(0, columns=_COLUMNS_READ)
+    return {row["image_id"]: row for row in table.to_pylist() if row["draw"] == 0}
+
+
+def _spread_over_classes(rows: Mapping[str, Mapping[str, Any]], most: int) -> list[str]:
+    """Image ids, round robin over the classes."""
+    rank: dict[int, int] = {}
+    places: list[tuple[int, int, str]] = []
+    for image_id, row in rows.items():
+        turn = rank.get(row["label"], 0)
+        rank[row["label"]] = turn + 1
+        places.append((turn, row["label"], image_id))
+    return [image_id for _, _, image_id in sorted(sorted(places)[:most], key=lambda place: (place[1], place[0]))]
+
+
+def _fitting(text: str) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The largest font in which a config's name stays in its column."""
+    fonts = [ImageFont.load_default(size) for size in range(13, 7, -1)]
+    return next((font for font in fonts if font.getlength(text) <= _CELL_PX), fonts[-1])
+
+
+def _thumbnail(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data)) as image:
+        return ImageOps.pad(image.convert("RGB"), (_CELL_PX, _CELL_PX), Image.Resampling.LANCZOS, color="white")

@@ -1,0 +1,1 @@
+"""Scores of people on the questions of a human baseline."""

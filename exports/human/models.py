@@ -1,0 +1,190 @@
+"""Models on the very task that people were given: the same pictures, the same classes on offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from scipy.special import softmax  # type: ignore[import-untyped]
+
+from figureground.exports.evaluate import (
+    OPTIONS,
+    Adapter,
+    ClassMap,
+    EvaluationError,
+    Floats,
+    Images,
+    Logits,
+    Transform,
+    answer_rows,
+    drop_background,
+    find_label_space,
+    parse_class_map,
+)
+from figureground.schemas.pages.human_tasks import CLASS_MAP_FILE, Arm, HumanAnswer, HumanKit, HumanTask
+
+Progress = Callable[[str, int, int], None]
+
+MODEL_RATER: Final = "r1"
+"""The rater that a model's answers have: it is the only one."""
+
+
+class PictureTable:
+    """Picture files as ``evaluate.answer_rows`` reads a table: a column of ids, and slices with their bytes."""
+
+    def __init__(self, pictures: Mapping[str, Path]) -> None:
+        self._ids = list(pictures)
+        self._paths = list(pictures.values())
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, key: str | slice) -> Any:  # noqa: ANN401  a column or some rows
+        if isinstance(key, str):
+            return self._ids
+        return {"image": [{"bytes": path.read_bytes()} for path in self._paths[key]], "image_id": self._ids[key]}
+
+
+def class_shares(adapter: Adapter, logits: Logits, classes: ClassMap) -> Floats:
+    """What a model gives to each class of the dataset, ``(N, C)`` from ``(N, K)`` logits, in [0, 1].
+
+    1000 outputs go through the class map: softmax over all of them, and a class has the sum of its outputs', as in
+    ``evaluate.judge_answers``. A head's outputs are the classes.
+
+    Raises:
+        EvaluationError: if a class has no output, or the outputs fit neither.
+    """
+    space = find_label_space(logits.shape[1], classes, _option(adapter, "label_space"))
+    kept = drop_background(logits, space).astype(np.float64)
+    shares = kept if _option(adapter, "outputs") == "probabilities" else np.asarray(softmax(kept, axis=1))
+    if space == "head":
+        return shares
+    members = classes.class_of_output[:, None] == np.arange(len(classes.names))
+    absent = [name for name, outputs in zip(classes.names, members.T, strict=True) if not outputs.any()]
+    if absent:
+        raise EvaluationError(f"{adapter.name}: class_map.json gives no ImageNet output to {', '.join(absent[:8])}")
+    found: Floats = shares @ members
+    return found
+
+
+def picture_shares(
+    adapter: Adapter,
+    classes: ClassMap,
+    pictures: Mapping[str, Path],
+    arm: Arm,
+    *,
+    stage: str,
+    batch_size: int = 32,
+    progress: Progress | None = None,
+) -> dict[str, Floats]:
+    """``class_shares`` of picture files, ``(C,)`` each, by the ids of ``pictures``.
+
+    Pictures of the arm ``model`` are resized whole to the model's input; those of the arm ``full`` get the model's own
+    resize and centre crop, as protocol imagenet_a feeds photos.
+
+    Raises:
+        EvaluationError: if a picture or an answer is unusable, or a head answers in other classes.
+    """
+    named = _option(adapter, "class_names")
+    if named is not None and tuple(named) != classes.names:
+        raise EvaluationError(f"{adapter.name}: answers in {named}, not in the dataset's {', '.join(classes.names)}")
+
+    def judge(logits: Logits, _: slice) -> dict[str, Floats]:
+        return {"shares": class_shares(adapter, logits, classes)}
+
+    found = answer_rows(
+        adapter, PictureTable(pictures), stage, judge, show=_view(adapter, arm), size=batch_size, progress=progress
+    )
+    return dict(zip(pictures, found["shares"], strict=True))
+
+
+def _view(adapter: Adapter, arm: Arm) -> Callable[[bytes | None, str], Images] | None:
+    """How a picture becomes the model's input; None for the whole picture."""
+    if arm == "model":
+        return None
+    transform = Transform(
+        size_hw=adapter.input_size_hw, crop_pct=_option(adapter, "crop_pct"), crop_mode=_option(adapter, "crop_mode"),
+        interpolation=_option(adapter, "interpolation"),
+    )  # fmt: skip
+    return transform.crops
+
+
+def answer_kit(
+    kit: HumanKit, adapter: Adapter, *, batch_size: int = 32, progress: Progress | None = None
+) -> list[HumanAnswer]:
+    """A model's answers to every question of a kit that is no repeat.
+
+    ``verification``: to "is it X?" the model says yes if it gives X more than the class that X is paired with on that
+    picture (the foil of the true class, the true class of the foil), else no; a tie is a no to both. So it is right on
+    both questions of a picture where p(true) > p(foil), and on neither where p(true) < p(foil).
+    Choosing between two at once is easier than two yes/no questions apart: at equal sensitivity d' it is right
+    Φ(d'/√2) of the time against Φ(d'/2) (Green and Swets, Signal Detection Theory, 1966).
+    ``choice``: the class on offer that it gives most; of equal ones the first in the order shown.
+    A model never says ``absent``.
+
+    Raises:
+        EvaluationError: as ``picture_shares``.
+    """
+    asked = [task for task in kit.tasks if task.repeats is None]
+    pictures = {task.picture: kit.picture_path(task.picture) for task in asked}
+    shares = picture_shares(
+        adapter, kit_classes(kit), pictures, kit.facts.arm, stage=adapter.name, batch_size=batch_size, progress=progress
+    )
+    return [answer_task(task, shares[task.picture]) for task in asked]
+
+
+def answer_task(task: HumanTask, shares: Floats) -> HumanAnswer:
+    """A model's answer to one question by the rules of ``answer_kit``, from ``(C,)`` shares."""
+    if task.asked is None:
+        chosen = task.offered[int(np.argmax(shares[list(task.offered)]))]
+        return HumanAnswer(task_id=task.task_id, rater=MODEL_RATER, said="chosen", chosen=chosen)
+    (partner,) = (index for index in task.offered if index != task.asked)
+    return HumanAnswer(
+        task_id=task.task_id, rater=MODEL_RATER, said="yes" if shares[task.asked] > shares[partner] else "no"
+    )
+
+
+def top_wrong_classes(
+    adapter: Adapter,
+    classes: ClassMap,
+    pictures: Mapping[str, Path],
+    labels: Mapping[str, int],
+    arm: Arm,
+    *,
+    progress: Progress | None = None,
+) -> dict[str, int]:
+    """The class that a model gives most of those that are wrong, by image; of equal ones the first.
+
+    Args:
+        adapter: The model.
+        classes: Of the dataset.
+        pictures: Picture file of every image.
+        labels: Class index of every image.
+        arm: How the pictures were made.
+        progress: Called with (stage, done, total).
+    """
+    shares = picture_shares(adapter, classes, pictures, arm, stage="foils", progress=progress)
+    wrong = {image_id: np.where(np.arange(len(row)) == labels[image_id], -1.0, row) for image_id, row in shares.items()}
+    return {image_id: int(row.argmax()) for image_id, row in wrong.items()}
+
+
+def kit_classes(kit: HumanKit) -> ClassMap:
+    """The kit's class map as ``evaluate`` reads it."""
+    return parse_class_map((kit.folder / CLASS_MAP_FILE).read_text(encoding="utf-8"))
+
+
+def _option(adapter: Adapter, name: str) -> Any:  # noqa: ANN401  whatever the option holds
+    return getattr(adapter, name, OPTIONS[name])
+
+
+def feeding(adapter: Adapter, arm: Arm) -> dict[str, Any]:
+    """How pictures reach a model, JSON-ready."""
+    names = ("interpolation", "mean", "std", "outputs", *(("crop_pct", "crop_mode") if arm == "full" else ()))
+    fit = "the picture is resized whole" if arm == "model" else "the model's own resize and centre crop"
+    return {
+        "input_size_hw": list(adapter.input_size_hw),
+        "fit": fit,
+        **{name: _option(adapter, name) for name in names},
+    }

@@ -1,0 +1,258 @@
+"""Accuracies of people and of models on one human task, with intervals that know that a few people answered.
+
+Answers of one rater resemble each other, and so do answers to one picture. Intervals come from a bootstrap that
+resamples raters and images, crossed (the pigeonhole bootstrap of Owen, Annals of Applied Statistics 1(2), 2007); for a
+model, who is one rater, it resamples images alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import median
+from typing import Any, Final
+
+import numpy as np
+from scipy.special import ndtri  # type: ignore[import-untyped]
+
+from figureground.errors import MissingExtraError, UsageError
+from figureground.exports.evaluate import Floats, bootstrap_class_means, varying_interval
+from figureground.schemas.pages.human_tasks import HumanAnswer, HumanKit, HumanTask
+
+COLUMNS: Final = ("answered", "right", "decided", "true_asked", "absent", "hits", "foil_asked", "false_alarms")
+"""What is counted of answers. Under choice every question is one about the true class."""
+
+Measure = Callable[[Mapping[str, Floats]], Floats]
+"""From counts ``(…,)`` by column to values of the same shape."""
+
+_SHARES: Final = {
+    "accuracy": ("right", "answered"),
+    "accuracy_of_decided": ("right", "decided"),
+    "absent": ("absent", "true_asked"),
+}
+_RATES: Final = {"hit_rate": ("hits", "true_asked"), "false_alarm_rate": ("false_alarms", "foil_asked")}
+
+
+def share(part: str, whole: str) -> Measure:
+    """One count by another; NaN where there is nothing."""
+
+    def measure(counts: Mapping[str, Floats]) -> Floats:
+        nothing = np.full(np.shape(counts[whole]), np.nan)
+        return np.asarray(np.divide(counts[part], counts[whole], out=nothing, where=counts[whole] > 0))
+
+    return measure
+
+
+def d_prime(counts: Mapping[str, Floats]) -> Floats:
+    """Sensitivity z(hit rate) - z(false alarm rate), of rates with half an answer added to both sides.
+
+    The log-linear correction of Hautus, Behavior Research Methods 27(1), 1995: (hits + 0.5) / (questions + 1), so that
+    rates of 0 and 1 have a z.
+    """
+    hits = (counts["hits"] + 0.5) / (counts["true_asked"] + 1)
+    alarms = (counts["false_alarms"] + 0.5) / (counts["foil_asked"] + 1)
+    return np.asarray(ndtri(hits) - ndtri(alarms))
+
+
+def measures_of(kit: HumanKit) -> dict[str, Measure]:
+    """What is measured under the kit's design, by name."""
+    plain = {name: share(*pair) for name, pair in _SHARES.items()}
+    if kit.facts.design == "choice":
+        return plain
+    return {**plain, **{name: share(*pair) for name, pair in _RATES.items()}, "d_prime": d_prime}
+
+
+def count_answers(kit: HumanKit, answers: Sequence[HumanAnswer], config: str, raters: Sequence[str]) -> Floats:
+    """Counts of first answers to a config's questions: ``(I, Q, R)``, images by ``COLUMNS`` by raters.
+
+    Images are sorted by id. Repeats are attention checks and do not count.
+    """
+    tasks = {task.task_id: task for task in kit.tasks if task.config == config and task.repeats is None}
+    images = {image_id: place for place, image_id in enumerate(sorted({task.image_id for task in tasks.values()}))}
+    place_of = {rater: place for place, rater in enumerate(raters)}
+    counts = np.zeros((len(images), len(COLUMNS), len(raters)))
+    for answer in answers:
+        task = tasks.get(answer.task_id)
+        if task is not None and answer.rater in place_of:
+            counts[images[task.image_id], :, place_of[answer.rater]] += _count(task, answer)
+    return counts
+
+
+def _count(task: HumanTask, answer: HumanAnswer) -> Floats:
+    of_true = task.asked in (None, task.label)
+    absent = answer.said == "absent"
+    said_so = answer.said == "yes" or (task.asked is None and task.is_right(answer))
+    found = {
+        "answered": True, "right": task.is_right(answer), "decided": not absent, "true_asked": of_true,
+        "absent": absent and of_true, "hits": said_so and of_true, "foil_asked": not of_true,
+        "false_alarms": said_so and not of_true,
+    }  # fmt: skip
+    return np.array([found[name] for name in COLUMNS], dtype=np.float64)
+
+
+def bootstrap_counts(counts: Floats, *, count: int, seed: int) -> Floats:
+    """Crossed resamples of ``(I, Q, R)`` counts, summed over images and raters: ``(B, Q)``; ``seed`` is PCG64's."""
+    images, _, raters = counts.shape
+    alike = np.zeros(images, dtype=np.int64)
+    return bootstrap_class_means(counts, alike, count=count, seed=seed) * images * raters
+
+
+def measure_config(counts: Floats, measures: Mapping[str, Measure], *, count: int, seed: int) -> dict[str, Any]:
+    """Value and 95 % interval of every measure over ``(I, Q, R)`` counts; no interval where resamples cannot vary."""
+    samples = _by_column(bootstrap_counts(counts, count=count, seed=seed))
+    total, by_image = _by_column(counts.sum(axis=(0, 2))), _by_column(counts.sum(axis=2))
+    told: dict[str, Any] = {}
+    for name, measure in measures.items():
+        drawn = measure(samples)
+        outcomes = None if name == "d_prime" else measure(by_image)
+        known = None if outcomes is None else outcomes[~np.isnan(outcomes)]
+        interval = varying_interval(drawn[~np.isnan(drawn)], known if known is not None and len(known) else None)
+        told[name] = {"value": _known(measure(total)), "ci95": interval}
+    return told
+
+
+def measure_difference(first: Floats, second: Floats, *, count: int, seed: int) -> dict[str, Any]:
+    """Accuracy under the first counts minus that under the second, over images that a rater answered wholly in both.
+
+    Raters and images are resampled for both at once: the difference is paired.
+    """
+    whole = max(first[:, :1].max(), second[:, :1].max())
+    both = (first[:, :1] == whole) & (second[:, :1] == whole)
+    drawn = bootstrap_counts(np.concatenate([first * both, second * both], axis=1), count=count, seed=seed)
+    accuracy = share(*_SHARES["accuracy"])
+    sides = [_by_column(drawn[:, : len(COLUMNS)]), _by_column(drawn[:, len(COLUMNS) :])]
+    totals = [_by_column((side * both).sum(axis=(0, 2))) for side in (first, second)]
+    samples = accuracy(sides[0]) - accuracy(sides[1])
+    interval = varying_interval(samples[~np.isnan(samples)])
+    excludes = interval is not None and (interval[0] > 0 or interval[1] < 0)
+    return {
+        "value": _known(accuracy(totals[0]) - accuracy(totals[1])), "ci95": interval, "excludes_zero": excludes,
+        "n_images": int(both.any(axis=(1, 2)).sum()),
+    }  # fmt: skip
+
+
+def summarise(
+    kit: HumanKit,
+    answers: Sequence[HumanAnswer],
+    raters: Sequence[str],
+    measures: Mapping[str, Measure],
+    *,
+    count: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Measures of every config, and accuracy of each later config minus that of the first, JSON-ready.
+
+    Args:
+        kit: What was asked.
+        answers: Of people, or of one model.
+        raters: Whose answers count.
+        measures: What is measured, by name.
+        count: Bootstrap resamples.
+        seed: Of the bootstrap.
+    """
+    if not raters:
+        raise UsageError("no rater is left to score")
+    sampling = {"count": count, "seed": seed}
+    counts = {config: count_answers(kit, answers, config, raters) for config in kit.facts.configs}
+    base, *others = kit.facts.configs
+    return {
+        "configs": {
+            config: {"n_answers": int(each[:, 0].sum()), **measure_config(each, measures, **sampling)}
+            for config, each in counts.items()
+        },
+        "differences": [
+            {"minuend": config, "subtrahend": base, **measure_difference(counts[config], counts[base], **sampling)}
+            for config in others
+        ],
+    }
+
+
+def _by_column(counts: Floats) -> dict[str, Floats]:
+    """Counts ``(…, Q)`` by column, ``(…,)`` each."""
+    return {name: counts[..., place] for place, name in enumerate(COLUMNS)}
+
+
+def _known(value: Floats) -> float | None:
+    """A number for JSON, which has no NaN."""
+    return None if np.isnan(value) else float(value)
+
+
+def check_attention(answers: Sequence[HumanAnswer], kit: HumanKit, threshold: float) -> list[dict[str, Any]]:
+    """Every rater: how often a repeated question got the answer that it got first, and what else tells them apart.
+
+    The design is exact repeats: they cannot be told from the other questions, and need no picture from elsewhere. They
+    do not catch who says the same to everything: hit and false alarm rates, or the accuracy, do.
+    ``attentive`` is None where no repeat was answered.
+    """
+    by_rater: dict[str, dict[str, HumanAnswer]] = {}
+    for answer in answers:
+        by_rater.setdefault(answer.rater, {})[answer.task_id] = answer
+    told = []
+    for rater, given in sorted(by_rater.items(), key=lambda item: int(item[0][1:])):
+        pairs = [
+            (given[task.task_id], given[task.repeats])
+            for task in kit.tasks
+            if task.repeats in given and task.task_id in given
+        ]
+        alike = sum((again.said, again.chosen) == (first.said, first.chosen) for again, first in pairs)
+        counts = sum(count_answers(kit, answers, config, [rater]).sum(axis=(0, 2)) for config in kit.facts.configs)
+        told.append({
+            "rater": rater, "n_answers": len(given), "n_repeats": len(pairs),
+            "repeats_alike": alike / len(pairs) if pairs else None,
+            "attentive": alike / len(pairs) >= threshold if pairs else None,
+            "median_seconds": median_seconds(given.values()),
+            **{name: _known(measure(_by_column(counts))) for name, measure in measures_of(kit).items()},
+        })  # fmt: skip
+    return told
+
+
+def median_seconds(answers: Iterable[HumanAnswer]) -> float | None:
+    """Median of what is known of the time that answers took, in seconds."""
+    known = [answer.seconds for answer in answers if answer.seconds is not None]
+    return float(median(known)) if known else None
+
+
+def time_taken(kit: HumanKit, answers: Sequence[HumanAnswer], config: str) -> dict[str, float | None]:
+    """Median seconds of a config's first answers, and the share over the limit that raters were told."""
+    first = [answer for answer in answers if _is_first_of(kit.by_id[answer.task_id], config)]
+    known = [answer.seconds for answer in first if answer.seconds is not None]
+    late = sum(each > kit.facts.seconds_limit for each in known)
+    return {"median_seconds": median_seconds(first), "over_limit": late / len(known) if known else None}
+
+
+def agreement(kit: HumanKit, answers: Sequence[HumanAnswer], config: str, raters: Sequence[str]) -> float | None:
+    """Krippendorff's alpha, nominal, of first answers to a config's questions (Content Analysis, 2004, chapter 11).
+
+    Answers are yes, no and absent, or the class chosen and absent. None with one rater, or where all answers are the
+    same, which leaves nothing to agree about.
+
+    Raises:
+        MissingExtraError: without the extra ``agree``.
+    """
+    try:
+        import krippendorff
+    except ImportError as error:
+        raise MissingExtraError("krippendorff", "agree") from error
+    tasks = [task for task in kit.tasks if _is_first_of(task, config)]
+    place_of = {task.task_id: place for place, task in enumerate(tasks)}
+    code_of = {"absent": -1, "no": -2, "yes": -3}
+    table = np.full((len(raters), len(tasks)), np.nan)
+    for answer in answers:
+        if answer.task_id in place_of and answer.rater in raters:
+            code = answer.chosen if answer.chosen is not None else code_of[answer.said]
+            table[raters.index(answer.rater), place_of[answer.task_id]] = code
+    shared = (~np.isnan(table)).sum(axis=0) > 1
+    if len(np.unique(table[:, shared])) < 2:
+        return None
+    return float(krippendorff.alpha(reliability_data=table, level_of_measurement="nominal"))
+
+
+def _is_first_of(task: HumanTask, config: str) -> bool:
+    return task.config == config and task.repeats is None
+
+
+def images_per_class(kit: HumanKit) -> dict[str, int]:
+    """Images of every class that was asked about."""
+    labels = {task.image_id: task.label for task in kit.tasks}
+    sizes = Counter(labels.values())
+    return {name: sizes[index] for index, name in enumerate(kit.classes.names) if sizes[index]}

@@ -1,0 +1,207 @@
+"""The result of a human task: people beside models, as JSON, as a table, and as a figure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from figureground.errors import MissingExtraError, UsageError
+from figureground.exports.evaluate import Adapter, feed_adapter
+from figureground.exports.human.models import MODEL_RATER, answer_kit, feeding
+from figureground.exports.human.scores import (
+    agreement,
+    check_attention,
+    images_per_class,
+    measures_of,
+    summarise,
+    time_taken,
+)
+from figureground.runtime.files import replace_file, write_text
+from figureground.schemas.pages.human_tasks import HumanAnswer, HumanKit, read_answers
+
+SCHEMA_VERSION: Final = "1"
+Progress = Callable[[str, int, int], None]
+
+_LINES: Final = {
+    "accuracy": "accuracy", "accuracy_of_decided": "accuracy, absent left out", "hit_rate": "hit rate",
+    "false_alarm_rate": "false alarm rate", "d_prime": "d'", "absent": "label wrong or absent",
+    "alpha": "Krippendorff's alpha", "median_seconds": "median seconds", "over_limit": "over the time limit",
+}  # fmt: skip
+_PLAIN: Final = {"d_prime", "alpha", "median_seconds"}
+"""Lines that are no shares."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreSettings:
+    """How a human task is scored."""
+
+    bootstrap: int = 10_000
+    """Resamples behind the intervals."""
+    seed: int = 0
+    """Of the bootstrap."""
+    threshold: float = 0.8
+    """Share of repeats answered alike under which a rater is reported as inattentive."""
+    exclude_inattentive: bool = False
+    """Leave reported raters out of the scores."""
+    allow_missing: bool = False
+    """Score raters who have not answered everything."""
+    feed: str = "canvas"
+    """As ``evaluate`` feeds: ``canvas`` or ``reference``."""
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        """Refuse senseless numbers."""
+        if not 0 <= self.threshold <= 1 or min(self.bootstrap, self.batch_size) < 1:
+            raise UsageError("a threshold is a share between 0 and 1; resamples and batches are numbers from 1")
+
+
+def score_kit(
+    kit: HumanKit, models: Sequence[Adapter], settings: ScoreSettings, *, progress: Progress | None = None
+) -> dict[str, Any]:
+    """People's scores and models' on the same questions, JSON-ready.
+
+    Raises:
+        UsageError: if nothing was pulled, two models have one name, or excluding leaves no rater.
+        DataError: with every fault of the answers.
+        MissingExtraError: without the extra ``agree``.
+        EvaluationError: if a model cannot be scored.
+    """
+    names = [model.name for model in models]
+    if len(set(names)) < len(names):
+        raise UsageError(f"models with different names are compared; got {', '.join(names)}")
+    answers = read_answers(kit, allow_missing=settings.allow_missing)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kit": {"kit_id": kit.kit_id, **kit.facts.model_dump(mode="json")},
+        "n_images": len({task.image_id for task in kit.tasks}),
+        "n_per_class": images_per_class(kit),
+        "chance": _chance(kit),
+        "bootstrap": settings.bootstrap,
+        "seed": settings.seed,
+        "humans": score_humans(kit, answers, settings),
+        "models": [_score_model(kit, feed_adapter(model, settings.feed), settings, progress) for model in models],
+    }
+
+
+def score_humans(kit: HumanKit, answers: Sequence[HumanAnswer], settings: ScoreSettings) -> dict[str, Any]:
+    """Scores of people; raters whose repeats fall short are named, and left out only if that was asked for."""
+    raters = check_attention(answers, kit, settings.threshold)
+    inattentive = [each["rater"] for each in raters if each["attentive"] is False]
+    excluded = inattentive if settings.exclude_inattentive else []
+    scored = [each["rater"] for each in raters if each["rater"] not in excluded]
+    kept = [answer for answer in answers if answer.rater in scored]
+    summary = summarise(kit, kept, scored, measures_of(kit), count=settings.bootstrap, seed=settings.seed)
+    for config, each in summary["configs"].items():
+        each["alpha"] = agreement(kit, kept, config, scored)
+        each.update(time_taken(kit, kept, config))
+    return {
+        "raters": raters, "threshold": settings.threshold, "inattentive": inattentive, "excluded": excluded,
+        "n_raters": len(scored), **summary,
+    }  # fmt: skip
+
+
+def _score_model(kit: HumanKit, model: Adapter, settings: ScoreSettings, progress: Progress | None) -> dict[str, Any]:
+    answers = answer_kit(kit, model, batch_size=settings.batch_size, progress=progress)
+    # A model never says absent: shares of what it cannot say would read as findings.
+    measures = {name: each for name, each in measures_of(kit).items() if name not in ("absent", "accuracy_of_decided")}
+    summary = summarise(kit, answers, [MODEL_RATER], measures, count=settings.bootstrap, seed=settings.seed)
+    return {
+        "model": model.name, "weights_sha256": model.weights_sha256, "feed": settings.feed,
+        "feeding": feeding(model, kit.facts.arm), **summary,
+    }  # fmt: skip
+
+
+def _chance(kit: HumanKit) -> float:
+    """Expected accuracy of answers by chance, absent never."""
+    return 0.5 if kit.facts.design == "verification" else 1 / len(kit.tasks[0].offered)
+
+
+def format_scores(result: Mapping[str, Any]) -> str:
+    """Plain text: measures down, people and models across; then the raters."""
+    kit, humans = result["kit"], result["humans"]
+    columns = [("people", humans), *((each["model"], each) for each in result["models"])]
+    rows = [["", *(name for name, _ in columns)]]
+    for config in kit["configs"]:
+        rows.append([config])
+        for key, title in _LINES.items():
+            cells = [_cell(side["configs"][config].get(key), key) for _, side in columns]
+            if any(cells):
+                rows.append([f"  {title}", *cells])
+    for place, gap in enumerate(humans["differences"]):
+        cells = [_signed(side["differences"][place]) for _, side in columns]
+        rows.append([f"{gap['minuend']} - {gap['subtrahend']}", *cells])
+    sizes = list(result["n_per_class"].values())
+    even = f"{sizes[0]}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+    head = (
+        f"{kit['dataset']} ({kit['split']}), {kit['design']}, arm {kit['arm']}: {result['n_images']} images, {even} of "
+        f"each of {len(sizes)} classes; {humans['n_raters']} raters"
+    )
+    foot = (
+        f"shares in percent [95 % interval, raters and images resampled]; chance {100 * result['chance']:.1f}; images "
+        f"count alike; * interval excludes 0"
+    )
+    return "\n".join([head, *_aligned(rows), foot, *map(_rater_line, humans["raters"]), *_attention_lines(humans)])
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[place]) for row in rows if len(row) > place) for place in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+
+
+def _cell(found: Any, key: str) -> str:  # noqa: ANN401  a measure, a number or None
+    value, interval = (found["value"], found["ci95"]) if isinstance(found, Mapping) else (found, None)
+    if value is None:
+        return ""
+    scale, digits = (1, 2) if key in _PLAIN else (100, 1)
+    text = f"{scale * value:.{digits}f}"
+    return f"{text} [{scale * interval[0]:.{digits}f}, {scale * interval[1]:.{digits}f}]" if interval else text
+
+
+def _signed(gap: Mapping[str, Any]) -> str:
+    if gap["value"] is None:
+        return ""
+    text = f"{100 * gap['value']:+.1f}"
+    if not gap["ci95"]:
+        return f"{text} [no interval]"
+    low, high = gap["ci95"]
+    return f"{text} [{100 * low:.1f}, {100 * high:.1f}]{' *' if gap['excludes_zero'] else ''}"
+
+
+def _rater_line(rater: Mapping[str, Any]) -> str:
+    alike = "no repeats" if rater["repeats_alike"] is None else f"{100 * rater['repeats_alike']:.0f} % of repeats alike"
+    seconds = "" if rater["median_seconds"] is None else f", median {rater['median_seconds']:.1f} s"
+    rates = f", hit {_cell(rater['hit_rate'], '')}, false alarm {_cell(rater['false_alarm_rate'], '')}"
+    known = rates if "hit_rate" in rater else ""
+    return (
+        f"{rater['rater']}: {rater['n_answers']} answers, {alike} (n {rater['n_repeats']}), accuracy "
+        f"{_cell(rater['accuracy'], '')}{known}{seconds}"
+    )
+
+
+def _attention_lines(humans: Mapping[str, Any]) -> list[str]:
+    if not humans["inattentive"]:
+        return []
+    done = "left out" if humans["excluded"] else "kept; leave them out with --exclude-inattentive"
+    return [f"under {100 * humans['threshold']:.0f} % of repeats alike: {', '.join(humans['inattentive'])}: {done}"]
+
+
+def write_scores(result: Mapping[str, Any], out: Path) -> list[str]:
+    """Write ``human.json``, ``human.txt`` and ``human.png``; returns their names.
+
+    Raises:
+        MissingExtraError: without the extra ``analyses``; then nothing is written.
+    """
+    try:
+        from figureground.exports.human.plot import draw_accuracy
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("matplotlib", "analyses") from error
+    figure = draw_accuracy(result)
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "human.json", json.dumps(result, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    write_text(out / "human.txt", format_scores(result) + "\n")
+    with replace_file(out / "human.png") as temporary:
+        temporary.write_bytes(figure)
+    return ["human.json", "human.png", "human.txt"]

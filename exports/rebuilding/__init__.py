@@ -1,0 +1,1 @@
+"""Rows of a recipe release from the user's own photos."""

@@ -1,0 +1,109 @@
+"""Plots of the protocol background_check: accuracy against background influence and invariance, a point a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from figureground.errors import MissingExtraError
+from figureground.exports.report.background import BackgroundPoint, BackgroundRelation
+from figureground.runtime.files import replace_file
+
+try:
+    from matplotlib.figure import Figure
+
+    from figureground.exports.analyses.plots import PALETTE, encode_figure
+except ImportError as error:
+    raise MissingExtraError("matplotlib", "analyses") from error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLUMNS: Final = 3
+_SMALLEST_AREA: Final = 24.0  # of a marker, square points
+_LARGEST_AREA: Final = 260.0
+_UNKNOWN_AREA: Final = 60.0
+_ROOM: Final = 0.04  # around the points, so that no marker is cut
+_GREY: Final = "#777777"
+
+
+def draw_relations(relations: Sequence[BackgroundRelation], path: Path) -> None:
+    """A panel for each config of one measure; points are sized by parameters, numbered by accuracy, and named below."""
+    columns = min(_COLUMNS, len(relations))
+    rows = -(-len(relations) // columns)
+    points = {point.model: point for relation in relations for point in relation.points}
+    models = dict(sorted(points.items(), key=lambda item: (item[1].accuracy, item[0])))
+    numbers = {model: number for number, model in enumerate(models, 1)}
+    listed = max(1, columns - 1)
+    height = 3.9 * rows + 0.6 + 0.2 * -(-len(models) // listed)
+    figure = Figure(figsize=(max(5.4, 4.0 * columns + 0.4), height), dpi=120, layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, relation in zip(panels, relations, strict=False):
+        _draw_panel(axes, relation, numbers, max((each.parameters or 0 for each in models.values()), default=0))
+    for axes in panels[len(relations) :]:
+        axes.set_visible(False)
+    names = [f"{number}  {_named(models[model])}" for model, number in numbers.items()]
+    handles = [panels[0].plot([], [], linestyle="")[0] for _ in names]
+    figure.legend(handles, names, loc="outside lower left", ncols=listed, fontsize=8, frameon=False, handlelength=0)
+    figure.suptitle(
+        f"Accuracy against background {relations[0].measures}; bars: 95 %; size: parameters, hollow: unknown\n"
+        "dashed: as right as on original; dotted: chance",
+        fontsize=10, x=0.01, ha="left",
+    )  # fmt: skip
+    with replace_file(path) as temporary:
+        temporary.write_bytes(encode_figure(figure))
+
+
+def _draw_panel(axes: Axes, relation: BackgroundRelation, numbers: dict[str, int], most: int) -> None:
+    colour = PALETTE[0] if relation.measures == "influence" else PALETTE[5]
+    for point in relation.points:
+        known = point.parameters is not None
+        axes.errorbar(
+            point.accuracy, point.measured, xerr=_reach(point.accuracy, point.accuracy_ci95),
+            yerr=_reach(point.measured, point.measured_ci95), color=_GREY, linewidth=0.8, zorder=1,
+        )  # fmt: skip
+        axes.scatter(
+            point.accuracy, point.measured, s=_area(point, most), facecolor=colour if known else "white",
+            edgecolor=colour, alpha=0.75 if known else 1.0, linewidth=1.2, zorder=2,
+        )  # fmt: skip
+        axes.annotate(
+            str(numbers[point.model]), (point.accuracy, point.measured), textcoords="offset points",
+            xytext=(0.35 * _area(point, most) ** 0.5 + 1, 0.35 * _area(point, most) ** 0.5 + 1), fontsize=8, zorder=3,
+        )  # fmt: skip
+    axes.axline((0, 0), slope=1, color=_GREY, linewidth=0.9, linestyle="--", zorder=0)
+    axes.axhline(relation.chance, color=_GREY, linewidth=0.9, linestyle=":", zorder=0)
+    rho = "none" if relation.spearman is None else f"{relation.spearman:+.2f}"
+    mark = ", undecidable" if relation.undecidable else ""
+    axes.set_title(f"{relation.config}\nrank correlation {rho} (models: {len(relation.points)}{mark})", fontsize=9)
+    axes.set_xlabel("accuracy on original", fontsize=9)
+    axes.set_ylabel(f"background {relation.measures}", fontsize=9)
+    axes.set_xlim(*_limits([(point.accuracy, point.accuracy_ci95) for point in relation.points]))
+    axes.set_ylim(-_ROOM, 1 + _ROOM)
+    axes.tick_params(labelsize=8)
+
+
+def _limits(values: Sequence[tuple[float, tuple[float, float] | None]]) -> tuple[float, float]:
+    """The span of values and intervals, at least a fifth wide, with room."""
+    ends = [end for value, ci95 in values for end in (value, *(ci95 or ()))]
+    low, high = min(ends), max(ends)
+    lacking = max(0.0, 0.2 - (high - low)) / 2
+    return max(0.0, low - lacking) - _ROOM, min(1.0, high + lacking) + _ROOM
+
+
+def _reach(value: float, ci95: tuple[float, float] | None) -> list[list[float]] | None:
+    """What ``errorbar`` takes; percentile intervals need not hold their value."""
+    return None if ci95 is None else [[max(0.0, value - ci95[0])], [max(0.0, ci95[1] - value)]]
+
+
+def _area(point: BackgroundPoint, most: int) -> float:
+    if point.parameters is None:
+        return _UNKNOWN_AREA
+    return float(_SMALLEST_AREA + (_LARGEST_AREA - _SMALLEST_AREA) * np.sqrt(point.parameters / max(1, most)))
+
+
+def _named(point: BackgroundPoint) -> str:
+    size = "" if point.parameters is None else f" ({point.parameters / 1e6:.1f} M)"
+    return f"{point.model}{size}"

@@ -1,0 +1,126 @@
+"""Plots of the protocol imagenet_a: crops beside their controls, accuracy by margin, gains by size of the box."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from figureground.errors import MissingExtraError
+from figureground.exports.evaluate import Floats
+from figureground.exports.report.crops import MARGINS, SHOWN, CropSlice, box_slices, crop_accuracies
+from figureground.exports.report.groups import ResultGroup
+from figureground.runtime.files import replace_file
+
+try:
+    from matplotlib.figure import Figure
+
+    from figureground.exports.analyses.plots import PALETTE, Bar, draw_bars, encode_figure
+except ImportError as error:
+    raise MissingExtraError("matplotlib", "analyses") from error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MARKERS: Final = "osD^vP*X"
+_GREY: Final = "#777777"
+_MARGIN_SPREAD: Final = 0.03
+"""How far apart the first and the last model stand at one margin, so that whiskers do not hide each other."""
+_GROUP_SPREAD: Final = 0.5
+"""The same at one group of boxes, where groups are 1 apart."""
+
+
+def draw_arms(group: ResultGroup, path: Path) -> None:
+    """Accuracy of every model on the photo, the crop, and what a crop is compared with: bars with 95 % intervals."""
+    bars = {
+        member.model: {each.config: Bar(value=each.accuracy, ci95=each.ci95) for each in crop_accuracies(member, SHOWN)}
+        for member in group.members
+    }
+    title = f"{group.dataset}: top-1 accuracy over images, label space {group.space}"
+    note = f"whiskers: 95 % intervals; chance {group.members[0].summary['chance']:.3g}"
+    _write(draw_bars({"": bars}, title=title, note=note), path)
+
+
+def draw_margins(group: ResultGroup, path: Path) -> None:
+    """Accuracy against the margin around the box, a line a model; dotted is the whole photo."""
+    figure = Figure(figsize=(7.6, 4.6 + 0.1 * len(group.members)), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    for place, member in enumerate(group.members):
+        found = crop_accuracies(member, list(MARGINS))
+        style, aside = _style(place), _MARGIN_SPREAD * _aside(place, len(group.members))
+        margins = np.array([MARGINS[each.config] for each in found]) + aside
+        _draw_line(axes, margins, [(each.accuracy, each.ci95) for each in found], member.model, style)
+        for whole in crop_accuracies(member, ["original"]):
+            axes.axhline(whole.accuracy, color=style["color"], linestyle=":", linewidth=1)
+    axes.set(xlabel="margin, share of the box's longer side", ylabel="top-1 accuracy over images")
+    axes.set_xticks(list(MARGINS.values()))
+    axes.set_title(f"{group.dataset}: crops by margin, label space {group.space}\ndotted: the whole photo", fontsize=10)
+    _finish(figure, axes, path, columns=2)
+
+
+def draw_box_slices(group: ResultGroup, path: Path) -> None:
+    """Gains by share of the photo that the object's box covers, a panel a difference; hollow groups are too small."""
+    names = list(dict.fromkeys(name for member in group.members for name in member.summary["slices"]))
+    figure = Figure(figsize=(6.2 * len(names), 4.8), dpi=120, layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(names), sharey=True))
+    for axes, name in zip(panels, names, strict=True):
+        sizes: dict[str, int] = {}
+        for place, member in enumerate(group.members):
+            found = box_slices(member).get(name, [])
+            sizes |= {each.group: each.n for each in found}
+            style = _style(place)
+            places = np.arange(len(found), dtype=np.float64) + _GROUP_SPREAD * _aside(place, len(group.members))
+            _draw_line(axes, places, [(each.value, each.ci95) for each in found], member.model, style)
+            _hollow(axes, places, found, style)
+        labels = [f"{each.replace(' to ', '–')}\nn {size}" for each, size in sizes.items()]  # noqa: RUF001  a range
+        axes.set_xticks(range(len(sizes)), labels, rotation=60, fontsize=7.5)
+        axes.axhline(0, color=_GREY, linewidth=0.9)
+        axes.set_title(name.replace("_minus_", " - "), fontsize=10)
+        axes.set_xlabel("share of the photo that the box covers", fontsize=9)
+    panels[0].set_ylabel("difference in top-1 accuracy")
+    figure.suptitle(f"{group.dataset}, label space {group.space}; hollow: undecidable, under 25 images", fontsize=10)
+    _finish(figure, panels[0], path, columns=3)
+
+
+def _style(place: int) -> dict[str, Any]:
+    """A model's colour and marker."""
+    return {"color": PALETTE[place % len(PALETTE)], "marker": _MARKERS[place // len(PALETTE) % len(_MARKERS)]}
+
+
+def _aside(place: int, members: int) -> float:
+    """Where a model stands among its fellows, from -0.5 to 0.5; a few stand close together."""
+    return ((place + 0.5) / members - 0.5) * min(1.0, members / 6)
+
+
+def _draw_line(
+    axes: Axes,
+    places: Floats,
+    values: list[tuple[float, tuple[float, float] | None]],
+    label: str,
+    style: dict[str, Any],
+) -> None:
+    heights = np.array([value for value, _ in values])
+    reach = [[0.0, 0.0] if ci95 is None else [value - ci95[0], ci95[1] - value] for value, ci95 in values]
+    below, above = np.clip(np.array(reach).reshape(-1, 2).T, 0, None)
+    axes.errorbar(
+        places, heights, yerr=[below, above], markersize=5, linewidth=1.3, elinewidth=0.9, label=label, **style
+    )
+
+
+def _hollow(axes: Axes, places: Floats, found: list[CropSlice], style: dict[str, Any]) -> None:
+    few = [index for index, each in enumerate(found) if each.undecidable]
+    heights = [found[index].value for index in few]
+    face: dict[str, Any] = {"markerfacecolor": "white", "markersize": 5, "linestyle": "", "zorder": 3}
+    axes.plot(places[few], heights, **style, **face)
+
+
+def _finish(figure: Figure, axes: Axes, path: Path, *, columns: int) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=8, frameon=False)
+    _write(encode_figure(figure), path)
+
+
+def _write(picture: bytes, path: Path) -> None:
+    with replace_file(path) as temporary:
+        temporary.write_bytes(picture)

@@ -1,0 +1,182 @@
+"""Plots of the protocol rival10, the kinds of figure that the paper has (Moayeri et al., CVPR 2022)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from PIL import Image
+
+from figureground.errors import MissingExtraError
+from figureground.exports.evaluate import ABLATIONS
+from figureground.exports.report.noise import FamilyNoise, NoiseGap, NoiseResult
+from figureground.runtime.files import replace_file
+
+try:
+    from matplotlib.figure import Figure
+
+    from figureground.exports.analyses.plots import PALETTE
+except ImportError as error:
+    raise MissingExtraError("matplotlib", "analyses") from error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MARKERS: Final = "osD^vP*X"
+"""What tells models of one family apart, which share a colour."""
+_UNIT: Final = {"sigma": "standard deviation of the noise", "l2": "norm of the noise"}
+_DENSITY_POINTS: Final = 201
+_DENSITY_WIDTH: Final = 0.08
+_CELL_PX: Final = 128
+_DARK: Final = 0.6
+"""Share of the colour scale from which text must be white."""
+
+
+def draw_scatter(results: Sequence[NoiseResult], families: Mapping[str, Sequence[Any]], kind: str, path: Path) -> None:
+    """Accuracy under noise on the figure against that under noise on the ground, one point a model (Figure 2)."""
+    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+    axes = figure.add_subplot()
+    by_model = {result.model: result for result in results}
+    for place, (family, models) in enumerate(families.items()):
+        for turn, listed in enumerate(each for each in models if each.model in by_model):
+            pooled = by_model[listed.model].summary["noise"]["0"][kind]["pooled"]
+            axes.plot(
+                pooled["accuracy_figure"], pooled["accuracy_ground"], linestyle="", markersize=9,
+                color=PALETTE[place % len(PALETTE)], marker=_MARKERS[turn % len(_MARKERS)],
+                label=listed.model if family == listed.model else f"{family}: {listed.model}",
+            )  # fmt: skip
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set(xlabel="accuracy, noise on the figure", ylabel="accuracy, noise on the ground")
+    axes.set_title(f"Mean over {kind} levels; above the line a model needs the figure more", fontsize=10)
+    axes.legend(fontsize=8, loc="lower right")
+    _save(figure, path)
+
+
+def draw_levels(pooled: Sequence[FamilyNoise], path: Path) -> None:
+    """Accuracies and RFS against the level, one line a family, with RFS's 95 % intervals (Figure 4)."""
+    figure = Figure(figsize=(12.5, 4.0), layout="constrained")
+    panels = figure.subplots(1, 3)
+    titles = ("accuracy, noise on the figure", "accuracy, noise on the ground", "RFS")
+    for place, family in enumerate(pooled):
+        style: dict[str, Any] = {
+            "color": PALETTE[place % len(PALETTE)], "marker": _MARKERS[place % len(_MARKERS)], "markersize": 4,
+            "label": f"{family.family} ({len(family.models)})" if len(family.models) > 1 else family.family,
+        }  # fmt: skip
+        rfs = [np.nan if value is None else value for value in family.rfs]
+        for axes, values in zip(panels, (family.accuracy_figure, family.accuracy_ground, rfs), strict=True):
+            axes.plot(family.levels, values, **style)
+        bounds = [(np.nan, np.nan) if pair is None else pair for pair in family.rfs_ci95]
+        low, high = zip(*bounds, strict=True)
+        panels[2].fill_between(family.levels, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set(xlabel=_UNIT[pooled[0].kind], title=title, ylim=(-1.02, 1.02) if title == "RFS" else (0, 1.02))
+    panels[2].axhline(0, color="grey", linewidth=1, linestyle="--")
+    panels[0].legend(fontsize=8)
+    _save(figure, path)
+
+
+def draw_densities(results: Sequence[NoiseResult], kind: str, path: Path) -> None:
+    """Density of iRFS over images and levels, a panel for each class and a line for each model (Figure 5)."""
+    names = [name for index, name in enumerate(results[0].class_names) if _has_class(results[0], index)]
+    figure = Figure(figsize=(3.4 * min(len(names), 5), 2.8 * -(-len(names) // 5)), layout="constrained")
+    panels = figure.subplots(-(-len(names) // 5), min(len(names), 5), squeeze=False).ravel()
+    points = np.linspace(-1, 1, _DENSITY_POINTS)
+    for axes, name in zip(panels, names, strict=False):
+        for place, result in enumerate(results):
+            if result.outcomes is not None:
+                own = result.irfs(kind)[result.outcomes.label == result.class_names.index(name)].ravel()
+                axes.plot(points, _density(own, points), color=PALETTE[place % len(PALETTE)], label=result.model)
+        axes.axvline(0, color="grey", linewidth=1, linestyle="--")
+        axes.set(title=name, xlabel="iRFS", yticks=[])
+    for axes in panels[len(names) :]:
+        axes.set_visible(False)
+    panels[0].legend(fontsize=7)
+    _save(figure, path)
+
+
+def draw_attributes(results: Sequence[NoiseResult], path: Path) -> None:
+    """What greying each attribute costs each model in true-class probability, beyond a random part of its size."""
+    attributes = list(results[0].summary["attributes"])
+    figure = Figure(figsize=(5.2 + 2.2 * len(attributes), 1.6 + 0.9 * len(results)), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for axes, what, title in (
+        (left, "grey", "drop of p(true), attribute grey"),
+        (right, "grey_beyond_control", "beyond a random part of its area"),
+    ):
+        table = [[result.summary["attributes"][name][what]["p_true_drop"] for name in attributes] for result in results]
+        _draw_heat(axes, table, attributes, [result.model for result in results], title)
+    right.set_yticklabels([])
+    _save(figure, path)
+
+
+def draw_ablations(results: Sequence[NoiseResult], path: Path) -> None:
+    """Class-mean accuracy under each ablation with its 95 % interval, bars by model (Figure 8)."""
+    configs = [name for name in ABLATIONS if name in results[0].summary["ablations"]]
+    figure = Figure(figsize=(2.4 + 1.5 * (len(configs) + 1), 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    width = 0.8 / len(results)
+    for place, result in enumerate(results):
+        cells = [result.summary["clean"], *(result.summary["ablations"][name] for name in configs)]
+        heights = np.array([cell["accuracy_macro"] for cell in cells])
+        low, high = np.array([cell["ci95"] for cell in cells]).T
+        axes.bar(
+            np.arange(len(cells)) + place * width, heights, width, color=PALETTE[place % len(PALETTE)],
+            yerr=np.clip([heights - low, high - heights], 0, None), error_kw={"linewidth": 1}, label=result.model,
+        )  # fmt: skip
+    axes.set_xticks(np.arange(len(configs) + 1) + 0.4 - width / 2, ["original", *configs], rotation=20)
+    axes.axhline(results[0].summary["chance"], color="grey", linewidth=1, linestyle="--")
+    axes.set(ylim=(0, 1.02), ylabel="class-mean accuracy")
+    axes.legend(fontsize=8)
+    _save(figure, path)
+
+
+def draw_gaps(gaps: Mapping[str, Sequence[NoiseGap]], images: Mapping[str, bytes], title: str, path: Path) -> None:
+    """The images of each class that noise on the ground hurts most, beside noise on the figure (Figure 1)."""
+    columns = max(map(len, gaps.values()))
+    figure = Figure(figsize=(1.6 * columns, 1.9 * len(gaps) + 0.4), layout="constrained")
+    panels = figure.subplots(len(gaps), columns, squeeze=False)
+    for row, (name, found) in enumerate(gaps.items()):
+        for axes in panels[row]:
+            axes.axis("off")
+        for axes, gap in zip(panels[row], found, strict=False):
+            with Image.open(io.BytesIO(images[gap.image_id])) as picture:
+                axes.imshow(np.asarray(picture.convert("RGB").resize((_CELL_PX, _CELL_PX))))
+            axes.set_title(f"{name}\nfigure {gap.p_figure:.2f} · ground {gap.p_ground:.2f}", fontsize=7)
+    figure.suptitle(title, fontsize=9)
+    _save(figure, path)
+
+
+def _draw_heat(
+    axes: Axes, table: Sequence[Sequence[Mapping[str, Any]]], columns: Sequence[str], rows: Sequence[str], title: str
+) -> None:
+    values = np.array([[cell["value"] for cell in row] for row in table])
+    most = max(float(np.abs(values).max()), 0.01)
+    axes.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
+    for row, cells in enumerate(table):
+        for column, cell in enumerate(cells):
+            low, high = cell["ci95"]
+            text = f"{cell['value']:+.2f}\n[{low:.2f}, {high:.2f}]"
+            colour = "white" if abs(cell["value"]) > _DARK * most else "black"
+            axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+    axes.set_xticks(range(len(columns)), columns, rotation=20)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_title(title, fontsize=9)
+
+
+def _density(values: Any, points: Any) -> Any:  # noqa: ANN401  arrays
+    """Gaussian kernel density; one width for all, so that curves compare."""
+    steps = (points[:, None] - values[None, :]) / _DENSITY_WIDTH
+    return np.exp(-0.5 * steps**2).mean(axis=1) / (_DENSITY_WIDTH * np.sqrt(2 * np.pi))
+
+
+def _has_class(result: NoiseResult, label: int) -> bool:
+    return bool(result.summary["n_per_class"][result.class_names[label]])
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replace_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})

@@ -1,0 +1,207 @@
+"""The report of several results: tables, families pooled, and plots."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from figureground.errors import UsageError
+from figureground.exports.evaluate import format_table, load_rows, open_repository
+from figureground.exports.report.background import BackgroundRelation, describe_background, relate, tell_background
+from figureground.exports.report.box_sources import compare_box_sources, describe_box_sources
+from figureground.exports.report.crops import MARGINS, tell_crops
+from figureground.exports.report.families import ListedModel, load_families
+from figureground.exports.report.groups import ResultGroup, group_results
+from figureground.exports.report.noise import (
+    FamilyNoise,
+    NoiseResult,
+    noise_results,
+    pool_families,
+    read_results,
+    worst_gaps,
+)
+from figureground.exports.report.timm_table import (
+    PublishedComparison,
+    compare_published,
+    describe_published,
+    read_published,
+)
+from figureground.runtime.files import csv_text, write_text
+
+GAP_LEVELS: Final = (60 / 255, 0.25, 75.0)
+"""Levels that worst noise gaps are shown at, first scored: the paper's sigma, Hard ImageNet's, an l2 norm."""
+
+
+def write_report(
+    results: Sequence[Path],
+    out: Path,
+    *,
+    models: Path | None = None,
+    repository: str | None = None,
+    published: Path | None = None,
+) -> list[str]:
+    """Write ``report.txt``, and of all protocols but imagenet9 ``report.json`` and plots; returns the files' names.
+
+    Args:
+        results: Result files of ``evaluate``, or folders of them.
+        out: Folder to write to.
+        models: Models file with families, which the protocol rival10 pools; None makes each model a family.
+        repository: Dataset whose images to show; None leaves the worst noise gaps without pictures.
+        published: timm's ``results-imagenet-a.csv``, to set results of the protocol imagenet_a beside; None sets none.
+
+    Raises:
+        UsageError: if there are no results, or results that cannot be pooled.
+        DataError: for files that are no results, and for faults in the models file or the published one.
+    """
+    read = read_results(results)
+    families = load_families(models, [result["model"] for result in read])
+    crops, grounds = (group_results(read, protocol) for protocol in ("imagenet_a", "background_check"))
+    box_sources = compare_box_sources(read)
+    compared = compare_published(read, read_published(published)) if published else []
+    out.mkdir(parents=True, exist_ok=True)
+    texts = [format_table(read), *map(describe_background, grounds)]
+    texts += [describe_published(compared)] if published else []
+    texts += [describe_box_sources(box_sources)] if box_sources else []
+    write_text(out / "report.txt", "\n\n".join(texts) + "\n")
+    told, drawn = _report_noise(read, families, out, repository)
+    told += [{"protocol": "imagenet_a", "box_sources": asdict(each)} for each in box_sources]
+    for draw, tell, groups in ((_draw_crops, tell_crops, crops), (_draw_grounds, tell_background, grounds)):
+        for group in groups:
+            told.append(tell(group))
+            drawn += draw(group, out, _stem(group, groups))
+    if published:
+        write_text(out / "published.csv", csv_text(PublishedComparison, compared))
+        drawn.append("published.csv")
+    if not told:
+        return ["report.txt", *drawn]
+    write_text(out / "report.json", json.dumps(told, indent=1, sort_keys=True) + "\n")
+    return ["report.txt", *drawn, "report.json"]
+
+
+def _stem(group: ResultGroup, groups: Sequence[ResultGroup]) -> str:
+    """How the files of a group begin; numbered where several have its label space."""
+    alike = [each for each in groups if each.space == group.space]
+    return f"{group.protocol}.{group.space}" + (f".{alike.index(group)}" if len(alike) > 1 else "")
+
+
+def _report_noise(
+    read: Sequence[Mapping[str, Any]],
+    families: Mapping[str, Sequence[ListedModel]],
+    out: Path,
+    repository: str | None,
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """What is told of the protocol rival10, and the files drawn."""
+    groups: dict[tuple[str, str, str], list[NoiseResult]] = {}
+    for result in noise_results(read):
+        groups.setdefault((result.space, result.fingerprint, result.split), []).append(result)
+    told, written = [], []
+    for number, ((space, fingerprint, split), members) in enumerate(groups.items()):
+        twice = {each.model for each in members if sum(other.model == each.model for other in members) > 1}
+        if twice:
+            raise UsageError(f"several results of {', '.join(sorted(twice))} on {members[0].dataset}: give one of each")
+        stem = space if sum(key[0] == space for key in groups) == 1 else f"{space}.{number}"
+        pooled = pool_families(members, families)
+        key = {"protocol": "rival10", "space": space, "fingerprint": fingerprint, "split": split}
+        told.append(_told(members, pooled, **key))
+        written += _draw(members, families, pooled, out, stem, repository)
+    return told, written
+
+
+def _draw_crops(group: ResultGroup, out: Path, stem: str) -> list[str]:
+    from figureground.exports.report import crop_plots
+
+    plots = {"arms": crop_plots.draw_arms}
+    if any(len(set(MARGINS) & set(member.summary["configs"])) > 1 for member in group.members):
+        plots["margins"] = crop_plots.draw_margins
+    if any(member.summary["slices"] for member in group.members):
+        plots["box_share"] = crop_plots.draw_box_slices
+    for name, draw in plots.items():
+        draw(group, out / f"{stem}.{name}.png")
+    return [f"{stem}.{name}.png" for name in plots]
+
+
+def _draw_grounds(group: ResultGroup, out: Path, stem: str) -> list[str]:
+    from figureground.exports.report import background_plots
+
+    panels: dict[str, list[BackgroundRelation]] = {}
+    for each in relate(group):
+        panels.setdefault(each.measures, []).append(each)
+    for name, relations in panels.items():
+        background_plots.draw_relations(relations, out / f"{stem}.{name}.png")
+    return [f"{stem}.{name}.png" for name in panels]
+
+
+def _told(members: Sequence[NoiseResult], pooled: Sequence[FamilyNoise], **key: str) -> dict[str, Any]:
+    return {
+        **key,
+        "dataset": members[0].dataset,
+        "models": [member.model for member in members],
+        "families": [asdict(each) for each in pooled],
+        "worst_noise_gaps": {
+            member.model: {
+                kind: {name: [asdict(gap) for gap in gaps] for name, gaps in worst_gaps(member, kind, index).items()}
+                for kind, index in _gap_levels(member)
+            }
+            for member in members
+            if member.outcomes is not None
+        },
+    }
+
+
+def _draw(
+    members: Sequence[NoiseResult],
+    families: Mapping[str, Sequence[ListedModel]],
+    pooled: Sequence[FamilyNoise],
+    out: Path,
+    stem: str,
+    repository: str | None,
+) -> list[str]:
+    from figureground.exports.report import noise_plots
+
+    written: list[str] = []
+
+    def place(name: str) -> Path:
+        written.append(f"{stem}.{name}.png")
+        return out / written[-1]
+
+    kinds = list(members[0].summary["noise"].get("0", {}))
+    for kind in kinds:
+        noise_plots.draw_scatter(members, families, kind, place(f"scatter_{kind}"))
+        noise_plots.draw_levels([each for each in pooled if each.kind == kind], place(f"levels_{kind}"))
+        if any(member.outcomes is not None for member in members):
+            noise_plots.draw_densities(members, kind, place(f"irfs_{kind}"))
+    if members[0].summary["ablations"]:
+        noise_plots.draw_ablations(members, place("ablations"))
+    if members[0].summary["attributes"]:
+        noise_plots.draw_attributes(members, place("attributes"))
+    if repository is not None:
+        images = _images(repository, members[0])
+        for member in members:
+            for kind, index in _gap_levels(member) if member.outcomes is not None else []:
+                level = member.summary["noise"]["0"][kind]["levels"][index]
+                title = f"{member.model}: hurt most by noise on the ground, {kind} {level:.3g}"
+                safe = "".join(char if char.isalnum() or char in "-._" else "-" for char in member.model)
+                noise_plots.draw_gaps(worst_gaps(member, kind, index), images, title, place(f"gaps_{kind}.{safe}"))
+    return written
+
+
+def _gap_levels(result: NoiseResult) -> list[tuple[str, int]]:
+    """Each kind of noise with the index of the level that gaps are told at: a usual one, else the middle."""
+    found = []
+    for kind, noise in result.summary["noise"].get("0", {}).items():
+        usual = [
+            index for index, level in enumerate(noise["levels"]) if any(abs(level - each) < 1e-6 for each in GAP_LEVELS)
+        ]
+        found.append((kind, usual[0] if usual else len(noise["levels"]) // 2))
+    return found
+
+
+def _images(repository: str, result: NoiseResult) -> dict[str, bytes]:
+    opened = open_repository(repository)
+    if opened.fingerprint != result.fingerprint:
+        raise UsageError(f"{repository} is not the dataset that was scored ({result.dataset})")
+    table = load_rows(opened, "original", result.split, None, [])
+    return {name: image["bytes"] for name, image in zip(table["image_id"], table["image"], strict=True)}

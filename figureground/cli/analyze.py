@@ -1,0 +1,239 @@
+"""``figureground analyze``: what classifiers look at, from the command line."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from figureground.console import JsonOption, emit, progress_bar
+from figureground.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from figureground.exports.analyses.saliency_report import AnalysisInput
+
+analyze = typer.Typer(
+    name="analyze",
+    no_args_is_help=True,
+    help="What classifiers look at: saliency on the figure, spurious features, neural features, trained heads.",
+)
+
+Repo = Annotated[str, typer.Argument(help="Folder of a dataset repository, or its id on the Hub.")]
+Models = Annotated[
+    list[str], typer.Option("--model", help="timm:NAME, timm:NAME=FILE or MODULE:CALLABLE[=ARGUMENT]; may be repeated.")
+]
+Model = Annotated[str, typer.Option("--model", help="timm:NAME, timm:NAME=FILE or MODULE:CALLABLE[=ARGUMENT].")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for JSON, CSV and plots.")]
+Config = Annotated[str, typer.Option(help="Configuration of the dataset.")]
+Split = Annotated[str, typer.Option(help="Split to analyse.")]
+Revision = Annotated[str | None, typer.Option(help="Revision on the Hub.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the images with the smallest ids.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images a pass.")]
+Method = Annotated[
+    Literal["gradcam", "gradient", "integrated_gradients"], typer.Option(help="How saliency is computed.")
+]
+Layer = Annotated[str | None, typer.Option(help="Module of the network; default: the last one with places.")]
+Target = Annotated[Literal["predicted", "true"], typer.Option(help="The output that is explained.")]
+
+
+def _require_extra() -> None:
+    """``MissingExtraError`` if a library of the extra is absent: said at once, not after an hour."""
+    for package, name in (("torch",) * 2, ("captum",) * 2, ("matplotlib",) * 2, ("sklearn", "scikit-learn")):
+        if find_spec(package) is None:
+            raise MissingExtraError(name, "analyses")
+
+
+def _open(repo: str, revision: str | None, config: str, split: str, limit: int | None) -> AnalysisInput:
+    _require_extra()
+    from figureground.exports.analyses.saliency_report import AnalysisInput
+    from figureground.exports.evaluate import open_repository
+
+    return AnalysisInput(repository=open_repository(repo, revision), config=config, split=split, limit=limit)
+
+
+def _means_text(result: dict[str, Any]) -> str:
+    lines = []
+    for each in result["models"]:
+        means = each["by_true_class"]["mean"]
+        cells = ", ".join(f"{name} {cell['value']:.3f}" for name, cell in means.items()) or "nothing to measure"
+        lines.append(f"{each['model']} ({each['n_measured']} of {each['n']} images): {cells}")
+    return "\n".join(lines)
+
+
+@analyze.command(
+    epilog="Examples: figureground analyze saliency in9 --model timm:resnet50.a1_in1k "
+    "--model timm:deit_small_patch16_224 -o saliency\n\n"
+    "figureground analyze saliency in9 --model figureground.exports.evaluation.classifiers:efficientnet_lite0 "
+    "--target true --method gradient -o saliency"
+)
+def saliency(
+    repo: Repo,
+    model: Models,
+    out: Out,
+    config: Config = "original",
+    split: Split = "test",
+    revision: Revision = None,
+    method: Method = "gradcam",
+    layer: Layer = None,
+    target: Target = "predicted",
+    shown: Annotated[int, typer.Option(min=0, help="Images of each class on the montage.")] = 4,
+    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples behind the intervals.")] = 10_000,
+    limit: Limit = None,
+    batch_size: BatchSize = 16,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how far saliency lies on the figure, by model and class, with intervals, bars and overlays."""
+    given = _open(repo, revision, config, split, limit)
+    from figureground.exports.analyses.attribution import SaliencySettings
+    from figureground.exports.analyses.networks import load_network
+    from figureground.exports.analyses.saliency_report import SaliencyRequest, analyse_saliency
+
+    settings = SaliencySettings(method=method, layer=layer, target=target, batch_size=batch_size)
+    request = SaliencyRequest(settings=settings, bootstrap=bootstrap, shown=shown)
+    with progress_bar() as show:
+        result = analyse_saliency(given, [load_network(each) for each in model], request, out, progress=show)
+    emit(result, as_json=as_json, text=f"{_means_text(result)}\n{out}: {', '.join(result['files'])}, saliency.json")
+
+
+@analyze.command(
+    epilog="Examples: figureground analyze worst in9 --model timm:resnet50.a1_in1k -o worst\n\n"
+    "figureground analyze worst in9 --model timm:resnet50.a1_in1k --by true -k 8 -o worst"
+)
+def worst(
+    repo: Repo,
+    model: Models,
+    out: Out,
+    config: Config = "original",
+    split: Split = "test",
+    revision: Revision = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Images of each list.")] = 5,
+    by: Annotated[
+        Literal["predicted", "true"], typer.Option(help="The class whose list an image is in.")
+    ] = "predicted",
+    method: Method = "gradcam",
+    layer: Layer = None,
+    target: Target = "predicted",
+    limit: Limit = None,
+    batch_size: BatchSize = 16,
+    as_json: JsonOption = False,
+) -> None:
+    """List and draw the images of each class on which a model looks least, and most, at the figure."""
+    given = _open(repo, revision, config, split, limit)
+    from figureground.exports.analyses.attribution import SaliencySettings
+    from figureground.exports.analyses.networks import load_network
+    from figureground.exports.analyses.spurious import find_spurious
+
+    settings = SaliencySettings(method=method, layer=layer, target=target, batch_size=batch_size)
+    with progress_bar() as show:
+        models = [load_network(each) for each in model]
+        result = find_spurious(given, models, settings, out, k=k, grouping=by, progress=show)
+    emit(result, as_json=as_json, text=f"{out}: {', '.join(result['files'])}, worst.json")
+
+
+@analyze.command(
+    epilog="Examples: figureground analyze probe in9 --model timm:resnet50.a1_in1k -o heads/resnet50.safetensors\n\n"
+    "figureground analyze probe in9 --model timm:resnet50.a1_in1k --config only_fg -o heads/resnet50-fg.safetensors\n\n"
+    "figureground evaluate in9 --model figureground.exports.analyses.probe:head=heads/resnet50.safetensors"
+)
+def probe(
+    repo: Repo,
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File of the head, .safetensors.")],
+    config: Annotated[
+        str, typer.Option(help="Configuration to train on, such as one without backgrounds.")
+    ] = "original",
+    train_split: Annotated[str, typer.Option(help="Split to fit to.")] = "train",
+    validation_split: Annotated[str, typer.Option(help="Split to choose the epoch by.")] = "validation",
+    revision: Revision = None,
+    preset: Annotated[
+        Literal["figureground", "paper"], typer.Option(help="Learning rate and epochs: ours, or those of RIVAL10.")
+    ] = "figureground",
+    epochs: Annotated[int | None, typer.Option(min=1, help="In place of the preset's.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0, help="In place of the preset's.")] = None,
+    seed: Annotated[int, typer.Option(help="Of first weights and order.")] = 0,
+    limit: Limit = None,
+    batch_size: BatchSize = 32,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a linear head for the dataset's classes on a frozen backbone; the test split is not opened."""
+    _require_extra()
+    from figureground.exports.analyses.probe_training import ProbeRequest, choose_settings, train_probe
+    from figureground.exports.evaluate import open_repository
+
+    settings = choose_settings(preset, epochs=epochs, learning_rate=learning_rate, seed=seed)
+    request = ProbeRequest(
+        repository=open_repository(repo, revision), config=config, train_split=train_split,
+        validation_split=validation_split, limit=limit, batch_size=batch_size,
+    )  # fmt: skip
+    with progress_bar() as show:
+        record = train_probe(request, model, settings, out, progress=show)
+    best = record.validation_accuracy[record.chosen_epoch - 1]
+    text = f"{out}: epoch {record.chosen_epoch} of {record.epochs}, class-mean accuracy {best:.3f} on validation"
+    emit(record.model_dump(mode="json"), as_json=as_json, text=text)
+
+
+@analyze.command(
+    epilog="Example: figureground analyze features rival --model timm:resnet50.a1_in1k --split validation -o features"
+)
+def features(
+    repo: Repo,
+    model: Model,
+    out: Out,
+    config: Config = "original",
+    split: Split = "test",
+    revision: Revision = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Top images of each unit.")] = 10,
+    layer: Layer = None,
+    limit: Limit = None,
+    batch_size: BatchSize = 32,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare where penultimate units are active with the masks of attributes."""
+    given = _open(repo, revision, config, split, limit)
+    from figureground.exports.analyses.feature_report import attribute_features
+    from figureground.exports.analyses.networks import load_network
+
+    with progress_bar() as show:
+        result = attribute_features(
+            given, load_network(model), out, k=k, layer=layer, batch_size=batch_size, progress=show
+        )
+    best = {name: each["best_units"][0] for name, each in result["regions"].items() if each["best_units"]}
+    lines = [f"{name}: unit {each['unit']}, IoU {each['mean_iou']:.2f}" for name, each in best.items()]
+    emit(result, as_json=as_json, text="\n".join([*lines, f"{out}: {', '.join(result['files'])}, features.json"]))
+
+
+@analyze.command(
+    epilog="Example: figureground analyze spuriosity in9 --model timm:resnet50.a1_in1k --split train -o ranks"
+)
+def spuriosity(
+    repo: Repo,
+    model: Model,
+    out: Out,
+    config: Config = "original",
+    split: Split = "test",
+    revision: Revision = None,
+    top_n: Annotated[int, typer.Option(min=1, help="Important units of each class that are looked at.")] = 5,
+    k: Annotated[int, typer.Option("-k", min=1, help="Top images of each unit.")] = 10,
+    shown: Annotated[int, typer.Option(min=1, help="Images of each end on the figure.")] = 5,
+    layer: Layer = None,
+    limit: Limit = None,
+    batch_size: BatchSize = 32,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank the images of each class by how much of its spurious features they show."""
+    given = _open(repo, revision, config, split, limit)
+    from figureground.exports.analyses.networks import load_network
+    from figureground.exports.analyses.spuriosity import rank_spuriosity
+
+    with progress_bar() as show:
+        result = rank_spuriosity(
+            given, load_network(model), out, top_n=top_n, k=k, shown=shown, layer=layer, batch_size=batch_size,
+            progress=show,
+        )  # fmt: skip
+    found = {name: each["spurious_units"] for name, each in result["classes"].items()}
+    lines = [
+        f"{name}: {f'spurious units {units}' if units else 'no spurious feature'}" for name, units in found.items()
+    ]
+    emit(result, as_json=as_json, text="\n".join([*lines, f"{out}: {', '.join(result['files'])}, spuriosity.json"]))

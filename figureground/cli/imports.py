@@ -1,0 +1,110 @@
+"""``figureground import``: masks that were made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from figureground.console import JsonOption, WorkspaceOption, emit, progress_bar
+
+import_masks = typer.Typer(name="import", no_args_is_help=True, help="Import masks that were made elsewhere.")
+
+OriginOption = Annotated[str, typer.Option(help="Who made the masks and how, in one line; stored with each.")]
+SourceOption = Annotated[str | None, typer.Option(help="Look at photos of this source only.")]
+
+
+@import_masks.command(
+    epilog='Examples: figureground import masks masks/ -w work --origin "drawn by our lab"\n\n'
+    'figureground import masks masks/ -w work --attributes butterfly.yaml --origin "project-made, by a rule"'
+)
+def masks(
+    folder: Annotated[Path, typer.Argument(help="PHOTO.png of objects, ATTRIBUTE/PHOTO.png, attributes.csv.")],
+    workspace: WorkspaceOption,
+    origin: OriginOption,
+    attributes: Annotated[str | None, typer.Option(help="Attribute schema: a shipped name or a YAML file.")] = None,
+    annotator: Annotated[str, typer.Option(help="Pseudonym of who made the masks.")] = "imported",
+    source: SourceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Store a folder of PNG masks as accepted answers; a second import of the same masks changes nothing."""
+    from figureground.annotate.imports.answers import ImportOrigin
+    from figureground.annotate.imports.mask_folder import import_mask_folder
+    from figureground.schemas.attributes import load_attribute_schema
+    from figureground.schemas.store.workspace import Workspace
+
+    schema = load_attribute_schema(attributes) if attributes else None
+    made_by = ImportOrigin(text=origin, annotator=annotator, tool="import:masks", schema=schema)
+    with Workspace.open(workspace) as store, progress_bar() as show:
+        report = import_mask_folder(store, folder, made_by, source=source, progress=show)
+    emit(report, as_json=as_json, text=str(report))
+
+
+@import_masks.command(
+    epilog="Examples: figureground index RIVAL10/ -w work --kind rival10\n\n"
+    "figureground import rival10 RIVAL10/ -w work"
+)
+def rival10(
+    folder: Annotated[Path, typer.Argument(help="RIVAL10, or the folder that it was unpacked in.")],
+    workspace: WorkspaceOption,
+    origin: OriginOption = "RIVAL10, dataset authors",
+    attributes: Annotated[
+        str, typer.Option(help="What the columns of the labels mean: a shipped name or a YAML file.")
+    ] = "rival10",
+    annotator: Annotated[str, typer.Option(help="Pseudonym of who made the masks.")] = "rival10",
+    source: SourceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Store the masks and labels of your own RIVAL10 folder as accepted answers; its pickles are never trusted."""
+    from figureground.annotate.imports.answers import ImportOrigin
+    from figureground.annotate.imports.rival10 import import_rival10
+    from figureground.schemas.attributes import load_attribute_schema
+    from figureground.schemas.store.workspace import Workspace
+
+    made_by = ImportOrigin(
+        text=origin, annotator=annotator, tool="import:rival10", schema=load_attribute_schema(attributes)
+    )
+    with Workspace.open(workspace) as store, progress_bar() as show:
+        report = import_rival10(store, folder, made_by, source=source, progress=show)
+    emit(report, as_json=as_json, text=str(report))
+
+
+@import_masks.command(
+    epilog="Examples: figureground import coco instances_val2017.json -w work --images val2017/ "
+    '--category-map map.csv --lossy-polygons --origin "COCO, dataset authors"\n\n'
+    "figureground import coco out/annotations/*_test.json -w work --attributes butterfly.yaml --origin ours"
+)
+def coco(
+    files: Annotated[list[Path], typer.Argument(help="COCO files of objects and of parts; read together.")],
+    workspace: WorkspaceOption,
+    origin: OriginOption,
+    attributes: Annotated[str | None, typer.Option(help="Attribute schema: a shipped name or a YAML file.")] = None,
+    annotator: Annotated[str, typer.Option(help="Pseudonym of who made the masks.")] = "imported",
+    source: SourceOption = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the files' images: photos are found by bytes, not by name.")
+    ] = None,
+    category_map: Annotated[
+        Path | None, typer.Option(help="CSV of category and label, where categories are not called like labels.")
+    ] = None,
+    lossy_polygons: Annotated[
+        bool, typer.Option("--lossy-polygons", help="Fill polygons too, which lose holes and thin parts.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Store the masks of COCO files as accepted answers; a second import of the same files changes nothing."""
+    from figureground.annotate.imports.answers import ImportOrigin
+    from figureground.annotate.imports.coco_annotations import import_coco
+    from figureground.annotate.imports.coco_answers import CocoChoices
+    from figureground.annotate.imports.coco_categories import read_category_map
+    from figureground.schemas.attributes import load_attribute_schema
+    from figureground.schemas.store.workspace import Workspace
+
+    schema = load_attribute_schema(attributes) if attributes else None
+    made_by = ImportOrigin(text=origin, annotator=annotator, tool="import:coco", schema=schema)
+    categories = read_category_map(category_map) if category_map else None
+    choices = CocoChoices(images=images, source=source, categories=categories, polygons=lossy_polygons)
+    with Workspace.open(workspace) as store, progress_bar() as show:
+        report = import_coco(store, files, made_by, choices, progress=show)
+    emit(report, as_json=as_json, text=str(report))

@@ -1,0 +1,85 @@
+"""``figureground verify`` and ``rebuild``: what was released, checked and made again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from figureground.console import JsonOption, emit, progress_bar
+from figureground.errors import DataError, Fault
+
+RevisionOption = Annotated[str | None, typer.Option(help="Tag, branch or commit, for a dataset on the Hub.")]
+_ANY_DRIFT: Final = 255  # no two images are more grey levels apart
+WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: all processors.")]
+
+
+def verify(
+    repository: Annotated[str, typer.Argument(help="Folder of a dataset repository, or its id on the Hub.")],
+    revision: RevisionOption = None,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check every file of a dataset against its manifest, and every image against its own hash and the plan."""
+    from figureground.exports.dataset.verify import verify_repository
+    from figureground.exports.publishing.hub_releases import open_release
+    from figureground.runtime.processes import default_workers
+
+    with progress_bar() as show, open_release(repository, revision, progress=show) as folder:
+        report = verify_repository(folder, workers=workers or default_workers(), progress=show)
+    name = f"{repository}@{revision}" if revision else repository
+    text = f"{name}: {report.files} files, {report.rows} rows and {report.images} images are as they were released"
+    emit(report, as_json=as_json, text=text)
+
+
+def rebuild(
+    release: Annotated[
+        str, typer.Argument(help="Folder of a dataset repository or its id on the Hub, with images or without.")
+    ],
+    source: Annotated[list[str], typer.Option(help="Where the photos lie, as index takes it; may be repeated.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the dataset repository to make.")],
+    revision: RevisionOption = None,
+    tolerance: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=_ANY_DRIFT,
+            metavar="LEVELS",
+            help="Keep rows whose pixels differ, because libraries do, if the mean grey of no block is further off.",
+        ),
+    ] = None,
+    accept_drift: Annotated[bool, typer.Option("--accept-drift", help="Keep them however far they are off.")] = False,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a release's rows from your own copy of its photos, to the same pixels; what is missing is named."""
+    from figureground.exports.publishing.hub_releases import REBUILT_FROM, open_release
+    from figureground.exports.rebuilding.rebuild import rebuild_dataset
+    from figureground.runtime.processes import default_workers
+    from figureground.schemas.sources.opening import open_source
+
+    sources = [open_source(each, name=f"source{number}") for number, each in enumerate(source)]
+    with progress_bar() as show, open_release(release, revision, REBUILT_FROM, progress=show) as folder:
+        report = rebuild_dataset(
+            folder, sources, out, workers=workers or default_workers(),
+            tolerance=_ANY_DRIFT if accept_drift else tolerance, progress=show,
+        )  # fmt: skip
+    lines = [f"{out}: {report.rows} of {report.rows_of_release} rows, from {report.photos} photos"]
+    if report.drifted:
+        differs = "; ".join(report.environment_differs) or "all libraries are of the release's versions"
+        furthest = max(each.levels for each in report.drifted)
+        lines.append(
+            f"{len(report.drifted)} rows have other pixels than the release, by {furthest} grey levels at most in the "
+            f"mean of a block ({differs}): report/rebuild.json"
+        )
+    emit(report, as_json=as_json, text="\n".join(lines))
+    if report.missing:
+        raise DataError(
+            Fault(
+                where="photos", record=each.image_id, expected=f"a photo with SHA-256 {each.sha256}",
+                got=f"{each.got_sha256} in {each.other_version}" if each.other_version else "none",
+                remedy=f"add it with another --source, for {each.rows} rows that were left out",
+            )
+            for each in report.missing
+        )  # fmt: skip

@@ -1,0 +1,223 @@
+"""``figureground studio``: Label Studio from the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from figureground.console import JsonOption, WorkspaceOption, counts_text, emit, progress_bar, stderr
+from figureground.errors import UsageError
+
+PASSWORD_VARIABLE = "FIGUREGROUND_BACKEND_PASSWORD"  # noqa: S105  a name
+TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # noqa: S105  a name; the SDK reads the same
+
+studio = typer.Typer(
+    name="studio",
+    no_args_is_help=True,
+    help="Label Studio: run one, send photos with machine masks, fetch what people made of them.",
+)
+
+
+def _say(text: str) -> None:
+    stderr.print(text, markup=False, soft_wrap=True)
+
+
+@studio.command(
+    epilog="Examples: figureground studio up -w work\n\n"
+    "LABEL_STUDIO_API_KEY=... figureground studio up -w work --url https://annotate.example.org"
+)
+def up(
+    workspace: WorkspaceOption,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port; default: any free one.")] = None,
+    url: Annotated[str | None, typer.Option(help="Use a server that runs already; its token is asked for.")] = None,
+    sam: Annotated[bool, typer.Option(help="Also start the interactive SAM.")] = True,
+    segmenter: Annotated[str, typer.Option(help="The interactive model: mobile-sam or sam.")] = "mobile-sam",
+    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of its weights.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start Label Studio for a workspace, on this machine alone; installed on first use. Running twice is fine."""
+    from figureground.annotate.studio.backend_daemon import start_backend
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.server import connect_server, start_server
+    from figureground.schemas.store.workspace import Workspace
+
+    Workspace.open(workspace).close()
+    home = StudioHome.of(workspace)
+    if url is not None:
+        token = os.environ.get(TOKEN_VARIABLE) or typer.prompt("Token of your account there", hide_input=True, err=True)
+        connection = connect_server(home, url, token)
+    else:
+        connection = start_server(home, port=port, say=_say)
+    backend = start_backend(home, segmenter=segmenter, checkpoint=checkpoint, say=_say) if sam and url is None else None
+    lines = [f"Label Studio runs at {connection.url}"]
+    if connection.ours:
+        lines.append(f"log in as {connection.username}; the password is in {home.root / 'connection.json'}")
+    if backend:
+        lines.append(f"interactive SAM runs at {backend}")
+    told = {"url": connection.url, "username": connection.username, "backend": backend}
+    emit(told, as_json=as_json, text="\n".join(lines))
+
+
+@studio.command(epilog="Example: figureground studio down -w work")
+def down(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
+    """Stop Label Studio and the interactive SAM; nothing is lost. A server of your own is only disconnected."""
+    from figureground.annotate.studio.backend_daemon import stop_backend
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.server import stop_server
+
+    home = StudioHome.of(workspace)
+    stop_backend(home)
+    done = stop_server(home)
+    emit({"server": done}, as_json=as_json, text=f"Label Studio: {done}")
+
+
+@studio.command(epilog="Example: figureground studio status -w work")
+def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
+    """Say how the server does, what was pushed, and what came back."""
+    from figureground.annotate.studio.backend_daemon import backend_url
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.overview import overview
+    from figureground.annotate.studio.server import server_status
+    from figureground.schemas.store.workspace import Workspace
+
+    home = StudioHome.of(workspace)
+    with Workspace.open(workspace) as store:
+        server = server_status(home)
+        told = overview(store, home, server, backend=backend_url(home))
+    emit(told, as_json=as_json, text=str(told))
+
+
+@studio.command(
+    epilog="Examples: figureground studio push -w work --attributes rival10\n\n"
+    "figureground studio push -w work --annotator ada --annotator ben --overlap 0.1\n\n"
+    "figureground studio push -w work --second-look"
+)
+def push(
+    workspace: WorkspaceOption,
+    attributes: Annotated[str | None, typer.Option(help="What is asked: a shipped schema or a YAML file.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Ask for the attributes of a recipe instead.")] = None,
+    annotator: Annotated[
+        list[str] | None, typer.Option(help="Who answers, once for each: everyone gets a project and an account.")
+    ] = None,
+    overlap: Annotated[float, typer.Option(min=0, max=1, help="Share of photos that two annotators get.")] = 0.0,
+    segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most photos to send, the most uncertain first.")] = None,
+    second_look: Annotated[bool, typer.Option("--second-look", help="Send the photos that are in doubt.")] = False,
+    allow_destructive: Annotated[
+        bool, typer.Option("--allow-destructive", help="Accept attributes that ask less than before.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send photos with their machine masks, the most uncertain first; what is there already is not sent again."""
+    from figureground.annotate.studio.accounts import ensure_account
+    from figureground.annotate.studio.backend_daemon import connect_projects
+    from figureground.annotate.studio.client import StudioClient
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.projects import pushed_schema
+    from figureground.annotate.studio.push import PushSettings
+    from figureground.annotate.studio.push import push as run
+    from figureground.annotate.studio.second_look import push_second_look
+    from figureground.annotate.studio.server import require_running
+    from figureground.build.recipes.loading import load_recipe
+    from figureground.schemas.attributes import load_attribute_schema
+    from figureground.schemas.store.workspace import Workspace
+
+    if attributes and recipe:
+        raise UsageError("a recipe names its attributes: give --attributes or --recipe")
+    home = StudioHome.of(workspace)
+    with Workspace.open(workspace) as store, progress_bar() as show:
+        client = StudioClient(require_running(home))
+        asked = attributes or (load_recipe(recipe).attributes if recipe else None)
+        schema = load_attribute_schema(asked) if asked else pushed_schema(store, client)
+        if second_look:
+            sent = push_second_look(store, client, schema, progress=show)
+            connect_projects(store, client, home)
+            emit({"sent": sent}, as_json=as_json, text=f"{sent} photos in doubt sent for a second look")
+            return
+        settings = PushSettings(
+            schema=schema, annotators=tuple(annotator or ()), overlap=overlap, segmenter=segmenter, limit=limit,
+            destructive=allow_destructive,
+        )  # fmt: skip
+        names = [ensure_account(client, home, each) for each in settings.annotators if client.connection.ours]
+        report = run(store, client, settings, progress=show)
+        connect_projects(store, client, home)
+    sent_text = counts_text({each or "everybody": count for each, count in report.sent.items()})
+    lines = [f"sent: {sent_text}; there before: {report.already_there}; with two annotators: {report.overlapping}"]
+    for each, project in report.projects.items():
+        lines.append(f"  {each or 'everybody'}: {client.connection.url}/projects/{project}/data")
+    if names:
+        lines.append(f"annotators log in as {', '.join(names)}; passwords are in {home.root / 'accounts.json'}")
+    emit(report, as_json=as_json, text="\n".join(lines))
+
+
+@studio.command(
+    epilog="Examples: figureground studio pull -w work\n\n"
+    "figureground studio pull -w work --from-export export.json --attributes rival10"
+)
+def pull(
+    workspace: WorkspaceOption,
+    from_export: Annotated[Path | None, typer.Option(help="Read a JSON export instead of the server.")] = None,
+    attributes: Annotated[str | None, typer.Option(help="What was asked, for an export not pushed from here.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch every answer that is new or changed; a second pull with nothing new changes nothing."""
+    from figureground.annotate.studio.client import StudioClient
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.pull import pull as run
+    from figureground.annotate.studio.pull import pull_export
+    from figureground.annotate.studio.server import require_running
+    from figureground.schemas.attributes import load_attribute_schema
+    from figureground.schemas.store.workspace import Workspace
+
+    home = StudioHome.of(workspace)
+    if attributes and from_export is None:
+        raise UsageError("--attributes says what an export was about; a server's projects are known")
+    with Workspace.open(workspace) as store, progress_bar() as show:
+        if from_export is not None:
+            connection = home.connection()
+            report = pull_export(
+                store, from_export, schema=load_attribute_schema(attributes) if attributes else None,
+                server=connection.server if connection else "export",
+            )  # fmt: skip
+        else:
+            report = run(store, StudioClient(require_running(home)), progress=show)
+    lines = [
+        f"new answers: {counts_text(report.answers)}; edited by somebody else: {report.edited_by_others}",
+        f"new decisions: {counts_text(report.decisions)}",
+    ]
+    if report.begun:
+        lines.append(f"{report.begun} tasks are begun and not submitted")
+    if report.decisions["needs_second"]:
+        lines.append("send those in doubt back with: figureground studio push --second-look")
+    emit(report, as_json=as_json, text="\n".join(lines))
+
+
+@studio.command(epilog="Example: figureground studio backend -w work --segmenter mobile-sam --port 9090")
+def backend(
+    workspace: WorkspaceOption,
+    segmenter: Annotated[str, typer.Option(help="The model: mobile-sam or sam.")] = "mobile-sam",
+    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None,
+    host: Annotated[str, typer.Option(help="Address; beyond this machine only with a login.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 9090,
+    login: Annotated[
+        str | None, typer.Option(help=f"User of HTTP Basic; the password is in {PASSWORD_VARIABLE}.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None,
+) -> None:
+    """Serve the interactive SAM in the foreground (studio up starts one by itself); stop with Ctrl-C."""
+    from figureground.annotate.studio.backend import serve_backend
+    from figureground.annotate.studio.home import StudioHome
+
+    password = os.environ.get(PASSWORD_VARIABLE, "")
+    if login and not password:
+        raise UsageError(f"a login needs a password, in {PASSWORD_VARIABLE}")
+    _say(f"loading {segmenter}")
+    serve_backend(
+        StudioHome.of(workspace).served, segmenter, checkpoint, host=host, port=port,
+        basic_auth=(login, password) if login else None, threads=threads,
+    )  # fmt: skip
+    sys.exit(0)

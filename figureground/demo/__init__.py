@@ -1,0 +1,1 @@
+"""The whole path on photos that packages ship."""

@@ -1,0 +1,131 @@
+"""Which engine does the work of a command, and how it is reached: processes of this machine, or Ray."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from figureground.errors import MissingExtraError, ServiceError, UsageError
+from figureground.runtime.processes import THREAD_VARIABLES
+from figureground.runtime.storage import check_place
+
+EngineKind = Literal["local", "ray"]
+
+RETRIES: Final = 5
+"""How often Ray begins a task again that its worker or node took along; faults of the data are never tried again."""
+
+_ANSWERS_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineChoice:
+    """Where the work of a command runs; never changes a byte of what it makes."""
+
+    kind: EngineKind = "local"
+    ray_address: str = ""
+    """``HOST:PORT`` of a cluster, or ``auto`` for the one that this machine belongs to; empty for a Ray of this
+    machine, which starts and ends with the command."""
+    staging: str = ""
+    """Folder or URI that all machines of the cluster reach, by which they hand over files; empty where they share the
+    output folder itself."""
+    gpus: float = 0.0
+    """GPUs that Ray keeps for each model; a part of 1 shares one."""
+
+    def __post_init__(self) -> None:
+        """Refuse what means nothing.
+
+        Raises:
+            UsageError: for options of Ray without Ray, or of a cluster without one.
+        """
+        if self.kind == "local" and (self.ray_address or self.staging or self.gpus):
+            raise UsageError("options of Ray are for --engine ray")
+        if self.ray_address.startswith("ray://"):
+            raise UsageError("ray:// is Ray's client; run the command on a machine of the cluster, with its HOST:PORT")
+        if self.staging and not self.ray_address:
+            raise UsageError("staging is for a cluster, with --ray-address")
+        if self.ray_address not in ("", "auto") and not self.ray_address.rpartition(":")[2].isdigit():
+            raise UsageError(f"a Ray cluster is HOST:PORT or auto, got {self.ray_address!r}")
+        check_place(self.staging)
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether the work may run on machines that do not see this one's disk."""
+        return bool(self.ray_address)
+
+
+@contextmanager
+def ray_session(choice: EngineChoice, *, workers: int) -> Iterator[Any]:
+    """Give the module ``ray``, connected; disconnected afterwards, and a Ray of our own ended.
+
+    A connection that this process has already is used and left as it is.
+
+    Args:
+        choice: Which cluster.
+        workers: Processors of a Ray of this machine; a cluster has those that it has.
+
+    Raises:
+        MissingExtraError: if Ray is not installed.
+        ServiceError: if the cluster cannot be reached.
+        UsageError: if no machine of it has what each task asks for.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("ray", "ray") from error
+    if ray.is_initialized():
+        yield ray
+        return
+    _require_answer(choice.ray_address)
+    processors = None if choice.is_cluster else workers  # of a cluster that runs there is nothing to say
+    try:
+        ray.init(
+            address=choice.ray_address or "local", num_cpus=processors, include_dashboard=False, log_to_driver=False,
+            logging_level=logging.CRITICAL, runtime_env={"env_vars": dict.fromkeys(THREAD_VARIABLES, "1")},
+        )  # fmt: skip
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f"the Ray cluster {choice.ray_address}" if choice.is_cluster else "a Ray of this machine"
+        raise ServiceError(f"{where} cannot be used: {error}") from error
+    try:
+        _require_resources(ray, choice)
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def task_errors(ray: Any) -> Iterator[None]:  # noqa: ANN401
+    """Raise what a task raised, as it was raised; and failures of Ray itself as ``ServiceError``."""
+    try:
+        yield
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None  # the error of the task itself, not Ray's wrapping of it
+    except ray.exceptions.RayError as error:
+        told = str(error).strip().partition("\n")[0]
+        raise ServiceError(f"Ray lost a task for good ({told}); run again to go on") from error
+
+
+def _require_answer(address: str) -> None:
+    """Ray itself would try for ten minutes."""
+    host, _, port = address.rpartition(":")
+    if not host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWERS_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ServiceError(
+            f"the Ray cluster {address} does not answer: {error}; is it up, and is this its port?"
+        ) from error
+
+
+def _require_resources(ray: Any, choice: EngineChoice) -> None:  # noqa: ANN401
+    """Ray itself would wait for ever, for a machine that may never come."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(node.get("CPU", 0) >= 1 and node.get("GPU", 0) >= choice.gpus for node in nodes):
+        asked = f"a processor and {choice.gpus:g} GPU" if choice.gpus else "a processor"
+        raise UsageError(f"no machine of the Ray cluster has {asked}; start one")

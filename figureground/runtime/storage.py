@@ -1,0 +1,157 @@
+"""Files on a path or in an object store: what machines that share no disk hand to one another.
+
+A place is a local path, or the URI of an object store as fsspec reads it: ``s3://``, ``gs://``, ``hf://``. Credentials
+are those of the machine (environment, role); an address that holds some is refused, because addresses are shown.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from figureground.errors import FigureGroundError, ServiceError, UsageError
+from figureground.runtime.files import replace_file
+
+
+def local_path(place: str) -> Path | None:
+    """The path that a place is, ``file://`` or without any scheme; None for an object store."""
+    scheme, found, path = place.partition("://")
+    if not found:
+        return Path(place)
+    return Path(path) if scheme == "file" else None
+
+
+def check_place(place: str) -> None:
+    """Find out early whether a place can be used at all.
+
+    Raises:
+        UsageError: if its kind is not known, its library is not installed, or the address holds credentials.
+    """
+    if local_path(place) is None:
+        _store(place)
+
+
+def join_place(place: str, *parts: str) -> str:
+    """A place below another one; ``parts`` are ``/``-separated names that our own code made."""
+    return "/".join([place.rstrip("/"), *parts])
+
+
+def exists(place: str) -> bool:
+    """Whether there is a file at a place."""
+    path = local_path(place)
+    if path is not None:
+        return path.is_file()
+    with _reached(place) as (store, name):
+        return bool(store.isfile(name))
+
+
+def publish(path: Path, place: str) -> None:
+    """Copy a file to a place, where it appears whole or not at all; one that is there is replaced.
+
+    An object store shows an object when all of it has come. On a path the copy gets a name of its own first: the same
+    file may be on its way from a machine that was taken for lost.
+
+    Raises:
+        UsageError: as ``check_place``.
+        ServiceError: if the store cannot be reached or refuses it.
+    """
+    target = local_path(place)
+    if target is not None:
+        _copy_whole(path, target)
+        return
+    with _reached(place) as (store, name):
+        store.put_file(str(path), name)
+
+
+def fetch(place: str, path: Path) -> None:
+    """Copy a file from a place to a path, where it appears whole or not at all.
+
+    Raises:
+        UsageError: as ``check_place``.
+        ServiceError: if it is not there or cannot be read.
+    """
+    origin = local_path(place)
+    if origin is not None:
+        if not origin.is_file():
+            raise ServiceError(f"{place}: no such file; run again to go on")
+        _copy_whole(origin, path)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(path) as temporary, _reached(place) as (store, name):
+        store.get_file(name, str(temporary))
+
+
+def remove(place: str) -> None:
+    """Delete the file at a place, if there is one."""
+    path = local_path(place)
+    if path is not None:
+        path.unlink(missing_ok=True)
+        return
+    with _reached(place) as (store, name):
+        if store.isfile(name):
+            store.rm_file(name)
+
+
+def machine_scratch(key: str) -> Path:
+    """This machine's own folder for something, made if need be; all processes of a user share it.
+
+    It lies in the folder for temporary files (``TMPDIR``), which others may write to, so it is its owner's only.
+
+    Args:
+        key: Letters, digits, dots and dashes.
+
+    Raises:
+        UsageError: if somebody else made it.
+    """
+    user = Path(tempfile.gettempdir(), f"figureground-{os.getuid()}")
+    user.mkdir(mode=0o700, exist_ok=True)
+    if user.is_symlink() or user.stat().st_uid != os.getuid():
+        raise UsageError(f"{user} is not a folder of this user; delete it, or set TMPDIR to another folder")
+    folder = user / key
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _copy_whole(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}.partial")
+    try:
+        shutil.copyfile(path, temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _reached(place: str) -> Iterator[tuple[Any, str]]:
+    """The store and the name in it; whatever goes wrong with it is an outside service's failure."""
+    store, name = _store(place)
+    try:
+        yield store, name
+    except FigureGroundError:
+        raise
+    except Exception as error:  # every store has its own
+        raise ServiceError(f"{place}: {type(error).__name__}: {error}; run again to go on") from error
+
+
+def _store(place: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+
+    parts = urlsplit(place)
+    if parts.password or parts.username:
+        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        raise UsageError(f"{shown}: an address holds no credentials; set those of the store in the environment")
+    try:
+        store, name = url_to_fs(place, skip_instance_cache=False)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"{place}: {error}") from error
+    return store, str(name)

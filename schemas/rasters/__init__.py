@@ -1,0 +1,1 @@
+"""Masks, photos and their codecs."""

@@ -1,0 +1,1 @@
+"""Where photos come from: one reader a kind of source."""

@@ -1,0 +1,189 @@
+"""Files in COCO's object detection format, as other tools write them: images, categories and annotations, checked.
+
+The format is that of cocodataset.org ("Data format"); every tool adds keys of its own, which are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from figureground.errors import DataError, Faults, UsageError
+from figureground.schemas.documents import validate_document
+from figureground.schemas.rasters.coco_masks import Outline, read_segmentation
+from figureground.schemas.rasters.masks import CocoRle
+from figureground.schemas.sources.json_lists import list_elements
+
+_SINGULAR: Final = {"images": "image", "categories": "category", "annotations": "annotation"}
+_IMAGE_OF: Final = {"images": "id", "annotations": "image_id"}
+_MOST_BYTES: Final = 2 << 30
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or not 0 < len(text) <= 1000:
+        raise ValueError("1 to 1000 printable characters")
+    return text
+
+
+Whole = Annotated[int, Field(strict=True, ge=0)]
+Side = Annotated[int, Field(strict=True, gt=0)]
+Line = Annotated[str, AfterValidator(_printable)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: Whole
+
+
+class CocoImage(_Entry):
+    """One image."""
+
+    file_name: Line
+    width: Side
+    height: Side
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels, as the file says."""
+        return self.height, self.width
+
+
+class CocoCategory(_Entry):
+    """One category."""
+
+    name: Line
+    wnids: tuple[Line, ...] = ()
+    """Source labels that belong to it; a key of ours."""
+
+
+class _Annotation(_Entry):
+    image_id: Whole
+    category_id: Whole
+    iscrowd: int = Field(default=0, ge=0, le=1)
+    segmentation: dict[str, Any] | list[Any] | None = None
+    attributes: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CocoAnnotation:
+    """One annotation."""
+
+    annotation_id: int
+    image_id: int
+    category_id: int
+    crowd: bool
+    """Whether it stands for a group (``iscrowd``)."""
+    rle: CocoRle | None
+    """The mask; None where there are polygons, or a box alone."""
+    polygons: tuple[Outline, ...]
+    attributes: Mapping[str, Any]
+    """Attribute name to whatever the tool wrote (CVAT and Datumaro write such a key)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CocoFile:
+    """What a file says."""
+
+    path: Path
+    images: dict[int, CocoImage] = field(default_factory=dict)
+    """By their id, which holds in this file alone."""
+    categories: dict[int, CocoCategory] = field(default_factory=dict)
+    """By their id."""
+    annotations: dict[int, list[CocoAnnotation]] = field(default_factory=dict)
+    """Annotations by the id of their image, in the order of the file."""
+    faulty: set[int] = field(default_factory=set)
+    """Ids of images at fault, or with an annotation that is."""
+
+
+Model = TypeVar("Model", bound=_Entry)
+
+
+def read_coco(path: Path, faults: Faults) -> CocoFile:
+    """Read a COCO file.
+
+    Args:
+        path: The file.
+        faults: Gets the faults of its entries, each by the id of the annotation, image or category.
+
+    Raises:
+        UsageError: if it cannot be read.
+        DataError: if it is no JSON object with the lists ``images``, ``categories`` and ``annotations``.
+    """
+    found, seen = CocoFile(path=path), set[tuple[str, int]]()
+    for kind, position, value in list_elements(_read_text(path), tuple(_SINGULAR), where=str(path)):
+        name = _name(kind, position, value)
+        try:
+            number = _add(kind, value, found, name)
+            if (kind, number) in seen:
+                raise DataError.single(str(path), name, expected="one of this id", got="two")
+            seen.add((kind, number))
+        except DataError as error:
+            faults.found += error.faults
+            if isinstance(value, dict) and isinstance(of_image := value.get(_IMAGE_OF.get(kind)), int):
+                found.faulty.add(of_image)
+    _check_references(found, faults)
+    return found
+
+
+def _read_text(path: Path) -> str:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise DataError.single(str(path), "", expected=f"at most {_MOST_BYTES} bytes", got=f"{path.stat().st_size}")
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataError.single(str(path), "", expected="UTF-8 text", got=str(error)) from error
+
+
+def _name(kind: str, position: int, value: Any) -> str:  # noqa: ANN401  any JSON value
+    """What an element is called in errors: by its id, or by its place where it has none."""
+    known = isinstance(value, dict) and isinstance(value.get("id"), int)
+    return f"{_SINGULAR[kind]} {value['id']}" if known else f"{kind}[{position}]"
+
+
+def _add(kind: str, value: Any, found: CocoFile, name: str) -> int:  # noqa: ANN401  any JSON value
+    """Put a sound element at its place; returns its id."""
+    if kind == "images":
+        image = _entry(value, CocoImage, found, name)
+        found.images.setdefault(image.id, image)
+        return image.id
+    if kind == "categories":
+        category = _entry(value, CocoCategory, found, name)
+        found.categories.setdefault(category.id, category)
+        return category.id
+    entry = _entry(value, _Annotation, found, name)
+    rle, polygons = read_segmentation(entry.segmentation or (), where=str(found.path), record=f"{name}: segmentation")
+    annotation = CocoAnnotation(
+        annotation_id=entry.id, image_id=entry.image_id, category_id=entry.category_id, crowd=bool(entry.iscrowd),
+        rle=rle, polygons=polygons, attributes=entry.attributes if isinstance(entry.attributes, dict) else {},
+    )  # fmt: skip
+    found.annotations.setdefault(annotation.image_id, []).append(annotation)
+    return annotation.annotation_id
+
+
+def _entry(value: Any, model: type[Model], found: CocoFile, name: str) -> Model:  # noqa: ANN401  any JSON value
+    try:
+        return validate_document(value, model, where=str(found.path))
+    except DataError as error:
+        raise DataError(
+            replace(fault, record=f"{name}: {fault.record}" if fault.record else name) for fault in error.faults
+        ) from error
+
+
+def _check_references(found: CocoFile, faults: Faults) -> None:
+    """Annotations are of images and categories that are in the file."""
+    for each in [each for listed in found.annotations.values() for each in listed]:
+        missing = [f"image {each.image_id}"] if each.image_id not in found.images else []
+        missing += [f"category {each.category_id}"] if each.category_id not in found.categories else []
+        if missing:
+            faults.add(
+                str(found.path), f"annotation {each.annotation_id}", expected=f"{' and '.join(missing)} in the file",
+                got="none of this id",
+            )  # fmt: skip
+            found.faulty.add(each.image_id)

@@ -1,0 +1,70 @@
+"""What every source of photos gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any, Protocol
+
+from figureground.schemas.rasters.masks import Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceItem:
+    """One photo of a source, before its bytes are looked at."""
+
+    uri: str
+    """Where the source keeps it: a path below its root, or ``file.parquet#row``."""
+    label: str
+    """Source label."""
+    source_split: str
+    """Split of the source; empty where it has none."""
+    boxes_xyxy_px: tuple[Box, ...] = ()
+    """Annotated boxes, half-open, in the annotation's pixels."""
+    annotated_hw: tuple[int, int] | None = None
+    """Height and width that the boxes were drawn on; None without boxes."""
+    fault: str = ""
+    """Why the item cannot be used; empty where it can."""
+
+    def changed(self, **fields: Any) -> SourceItem:  # noqa: ANN401  the dataclass checks the names
+        """A copy with other fields."""
+        return replace(self, **fields)
+
+
+def file_ending(uri: str) -> str:
+    """Ending in lower case by which files that are no photos are counted; the whole name where there is none."""
+    path = PurePosixPath(uri)
+    return path.suffix.lower() or path.name
+
+
+class PhotoSource(Protocol):
+    """A named place that photos are catalogued from and read from again."""
+
+    @property
+    def name(self) -> str:
+        """Name of the source; part of releases."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet`` or ``rival10``."""
+        ...
+
+    @property
+    def locator(self) -> str:
+        """Where it lies; never part of a release."""
+        ...
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """What else is needed to open it again."""
+        ...
+
+    def __iter__(self) -> Iterator[SourceItem]:
+        """Every photo, in an order that does not change."""
+        ...
+
+    def read(self, uri: str) -> bytes:
+        """The stored bytes of one photo."""
+        ...

@@ -1,0 +1,186 @@
+"""Where photos come from: folders, the ILSVRC tree, ImageNet-A, Parquet files and Hub datasets, read as bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from figureground.errors import DataError, UsageError
+from figureground.schemas.records import NAME_PATTERN, ImageRecord, ObjectRecord, PhotoRef
+from figureground.schemas.sources.folders import (
+    ILSVRC_BOXES,
+    ILSVRC_PHOTOS,
+    FolderSource,
+    IlsvrcSource,
+    has_photos,
+)
+from figureground.schemas.sources.imagenet_a import IMAGENET_A_FOLDER, ImageNetASource, is_imagenet_a
+from figureground.schemas.sources.items import PhotoSource, SourceItem
+from figureground.schemas.sources.parquet import ParquetSource
+from figureground.schemas.sources.rival10 import Rival10Source, find_rival10
+from figureground.schemas.sources.tar_tree import TAR_SUFFIX, is_tar
+from figureground.schemas.store.workspace import SourceRow
+
+__all__ = [
+    "FolderSource",
+    "IlsvrcSource",
+    "ImageNetASource",
+    "ParquetSource",
+    "PhotoSource",
+    "Rival10Source",
+    "SourceItem",
+    "count_passed_over",
+    "open_source",
+    "read_catalogued",
+]
+
+_HUB: Final = "hf://"
+_INNER: Final = {"ilsvrc": "ILSVRC", "imagenet-a": IMAGENET_A_FOLDER}
+_PACKED: Final = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip")
+
+
+def open_source(
+    locator: str, *, kind: str | None = None, name: str | None = None, boxes: Path | None = None,
+    labels: Path | None = None, options: Mapping[str, str] | None = None,
+) -> PhotoSource:  # fmt: skip
+    """Open a source of photos; its kind is found by looking.
+
+    Args:
+        locator: A folder, a tar archive of one, a Parquet file, or ``hf://datasets/ORG/NAME[@REVISION]``.
+        kind: ``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet`` or ``rival10``; None to look.
+        name: Name of the source; None for the last part of the locator.
+        boxes: Folder of Pascal-VOC XML files.
+        labels: CSV with the columns ``file`` (or ``id``) and ``label``, for a folder whose folders are no labels.
+        options: Options of a source that was opened before.
+
+    Raises:
+        UsageError: if there is nothing, nothing of a known kind, or more than one.
+    """
+    _refuse_packed(locator)
+    kind = kind or _detect_kind(locator)
+    if not locator.startswith(_HUB):
+        locator = str(_tree_root(Path(locator), kind).resolve())
+    named = _checked_name(name if name is not None else _last_part(locator))
+    found = {**(options or {}), **_beside(kind, boxes, labels)}
+    if kind == "folder":
+        return FolderSource(name=named, locator=locator, options=found)
+    if kind == "ilsvrc":
+        return IlsvrcSource(name=named, locator=locator, options=found)
+    if kind == "imagenet-a":
+        return ImageNetASource(name=named, locator=locator, options=found)
+    if kind == "parquet":
+        return ParquetSource(name=named, locator=locator, options=found)
+    if kind == "rival10":
+        return Rival10Source(name=named, locator=locator, options=found)
+    raise UsageError(f"no kind of source is called {kind!r}; there are folder, ilsvrc, imagenet-a, parquet and rival10")
+
+
+_OPEN: Final[dict[tuple[str, str], PhotoSource]] = {}
+"""One open source a process and locator: opening a tree or a Parquet folder is not free."""
+
+
+def read_catalogued(record: ImageRecord | ObjectRecord | PhotoRef, sources: Mapping[str, SourceRow]) -> bytes:
+    """The stored bytes of a catalogued photo, from where its source lies now.
+
+    Raises:
+        DataError: if the source is not known here, or the bytes are no longer those that were catalogued.
+        OSError: if they cannot be read.
+    """
+    row = sources.get(record.source)
+    if row is None:
+        raise DataError.single(
+            "workspace", record.source, expected="an indexed source of this name", got="none",
+            remedy=f"figureground index FOLDER --name {record.source}",
+        )  # fmt: skip
+    key = row.name, row.locator
+    if key not in _OPEN:
+        _OPEN[key] = open_source(row.locator, kind=row.kind, name=row.name, options=row.options)
+    data = _OPEN[key].read(record.uri)
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != record.sha256:
+        raise DataError.single(
+            record.source, record.uri, expected=f"bytes with sha256 {record.sha256}", got=digest,
+            remedy=f"restore the photo, or forget {record.image_id} and index again",
+        )  # fmt: skip
+    return data
+
+
+def count_passed_over(source: PhotoSource) -> dict[str, int]:
+    """How many files of a source are no photos, by ending, sorted; nothing for Parquet, whose rows all count."""
+    if isinstance(source, FolderSource | IlsvrcSource | ImageNetASource):
+        return dict(sorted(source.passed_over().items()))
+    return {}
+
+
+def _beside(kind: str, boxes: Path | None, labels: Path | None) -> dict[str, str]:
+    """What lies beside the photos, as options; checked here, while the user still sees the command."""
+    if kind in ("imagenet-a", "parquet", "rival10") and (boxes or labels):
+        raise UsageError(f"a source of kind {kind} carries its own labels and takes no folder of boxes")
+    if boxes is not None and not boxes.is_dir():
+        raise UsageError(f"{boxes}: no such folder of boxes")
+    if labels is not None and not labels.is_file():
+        raise UsageError(f"{labels}: no such table of labels")
+    given = {"boxes": boxes, "labels": labels}
+    return {key: str(path.resolve()) for key, path in given.items() if path is not None}
+
+
+def _refuse_packed(locator: str) -> None:
+    """Every photo is read many times, and each time all of a packed archive before it would have to be unpacked."""
+    path = Path(locator)
+    if path.suffix.lower() in _PACKED and path.is_file():
+        remedy = f"gunzip {path.name}" if path.suffix.lower() in (".gz", ".tgz") else f"unpack {path.name}"
+        raise UsageError(f"{locator}: photos are read where they lie, not out of a packed archive; {remedy}")
+
+
+def _checked_name(name: str) -> str:
+    if not NAME_PATTERN.fullmatch(name):
+        raise UsageError(f"source name {name!r}: give one of letters, digits, dot, dash and underscore with --name")
+    return name
+
+
+def _last_part(locator: str) -> str:
+    """Last part of a path, or NAME of ``hf://datasets/ORG/NAME@refs/pr/1``."""
+    if locator.startswith(_HUB):
+        locator = locator.partition("@")[0]
+    return locator.rstrip("/").rpartition("/")[2].removesuffix(".parquet").removesuffix(TAR_SUFFIX)
+
+
+def _detect_kind(locator: str) -> str:
+    if locator.startswith(_HUB):
+        return "parquet"
+    path = Path(locator)
+    if path.is_file() and path.suffix == ".parquet":
+        return "parquet"
+    if path.is_file() and is_tar(path):
+        return "imagenet-a" if is_imagenet_a(path) else "folder"
+    if not path.is_dir():
+        raise UsageError(f"{locator}: no such folder, .parquet or .tar file, or {_HUB}datasets/ORG/NAME")
+    if _is_ilsvrc(_tree_root(path, "ilsvrc")):
+        return "ilsvrc"
+    if find_rival10(path) is not None:
+        return "rival10"
+    if is_imagenet_a(_tree_root(path, "imagenet-a")):
+        return "imagenet-a"
+    tables = next(path.rglob("*.parquet"), None)
+    photos = has_photos(path)
+    if photos and tables is not None:
+        raise UsageError(f"{locator}: holds both photos and {tables.name}; say which with the kind folder or parquet")
+    if photos or tables is not None:
+        return "folder" if photos else "parquet"
+    raise UsageError(f"{locator}: found neither photos in folders, nor Data/CLS-LOC, nor .parquet files")
+
+
+def _is_ilsvrc(root: Path) -> bool:
+    """Whether a folder is the ILSVRC tree, or its flat form: train or val beside their annotations."""
+    annotated = any((root / each).is_dir() for each in ILSVRC_BOXES)
+    return (root / ILSVRC_PHOTOS).is_dir() or (annotated and ((root / "train").is_dir() or (root / "val").is_dir()))
+
+
+def _tree_root(path: Path, kind: str) -> Path:
+    """The folder that archives unpack as ``ILSVRC`` or ``imagenet-a``, if any; RIVAL10's with train and test."""
+    if kind == "rival10":
+        return find_rival10(path) or path
+    inner = path / _INNER.get(kind, ".")
+    return inner if inner.is_dir() else path

@@ -1,0 +1,1 @@
+"""The workspace database and the frozen releases."""

@@ -1,0 +1,223 @@
+"""The frozen release: ``objects/<version>.parquet``, sorted and immutable, which a build reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from figureground.errors import DataError, UsageError
+from figureground.runtime.files import replace_file
+from figureground.schemas.rasters.masks import Box, CocoRle
+from figureground.schemas.records import NAME_PATTERN, ObjectRecord, canonical_json
+
+SCHEMA_VERSION: Final = "1"
+_LEFT_OUT: Final = "figureground.left_out"
+_ANNOTATION: Final = "figureground.annotation"
+_ROWS_PER_GROUP: Final = 1 << 16
+_ROWS_AT_A_TIME: Final = 1 << 9
+_SHARED: Final = ("source", "label", "source_split", "state", "segmenter")
+"""Columns of which few words fill many rows."""
+_HUB_WNID: Final = re.compile(r"^((n\d{8})_\d+)_\2$")
+
+_BOXES = pa.list_(pa.list_(pa.int32(), 4))
+_RLE = pa.struct([("size", pa.list_(pa.int32(), 2)), ("counts", pa.string())])
+_SCHEMA: Final = pa.schema(
+    [
+        ("object_id", pa.string()),
+        ("image_id", pa.string()),
+        ("source", pa.string()),
+        ("uri", pa.string()),
+        ("sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("exif_orientation", pa.int8()),
+        ("label", pa.string()),
+        ("source_split", pa.string()),
+        ("boxes_xyxy_px", _BOXES),
+        ("phash", pa.string()),
+        ("image_flags", pa.list_(pa.string())),
+        ("mask", _RLE),
+        ("instances", pa.list_(_RLE)),
+        ("attributes", pa.string()),
+        ("attribute_masks", pa.list_(pa.struct([("attribute", pa.string()), ("mask", _RLE)]))),
+        ("state", pa.string()),
+        ("mask_origin", pa.string()),
+        ("segmenter", pa.string()),
+        ("flags", pa.list_(pa.string())),
+    ]
+)
+
+
+LeftOut = Mapping[str, Mapping[str, int]]
+"""Source label to reason to number of catalogued photos that are not in a release."""
+
+
+def write_release(
+    path: Path, records: Iterable[ObjectRecord], *, version: str, left_out: LeftOut | None = None,
+    annotation: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """Write objects sorted by object_id; the same objects give the same bytes.
+
+    Args:
+        path: The file.
+        records: The objects; an iterator must give them sorted by object_id.
+        version: Its name.
+        left_out: What is not in it, so that coverage can be told.
+        annotation: How its masks came about, in numbers, for the card.
+
+    Raises:
+        UsageError: if ``path`` holds a different release: a version that was built from never changes.
+    """
+    metadata = {"figureground.release": version, "figureground.schema": SCHEMA_VERSION}
+    if left_out:
+        metadata[_LEFT_OUT] = canonical_json({label: dict(reasons) for label, reasons in left_out.items()})
+    if annotation:
+        metadata[_ANNOTATION] = canonical_json(dict(annotation))
+    schema = _SCHEMA.with_metadata(metadata)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        replace_file(path, keep_equal=True) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as file,
+    ):
+        for table in _tables(records, schema):
+            file.write_table(table)
+
+
+def read_release(path: Path) -> tuple[str, tuple[ObjectRecord, ...]]:
+    """Read a release: its version and its objects, sorted by object_id.
+
+    Raises:
+        UsageError: if there is no such file.
+        DataError: if it is no release, of an unknown schema, or holds ids that could be paths.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such release; make one with: figureground freeze --version {path.stem}")
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError) as error:
+        raise DataError.single(str(path), "", expected="a release (Parquet)", got=str(error)) from error
+    schema_version = metadata.get(b"figureground.schema", b"none").decode()
+    if schema_version != SCHEMA_VERSION:
+        raise DataError.single(
+            str(path), "figureground.schema", expected=SCHEMA_VERSION, got=schema_version,
+            remedy="read it with the figureground that wrote it, or freeze again",
+        )  # fmt: skip
+    try:
+        records = tuple(_records(path))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError.single(str(path), "", expected="a release (Parquet)", got=str(error)) from error
+    for record in records:
+        if not NAME_PATTERN.fullmatch(record.object_id):
+            raise DataError.single(str(path), repr(record.object_id), expected=NAME_PATTERN.pattern, got="a strange id")
+    return metadata[b"figureground.release"].decode(), records
+
+
+def read_left_out(path: Path) -> LeftOut:
+    """What a release that ``read_release`` has read leaves out; empty where it does not say."""
+    found = _read_metadata(path, _LEFT_OUT)
+    try:
+        return {str(label): {str(key): int(n) for key, n in reasons.items()} for label, reasons in found.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise DataError.single(str(path), _LEFT_OUT, expected="labels, reasons and counts", got=str(error)) from error
+
+
+def read_annotation(path: Path) -> dict[str, Any]:
+    """How the masks of a release that ``read_release`` has read came about; empty where it does not say."""
+    return _read_metadata(path, _ANNOTATION)
+
+
+def _read_metadata(path: Path, key: str) -> dict[str, Any]:
+    stored = (pq.read_schema(path).metadata or {}).get(key.encode())
+    try:
+        found = json.loads(stored or b"{}")
+    except ValueError as error:
+        raise DataError.single(str(path), key, expected="JSON", got=str(error)) from error
+    if not isinstance(found, dict):
+        raise DataError.single(str(path), key, expected="a JSON object", got=type(found).__name__)
+    return found
+
+
+def name_digest(uri: str) -> str:
+    """``sha256:`` and the digest of a photo's file name without folders and ending.
+
+    Hub copies of ImageNet add the wnid to the name (``n01440764_10026_n01440764.JPEG``); that is taken off, so that a
+    photo is known in all its copies.
+    """
+    stem = _HUB_WNID.sub(r"\1", PurePosixPath(uri).stem)
+    return f"sha256:{hashlib.sha256(stem.encode()).hexdigest()}"
+
+
+def blind_name(record: ObjectRecord) -> ObjectRecord:
+    """The object with its photo's ``name_digest`` for a uri.
+
+    Whoever has the photo finds it; nobody else learns its name, which in ImageNet-A tells what a classifier answered.
+    """
+    return replace(record, uri=name_digest(record.uri))
+
+
+def _rle_row(rle: CocoRle) -> dict[str, Any]:
+    return {"size": list(rle.size_hw), "counts": rle.counts}
+
+
+def _rle(row: dict[str, Any]) -> CocoRle:
+    return CocoRle(size_hw=(row["size"][0], row["size"][1]), counts=row["counts"])
+
+
+def _row(record: ObjectRecord) -> dict[str, Any]:
+    row = {name: getattr(record, name) for name in _SCHEMA.names}
+    row["mask"] = _rle_row(record.mask)
+    row["instances"] = [_rle_row(rle) for rle in record.instances]
+    row["attributes"] = json.dumps(dict(record.attributes), sort_keys=True)
+    named = sorted(record.attribute_masks.items())
+    row["attribute_masks"] = [{"attribute": name, "mask": _rle_row(rle)} for name, rle in named]
+    return row
+
+
+def _tables(records: Iterable[ObjectRecord], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Rows by object_id, a row group at a time; what an iterator gives is never held together."""
+    ordered = records if isinstance(records, Iterator) else iter(sorted(records, key=lambda each: each.object_id))
+    last, first = "", True
+    parts: list[pa.Table] = []
+    while (batch := list(islice(ordered, _ROWS_AT_A_TIME))) or first:
+        for record in batch:
+            if record.object_id < last:
+                raise ValueError(f"{record.object_id} after {last}: an iterator must give objects sorted")
+            last = record.object_id
+        parts.append(pa.Table.from_pylist([_row(record) for record in batch], schema=schema))
+        first = False
+        if sum(part.num_rows for part in parts) >= _ROWS_PER_GROUP:
+            yield pa.concat_tables(parts).combine_chunks()
+            parts = []
+    if parts:
+        yield pa.concat_tables(parts).combine_chunks()
+
+
+def _records(path: Path) -> Iterator[ObjectRecord]:
+    """Records of a release; few of its rows are in memory twice, and words that records share are kept once."""
+    shared: dict[str, str] = {}
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_ROWS_AT_A_TIME):
+            for row in batch.to_pylist():
+                yield _record(row, shared)
+
+
+def _record(row: dict[str, Any], shared: dict[str, str]) -> ObjectRecord:
+    boxes: list[Box] = [(box[0], box[1], box[2], box[3]) for box in row.pop("boxes_xyxy_px")]
+    masks = {item["attribute"]: _rle(item["mask"]) for item in row.pop("attribute_masks")}
+    row["mask"] = mask = _rle(row["mask"])
+    row["instances"] = tuple(mask if (rle := _rle(each)) == mask else rle for each in row["instances"])
+    row["attributes"] = json.loads(row["attributes"])
+    row["image_flags"] = tuple(row["image_flags"])
+    row["flags"] = tuple(row["flags"])
+    for name in _SHARED:
+        row[name] = shared.setdefault(row[name], row[name])
+    return ObjectRecord(**row, boxes_xyxy_px=tuple(boxes), attribute_masks=masks)

@@ -1,0 +1,74 @@
+"""Records as rows of the workspace and back."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+from figureground.schemas.rasters.masks import Box, CocoRle
+from figureground.schemas.records import Annotation, ImageRecord, ProposalRecord, canonical_json
+
+
+def row_of(record: Any) -> dict[str, Any]:  # noqa: ANN401  any of our slotted records
+    """Fields of a record by name."""
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
+def _rle_json(rle: CocoRle) -> list[Any]:
+    return [*rle.size_hw, rle.counts]
+
+
+def _rle(value: list[Any]) -> CocoRle:
+    return CocoRle(size_hw=(value[0], value[1]), counts=value[2])
+
+
+def image_row(record: ImageRecord) -> dict[str, Any]:
+    """Row of the table images."""
+    row = row_of(record)
+    row["boxes"] = canonical_json(row.pop("boxes_xyxy_px"))
+    row["flags"] = canonical_json(record.flags)
+    return row
+
+
+def image_of(row: sqlite3.Row) -> ImageRecord:
+    """Record of a row of images."""
+    fields = dict(row)
+    boxes: list[Box] = [(box[0], box[1], box[2], box[3]) for box in json.loads(fields.pop("boxes"))]
+    fields["flags"] = tuple(json.loads(fields["flags"]))
+    return ImageRecord(**fields, boxes_xyxy_px=tuple(boxes))
+
+
+def proposal_row(record: ProposalRecord) -> dict[str, Any]:
+    """Row of the table proposals."""
+    row = row_of(record)
+    rle: CocoRle = row.pop("rle")
+    return {**row, "height": rle.size_hw[0], "width": rle.size_hw[1], "counts": rle.counts}
+
+
+def proposal_of(row: sqlite3.Row) -> ProposalRecord:
+    """Record of a row of proposals."""
+    fields = dict(row)
+    size_hw = fields.pop("height"), fields.pop("width")
+    rle = CocoRle(size_hw=size_hw, counts=fields.pop("counts"))
+    return ProposalRecord(**fields, rle=rle)
+
+
+def annotation_row(record: Annotation) -> dict[str, Any]:
+    """Row of the table annotations."""
+    row = row_of(record)
+    row["masks"] = canonical_json({name: _rle_json(rle) for name, rle in record.masks.items()})
+    row["attributes"] = canonical_json(dict(record.attributes))
+    row["visibility"] = canonical_json(dict(record.visibility))
+    row["flags"] = canonical_json(record.flags)
+    return row
+
+
+def annotation_of(row: sqlite3.Row) -> Annotation:
+    """Record of a row of annotations."""
+    fields = dict(row)
+    fields["masks"] = {name: _rle(value) for name, value in json.loads(fields["masks"]).items()}
+    fields["attributes"] = json.loads(fields["attributes"])
+    fields["visibility"] = json.loads(fields["visibility"])
+    fields["flags"] = tuple(json.loads(fields["flags"]))
+    return Annotation(**fields)

@@ -1,0 +1,334 @@
+"""The workspace: one SQLite file that remembers photos, machine masks, people's answers and decisions.
+
+Only the command's own process writes. Keys are derived from content and inserts ignore what is already there, so
+any command can be killed and run again; rows are superseded, never updated. ``forget`` is the one delete.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from figureground.errors import DataError, UsageError
+from figureground.schemas.records import (
+    Annotation,
+    Decision,
+    ImageRecord,
+    ProposalRecord,
+    ProposalRun,
+    StudioProject,
+    canonical_json,
+)
+from figureground.schemas.store.migrations import migrate
+from figureground.schemas.store.rows import (
+    annotation_of,
+    annotation_row,
+    image_of,
+    image_row,
+    proposal_of,
+    proposal_row,
+    row_of,
+)
+
+DATABASE_NAME: Final = "workspace.sqlite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRow:
+    """Where a named source of photos lies now."""
+
+    name: str
+    kind: str
+    locator: str
+    """A path or a Hub id, as the user gave it; never part of a release."""
+    options: Mapping[str, str]
+
+
+class Workspace:
+    """An open workspace; use as a context manager."""
+
+    def __init__(self, root: Path, connection: sqlite3.Connection) -> None:
+        self.root = root
+        self._db = connection
+
+    @classmethod
+    def create(cls, root: Path) -> Workspace:
+        """Open the workspace in ``root``, making it if there is none."""
+        root.mkdir(parents=True, exist_ok=True)
+        return cls._connect(root)
+
+    @classmethod
+    def open(cls, root: Path) -> Workspace:
+        """Open the workspace in ``root``.
+
+        Raises:
+            UsageError: if there is none.
+        """
+        if not (root / DATABASE_NAME).is_file():
+            raise UsageError(f"{root} holds no workspace; make one with: figureground index SOURCE -w {root}")
+        return cls._connect(root)
+
+    @classmethod
+    def _connect(cls, root: Path) -> Workspace:
+        path = root / DATABASE_NAME
+        connection = sqlite3.connect(path, timeout=30)
+        connection.row_factory = sqlite3.Row
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            migrate(connection, path)
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise DataError.single(str(path), "", expected="a workspace database", got=str(error)) from error
+        except BaseException:
+            connection.close()
+            raise
+        return cls(root, connection)
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database; everything written is already safe."""
+        self._db.close()
+
+    @contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """Read one state of the workspace all through the block, whatever others write meanwhile."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.rollback()
+
+    # Sources and photos
+
+    def add_source(self, name: str, kind: str, locator: str, options: Mapping[str, str]) -> None:
+        """Note where a source lies; the newest note counts, so a moved source is indexed again, not edited."""
+        row = SourceRow(name=name, kind=kind, locator=locator, options=dict(options))
+        if self.sources().get(name) == row:
+            return
+        with self._db:
+            self._db.execute(
+                "INSERT INTO sources SELECT ?, coalesce(max(sequence), -1) + 1, ?, ?, ? FROM sources WHERE name = ?",
+                (name, kind, locator, canonical_json(dict(options)), name),
+            )
+
+    def sources(self) -> dict[str, SourceRow]:
+        """The newest row of every source, by name."""
+        rows = self._db.execute("SELECT * FROM sources ORDER BY name, sequence")
+        return {
+            row["name"]: SourceRow(
+                name=row["name"], kind=row["kind"], locator=row["locator"], options=json.loads(row["options"])
+            )
+            for row in rows
+        }
+
+    def add_images(self, records: Iterable[ImageRecord]) -> int:
+        """Insert records in one transaction; returns how many were new."""
+        return self._insert("images", [image_row(record) for record in records])
+
+    def add_rejections(self, rejections: Iterable[tuple[str, str, str, str]]) -> int:
+        """Note photos that cannot be used, as (source, uri, reason, detail)."""
+        names = ("source", "uri", "reason", "detail")
+        return self._insert("rejections", [dict(zip(names, row, strict=True)) for row in rejections])
+
+    def rejections(self) -> Iterator[tuple[str, str, str, str]]:
+        """Every rejected photo as (source, uri, reason, detail), sorted; photos mended since are none any more."""
+        query = (
+            "SELECT source, uri, reason, detail FROM rejections "
+            "WHERE (source, uri) NOT IN (SELECT source, uri FROM images) ORDER BY source, uri"
+        )
+        for row in self._db.execute(query):
+            yield tuple(row)
+
+    def indexed_uris(self, source: str) -> set[str]:
+        """Uris of a source that were catalogued or rejected before."""
+        query = "SELECT uri FROM images WHERE source = ? UNION SELECT uri FROM rejections WHERE source = ?"
+        return {row["uri"] for row in self._db.execute(query, (source, source))}
+
+    def images(self) -> Iterator[ImageRecord]:
+        """Every photo, sorted by image_id."""
+        for row in self._db.execute("SELECT * FROM images ORDER BY image_id"):
+            yield image_of(row)
+
+    def image(self, image_id: str) -> ImageRecord | None:
+        """One photo, or None."""
+        row = self._db.execute("SELECT * FROM images WHERE image_id = ?", (image_id,)).fetchone()
+        return None if row is None else image_of(row)
+
+    def image_count(self) -> int:
+        """How many photos are catalogued."""
+        return int(self._db.execute("SELECT count(*) FROM images").fetchone()[0])
+
+    def forget(self, image_id: str) -> None:
+        """Delete a photo and all that hangs on it (a takedown); the one delete of the workspace."""
+        with self._db:
+            self._db.execute("DELETE FROM images WHERE image_id = ?", (image_id,))
+
+    # Machine masks
+
+    def add_run(self, run: ProposalRun, proposals: Iterable[ProposalRecord]) -> None:
+        """Note a segmenter's finished attempt at one image and its masks, both or neither."""
+        with self._db:
+            self._insert_rows("proposal_runs", [row_of(run)])
+            self._insert_rows("proposals", [proposal_row(proposal) for proposal in proposals])
+
+    def finished_runs(self) -> set[str]:
+        """Ids of all finished attempts."""
+        return {row["run_id"] for row in self._db.execute("SELECT run_id FROM proposal_runs")}
+
+    def runs(self) -> Iterator[ProposalRun]:
+        """Every attempt, sorted by run_id."""
+        for row in self._db.execute("SELECT * FROM proposal_runs ORDER BY run_id"):
+            yield ProposalRun(**dict(row))
+
+    def proposals(self, image_id: str | None = None) -> Iterator[ProposalRecord]:
+        """Machine masks of one image or of all, sorted by image, segmenter, checkpoint, rank."""
+        where = "" if image_id is None else "WHERE image_id = ?"
+        query = f"SELECT * FROM proposals {where} ORDER BY image_id, segmenter, checkpoint_sha256, run_id, rank"  # noqa: S608
+        for row in self._db.execute(query, () if image_id is None else (image_id,)):
+            yield proposal_of(row)
+
+    def first_ranked(self) -> Iterator[ProposalRecord]:
+        """First-ranked machine masks, sorted by image_id."""
+        for row in self._db.execute("SELECT * FROM proposals WHERE rank = 0 ORDER BY image_id"):
+            yield proposal_of(row)
+
+    def first_ranked_makers(self) -> Iterator[tuple[str, str, str, str]]:
+        """(image_id, run_id, segmenter, prompt mode) of first-ranked machine masks, sorted by image_id."""
+        query = (
+            "SELECT p.image_id, p.run_id, p.segmenter, r.prompt_mode FROM proposals p "
+            "JOIN proposal_runs r ON r.run_id = p.run_id WHERE p.rank = 0 ORDER BY p.image_id"
+        )
+        for row in self._db.execute(query):
+            yield tuple(row)
+
+    # People
+
+    def add_annotations(self, annotations: Iterable[Annotation]) -> int:
+        """Store answers as pulled; an answer that changed is a new row with a later ``updated_at``."""
+        return self._insert("annotations", [annotation_row(annotation) for annotation in annotations])
+
+    def annotations(self, image_id: str | None = None) -> Iterator[Annotation]:
+        """Every answer for one image or for all, sorted by annotation_id and updated_at."""
+        where = "" if image_id is None else "WHERE image_id = ?"
+        query = f"SELECT * FROM annotations {where} ORDER BY annotation_id, updated_at"  # noqa: S608
+        for row in self._db.execute(query, () if image_id is None else (image_id,)):
+            yield annotation_of(row)
+
+    def add_answer(self, answer: Annotation, decision: Decision | None) -> bool:
+        """Store an answer and what it decides, both or neither; False, and nothing, if the answer is there already."""
+        with self._db:
+            if not self._insert_rows("annotations", [annotation_row(answer)]):
+                return False
+            if decision is not None:
+                self._insert_decision(decision)
+            return True
+
+    def decide(self, decision: Decision) -> None:
+        """Note a decision; it supersedes earlier ones on the same image."""
+        with self._db:
+            self._insert_decision(decision)
+
+    def decisions(self, image_id: str | None = None) -> dict[str, Decision]:
+        """The newest decision on one image or on each that has one, by image_id."""
+        return {decision.image_id: decision for decision in self.newest_decisions(image_id)}
+
+    def newest_decisions(self, image_id: str | None = None) -> Iterator[Decision]:
+        """The newest decision on one image or on each that has one, sorted by image_id."""
+        where = "" if image_id is None else "WHERE image_id = ?"
+        query = f"SELECT * FROM decisions {where} ORDER BY image_id, sequence"  # noqa: S608
+        rows = self._db.execute(query, () if image_id is None else (image_id,))
+        names = ("image_id", "state", "reason", "annotation_id")
+        for _, notes in groupby(rows, key=lambda row: str(row["image_id"])):
+            *_, newest = notes
+            yield Decision(**{name: newest[name] for name in names})
+
+    def decision(self, image_id: str) -> Decision | None:
+        """The newest decision on one image, or None."""
+        return self.decisions(image_id).get(image_id)
+
+    # Label Studio
+
+    def add_studio_project(self, project: StudioProject) -> None:
+        """Note a project of a server; a changed one is a newer note."""
+        with self._db:
+            self._db.execute(
+                "INSERT INTO studio_projects SELECT :server, :project, coalesce(max(sequence), -1) + 1, :title, "
+                ":annotator, :purpose, :attribute_schema, :since FROM studio_projects "
+                "WHERE server = :server AND project = :project",
+                row_of(project),
+            )
+
+    def studio_projects(self, server: str) -> dict[int, list[StudioProject]]:
+        """Every note on every project of a server, the oldest first, by project."""
+        notes: dict[int, list[StudioProject]] = {}
+        query = "SELECT * FROM studio_projects WHERE server = ? ORDER BY project, sequence"
+        for row in self._db.execute(query, (server,)):
+            fields = {name: value for name, value in dict(row).items() if name != "sequence"}
+            notes.setdefault(row["project"], []).append(StudioProject(**fields))
+        return notes
+
+    def add_studio_tasks(self, server: str, project: int, tasks: Mapping[str, int]) -> None:
+        """Note which task of a project shows which photo (image_id to task)."""
+        rows = [
+            {"server": server, "project": project, "image_id": image_id, "task": task}
+            for image_id, task in tasks.items()
+        ]
+        self._insert("studio_tasks", rows)
+
+    def studio_tasks(self, server: str, project: int) -> dict[str, int]:
+        """The newest task of every photo that a project shows, by image_id."""
+        query = (
+            "SELECT image_id, max(task) AS task FROM studio_tasks WHERE server = ? AND project = ? GROUP BY image_id"
+        )
+        return {row["image_id"]: row["task"] for row in self._db.execute(query, (server, project))}
+
+    def move_studio_cursor(self, server: str, project: int, updated_at: str) -> None:
+        """Note up to when a project was pulled."""
+        if self.studio_cursor(server, project) == updated_at:
+            return
+        with self._db:
+            self._db.execute(
+                "INSERT INTO studio_cursors SELECT ?, ?, coalesce(max(sequence), -1) + 1, ? FROM studio_cursors "
+                "WHERE server = ? AND project = ?",
+                (server, project, updated_at, server, project),
+            )
+
+    def studio_cursor(self, server: str, project: int) -> str | None:
+        """Up to when a project was pulled, UTC; None if it never was."""
+        query = "SELECT updated_at FROM studio_cursors WHERE server = ? AND project = ? ORDER BY sequence DESC LIMIT 1"
+        row = self._db.execute(query, (server, project)).fetchone()
+        return None if row is None else str(row["updated_at"])
+
+    def _insert_decision(self, decision: Decision) -> None:
+        self._db.execute(
+            "INSERT INTO decisions SELECT :image_id, coalesce(max(sequence), -1) + 1, :state, :reason, :annotation_id "
+            "FROM decisions WHERE image_id = :image_id",
+            row_of(decision),
+        )
+
+    def _insert(self, table: str, rows: list[dict[str, Any]]) -> int:
+        with self._db:
+            return self._insert_rows(table, rows)
+
+    def _insert_rows(self, table: str, rows: list[dict[str, Any]]) -> int:
+        if not rows:
+            return 0
+        names = ", ".join(rows[0])
+        marks = ", ".join(f":{name}" for name in rows[0])
+        query = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608  names are ours
+        return self._db.executemany(query, rows).rowcount

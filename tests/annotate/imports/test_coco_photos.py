@@ -1,0 +1,101 @@
+"""Which photo an image of a COCO file is, and that a file's names lead nowhere else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from coco_samples import content, draw_store
+
+from figureground.annotate.catalogue import index_source
+from figureground.annotate.imports.coco_photos import match_photos
+from figureground.errors import Faults
+from figureground.schemas.sources.coco_files import read_coco
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Workspace:
+    return draw_store(tmp_path)
+
+
+def match(
+    store: Workspace, *names: str, folder: Path | None = None, source: str | None = None
+) -> tuple[dict[int, str], list[str]]:
+    """Paths of the photos by the place of their names, and the faults."""
+    path = Path(store.root) / "a.json"
+    images = [{"id": place, "file_name": name, "height": 12, "width": 16} for place, name in enumerate(names)]
+    path.write_text(json.dumps({**content(), "images": images}))
+    faults = Faults()
+    file = read_coco(path, faults)
+    assert not len(faults)
+    found = match_photos(store, file, folder=folder, source=source, faults=faults)
+    return {place: image.uri for place, image in found.items()}, [str(fault) for fault in faults]
+
+
+def test_names_mean_the_photo_with_the_same_folders(store: Workspace) -> None:
+    names = ("b.jpg", "bird/a.png", r"C:\data\fish\a.png", "elsewhere/c.png", "z.png")
+    found, faults = match(store, *names)
+    assert found == {0: "bird/b.png", 1: "bird/a.png", 2: "fish/a.png", 3: "fish/c.png"}
+    assert faults == []
+
+
+def test_an_image_id_is_a_name(store: Workspace) -> None:
+    (image, *_) = store.images()
+    assert match(store, f"{image.image_id}.png")[0] == {0: image.uri}
+
+
+def test_a_name_of_several_photos_is_a_fault(store: Workspace) -> None:
+    found, (fault,) = match(store, "a.png", "c.png")
+    assert found == {1: "fish/c.png"}
+    assert "image 0 a.png: expected one photo of this name, got 2 (" in fault
+    assert "photos: bird/a.png" in fault
+    assert "--images" in fault
+
+
+def test_two_images_of_one_photo_are_a_fault(store: Workspace) -> None:
+    found, (fault,) = match(store, "x/c.png", "y/c.png")
+    assert found == {0: "fish/c.png"}
+    assert "image 1 y/c.png: expected one image for a photo, got image 0 x/c.png as well" in fault
+
+
+def test_bytes_mean_the_photo_whatever_it_is_called(store: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "val"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "000.jpg").write_bytes((tmp_path / "photos" / "fish" / "a.png").read_bytes())
+    (folder / "deep" / "001.jpg").write_bytes((tmp_path / "photos" / "bird" / "b.png").read_bytes())
+    (folder / "a.png").write_bytes(b"another photo")
+    found, faults = match(store, "000.jpg", "deep/001.jpg", "a.png", "gone.png", folder=folder)
+    assert found == {0: "fish/a.png", 1: "bird/b.png"}
+    assert faults == []
+
+
+@pytest.mark.parametrize("name", ["../photos/bird/a.png", "{root}/photos/bird/a.png", "link/a.png", "x/../../y.png"])
+def test_paths_that_leave_the_folder_are_not_opened(store: Workspace, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "val"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path / "photos" / "bird")
+    found, (fault,) = match(store, name.format(root=tmp_path), folder=folder)
+    assert found == {}
+    assert f"expected a path inside {folder}, got one that leaves it" in fault
+
+
+def test_what_cannot_be_read_is_a_fault(store: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "val" / "folder.png").mkdir(parents=True)
+    found, faults = match(store, "folder.png", "n" * 900, folder=tmp_path / "val")
+    assert found == {}
+    assert sorted(fault.partition("a readable file, got ")[2] for fault in faults) == [
+        "File name too long", "Is a directory",
+    ]  # fmt: skip
+
+
+def test_a_source_can_be_chosen(store: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "more" / "fish").mkdir(parents=True)
+    data = (tmp_path / "photos" / "fish" / "c.png").read_bytes() + b"other"
+    (tmp_path / "more" / "fish" / "c.png").write_bytes(data)
+    index_source(store, open_source(str(tmp_path / "more"), name="more"))
+    assert "got 2" in match(store, "c.png")[1][0]
+    assert match(store, "c.png", "bird/b.png", source="more") == ({0: "fish/c.png"}, [])
+    assert match(store, "fish/c.png", source="photos", folder=tmp_path / "more") == ({}, [])

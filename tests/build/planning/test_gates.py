@@ -1,0 +1,109 @@
+"""Gates: each finds what it is for, all are told together, and errors stop a build."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from strategies import object_record, square_mask
+
+from figureground.build.planning.gates import GateFinding, attribute_frequencies, check_gates, require_no_errors
+from figureground.build.planning.plan import Plan, make_plan
+from figureground.build.recipes.loading import load_recipe
+from figureground.errors import DataError
+from figureground.schemas.attributes import AttributeSchema
+from figureground.schemas.classes import ClassMap
+from figureground.schemas.rasters.masks import encode_coco_rle
+from figureground.schemas.recipes import Recipe
+from figureground.schemas.records import ObjectRecord
+
+RECIPE = load_recipe("rival10")
+CLASSES = ClassMap.model_validate(
+    {"name": "toy", "classes": [{"index": i, "name": name, "wnids": [name]} for i, name in enumerate("ab")]}
+)
+SCHEMA = AttributeSchema.model_validate(
+    {
+        "name": "toy",
+        "version": "1",
+        "attributes": [{"name": "horns", "scope": "local"}, {"name": "hairy", "scope": "global"}],
+    }
+)
+HORNS = encode_coco_rle(square_mask((100, 120), (40, 30, 60, 50)))
+DOT = encode_coco_rle(square_mask((100, 120), (40, 30, 41, 31)))
+
+
+def photo(number: int, **changes: Any) -> ObjectRecord:
+    label = "ab"[number % 2]
+    usual = {
+        "attributes": {"horns": label == "a", "hairy": True},
+        "attribute_masks": {"horns": HORNS} if label == "a" else {},
+    }
+    return object_record(f"p{number}", label, **{**usual, **changes})
+
+
+def planned(records: list[ObjectRecord], recipe: Recipe = RECIPE) -> Plan:
+    return make_plan(records, recipe, CLASSES, attributes=SCHEMA)
+
+
+def found(records: list[ObjectRecord], recipe: Recipe = RECIPE) -> dict[str, GateFinding]:
+    return {each.gate: each for each in check_gates(planned(records, recipe), recipe, CLASSES, SCHEMA)}
+
+
+PLAIN = [photo(number) for number in range(40)]
+
+
+def test_a_sound_dataset_passes() -> None:
+    assert found(PLAIN) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "gate", "severity"),
+    [
+        pytest.param({"attributes": {"horns": False}, "attribute_masks": {"horns": HORNS}}, "mask_without_presence",
+                     "error", id="a mask of what is absent"),
+        pytest.param({"attributes": {"horns": True}, "attribute_masks": {}}, "present_without_mask", "warning",
+                     id="present and not painted"),
+        pytest.param({"attributes": {"tusks": True}, "attribute_masks": {}}, "not_in_schema", "warning", id="unasked"),
+        pytest.param({"attribute_masks": {"horns": encode_coco_rle(square_mask((1000, 1200), (400, 300, 401, 301)))},
+                      "mask": square_mask((1000, 1200), (400, 300, 800, 700)), "attributes": {"horns": True}},
+                     "attribute_vanishes", "warning", id="a dot that the canvas does not show"),
+        pytest.param({"uri": "a/n01440764_10026.JPEG"}, "imagenet_train", "warning", id="of ImageNet's training part"),
+    ],
+)  # fmt: skip
+def test_each_gate_names_what_it_finds(changes: dict[str, Any], gate: str, severity: str) -> None:
+    odd = photo(100, **changes)
+    findings = found([*PLAIN, odd])
+    assert set(findings) == {gate}
+    assert (findings[gate].severity, findings[gate].count) == (severity, 1)
+    assert odd.object_id in findings[gate].examples[0]
+
+
+def test_near_duplicates_across_the_source_s_own_splits_are_found() -> None:
+    assert RECIPE.splits is not None
+    by_source = RECIPE.model_copy(update={"splits": RECIPE.splits.model_copy(update={"by": "source"})})
+    records = [photo(number, source_split="train") for number in range(20)]
+    records.append(photo(50, source_split="test", phash=records[0].phash))
+    records.append(photo(51, source_split="test"))
+    findings = found(records, by_source)
+    assert findings["near_duplicates_in_two_splits"].count == 1
+
+
+def test_classes_that_no_attribute_tells_apart_are_named() -> None:
+    records = [photo(n, attributes={"horns": None, "hairy": True}, attribute_masks={}) for n in range(40)]
+    assert found(records)["classes_alike"].examples == ("a/b",)
+
+
+def test_errors_are_raised_together_and_warnings_are_not() -> None:
+    odd = [photo(100, attributes={"horns": False}), photo(102, attributes={"horns": True}, attribute_masks={})]
+    findings = check_gates(planned([*PLAIN, *odd]), RECIPE, CLASSES, SCHEMA)
+    assert [each.severity for each in findings] == ["error", "warning"]
+    with pytest.raises(DataError, match="mask_without_presence") as caught:
+        require_no_errors(findings)
+    assert len(caught.value.faults) == 1
+    require_no_errors(findings[1:])
+
+
+def test_frequencies_count_every_answer() -> None:
+    records = [*PLAIN, photo(100, attributes={"horns": None}, attribute_masks={})]
+    horns = next(each for each in attribute_frequencies(planned(records), CLASSES, SCHEMA) if each.class_name == "a")
+    assert (horns.attribute, horns.present, horns.absent, horns.unknown, horns.masks) == ("horns", 20, 0, 1, 20)

@@ -1,0 +1,104 @@
+"""The card: its whole text against a golden file, and what ``datasets`` must find in its YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+import yaml
+from drawn_release import CLASS_MAP
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
+from figureground.build.recipes.loading import load_recipe
+from figureground.exports.dataset.card import render_card
+from figureground.schemas.classes import ClassMap
+from figureground.schemas.features import dataset_features
+
+LOCK = {
+    "figureground": "0.0.0", "recipe": "imagenet9@1", "rules": "exact", "release": {"version": "v1", "sha256": "0"},
+    "unreviewed": 3, "objects": 12, "segmenters": ["mobile-sam"], "balanced": False, "refused_total": 2,
+    "quotas": {"disc": 4, "ring": 5, "bar": 3}, "refused": {"mask_empty": 1, "no_strip": 1},
+    "states": {"accepted": 9, "unreviewed": 3},
+    "sources": {"shapes": {"photos": 12, "licence": "CC0-1.0", "restricted": ""}},
+}  # fmt: skip
+
+
+class Markdown(SingleFileSnapshotExtension):
+    """Golden cards are readable files of their own."""
+
+    _write_mode = WriteMode.TEXT
+    file_extension = "md"
+
+
+def card(changelog: Sequence[Mapping[str, object]] = (), **changes: object) -> str:
+    recipe = load_recipe("imagenet9")
+    features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), ["round"])
+    sizes = {name: {"test": (1000, 12)} for name in recipe.variants}
+    lock = {**LOCK, **changes}
+    return render_card(recipe, lock, features=features, shard_sizes=sizes, changelog=changelog)
+
+
+def test_card_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
+    assert card() == snapshot(extension_class=Markdown)
+
+
+def test_a_card_of_splits_and_attributes_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
+    recipe = load_recipe("rival10")
+    features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), ["round"])
+    sizes = {name: dict.fromkeys(recipe.split_names, (1000, 4)) for name in recipe.variants}
+    more = {"splits": {"train": 8, "validation": 2, "test": 2}, "imagenet_train": 7}
+    lock = {**LOCK, **more, "attribute_schema": "rival10", "recipe": "rival10@1"}
+    assert render_card(recipe, lock, features=features, shard_sizes=sizes) == snapshot(extension_class=Markdown)
+
+
+@pytest.mark.parametrize("name", ["imagenet_a_plus", "background_check"])
+def test_cards_of_crops_and_textures_are_the_golden_ones(name: str, snapshot: SnapshotAssertion) -> None:
+    recipe = load_recipe(name)
+    features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), [], pixels=recipe.pixels)
+    sizes = {config: {"test": (1000, 12)} for config in recipe.variants}
+    lock = {**LOCK, "recipe": f"{name}@1", "textures": {"source": "wallpapers", "photos": 9, "sha256": "0"}}
+    lock = lock if recipe.pixels else {**LOCK, "recipe": f"{name}@1"}
+    text = render_card(recipe, lock, features=features, shard_sizes=sizes)
+    assert text == snapshot(extension_class=Markdown)
+    assert ("image (lossless PNG)" in text.replace("`", "")) == recipe.pixels
+
+
+def test_a_card_of_people_s_masks_and_of_a_second_version_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
+    annotation = {
+        "answers": 21, "annotators": 3, "tools": {"manual": 6, "prediction-changed": 15}, "seconds_median": 34.5,
+        "began_from_proposals": {"answers": 15, "mean_iou": 0.9412}, "second_looks": 2,
+        "attribute_schemas": ["rival10@1"], "checkpoints": {"mobile-sam": "6dbb90"},
+        "agreement": {"photos": 7, "pairs": 9, "mean_iou": 0.95125, "least_iou": 0.81, "equal_attributes": 0.975},
+    }  # fmt: skip
+    terms = {"photos": 12, "licence": "<b>mine</b> | all\nof it", "restricted": "its maintainer said so"}
+    changes = [
+        {"version": "imagenet9@1 of v2", "follows": "imagenet9@1 of v1", "changes": ["objects changed: 2 (mask 2)"]},
+        {"version": "imagenet9@1 of v3", "follows": "imagenet9@1 of v2", "changes": ["nothing changed"]},
+    ]
+    text = card(changelog=changes, unreviewed=0, annotation=annotation, sources={"shapes": terms})
+    assert text == snapshot(extension_class=Markdown)
+    assert "| &lt;b&gt;mine&lt;/b&gt; \\| all of it; **not to be passed on**: its maintainer said so |" in text
+    assert "By asking for access" in yaml.safe_load(text.split("---\n")[1])["extra_gated_prompt"]
+    assert text.index("### imagenet9@1 of v3") < text.index("### imagenet9@1 of v2")
+
+
+def test_reviewed_balanced_and_complete_cards_claim_nothing_else() -> None:
+    text = card(unreviewed=0, balanced=True, refused_total=0, refused={})
+    assert "Machine masks" not in text
+    assert "not balanced" not in text
+    assert "0 objects of the release were left out;" in text
+
+
+def test_reference_cards_do_not_warn_of_exact_rules() -> None:
+    assert "are not those of the published tables" in card()
+    assert "are not those of the published tables" not in card(rules="reference")
+
+
+def test_features_and_configs_come_from_one_source() -> None:
+    front = yaml.safe_load(card().split("---\n")[1])
+    names = [entry["config_name"] for entry in front["configs"]]
+    assert sorted(names) == sorted(entry["config_name"] for entry in front["dataset_info"])
+    assert [entry["config_name"] for entry in front["configs"] if entry.get("default")] == ["original"]
+    label = next(each for each in front["dataset_info"][0]["features"] if each["name"] == "label")
+    assert list(label["dtype"]["class_label"]["names"].values()) == ["disc", "ring", "bar"]

@@ -1,0 +1,215 @@
+"""Protocol rival10 end to end: a built dataset, real files, resumed, tabled, and its ablations worked out by hand."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from datasets import load_dataset
+from drawn_release import CLASS_MAP, draw_release
+
+from figureground.build.recipes.loading import load_recipe
+from figureground.exports import evaluate as script
+from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.exports.evaluate import EvaluationError, NoiseSettings
+
+LEVELS = NoiseSettings(levels={"sigma": (0.2, 3.0)}, trials=2)
+MODEL = '''
+import numpy as np
+
+class Reddest:
+    """Says disc, ring or bar after which of red, green and blue stands out most in the picture."""
+    name, input_size_hw, weights_sha256, takes_float, label_space = "reddest", (64, 64), "0" * 64, True, "head"
+    calls = 0
+    def logits(self, images):
+        Reddest.calls += 1
+        unit = images / np.float32(255 if images.dtype == np.uint8 else 1)
+        return (unit - unit.mean(axis=3, keepdims=True)).clip(0.3).sum(axis=(1, 2)).astype(np.float32) / 30
+
+def make():
+    return Reddest()
+'''
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(tmp_path_factory.mktemp("rival"))
+    drawn = draw_release(folder, per_class=10, part="left")
+    (folder / "toy.json").write_text(CLASS_MAP)
+    attributes = [{"name": "left", "scope": "local"}, {"name": "round", "scope": "global"}]
+    (folder / "parts.yaml").write_text(yaml.safe_dump({"name": "parts", "version": "1", "attributes": attributes}))
+    recipe = load_recipe("rival10").model_dump(mode="json")
+    splits = {**recipe["splits"], "near_duplicate_bits": 0}  # drawn photos are alike
+    changes = {"name": "toy", "class_map": "toy.json", "attributes": "parts.yaml", "splits": splits}
+    (folder / "toy.yaml").write_text(yaml.safe_dump({**recipe, **changes}, sort_keys=False))
+    build_dataset(prepare_request(str(folder / "toy.yaml"), drawn.workspace, workers=1), folder / "repo")
+    return folder / "repo"
+
+
+@pytest.fixture(autouse=True)
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    (tmp_path / "reddest.py").write_text(MODEL)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "reddest", raising=False)
+    return importlib.import_module("reddest").Reddest
+
+
+def score(repo: Path, **more: Any) -> dict[str, Any]:
+    return script.evaluate(str(repo), "reddest:make", **{"noise": LEVELS, "bootstrap": 50, "split": "train", **more})
+
+
+def test_the_dataset_has_splits_and_attribute_rows_that_load(repo: Path) -> None:
+    sizes = {split: len(rows) for split, rows in load_dataset(str(repo), "original").items()}
+    assert list(sizes.items()) == [("train", 21), ("validation", 3), ("test", 6)]
+    rows = load_dataset(str(repo), "attribute_superimposed", split="train")
+    assert set(rows["attribute"]) == {"left"}
+    assert [each["left"] for each in rows["attributes"]] == [True] * len(rows)
+    removed = load_dataset(str(repo), "attribute_removed", split="train")
+    assert [each["left"] for each in removed["attributes"]] == [False] * len(removed)
+    assert all("left" not in {mask["attribute"] for mask in masks} for masks in removed["attribute_masks"])
+    assert (repo / "attributes.yaml").is_file()
+    assert "disc,left,10,0,0,10" in (repo / "report" / "attributes.csv").read_text()
+    (finding,) = json.loads((repo / "report" / "gates.json").read_text())
+    assert (finding["gate"], finding["examples"]) == ("classes_alike", ["disc/ring"])  # both are round
+
+
+def test_the_protocol_is_found_and_everything_is_scored(repo: Path) -> None:
+    result = score(repo)
+    assert result["protocol"] == "rival10"
+    found = result["label_spaces"]["head3"]
+    assert found["clean"]["accuracy_macro"] == 1  # the figures' colours stand out
+    assert found["clean"]["per_source_label"] == {"disc": 1.0, "ring": 1.0, "bar": 1.0}
+    noise = found["noise"]["0"]["sigma"]
+    assert noise["irfs"] > 0.1
+    assert noise["levels"] == [0.2, 3.0]
+    assert found["ablations"]["object_grey"]["accuracy_macro"] < 0.7
+    assert found["ablations"]["object_grey"]["accuracy_drop"]["value"] > 0.3
+    assert found["ablations"]["bg_grey"]["accuracy_macro"] == 1
+    assert found["attributes"]["left"]["n"] == found["n"]
+    text = script.format_table([result])
+    for words in (
+        "label space head3",
+        "clean accuracy",
+        "sigma 0.2: RFS",
+        "bbox_tile: drop",
+        "left (n ",
+        "chance 33.3",
+    ):
+        assert words in text
+
+
+def test_greying_a_part_costs_what_the_pixels_say(repo: Path, model: Any) -> None:
+    result = score(repo, noise=NoiseSettings(levels={}), configs=["original", "attribute_grey", "attribute_control"])
+    found = result["label_spaces"]["head3"]["attributes"]["left"]
+    rows = {config: load_dataset(str(repo), config, split="train") for config in ("original", "attribute_grey")}
+
+    def p_true(config: str) -> dict[str, float]:
+        table = rows[config]
+        images = np.stack([np.asarray(image.resize((64, 64), 3)) for image in table["image"]])
+        logits = model().logits(images).astype(np.float64)
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        return dict(zip(table["image_id"], shares[np.arange(len(shares)), table["label"]], strict=True))
+
+    before, after = p_true("original"), p_true("attribute_grey")
+    wanted = np.mean([before[name] - after[name] for name in before])
+    assert found["grey"]["p_true_drop"]["value"] == pytest.approx(wanted, abs=1e-4)
+    beyond = found["grey"]["p_true_drop"]["value"] - found["control"]["p_true_drop"]["value"]
+    assert found["grey_beyond_control"]["p_true_drop"]["value"] == pytest.approx(beyond)
+
+
+def test_a_killed_run_goes_on_from_what_it_had(repo: Path, tmp_path: Path, model: Any) -> None:
+    first = score(repo, out=tmp_path / "scores")
+    calls = model.calls
+    (result_file,) = (tmp_path / "scores").glob("*.json")
+    result_file.unlink()
+    next((tmp_path / "scores" / "predictions").glob("*.bbox_tile.npz")).unlink()
+    assert score(repo, out=tmp_path / "scores") == first
+    assert model.calls == calls + 1
+    assert (tmp_path / "scores" / first["predictions"]).is_file()
+    score(repo, out=tmp_path / "scores", noise=NoiseSettings(levels={"sigma": (0.2,)}))
+    assert model.calls > calls + 1
+
+
+def test_a_limit_is_one_of_photos_that_single_attributes_need_not_have(repo: Path, tmp_path: Path) -> None:
+    """Attribute configs hold the photos that show the attribute: here neither of the two smallest ids."""
+    copied = shutil.copytree(repo, tmp_path / "copied")
+    ids = sorted(load_dataset(str(repo), "original", split="train")["image_id"])
+    for config in script.ATTRIBUTE_CONFIGS:
+        (path,) = (copied / "data" / config).glob("train-*")
+        table = pq.read_table(path)
+        kept = [row for row, name in enumerate(table["image_id"].to_pylist()) if name not in ids[:2]]
+        pq.write_table(table.take(kept), path)
+    _, head, text = (copied / "README.md").read_text().split("---\n", 2)
+    head = yaml.safe_dump({key: value for key, value in yaml.safe_load(head).items() if key != "dataset_info"})
+    (copied / "README.md").write_text(f"---\n{head}---\n{text}")  # whose numbers of rows no longer hold
+    quick = NoiseSettings(levels={})
+    found = score(copied, noise=quick, limit=5)["label_spaces"]["head3"]
+    assert (found["n"], found["attributes"]["left"]["n"]) == (5, 3)
+    found = score(copied, noise=quick, limit=2)["label_spaces"]["head3"]
+    assert (found["n"], found["attributes"]) == (2, {})
+
+
+def test_masks_can_be_grown_or_taken_from_another_dataset(repo: Path) -> None:
+    grown = score(repo, noise=NoiseSettings(levels={"sigma": (3.0,)}, grow_px=(0, 12)))
+    noise = {px: found["sigma"]["accuracy_figure"][0]["value"] for px, found in
+             grown["label_spaces"]["head3"]["noise"].items()}  # fmt: skip
+    assert noise["12"] < noise["0"]  # at the mask's very edge the figure's colour is left
+    same = score(repo, masks_from=str(repo))
+    assert same["masks_from"]["name"] == "repo"
+    assert same["label_spaces"] == score(repo)["label_spaces"]
+
+
+def test_the_script_in_the_dataset_does_the_same(repo: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", str(repo / "evaluate.py"), "--model", "reddest:make", "--split", "train", "--json",
+         "--noise", "sigma", "--levels", "0.2,3.0", "--trials", "2", "--bootstrap", "50"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["results"] == [json.loads(json.dumps(score(repo)))]
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        ({"configs": ["bg_grey"]}, "needs the config original"),
+        ({"protocol": "imagenet9"}, "rival10, not for imagenet9"),
+        ({"protocol": "other"}, "expected imagenet9 or imagenet_a or rival10"),
+    ],
+)
+def test_what_cannot_be_scored_is_said(repo: Path, call: dict[str, Any], reason: str) -> None:
+    with pytest.raises(EvaluationError, match=reason):
+        score(repo, **call)
+
+
+def test_a_head_of_other_classes_is_refused(repo: Path, model: Any) -> None:
+    model.class_names = ("ring", "disc", "bar")
+    with pytest.raises(EvaluationError, match="not in the dataset's"):
+        score(repo)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ({"noise": "gamma"}, "expected sigma or l2, got gamma"),
+        ({"levels": "0.1"}, "give one --noise"),
+        ({"noise": "sigma", "levels": "a"}, "expected numbers"),
+        ({"noise": "sigma", "levels": "-1"}, "above 0"),
+        ({"mask_grow": "x"}, "expected numbers"),
+        ({"trials": 0}, "above 0"),
+        ({"rfs_undefined": "nan"}, "strict or hardimagenet"),
+    ],
+)
+def test_noise_words_are_checked(words: dict[str, Any], reason: str) -> None:
+    with pytest.raises(EvaluationError, match=reason):
+        script.parse_noise(**{**script.NOISE_WORDS, **words})

@@ -1,0 +1,297 @@
+"""Scores of the human task against numbers worked out by hand, and intervals that know who answered."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pytest
+from crop_dataset import looks_at_figure, looks_at_ground
+from human_kits import CONFIGS, answers_of, draw_dataset, draw_many_classes, error, give_answers, make, truth
+from PIL import Image
+
+from figureground.errors import DataError, MissingExtraError, UsageError
+from figureground.exports.evaluate import wilson_interval
+from figureground.exports.human.scores import (
+    COLUMNS,
+    agreement,
+    bootstrap_counts,
+    check_attention,
+    count_answers,
+    measures_of,
+    summarise,
+    time_taken,
+)
+from figureground.exports.human.scoring import ScoreSettings, format_scores, score_humans, score_kit, write_scores
+from figureground.schemas.pages.human_tasks import HumanAnswer, HumanKit, HumanTask, write_answers
+
+SAMPLING = {"count": 2000, "seed": 0}
+QUICK = ScoreSettings(bootstrap=500)
+
+
+def measured(kit: HumanKit, answers: list[HumanAnswer], raters: list[str]) -> dict[str, Any]:
+    return summarise(kit, answers, raters, measures_of(kit), **SAMPLING)
+
+
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> HumanKit:
+    """Six images in two configs: twelve questions each, and one repeat."""
+    folder = tmp_path_factory.mktemp("scores")
+    return make(folder / "kit", draw_dataset(folder / "drawn", per_class=2))
+
+
+@pytest.fixture(scope="module")
+def choice(tmp_path_factory: pytest.TempPathFactory) -> HumanKit:
+    """Ten images of ten classes, five on offer."""
+    folder = tmp_path_factory.mktemp("choice")
+    dataset = draw_many_classes(folder / "drawn", dict.fromkeys(range(10), 1))
+    return make(folder / "kit", dataset, configs=("original",), design="choice", choices=5, repeat_share=0)
+
+
+def yes_man(kit: HumanKit) -> Any:
+    """Says yes to everything, but to the first true question of the first config that nobody could tell."""
+    doubted = next(
+        task for task in kit.tasks if task.config == CONFIGS[0] and task.asked == task.label and task.repeats is None
+    )
+    return lambda task: {"said": "absent" if task is doubted else "yes"}
+
+
+def test_verification_by_hand(kit: HumanKit) -> None:
+    found = summarise(
+        kit, answers_of(kit, {"r1": truth, "r2": yes_man(kit)}), ["r1", "r2"], measures_of(kit), **SAMPLING
+    )
+    values = {name: each["value"] for name, each in found["configs"][CONFIGS[0]].items() if name != "n_answers"}
+    assert found["configs"][CONFIGS[0]]["n_answers"] == 24
+    assert values == pytest.approx(
+        {
+            "accuracy": (12 + 5) / 24, "accuracy_of_decided": 17 / 23, "absent": 1 / 12, "hit_rate": 11 / 12,
+            "false_alarm_rate": 6 / 12, "d_prime": NormalDist().inv_cdf(11.5 / 13),
+        }
+    )  # fmt: skip
+    assert found["configs"][CONFIGS[1]]["accuracy"]["value"] == 18 / 24
+    (gap,) = found["differences"]
+    assert (gap["minuend"], gap["subtrahend"], gap["n_images"]) == (CONFIGS[1], CONFIGS[0], 6)
+    assert gap["value"] == pytest.approx(18 / 24 - 17 / 24)
+
+
+def test_absent_on_a_foil_is_neither_right_nor_a_false_alarm(kit: HumanKit) -> None:
+    def unsure(task: HumanTask) -> dict[str, Any]:
+        return truth(task) if task.asked == task.label else {"said": "absent"}
+
+    found = measured(kit, answers_of(kit, {"r1": unsure}), ["r1"])["configs"][CONFIGS[0]]
+    assert (found["accuracy"]["value"], found["accuracy_of_decided"]["value"]) == (0.5, 1.0)
+    assert (found["absent"]["value"], found["false_alarm_rate"]["value"]) == (0.0, 0.0)
+
+
+def test_choice_by_hand(choice: HumanKit) -> None:
+    wrong = {task.task_id for task in choice.tasks[:3]}
+    unsure = choice.tasks[4].task_id
+
+    def somebody(task: HumanTask) -> dict[str, Any]:
+        return {"said": "absent"} if task.task_id == unsure else (error if task.task_id in wrong else truth)(task)
+
+    found = score_humans(choice, answers_of(choice, {"r1": somebody, "r2": truth}), QUICK)["configs"]["original"]
+    assert found["accuracy"]["value"] == 16 / 20
+    assert found["accuracy_of_decided"]["value"] == 16 / 19
+    assert found["absent"]["value"] == 1 / 20
+    assert "hit_rate" not in found
+    assert (found["median_seconds"], found["over_limit"]) == (2.0, 0.0)
+
+
+def test_repeats_do_not_count_as_answers(kit: HumanKit) -> None:
+    def wrong_on_repeats(task: HumanTask) -> dict[str, Any]:
+        return (truth if task.repeats is None else error)(task)
+
+    answers = answers_of(kit, {"r1": wrong_on_repeats})
+    assert measured(kit, answers, ["r1"])["configs"][CONFIGS[0]]["accuracy"]["value"] == 1.0
+    (rater,) = check_attention(answers, kit, 0.8)
+    assert (rater["n_repeats"], rater["repeats_alike"], rater["attentive"]) == (2, 0.0, False)
+
+
+def test_the_bootstrap_is_that_of_crossed_raters_and_images() -> None:
+    """Two raters, two images, one right answer of four: all sixteen resamples are equally likely."""
+    counts = np.zeros((2, len(COLUMNS), 2))
+    counts[:, COLUMNS.index("answered")] = 1
+    counts[0, COLUMNS.index("right"), 0] = 1
+    samples = bootstrap_counts(counts, count=40_000, seed=1)
+    assert np.allclose(samples[:, COLUMNS.index("answered")], 4)
+    values, sizes = np.unique(np.round(samples[:, COLUMNS.index("right")], 6), return_counts=True)
+    assert values.tolist() == [0, 1, 2, 4]
+    assert sizes / 40_000 == pytest.approx([7 / 16, 4 / 16, 4 / 16, 1 / 16], abs=0.01)
+
+
+def test_raters_who_differ_widen_the_interval(kit: HumanKit) -> None:
+    people = {"r1": truth, "r2": truth, "r3": error}
+    found = measured(kit, answers_of(kit, people), list(people))["configs"][CONFIGS[0]]["accuracy"]
+    assert found["value"] == 24 / 36
+    naive_low, naive_high = wilson_interval(24, 36)
+    low, high = found["ci95"]
+    assert (low, high) == (0.0, 1.0), "three raters of whom one errs always: a resample may hold that one alone"
+    assert high - low > 2 * (naive_high - naive_low)
+
+
+def test_images_that_differ_widen_it_too_and_more_raters_do_not_mend_that(kit: HumanKit) -> None:
+    hard = sorted({task.image_id for task in kit.tasks})[:3]
+
+    def stumped(task: HumanTask) -> dict[str, Any]:
+        return (error if task.image_id in hard else truth)(task)
+
+    def width(raters: int) -> float:
+        people = {f"r{number}": stumped for number in range(1, raters + 1)}
+        found = measured(kit, answers_of(kit, people), list(people))["configs"][CONFIGS[0]]["accuracy"]
+        return float(found["ci95"][1] - found["ci95"][0])
+
+    assert width(12) == pytest.approx(width(1), abs=0.05)
+    assert width(12) > 0.5
+
+
+def test_where_all_are_right_the_interval_is_wilsons_over_images(kit: HumanKit) -> None:
+    found = measured(kit, answers_of(kit, {"r1": truth, "r2": truth}), ["r1", "r2"])
+    assert found["configs"][CONFIGS[0]]["accuracy"]["ci95"] == wilson_interval(6, 6)
+    assert found["configs"][CONFIGS[0]]["d_prime"]["ci95"] is None
+    assert found["differences"][0]["ci95"] is None
+    assert found["differences"][0]["excludes_zero"] is False
+
+
+def test_a_difference_is_paired(kit: HumanKit) -> None:
+    """Half the images are wrong in both configs: each accuracy is uncertain, their difference is not."""
+    hard = sorted({task.image_id for task in kit.tasks})[:3]
+
+    def stumped(task: HumanTask) -> dict[str, Any]:
+        return (error if task.image_id in hard else truth)(task)
+
+    found = measured(kit, answers_of(kit, {"r1": stumped, "r2": stumped}), ["r1", "r2"])
+    low, high = found["configs"][CONFIGS[0]]["accuracy"]["ci95"]
+    assert high - low > 0.5
+    assert (found["differences"][0]["value"], found["differences"][0]["ci95"]) == (0.0, None)
+
+
+def test_equal_calls_give_equal_numbers_and_other_seeds_other_resamples(kit: HumanKit) -> None:
+    answers = answers_of(kit, {"r1": truth, "r2": yes_man(kit)})
+    assert measured(kit, answers, ["r1", "r2"]) == summarise(kit, answers, ["r1", "r2"], measures_of(kit), **SAMPLING)
+    counts = count_answers(kit, answers, CONFIGS[0], ["r1", "r2"])
+    first, again, other = (bootstrap_counts(counts, count=50, seed=seed) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_krippendorffs_own_example(tmp_path: Path) -> None:
+    """Ten binary units of two coders: alpha 0.095 (Krippendorff, Computing Krippendorff's Alpha-Reliability, 2011)."""
+    meg, owen = "0100000010", "1110010000"
+    dataset = draw_many_classes(tmp_path / "drawn", dict.fromkeys(range(5), 1))
+    kit = make(tmp_path / "kit", dataset, configs=("original",), repeat_share=0)
+    answers = [
+        HumanAnswer(task_id=task.task_id, rater=rater, said="yes" if bit == "1" else "no")
+        for rater, bits in (("r1", meg), ("r2", owen))
+        for task, bit in zip(kit.tasks, bits, strict=True)
+    ]
+    assert agreement(kit, answers, "original", ["r1", "r2"]) == pytest.approx(0.095, abs=0.0005)
+
+
+def test_agreement_is_one_where_all_agree_and_none_where_there_is_nothing_to_agree_about(choice: HumanKit) -> None:
+    def nobody_knows(_: HumanTask) -> dict[str, Any]:
+        return {"said": "absent"}
+
+    raters = ["r1", "r2"]
+    assert agreement(choice, answers_of(choice, dict.fromkeys(raters, truth)), "original", raters) == 1.0
+    assert agreement(choice, answers_of(choice, dict.fromkeys(raters, nobody_knows)), "original", raters) is None
+    assert agreement(choice, answers_of(choice, {"r1": truth}), "original", ["r1"]) is None
+    apart = answers_of(choice, {"r1": truth, "r2": error})
+    found = agreement(choice, apart, "original", raters)
+    assert found is not None
+    assert found <= 0
+
+
+def test_agreement_needs_its_extra(choice: HumanKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "krippendorff", None)
+    with pytest.raises(MissingExtraError, match=r"figureground\[agree\]"):
+        agreement(choice, answers_of(choice, {"r1": truth}), "original", ["r1"])
+
+
+def test_inattentive_raters_are_named_and_left_out_only_if_that_is_asked_for(kit: HumanKit) -> None:
+    def careless(task: HumanTask) -> dict[str, Any]:
+        return (truth if task.repeats is not None else error)(task)
+
+    give_answers(kit, {"r1": truth, "r2": careless, "r3": truth})
+    told = score_kit(kit, [], QUICK)
+    assert told["humans"]["inattentive"] == ["r2"]
+    assert told["humans"]["excluded"] == []
+    assert told["humans"]["configs"][CONFIGS[0]]["accuracy"]["value"] == 24 / 36
+    assert "under 80 % of repeats alike: r2: kept; leave them out with --exclude-inattentive" in format_scores(told)
+    strict = score_kit(kit, [], replace(QUICK, exclude_inattentive=True))
+    assert (strict["humans"]["excluded"], strict["humans"]["n_raters"]) == (["r2"], 2)
+    assert strict["humans"]["configs"][CONFIGS[0]]["accuracy"]["value"] == 1.0
+    assert [each["rater"] for each in strict["humans"]["raters"]] == ["r1", "r2", "r3"]
+    assert score_kit(kit, [], replace(QUICK, threshold=0.0))["humans"]["inattentive"] == []
+    give_answers(kit, {"r1": careless})
+    with pytest.raises(UsageError, match="no rater is left"):
+        score_kit(kit, [], replace(QUICK, exclude_inattentive=True))
+
+
+def test_seconds_over_the_limit_are_counted_and_unknown_ones_are_not(kit: HumanKit) -> None:
+    times: list[float | None] = [1.0, 4.0, 11.0, None]
+    first = [task for task in kit.tasks if task.config == CONFIGS[0] and task.repeats is None]
+    answers = [
+        HumanAnswer(task_id=task.task_id, rater="r1", said="yes", seconds=times[place % 4])
+        for place, task in enumerate(first)
+    ]
+    assert time_taken(kit, answers, CONFIGS[0]) == {"median_seconds": 4.0, "over_limit": 1 / 3}
+    assert time_taken(kit, answers, CONFIGS[1]) == {"median_seconds": None, "over_limit": None}
+
+
+def test_missing_answers_are_an_error_until_they_are_allowed(kit: HumanKit) -> None:
+    given = give_answers(kit, {"r1": truth, "r2": truth})
+    lost = next(each for each in given if each.rater == "r2" and kit.by_id[each.task_id].repeats is None)
+    write_answers(kit, [each for each in given if each is not lost])
+    with pytest.raises(DataError, match=r"r2: expected 26 answers, got 25; none to"):
+        score_kit(kit, [], QUICK)
+    told = score_kit(kit, [], replace(QUICK, allow_missing=True))["humans"]
+    sizes = [each["n_answers"] for each in told["configs"].values()]
+    assert sorted(sizes) == [23, 24]
+    assert all(each["accuracy"]["value"] == 1.0 for each in told["configs"].values())
+    assert told["differences"][0]["value"] == 0.0
+
+
+def test_counts_by_image_and_rater(kit: HumanKit) -> None:
+    counts = count_answers(kit, answers_of(kit, {"r1": truth, "r2": error}), CONFIGS[1], ["r1", "r2"])
+    assert counts.shape == (6, len(COLUMNS), 2)
+    by_column = dict(zip(COLUMNS, counts.transpose(1, 0, 2), strict=True))
+    assert by_column["answered"].tolist() == [[2, 2]] * 6
+    assert by_column["right"].tolist() == [[2, 0]] * 6
+    assert by_column["false_alarms"].tolist() == [[0, 1]] * 6
+
+
+def test_people_stand_beside_models_in_json_table_and_figure(kit: HumanKit, tmp_path: Path) -> None:
+    give_answers(kit, {"r1": truth, "r2": yes_man(kit)})
+    told = score_kit(kit, [looks_at_figure(), looks_at_ground()], QUICK)
+    names = write_scores(told, tmp_path / "out")
+    first = {name: (tmp_path / "out" / name).read_bytes() for name in names}
+    assert write_scores(score_kit(kit, [looks_at_figure(), looks_at_ground()], QUICK), tmp_path / "out") == names
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in names} == first
+    assert json.loads(first["human.json"]) == json.loads(json.dumps(told))
+    with Image.open(tmp_path / "out" / "human.png") as figure:
+        assert min(figure.size) > 200
+    text = first["human.txt"].decode()
+    assert "drawn (test), verification, arm model: 6 images, 2 of each of 3 classes; 2 raters" in text
+    line = next(each for each in text.splitlines() if each.startswith("  accuracy "))
+    assert "70.8 [" in line
+    assert text.splitlines()[1].split() == ["people", "looks-at-figure", "looks-at-ground"]
+    assert set(told["models"][0]["configs"][CONFIGS[0]]) == {
+        "n_answers", "accuracy", "hit_rate", "false_alarm_rate", "d_prime"
+    }  # fmt: skip
+    assert f"{CONFIGS[1]} - {CONFIGS[0]}" in text
+    assert "r2: 26 answers" in text
+    assert str(tmp_path) not in text + first["human.json"].decode()
+
+
+def test_two_models_of_one_name_are_refused(kit: HumanKit) -> None:
+    give_answers(kit, {"r1": truth})
+    with pytest.raises(UsageError, match="different names"):
+        score_kit(kit, [looks_at_figure(), looks_at_figure()], QUICK)
+    with pytest.raises(UsageError, match="a share between 0 and 1"):
+        ScoreSettings(threshold=1.5)

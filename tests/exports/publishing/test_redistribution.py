@@ -1,0 +1,90 @@
+"""What may be passed on: what a source's maintainer said counts, else what its kind, names and labels tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from figureground.exports.publishing.redistribution import restrictions
+from figureground.schemas.rasters.masks import encode_coco_rle
+from figureground.schemas.records import ObjectRecord
+from figureground.schemas.terms import RESTRICTED_KINDS, restriction_by_name
+
+IMAGENET, IMAGENET_A, RIVAL10 = (RESTRICTED_KINDS[kind] for kind in ("ilsvrc", "imagenet-a", "rival10"))
+SAID = "its maintainer said so"
+MASKS = "the terms of RIVAL10 let nobody pass on its masks either"
+
+
+def record(source: str, label: str = "disc") -> ObjectRecord:
+    return ObjectRecord(
+        object_id="a.0", image_id="a", source=source, uri="0" * 32, sha256="0" * 64, width=2, height=2,
+        exif_orientation=1, label=label, source_split="", boxes_xyxy_px=(), phash="", image_flags=(),
+        mask=encode_coco_rle(np.ones((2, 2), bool)), instances=(), state="accepted", mask_origin="", segmenter="",
+    )  # fmt: skip
+
+
+def lock(recipe: str = "toy@1", textures: str = "", **sources: str) -> dict[str, Any]:
+    told = {name: {"photos": 1, "licence": "", "restricted": reason} for name, reason in sources.items()}
+    return {"recipe": recipe, "sources": told, **({"textures": {"source": textures}} if textures else {})}
+
+
+@pytest.mark.parametrize(
+    ("told", "source", "label", "with_pixels", "without"),
+    [
+        pytest.param(lock(mine=""), "mine", "disc", [], [], id="own photos"),
+        pytest.param(lock(mine=""), "mine", "n01440764", [], [], id="own photos, labelled by wnid, said to be free"),
+        pytest.param(lock("rival10@1", rival=""), "rival", "dog", [], [], id="named like one, said to be free"),
+        pytest.param(lock(mine=SAID), "mine", "disc", [f"source mine: {SAID}"], [], id="said to be restricted"),
+        pytest.param(lock(train=IMAGENET), "train", "disc", [f"source train: {IMAGENET}"], [], id="ImageNet"),
+        pytest.param(lock(a=IMAGENET_A), "a", "disc", [f"source a: {IMAGENET_A}"], [], id="ImageNet-A"),
+        pytest.param(
+            lock(r=RIVAL10), "r", "dog", [f"source r: {RIVAL10}", f"source r: {MASKS}"], [f"source r: {MASKS}"],
+            id="RIVAL10: masks too",
+        ),
+        pytest.param(
+            lock(mine="", walls=IMAGENET, textures="walls"), "mine", "disc", [f"source walls: {IMAGENET}"], [],
+            id="textures are pixels too",
+        ),
+        pytest.param(
+            lock(mine="", textures="imagenet-val"), "mine", "disc", [f"source imagenet-val: {IMAGENET}"], [],
+            id="textures that the lock does not name",
+        ),
+        pytest.param(lock(), "mine", "disc", [], [], id="a lock that names no source"),
+        pytest.param(lock(), "ILSVRC2012", "disc", [f"source ILSVRC2012: {IMAGENET}"], [], id="by its name"),
+        pytest.param(
+            lock(), "mine", "n01440764",
+            ["1 objects carry labels of ImageNet-1k, as photos of ImageNet and ImageNet-A do"], [],
+            id="by its labels",
+        ),
+        pytest.param(
+            {**lock(), "imagenet_train": 7}, "mine", "disc",
+            ["7 photos carry file names of ImageNet-1k's training part"], [],
+            id="by its file names",
+        ),
+        pytest.param(
+            lock("rival10@1"), "mine", "dog", [f"source rival10@1: {RIVAL10}", f"source rival10@1: {MASKS}"],
+            [f"source rival10@1: {MASKS}"], id="by its recipe",
+        ),
+        pytest.param(lock("imagenet9@1"), "mine", "dog", [], [], id="a recipe for anybody's photos"),
+    ],
+)  # fmt: skip
+def test_what_is_said_counts_and_the_rest_is_judged_by_what_shows(
+    told: dict[str, Any], source: str, label: str, with_pixels: list[str], without: list[str]
+) -> None:
+    records = [record(source, label)]
+    assert restrictions(told, records, pixels=True) == with_pixels
+    assert restrictions(told, records, pixels=False) == without
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("imagenet", IMAGENET), ("my-ILSVRC-copy", IMAGENET), ("imagenet1k", IMAGENET), ("imagenet_animals", IMAGENET),
+        ("imagenet-a", IMAGENET_A), ("ImageNetA", IMAGENET_A), ("RIVAL10", RIVAL10), ("rival10_imagenet", RIVAL10),
+        ("holiday", ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_source_is_taken_for_what_it_is_named_after(name: str, reason: str) -> None:
+    assert restriction_by_name(name) == reason

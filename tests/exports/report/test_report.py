@@ -1,0 +1,166 @@
+"""The report: families pooled by the paper's rule, gaps named by image, plots that are pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from figureground.errors import DataError, UsageError
+from figureground.exports import evaluate as script
+from figureground.exports.evaluate import NoiseSettings, Outcomes, relative_foreground_sensitivity
+from figureground.exports.report.families import load_families
+from figureground.exports.report.noise import noise_results, pool_families, read_results, worst_gaps
+
+pytest.importorskip("matplotlib")
+
+# In an order that is not the alphabet's, so that sorted JSON would mix the classes up.
+CLASSES = script.parse_class_map(
+    json.dumps({"name": "toy", "classes": [
+        {"index": 0, "name": "zebra", "wnids": ["n0"], "imagenet_indices": [0]},
+        {"index": 1, "name": "ant", "wnids": ["n1"], "imagenet_indices": [1]},
+    ]})
+)  # fmt: skip
+SETTINGS = NoiseSettings(levels={"sigma": (0.1, 0.5)})
+
+
+def write_result(folder: Path, model: str, *, on_figure: float, on_ground: float, kept: bool = True) -> Path:
+    """A result as evaluate writes it, of answers with these chances at the first level, half of them at the second."""
+    generator = np.random.default_rng(len(model))
+    images = 60
+    chances = [1.0, on_figure, on_ground, on_figure / 2, on_ground / 2]
+    shares = np.clip(np.array(chances) + generator.normal(0, 0.05, (images, 5)), 0, 1)
+    outcomes = Outcomes(
+        image_id=np.array([f"id{number:02}" for number in range(images)]), attribute=np.array([""] * images),
+        label=np.arange(images) % 2, source_label=np.array([f"n{number % 2}" for number in range(images)]),
+        right=(generator.random((images, 5)) < chances)[:, :, None], probability=shares[:, :, None],
+        area=np.full(images, 0.3),
+    )  # fmt: skip
+    key = f"{model}.predictions"
+    arrays = {f"head2.{name}": getattr(outcomes, name) for name in Outcomes.__slots__}
+    if kept:
+        script.write_predictions(folder / "predictions" / f"{key}.npz", arrays, key)
+    summary = script.summarise_rival10({"original": outcomes}, CLASSES, SETTINGS, bootstrap=50, seed=0)
+    result: dict[str, Any] = {
+        "model": model, "protocol": "rival10", "split": "test", "feed": "canvas", "rfs_undefined": "strict",
+        "dataset": {"name": "toy", "fingerprint": "f", "revision": None, "split": "test"},
+        "conditions": [{"kind": each.kind, "level": each.level, "region": each.region, "grow_px": each.grow_px}
+                       for each in SETTINGS.conditions()],
+        "label_spaces": {"head2": summary}, "predictions": f"predictions/{key}.npz" if kept else None,
+    }  # fmt: skip
+    path = folder / f"{model}.json"
+    path.write_text(json.dumps(result, sort_keys=True))
+    return path
+
+
+@pytest.fixture
+def scores(tmp_path: Path) -> Path:
+    for model, on_figure, on_ground in (("lite0", 0.4, 0.9), ("lite1", 0.6, 0.9), ("other", 0.8, 0.5)):
+        write_result(tmp_path / "scores", model, on_figure=on_figure, on_ground=on_ground)
+    return tmp_path / "scores"
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    path = tmp_path / "models.yaml"
+    path.write_text("models:\n- {model: lite0, family: Lite}\n- {model: lite1, family: Lite, training: supervised}\n")
+    return path
+
+
+def test_families_average_accuracies_first_and_have_intervals(scores: Path, models: Path) -> None:
+    results = noise_results(read_results([scores]))
+    lite, other = pool_families(results, load_families(models, [each.model for each in results]))
+    assert (lite.family, lite.models, lite.training) == ("Lite", ("lite0", "lite1"), ("", "supervised"))
+    assert (other.family, other.models) == ("other", ("other",))
+    noises = [each.summary["noise"]["0"]["sigma"] for each in results if each.model != "other"]
+    for level in (0, 1):
+        figure, ground = (
+            float(np.mean([noise[f"accuracy_{region}"][level]["value"] for noise in noises]))
+            for region in ("figure", "ground")
+        )
+        assert lite.rfs[level] == pytest.approx(float(relative_foreground_sensitivity(figure, ground)))
+        bounds = lite.rfs_ci95[level]
+        assert bounds is not None
+        assert bounds[0] < (lite.rfs[level] or 0) < bounds[1]
+    assert (lite.rfs[0] or 0) > 0 > (other.rfs[0] or 0)
+
+
+def test_results_without_answers_pool_without_intervals(tmp_path: Path) -> None:
+    write_result(tmp_path, "bare", on_figure=0.4, on_ground=0.8, kept=False)
+    results = noise_results(read_results([tmp_path]))
+    (family,) = pool_families(results, load_families(None, ["bare"]))
+    assert family.rfs_ci95 == (None, None)
+    with pytest.raises(UsageError, match="score it with --out"):
+        worst_gaps(results[0], "sigma", 0)
+
+
+def test_the_worst_gaps_are_those_of_their_class(scores: Path) -> None:
+    result = noise_results(read_results([scores / "other.json"]))[0]
+    gaps = worst_gaps(result, "sigma", 0, most=3)
+    assert list(gaps) == ["zebra", "ant"]
+    assert all(int(gap.image_id[2:]) % 2 == 0 for gap in gaps["zebra"])
+    assert result.outcomes is not None
+    difference = result.outcomes.probability[:, 2, 0] - result.outcomes.probability[:, 1, 0]
+    assert gaps["zebra"][0].gap == pytest.approx(difference[::2].min())
+    assert [gap.gap for gap in gaps["ant"]] == sorted(difference[1::2])[:3]
+
+
+def test_the_report_is_written_and_the_same_again(scores: Path, models: Path, tmp_path: Path) -> None:
+    from figureground.exports.report.report import write_report
+
+    written = [write_report([scores], tmp_path / name, models=models) for name in ("a", "b")]
+    assert written[0] == written[1]
+    assert {
+        "report.txt",
+        "report.json",
+        "head2.scatter_sigma.png",
+        "head2.levels_sigma.png",
+        "head2.irfs_sigma.png",
+    } <= set(written[0])
+    for name in written[0]:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        if name.endswith(".png"):
+            with Image.open(tmp_path / "a" / name) as picture:
+                assert np.asarray(picture.convert("L")).std() > 5
+    told = json.loads((tmp_path / "a" / "report.json").read_text())
+    assert [each["family"] for each in told[0]["families"]] == ["Lite", "other"]
+    assert set(told[0]["worst_noise_gaps"]) == {"lite0", "lite1", "other"}
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "reason"),
+    [
+        pytest.param("not json", DataError, "a result of evaluate", id="no JSON"),
+        pytest.param('{"a": 1}', DataError, "a result of evaluate", id="another JSON"),
+        pytest.param("[]", DataError, "a result of evaluate", id="a list"),
+    ],
+)
+def test_what_is_no_result_is_named(tmp_path: Path, text: str, error: type[Exception], reason: str) -> None:
+    (tmp_path / "odd.json").write_text(text)
+    with pytest.raises(error, match=reason) as caught:
+        read_results([tmp_path])
+    assert "odd.json" in str(caught.value)
+
+
+def test_no_results_are_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no results"):
+        read_results([tmp_path])
+
+
+def test_a_path_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    path = write_result(tmp_path / "scores", "m", on_figure=0.5, on_ground=0.5)
+    result = json.loads(path.read_text())
+    (tmp_path / "elsewhere.npz").write_bytes((tmp_path / "scores" / result["predictions"]).read_bytes())
+    path.write_text(json.dumps({**result, "predictions": "../elsewhere.npz"}))
+    assert noise_results(read_results([path]))[0].outcomes is None
+
+
+def test_a_model_listed_twice_is_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "models.yaml"
+    path.write_text("models: [{model: a, family: x}, {model: a, family: y}]")
+    with pytest.raises(DataError, match="not a again"):
+        load_families(path, ["a"])
