@@ -72,9 +72,12 @@ def _agreement(overlaps: Iterable[Sequence[Annotation]]) -> dict[str, Any]:
         return {}
     shares = {"equal_attributes": round(fmean(equal), _DIGITS)} if equal else {}
     return {
-        "photos": photos, "pairs": len(ious), "mean_iou": round(fmean(ious), _DIGITS),
-        "least_iou": round(min(ious), _DIGITS), **shares,
-    }  # fmt: skip
+        "photos": photos,
+        "pairs": len(ious),
+        "mean_iou": round(fmean(ious), _DIGITS),
+        "least_iou": round(min(ious), _DIGITS),
+        **shares,
+    }
 
 
 def _checkpoints(workspace: Workspace, origins: Mapping[str, str]) -> dict[str, str]:

@@ -273,10 +273,12 @@ def _twin(record: ImageRecord, first: ImageRecord, faults: Faults) -> Rejection:
     if record.label == first.label:
         return Rejection(source=record.source, uri=record.uri, reason=_DUPLICATE, detail=f"the bytes of {place}")
     faults.add(
-        record.source, record.uri, expected=f"the label {first.label} of the equal photo {place}, which stays",
+        record.source,
+        record.uri,
+        expected=f"the label {first.label} of the equal photo {place}, which stays",
         got=f"the label {record.label}",
         remedy=f"delete the file under the wrong label; if that is {place}, forget {first.image_id} and index again",
-    )  # fmt: skip
+    )
     detail = f"equal bytes stay catalogued as {first.label} in {place}; this file says {record.label}"
     return Rejection(source=record.source, uri=record.uri, reason="label_conflict", detail=detail)
 

@@ -100,10 +100,12 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     path = workspace.root / "objects" / f"{version}.parquet"
     if not origins:
         raise DataError.single(
-            str(workspace.root), "", expected="accepted masks",
+            str(workspace.root),
+            "",
+            expected="accepted masks",
             got="none (" + ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items())) + ")",
             remedy="accept some in Label Studio, or take machine masks with --unreviewed",
-        )  # fmt: skip
+        )
     faults.raise_if_any()
     by_label: dict[str, Counter[str]] = defaultdict(Counter)
     for each in missing:
@@ -236,6 +238,8 @@ def _judge(record: ObjectRecord, faults: Faults) -> None:
     for name, rle in {"object": record.mask, **record.attribute_masks}.items():
         if tuple(rle.size_hw) != record.size_hw:
             faults.add(
-                "annotations", f"{record.image_id} {name}",
-                expected=f"a mask of {record.height}x{record.width}", got=f"{rle.size_hw[0]}x{rle.size_hw[1]}",
-            )  # fmt: skip
+                "annotations",
+                f"{record.image_id} {name}",
+                expected=f"a mask of {record.height}x{record.width}",
+                got=f"{rle.size_hw[0]}x{rle.size_hw[1]}",
+            )

@@ -87,10 +87,15 @@ def cases_of(name: str, rgba: NDArray[np.uint8], decode: int, encode: int, repet
         raise SystemExit(f"{name}, {width}x{height}: decoded to another mask")
     found = [
         Case(
-            name=name, size_hw=size_hw, work="decode", target=decode, repetitions=repetitions,
-            theirs=lambda: brush.decode_rle(rle), ours=lambda: decode_brush_rle(rle, size_hw=size_hw),
+            name=name,
+            size_hw=size_hw,
+            work="decode",
+            target=decode,
+            repetitions=repetitions,
+            theirs=lambda: brush.decode_rle(rle),
+            ours=lambda: decode_brush_rle(rle, size_hw=size_hw),
         )
-    ]  # fmt: skip
+    ]
     if encode:
         values = mask * np.uint8(255)
         ours = encode_brush_rle(mask)
@@ -98,10 +103,15 @@ def cases_of(name: str, rgba: NDArray[np.uint8], decode: int, encode: int, repet
             raise SystemExit(f"{name}, {width}x{height}: encoded to other numbers")
         found.append(
             Case(
-                name=name, size_hw=size_hw, work="encode", target=encode, repetitions=repetitions,
-                theirs=lambda: brush.mask2rle(values), ours=lambda: encode_brush_rle(mask),
+                name=name,
+                size_hw=size_hw,
+                work="encode",
+                target=encode,
+                repetitions=repetitions,
+                theirs=lambda: brush.mask2rle(values),
+                ours=lambda: encode_brush_rle(mask),
             )
-        )  # fmt: skip
+        )
     return found
 
 
@@ -130,9 +140,11 @@ def measure(case: Case) -> dict[str, Any]:
     )
     return {
         "figure": f"brush RLE {case.work}, {case.name} {width}x{height}: label-studio-sdk's time / ours",
-        "value": ratio, "target": f">= {case.target}", "reached": ratio >= case.target,
+        "value": ratio,
+        "target": f">= {case.target}",
+        "reached": ratio >= case.target,
         "detail": f"{median(theirs):.1f} ms, {median(ours):.2f} ms",
-    }  # fmt: skip
+    }
 
 
 def large_noise() -> str:

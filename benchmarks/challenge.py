@@ -76,13 +76,14 @@ def compare_rule(rule: str, answers: Ints, labels: Ints, under: Ints, likely: ND
     ours, theirs = int(shown[vulnerable].sum()), int(shown_in_order(fools, BATCH)[vulnerable].sum())
     single = int(shown_in_order(fools, 1)[vulnerable].sum())
     return {
-        "figure": f"{rule}: pictures shown / the reference order's, on vulnerable figures", "value": ours / theirs,
+        "figure": f"{rule}: pictures shown / the reference order's, on vulnerable figures",
+        "value": ours / theirs,
         "target": f"<= {TARGET}" if rule == "reference" else "",
         "reached": ours / theirs <= TARGET if rule == "reference" else None,
         "detail": f"{vulnerable.sum()} of {len(labels)} figures vulnerable on {len(under)} grounds; {ours} of {theirs} "
         f"pictures ({ours / single:.2f} of an order that stops within a batch); all figures {shown.sum()} of "
         f"{shown_in_order(fools, BATCH).sum()}; the same figures as an exhaustive search",
-    }  # fmt: skip
+    }
 
 
 def compare(repository: script.Repository, spec: str, images: int) -> list[dict[str, Any]]:

@@ -78,13 +78,14 @@ def time_model(spec: str, repository: script.Repository, images: int, batch_size
     scored = turns * sum(map(len, tables.values()))
     ratio, bare_ms = seconds[bare] / seconds[score], 1000 * seconds[bare] / scored
     return {
-        "figure": f"{adapter.name}: images a second of scoring / of the bare forward", "value": ratio,
+        "figure": f"{adapter.name}: images a second of scoring / of the bare forward",
+        "value": ratio,
         "target": f">= {TARGET}" if bare_ms >= LEAST_MS else "",
         "reached": ratio >= TARGET if bare_ms >= LEAST_MS else None,
         "detail": f"{len(tables)} configs, {scored} images, batches of {batch_size}; bare {bare_ms:.1f} ms an image, "
         f"scoring {1000 * seconds[score] / scored:.1f} ms; ratio of CPU seconds {cpu[bare] / cpu[score]:.3f}; "
         f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

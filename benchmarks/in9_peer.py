@@ -126,10 +126,13 @@ def measure(script: Path, request: BuildRequest, root: Path, turns: int) -> list
             detail += f"; by processor time {by_processor:.3f}"
         rows.append(
             {
-                "figure": f"eight variants of a photo, {workers} worker{'s'[: workers > 1]} / peer", "value": share,
-                "target": f"<= {most}", "reached": share <= most, "detail": detail,
+                "figure": f"eight variants of a photo, {workers} worker{'s'[: workers > 1]} / peer",
+                "value": share,
+                "target": f"<= {most}",
+                "reached": share <= most,
+                "detail": detail,
             }
-        )  # fmt: skip
+        )
     return rows
 
 

@@ -59,14 +59,16 @@ def measure(folder: Path, config: str, turns: int) -> list[dict[str, Any]]:
     size = sum(path.stat().st_size for path in (folder / "data" / config).iterdir())
     return [
         {
-            "figure": f"seconds from load_dataset to the first row, {reading}", "value": median(wall),
-            "target": f"< {MOST_S}", "reached": median(wall) < MOST_S,
+            "figure": f"seconds from load_dataset to the first row, {reading}",
+            "value": median(wall),
+            "target": f"< {MOST_S}",
+            "reached": median(wall) < MOST_S,
             "detail": f"config {config}, {size / 1e6:.1f} MB; {turns} turns, {min(wall):.2f} to {max(wall):.2f} s; "
             f"CPU seconds {median(cpu):.2f}; "
             f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
         }
         for reading, (wall, cpu) in ((reading, tuple(zip(*each, strict=True))) for reading, each in timed.items())
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:

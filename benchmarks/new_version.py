@@ -89,10 +89,18 @@ def windows(objects: int) -> Iterator[tuple[str, Photo, Mask]]:
 def accept(store: Workspace, image: ImageRecord, mask: Mask, name: str) -> None:
     """Answer for a photo, and accept that."""
     answer = Annotation(
-        annotation_id=f"{name}-{image.image_id}", updated_at=f"2026-01-0{name[1:]}T00:00:00Z", image_id=image.image_id,
-        masks={"object": encode_coco_rle(mask)}, attributes={}, flags=(), annotator="p1", seconds=1.0, tool="drawn",
-        proposal_id="", edit_iou=None,
-    )  # fmt: skip
+        annotation_id=f"{name}-{image.image_id}",
+        updated_at=f"2026-01-0{name[1:]}T00:00:00Z",
+        image_id=image.image_id,
+        masks={"object": encode_coco_rle(mask)},
+        attributes={},
+        flags=(),
+        annotator="p1",
+        seconds=1.0,
+        tool="drawn",
+        proposal_id="",
+        edit_iou=None,
+    )
     store.add_annotations([answer])
     store.decide(Decision(image_id=image.image_id, state="accepted", reason="", annotation_id=answer.annotation_id))
 
@@ -199,21 +207,28 @@ def main() -> None:
         total, new = upload(root / "v2", root / "xet")
     rows = [
         {
-            "figure": "rows rendered again, beside rows that use a corrected mask", "value": rendered / using,
-            "target": "= 1", "reached": rendered == using,
+            "figure": "rows rendered again, beside rows that use a corrected mask",
+            "value": rendered / using,
+            "target": "= 1",
+            "reached": rendered == using,
             "detail": f"{rendered} of {second.rows} rows, {using} use one of {len(corrected)} corrected masks of "
             f"{first.objects}; {differing} have other pixels or another mask",
         },
         {
-            "figure": "bytes of a new version uploaded as new chunks", "value": new / total,
-            "target": f"< {MOST_NEW}", "reached": new / total < MOST_NEW,
+            "figure": "bytes of a new version uploaded as new chunks",
+            "value": new / total,
+            "target": f"< {MOST_NEW}",
+            "reached": new / total < MOST_NEW,
             "detail": f"{new / 1e6:.2f} of {total / 1e6:.1f} MB; first version {whole / 1e6:.1f} MB",
         },
         {
-            "figure": "seconds of a new version's build / of the first build", "value": second_seconds / first_seconds,
-            "target": "", "reached": None, "detail": f"{second_seconds:.1f} s, {first_seconds:.1f} s",
+            "figure": "seconds of a new version's build / of the first build",
+            "value": second_seconds / first_seconds,
+            "target": "",
+            "reached": None,
+            "detail": f"{second_seconds:.1f} s, {first_seconds:.1f} s",
         },
-    ]  # fmt: skip
+    ]
     for row in rows:
         print(f"{row['figure']}: {row['value']:.4f} (target {row['target'] or 'none'}): {row['detail']}")
     if given.json:

@@ -48,10 +48,14 @@ def time_model(spec: str, repository: script.Repository, images: int, batch_size
             seconds[name].append((time.perf_counter() - start) / pictures)
     each = {name: median(values) for name, values in seconds.items()}
     return {
-        "model": adapter.name, "pictures": pictures, "batch_size": batch_size,
-        "ms_bare": 1000 * each["bare"], "ms_protocol": 1000 * each["protocol"],
-        "ratio": each["bare"] / each["protocol"], "target": TARGET,
-    }  # fmt: skip
+        "model": adapter.name,
+        "pictures": pictures,
+        "batch_size": batch_size,
+        "ms_bare": 1000 * each["bare"],
+        "ms_protocol": 1000 * each["protocol"],
+        "ratio": each["bare"] / each["protocol"],
+        "target": TARGET,
+    }
 
 
 def main() -> None:

@@ -54,10 +54,18 @@ def make_release(root: Path, objects: int) -> None:
         index_source(store, open_source(str(root / "photos")), workers=default_workers())
         for image in store.images():
             answer = Annotation(
-                annotation_id=f"a-{image.image_id}", updated_at="2026-01-01T00:00:00Z", image_id=image.image_id,
-                masks={"object": encode_coco_rle(masks[image.uri])}, attributes={}, flags=(), annotator="p1",
-                seconds=1.0, tool="drawn", proposal_id="", edit_iou=None,
-            )  # fmt: skip
+                annotation_id=f"a-{image.image_id}",
+                updated_at="2026-01-01T00:00:00Z",
+                image_id=image.image_id,
+                masks={"object": encode_coco_rle(masks[image.uri])},
+                attributes={},
+                flags=(),
+                annotator="p1",
+                seconds=1.0,
+                tool="drawn",
+                proposal_id="",
+                edit_iou=None,
+            )
             store.add_annotations([answer])
             store.decide(
                 Decision(image_id=image.image_id, state="accepted", reason="", annotation_id=answer.annotation_id)

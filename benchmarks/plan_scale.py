@@ -129,9 +129,12 @@ class SharedPhotos:
         for number in range(self._images):
             boxes = boxes_of(number)
             yield SourceItem(
-                uri=uri_of(number), label=label_of(number), source_split="train", boxes_xyxy_px=boxes,
+                uri=uri_of(number),
+                label=label_of(number),
+                source_split="train",
+                boxes_xyxy_px=boxes,
                 annotated_hw=size_of(number) if boxes else None,
-            )  # fmt: skip
+            )
 
     def read(self, uri: str) -> bytes:
         """A picture, and the photo's number."""
@@ -308,8 +311,9 @@ def measure(stage: str, folder: Path, images: int) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(told.splitlines()[-1])
     print(
         f"{images} photos, {stage}: {found['seconds']:.1f} s, {found['cpu_seconds']:.1f} s of a core, "
-        f"{found['peak_mb']:.0f} MB at most; {found['detail']}", flush=True,
-    )  # fmt: skip
+        f"{found['peak_mb']:.0f} MB at most; {found['detail']}",
+        flush=True,
+    )
     return found
 
 
@@ -348,21 +352,26 @@ def main() -> None:
         times = twice[stage]["cpu_seconds"] / one[stage]["cpu_seconds"]
         rows.append(
             {
-                "figure": f"{stage}: seconds of a core over twice the photos / over the photos", "value": times,
-                "target": f"<= {MOST_TIMES}", "reached": times <= MOST_TIMES,
+                "figure": f"{stage}: seconds of a core over twice the photos / over the photos",
+                "value": times,
+                "target": f"<= {MOST_TIMES}",
+                "reached": times <= MOST_TIMES,
                 "detail": "; ".join(
                     f"{count} photos {each[stage]['seconds']:.1f} s, {each[stage]['cpu_seconds']:.1f} s of a core, "
-                    f"{each[stage]['peak_mb']:.0f} MB" for count, each in found.items()
+                    f"{each[stage]['peak_mb']:.0f} MB"
+                    for count, each in found.items()
                 ),
             }
-        )  # fmt: skip
+        )
         rows.append(
             {
-                "figure": f"{stage}: peak memory over {2 * given.images} photos, MB", "value": twice[stage]["peak_mb"],
-                "target": f"<= {MOST_MB[stage]}", "reached": twice[stage]["peak_mb"] <= MOST_MB[stage],
+                "figure": f"{stage}: peak memory over {2 * given.images} photos, MB",
+                "value": twice[stage]["peak_mb"],
+                "target": f"<= {MOST_MB[stage]}",
+                "reached": twice[stage]["peak_mb"] <= MOST_MB[stage],
                 "detail": twice[stage]["detail"],
             }
-        )  # fmt: skip
+        )
     for row in rows:
         print(f"{row['figure']}: {row['value']:.2f} (target {row['target']}): {row['detail']}")
     if given.json:

@@ -41,21 +41,30 @@ Picture = NDArray[np.uint8]
 Encoder = Callable[[Picture], bytes]
 
 STRATEGIES: Final = {
-    "default": cv2.IMWRITE_PNG_STRATEGY_DEFAULT, "huffman": cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY,
+    "default": cv2.IMWRITE_PNG_STRATEGY_DEFAULT,
+    "huffman": cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY,
     "rle": cv2.IMWRITE_PNG_STRATEGY_RLE,
-}  # fmt: skip
+}
 FILTERS: Final = {
-    "by row": cv2.IMWRITE_PNG_ALL_FILTERS, "none": cv2.IMWRITE_PNG_FILTER_NONE, "sub": cv2.IMWRITE_PNG_FILTER_SUB,
-    "up": cv2.IMWRITE_PNG_FILTER_UP, "average": cv2.IMWRITE_PNG_FILTER_AVG, "paeth": cv2.IMWRITE_PNG_FILTER_PAETH,
-}  # fmt: skip
+    "by row": cv2.IMWRITE_PNG_ALL_FILTERS,
+    "none": cv2.IMWRITE_PNG_FILTER_NONE,
+    "sub": cv2.IMWRITE_PNG_FILTER_SUB,
+    "up": cv2.IMWRITE_PNG_FILTER_UP,
+    "average": cv2.IMWRITE_PNG_FILTER_AVG,
+    "paeth": cv2.IMWRITE_PNG_FILTER_PAETH,
+}
 
 
 def opencv(level: int, strategy: str, filtered: str) -> Encoder:
     """OpenCV with these settings."""
     settings = (
-        cv2.IMWRITE_PNG_COMPRESSION, level, cv2.IMWRITE_PNG_STRATEGY, STRATEGIES[strategy],
-        cv2.IMWRITE_PNG_FILTER, FILTERS[filtered],
-    )  # fmt: skip
+        cv2.IMWRITE_PNG_COMPRESSION,
+        level,
+        cv2.IMWRITE_PNG_STRATEGY,
+        STRATEGIES[strategy],
+        cv2.IMWRITE_PNG_FILTER,
+        FILTERS[filtered],
+    )
     return lambda rgb: cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
 
 
@@ -73,9 +82,10 @@ def pillow(level: int) -> Encoder:
 def deflaters() -> Iterator[tuple[str, Encoder]]:
     """Deflate libraries that are installed."""
     for name, module, function, levels in (
-        ("libdeflate", "deflate", "zlib_compress", (2, 3, 6)), ("zlib-ng", "zlib_ng.zlib_ng", "compress", (1, 2)),
+        ("libdeflate", "deflate", "zlib_compress", (2, 3, 6)),
+        ("zlib-ng", "zlib_ng.zlib_ng", "compress", (1, 2)),
         ("isal", "isal.isal_zlib", "compress", (1,)),
-    ):  # fmt: skip
+    ):
         try:
             compress = getattr(importlib.import_module(module), function)
         except ImportError:
@@ -130,11 +140,14 @@ def measure(rows: list[Picture]) -> list[dict[str, Any]]:
                 raise SystemExit(f"{name}: other pixels")
     return [
         {
-            "figure": f"PNG {name}: ms a row", "value": mean(spent[name]), "target": "", "reached": None,
+            "figure": f"PNG {name}: ms a row",
+            "value": mean(spent[name]),
+            "target": "",
+            "reached": None,
             "detail": f"{mean(sizes[name]) / 1000:.1f} kB a row",
         }
         for name in named
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:

@@ -93,20 +93,26 @@ def compare(root: Path, count: int, segmenter: Segmenter, threads: int) -> list[
     return [
         {
             "figure": f"proposals, {segmenter.name}: seconds inside the model ÷ wall clock",
-            "value": inside / wall, "target": f">= {INSIDE}", "reached": inside / wall >= INSIDE,
+            "value": inside / wall,
+            "target": f">= {INSIDE}",
+            "reached": inside / wall >= INSIDE,
             "detail": f"{count} photos, {inside / count:.3f} of {wall / count:.3f} s a photo",
         },
         {
             "figure": f"proposals, {segmenter.name}: photos per second ÷ photos one by one",
-            "value": alone / wall, "target": "", "reached": None,
+            "value": alone / wall,
+            "target": "",
+            "reached": None,
             "detail": f"{wall / count:.3f} s a photo, {alone / count:.3f} s one by one",
         },
         {
             "figure": f"proposals, {segmenter.name}: seconds with embeddings kept before ÷ without",
-            "value": again / keeping, "target": "", "reached": None,
+            "value": again / keeping,
+            "target": "",
+            "reached": None,
             "detail": f"{again / count:.3f} s a photo, {keeping / count:.3f} s while keeping them",
         },
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:

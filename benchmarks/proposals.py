@@ -95,9 +95,11 @@ def measure(contender: Contender, samples: list[Sample], work: Path, grid_side: 
         for sample in left:
             mask, reason = _first_choice(model, saliency, contender.prompt, sample, grid_side)
             found = {
-                "id": sample.photo_id, "reason": reason,
-                "iou": mask_iou(mask, sample.truth_hw), "boundary_iou": boundary_iou(mask, sample.truth_hw),
-            }  # fmt: skip
+                "id": sample.photo_id,
+                "reason": reason,
+                "iou": mask_iou(mask, sample.truth_hw),
+                "boundary_iou": boundary_iou(mask, sample.truth_hw),
+            }
             file.write(json.dumps(found) + "\n")
             file.flush()
 
@@ -121,9 +123,18 @@ def _first_choice(
     height, width = photo.shape[:2]
     box = tight_box(sample.truth_hw)
     record = ImageRecord(
-        image_id="0" * 32, source="", uri=sample.photo_id, sha256="", width=width, height=height, exif_orientation=1,
-        label="", source_split="", boxes_xyxy_px=(box,) if prompt == "box" and box else (), phash="0" * 16,
-    )  # fmt: skip
+        image_id="0" * 32,
+        source="",
+        uri=sample.photo_id,
+        sha256="",
+        width=width,
+        height=height,
+        exif_orientation=1,
+        label="",
+        source_split="",
+        boxes_xyxy_px=(box,) if prompt == "box" and box else (),
+        phash="0" * 16,
+    )
     try:
         if prompt == "none":
             prompts, guide = [Prompt(kind="none", origin="saliency")], None

@@ -83,9 +83,13 @@ def render_rows(engine: Engine, request: BuildRequest, plan: Plan, rows: Sequenc
     shown = [each for name, each in plan.candidates.items() if name in used]
     (folder / "scenes").mkdir(parents=True)
     scenes = SceneJob(
-        candidates=(), textures=(), sources=request.sources, recipe=request.recipe, rules=rules,
+        candidates=(),
+        textures=(),
+        sources=request.sources,
+        recipe=request.recipe,
+        rules=rules,
         folder=folder / "scenes",
-    )  # fmt: skip
+    )
     batches = [tuple(shown[start : start + PHOTOS_PER_JOB]) for start in range(0, len(shown), PHOTOS_PER_JOB)]
     for _, faults in engine.run(write_scenes, [replace(scenes, candidates=part) for part in batches]):
         if faults:
@@ -97,10 +101,15 @@ def render_rows(engine: Engine, request: BuildRequest, plan: Plan, rows: Sequenc
         part = rows[parts[place]]
         named = {each for row in part for each in (row.object_id, row.ground_id) if each}
         return ShardJob(
-            path=folder / part[0].variant / f"{place:05d}.parquet", rows=tuple(part), recipe=request.recipe,
-            rules=rules, candidates={each: plan.candidates[each] for each in named},
-            mask_version=request.release_version, scenes=folder / "scenes", schema=schema,
-        )  # fmt: skip
+            path=folder / part[0].variant / f"{place:05d}.parquet",
+            rows=tuple(part),
+            recipe=request.recipe,
+            rules=rules,
+            candidates={each: plan.candidates[each] for each in named},
+            mask_version=request.release_version,
+            scenes=folder / "scenes",
+            schema=schema,
+        )
 
     if sum(engine.run(write_shard, LazyJobs(make, len(parts)))) != len(rows):
         raise SystemExit("rows are missing")
@@ -160,18 +169,22 @@ def measure(request: BuildRequest, plan: Plan, root: Path, turns: int) -> list[d
     rows, alone, floored = len(plan.rows), median(each.wall for each in one), median(each.wall for each in least)
     return [
         {
-            "figure": "render: rows a second on one core / codec floor", "value": near, "target": f">= {NEAR_FLOOR}",
+            "figure": "render: rows a second on one core / codec floor",
+            "value": near,
+            "target": f">= {NEAR_FLOOR}",
             "reached": near >= NEAR_FLOOR,
             "detail": f"{rows} rows of {len(plan.candidates)} photos: {rows / alone:.0f} rows/s, floor "
             f"{rows / floored:.0f} rows/s; by processor time {processor:.3f}; {strict:.3f} where a mask that several "
             "rows share is encoded once in the floor, too",
         },
         {
-            "figure": "render: two workers / one", "value": gain, "target": f">= {TWO_WORKERS}",
+            "figure": "render: two workers / one",
+            "value": gain,
+            "target": f">= {TWO_WORKERS}",
             "reached": gain >= TWO_WORKERS,
             "detail": f"{rows / median(each.wall for each in two):.0f} rows/s, processes' start counted in",
         },
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:

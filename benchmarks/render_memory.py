@@ -77,11 +77,13 @@ def main() -> None:
         ratio = more[process] / once[process]
         rows.append(
             {
-                "figure": f"render: peak memory of the {process}, {TIMES} times the rows / once", "value": ratio,
-                "target": f"<= {MOST}", "reached": ratio <= MOST,
+                "figure": f"render: peak memory of the {process}, {TIMES} times the rows / once",
+                "value": ratio,
+                "target": f"<= {MOST}",
+                "reached": ratio <= MOST,
                 "detail": f"{once[process]:.0f} MB for {once['rows']} rows, {more[process]:.0f} for {more['rows']}",
             }
-        )  # fmt: skip
+        )
         print(f"{rows[-1]['figure']}: {ratio:.3f} (target <= {MOST}): {rows[-1]['detail']}")
     if given.json:
         given.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")

@@ -53,9 +53,17 @@ def make_workspace(root: Path, tasks: int) -> None:
                 run_id=run_id, image_id=image.image_id, segmenter="blob", prompt_mode="auto", reason="", seconds=0.0
             )
             proposal = ProposalRecord(
-                proposal_id=content_id(run_id, "0"), run_id=run_id, image_id=image.image_id, score=0.9, stability=0.9,
-                rle=encode_coco_rle(blob(seed)), rank=0, prompt="{}", segmenter="blob", checkpoint_sha256="",
-            )  # fmt: skip
+                proposal_id=content_id(run_id, "0"),
+                run_id=run_id,
+                image_id=image.image_id,
+                score=0.9,
+                stability=0.9,
+                rle=encode_coco_rle(blob(seed)),
+                rank=0,
+                prompt="{}",
+                segmenter="blob",
+                checkpoint_sha256="",
+            )
             store.add_run(made, [proposal])
 
 

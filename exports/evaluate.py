@@ -50,8 +50,16 @@ IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 REFERENCE_SIZE_HW: Final = (224, 224)  # in9_eval.py resizes nothing: its images are 224 pixels wide and high
 IMAGENET_CLASSES: Final = 1000
 CONFIG_ORDER: Final = (
-    "original", "mixed_self", "mixed_same", "mixed_rand", "mixed_next", "only_fg", "no_fg", "only_bg_b", "only_bg_t",
-)  # fmt: skip
+    "original",
+    "mixed_self",
+    "mixed_same",
+    "mixed_rand",
+    "mixed_next",
+    "only_fg",
+    "no_fg",
+    "only_bg_b",
+    "only_bg_t",
+)
 DIFFERENCES: Final = {
     "bg_gap": ("mixed_same", "mixed_rand"),
     "original_minus_mixed_same": ("original", "mixed_same"),
@@ -61,9 +69,13 @@ DIFFERENCES: Final = {
 CATEGORY_CONFIGS: Final = ("original", "mixed_rand", "only_bg_t")
 CATEGORIES: Final = ("bg_required", "bg_fools", "bg_fg_required", "bg_fg_fools", "bg_irrelevant")
 ABLATIONS: Final = {  # config of protocol rival10: the config that it is compared with
-    "bg_grey": "original", "object_grey": "original_crop", "bbox_grey": "original_crop", "bbox_tile": "original_crop",
-    "object_mean": "original_crop", "bbox_mean": "original_crop",
-}  # fmt: skip
+    "bg_grey": "original",
+    "object_grey": "original_crop",
+    "bbox_grey": "original_crop",
+    "bbox_tile": "original_crop",
+    "object_mean": "original_crop",
+    "bbox_mean": "original_crop",
+}
 ATTRIBUTE_CONFIGS: Final = ("attribute_grey", "attribute_control")
 FIVE_CROP: Final = "five_crop"  # of protocol imagenet_a: no config of the dataset, but five crops of original
 CROP_CONTROLS: Final = ("center_zoom", "random_box", FIVE_CROP)  # that plus is compared with, besides original
@@ -72,11 +84,15 @@ TEXTURES: Final = "bg_invariance_texture"  # configs that begin so are pooled
 NOISE_LEVELS: Final = {  # compute_noise_robustness.py of mmoayeri/RIVAL10, at 224 pixels
     "sigma": tuple(level / 255 for level in (30, 60, 90, 120, 150, 180, 210)),
     "l2": (25, 50, 75, 100, 125, 150, 175, 200),
-}  # fmt: skip
+}
 RFS_UNDEFINED: Final = ("strict", "hardimagenet")
 NOISE_WORDS: Final = {  # what the command line takes when nothing is said
-    "noise": "sigma,l2", "levels": None, "trials": 1, "mask_grow": "0", "rfs_undefined": "strict",
-}  # fmt: skip
+    "noise": "sigma,l2",
+    "levels": None,
+    "trials": 1,
+    "mask_grow": "0",
+    "rfs_undefined": "strict",
+}
 CHALLENGE: Final = {  # rule: which grounds may fool, by whether they must be of another class and be the answer's
     "reference": (False, False),  # challenge_eval.py of MadryLab/backgrounds_challenge: any ground, any wrong answer
     "exact": (True, False),
@@ -93,10 +109,21 @@ MIN_CALIBRATION: Final = 200  # answers below which the released error is 0 or d
 CHANCE_NOTE: Final = "a constant answer scores this on class means; an answer outside the map is always wrong"
 EMPTY: Final = "nothing to score: expected at least one image, got none"
 OPTIONS: Final = {  # what adapters may say besides, with defaults; see Adapter
-    "mean": None, "std": None, "refeedable": False, "any_size": False, "takes_float": False,
-    "interpolation": "bicubic", "crop_pct": 0.875, "crop_mode": "center", "outputs": "logits", "label_space": None,
-    "class_names": None, "parameters": None, "libraries": (), "on_cpu": False,
-}  # fmt: skip
+    "mean": None,
+    "std": None,
+    "refeedable": False,
+    "any_size": False,
+    "takes_float": False,
+    "interpolation": "bicubic",
+    "crop_pct": 0.875,
+    "crop_mode": "center",
+    "outputs": "logits",
+    "label_space": None,
+    "class_names": None,
+    "parameters": None,
+    "libraries": (),
+    "on_cpu": False,
+}
 _BOOTSTRAP_CELLS: Final = 1 << 21  # resampled counts held at once: 16 MB of int64
 
 Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)
@@ -318,8 +345,8 @@ def parse_class_map(text: str) -> ClassMap:
     paired = all(len(wnids) == len(outputs) for wnids, outputs in members)
     own_outputs = {wnid: output for pair in members for wnid, output in zip(*pair, strict=True)} if paired else {}
     return ClassMap(
-        name=name, names=tuple(owner for _, owner, _ in listed), class_of_output=table, output_of_source=own_outputs,
-    )  # fmt: skip
+        name=name, names=tuple(owner for _, owner, _ in listed), class_of_output=table, output_of_source=own_outputs
+    )
 
 
 def find_label_space(outputs: int, classes: ClassMap, named: str | None = None) -> str:
@@ -626,10 +653,13 @@ def open_repository(repo: str, revision: str | None = None) -> Repository:
     _require(class_map.is_file(), f"{repo}: expected class_map.json in the dataset, found none")
     manifest_sha256 = file_sha256(manifest) if manifest.is_file() else None
     return Repository(
-        location=repo, name=folder.name if local else repo, revision=commit, manifest_sha256=manifest_sha256,
+        location=repo,
+        name=folder.name if local else repo,
+        revision=commit,
+        manifest_sha256=manifest_sha256,
         fingerprint=manifest_sha256 or (f"revision:{commit}" if commit else _folder_fingerprint(folder)),
         classes=parse_class_map(class_map.read_text(encoding="utf-8")),
-    )  # fmt: skip
+    )
 
 
 def _fetch_papers(repo: str, revision: str | None) -> Path:
@@ -663,9 +693,13 @@ def _config_rank(name: str) -> tuple[int, str]:
 
 
 def load_rows(
-    repository: Repository, config: str, split: str, limit: int | None, columns: Sequence[str] = ("draw",),
+    repository: Repository,
+    config: str,
+    split: str,
+    limit: int | None,
+    columns: Sequence[str] = ("draw",),
     ids: Collection[str] | None = None,
-) -> Table:  # fmt: skip
+) -> Table:
     """Rows of one config with image (stored bytes), label, image_id and ``columns``, as a ``datasets.Dataset``.
 
     With ``limit`` only the images of the config's smallest ids; with ``ids`` only those images, none if it has none.
@@ -803,9 +837,15 @@ def _probabilities(adapter: Adapter, answers: Logits) -> Floats:
 
 
 def answer_rows(
-    adapter: Adapter, table: Table, config: str, judge: Callable[[Logits, slice], Mapping[str, NDArray[Any]]], *,
-    show: Callable[[bytes | None, str], Images] | None = None, size: int = 32, progress: Progress | None = None,
-) -> dict[str, NDArray[Any]]:  # fmt: skip
+    adapter: Adapter,
+    table: Table,
+    config: str,
+    judge: Callable[[Logits, slice], Mapping[str, NDArray[Any]]],
+    *,
+    show: Callable[[bytes | None, str], Images] | None = None,
+    size: int = 32,
+    progress: Progress | None = None,
+) -> dict[str, NDArray[Any]]:
     """Run a model over rows and join what ``judge`` says of each batch's logits ``(N, K)`` and rows, by name.
 
     ``show`` makes the views of an encoded image, ``(V, H, W, 3)`` of the model's input size, by default the whole
@@ -898,13 +938,27 @@ def _arrange(config: str, found: Predictions) -> tuple[NDArray[np.str_], Ints, B
 
 
 def evaluate(
-    repo: str, model_spec: str, *, revision: str | None = None, configs: Sequence[str] | None = None,
-    split: str = "test", protocol: str | None = None, feed: str = "canvas", batch_size: int = 32,
-    limit: int | None = None, out: str | os.PathLike[str] | None = None, bootstrap: int = 10_000, seed: int = 0,
-    cluster: str = "image", device: str = "cpu", noise: NoiseSettings | None = None, masks_from: str | None = None,
-    challenge: Sequence[str] = (), eval_results_yaml: str | os.PathLike[str] | None = None,
+    repo: str,
+    model_spec: str,
+    *,
+    revision: str | None = None,
+    configs: Sequence[str] | None = None,
+    split: str = "test",
+    protocol: str | None = None,
+    feed: str = "canvas",
+    batch_size: int = 32,
+    limit: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    bootstrap: int = 10_000,
+    seed: int = 0,
+    cluster: str = "image",
+    device: str = "cpu",
+    noise: NoiseSettings | None = None,
+    masks_from: str | None = None,
+    challenge: Sequence[str] = (),
+    eval_results_yaml: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Score one model on a dataset; JSON-ready results, shares in [0, 1]. ``EvaluationError`` names what is at fault.
 
     ``repo`` and ``revision`` are as ``open_repository`` takes them, ``model_spec`` and ``device`` as ``load_model``,
@@ -932,17 +986,32 @@ def evaluate(
     asked = [config for config in configs if not (five and config == FIVE_CROP)] if configs else None
     cropping = ("crop_pct", "crop_mode") if protocol == "imagenet_a" else ()
     key = {  # everything that decides a prediction: stored predictions of any other key are stale
-        "schema": SCHEMA_VERSION, "fingerprint": repository.fingerprint, "protocol": protocol,
-        "model": adapter.name, "weights_sha256": adapter.weights_sha256, "input_size_hw": tuple(adapter.input_size_hw),
+        "schema": SCHEMA_VERSION,
+        "fingerprint": repository.fingerprint,
+        "protocol": protocol,
+        "model": adapter.name,
+        "weights_sha256": adapter.weights_sha256,
+        "input_size_hw": tuple(adapter.input_size_hw),
         "feeding": {name: _option(adapter, name) for name in ("interpolation", "mean", "std", "outputs", *cropping)},
-        "split": split, "feed": feed, "limit": limit, "device": device,
-    }  # fmt: skip
+        "split": split,
+        "feed": feed,
+        "limit": limit,
+        "device": device,
+    }
     job = Job(
-        repository=repository, adapter=adapter, configs=list_configs(repository, asked) + [FIVE_CROP] * five,
-        split=split, limit=limit, batch_size=batch_size, out=Path(out) if out else None,
-        bootstrap=bootstrap, seed=seed, sampling={"count": bootstrap, "seed": seed, "cluster": cluster}, key=key,
+        repository=repository,
+        adapter=adapter,
+        configs=list_configs(repository, asked) + [FIVE_CROP] * five,
+        split=split,
+        limit=limit,
+        batch_size=batch_size,
+        out=Path(out) if out else None,
+        bootstrap=bootstrap,
+        seed=seed,
+        sampling={"count": bootstrap, "seed": seed, "cluster": cluster},
+        key=key,
         progress=progress,
-    )  # fmt: skip
+    )
     noisy = masks_from is not None or noise is not None
     _require(protocol == "rival10" or not noisy, f"noise and masks are for rival10, not for {protocol}", 2)
     strange = set(challenge) - set(CHALLENGE)
@@ -953,8 +1022,9 @@ def evaluate(
     run: dict[str, Callable[[Job], dict[str, Any]]] = {
         "imagenet9": functools.partial(_run_imagenet9, rules=[rule for rule in CHALLENGE if rule in challenge]),
         "rival10": functools.partial(_run_rival10, settings=noise or NoiseSettings(), masks_from=masks_from),
-        "imagenet_a": _run_imagenet_a, "background_check": _run_background_check,
-    }  # fmt: skip
+        "imagenet_a": _run_imagenet_a,
+        "background_check": _run_background_check,
+    }
     summary = run[protocol](job)
     libraries = {"datasets", "numpy", "pillow", "scipy", *_option(adapter, "libraries")}
     dataset = {name: getattr(repository, name) for name in ("name", "revision", "manifest_sha256", "fingerprint")}
@@ -962,9 +1032,12 @@ def evaluate(
         **key,
         "dataset": {**dataset, "class_map": repository.classes.name, "split": split},
         "libraries": {name: importlib.metadata.version(name) for name in sorted(libraries)},
-        "parameters": _option(adapter, "parameters"), "bootstrap": bootstrap, "seed": seed, "cluster": cluster,
+        "parameters": _option(adapter, "parameters"),
+        "bootstrap": bootstrap,
+        "seed": seed,
+        "cluster": cluster,
         **summary,
-    }  # fmt: skip
+    }
     if out is not None:
         _write_whole(Path(out, f"{_file_stem(job.key)}.json"), (_json_text(result) + "\n").encode())
     if eval_results_yaml is not None:
@@ -1135,10 +1208,16 @@ def _run_rival10(job: Job, settings: NoiseSettings, masks_from: str | None) -> d
     def run(config: str) -> dict[str, NDArray[Any]]:
         noisy = config == "original"
         measured = measure(
-            job.adapter, job.rows(config, ["object_mask", "source_label", "attribute"]), job.repository.classes, config,
-            conditions=settings.conditions() if noisy else (CLEAN,), trials=settings.trials if noisy else 1,
-            masks=masks if noisy else None, size=job.batch_size, progress=job.progress,
-        )  # fmt: skip
+            job.adapter,
+            job.rows(config, ["object_mask", "source_label", "attribute"]),
+            job.repository.classes,
+            config,
+            conditions=settings.conditions() if noisy else (CLEAN,),
+            trials=settings.trials if noisy else 1,
+            masks=masks if noisy else None,
+            size=job.batch_size,
+            progress=job.progress,
+        )
         return {f"{space}.{name}": value for space, each in measured.items() for name, value in _arrays(each).items()}
 
     stored = job.remembered(configs, run)
@@ -1148,11 +1227,14 @@ def _run_rival10(job: Job, settings: NoiseSettings, masks_from: str | None) -> d
     }
     path = job.predictions_path("original")
     return {
-        **described, "rfs_undefined": settings.undefined, "headline": "accuracy_macro", "label_spaces": summaries,
+        **described,
+        "rfs_undefined": settings.undefined,
+        "headline": "accuracy_macro",
+        "label_spaces": summaries,
         "conditions": [dataclasses.asdict(condition) for condition in settings.conditions()],
         "noise_rounded_to_uint8": not _option(job.adapter, "takes_float"),
         "predictions": path.relative_to(job.out).as_posix() if path and job.out else None,
-    }  # fmt: skip
+    }
 
 
 def _run_background_check(job: Job) -> dict[str, Any]:
@@ -1180,10 +1262,13 @@ def _by_space(stored: Mapping[str, Answers], record: type[Any]) -> Iterator[tupl
     """Every label space with its answers by config; arrays are stored as ``SPACE.NAME`` or, where shared, ``NAME``."""
     for space in sorted({name.split(".")[0] for name in stored["original"] if "." in name}):
         fields = {field.name: (f"{space}.{field.name}", field.name) for field in dataclasses.fields(record)}
-        yield space, {
-            config: record(**{name: arrays[key] for name, keys in fields.items() for key in keys if key in arrays})
-            for config, arrays in stored.items()
-        }  # fmt: skip
+        yield (
+            space,
+            {
+                config: record(**{name: arrays[key] for name, keys in fields.items() for key in keys if key in arrays})
+                for config, arrays in stored.items()
+            },
+        )
 
 
 def _arrays(record: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401  a dataclass of arrays
@@ -1210,15 +1295,22 @@ def summarise(found: Mapping[str, Predictions], classes: ClassMap, *, bootstrap:
     for name, answers in found.items():
         correct, per_class = columns[name], accuracy_per_class(columns[name], labels)
         configs[name] = {
-            "accuracy_micro": accuracy_micro(correct), "accuracy_macro": accuracy_macro(correct, labels),
-            **_spread(correct, labels, samples[name]), "n": len(labels), "draws": correct.shape[1],
+            "accuracy_micro": accuracy_micro(correct),
+            "accuracy_macro": accuracy_macro(correct, labels),
+            **_spread(correct, labels, samples[name]),
+            "n": len(labels),
+            "draws": correct.shape[1],
             "n_per_class": sizes["n_per_class"],
             "per_class_accuracy": {owner: per_class.get(index) for index, owner in enumerate(classes.names)},
             "unmapped_share": float((answers.mapped < 0).mean()),
-        }  # fmt: skip
+        }
     return {
-        "label_space": str(next(iter(found.values())).label_space), "headline": "accuracy_macro",
-        "n": len(labels), "balanced": sizes["balanced"], "chance": 1 / len(classes.names), "configs": configs,
+        "label_space": str(next(iter(found.values())).label_space),
+        "headline": "accuracy_macro",
+        "n": len(labels),
+        "balanced": sizes["balanced"],
+        "chance": 1 / len(classes.names),
+        "configs": configs,
         "chance_note": CHANCE_NOTE,
         "differences": {
             name: _absent(pair, columns) or _difference(pair, columns, labels, samples[pair[0]] - samples[pair[1]])
@@ -1228,7 +1320,7 @@ def summarise(found: Mapping[str, Predictions], classes: ClassMap, *, bootstrap:
             key: absent or {"value": accuracy_macro(shares[key], labels), **_spread(shares[key], labels, samples[key])}
             for key in CATEGORIES
         },
-    }  # fmt: skip
+    }
 
 
 def _sizes(labels: Ints, classes: ClassMap) -> dict[str, Any]:
@@ -1262,10 +1354,13 @@ def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints,
     single = first.shape[1] == second.shape[1] == 1
     return {
         "value": accuracy_macro(first, labels) - accuracy_macro(second, labels),
-        "minuend": pair[0], "subtrahend": pair[1], "ci95": [low, high], "excludes_zero": low > 0 or high < 0,
+        "minuend": pair[0],
+        "subtrahend": pair[1],
+        "ci95": [low, high],
+        "excludes_zero": low > 0 or high < 0,
         "mcnemar_p": mcnemar_exact(first[:, 0], second[:, 0]) if single else None,
         "sd_between_draws": sd_between_draws(first.astype(np.float64) - second, labels),
-    }  # fmt: skip
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1329,15 +1424,21 @@ def measure_accuracy(right: ImageShares, **sampling: Any) -> dict[str, Any]:  # 
         for over in ("images", "classes")
     )
     return {
-        "n": len(right.label), "n_rows": int(right.rows.sum()), "undecidable": len(right.label) < MIN_DECIDABLE,
-        "accuracy_micro": right.mean("images"), "ci95_micro": micro,
-        "accuracy_macro": right.mean("classes"), "ci95": macro,
-    }  # fmt: skip
+        "n": len(right.label),
+        "n_rows": int(right.rows.sum()),
+        "undecidable": len(right.label) < MIN_DECIDABLE,
+        "accuracy_micro": right.mean("images"),
+        "ci95_micro": micro,
+        "accuracy_macro": right.mean("classes"),
+        "ci95": macro,
+    }
 
 
 def compare_pairs(
-    right: Mapping[str, ImageShares], pairs: Collection[tuple[str, str]], **sampling: Any,  # noqa: ANN401
-) -> dict[str, dict[str, Any]]:  # fmt: skip
+    right: Mapping[str, ImageShares],
+    pairs: Collection[tuple[str, str]],
+    **sampling: Any,  # noqa: ANN401
+) -> dict[str, dict[str, Any]]:
     """Difference and ratio over the images that both configs have, over images (micro) and class means (macro).
 
     Intervals are paired. McNemar's p is there where every image has one row in both; ratios leave out resamples whose
@@ -1345,28 +1446,34 @@ def compare_pairs(
     """
     return {
         f"{one}_minus_{two}": {
-            "minuend": one, "subtrahend": two, **_compare(*pair_images(right[one], right[two]), **sampling)
+            "minuend": one,
+            "subtrahend": two,
+            **_compare(*pair_images(right[one], right[two]), **sampling),
         }
         for one, two in pairs
-    }  # fmt: skip
+    }
 
 
 def _compare(first: ImageShares, second: ImageShares, **sampling: Any) -> dict[str, Any]:  # noqa: ANN401
     both = np.stack([first.value, second.value], axis=1)
     single = max(first.rows.max(), second.rows.max()) == 1
     found: dict[str, Any] = {
-        "n": len(first.label), "undecidable": len(first.label) < MIN_DECIDABLE,
+        "n": len(first.label),
+        "undecidable": len(first.label) < MIN_DECIDABLE,
         "mcnemar_p": mcnemar_exact(first.value == 1, second.value == 1) if single else None,
-    }  # fmt: skip
+    }
     for name, over in (("micro", "images"), ("macro", "classes")):
         top, base = first.mean(over), second.mean(over)
         drawn = bootstrap_means(both, first.label, over=over, **sampling)
         ci95, defined = varying_interval(drawn[:, 0] - drawn[:, 1]), drawn[drawn[:, 1] > 0]
         found[name] = {
-            "minuend": top, "subtrahend": base, "value": top - base, "ci95": ci95,
+            "minuend": top,
+            "subtrahend": base,
+            "value": top - base,
+            "ci95": ci95,
             "ratio": top / base if base else None,
             "ratio_ci95": varying_interval(defined[:, 0] / defined[:, 1]) if base else None,
-        }  # fmt: skip
+        }
     return found
 
 
@@ -1426,9 +1533,12 @@ def judge_masked(adapter: Adapter, logits: Logits, labels: Ints, classes: ClassM
 
 
 def summarise_imagenet_a(
-    found: Mapping[str, MaskedAnswers], figures: Mapping[str, CroppedFigure], classes: ClassMap, space: str,
+    found: Mapping[str, MaskedAnswers],
+    figures: Mapping[str, CroppedFigure],
+    classes: ClassMap,
+    space: str,
     **sampling: Any,  # noqa: ANN401  of bootstrap_means
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """All metrics of one model's answers by config in one label space, JSON-ready."""
     outputs = IMAGENET_CLASSES if space == "1000" else len(classes.names)
     right = {config: average_rows(config, answers, answers.right) for config, answers in found.items()}
@@ -1439,11 +1549,14 @@ def summarise_imagenet_a(
         ids = {config: set(right[config].image_id) for config in CROP_CONTROLS if config in found}
         pairs += [("plus", config) for config, known in ids.items() if known & set(right["plus"].image_id)]
     return {
-        **_sizes(right["original"].label, classes), "chance": 1 / outputs,
+        **_sizes(right["original"].label, classes),
+        "chance": 1 / outputs,
         "configs": {
             config: {
-                **measure_accuracy(each, **sampling), "coverage": len(each.label) / int(original.sum()),
-                "per_class": _measure_classes(each, original, classes), **_measure_confidence(found[config]),
+                **measure_accuracy(each, **sampling),
+                "coverage": len(each.label) / int(original.sum()),
+                "per_class": _measure_classes(each, original, classes),
+                **_measure_confidence(found[config]),
                 "top5": measure_accuracy(top5[config], **sampling) if outputs > 5 else None,
             }
             for config, each in right.items()
@@ -1451,9 +1564,10 @@ def summarise_imagenet_a(
         "differences": compare_pairs(right, pairs, **sampling),
         "slices": {
             f"{first}_minus_{second}": slice_difference(right[first], right[second], figures, classes, **sampling)
-            for first, second in pairs if first == "plus" and second in ("original", "center_zoom")
+            for first, second in pairs
+            if first == "plus" and second in ("original", "center_zoom")
         },
-    }  # fmt: skip
+    }
 
 
 def _measure_confidence(answers: MaskedAnswers) -> dict[str, Any]:
@@ -1476,17 +1590,22 @@ def _measure_classes(right: ImageShares, original: Ints, classes: ClassMap) -> d
     for index, owner in enumerate(classes.names):
         own, size = right.value[right.label == index], int(original[index])
         found[owner] = {
-            "n": len(own), "undecidable": len(own) < MIN_DECIDABLE, "coverage": len(own) / size if size else None,
+            "n": len(own),
+            "undecidable": len(own) < MIN_DECIDABLE,
+            "coverage": len(own) / size if size else None,
             "accuracy": float(own.mean()) if len(own) else None,
             "ci95": wilson_interval(round(own.sum()), len(own)) if len(own) else None,
-        }  # fmt: skip
+        }
     return found
 
 
 def slice_difference(
-    minuend: ImageShares, subtrahend: ImageShares, figures: Mapping[str, CroppedFigure], classes: ClassMap,
+    minuend: ImageShares,
+    subtrahend: ImageShares,
+    figures: Mapping[str, CroppedFigure],
+    classes: ClassMap,
     **sampling: Any,  # noqa: ANN401  of bootstrap_means
-) -> dict[str, list[dict[str, Any]]]:  # fmt: skip
+) -> dict[str, list[dict[str, Any]]]:
     """A difference within groups of images: by share of the box, instances, flags, attributes and class.
 
     Groups of the box's share are quantiles, ten or as many as leave ``MIN_DECIDABLE`` images in each; equal shares stay
@@ -1656,9 +1775,17 @@ def _fit_mask(mask: Bools, size_hw: tuple[int, ...]) -> Bools:
 
 
 def measure(
-    adapter: Adapter, table: Table, classes: ClassMap, config: str, *, conditions: Sequence[Condition] = (CLEAN,),
-    trials: int = 1, masks: Mapping[str, bytes] | None = None, size: int = 32, progress: Progress | None = None,
-) -> dict[str, Outcomes]:  # fmt: skip
+    adapter: Adapter,
+    table: Table,
+    classes: ClassMap,
+    config: str,
+    *,
+    conditions: Sequence[Condition] = (CLEAN,),
+    trials: int = 1,
+    masks: Mapping[str, bytes] | None = None,
+    size: int = 32,
+    progress: Progress | None = None,
+) -> dict[str, Outcomes]:
     """Run a model over rows under every condition, one decode each; its answers by label space.
 
     ``masks`` are other object masks by image_id (1-bit PNG); ``EvaluationError`` if an image has none.
@@ -1692,12 +1819,15 @@ def measure(
     shape = (len(ids), len(conditions), trials)
     return {
         space: Outcomes(
-            image_id=np.array(ids), label=labels, area=areas, **names,
+            image_id=np.array(ids),
+            label=labels,
+            area=areas,
+            **names,
             right=np.concatenate([right for right, _ in parts]).reshape(shape),
             probability=np.concatenate([probability for _, probability in parts]).reshape(shape),
         )
         for space, parts in scored.items()
-    }  # fmt: skip
+    }
 
 
 def judge_answers(
@@ -1780,7 +1910,9 @@ def summarise_rival10(
         for name in np.unique(original.source_label)
     }
     return {
-        **_sizes(original.label, classes), "class_names": list(classes.names), "chance": 1 / len(classes.names),
+        **_sizes(original.label, classes),
+        "class_names": list(classes.names),
+        "chance": 1 / len(classes.names),
         "object_area_share": float(original.area.mean()),
         "clean": {**_accuracy(original, 0, **sampling), "per_source_label": per_source},
         "noise": {
@@ -1791,20 +1923,22 @@ def summarise_rival10(
         },
         "ablations": {
             config: _drop(found[base], found[config], **sampling)
-            for config, base in ABLATIONS.items() if config in found and base in found
+            for config, base in ABLATIONS.items()
+            if config in found and base in found
         },
         "attributes": _attribute_drops(original, found, classes, **sampling),
-    }  # fmt: skip
+    }
 
 
 def _accuracy(outcomes: Outcomes, condition: int, *, count: int, seed: int) -> dict[str, Any]:
     right = outcomes.right[:, condition]
     samples = bootstrap_class_means(right[:, None].astype(np.float64), outcomes.label, count=count, seed=seed)
     return {
-        "accuracy_macro": accuracy_macro(right, outcomes.label), "accuracy_micro": accuracy_micro(right),
+        "accuracy_macro": accuracy_macro(right, outcomes.label),
+        "accuracy_micro": accuracy_micro(right),
         "ci95": bootstrap_interval(samples[:, 0], right),
         "p_true": accuracy_macro(outcomes.probability[:, condition], outcomes.label),  # type: ignore[arg-type]
-    }  # fmt: skip
+    }
 
 
 def _noise_summary(
@@ -1817,11 +1951,12 @@ def _noise_summary(
     levels = list(settings.levels[kind])
     columns = {
         region: [
-            index for index, each in enumerate(settings.conditions())
+            index
+            for index, each in enumerate(settings.conditions())
             if (each.kind, each.region, each.grow_px) == (kind, region, grow_px)
         ]
         for region in ("figure", "ground")
-    }  # fmt: skip
+    }
     right = found.right[:, columns["figure"] + columns["ground"]]
     drawn = bootstrap_class_means(right.astype(np.float64), found.label, count=count, seed=seed)
     samples = {"figure": drawn[:, : len(levels)], "ground": drawn[:, len(levels) :]}
@@ -1853,10 +1988,11 @@ def _noise_summary(
         "rfs_slope": _slope(levels, rfs),
         "irfs_per_class": {
             owner: float(irfs[found.label == index].mean())
-            for index, owner in enumerate(classes.names) if (found.label == index).any()
+            for index, owner in enumerate(classes.names)
+            if (found.label == index).any()
         },
         "irfs": float(np.mean([irfs[found.label == label].mean() for label in np.unique(found.label)])),
-    }  # fmt: skip
+    }
 
 
 def _rfs_json(value: Any, samples: Floats) -> dict[str, Any]:  # noqa: ANN401  a number of NumPy's
@@ -1923,15 +2059,19 @@ def _attribute_drops(
         clean, grey, random = (value[chosen] for value in values)
         labels, alike = greyed.label[chosen], np.zeros(int(chosen.sum()), np.int64)
         summaries[str(name)] = {
-            "n": int(chosen.sum()), "accuracy_original": float(clean[:, 0].mean()),
-            "accuracy_grey": float(grey[:, 0].mean()), "accuracy_control": float(random[:, 0].mean()),
-            "grey": _drops(clean, grey, alike, count, seed), "control": _drops(clean, random, alike, count, seed),
+            "n": int(chosen.sum()),
+            "accuracy_original": float(clean[:, 0].mean()),
+            "accuracy_grey": float(grey[:, 0].mean()),
+            "accuracy_control": float(random[:, 0].mean()),
+            "grey": _drops(clean, grey, alike, count, seed),
+            "control": _drops(clean, random, alike, count, seed),
             "grey_beyond_control": _drops(random, grey, alike, count, seed),
             "per_class": {
                 owner: {"n": int(own.sum()), "accuracy_drop": float((clean - grey)[own, 0].mean())}
-                for owner, own in ((owner, labels == index) for index, owner in enumerate(classes.names)) if own.any()
+                for owner, own in ((owner, labels == index) for index, owner in enumerate(classes.names))
+                if own.any()
             },
-        }  # fmt: skip
+        }
     return summaries
 
 
@@ -2047,8 +2187,12 @@ def answer_pasted(adapter: Adapter, figures: Table, grounds: Table, classes: Cla
 
 
 def summarise_challenge(
-    found: Challenged, original: Predictions, rules: Sequence[str], classes: ClassMap, **sampling: Any,  # noqa: ANN401
-) -> dict[str, Any]:  # fmt: skip
+    found: Challenged,
+    original: Predictions,
+    rules: Sequence[str],
+    classes: ClassMap,
+    **sampling: Any,  # noqa: ANN401
+) -> dict[str, Any]:
     """How many figures some ground fools, by rule, JSON-ready; ``value`` is their share of all figures."""
     right = np.isin(found.image_id, original.image_id[original.mapped == original.label])
     told: dict[str, Any] = {}
@@ -2058,13 +2202,15 @@ def summarise_challenge(
         shares = measure_accuracy(average_rows(rule, rows, fooled), **sampling)
         told[rule] = {
             **_vulnerable(fooled, np.ones_like(fooled)),
-            "value": shares["accuracy_micro"], "ci95": shares["ci95_micro"],
-            "value_macro": shares["accuracy_macro"], "ci95_macro": shares["ci95"],
+            "value": shares["accuracy_micro"],
+            "ci95": shares["ci95_micro"],
+            "value_macro": shares["accuracy_macro"],
+            "ci95_macro": shares["ci95"],
             "right_on_original": _vulnerable(fooled, right),
             "per_class": {
                 owner: _vulnerable(fooled, found.label == index) for index, owner in enumerate(classes.names)
             },
-        }  # fmt: skip
+        }
     return {"rules": told, "pictures_shown": int(found.shown.sum())}
 
 
@@ -2073,8 +2219,10 @@ def _vulnerable(fooled: Bools, own: Bools) -> dict[str, int]:
 
 
 def summarise_background_check(
-    found: Mapping[str, RowAnswers], classes: ClassMap, **sampling: Any,  # noqa: ANN401  of bootstrap_means
-) -> dict[str, Any]:  # fmt: skip
+    found: Mapping[str, RowAnswers],
+    classes: ClassMap,
+    **sampling: Any,  # noqa: ANN401  of bootstrap_means
+) -> dict[str, Any]:
     """Accuracy by config and against ``original``, JSON-ready.
 
     Background influence is accuracy where the figure is painted over, background invariance accuracy where the ground
@@ -2087,7 +2235,9 @@ def summarise_background_check(
         found = {**found, f"{TEXTURES}*": RowAnswers(**joined)}
     right = {config: average_rows(config, answers, answers.right) for config, answers in found.items()}
     return {
-        **_sizes(right["original"].label, classes), "chance": 1 / len(classes.names), "chance_note": CHANCE_NOTE,
+        **_sizes(right["original"].label, classes),
+        "chance": 1 / len(classes.names),
+        "chance_note": CHANCE_NOTE,
         "configs": {
             config: {"measures": measured_by(config), **measure_accuracy(each, **sampling)}
             for config, each in right.items()
@@ -2095,7 +2245,7 @@ def summarise_background_check(
         "differences": compare_pairs(
             right, [(config, "original") for config in right if config != "original"], **sampling
         ),
-    }  # fmt: skip
+    }
 
 
 def _listed(items: Collection[str] | NDArray[np.str_], most: int = 8) -> str:
@@ -2158,9 +2308,12 @@ def format_eval_results(result: Mapping[str, Any]) -> str:
     data, lines = result["dataset"], list[str]()
     for space, found in sorted(result.get("label_spaces", {"": result}).items()):
         told = [
-            f"{found['n']} images of {data['split']}", f"protocol {result['protocol']}", f"feed {result['feed']}",
-            f"label space {space or found['label_space']}", f"weights {result['weights_sha256']}",
-        ]  # fmt: skip
+            f"{found['n']} images of {data['split']}",
+            f"protocol {result['protocol']}",
+            f"feed {result['feed']}",
+            f"label space {space or found['label_space']}",
+            f"weights {result['weights_sha256']}",
+        ]
         for name, value, ci95 in (each for each in _main_figures(result["protocol"], found) if each[1] is not None):
             interval = f"[{100 * ci95[0]:.2f}, {100 * ci95[1]:.2f}]" if ci95 else "unknown"
             notes = "; ".join([f"percent, 95 % interval {interval}", *told])
@@ -2251,15 +2404,21 @@ def _rival10_cells(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 _CELLS: Final = {
-    "imagenet9": _imagenet9_cells, "imagenet_a": _imagenet_a_cells, "rival10": _rival10_cells,
+    "imagenet9": _imagenet9_cells,
+    "imagenet_a": _imagenet_a_cells,
+    "rival10": _rival10_cells,
     "background_check": _shares_cells,
-}  # fmt: skip
+}
 
 
 def _cell(
-    value: float | None, ci95: Sequence[float] | None, *, signed: bool = False, marked: bool | None = None,
+    value: float | None,
+    ci95: Sequence[float] | None,
+    *,
+    signed: bool = False,
+    marked: bool | None = None,
     few: bool = False,
-) -> str:  # fmt: skip
+) -> str:
     """``ci95`` is empty for figures that have none, None where this one has none."""
     if value is None:
         return "-"
@@ -2303,9 +2462,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--masks-from", help="rival10: dataset of the same photos whose object masks to use")
     parser.add_argument("--rfs-undefined", choices=RFS_UNDEFINED, default="strict", help="rival10: null or 0")
     parser.add_argument(
-        "--challenge", type=lambda text: text.split(","), default=(),
+        "--challenge",
+        type=lambda text: text.split(","),
+        default=(),
         help="imagenet9: figures that some ground fools; rules with commas: reference, exact, targeted",
-    )  # fmt: skip
+    )
     parser.add_argument("--eval-results-yaml", metavar="FILE", help="write the Hub's eval results of the one model")
     parser.add_argument("--feed", choices=["canvas", "reference"], default="canvas")
     parser.add_argument("--batch-size", type=int, default=32)

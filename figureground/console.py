@@ -35,8 +35,12 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  whatever a report holds
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     """Give a function that shows (stage, done, total); it draws nothing where stderr is no terminal."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bar:
         tasks = dict[str, Any]()
 

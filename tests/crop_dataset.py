@@ -94,11 +94,14 @@ def photos(per_class: int = 3) -> list[Photo]:
             left = 100 if aside else 50
             drawn.append(
                 Photo(
-                    image_id=f"{NAMES[label]}-{serial:03}", label=label, size_hw=(40, 120),
-                    box=(left, 14, left + side, 14 + side), instances=2 if aside else 1,
+                    image_id=f"{NAMES[label]}-{serial:03}",
+                    label=label,
+                    size_hw=(40, 120),
+                    box=(left, 14, left + side, 14 + side),
+                    instances=2 if aside else 1,
                     flags=("truncated_by_center_crop", "several_instances") if aside else (),
                 )
-            )  # fmt: skip
+            )
     return drawn
 
 
@@ -153,9 +156,10 @@ def ground_configs(drawn: Sequence[Photo]) -> dict[str, list[dict[str, Any]]]:
 
 def _params(photo: Photo, window: Box) -> dict[str, Any]:
     figure: dict[str, Any] = {
-        "box": photo.box, "size": photo.size_hw,
+        "box": photo.box,
+        "size": photo.size_hw,
         "crop": {"window": window, "pad_share": 0.0, "instances": photo.instances, "box_share": photo.box_share},
-    }  # fmt: skip
+    }
     return {"figure": {**figure, "flags": list(photo.flags)} if photo.flags else figure}
 
 

@@ -78,11 +78,18 @@ def draw_release(root: Path, per_class: int = 4, *, part: str = "") -> DrawnRele
             left = mask & (np.arange(mask.shape[1]) < np.median(np.nonzero(mask)[1]))
             painted = {"object": mask, **({part: left} if part else {})}
             answer = Annotation(
-                annotation_id=f"answer-{image.image_id}", updated_at="2026-01-01T00:00:00Z", image_id=image.image_id,
+                annotation_id=f"answer-{image.image_id}",
+                updated_at="2026-01-01T00:00:00Z",
+                image_id=image.image_id,
                 masks={name: encode_coco_rle(each) for name, each in painted.items()},
                 attributes={"round": image.label != "bar", **({part: True} if part else {})},
-                flags=(), annotator="p1", seconds=1.0, tool="drawn", proposal_id="", edit_iou=None,
-            )  # fmt: skip
+                flags=(),
+                annotator="p1",
+                seconds=1.0,
+                tool="drawn",
+                proposal_id="",
+                edit_iou=None,
+            )
             store.add_annotations([answer])
             decision = Decision(
                 image_id=image.image_id, state="accepted", reason="", annotation_id=answer.annotation_id

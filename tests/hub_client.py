@@ -31,9 +31,14 @@ CLASSES = {
 
 
 def build_toy(
-    drawn: DrawnRelease, folder: Path, *, pixels: bool = True, version: str = "1",
-    base: str = "imagenet_a_plus", variants: Mapping[str, Any] = VARIANTS,
-) -> Path:  # fmt: skip
+    drawn: DrawnRelease,
+    folder: Path,
+    *,
+    pixels: bool = True,
+    version: str = "1",
+    base: str = "imagenet_a_plus",
+    variants: Mapping[str, Any] = VARIANTS,
+) -> Path:
     """A dataset repository of drawn photos."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     (folder.parent / "toy.json").write_text(json.dumps(CLASSES))
@@ -75,9 +80,14 @@ class Client:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """A process of Python."""
         return subprocess.Popen(
-            [sys.executable, *arguments], env=self.environment, cwd=self.home, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, *arguments],
+            env=self.environment,
+            cwd=self.home,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def python(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run Python to its end; no secret may stand in what it prints."""

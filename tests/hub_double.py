@@ -100,9 +100,10 @@ class HubDouble:
     def asked(self, method: str, pattern: str, *, status: int | None = None) -> list[Asked]:
         """Requests so far, of a method and with a path that the pattern is found in."""
         return [
-            each for each in list(self.log)
+            each
+            for each in list(self.log)
             if each.method == method and re.search(pattern, each.path) and status in (None, each.status)
-        ]  # fmt: skip
+        ]
 
     def create(self, name: str, **settings: Any) -> Repo:
         self.repos[name] = Repo(name, **settings)
@@ -111,9 +112,10 @@ class HubDouble:
     def client_environment(self, home: Path, token: str | None = SECRET) -> dict[str, str]:
         """Environment of a client process that talks to this server and shares no cache with another."""
         kept = {
-            name: value for name, value in os.environ.items()
+            name: value
+            for name, value in os.environ.items()
             if not name.startswith(("HF_", "HUGGING")) and not name.lower().endswith("_proxy")
-        }  # fmt: skip
+        }
         asked = {
             "HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1",
             "HF_HUB_DISABLE_TELEMETRY": "1", "NO_COLOR": "1", "XDG_CACHE_HOME": str(home / "cache"),

@@ -137,9 +137,14 @@ class Repo:
         return blob
 
     def commit(
-        self, revision: str, operations: Iterable[tuple[str, Mapping[str, Any], bytes]], title: str,
-        parent: str | None, *, create_pr: bool,
-    ) -> tuple[Commit, int]:  # fmt: skip
+        self,
+        revision: str,
+        operations: Iterable[tuple[str, Mapping[str, Any], bytes]],
+        title: str,
+        parent: str | None,
+        *,
+        create_pr: bool,
+    ) -> tuple[Commit, int]:
         """What the commit route does; 412 where ``parent`` is no longer the head."""
         base = self.find(revision)
         if parent is not None and parent != base.oid:

@@ -127,12 +127,7 @@ def write_repository(folder: Path, rows: Mapping[str, Sequence[Mapping[str, Any]
 
 def mean_answers() -> NDArray[np.int64]:
     """What the mean colour says of every figure on every ground, ``(F, G)`` in the order of ``make_rows``."""
-    photos = [
-        (row["label"], int(row["image_id"][0])) for row in make_rows()["original"]
-    ]  # fmt: skip
+    photos = [(row["label"], int(row["image_id"][0])) for row in make_rows()["original"]]
     return np.array(
-        [
-            [paste(*figure, draw_ground(*ground)).mean(axis=(0, 1)).argmax() for ground in photos]
-            for figure in photos
-        ]
-    )  # fmt: skip
+        [[paste(*figure, draw_ground(*ground)).mean(axis=(0, 1)).argmax() for ground in photos] for figure in photos]
+    )

@@ -72,9 +72,11 @@ def two_nodes() -> Iterator[TwoNodes]:
         nodes = []
         for number, place in enumerate(scratch):
             place.mkdir()
-            more: dict[str, Any] = {} if number else {
-                "_system_config": _LOSS_SEEN_SOON, "include_dashboard": False, "temp_dir": str(folder / "ray"),
-            }  # fmt: skip
+            more: dict[str, Any] = (
+                {}
+                if number
+                else {"_system_config": _LOSS_SEEN_SOON, "include_dashboard": False, "temp_dir": str(folder / "ray")}
+            )
             found = {"TMPDIR": str(place), "PYTHONPATH": paths}
             nodes.append(cluster.add_node(num_cpus=1, object_store_memory=_SMALL_STORE, env_vars=found, **more))
         yield TwoNodes(address=cluster.address, scratch=scratch, _cluster=cluster, _second=nodes[1])

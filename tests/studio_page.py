@@ -13,9 +13,14 @@ from figureground.annotate.studio.home import Connection
 
 CHROMIUM = Path("/usr/bin/chromium")
 _QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 Point = tuple[float, float]
 """(x, y) in pixels of the served copy."""

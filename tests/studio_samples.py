@@ -45,9 +45,17 @@ def make_photo(
 ) -> ImageRecord:
     """A catalogued photo whose id derives from its name."""
     return ImageRecord(
-        image_id=content_id(name), source="photos", uri=f"{name}.jpg", sha256="", width=size_hw[1], height=size_hw[0],
-        exif_orientation=orientation, label=label, source_split="val", phash="0" * 16,
-    )  # fmt: skip
+        image_id=content_id(name),
+        source="photos",
+        uri=f"{name}.jpg",
+        sha256="",
+        width=size_hw[1],
+        height=size_hw[0],
+        exif_orientation=orientation,
+        label=label,
+        source_split="val",
+        phash="0" * 16,
+    )
 
 
 def block_mask(size_hw: tuple[int, int] = (30, 40)) -> Mask:
@@ -62,17 +70,29 @@ def make_proposal(image: ImageRecord, mask_hw: Mask | None = None, *, score: flo
     mask = block_mask(image.size_hw) if mask_hw is None else mask_hw
     run_id = content_id("run", image.image_id)
     return ProposalRecord(
-        proposal_id=content_id(run_id, "0"), run_id=run_id, image_id=image.image_id, rle=encode_coco_rle(mask),
-        score=score, stability=0.5, rank=0, prompt="{}", segmenter="sam", checkpoint_sha256="0123456789abcdef" * 4,
-    )  # fmt: skip
+        proposal_id=content_id(run_id, "0"),
+        run_id=run_id,
+        image_id=image.image_id,
+        rle=encode_coco_rle(mask),
+        score=score,
+        stability=0.5,
+        rank=0,
+        prompt="{}",
+        segmenter="sam",
+        checkpoint_sha256="0123456789abcdef" * 4,
+    )
 
 
 def store_proposal(store: Workspace, proposal: ProposalRecord) -> None:
     """Store a machine mask and the run that made it."""
     run = ProposalRun(
-        run_id=proposal.run_id, image_id=proposal.image_id, segmenter=proposal.segmenter, prompt_mode="auto",
-        reason="", seconds=0.0,
-    )  # fmt: skip
+        run_id=proposal.run_id,
+        image_id=proposal.image_id,
+        segmenter=proposal.segmenter,
+        prompt_mode="auto",
+        reason="",
+        seconds=0.0,
+    )
     store.add_run(run, [proposal])
 
 
@@ -82,10 +102,15 @@ def note_project(
     """Note that a project's page asks for a schema from some time on."""
     store.add_studio_project(
         StudioProject(
-            server=SERVER, project=project, title="t", annotator="", purpose=purpose,
-            attribute_schema=schema.model_dump_json(), since=since,
+            server=SERVER,
+            project=project,
+            title="t",
+            annotator="",
+            purpose=purpose,
+            attribute_schema=schema.model_dump_json(),
+            since=since,
         )
-    )  # fmt: skip
+    )
 
 
 # Answers
@@ -108,10 +133,16 @@ def painted(
 ) -> Json:
     """A brush region of an answer, its mask in served pixels."""
     return {
-        "id": region_id, "type": "brushlabels", "from_name": "mask", "to_name": "image", "origin": origin,
-        "original_width": mask_hw.shape[1], "original_height": mask_hw.shape[0], "image_rotation": 0,
+        "id": region_id,
+        "type": "brushlabels",
+        "from_name": "mask",
+        "to_name": "image",
+        "origin": origin,
+        "original_width": mask_hw.shape[1],
+        "original_height": mask_hw.shape[0],
+        "image_rotation": 0,
         "value": {"format": "rle", "rle": encode_brush_rle(mask_hw) if rle is None else rle, "brushlabels": [label]},
-    }  # fmt: skip
+    }
 
 
 def untouched(image: ImageRecord, proposal: ProposalRecord, mask_hw: Mask) -> Json:
@@ -124,42 +155,66 @@ def said_of(region: Json, *words: str) -> Json:
     """What was ticked of a region: a result of its own, with the region's id and a copy of its RLE."""
     return {
         **{key: region[key] for key in ("id", "to_name", "origin", "original_width", "original_height")},
-        "type": "choices", "from_name": "visibility", "image_rotation": 0,
+        "type": "choices",
+        "from_name": "visibility",
+        "image_rotation": 0,
         "value": {"format": "rle", "rle": region["value"]["rle"], "choices": list(words)},
-    }  # fmt: skip
+    }
 
 
 def ticked(control: str, *words: str) -> Json:
     """What was ticked of the whole photo."""
     return {
-        "id": f"{control}-1", "type": "choices", "from_name": control, "to_name": "image", "origin": "manual",
+        "id": f"{control}-1",
+        "type": "choices",
+        "from_name": control,
+        "to_name": "image",
+        "origin": "manual",
         "value": {"choices": list(words)},
-    }  # fmt: skip
+    }
 
 
 def noted(*lines: str) -> Json:
     """A note."""
     return {
-        "id": "note-1", "type": "textarea", "from_name": "note", "to_name": "image", "origin": "manual",
+        "id": "note-1",
+        "type": "textarea",
+        "from_name": "note",
+        "to_name": "image",
+        "origin": "manual",
         "value": {"text": list(lines)},
-    }  # fmt: skip
+    }
 
 
 def make_answer(results: Iterable[Json], *, number: int = 1, person: int = 3, at: str = "05", **changes: Any) -> Json:
     """A submitted answer as the server lists it; ``at`` is its minute."""
     return {
-        "id": number, "result": list(results), "completed_by": person, "updated_by": person, "was_cancelled": False,
-        "created_at": f"2026-05-01T10:{at}:00.000001Z", "updated_at": f"2026-05-01T10:{at}:00.000001Z",
-        "lead_time": 12.5, "parent_prediction": 4, "ground_truth": False, "unique_id": "e7e7", **changes,
-    }  # fmt: skip
+        "id": number,
+        "result": list(results),
+        "completed_by": person,
+        "updated_by": person,
+        "was_cancelled": False,
+        "created_at": f"2026-05-01T10:{at}:00.000001Z",
+        "updated_at": f"2026-05-01T10:{at}:00.000001Z",
+        "lead_time": 12.5,
+        "parent_prediction": 4,
+        "ground_truth": False,
+        "unique_id": "e7e7",
+        **changes,
+    }
 
 
 def make_draft(results: Iterable[Json], *, number: int = 1, person: str = "ann@example.org", at: str = "05") -> Json:
     """An answer that was never submitted, as the server lists it."""
     return {
-        "id": number, "result": list(results), "user": person, "annotation": None, "lead_time": 2.0,
-        "created_at": f"2026-05-01T10:{at}:00.000001Z", "updated_at": f"2026-05-01T10:{at}:00.000001Z",
-    }  # fmt: skip
+        "id": number,
+        "result": list(results),
+        "user": person,
+        "annotation": None,
+        "lead_time": 2.0,
+        "created_at": f"2026-05-01T10:{at}:00.000001Z",
+        "updated_at": f"2026-05-01T10:{at}:00.000001Z",
+    }
 
 
 def make_export(
@@ -167,9 +222,13 @@ def make_export(
 ) -> Json:
     """A task as the JSON export gives it."""
     return {
-        "id": 1, "project": PROJECT, "annotations": list(answers), "drafts": list(drafts), "predictions": [4],
+        "id": 1,
+        "project": PROJECT,
+        "annotations": list(answers),
+        "drafts": list(drafts),
+        "predictions": [4],
         "data": {"image_id": image.image_id, "proposal_id": proposal.proposal_id if proposal else ""},
-    }  # fmt: skip
+    }
 
 
 def write_export(path: Path, tasks: Any) -> Path:

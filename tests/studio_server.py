@@ -93,7 +93,15 @@ def add_block_proposals(store: Workspace) -> None:
             run_id=run_id, image_id=image.image_id, segmenter="block", prompt_mode="auto", reason="", seconds=0.0
         )
         proposal = ProposalRecord(
-            proposal_id=content_id(run_id, "0"), run_id=run_id, image_id=image.image_id, rle=encode_coco_rle(mask),
-            score=1.0 - number / 1000, stability=0.9, rank=0, prompt="{}", segmenter="block", checkpoint_sha256="",
-        )  # fmt: skip
+            proposal_id=content_id(run_id, "0"),
+            run_id=run_id,
+            image_id=image.image_id,
+            rle=encode_coco_rle(mask),
+            score=1.0 - number / 1000,
+            stability=0.9,
+            rank=0,
+            prompt="{}",
+            segmenter="block",
+            checkpoint_sha256="",
+        )
         store.add_run(run, [proposal])

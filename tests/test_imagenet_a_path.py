@@ -133,9 +133,17 @@ def test_machine_masks_go_the_same_way(work: Path, tmp_path: Path) -> None:
 
 def test_a_reader_of_colours_is_right_where_the_object_is_seen(work: Path) -> None:
     results = run(
-        "evaluate", work / "plus", "--model", "test_imagenet_a_path:ColourReader", "--bootstrap", "200",
-        "--configs", "original,plus,bg_only", "--out", work / "scores",
-    )  # fmt: skip
+        "evaluate",
+        work / "plus",
+        "--model",
+        "test_imagenet_a_path:ColourReader",
+        "--bootstrap",
+        "200",
+        "--configs",
+        "original,plus,bg_only",
+        "--out",
+        work / "scores",
+    )
     (result,) = results["results"]
     assert result["protocol"] == "imagenet_a"
     configs = result["label_spaces"]["imagenet_a200"]["configs"]

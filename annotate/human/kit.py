@@ -10,13 +10,7 @@ from pathlib import Path
 
 from figureground.annotate.human.pictures import make_picture
 from figureground.annotate.human.questions import QuestionPlan, foils_text, make_tasks, picture_id, read_foils
-from figureground.annotate.human.sample import (
-    DatasetRow,
-    draw_sample,
-    read_images,
-    read_rows,
-    shared_rows,
-)
+from figureground.annotate.human.sample import DatasetRow, draw_sample, read_images, read_rows, shared_rows
 from figureground.errors import Faults, FigureGroundError, UsageError
 from figureground.runtime.files import file_sha256, write_text
 from figureground.schemas.classes import ClassMap, load_class_map
@@ -158,18 +152,28 @@ def _foils(
 def _write_facts(request: KitRequest, foils_by: str, folder: Path) -> None:
     manifest = request.dataset / "manifest.json"
     facts = KitFacts(
-        design=request.plan.design, arm=request.arm, dataset=request.dataset.resolve().name,
-        manifest_sha256=file_sha256(manifest) if manifest.is_file() else None, split=request.split,
-        configs=request.configs, seed=request.plan.seed, foils=foils_by, repeat_share=request.plan.repeat_share,
-        seconds_limit=request.seconds_limit, tasks_sha256=file_sha256(folder / TASKS_FILE),
-    )  # fmt: skip
+        design=request.plan.design,
+        arm=request.arm,
+        dataset=request.dataset.resolve().name,
+        manifest_sha256=file_sha256(manifest) if manifest.is_file() else None,
+        split=request.split,
+        configs=request.configs,
+        seed=request.plan.seed,
+        foils=foils_by,
+        repeat_share=request.plan.repeat_share,
+        seconds_limit=request.seconds_limit,
+        tasks_sha256=file_sha256(folder / TASKS_FILE),
+    )
     write_text(folder / "kit.json", facts.model_dump_json(indent=1) + "\n")
 
 
 def _report(kit: HumanKit, folder: Path, labels: Mapping[str, int]) -> KitReport:
     sizes = Counter(labels.values())
     return KitReport(
-        folder=str(folder), images=len(labels), tasks=len(kit.tasks), rounds=len(kit.facts.configs),
+        folder=str(folder),
+        images=len(labels),
+        tasks=len(kit.tasks),
+        rounds=len(kit.facts.configs),
         repeats=sum(task.repeats is not None for task in kit.tasks),
         n_per_class={name: sizes[index] for index, name in enumerate(kit.classes.names) if sizes[index]},
-    )  # fmt: skip
+    )

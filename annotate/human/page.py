@@ -46,9 +46,15 @@ def page_configuration(arm: Arm) -> str:
     answers = xml.SubElement(page, "View", className="human-answers")
     xml.SubElement(answers, "Header", value="$question", size="4")
     xml.SubElement(
-        answers, "Choices", name=ANSWER_CONTROL, toName=IMAGE_CONTROL, value="$options", choice="single-radio",
-        required="true", requiredMessage="Choose an answer.",
-    )  # fmt: skip
+        answers,
+        "Choices",
+        name=ANSWER_CONTROL,
+        toName=IMAGE_CONTROL,
+        value="$options",
+        choice="single-radio",
+        required="true",
+        requiredMessage="Choose an answer.",
+    )
     xml.indent(root)
     return xml.tostring(root, encoding="unicode")
 
@@ -101,9 +107,12 @@ def read_choice(text: str, task: HumanTask, kit: HumanKit, *, rater: str, second
     offered = options(task, kit)
     if text not in offered:
         raise DataError.single(
-            "Label Studio", f"task {task.task_id}", expected=f"one of {', '.join(offered)}", got=repr(text[:80]),
+            "Label Studio",
+            f"task {task.task_id}",
+            expected=f"one of {', '.join(offered)}",
+            got=repr(text[:80]),
             remedy="the answer belongs to another page; delete it in Label Studio and pull again",
-        )  # fmt: skip
+        )
     place = offered.index(text)
     if place == len(offered) - 1:
         return HumanAnswer(task_id=task.task_id, rater=rater, said="absent", seconds=seconds)

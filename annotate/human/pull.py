@@ -54,9 +54,12 @@ def pull_kit(
             project = find_project(kit, client, number, turn)
             if project is None:
                 faults.add(
-                    client.connection.url, f"r{number}, session {turn}", expected="a project", got="none",
+                    client.connection.url,
+                    f"r{number}, session {turn}",
+                    expected="a project",
+                    got="none",
                     remedy="it was deleted in Label Studio, or never sent: push again",
-                )  # fmt: skip
+                )
                 continue
             reader = _ProjectReader(kit, number, turn, faults)
             for tasks in client.changed_tasks(project, None):
@@ -129,9 +132,12 @@ class _ProjectReader:
         """One rater, one account: intervals are clustered by rater."""
         if len(self._accounts) > 1:
             self._faults.add(
-                f"Label Studio: {self._place}", "", expected="answers of one account", got=f"{len(self._accounts)}",
+                f"Label Studio: {self._place}",
+                "",
+                expected="answers of one account",
+                got=f"{len(self._accounts)}",
                 remedy="delete those that the rater did not give",
-            )  # fmt: skip
+            )
 
     def _fault(self, task_id: str, expected: str, got: str, remedy: str) -> None:
         place = f"task {task_id[:32]}"

@@ -122,6 +122,9 @@ def _read_raters(home: StudioHome) -> dict[str, list[str]]:
         return {}
     except ValueError as error:
         raise DataError.single(
-            str(path), "", expected="raters by kit", got="damaged JSON",
+            str(path),
+            "",
+            expected="raters by kit",
+            got="damaged JSON",
             remedy="restore it from a backup: without it, nobody knows which rater is whose project",
-        ) from error  # fmt: skip
+        ) from error

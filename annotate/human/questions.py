@@ -82,10 +82,17 @@ def _ask(row: DatasetRow, classes: int, plan: QuestionPlan, foils: Mapping[str, 
 
     def task(asked: int | None, offered: tuple[int, ...]) -> HumanTask:
         return HumanTask(
-            task_id=blind_id(plan.seed, "task", picture, str(asked)), picture=picture, config=row.config,
-            image_id=row.image_id, draw=row.draw, attribute=row.attribute, label=row.label, asked=asked,
-            offered=offered, repeats=None,
-        )  # fmt: skip
+            task_id=blind_id(plan.seed, "task", picture, str(asked)),
+            picture=picture,
+            config=row.config,
+            image_id=row.image_id,
+            draw=row.draw,
+            attribute=row.attribute,
+            label=row.label,
+            asked=asked,
+            offered=offered,
+            repeats=None,
+        )
 
     def ranked(purpose: str, among: Iterable[int]) -> list[int]:
         return sorted(among, key=lambda each: seeded_hash(plan.seed, purpose, row.image_id, str(each)))

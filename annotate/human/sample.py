@@ -85,9 +85,14 @@ def _rows(dataset: Path, config: str, split: str, classes: ClassMap, faults: Fau
                 faults.add(where, image_id, expected=f"a label from 0 to {len(classes.names) - 1}", got=str(label))
             else:
                 yield DatasetRow(
-                    config=config, image_id=image_id, label=int(label), draw=int(record.get("draw") or 0),
-                    attribute=record.get("attribute"), shard=shard, place=place,
-                )  # fmt: skip
+                    config=config,
+                    image_id=image_id,
+                    label=int(label),
+                    draw=int(record.get("draw") or 0),
+                    attribute=record.get("attribute"),
+                    shard=shard,
+                    place=place,
+                )
 
 
 def _has_columns(schema: pa.Schema, classes: ClassMap, where: str, faults: Faults) -> bool:

@@ -18,9 +18,13 @@ Progress = Callable[[str, int, int], None]
 
 
 def import_coco(
-    workspace: Workspace, files: Sequence[Path], origin: ImportOrigin, choices: CocoChoices,
-    *, progress: Progress = lambda *_: None,
-) -> CocoReport:  # fmt: skip
+    workspace: Workspace,
+    files: Sequence[Path],
+    origin: ImportOrigin,
+    choices: CocoChoices,
+    *,
+    progress: Progress = lambda *_: None,
+) -> CocoReport:
     """Import COCO files as accepted answers, one for each photo; a second import of the same files changes nothing.
 
     A photo's object is the union of its annotations whose category stands for the photo's label, groups (``iscrowd``)
@@ -89,7 +93,10 @@ def _match(
                 entries[photo.image_id].append(PhotoEntry(file, image))
         if not matched and len(faults) == before:
             faults.add(
-                str(file.path), "", expected="images that are in the workspace", got="none",
+                str(file.path),
+                "",
+                expected="images that are in the workspace",
+                got="none",
                 remedy="index the photos first; if their files are called otherwise, say with --images where they lie",
-            )  # fmt: skip
+            )
     return photos, entries

@@ -123,9 +123,12 @@ class AnswerReader:
             shown = ", ".join(map(str, sorted(found)[:3])) + (", ..." if len(found) > 3 else "")
             remedy = "polygons lose holes and thin parts; fill them all the same with --lossy-polygons"
             self._faults.add(
-                str(path), f"annotation {shown}", expected="masks as RLE", got=f"{len(found)} annotations with {kind}",
+                str(path),
+                f"annotation {shown}",
+                expected="masks as RLE",
+                got=f"{len(found)} annotations with {kind}",
                 remedy=remedy if kind == "polygons" else "propose masks from the boxes instead",
-            )  # fmt: skip
+            )
 
     def _check_size(self, entry: PhotoEntry, photo: ImageRecord) -> None:
         if entry.image.size_hw == photo.size_hw:
@@ -137,10 +140,12 @@ class AnswerReader:
                 "stored unturned: turn the masks back, or index copies that are stored upright"
             )
         self._faults.add(
-            str(entry.file.path), f"image {entry.image.id} {entry.image.file_name}",
+            str(entry.file.path),
+            f"image {entry.image.id} {entry.image.file_name}",
             expected=f"{photo.width}x{photo.height} (width x height)",
-            got=f"{entry.image.width}x{entry.image.height}", remedy=remedy,
-        )  # fmt: skip
+            got=f"{entry.image.width}x{entry.image.height}",
+            remedy=remedy,
+        )
 
     def _sorted(
         self, photo: ImageRecord, entries: Sequence[PhotoEntry]
@@ -159,11 +164,12 @@ class AnswerReader:
         if not parts[OBJECT]:
             entry = entries[0]
             self._faults.add(
-                str(entry.file.path), f"image {entry.image.id} {entry.image.file_name}",
+                str(entry.file.path),
+                f"image {entry.image.id} {entry.image.file_name}",
                 expected=f"an annotation of {photo.label}, as the photo is labelled",
                 got=f"annotations of {_listed(others + Counter(list(parts)[1:]))}",
                 remedy="say with --category-map which labels the categories stand for",
-            )  # fmt: skip
+            )
         else:
             self._report.other_categories += others
         return parts
@@ -206,15 +212,20 @@ class AnswerReader:
                     said[name].append(_VALUES[str(value).lower()])
                 else:
                     self._faults.add(
-                        str(path), f"annotation {annotation.annotation_id}: attributes.{name}",
-                        expected="true, false or null", got=f"{value!r:.60}",
-                    )  # fmt: skip
+                        str(path),
+                        f"annotation {annotation.annotation_id}: attributes.{name}",
+                        expected="true, false or null",
+                        got=f"{value!r:.60}",
+                    )
         return {name: True if True in each else None if None in each else False for name, each in said.items()}
 
     def _answer(
-        self, photo: ImageRecord, masks: dict[str, Mask], said: dict[str, bool | None],
+        self,
+        photo: ImageRecord,
+        masks: dict[str, Mask],
+        said: dict[str, bool | None],
         parts: dict[str, list[tuple[Path, CocoAnnotation]]],
-    ) -> ImportedAnswer:  # fmt: skip
+    ) -> ImportedAnswer:
         annotations = [annotation for found in parts.values() for _, annotation in found]
         united, filled = len(parts[OBJECT]), any(each.rle is None for each in annotations)
         self._report.united += united > 1

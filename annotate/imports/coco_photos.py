@@ -41,9 +41,12 @@ def match_photos(
             matched[image.id] = photo
         else:
             faults.add(
-                str(file.path), f"image {image.id} {image.file_name}", expected="one image for a photo",
-                got=f"image {owner.id} {owner.file_name} as well", remedy=_REMEDY if not folder else "",
-            )  # fmt: skip
+                str(file.path),
+                f"image {image.id} {image.file_name}",
+                expected="one image for a photo",
+                got=f"image {owner.id} {owner.file_name} as well",
+                remedy=_REMEDY if not folder else "",
+            )
     return matched
 
 
@@ -81,9 +84,12 @@ def _by_name(
         elif meant:
             places = ", ".join(f"{each.source}: {each.uri}" for each in meant[:3])
             faults.add(
-                str(file.path), f"image {image.id} {image.file_name}", expected="one photo of this name",
-                got=f"{len(meant)} ({places})", remedy=_REMEDY,
-            )  # fmt: skip
+                str(file.path),
+                f"image {image.id} {image.file_name}",
+                expected="one photo of this name",
+                got=f"{len(meant)} ({places})",
+                remedy=_REMEDY,
+            )
 
 
 def _nearest(file_name: str, photos: Sequence[ImageRecord]) -> list[ImageRecord]:

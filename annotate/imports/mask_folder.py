@@ -55,9 +55,13 @@ class _Folder:
 
 
 def import_mask_folder(
-    workspace: Workspace, folder: Path, origin: ImportOrigin, *, source: str | None = None,
+    workspace: Workspace,
+    folder: Path,
+    origin: ImportOrigin,
+    *,
+    source: str | None = None,
     progress: Progress = lambda *_: None,
-) -> ImportReport:  # fmt: skip
+) -> ImportReport:
     """Import a folder of masks as accepted answers; a second import of the same folder changes nothing.
 
     ``FOLDER/<photo>.png`` is an object mask, ``FOLDER/<attribute>/<photo>.png`` that of a local attribute, where
@@ -128,9 +132,12 @@ def read_png_mask(path: Path, size_hw: tuple[int, int], *, record: str = "") -> 
     values = np.unique(pixels)
     if len(values[values > 0]) > 1:
         raise DataError.single(
-            str(path), record, expected="0 and one other value", got=f"{len(values)} greys",
+            str(path),
+            record,
+            expected="0 and one other value",
+            got=f"{len(values)} greys",
             remedy="choose a threshold and save the mask in black and white",
-        )  # fmt: skip
+        )
     return pixels.astype(np.bool_)
 
 
@@ -203,12 +210,22 @@ def _match(
         place = str(next(iter(found.masks.get(name, {}).values()), folder / ATTRIBUTE_TABLE))
         meant = [image for image in photos.get(name, []) if source in (None, image.source)]
         if not meant:
-            faults.add(place, name, expected="a photo of this name in the workspace", got="none",
-                       remedy="index the photos first, or take the file out")  # fmt: skip
+            faults.add(
+                place,
+                name,
+                expected="a photo of this name in the workspace",
+                got="none",
+                remedy="index the photos first, or take the file out",
+            )
         elif len(meant) > 1:
             places = ", ".join(f"{image.source}: {image.uri}" for image in meant[:3])
-            faults.add(place, name, expected="one photo of this name", got=f"{len(meant)} ({places})",
-                       remedy="name the mask by the photo's image_id, or choose one source with --source")  # fmt: skip
+            faults.add(
+                place,
+                name,
+                expected="one photo of this name",
+                got=f"{len(meant)} ({places})",
+                remedy="name the mask by the photo's image_id, or choose one source with --source",
+            )
         elif meant[0].image_id in taken:
             faults.add(place, name, expected="one name for a photo", got=f"{taken[meant[0].image_id]} as well")
         else:

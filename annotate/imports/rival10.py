@@ -67,9 +67,13 @@ class _Instance:
 
 
 def import_rival10(
-    workspace: Workspace, folder: Path, origin: ImportOrigin, *, source: str | None = None,
+    workspace: Workspace,
+    folder: Path,
+    origin: ImportOrigin,
+    *,
+    source: str | None = None,
     progress: Progress = lambda *_: None,
-) -> ImportReport:  # fmt: skip
+) -> ImportReport:
     """Import the masks and labels of the unaltered photos; a second import of the same folder changes nothing.
 
     Photos are found by their names, in the RIVAL10 folder itself (indexed before) or in an ImageNet folder: masks of
@@ -152,9 +156,8 @@ def _instances(root: Path) -> Iterator[_Instance]:
         for labels in sorted((root / split / ORDINARY).glob(f"*{ATTRIBUTE_LABELS}")):
             stem = labels.name.removesuffix(ATTRIBUTE_LABELS)
             yield _Instance(
-                stem, labels, labels.with_name(f"{stem}{ATTRIBUTE_MASKS}"),
-                root / split / OBJECT_MASKS / f"{stem}.JPEG",
-            )  # fmt: skip
+                stem, labels, labels.with_name(f"{stem}{ATTRIBUTE_MASKS}"), root / split / OBJECT_MASKS / f"{stem}.JPEG"
+            )
 
 
 def _match(
@@ -174,17 +177,25 @@ def _match(
         )
         if len(meant) > 1:
             places = ", ".join(f"{image.source}: {image.uri}" for image in meant[:3])
-            faults.add(str(instance.labels), "", expected="one photo of this name", got=f"{len(meant)} ({places})",
-                       remedy="choose one source with --source")  # fmt: skip
+            faults.add(
+                str(instance.labels),
+                "",
+                expected="one photo of this name",
+                got=f"{len(meant)} ({places})",
+                remedy="choose one source with --source",
+            )
         elif meant:
             matched.append((instance, meant[0]))
         else:
             report.not_indexed.append(instance.stem)
     if not matched and not len(faults):
         faults.add(
-            str(instances[0].labels.parent.parent.parent), "", expected="photos that are in the workspace", got="none",
+            str(instances[0].labels.parent.parent.parent),
+            "",
+            expected="photos that are in the workspace",
+            got="none",
             remedy="index the folder first: figureground index FOLDER --kind rival10",
-        )  # fmt: skip
+        )
         faults.raise_if_any()
     return matched
 

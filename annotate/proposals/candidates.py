@@ -16,11 +16,7 @@ PackedMasks = NDArray[np.uint64]
 
 
 def rank_candidates(
-    candidates: Sequence[Candidate],
-    keep: int,
-    *,
-    same_iou: float = 0.9,
-    guide_hw: Mask | None = None,
+    candidates: Sequence[Candidate], keep: int, *, same_iou: float = 0.9, guide_hw: Mask | None = None
 ) -> list[Candidate]:
     """The best candidates, best first, no two of them nearly the same, none of them empty.
 

@@ -77,10 +77,13 @@ class _RayProposer:
         threads = models.threads or int(min(node["CPU"] for node in nodes))
         places = int(sum(node.get("GPU", 0) for node in nodes) / choice.gpus) if choice.gpus else len(nodes)
         actor = ray.remote(_ModelActor).options(
-            num_cpus=threads, num_gpus=choice.gpus, scheduling_strategy="SPREAD",
-            max_restarts=RETRIES, max_task_retries=RETRIES,
+            num_cpus=threads,
+            num_gpus=choice.gpus,
+            scheduling_strategy="SPREAD",
+            max_restarts=RETRIES,
+            max_task_retries=RETRIES,
             runtime_env={"env_vars": dict.fromkeys(THREAD_VARIABLES, str(threads))},
-        )  # fmt: skip
+        )
         self._actors = [actor.remote(models, settings, sources, threads) for _ in range(workers or places)]
 
     def makers(self) -> Makers:

@@ -17,11 +17,7 @@ UNPROMPTED: Final = ("detector", "saliency")
 
 
 def prompts_for(
-    mode: PromptMode,
-    record: ImageRecord,
-    photo_rgb: Photo,
-    saliency: Segmenter | None,
-    grid_side: int = 16,
+    mode: PromptMode, record: ImageRecord, photo_rgb: Photo, saliency: Segmenter | None, grid_side: int = 16
 ) -> list[Prompt]:
     """Prompts for one photo, in stored pixels.
 

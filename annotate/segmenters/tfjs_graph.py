@@ -21,9 +21,16 @@ OPSET: Final = 13
 _IR_VERSION: Final = 8  # what every onnxruntime of the last years reads
 _DTYPES: Final = {"float32": np.dtype("<f4"), "int32": np.dtype("<i4")}
 _RENAMED: Final = {
-    "Add": "Add", "AddN": "Sum", "BiasAdd": "Add", "Exp": "Exp", "Mul": "Mul", "Reshape": "Reshape",
-    "Sigmoid": "Sigmoid", "Sub": "Sub", "Tile": "Tile",
-}  # fmt: skip
+    "Add": "Add",
+    "AddN": "Sum",
+    "BiasAdd": "Add",
+    "Exp": "Exp",
+    "Mul": "Mul",
+    "Reshape": "Reshape",
+    "Sigmoid": "Sigmoid",
+    "Sub": "Sub",
+    "Tile": "Tile",
+}
 """Operations that ONNX has with the same inputs."""
 
 Node = Mapping[str, Any]
@@ -179,9 +186,7 @@ class _Graph:
         weights = self.constant(f"{name}/onnx_weights", np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)))
         turned = self.add("Transpose", [inputs[0]], f"{name}/onnx_input", perm=(0, 3, 1, 2))
         strides = _integers(attributes["strides"])[1:3]
-        made = self.add(
-            "Conv", [turned, weights], f"{name}/onnx", strides=strides, auto_pad=padding, group=groups
-        )  # fmt: skip
+        made = self.add("Conv", [turned, weights], f"{name}/onnx", strides=strides, auto_pad=padding, group=groups)
         self.add("Transpose", [made], name, perm=(0, 2, 3, 1))
 
     def _normalise(self, node: Node, inputs: Sequence[str]) -> None:

@@ -25,14 +25,7 @@ from figureground.schemas.pages.labeling import (
     VISIBILITY_CONTROL,
 )
 from figureground.schemas.rasters.masks import Mask, decode_brush_rle, decode_coco_rle, encode_coco_rle, mask_iou
-from figureground.schemas.records import (
-    Annotation,
-    AnswerState,
-    ImageRecord,
-    ProposalRecord,
-    Purpose,
-    content_id,
-)
+from figureground.schemas.records import Annotation, AnswerState, ImageRecord, ProposalRecord, Purpose, content_id
 
 Json = dict[str, Any]
 
@@ -134,11 +127,15 @@ def _regions(results: Sequence[Result], view: ServedView, schema: AttributeSchem
             faults.append(_strange(place, ", ".join(asked), strange[0]))
             continue
         if (result.original_height, result.original_width) != view.served_hw:
-            faults.append(Fault(
-                where="Label Studio", record=place, got=f"{result.original_width}x{result.original_height}",
-                expected=f"a mask of the served copy's {view.served_hw[1]}x{view.served_hw[0]}",
-                remedy="delete the region in the page and paint it again",
-            ))  # fmt: skip
+            faults.append(
+                Fault(
+                    where="Label Studio",
+                    record=place,
+                    got=f"{result.original_width}x{result.original_height}",
+                    expected=f"a mask of the served copy's {view.served_hw[1]}x{view.served_hw[0]}",
+                    remedy="delete the region in the page and paint it again",
+                )
+            )
             continue
         try:
             mask = decode_brush_rle(result.value.rle or [], size_hw=view.served_hw, record=place)

@@ -20,9 +20,19 @@ TIMEOUT_SECONDS: Final = 120.0
 _READ_ATTEMPTS: Final = 4
 
 _FIELDS: Final = (
-    "id", "data", "project", "updated_at", "annotations", "drafts",
-    "result", "completed_by", "updated_by", "created_at", "lead_time", "was_cancelled",
-)  # fmt: skip
+    "id",
+    "data",
+    "project",
+    "updated_at",
+    "annotations",
+    "drafts",
+    "result",
+    "completed_by",
+    "updated_by",
+    "created_at",
+    "lead_time",
+    "was_cancelled",
+)
 """Fields of a task and, in the second line, of its answers: the server drops those of both that are not named. All
 fields would hold every mask three times."""
 
@@ -96,10 +106,16 @@ class StudioClient:
         """
         with self._service("making a project"):
             made = self._sdk.projects.create(
-                title=title, label_config=config, description=description, sampling="Sequential sampling",
-                expert_instruction=instruction, show_instruction=bool(instruction), show_skip_button=not instruction,
-                enable_empty_annotation=not instruction, show_collab_predictions=True,
-            )  # fmt: skip
+                title=title,
+                label_config=config,
+                description=description,
+                sampling="Sequential sampling",
+                expert_instruction=instruction,
+                show_instruction=bool(instruction),
+                show_skip_button=not instruction,
+                enable_empty_annotation=not instruction,
+                show_collab_predictions=True,
+            )
         return int(made.id)
 
     def set_config(self, project: int, config: str) -> None:
@@ -163,9 +179,11 @@ class StudioClient:
         """Copy a file to a server that does not see this disk; returns the address that a task shows it by."""
         with path.open("rb") as file:
             sent = self._request(
-                "POST", f"/api/projects/{project}/import", params={"commit_to_project": "false"},
+                "POST",
+                f"/api/projects/{project}/import",
+                params={"commit_to_project": "false"},
                 files={"file": (path.name, file)},
-            )  # fmt: skip
+            )
         found = self._get(f"/api/import/file-upload/{sent['file_upload_ids'][0]}")
         return f"/data/{str(found['file']).lstrip('/')}"
 

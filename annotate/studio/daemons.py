@@ -56,9 +56,14 @@ class Daemon:
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         with self.log.open("wb") as log:
             process = subprocess.Popen(
-                command, env={**passed_on, **environment}, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+                command,
+                env={**passed_on, **environment},
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         created = psutil.Process(process.pid).create_time()
         write_text(self._state_file, json.dumps({"pid": process.pid, "created": created, "port": port}))
 

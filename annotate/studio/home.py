@@ -84,9 +84,12 @@ class StudioHome:
             return None
         except (ValueError, TypeError) as error:
             raise DataError.single(
-                str(self._connection_file), "", expected="a connection that studio up wrote", got=type(error).__name__,
+                str(self._connection_file),
+                "",
+                expected="a connection that studio up wrote",
+                got=type(error).__name__,
                 remedy="delete the file and run figureground studio up again",
-            ) from error  # fmt: skip
+            ) from error
 
     def require_connection(self) -> Connection:
         """The connection that was kept.

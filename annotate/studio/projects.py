@@ -100,7 +100,12 @@ def _note(
 ) -> None:
     workspace.add_studio_project(
         StudioProject(
-            server=client.connection.server, project=project, title=title, annotator=annotator, purpose=purpose,
-            attribute_schema=schema.model_dump_json(), since=datetime.now(UTC).isoformat(),
+            server=client.connection.server,
+            project=project,
+            title=title,
+            annotator=annotator,
+            purpose=purpose,
+            attribute_schema=schema.model_dump_json(),
+            since=datetime.now(UTC).isoformat(),
         )
-    )  # fmt: skip
+    )

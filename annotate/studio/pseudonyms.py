@@ -47,6 +47,9 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
         return {}
     except ValueError as error:
         raise DataError.single(
-            str(path), "", expected="the key of the pseudonyms", got="damaged JSON",
+            str(path),
+            "",
+            expected="the key of the pseudonyms",
+            got="damaged JSON",
             remedy="restore it from a backup: without it, answers of one person would look like two people's",
-        ) from error  # fmt: skip
+        ) from error

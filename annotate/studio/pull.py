@@ -72,10 +72,15 @@ def pull(workspace: Workspace, client: StudioClient, *, progress: Progress = lam
     reader = _Reader(workspace, Pseudonyms(StudioHome.of(workspace.root), server, numbers))
     for number, (project, notes) in enumerate(projects.items()):
         if client.project(project) is None:
-            reader.faults.append(Fault(
-                where=client.connection.url, record=f"project {project}", expected=notes[-1].title, got="none",
-                remedy="it was deleted in Label Studio; its answers that were pulled before are kept",
-            ))  # fmt: skip
+            reader.faults.append(
+                Fault(
+                    where=client.connection.url,
+                    record=f"project {project}",
+                    expected=notes[-1].title,
+                    got="none",
+                    remedy="it was deleted in Label Studio; its answers that were pulled before are kept",
+                )
+            )
             continue
         before = len(reader.faults)
         cursor = latest = workspace.studio_cursor(server, project)
@@ -115,10 +120,17 @@ def pull_export(
         notes = known.get(task.project, [])
         if schema is not None:
             purpose: Purpose = notes[-1].purpose if notes else "first_look"
-            notes = [StudioProject(
-                server=server, project=0, title="export", annotator="", purpose=purpose, since="",
-                attribute_schema=schema.model_dump_json(),
-            )]  # fmt: skip
+            notes = [
+                StudioProject(
+                    server=server,
+                    project=0,
+                    title="export",
+                    annotator="",
+                    purpose=purpose,
+                    since="",
+                    attribute_schema=schema.model_dump_json(),
+                )
+            ]
         if not notes:
             raise UsageError("this workspace did not push those tasks; say with --attributes what was asked")
         page = _Page(tasks=[task], notes=notes)
@@ -193,10 +205,15 @@ class _Reader:
         image = self._workspace.image(image_id)
         if image is None:
             if answers:
-                self.strangers.append(Fault(
-                    where="Label Studio", record=f"task {task.id}", expected="a photo of this workspace",
-                    got=f"image_id {image_id[:64]!r}", remedy="it was forgotten here, or the task was not made here",
-                ))  # fmt: skip
+                self.strangers.append(
+                    Fault(
+                        where="Label Studio",
+                        record=f"task {task.id}",
+                        expected="a photo of this workspace",
+                        got=f"image_id {image_id[:64]!r}",
+                        remedy="it was forgotten here, or the task was not made here",
+                    )
+                )
             return
         proposals = self._workspace.proposals(image_id)
         proposal = next((each for each in proposals if each.proposal_id == task.data.proposal_id), None)
@@ -231,7 +248,10 @@ def _exported(path: Path) -> list[Any]:
         raise DataError.single(str(path), "", expected="Label Studio's JSON export", got=str(error)) from error
     if not isinstance(tasks, list):
         raise DataError.single(
-            str(path), "", expected="a list of tasks with data and annotations", got=type(tasks).__name__,
+            str(path),
+            "",
+            expected="a list of tasks with data and annotations",
+            got=type(tasks).__name__,
             remedy="export as JSON, not JSON-MIN, CSV or COCO",
-        )  # fmt: skip
+        )
     return tasks

@@ -204,10 +204,15 @@ def send_batch(
         except (FigureGroundError, OSError) as error:
             faults.append(Fault(where=photo.source, record=photo.uri, expected="the catalogued photo", got=str(error)))
         else:
-            made.append(TaskSource(
-                record=photo, proposal=proposals.get(photo.image_id), copy=copy, schema=batch.schema.label,
-                address=copy_address(batch, copy),
-            ))  # fmt: skip
+            made.append(
+                TaskSource(
+                    record=photo,
+                    proposal=proposals.get(photo.image_id),
+                    copy=copy,
+                    schema=batch.schema.label,
+                    address=copy_address(batch, copy),
+                )
+            )
     tasks = [make(source) for source in made]
     copies = {source.record.image_id: source.copy for source in made}
     wrong = check_tasks(tasks, copies, label_interface(batch.schema, batch.purpose))

@@ -59,9 +59,14 @@ def push_second_look(
     first = [notes[-1] for notes in workspace.studio_projects(client.connection.server).values()]
     uploads = next((each.project for each in first if each.purpose == "first_look"), None)
     batch = Batch(
-        workspace=workspace, client=client, home=home, project=project, schema=schema, purpose="second_look",
+        workspace=workspace,
+        client=client,
+        home=home,
+        project=project,
+        schema=schema,
+        purpose="second_look",
         uploads=uploads,
-    )  # fmt: skip
+    )
     proposals = {each.proposal_id: each for each in workspace.proposals()}
     faults: list[Fault] = []
     sent = 0
@@ -178,6 +183,9 @@ def _titled(picture: NDArray[np.uint8], title: str) -> NDArray[np.uint8]:
 
 def _choices(control: str, chosen: Sequence[str], result_id: str) -> Json:
     return {
-        "id": result_id, "type": "choices", "from_name": control, "to_name": IMAGE_CONTROL,
+        "id": result_id,
+        "type": "choices",
+        "from_name": control,
+        "to_name": IMAGE_CONTROL,
         "value": {"choices": list(chosen)},
-    }  # fmt: skip
+    }

@@ -127,16 +127,26 @@ def check_regions(regions: Iterable[Json], *, size_wh: tuple[int, int], record: 
             continue
         place = f"{record} region {region.get('id')!r}"
         if not isinstance(region.get("id"), str):
-            faults.append(Fault(
-                where="task", record=place, expected="a region id that is text", got=type(region.get("id")).__name__,
-                remedy="the page waits for ever on a number",
-            ))  # fmt: skip
+            faults.append(
+                Fault(
+                    where="task",
+                    record=place,
+                    expected="a region id that is text",
+                    got=type(region.get("id")).__name__,
+                    remedy="the page waits for ever on a number",
+                )
+            )
         sides = region.get("original_width"), region.get("original_height")
         if sides != size_wh:
-            faults.append(Fault(
-                where="task", record=place, expected=f"a mask of {size_wh[0]}x{size_wh[1]}, the served copy's size",
-                got=f"{sides[0]}x{sides[1]}", remedy="the page would shear it",
-            ))  # fmt: skip
+            faults.append(
+                Fault(
+                    where="task",
+                    record=place,
+                    expected=f"a mask of {size_wh[0]}x{size_wh[1]}, the served copy's size",
+                    got=f"{sides[0]}x{sides[1]}",
+                    remedy="the page would shear it",
+                )
+            )
             continue
         try:
             decode_brush_rle(region["value"]["rle"], size_hw=(size_wh[1], size_wh[0]), record=place)

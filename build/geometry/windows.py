@@ -81,9 +81,15 @@ def place_window(window: Window, mask_hw: Mask, recorded: Sequence[Mask], seed: 
 
 
 def _crop(
-    window: Window, box: Box, size_hw: tuple[int, int], seed: int, *,
-    instances: tuple[int, ...], dropped: tuple[int, ...], far: bool,
-) -> Crop:  # fmt: skip
+    window: Window,
+    box: Box,
+    size_hw: tuple[int, int],
+    seed: int,
+    *,
+    instances: tuple[int, ...],
+    dropped: tuple[int, ...],
+    far: bool,
+) -> Crop:
     frame = frame_around(window, box, size_hw)
     share = _area(box) / (size_hw[0] * size_hw[1])
     flags = {
@@ -99,9 +105,14 @@ def _crop(
         frame = _elsewhere(window, frame, box, size_hw, seed)
         flags["overlaps_object"] = window.around == "random" and _meet(frame.content_xyxy_px, box)
     return Crop(
-        frame=frame, box_xyxy_px=box, instances=len(instances), instance_areas_px=instances, dropped_areas_px=dropped,
-        box_share=share, flags=tuple(sorted(flag for flag, holds in flags.items() if holds)),
-    )  # fmt: skip
+        frame=frame,
+        box_xyxy_px=box,
+        instances=len(instances),
+        instance_areas_px=instances,
+        dropped_areas_px=dropped,
+        box_share=share,
+        flags=tuple(sorted(flag for flag, holds in flags.items() if holds)),
+    )
 
 
 def frame_around(window: Window, box: Box, size_hw: tuple[int, int]) -> Frame:

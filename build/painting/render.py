@@ -131,9 +131,14 @@ def _place_mattes(
 
 
 def _place_photos(
-    candidate: Candidate, photo_rgb: Canvas, paints: list[str], mask: Mask, rules: RuleSet, name: str,
+    candidate: Candidate,
+    photo_rgb: Canvas,
+    paints: list[str],
+    mask: Mask,
+    rules: RuleSet,
+    name: str,
     frame: Frame | None,
-) -> dict[str, Canvas]:  # fmt: skip
+) -> dict[str, Canvas]:
     view = rules.views[name]
     source = cache(lambda: view_photo(photo_rgb, view, frame))
     found: dict[str, Canvas] = {}
@@ -150,9 +155,12 @@ def _place_photos(
 
 
 def render_row(
-    row: PlanRow, variant: Variant, rules: RuleSet, scene_of: Callable[[str], Scene],
+    row: PlanRow,
+    variant: Variant,
+    rules: RuleSet,
+    scene_of: Callable[[str], Scene],
     texture_of: Callable[[str], Canvas] | None = None,
-) -> Rendered:  # fmt: skip
+) -> Rendered:
     """Compose one row: its layers, bottom to top.
 
     Args:

@@ -136,5 +136,10 @@ def _in_two(dice: Dice, where: NDArray[np.bool_]) -> Canvas:
 
 
 FAMILIES: Final[dict[str, Callable[[Dice, tuple[int, int]], Canvas]]] = {
-    "bricks": _bricks, "checks": _checks, "clouds": _clouds, "dots": _dots, "noise": _noise, "stripes": _stripes,
-}  # fmt: skip
+    "bricks": _bricks,
+    "checks": _checks,
+    "clouds": _clouds,
+    "dots": _dots,
+    "noise": _noise,
+    "stripes": _stripes,
+}

@@ -45,10 +45,13 @@ def class_coverage(plan: Plan, classes: ClassMap, left_out: LeftOut) -> Iterator
         kept, gone, absent = plan.class_counts.get(name, 0), refused.get(name, Counter()), missing.get(name, Counter())
         photos = kept + gone.total() + absent.total()
         yield ClassCoverage(
-            class_name=name, photos=photos, in_release=kept + gone.total(), kept=kept,
+            class_name=name,
+            photos=photos,
+            in_release=kept + gone.total(),
+            kept=kept,
             share=round(kept / photos, 4) if photos else None,
             left_out=" ".join(f"{reason}:{count}" for reason, count in sorted((gone + absent).items())),
-        )  # fmt: skip
+        )
 
 
 def _class_of(label: str, classes: ClassMap) -> str:

@@ -82,10 +82,12 @@ def check_classes(
         sizes[candidate.label] += 1
     for label, needed, count in _needs(sizes, policies, rules):
         faults.add(
-            classes.name, classes.names[label],
-            expected=f"at least {needed} usable photo{'s' if needed > 1 else ''}", got=str(count),
+            classes.name,
+            classes.names[label],
+            expected=f"at least {needed} usable photo{'s' if needed > 1 else ''}",
+            got=str(count),
             remedy="add photos of this class, or use a class map without it",
-        )  # fmt: skip
+        )
     if "next_class" in policies and len(sizes) == 1:
         faults.add(classes.name, "", expected="at least two classes for mixed_next", got="one")
 

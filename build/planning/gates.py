@@ -65,11 +65,19 @@ def check_gates(plan: Plan, recipe: Recipe, classes: ClassMap, attributes: Attri
         *_label_gates(records, attributes),
         *_split_gates(plan, records, recipe),
         *_class_gates(attribute_frequencies(plan, classes, attributes)),
-        _finding("attribute_vanishes", "warning", "a pixel of the attribute on the canvas",
-                 [f"{each.object_id} {each.detail}" for each in plan.vanished]),
-        _finding("imagenet_train", "warning", "photos that no classifier was trained on",
-                 [each.object_id for each in plan.candidates.values() if IMAGENET_TRAIN in each.flags]),
-    ]  # fmt: skip
+        _finding(
+            "attribute_vanishes",
+            "warning",
+            "a pixel of the attribute on the canvas",
+            [f"{each.object_id} {each.detail}" for each in plan.vanished],
+        ),
+        _finding(
+            "imagenet_train",
+            "warning",
+            "photos that no classifier was trained on",
+            [each.object_id for each in plan.candidates.values() if IMAGENET_TRAIN in each.flags],
+        ),
+    ]
     return tuple(sorted((each for each in found if each.count), key=lambda each: (each.severity, each.gate)))
 
 
@@ -80,11 +88,16 @@ def require_no_errors(findings: Sequence[GateFinding]) -> None:
         DataError: with one fault for each gate.
     """
     faults = [
-        Fault(where=f"gate {each.gate}", record=", ".join(each.examples[:3]), expected=each.expected,
-              got=f"{each.count} that are not so", remedy="mend the answers and freeze again")
+        Fault(
+            where=f"gate {each.gate}",
+            record=", ".join(each.examples[:3]),
+            expected=each.expected,
+            got=f"{each.count} that are not so",
+            remedy="mend the answers and freeze again",
+        )
         for each in findings
         if each.severity == "error"
-    ]  # fmt: skip
+    ]
     if faults:
         raise DataError(faults)
 

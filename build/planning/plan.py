@@ -36,12 +36,19 @@ _ROWS_PER_GROUP: Final = 1 << 20
 _ROWS_AT_A_TIME: Final = 1 << 15  # spelled out together; divides a row group, so that pages end where they would
 _SCHEMA: Final = pa.schema(
     [
-        ("variant", pa.string()), ("split", pa.string()), ("object_id", pa.string()), ("attribute", pa.string()),
-        ("draw", pa.int32()), ("label", pa.int32()),
-        ("seed", pa.uint64()), ("ground_id", pa.string()), ("ground_label", pa.int32()),
-        ("texture_id", pa.string()), ("params", pa.string()),
+        ("variant", pa.string()),
+        ("split", pa.string()),
+        ("object_id", pa.string()),
+        ("attribute", pa.string()),
+        ("draw", pa.int32()),
+        ("label", pa.int32()),
+        ("seed", pa.uint64()),
+        ("ground_id", pa.string()),
+        ("ground_label", pa.int32()),
+        ("texture_id", pa.string()),
+        ("params", pa.string()),
     ]
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,15 +112,21 @@ def make_plan(
     offered = {texture.image_id: texture for texture in sorted(textures, key=lambda each: each.image_id)}
     if any(variant.texture == "photos" for variant in recipe.variants.values()) and not offered:
         raise DataError.single(
-            "workspace", recipe.textures or "", expected="photos of this source, to take textures from", got="none",
+            "workspace",
+            recipe.textures or "",
+            expected="photos of this source, to take textures from",
+            got="none",
             remedy=f"index them: figureground index FOLDER --name {recipe.textures} -w WORKSPACE",
-        )  # fmt: skip
+        )
     usable, refusals = select_candidates(records, recipe, rule_set, classes)
     if not usable:
         raise DataError.single(
-            "release", "", expected="objects that the recipe can use", got=f"{len(refusals)} refused, 0 left",
+            "release",
+            "",
+            expected="objects that the recipe can use",
+            got=f"{len(refusals)} refused, 0 left",
             remedy=_reasons(refusals),
-        )  # fmt: skip
+        )
     policies: set[Photo] = {variant.donor for variant in recipe.variants.values() if variant.donor}
     faults = Faults()
     check_classes(usable, policies, rule_set.donors, classes, faults)

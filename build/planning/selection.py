@@ -151,9 +151,14 @@ def _measure_mask(record: ObjectRecord, label: int, recipe: Recipe, rules: RuleS
     except NoWindow as refused:
         return _refuse(record, str(refused))
     return Candidate(
-        record=record, label=label, box_xyxy_px=box, box_from_mask=not annotated, strip=strip, crops=crops,
+        record=record,
+        label=label,
+        box_xyxy_px=box,
+        box_from_mask=not annotated,
+        strip=strip,
+        crops=crops,
         flags=_flags(record),
-    )  # fmt: skip
+    )
 
 
 def _flags(record: ObjectRecord) -> tuple[str, ...]:

@@ -198,7 +198,13 @@ def dissect(name: str, photo_rgb: Image, mask_hw: Mask) -> Butterfly:
     pattern, own = find_pattern(lab, wings, inner & (abs(across) > BASES * width))
     pale = bool(own[0] > 55 and np.hypot(own[1], own[2]) < 30)
     return Butterfly(
-        name=name, photo_rgb=photo_rgb, object_hw=mask_hw, axis=axis, wings_hw=wings, body_hw=body, pattern_hw=pattern,
+        name=name,
+        photo_rgb=photo_rgb,
+        object_hw=mask_hw,
+        axis=axis,
+        wings_hw=wings,
+        body_hw=body,
+        pattern_hw=pattern,
         said={
             "spread": width > SPREAD * length,
             "spotted": _round_patches(pattern, np.count_nonzero(wings)) >= 4,
@@ -206,7 +212,7 @@ def dissect(name: str, photo_rgb: Image, mask_hw: Mask) -> Butterfly:
             "pale": pale,
         },
         dropped=_why_dropped(axis, mask_hw, body, (across, along), LEAST_LIKENESS_PALE if pale else LEAST_LIKENESS),
-    )  # fmt: skip
+    )
 
 
 def _why_dropped(

@@ -94,9 +94,15 @@ def measure_image(model: str, explained: Explained) -> ImageAlignment:
     if saliency is not None and row.object_mask_hw is not None and skipped is None:
         found = measure_alignment(saliency, row.object_mask_hw)
     return ImageAlignment(
-        model=model, image_id=row.image_id, label=row.label, predicted=explained.predicted, output=explained.output,
-        confidence=explained.confidence, skipped=skipped or "", **found,
-    )  # fmt: skip
+        model=model,
+        image_id=row.image_id,
+        label=row.label,
+        predicted=explained.predicted,
+        output=explained.output,
+        confidence=explained.confidence,
+        skipped=skipped or "",
+        **found,
+    )
 
 
 def summarise_model(

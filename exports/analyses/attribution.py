@@ -14,12 +14,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import torch
-from captum.attr import (  # type: ignore[import-untyped]  # ships no annotations
-    IntegratedGradients,
-    LayerAttribution,
-    LayerGradCam,
-    Saliency,
-)
+from captum.attr import IntegratedGradients, LayerAttribution, LayerGradCam, Saliency  # type: ignore[import-untyped]  # ships no annotations
 from numpy.typing import NDArray
 
 from figureground.errors import DataError
@@ -116,11 +111,15 @@ class Explainer:
             maps = dict(zip(explained, found, strict=True))
         return [
             Explained(
-                index=int(indices[place]), row=row, saliency_hw=maps.get(place), output=targets[place],
-                predicted=int(predicted[place]), confidence=float(confidence[place]),
+                index=int(indices[place]),
+                row=row,
+                saliency_hw=maps.get(place),
+                output=targets[place],
+                predicted=int(predicted[place]),
+                confidence=float(confidence[place]),
             )
             for place, row in enumerate(batch)
-        ]  # fmt: skip
+        ]
 
     def _target(self, logits: torch.Tensor, row: AnalysedRow) -> int | None:
         if self.settings.target == "predicted":
@@ -139,9 +138,12 @@ class Explainer:
             maps = Saliency(network).attribute(images, target=targets).amax(dim=1, keepdim=True)
         else:
             sums: Any = IntegratedGradients(network).attribute(
-                images, baselines=torch.zeros_like(images), target=targets, n_steps=_STEPS,
+                images,
+                baselines=torch.zeros_like(images),
+                target=targets,
+                n_steps=_STEPS,
                 internal_batch_size=max(_STEP_IMAGES, len(images)),
-            )  # fmt: skip
+            )
             maps = sums.sum(dim=1, keepdim=True).abs()
         resized = LayerAttribution.interpolate(maps.detach().float(), size_hw, interpolate_mode="bilinear")
         found: NDArray[np.float32] = resized[:, 0].cpu().numpy().astype(np.float32)

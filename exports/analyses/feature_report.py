@@ -43,8 +43,13 @@ def attribute_features(
     table = tabulate_units(reader, rows, activations.activation, k=k, progress=progress)
     best = {name: best_units(table, region, 10) for region, name in enumerate(table.regions)}
     result: dict[str, Any] = {
-        **given.describe("features", [model]), **describe_model(model), **reader.describe(activations),
-        "definition": DEFINITION, "k": k, "n": len(rows), "n_units_compared": len(table.units),
+        **given.describe("features", [model]),
+        **describe_model(model),
+        **reader.describe(activations),
+        "definition": DEFINITION,
+        "k": k,
+        "n": len(rows),
+        "n_units_compared": len(table.units),
         "n_units_skipped": reader.classifier.in_features - len(table.units),
         "regions": {
             name: {
@@ -54,12 +59,13 @@ def attribute_features(
             for region, name in enumerate(table.regions)
         },
         "files": ["features.csv", "features.png", "units.png"],
-    }  # fmt: skip
+    }
     write_result(out, "features.csv", features_csv(table))
     write_result(out, "features.png", draw_features(table, best, model.name, k))
     top = {
         name: rank_top(activations.activation[:, [table.units[places[0]]]], k)[:, 0]
-        for name, places in best.items() if places
-    }  # fmt: skip
+        for name, places in best.items()
+        if places
+    }
     write_result(out, "units.png", draw_units(reader, rows, table, best, top))
     return write_json(out, "features.json", result)

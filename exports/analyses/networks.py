@@ -126,11 +126,15 @@ def look_into(adapter: Adapter) -> AnalysedModel:
             "(a torch.nn.Module), mean and std, as those of timm: and of figureground.exports.evaluation.classifiers"
         )
     return AnalysedModel(
-        adapter=adapter, network=network.eval(), name=adapter.name, weights_sha256=adapter.weights_sha256,
+        adapter=adapter,
+        network=network.eval(),
+        name=adapter.name,
+        weights_sha256=adapter.weights_sha256,
         input_size_hw=(int(adapter.input_size_hw[0]), int(adapter.input_size_hw[1])),
-        mean=tuple(map(float, mean)), std=tuple(map(float, std)),
+        mean=tuple(map(float, mean)),
+        std=tuple(map(float, std)),
         interpolation=str(getattr(adapter, "interpolation", OPTIONS["interpolation"])),
-    )  # fmt: skip
+    )
 
 
 def find_classifier(network: torch.nn.Module) -> tuple[str, torch.nn.Linear]:

@@ -136,11 +136,15 @@ def tabulate_units(
     rates = _mean(np.nan_to_num(chosen).sum(axis=0), np.isfinite(chosen).sum(axis=0))
     whole = _mean(with_mask[:, -1:].astype(np.float64), known[:, -1:])
     return UnitTable(
-        units=moving, regions=regions, mean_iou=_mean(sums, known), mean_iou_where_present=_mean(sums, with_mask),
-        n_with_mask=with_mask, rate_top=np.hstack([rates, whole]),
+        units=moving,
+        regions=regions,
+        mean_iou=_mean(sums, known),
+        mean_iou_where_present=_mean(sums, with_mask),
+        n_with_mask=with_mask,
+        rate_top=np.hstack([rates, whole]),
         rate_all=np.append(_mean(np.nan_to_num(present).sum(axis=0), np.isfinite(present).sum(axis=0)), 1.0),
         correlation=np.hstack([point_biserial(activation[:, moving], present), np.full((len(moving), 1), np.nan)]),
-    )  # fmt: skip
+    )
 
 
 def _presence(rows: AnalysedRows) -> tuple[tuple[str, ...], Floats]:

@@ -116,17 +116,25 @@ def train_probe(
     penultimate = Penultimate(model.network).eval()
     fitted_on = extract_features(penultimate, model, train, request, progress=progress, stage="train")
     chosen_on = extract_features(penultimate, model, validation, request, progress=progress, stage="validation")
-    head = fit_head(
-        fitted_on, train.labels, chosen_on, validation.labels, settings, n_classes=len(classes.names)
-    )  # fmt: skip
+    head = fit_head(fitted_on, train.labels, chosen_on, validation.labels, settings, n_classes=len(classes.names))
     record = HeadRecord(
-        backbone=portable_spec(spec), backbone_name=model.name, backbone_weights_sha256=model.weights_sha256,
-        class_names=classes.names, feeding=describe_feeding(model), trained_on=_describe(request, train, validation),
-        preset=settings.preset, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay,
-        batch_size=settings.batch_size, epochs=settings.epochs, seed=settings.seed, chosen_epoch=head.chosen_epoch,
-        train_loss=head.train_loss, validation_accuracy=head.validation_accuracy,
+        backbone=portable_spec(spec),
+        backbone_name=model.name,
+        backbone_weights_sha256=model.weights_sha256,
+        class_names=classes.names,
+        feeding=describe_feeding(model),
+        trained_on=_describe(request, train, validation),
+        preset=settings.preset,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        batch_size=settings.batch_size,
+        epochs=settings.epochs,
+        seed=settings.seed,
+        chosen_epoch=head.chosen_epoch,
+        train_loss=head.train_loss,
+        validation_accuracy=head.validation_accuracy,
         libraries=library_versions(("numpy", "pillow", "safetensors", *model.libraries)),
-    )  # fmt: skip
+    )
     write_head(out, head.weight, head.bias, record)
     return record
 
@@ -200,9 +208,12 @@ def fit_head(
             best = (accuracies[-1], epoch, head.weight.detach().clone(), head.bias.detach().clone())
     _, chosen_epoch, weight, bias = best
     return FittedHead(
-        weight=weight, bias=bias, chosen_epoch=chosen_epoch, train_loss=tuple(losses),
+        weight=weight,
+        bias=bias,
+        chosen_epoch=chosen_epoch,
+        train_loss=tuple(losses),
         validation_accuracy=tuple(accuracies),
-    )  # fmt: skip
+    )
 
 
 def _require_apart(train: AnalysedRows, validation: AnalysedRows, request: ProbeRequest) -> None:
@@ -219,7 +230,13 @@ def _require_apart(train: AnalysedRows, validation: AnalysedRows, request: Probe
 def _describe(request: ProbeRequest, train: AnalysedRows, validation: AnalysedRows) -> TrainedOn:
     repository = request.repository
     return TrainedOn(
-        dataset=repository.name, revision=repository.revision, fingerprint=repository.fingerprint,
-        config=request.config, train_split=request.train_split, validation_split=request.validation_split,
-        n_train=len(train), n_validation=len(validation), limit=request.limit,
-    )  # fmt: skip
+        dataset=repository.name,
+        revision=repository.revision,
+        fingerprint=repository.fingerprint,
+        config=request.config,
+        train_split=request.train_split,
+        validation_split=request.validation_split,
+        n_train=len(train),
+        n_validation=len(validation),
+        limit=request.limit,
+    )

@@ -168,10 +168,13 @@ def decode_row(stored: Mapping[str, Any], place: str) -> AnalysedRow:
         mask, name = decode_coco_rle(rle, size_hw=size_hw, record=image_id), str(each["attribute"])
         masks[name] = masks[name] | mask if name in masks else mask
     return AnalysedRow(
-        image_id=image_id, label=int(stored["label"]), canvas_rgb=canvas, object_mask_hw=object_mask,
+        image_id=image_id,
+        label=int(stored["label"]),
+        canvas_rgb=canvas,
+        object_mask_hw=object_mask,
         attributes=_answered(stored["attributes"]),
         attribute_masks_hw=masks,
-    )  # fmt: skip
+    )
 
 
 def _answered(stored: Mapping[str, bool | None] | None) -> Mapping[str, bool]:

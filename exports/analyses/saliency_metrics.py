@@ -22,8 +22,15 @@ Saliency = NDArray[np.float32] | NDArray[np.float64]
 HALF_OF_MAXIMUM: Final = 0.5
 RECALL_LEVELS: Final = (0.25, 0.5, 0.75)
 METRIC_NAMES: Final = (
-    "iou", "dice", "delta_density", "precision", "recall_25", "recall_50", "recall_75", "average_precision",
-)  # fmt: skip
+    "iou",
+    "dice",
+    "delta_density",
+    "precision",
+    "recall_25",
+    "recall_50",
+    "recall_75",
+    "average_precision",
+)
 """The keys of ``measure_alignment``, in the order of tables; all are better when larger."""
 
 
@@ -152,9 +159,13 @@ def measure_alignment(saliency: Saliency, mask_hw: Mask) -> Mapping[str, float]:
     scaled = scale_saliency(saliency)
     recalls = [saliency_recall(scaled, mask_hw, level) for level in RECALL_LEVELS]
     values = (
-        saliency_iou(scaled, mask_hw), saliency_dice(scaled, mask_hw), delta_density(scaled, mask_hw),
-        saliency_precision(scaled, mask_hw), *recalls, saliency_average_precision(scaled, mask_hw),
-    )  # fmt: skip
+        saliency_iou(scaled, mask_hw),
+        saliency_dice(scaled, mask_hw),
+        delta_density(scaled, mask_hw),
+        saliency_precision(scaled, mask_hw),
+        *recalls,
+        saliency_average_precision(scaled, mask_hw),
+    )
     return dict(zip(METRIC_NAMES, values, strict=True))
 
 

@@ -28,9 +28,12 @@ from figureground.exports.evaluate import ClassMap, Repository
 from figureground.runtime.files import csv_text
 
 PLOTTED: Final = {  # the five metrics of the paper
-    "iou": "IoU", "delta_density": "Δ density", "precision": "precision", "recall_25": "recall 25 %",
+    "iou": "IoU",
+    "delta_density": "Δ density",
+    "precision": "precision",
+    "recall_25": "recall 25 %",
     "average_precision": "average precision",
-}  # fmt: skip
+}
 _MOST_CLASSES: Final = 20  # rows of a sheet
 NOTE: Final = "heat: saliency · light blue: outline of the figure · orange frame: wrong answer"
 
@@ -51,9 +54,7 @@ class AnalysisInput:
 
     def describe(self, analysis: str, models: Sequence[AnalysedModel]) -> dict[str, Any]:
         """The head of a result file."""
-        return describe_run(
-            analysis, self.repository, models, config=self.config, split=self.split, limit=self.limit
-        )  # fmt: skip
+        return describe_run(analysis, self.repository, models, config=self.config, split=self.split, limit=self.limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,15 +92,21 @@ def analyse_saliency(
     sampling = {"bootstrap": request.bootstrap, "seed": request.seed}
     entries = [
         {
-            **describe_model(each.model), "saliency": each.describe(), "label_space": each.classes.space,
-            "family": family_of(each.model.name), **summarise_model(found[each.model.name], classes, **sampling),
+            **describe_model(each.model),
+            "saliency": each.describe(),
+            "label_space": each.classes.space,
+            "family": family_of(each.model.name),
+            **summarise_model(found[each.model.name], classes, **sampling),
         }
         for each in explainers
-    ]  # fmt: skip
+    ]
     result = {
-        **given.describe("saliency", models), **sampling, "definitions": DEFINITIONS, "models": entries,
+        **given.describe("saliency", models),
+        **sampling,
+        "definitions": DEFINITIONS,
+        "models": entries,
         "comparison": compare_models(found, **sampling),
-    }  # fmt: skip
+    }
     pictures = draw_alignment(result)
     for explainer in explainers if request.shown else ():
         png = draw_montage(explainer, rows, classes, per_class=request.shown)
@@ -135,12 +142,9 @@ def draw_alignment(result: Mapping[str, Any]) -> dict[str, bytes]:
     }
     names = list(dict.fromkeys(name for each in models for name in each["by_true_class"]["classes"]))
     by_class = {
-        title: {
-            group: {each["model"]: _bar(_class_metrics(each, group), name) for each in models}
-            for group in names
-        }
+        title: {group: {each["model"]: _bar(_class_metrics(each, group), name) for each in models} for group in names}
         for title, name in metrics.items()
-    }  # fmt: skip
+    }
     pictures = {"models.png": draw_bars(overall, title=f"Saliency on the figure: {place}", note=note)}
     if names:
         title = f"Saliency on the figure, by true class: {place}"

@@ -121,13 +121,15 @@ def find_candidates(
     return {
         label: [
             Candidate(
-                unit=int(unit), importance=float(importance[unit]), n_measured=len(shares[label, int(unit)]),
+                unit=int(unit),
+                importance=float(importance[unit]),
+                n_measured=len(shares[label, int(unit)]),
                 precision=float(np.mean(shares[label, int(unit)])) if shares[label, int(unit)] else None,
             )
             for unit in units
         ]
         for label, (units, importance) in important.items()
-    }  # fmt: skip
+    }
 
 
 def rank_class(
@@ -179,13 +181,18 @@ def rank_spuriosity(
         label: rank_class(rows, activations, label, found, classes.names[label]) for label, found in candidates.items()
     }
     result: dict[str, Any] = {
-        **given.describe("spuriosity", [model]), **describe_model(model), **reader.describe(activations),
-        "definition": DEFINITION, "top_n": top_n, "k": k, "n": len(rows),
+        **given.describe("spuriosity", [model]),
+        **describe_model(model),
+        **reader.describe(activations),
+        "definition": DEFINITION,
+        "top_n": top_n,
+        "k": k,
+        "n": len(rows),
         "n_skipped": {"no_output": int((activations.target < 0).sum())},
         "classes": {classes.names[label]: _describe_class(found) for label, found in candidates.items()},
         "without_spurious_features": [classes.names[label] for label, found in ranked.items() if not found],
         "files": ["spuriosity.csv", "spuriosity.png"],
-    }  # fmt: skip
+    }
     write_result(out, "spuriosity.csv", csv_text(RankedRow, [each for found in ranked.values() for each in found]))
     write_result(out, "spuriosity.png", draw_spuriosity(reader, rows, candidates, ranked, classes, shown))
     return write_json(out, "spuriosity.json", result)
@@ -194,11 +201,14 @@ def rank_spuriosity(
 def _describe_class(candidates: Sequence[Candidate]) -> dict[str, Any]:
     units = [
         {
-            "unit": each.unit, "importance": each.importance, "precision": each.precision,
-            "n_measured": each.n_measured, "spurious": each.spurious,
+            "unit": each.unit,
+            "importance": each.importance,
+            "precision": each.precision,
+            "n_measured": each.n_measured,
+            "spurious": each.spurious,
         }
         for each in candidates
-    ]  # fmt: skip
+    ]
     return {"candidates": units, "spurious_units": [each.unit for each in candidates if each.spurious]}
 
 

@@ -71,13 +71,18 @@ def rank_images(
                 ordered = sorted(own, key=lambda each: (sign * getattr(each, metric), each.image_id))
                 found += [
                     RankedImage(
-                        group=name, metric=metric, end=end, rank=rank, image_id=each.image_id,
+                        group=name,
+                        metric=metric,
+                        end=end,
+                        rank=rank,
+                        image_id=each.image_id,
                         label=classes.names[each.label],
                         predicted=classes.names[each.predicted] if each.predicted >= 0 else "",
-                        confidence=each.confidence, value=float(getattr(each, metric)),
+                        confidence=each.confidence,
+                        value=float(getattr(each, metric)),
                     )
                     for rank, each in enumerate(ordered[:k], start=1)
-                ]  # fmt: skip
+                ]
     return found
 
 
@@ -111,15 +116,22 @@ def find_spurious(
                 files.append(write_result(out, name, draw_ranked(explainer, rows, listed, classes, grouping)))
         entries.append(
             {
-                **describe_model(model), "saliency": explainer.describe(), "label_space": explainer.classes.space,
-                "n": len(images), "n_skipped": sum(bool(each.skipped) for each in images),
+                **describe_model(model),
+                "saliency": explainer.describe(),
+                "label_space": explainer.classes.space,
+                "n": len(images),
+                "n_skipped": sum(bool(each.skipped) for each in images),
                 "images": [asdict(each) for each in ranked],
             }
-        )  # fmt: skip
+        )
     result = {
-        **given.describe("worst", models), "k": k, "grouping": grouping, "definitions": DEFINITIONS,
-        "models": entries, "files": sorted(files),
-    }  # fmt: skip
+        **given.describe("worst", models),
+        "k": k,
+        "grouping": grouping,
+        "definitions": DEFINITIONS,
+        "models": entries,
+        "files": sorted(files),
+    }
     return write_json(out, "worst.json", result)
 
 

@@ -13,11 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from figureground.build.painting.scenes import SceneJob
-from figureground.build.planning.gates import (
-    GateFinding,
-    check_gates,
-    require_no_errors,
-)
+from figureground.build.planning.gates import GateFinding, check_gates, require_no_errors
 from figureground.build.planning.plan import Plan, PlanRow, make_plan
 from figureground.errors import DataError, Fault, UsageError
 from figureground.exports.dataset.cluster_shards import BuildPlace, write_all_scenes, write_all_shards
@@ -115,9 +111,14 @@ def build_dataset(request: BuildRequest, folder: Path, *, progress: Progress = l
         DataError: with every photo at fault; finished shards are kept for the next call.
     """
     plan = make_plan(
-        request.records, request.recipe, request.classes,
-        attributes=request.attributes, textures=request.textures, rules=request.rules, draws=request.draws,
-    )  # fmt: skip
+        request.records,
+        request.recipe,
+        request.classes,
+        attributes=request.attributes,
+        textures=request.textures,
+        rules=request.rules,
+        draws=request.draws,
+    )
     findings = check_gates(plan, request.recipe, request.classes, request.attributes)
     require_no_errors(findings)
     lock = make_lock(plan, request.recipe, request.rules, request.records, sources=request.sources, draws=request.draws)
@@ -134,9 +135,15 @@ def build_dataset(request: BuildRequest, folder: Path, *, progress: Progress = l
 
 
 def make_repository(
-    request: BuildRequest, plan: Plan, findings: Sequence[GateFinding], lock: dict[str, Any], folder: Path, *,
-    progress: Progress, finish: Callable[[Path], None] = lambda _: None,
-) -> int:  # fmt: skip
+    request: BuildRequest,
+    plan: Plan,
+    findings: Sequence[GateFinding],
+    lock: dict[str, Any],
+    folder: Path,
+    *,
+    progress: Progress,
+    finish: Callable[[Path], None] = lambda _: None,
+) -> int:
     """Render a plan into ``folder``, which appears when it is whole; returns how many rows an earlier version had.
 
     Args:
@@ -200,9 +207,12 @@ def _render(request: BuildRequest, plan: Plan, partial: Path, progress: Progress
         earlier = find_earlier_rows(request.earlier, plan, request.recipe, request.rules)
     jobs = _shard_jobs(request, plan, rules, partial, earlier)
     place = BuildPlace(
-        key=(partial / _KEY).read_text(encoding="utf-8"), folder=partial, sources=request.sources,
-        textures=plan.textures, staging=request.engine.staging,
-    )  # fmt: skip
+        key=(partial / _KEY).read_text(encoding="utf-8"),
+        folder=partial,
+        sources=request.sources,
+        textures=plan.textures,
+        staging=request.engine.staging,
+    )
     with open_engine(request.engine, workers=request.workers) as engine:
         rows = chain.from_iterable(job.rows_to_render() for job in jobs)
         _make_scenes(request, plan, rows, engine, place, progress)
@@ -222,9 +232,13 @@ def _make_scenes(
         objects.update((row.object_id, row.ground_id))
         textures.add(row.texture_id)
     job = SceneJob(
-        candidates=(), textures=(), sources=request.sources, recipe=request.recipe,
-        rules=request.recipe.rules[request.rules], folder=place.folder / _SCRATCH,
-    )  # fmt: skip
+        candidates=(),
+        textures=(),
+        sources=request.sources,
+        recipe=request.recipe,
+        rules=request.recipe.rules[request.rules],
+        folder=place.folder / _SCRATCH,
+    )
     shown = [each for name, each in plan.candidates.items() if name in objects]
     taken = [each for name, each in plan.textures.items() if name in textures]
     scene_jobs = [

@@ -97,10 +97,16 @@ def render_card(
     used = {layer.view for name in shard_sizes for layer in recipe.variants[name].layers}
     described = {name: _describe_view(view) for name, view in views.items() if name in used}
     text = template.render(
-        recipe=recipe, lock=lock, configs=rows, views=described, shown=shown, split=recipe.split_names[-1],
-        windowed=any(views[name].window for name in used), artefacts=list(_artefacts(recipe, shard_sizes)),
+        recipe=recipe,
+        lock=lock,
+        configs=rows,
+        views=described,
+        shown=shown,
+        split=recipe.split_names[-1],
+        windowed=any(views[name].window for name in used),
+        artefacts=list(_artefacts(recipe, shard_sizes)),
         changelog=list(reversed(changelog)),
-    )  # fmt: skip
+    )
     return f"---\n{front}---\n\n{text}"
 
 
@@ -152,13 +158,17 @@ def _artefacts(recipe: Recipe, configs: Iterable[str]) -> Iterator[str]:
 
 
 _PAINTS: Final = {
-    "source": "photo", "tile": "photo with tiled box", "adjacent": "photo with components tiled from beside them",
+    "source": "photo",
+    "tile": "photo with tiled box",
+    "adjacent": "photo with components tiled from beside them",
     "mean": "photo with components in the mean colour around them",
-}  # fmt: skip
+}
 _MATTES: Final = {
-    "mask_box": "the mask's box", "component_box": "the components' boxes", "attribute": "the attribute",
+    "mask_box": "the mask's box",
+    "component_box": "the components' boxes",
+    "attribute": "the attribute",
     "random": "as much of the object as the attribute has",
-}  # fmt: skip
+}
 
 
 def _describe(layer: Layer) -> str:

@@ -91,6 +91,4 @@ def _changed_objects(before: Sequence[ObjectRecord], plan: Plan) -> set[str]:
 
 def _painted(record: ObjectRecord) -> tuple[Any, ...]:
     """What of an object decides pixels and masks of its rows."""
-    return (
-        record.sha256, record.mask, record.instances, record.boxes_xyxy_px, dict(record.attribute_masks),
-    )  # fmt: skip
+    return (record.sha256, record.mask, record.instances, record.boxes_xyxy_px, dict(record.attribute_masks))

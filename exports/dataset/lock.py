@@ -24,9 +24,14 @@ _PIXEL_LIBRARIES: Final = ("jpg", "zlib", "webp")
 
 
 def make_lock(
-    plan: Plan, recipe: Recipe, rules: RuleName, records: Sequence[ObjectRecord], *,
-    sources: Mapping[str, SourceRow], draws: int,
-) -> dict[str, Any]:  # fmt: skip
+    plan: Plan,
+    recipe: Recipe,
+    rules: RuleName,
+    records: Sequence[ObjectRecord],
+    *,
+    sources: Mapping[str, SourceRow],
+    draws: int,
+) -> dict[str, Any]:
     """The lock of a build: no time, no path, nothing that differs between two runs of the same."""
     taken = [candidate.record for candidate in plan.candidates.values()]
     unreviewed = [record for record in taken if record.state == "unreviewed"]

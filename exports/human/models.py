@@ -105,9 +105,11 @@ def _view(adapter: Adapter, arm: Arm) -> Callable[[bytes | None, str], Images] |
     if arm == "model":
         return None
     transform = Transform(
-        size_hw=adapter.input_size_hw, crop_pct=_option(adapter, "crop_pct"), crop_mode=_option(adapter, "crop_mode"),
+        size_hw=adapter.input_size_hw,
+        crop_pct=_option(adapter, "crop_pct"),
+        crop_mode=_option(adapter, "crop_mode"),
         interpolation=_option(adapter, "interpolation"),
-    )  # fmt: skip
+    )
     return transform.crops
 
 

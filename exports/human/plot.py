@@ -31,9 +31,14 @@ def draw_accuracy(result: Mapping[str, Any]) -> bytes:
         places = np.arange(len(configs)) + (order - (len(series) - 1) / 2) * step
         colour = PALETTE[order % len(PALETTE)]
         axis.plot(
-            [np.nan if each["value"] is None else each["value"] for each in found], places, linestyle="",
-            marker=_MARKERS[order % len(_MARKERS)], color=colour, markersize=6 if order else 8, label=shorten(name),
-        )  # fmt: skip
+            [np.nan if each["value"] is None else each["value"] for each in found],
+            places,
+            linestyle="",
+            marker=_MARKERS[order % len(_MARKERS)],
+            color=colour,
+            markersize=6 if order else 8,
+            label=shorten(name),
+        )
         for place, each in zip(places, found, strict=True):
             if each["ci95"] is not None:
                 axis.plot(each["ci95"], (place, place), color=colour, linewidth=1.6, solid_capstyle="butt")

@@ -83,10 +83,15 @@ def _count(task: HumanTask, answer: HumanAnswer) -> Floats:
     absent = answer.said == "absent"
     said_so = answer.said == "yes" or (task.asked is None and task.is_right(answer))
     found = {
-        "answered": True, "right": task.is_right(answer), "decided": not absent, "true_asked": of_true,
-        "absent": absent and of_true, "hits": said_so and of_true, "foil_asked": not of_true,
+        "answered": True,
+        "right": task.is_right(answer),
+        "decided": not absent,
+        "true_asked": of_true,
+        "absent": absent and of_true,
+        "hits": said_so and of_true,
+        "foil_asked": not of_true,
         "false_alarms": said_so and not of_true,
-    }  # fmt: skip
+    }
     return np.array([found[name] for name in COLUMNS], dtype=np.float64)
 
 
@@ -126,9 +131,11 @@ def measure_difference(first: Floats, second: Floats, *, count: int, seed: int) 
     interval = varying_interval(samples[~np.isnan(samples)])
     excludes = interval is not None and (interval[0] > 0 or interval[1] < 0)
     return {
-        "value": _known(accuracy(totals[0]) - accuracy(totals[1])), "ci95": interval, "excludes_zero": excludes,
+        "value": _known(accuracy(totals[0]) - accuracy(totals[1])),
+        "ci95": interval,
+        "excludes_zero": excludes,
         "n_images": int(both.any(axis=(1, 2)).sum()),
-    }  # fmt: skip
+    }
 
 
 def summarise(
@@ -196,13 +203,17 @@ def check_attention(answers: Sequence[HumanAnswer], kit: HumanKit, threshold: fl
         ]
         alike = sum((again.said, again.chosen) == (first.said, first.chosen) for again, first in pairs)
         counts = sum(count_answers(kit, answers, config, [rater]).sum(axis=(0, 2)) for config in kit.facts.configs)
-        told.append({
-            "rater": rater, "n_answers": len(given), "n_repeats": len(pairs),
-            "repeats_alike": alike / len(pairs) if pairs else None,
-            "attentive": alike / len(pairs) >= threshold if pairs else None,
-            "median_seconds": median_seconds(given.values()),
-            **{name: _known(measure(_by_column(counts))) for name, measure in measures_of(kit).items()},
-        })  # fmt: skip
+        told.append(
+            {
+                "rater": rater,
+                "n_answers": len(given),
+                "n_repeats": len(pairs),
+                "repeats_alike": alike / len(pairs) if pairs else None,
+                "attentive": alike / len(pairs) >= threshold if pairs else None,
+                "median_seconds": median_seconds(given.values()),
+                **{name: _known(measure(_by_column(counts))) for name, measure in measures_of(kit).items()},
+            }
+        )
     return told
 
 

@@ -26,10 +26,16 @@ SCHEMA_VERSION: Final = "1"
 Progress = Callable[[str, int, int], None]
 
 _LINES: Final = {
-    "accuracy": "accuracy", "accuracy_of_decided": "accuracy, absent left out", "hit_rate": "hit rate",
-    "false_alarm_rate": "false alarm rate", "d_prime": "d'", "absent": "label wrong or absent",
-    "alpha": "Krippendorff's alpha", "median_seconds": "median seconds", "over_limit": "over the time limit",
-}  # fmt: skip
+    "accuracy": "accuracy",
+    "accuracy_of_decided": "accuracy, absent left out",
+    "hit_rate": "hit rate",
+    "false_alarm_rate": "false alarm rate",
+    "d_prime": "d'",
+    "absent": "label wrong or absent",
+    "alpha": "Krippendorff's alpha",
+    "median_seconds": "median seconds",
+    "over_limit": "over the time limit",
+}
 _PLAIN: Final = {"d_prime", "alpha", "median_seconds"}
 """Lines that are no shares."""
 
@@ -98,9 +104,13 @@ def score_humans(kit: HumanKit, answers: Sequence[HumanAnswer], settings: ScoreS
         each["alpha"] = agreement(kit, kept, config, scored)
         each.update(time_taken(kit, kept, config))
     return {
-        "raters": raters, "threshold": settings.threshold, "inattentive": inattentive, "excluded": excluded,
-        "n_raters": len(scored), **summary,
-    }  # fmt: skip
+        "raters": raters,
+        "threshold": settings.threshold,
+        "inattentive": inattentive,
+        "excluded": excluded,
+        "n_raters": len(scored),
+        **summary,
+    }
 
 
 def _score_model(kit: HumanKit, model: Adapter, settings: ScoreSettings, progress: Progress | None) -> dict[str, Any]:
@@ -109,9 +119,12 @@ def _score_model(kit: HumanKit, model: Adapter, settings: ScoreSettings, progres
     measures = {name: each for name, each in measures_of(kit).items() if name not in ("absent", "accuracy_of_decided")}
     summary = summarise(kit, answers, [MODEL_RATER], measures, count=settings.bootstrap, seed=settings.seed)
     return {
-        "model": model.name, "weights_sha256": model.weights_sha256, "feed": settings.feed,
-        "feeding": feeding(model, kit.facts.arm), **summary,
-    }  # fmt: skip
+        "model": model.name,
+        "weights_sha256": model.weights_sha256,
+        "feed": settings.feed,
+        "feeding": feeding(model, kit.facts.arm),
+        **summary,
+    }
 
 
 def _chance(kit: HumanKit) -> float:

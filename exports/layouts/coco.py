@@ -23,7 +23,7 @@ from figureground.exports.layouts.published_rows import (
     read_row_masks,
     read_rows,
     row_name,
-)  # fmt: skip
+)
 from figureground.runtime.files import csv_text, write_text
 from figureground.schemas.attributes import OBJECT, load_attribute_schema
 from figureground.schemas.classes import ClassMap
@@ -35,9 +35,17 @@ Progress = Callable[[str, int, int], None]
 
 LABELS: Final = "labels.csv"
 _COLUMNS: Final = [
-    "image", "label", "image_id", "source_label", "draw", "attribute", "object_mask", "ground_id", "attributes",
+    "image",
+    "label",
+    "image_id",
+    "source_label",
+    "draw",
+    "attribute",
+    "object_mask",
+    "ground_id",
+    "attributes",
     "attribute_masks",
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +113,14 @@ def export_coco(
         tree.write(shards, config, local, progress)
     splits = tree.splits
     return CocoLayout(
-        folder=out, config=config, images={name: len(splits[name].images) for name in sorted(splits)},
-        objects=sum(len(split.objects) for split in splits.values()), without_object=tree.without_object,
-        attribute_masks=sum(len(split.parts) for split in splits.values()), unknown=tree.unknown,
-    )  # fmt: skip
+        folder=out,
+        config=config,
+        images={name: len(splits[name].images) for name in sorted(splits)},
+        objects=sum(len(split.objects) for split in splits.values()),
+        without_object=tree.without_object,
+        attribute_masks=sum(len(split.parts) for split in splits.values()),
+        unknown=tree.unknown,
+    )
 
 
 class _Tree:
@@ -195,9 +207,12 @@ class _Tree:
     def _write_file(self, name: str, config: str, categories: Any, images: Any, annotations: Any) -> None:  # noqa: ANN401
         # loadRes of pycocotools copies info, and fails where there is none
         content = {
-            "info": {"description": f"{config}: {name}"}, "licenses": [], "categories": categories, "images": images,
+            "info": {"description": f"{config}: {name}"},
+            "licenses": [],
+            "categories": categories,
+            "images": images,
             "annotations": annotations,
-        }  # fmt: skip
+        }
         path = self._folder / "annotations" / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
         write_text(path, canonical_json(content) + "\n")
@@ -208,6 +223,9 @@ def _annotation(mask: Mask, image_id: int) -> dict[str, Any]:
     x0, y0, x1, y1 = tight_box(mask) or (0, 0, 0, 0)
     rle = encode_coco_rle(mask)
     return {
-        "image_id": image_id, "iscrowd": 0, "area": int(mask.sum()), "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "image_id": image_id,
+        "iscrowd": 0,
+        "area": int(mask.sum()),
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
         "segmentation": {"size": list(rle.size_hw), "counts": rle.counts},
-    }  # fmt: skip
+    }

@@ -92,10 +92,13 @@ def export_imagenet9(repository: Path, out: Path, *, progress: Progress = lambda
         tree = _Tree(partial, classes, names)
         tree.write(shards, progress)
     return ImageNet9Layout(
-        folder=out, images=dict(sorted(tree.counts.items())), classes=len(classes.names),
-        further_draws=tree.further_draws, own_classes=classes.names != load_class_map("imagenet9").names,
+        folder=out,
+        images=dict(sorted(tree.counts.items())),
+        classes=len(classes.names),
+        further_draws=tree.further_draws,
+        own_classes=classes.names != load_class_map("imagenet9").names,
         coded_labels=len({name[:9] for name in names.values() if not _WNID.fullmatch(name[:9])}),
-    )  # fmt: skip
+    )
 
 
 def class_folders(names: Sequence[str]) -> list[str]:

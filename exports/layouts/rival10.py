@@ -35,12 +35,22 @@ ValidationGoes = Literal["train", "drop"]
 SIZE_HW: Final = (224, 224)
 OBJECT_NAME: Final = "entire-object"
 _FOLDERS: Final = {  # config of the dataset: folder of the layout
-    "original": "ordinary", "attribute_superimposed": "superimposed", "attribute_removed": "removed",
-}  # fmt: skip
+    "original": "ordinary",
+    "attribute_superimposed": "superimposed",
+    "attribute_removed": "removed",
+}
 _COLUMNS: Final = [
-    "image", "label", "image_id", "source_label", "attribute", "ground_id", "draw", "object_mask", "attributes",
+    "image",
+    "label",
+    "image_id",
+    "source_label",
+    "attribute",
+    "ground_id",
+    "draw",
+    "object_mask",
+    "attributes",
     "attribute_masks",
-]  # fmt: skip
+]
 _PICKLE_PROTOCOL: Final = 2  # what every Python 3 reads; the bytes of a dict of strings are the same each time
 
 
@@ -115,9 +125,12 @@ def export_rival10(
                 counts[f"{place}/{_FOLDERS[config]}"] += 1
         meta.write(partial / "RIVAL10" / "meta", schema.names() if own else ())
     return LayoutReport(
-        folder=out, instances=dict(sorted(counts.items())), dropped=dropped, unknown=unknown,
+        folder=out,
+        instances=dict(sorted(counts.items())),
+        dropped=dropped,
+        unknown=unknown,
         own_attributes=schema.names() if own else (),
-    )  # fmt: skip
+    )
 
 
 def _shards(repository: Path) -> list[tuple[str, Path]]:
@@ -194,9 +207,12 @@ def _row(row: Mapping[str, Any], schema: AttributeSchema, class_names: Sequence[
     whole = painted[OBJECT]
     if whole.shape != SIZE_HW:
         raise DataError.single(
-            "image", stem, expected="a canvas of 224x224", got=f"{whole.shape[0]}x{whole.shape[1]}",
+            "image",
+            stem,
+            expected="a canvas of 224x224",
+            got=f"{whole.shape[0]}x{whole.shape[1]}",
             remedy="build with a view {resize: squash, size: 224, crop: null}, as the recipe rival10 does",
-        )  # fmt: skip
+        )
     if not 0 <= row["label"] < len(class_names):
         wanted = f"a label from 0 to {len(class_names) - 1}"
         raise DataError.single("label", stem, expected=wanted, got=str(row["label"]))

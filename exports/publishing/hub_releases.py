@@ -67,10 +67,8 @@ class ReleasePart:
 REBUILT_FROM: Final = ReleasePart(
     files=(RECIPE, LOCK, CLASS_MAP, OBJECTS, PLAN),
     more=(ATTRIBUTES, REFUSED, CHANGELOG, "report/coverage.csv", "report/gates.json", "report/attributes.csv"),
-    columns=(
-        "variant", "draw", "attribute", "provenance.object_id", "provenance.pixels_sha256", "provenance.sketch",
-    ),
-)  # fmt: skip
+    columns=("variant", "draw", "attribute", "provenance.object_id", "provenance.pixels_sha256", "provenance.sketch"),
+)
 COMPARED: Final = ReleasePart(
     files=(RECIPE, LOCK, CLASS_MAP, OBJECTS, REFUSED),
     columns=("draw", "attribute", "ground_id", "provenance.object_id", "provenance.pixels_sha256"),

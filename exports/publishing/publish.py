@@ -304,9 +304,13 @@ class Publication:
 
 
 def plan_publication(
-    folder: Path, request: PublishRequest, *, workers: int = 1, progress: Progress = lambda *_: None,
+    folder: Path,
+    request: PublishRequest,
+    *,
+    workers: int = 1,
+    progress: Progress = lambda *_: None,
     notice: Notice = lambda _: None,
-) -> Publication:  # fmt: skip
+) -> Publication:
     """Verify a repository, look at the Hub and plan; nothing is changed there.
 
     Args:

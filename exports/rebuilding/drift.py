@@ -62,13 +62,16 @@ def require_within(drifted: Sequence[DriftedRow], tolerance: int | None, differs
     software = "; ".join(differs) or "all libraries are of the release's versions"
     faults = [
         Fault(
-            where=each.variant, record=each.row, expected="the pixels of the release",
+            where=each.variant,
+            record=each.row,
+            expected="the pixels of the release",
             got=f"other pixels, {each.levels} grey levels off at most in the mean of a block",
             remedy=f"install the release's versions ({software}), take rows that differ this little with "
             f"--tolerance {each.levels}, or all rows with --accept-drift",
         )
-        for each in drifted if tolerance is None or each.levels > tolerance
-    ]  # fmt: skip
+        for each in drifted
+        if tolerance is None or each.levels > tolerance
+    ]
     if faults:
         raise DataError(faults)
 

@@ -69,9 +69,14 @@ class RebuildReport:
 
 
 def rebuild_dataset(
-    release: Path, sources: Sequence[PhotoSource], folder: Path, *,
-    workers: int = 1, tolerance: int | None = None, progress: Progress = lambda *_: None,
-) -> RebuildReport:  # fmt: skip
+    release: Path,
+    sources: Sequence[PhotoSource],
+    folder: Path,
+    *,
+    workers: int = 1,
+    tolerance: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> RebuildReport:
     """Make the rows of a release from photos, with their images; killed and called again, it goes on where it was.
 
     Rows whose photos are not all there are left out and named; the rest is made.
@@ -118,11 +123,16 @@ def rebuild_dataset(
                 shutil.copyfile(release / name, partial / name)
         told.append(
             RebuildReport(
-                folder=folder.name, rows=len(kept), rows_of_release=len(rows), photos=len(found.places),
-                photos_read=found.read, missing=_missing(rows, objects, textures, found),
-                drifted=tuple(drifted), environment_differs=differs,
+                folder=folder.name,
+                rows=len(kept),
+                rows_of_release=len(rows),
+                photos=len(found.places),
+                photos_read=found.read,
+                missing=_missing(rows, objects, textures, found),
+                drifted=tuple(drifted),
+                environment_differs=differs,
             )
-        )  # fmt: skip
+        )
         write_text(partial / "report" / "rebuild.json", json.dumps(asdict(told[0]), indent=1, sort_keys=True) + "\n")
 
     make_repository(request, plan, (), _lock(lock, plan, request), folder, progress=progress, finish=finish)
@@ -234,9 +244,11 @@ def _missing(
     others = {each.sha256: each for each in found.changed}
     return tuple(
         MissingPhoto(
-            image_id=sha256[:32], sha256=sha256, rows=count,
+            image_id=sha256[:32],
+            sha256=sha256,
+            rows=count,
             other_version=f"{others[sha256].place.source}: {others[sha256].place.uri}" if sha256 in others else "",
             got_sha256=others[sha256].got_sha256 if sha256 in others else "",
         )
         for sha256, count in sorted(counts.items())
-    )  # fmt: skip
+    )

@@ -54,19 +54,25 @@ def relate(group: ResultGroup) -> list[BackgroundRelation]:
             continue
         points = tuple(
             BackgroundPoint(
-                model=each.model, parameters=each.parameters,
-                accuracy=each.summary["configs"]["original"]["accuracy_macro"], accuracy_ci95=each.interval("original"),
-                measured=each.summary["configs"][config]["accuracy_macro"], measured_ci95=each.interval(config),
+                model=each.model,
+                parameters=each.parameters,
+                accuracy=each.summary["configs"]["original"]["accuracy_macro"],
+                accuracy_ci95=each.interval("original"),
+                measured=each.summary["configs"][config]["accuracy_macro"],
+                measured_ci95=each.interval(config),
             )
             for each in members
-        )  # fmt: skip
+        )
         found.append(
             BackgroundRelation(
-                config=config, measures=measures, chance=members[0].summary["chance"], points=points,
+                config=config,
+                measures=measures,
+                chance=members[0].summary["chance"],
+                points=points,
                 spearman=rank_correlation([each.accuracy for each in points], [each.measured for each in points]),
                 undecidable=len(points) < MIN_MODELS,
             )
-        )  # fmt: skip
+        )
     return sorted(found, key=lambda each: MEASURES.index(each.measures))
 
 

@@ -51,8 +51,10 @@ def draw_relations(relations: Sequence[BackgroundRelation], path: Path) -> None:
     figure.suptitle(
         f"Accuracy against background {relations[0].measures}; bars: 95 %; size: parameters, hollow: unknown\n"
         "dashed: as right as on original; dotted: chance",
-        fontsize=10, x=0.01, ha="left",
-    )  # fmt: skip
+        fontsize=10,
+        x=0.01,
+        ha="left",
+    )
     with replace_file(path) as temporary:
         temporary.write_bytes(encode_figure(figure))
 
@@ -62,17 +64,32 @@ def _draw_panel(axes: Axes, relation: BackgroundRelation, numbers: dict[str, int
     for point in relation.points:
         known = point.parameters is not None
         axes.errorbar(
-            point.accuracy, point.measured, xerr=_reach(point.accuracy, point.accuracy_ci95),
-            yerr=_reach(point.measured, point.measured_ci95), color=_GREY, linewidth=0.8, zorder=1,
-        )  # fmt: skip
+            point.accuracy,
+            point.measured,
+            xerr=_reach(point.accuracy, point.accuracy_ci95),
+            yerr=_reach(point.measured, point.measured_ci95),
+            color=_GREY,
+            linewidth=0.8,
+            zorder=1,
+        )
         axes.scatter(
-            point.accuracy, point.measured, s=_area(point, most), facecolor=colour if known else "white",
-            edgecolor=colour, alpha=0.75 if known else 1.0, linewidth=1.2, zorder=2,
-        )  # fmt: skip
+            point.accuracy,
+            point.measured,
+            s=_area(point, most),
+            facecolor=colour if known else "white",
+            edgecolor=colour,
+            alpha=0.75 if known else 1.0,
+            linewidth=1.2,
+            zorder=2,
+        )
         axes.annotate(
-            str(numbers[point.model]), (point.accuracy, point.measured), textcoords="offset points",
-            xytext=(0.35 * _area(point, most) ** 0.5 + 1, 0.35 * _area(point, most) ** 0.5 + 1), fontsize=8, zorder=3,
-        )  # fmt: skip
+            str(numbers[point.model]),
+            (point.accuracy, point.measured),
+            textcoords="offset points",
+            xytext=(0.35 * _area(point, most) ** 0.5 + 1, 0.35 * _area(point, most) ** 0.5 + 1),
+            fontsize=8,
+            zorder=3,
+        )
     axes.axline((0, 0), slope=1, color=_GREY, linewidth=0.9, linestyle="--", zorder=0)
     axes.axhline(relation.chance, color=_GREY, linewidth=0.9, linestyle=":", zorder=0)
     rho = "none" if relation.spearman is None else f"{relation.spearman:+.2f}"

@@ -79,11 +79,15 @@ def _compare(key: tuple[str, ...], members: Sequence[Mapping[str, Any]]) -> BoxS
     pairs = [(name, before) for place, name in enumerate(names) for before in names[:place]]
     sampling = {"count": members[0]["bootstrap"], "seed": members[0]["seed"]}
     return BoxSources(
-        model=model, space=space, feed=feed, split=split, images=len(common),
+        model=model,
+        space=space,
+        feed=feed,
+        split=split,
+        images=len(common),
         crops={name: len(each.label) for name, each in crops.items()},
         accuracies={name: measure_accuracy(each, **sampling) for name, each in right.items()},
         differences=compare_pairs(right, pairs, **sampling),
-    )  # fmt: skip
+    )
 
 
 def _read_shares(result: Mapping[str, Any], space: str, config: str) -> ImageShares | None:

@@ -41,11 +41,14 @@ def crop_accuracies(member: ModelSummary, configs: Sequence[str]) -> list[CropAc
     scored = member.summary["configs"]
     return [
         CropAccuracy(
-            config=config, n=scored[config]["n"], accuracy=scored[config]["accuracy_micro"],
+            config=config,
+            n=scored[config]["n"],
+            accuracy=scored[config]["accuracy_micro"],
             ci95=member.interval_micro(config),
         )
-        for config in configs if config in scored
-    ]  # fmt: skip
+        for config in configs
+        if config in scored
+    ]
 
 
 def box_slices(member: ModelSummary) -> dict[str, list[CropSlice]]:
@@ -54,13 +57,16 @@ def box_slices(member: ModelSummary) -> dict[str, list[CropSlice]]:
     return {
         name: [
             CropSlice(
-                group=each["group"], n=each["n"], value=each["value"], undecidable=each["undecidable"],
+                group=each["group"],
+                n=each["n"],
+                value=each["value"],
+                undecidable=each["undecidable"],
                 ci95=None if each["ci95"] is None else (each["ci95"][0], each["ci95"][1]),
             )
             for each in by["box_share"]
         ]
         for name, by in slices.items()
-    }  # fmt: skip
+    }
 
 
 def tell_crops(group: ResultGroup) -> dict[str, Any]:
@@ -78,4 +84,4 @@ def tell_crops(group: ResultGroup) -> dict[str, Any]:
             }
             for member in group.members
         },
-    }  # fmt: skip
+    }

@@ -70,11 +70,16 @@ def group_results(results: Sequence[Mapping[str, Any]], protocol: str) -> list[R
             raise UsageError(f"several results of {', '.join(twice)} on {dataset}: give one of each")
     return [
         ResultGroup(
-            protocol=protocol, space=space, dataset=dataset, fingerprint=fingerprint, split=split, feed=feed,
+            protocol=protocol,
+            space=space,
+            dataset=dataset,
+            fingerprint=fingerprint,
+            split=split,
+            feed=feed,
             members=tuple(members),
         )
         for (space, dataset, fingerprint, split, feed), members in groups.items()
-    ]  # fmt: skip
+    ]
 
 
 def _pair(ci95: Sequence[float] | None) -> tuple[float, float] | None:

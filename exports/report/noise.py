@@ -164,11 +164,13 @@ def worst_gaps(result: NoiseResult, kind: str, level_index: int, *, most: int = 
         order = sorted(rows, key=lambda row: (ground[row] - figure[row], outcomes.image_id[row]))
         found[name] = [
             NoiseGap(
-                image_id=str(outcomes.image_id[row]), class_name=name,
-                p_figure=float(figure[row]), p_ground=float(ground[row]),
+                image_id=str(outcomes.image_id[row]),
+                class_name=name,
+                p_figure=float(figure[row]),
+                p_ground=float(ground[row]),
             )
             for row in order[:most]
-        ]  # fmt: skip
+        ]
     return {name: gaps for name, gaps in found.items() if gaps}
 
 
@@ -191,11 +193,16 @@ def _pool(
             low, high = bootstrap_interval(drawn[np.isfinite(drawn[:, index]), index])
             intervals[index] = (low, high)
     return FamilyNoise(
-        family=family, models=tuple(each.model for each in listed), training=tuple(each.training for each in listed),
-        kind=kind, levels=tuple(tables[0]["levels"]),
-        accuracy_figure=tuple(map(float, means["figure"])), accuracy_ground=tuple(map(float, means["ground"])),
-        rfs=tuple(float(value) if np.isfinite(value) else None for value in rfs), rfs_ci95=tuple(intervals),
-    )  # fmt: skip
+        family=family,
+        models=tuple(each.model for each in listed),
+        training=tuple(each.training for each in listed),
+        kind=kind,
+        levels=tuple(tables[0]["levels"]),
+        accuracy_figure=tuple(map(float, means["figure"])),
+        accuracy_ground=tuple(map(float, means["ground"])),
+        rfs=tuple(float(value) if np.isfinite(value) else None for value in rfs),
+        rfs_ci95=tuple(intervals),
+    )
 
 
 def _family_samples(kind: str, members: Sequence[NoiseResult], bootstrap: int) -> Floats:

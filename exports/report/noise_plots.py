@@ -44,10 +44,14 @@ def draw_scatter(results: Sequence[NoiseResult], families: Mapping[str, Sequence
         for turn, listed in enumerate(each for each in models if each.model in by_model):
             pooled = by_model[listed.model].summary["noise"]["0"][kind]["pooled"]
             axes.plot(
-                pooled["accuracy_figure"], pooled["accuracy_ground"], linestyle="", markersize=9,
-                color=PALETTE[place % len(PALETTE)], marker=_MARKERS[turn % len(_MARKERS)],
+                pooled["accuracy_figure"],
+                pooled["accuracy_ground"],
+                linestyle="",
+                markersize=9,
+                color=PALETTE[place % len(PALETTE)],
+                marker=_MARKERS[turn % len(_MARKERS)],
                 label=listed.model if family == listed.model else f"{family}: {listed.model}",
-            )  # fmt: skip
+            )
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set(xlabel="accuracy, noise on the figure", ylabel="accuracy, noise on the ground")
@@ -63,9 +67,11 @@ def draw_levels(pooled: Sequence[FamilyNoise], path: Path) -> None:
     titles = ("accuracy, noise on the figure", "accuracy, noise on the ground", "RFS")
     for place, family in enumerate(pooled):
         style: dict[str, Any] = {
-            "color": PALETTE[place % len(PALETTE)], "marker": _MARKERS[place % len(_MARKERS)], "markersize": 4,
+            "color": PALETTE[place % len(PALETTE)],
+            "marker": _MARKERS[place % len(_MARKERS)],
+            "markersize": 4,
             "label": f"{family.family} ({len(family.models)})" if len(family.models) > 1 else family.family,
-        }  # fmt: skip
+        }
         rfs = [np.nan if value is None else value for value in family.rfs]
         for axes, values in zip(panels, (family.accuracy_figure, family.accuracy_ground, rfs), strict=True):
             axes.plot(family.levels, values, **style)
@@ -124,9 +130,14 @@ def draw_ablations(results: Sequence[NoiseResult], path: Path) -> None:
         heights = np.array([cell["accuracy_macro"] for cell in cells])
         low, high = np.array([cell["ci95"] for cell in cells]).T
         axes.bar(
-            np.arange(len(cells)) + place * width, heights, width, color=PALETTE[place % len(PALETTE)],
-            yerr=np.clip([heights - low, high - heights], 0, None), error_kw={"linewidth": 1}, label=result.model,
-        )  # fmt: skip
+            np.arange(len(cells)) + place * width,
+            heights,
+            width,
+            color=PALETTE[place % len(PALETTE)],
+            yerr=np.clip([heights - low, high - heights], 0, None),
+            error_kw={"linewidth": 1},
+            label=result.model,
+        )
     axes.set_xticks(np.arange(len(configs) + 1) + 0.4 - width / 2, ["original", *configs], rotation=20)
     axes.axhline(results[0].summary["chance"], color="grey", linewidth=1, linestyle="--")
     axes.set(ylim=(0, 1.02), ylabel="class-mean accuracy")

@@ -88,10 +88,7 @@ def _stem(group: ResultGroup, groups: Sequence[ResultGroup]) -> str:
 
 
 def _report_noise(
-    read: Sequence[Mapping[str, Any]],
-    families: Mapping[str, Sequence[ListedModel]],
-    out: Path,
-    repository: str | None,
+    read: Sequence[Mapping[str, Any]], families: Mapping[str, Sequence[ListedModel]], out: Path, repository: str | None
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """What is told of the protocol rival10, and the files drawn."""
     groups: dict[tuple[str, str, str], list[NoiseResult]] = {}

@@ -77,9 +77,12 @@ def read_published(path: Path) -> list[PublishedRow]:
     lacking = [name for name in _COLUMNS if name not in header]
     if lacking:
         faults.add(
-            str(path), "header", expected=f"the columns {', '.join(_COLUMNS)}", got=f"none named {', '.join(lacking)}",
+            str(path),
+            "header",
+            expected=f"the columns {', '.join(_COLUMNS)}",
+            got=f"none named {', '.join(lacking)}",
             remedy="take results/results-imagenet-a.csv of huggingface/pytorch-image-models",
-        )  # fmt: skip
+        )
     for number, line in enumerate([] if lacking else lines, 2):
         row = _parse(line)
         if row is None:
@@ -143,14 +146,22 @@ def _compare(name: str, result: Mapping[str, Any], row: PublishedRow | None) -> 
     ]
     published = row.top1 if row else None
     return PublishedComparison(
-        model=name, ours=ours, ours_low=low, ours_high=high, published=published,
+        model=name,
+        ours=ours,
+        ours_low=low,
+        ours_high=high,
+        published=published,
         difference=None if ours is None or published is None else round(ours - published, 3),
         published_in_interval=None if low is None or high is None or published is None else low <= published <= high,
-        n=n, feed=result["feed"], img_size=size, crop_pct=crop_pct,
-        published_img_size=row.img_size if row else None, published_crop_pct=row.crop_pct if row else None,
+        n=n,
+        feed=result["feed"],
+        img_size=size,
+        crop_pct=crop_pct,
+        published_img_size=row.img_size if row else None,
+        published_crop_pct=row.crop_pct if row else None,
         fed_alike=(size == row.img_size and abs(crop_pct - row.crop_pct) < _SAME_CROP) if row else None,
         missing="; ".join(reason for reason, holds in missing if holds),
-    )  # fmt: skip
+    )
 
 
 def _interval(found: Mapping[str, Any] | None) -> tuple[float | None, float | None]:

@@ -164,9 +164,13 @@ def probe(
 
     settings = choose_settings(preset, epochs=epochs, learning_rate=learning_rate, seed=seed)
     request = ProbeRequest(
-        repository=open_repository(repo, revision), config=config, train_split=train_split,
-        validation_split=validation_split, limit=limit, batch_size=batch_size,
-    )  # fmt: skip
+        repository=open_repository(repo, revision),
+        config=config,
+        train_split=train_split,
+        validation_split=validation_split,
+        limit=limit,
+        batch_size=batch_size,
+    )
     with progress_bar() as show:
         record = train_probe(request, model, settings, out, progress=show)
     best = record.validation_accuracy[record.chosen_epoch - 1]
@@ -229,9 +233,16 @@ def spuriosity(
 
     with progress_bar() as show:
         result = rank_spuriosity(
-            given, load_network(model), out, top_n=top_n, k=k, shown=shown, layer=layer, batch_size=batch_size,
+            given,
+            load_network(model),
+            out,
+            top_n=top_n,
+            k=k,
+            shown=shown,
+            layer=layer,
+            batch_size=batch_size,
             progress=show,
-        )  # fmt: skip
+        )
     found = {name: each["spurious_units"] for name, each in result["classes"].items()}
     lines = [
         f"{name}: {f'spurious units {units}' if units else 'no spurious feature'}" for name, units in found.items()

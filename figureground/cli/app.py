@@ -250,12 +250,21 @@ def evaluate(
     if eval_results_yaml is not None and len(model) > 1:
         raise UsageError("eval results are of one model: give one --model")
     options: dict[str, Any] = {
-        "revision": revision, "configs": configs.split(",") if configs else None, "split": split,
-        "protocol": protocol, "feed": feed, "batch_size": batch_size, "limit": limit, "out": out,
-        "bootstrap": bootstrap, "noise": script.parse_noise(**words) if words != script.NOISE_WORDS else None,
-        "masks_from": masks_from, "cluster": cluster, "challenge": challenge.split(",") if challenge else (),
+        "revision": revision,
+        "configs": configs.split(",") if configs else None,
+        "split": split,
+        "protocol": protocol,
+        "feed": feed,
+        "batch_size": batch_size,
+        "limit": limit,
+        "out": out,
+        "bootstrap": bootstrap,
+        "noise": script.parse_noise(**words) if words != script.NOISE_WORDS else None,
+        "masks_from": masks_from,
+        "cluster": cluster,
+        "challenge": challenge.split(",") if challenge else (),
         "eval_results_yaml": eval_results_yaml,
-    }  # fmt: skip
+    }
     choice = engine_choice(engine, ray_address, gpus=ray_gpus)
     if choice.kind == "ray":
         from figureground.exports.evaluation.on_ray import evaluate_on_ray

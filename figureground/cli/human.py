@@ -61,9 +61,18 @@ def make(
     with progress_bar() as show:
         chooser, chosen_by = _foil_chooser(foils_by, dataset, arm, show) if foils_by else (None, "")
         request = KitRequest(
-            dataset=dataset, configs=tuple(config or ["original"]), plan=plan, split=split, arm=arm, images=images,
-            per_class=per_class, seconds_limit=seconds, foils=foils, foil_chooser=chooser, foils_by=chosen_by,
-        )  # fmt: skip
+            dataset=dataset,
+            configs=tuple(config or ["original"]),
+            plan=plan,
+            split=split,
+            arm=arm,
+            images=images,
+            per_class=per_class,
+            seconds_limit=seconds,
+            foils=foils,
+            foil_chooser=chooser,
+            foils_by=chosen_by,
+        )
         report = make_kit(request, out, progress=show)
     text = (
         f"{out}: {report.images} images of {len(report.n_per_class)} classes, {report.tasks} questions for each rater "
@@ -160,9 +169,14 @@ def score(
     from figureground.schemas.pages.human_tasks import read_kit
 
     settings = ScoreSettings(
-        bootstrap=bootstrap, seed=seed, threshold=threshold, exclude_inattentive=exclude_inattentive,
-        allow_missing=allow_missing, feed=feed, batch_size=batch_size,
-    )  # fmt: skip
+        bootstrap=bootstrap,
+        seed=seed,
+        threshold=threshold,
+        exclude_inattentive=exclude_inattentive,
+        allow_missing=allow_missing,
+        feed=feed,
+        batch_size=batch_size,
+    )
     opened = read_kit(kit)
     with progress_bar() as show:
         result = score_kit(opened, [load_model(each) for each in model or []], settings, progress=show)

@@ -47,9 +47,12 @@ def publish(
     request = PublishRequest(repo_id=repo_id, tag=tag, private=private, gated=gated, may_redistribute=may_redistribute)
     with progress_bar() as show:
         publication = plan_publication(
-            repository, request, workers=workers or default_workers(), progress=show,
+            repository,
+            request,
+            workers=workers or default_workers(),
+            progress=show,
             notice=lambda text: stderr.print(text, markup=False, soft_wrap=True),
-        )  # fmt: skip
+        )
         plan = publication.plan
         if dry_run:
             emit({"plan": plan}, as_json=as_json, text=describe_plan(plan))

@@ -62,9 +62,13 @@ def rebuild(
     sources = [open_source(each, name=f"source{number}") for number, each in enumerate(source)]
     with progress_bar() as show, open_release(release, revision, REBUILT_FROM, progress=show) as folder:
         report = rebuild_dataset(
-            folder, sources, out, workers=workers or default_workers(),
-            tolerance=_ANY_DRIFT if accept_drift else tolerance, progress=show,
-        )  # fmt: skip
+            folder,
+            sources,
+            out,
+            workers=workers or default_workers(),
+            tolerance=_ANY_DRIFT if accept_drift else tolerance,
+            progress=show,
+        )
     lines = [f"{out}: {report.rows} of {report.rows_of_release} rows, from {report.photos} photos"]
     if report.drifted:
         differs = "; ".join(report.environment_differs) or "all libraries are of the release's versions"
@@ -77,9 +81,11 @@ def rebuild(
     if report.missing:
         raise DataError(
             Fault(
-                where="photos", record=each.image_id, expected=f"a photo with SHA-256 {each.sha256}",
+                where="photos",
+                record=each.image_id,
+                expected=f"a photo with SHA-256 {each.sha256}",
                 got=f"{each.got_sha256} in {each.other_version}" if each.other_version else "none",
                 remedy=f"add it with another --source, for {each.rows} rows that were left out",
             )
             for each in report.missing
-        )  # fmt: skip
+        )

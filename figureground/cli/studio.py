@@ -139,9 +139,13 @@ def push(
             emit({"sent": sent}, as_json=as_json, text=f"{sent} photos in doubt sent for a second look")
             return
         settings = PushSettings(
-            schema=schema, annotators=tuple(annotator or ()), overlap=overlap, segmenter=segmenter, limit=limit,
+            schema=schema,
+            annotators=tuple(annotator or ()),
+            overlap=overlap,
+            segmenter=segmenter,
+            limit=limit,
             destructive=allow_destructive,
-        )  # fmt: skip
+        )
         names = [ensure_account(client, home, each) for each in settings.annotators if client.connection.ours]
         report = run(store, client, settings, progress=show)
         connect_projects(store, client, home)
@@ -180,9 +184,11 @@ def pull(
         if from_export is not None:
             connection = home.connection()
             report = pull_export(
-                store, from_export, schema=load_attribute_schema(attributes) if attributes else None,
+                store,
+                from_export,
+                schema=load_attribute_schema(attributes) if attributes else None,
                 server=connection.server if connection else "export",
-            )  # fmt: skip
+            )
         else:
             report = run(store, StudioClient(require_running(home)), progress=show)
     lines = [
@@ -217,7 +223,12 @@ def backend(
         raise UsageError(f"a login needs a password, in {PASSWORD_VARIABLE}")
     _say(f"loading {segmenter}")
     serve_backend(
-        StudioHome.of(workspace).served, segmenter, checkpoint, host=host, port=port,
-        basic_auth=(login, password) if login else None, threads=threads,
-    )  # fmt: skip
+        StudioHome.of(workspace).served,
+        segmenter,
+        checkpoint,
+        host=host,
+        port=port,
+        basic_auth=(login, password) if login else None,
+        threads=threads,
+    )
     sys.exit(0)

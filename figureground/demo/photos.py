@@ -135,10 +135,22 @@ def _daisy(draw: Canvas) -> None:
         for petal in range(14):
             angle = 2 * math.pi * (petal + ring) / 14
             tip, left, right = (
-                _around(240, 190, 140, angle), _around(240, 190, 95, angle - 0.2), _around(240, 190, 95, angle + 0.2),
-            )  # fmt: skip
-            _polygon(draw, [(240, 190), left, _around(240, 190, 132, angle - 0.1), tip,
-                            _around(240, 190, 132, angle + 0.1), right], (shade, shade, shade - 5))  # fmt: skip
+                _around(240, 190, 140, angle),
+                _around(240, 190, 95, angle - 0.2),
+                _around(240, 190, 95, angle + 0.2),
+            )
+            _polygon(
+                draw,
+                [
+                    (240, 190),
+                    left,
+                    _around(240, 190, 132, angle - 0.1),
+                    tip,
+                    _around(240, 190, 132, angle + 0.1),
+                    right,
+                ],
+                (shade, shade, shade - 5),
+            )
     _disc(draw, 240, 190, 44, (236, 184, 20))
     for dot in range(90):
         x, y = _around(240, 190, 4.4 * math.sqrt(dot), dot * 2.39996)

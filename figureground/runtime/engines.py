@@ -85,9 +85,13 @@ def ray_session(choice: EngineChoice, *, workers: int) -> Iterator[Any]:
     processors = None if choice.is_cluster else workers  # of a cluster that runs there is nothing to say
     try:
         ray.init(
-            address=choice.ray_address or "local", num_cpus=processors, include_dashboard=False, log_to_driver=False,
-            logging_level=logging.CRITICAL, runtime_env={"env_vars": dict.fromkeys(THREAD_VARIABLES, "1")},
-        )  # fmt: skip
+            address=choice.ray_address or "local",
+            num_cpus=processors,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            runtime_env={"env_vars": dict.fromkeys(THREAD_VARIABLES, "1")},
+        )
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster {choice.ray_address}" if choice.is_cluster else "a Ray of this machine"
         raise ServiceError(f"{where} cannot be used: {error}") from error

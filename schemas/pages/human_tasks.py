@@ -48,8 +48,9 @@ BLIND_ID: Final = re.compile(r"[0-9a-f]{16}")
 RATER: Final = re.compile(r"r[1-9][0-9]{0,3}")
 
 _SAID_OF: Final[dict[Design, tuple[Said, ...]]] = {
-    "verification": ("yes", "no", "absent"), "choice": ("chosen", "absent"),
-}  # fmt: skip
+    "verification": ("yes", "no", "absent"),
+    "choice": ("chosen", "absent"),
+}
 _TASK_SCHEMA: Final = pa.schema(
     [
         ("task_id", pa.string()),
@@ -211,9 +212,12 @@ def read_kit(folder: Path) -> HumanKit:
     faults = Faults()
     if found != facts.tasks_sha256:
         faults.add(
-            str(folder / TASKS_FILE), "", expected=f"the tasks of kit.json, SHA-256 {facts.tasks_sha256[:12]}…",
-            got=f"{found[:12]}…", remedy="take the kit from where it was made",
-        )  # fmt: skip
+            str(folder / TASKS_FILE),
+            "",
+            expected=f"the tasks of kit.json, SHA-256 {facts.tasks_sha256[:12]}…",
+            got=f"{found[:12]}…",
+            remedy="take the kit from where it was made",
+        )
     for task in kit.tasks:
         if said := _task_fault(task, kit):
             faults.add(str(folder / TASKS_FILE), task.task_id[:32], expected=said, got=repr(asdict(task))[:200])
@@ -263,10 +267,15 @@ def read_answers(kit: HumanKit, *, allow_missing: bool = False) -> list[HumanAns
     for answer in answers:
         mine = given.setdefault(answer.rater, set())
         if answer.task_id in mine:
-            faults.append(Fault(
-                where=str(path), record=f"{answer.rater} {answer.task_id[:32]}", expected="one answer", got="two",
-                remedy="delete one in Label Studio and pull again",
-            ))  # fmt: skip
+            faults.append(
+                Fault(
+                    where=str(path),
+                    record=f"{answer.rater} {answer.task_id[:32]}",
+                    expected="one answer",
+                    got="two",
+                    remedy="delete one in Label Studio and pull again",
+                )
+            )
         mine.add(answer.task_id)
     if not allow_missing and not faults:
         faults += [_missing(rater, kit, mine, str(path)) for rater, mine in given.items() if len(mine) < len(kit.tasks)]
@@ -278,9 +287,12 @@ def read_answers(kit: HumanKit, *, allow_missing: bool = False) -> list[HumanAns
 def _missing(rater: str, kit: HumanKit, given: set[str], where: str) -> Fault:
     first = next(task.task_id for task in kit.tasks if task.task_id not in given)
     return Fault(
-        where=where, record=rater, expected=f"{len(kit.tasks)} answers", got=f"{len(given)}; none to {first}, first",
+        where=where,
+        record=rater,
+        expected=f"{len(kit.tasks)} answers",
+        got=f"{len(given)}; none to {first}, first",
         remedy="wait for the rest and pull again, or score what there is with --allow-missing",
-    )  # fmt: skip
+    )
 
 
 def answer_faults(answer: HumanAnswer, kit: HumanKit, where: str) -> list[Fault]:
@@ -295,13 +307,15 @@ def answer_faults(answer: HumanAnswer, kit: HumanKit, where: str) -> list[Fault]
         (task is None or answer.chosen in (None, *task.offered), "a class that was offered", answer.chosen),
         (
             answer.seconds is None or (math.isfinite(answer.seconds) and answer.seconds >= 0),
-            "seconds, from 0", answer.seconds,
+            "seconds, from 0",
+            answer.seconds,
         ),
-    )  # fmt: skip
+    )
     return [
         Fault(where=where, record=place, expected=expected, got=repr(got)[:80])
-        for holds, expected, got in rules if not holds
-    ]  # fmt: skip
+        for holds, expected, got in rules
+        if not holds
+    ]
 
 
 def _write(path: Path, schema: pa.Schema, records: Sequence[HumanTask] | Sequence[HumanAnswer]) -> None:

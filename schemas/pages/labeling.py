@@ -38,9 +38,19 @@ _VISIBILITY_KEYS: Final = "zxc"
 
 _OBJECT_COLOUR: Final = "#00a6ff"
 _PART_COLOURS: Final = (
-    "#e6194b", "#f58231", "#ffe119", "#bfef45", "#3cb44b", "#911eb4", "#f032e6", "#9a6324", "#469990", "#fabed4",
-    "#aaffc3", "#dcbeff",
-)  # fmt: skip
+    "#e6194b",
+    "#f58231",
+    "#ffe119",
+    "#bfef45",
+    "#3cb44b",
+    "#911eb4",
+    "#f032e6",
+    "#9a6324",
+    "#469990",
+    "#fabed4",
+    "#aaffc3",
+    "#dcbeff",
+)
 """Far apart for most kinds of colour vision; repeated where a schema has more parts."""
 
 _STYLE: Final = """
@@ -71,9 +81,17 @@ def labeling_configuration(schema: AttributeSchema, *, purpose: Purpose = "first
         _header(photo, "$question", size=5)
         xml.SubElement(photo, "Image", name="earlier", value="$compare", zoom="true", maxWidth="100%")
     xml.SubElement(
-        photo, "Image", name=IMAGE_CONTROL, value="$image", zoom="true", zoomControl="true", brightnessControl="true",
-        contrastControl="true", maxWidth="100%", rotateControl="false",
-    )  # fmt: skip
+        photo,
+        "Image",
+        name=IMAGE_CONTROL,
+        value="$image",
+        zoom="true",
+        zoomControl="true",
+        brightnessControl="true",
+        contrastControl="true",
+        maxWidth="100%",
+        rotateControl="false",
+    )
     side = _view(page, "fg-side")
     _header(side, "$title", size=5)
     keys = _hotkeys(schema)
@@ -132,9 +150,15 @@ def _image_questions(side: xml.Element, schema: AttributeSchema, keys: dict[str,
     for (flag, meaning), key in zip(FLAGS.items(), _FLAG_KEYS, strict=True):
         _option(control, "Choice", flag, hotkey=key, hint=meaning)
     xml.SubElement(
-        side, "TextArea", name=NOTE_CONTROL, toName=IMAGE_CONTROL, rows="1", maxSubmissions="1", editable="true",
+        side,
+        "TextArea",
+        name=NOTE_CONTROL,
+        toName=IMAGE_CONTROL,
+        rows="1",
+        maxSubmissions="1",
+        editable="true",
         placeholder="A note, if one is needed",
-    )  # fmt: skip
+    )
 
 
 def _labels(schema: AttributeSchema) -> Iterator[tuple[str, str, str]]:

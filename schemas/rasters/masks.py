@@ -83,10 +83,7 @@ def coco_runs(rle: CocoRle, *, size_hw: tuple[int, int] | None = None, record: s
     """
     if size_hw is not None and tuple(rle.size_hw) != tuple(size_hw):
         raise DataError.single(
-            "mask",
-            record,
-            expected=f"size {size_hw[0]}x{size_hw[1]}",
-            got=f"{rle.size_hw[0]}x{rle.size_hw[1]}",
+            "mask", record, expected=f"size {size_hw[0]}x{size_hw[1]}", got=f"{rle.size_hw[0]}x{rle.size_hw[1]}"
         )
     height, width = rle.size_hw
     runs = _runs(rle, record)

@@ -21,15 +21,31 @@ MOST_PIXELS: Final = 100_000_000
 
 _FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _FOREIGN_FORMATS: Final = (
-    (0, b"8BPS", "PSD"), (0, b"%PDF", "PDF"), (0, b"%!PS", "EPS"), (0, b"\0\0\1\0", "ICO"), (0, b"<svg", "SVG"),
-    (0, b"<?xml", "XML"), (0, b"\xff\x0a", "JPEG XL"), (4, b"JXL ", "JPEG XL"), (4, b"jP  ", "JPEG 2000"),
-    (0, b"\xff\x4f\xff\x51", "JPEG 2000"), (4, b"ftyp", "HEIF, AVIF or video"),
-)  # fmt: skip
+    (0, b"8BPS", "PSD"),
+    (0, b"%PDF", "PDF"),
+    (0, b"%!PS", "EPS"),
+    (0, b"\0\0\1\0", "ICO"),
+    (0, b"<svg", "SVG"),
+    (0, b"<?xml", "XML"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL ", "JPEG XL"),
+    (4, b"jP  ", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (4, b"ftyp", "HEIF, AVIF or video"),
+)
 _SIXTEEN_BIT_MODES: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _MODE_FLAGS: Final = {
-    "1": ("grey",), "L": ("grey",), "LA": ("alpha", "grey"), "P": ("palette",), "PA": ("alpha", "palette"),
-    "RGB": (), "RGBX": (), "RGBA": ("alpha",), "CMYK": ("cmyk",), "YCbCr": (),
-}  # fmt: skip
+    "1": ("grey",),
+    "L": ("grey",),
+    "LA": ("alpha", "grey"),
+    "P": ("palette",),
+    "PA": ("alpha", "palette"),
+    "RGB": (),
+    "RGBX": (),
+    "RGBA": ("alpha",),
+    "CMYK": ("cmyk",),
+    "YCbCr": (),
+}
 _PHASH: Final = re.compile(r"[0-9a-f]{16}")
 
 _EXIF_ORIENTATION: Final = 0x0112
@@ -39,10 +55,14 @@ _TIFF_BITS: Final = 258
 _PNG_BIT_DEPTH: Final = 24  # offset of IHDR's bit depth
 
 _UNDO_ROTATION: Final = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
-}  # fmt: skip
+}
 """Orientation to the inverse of what Pillow does for it."""
 
 

@@ -160,9 +160,14 @@ def _add(kind: str, value: Any, found: CocoFile, name: str) -> int:  # noqa: ANN
     entry = _entry(value, _Annotation, found, name)
     rle, polygons = read_segmentation(entry.segmentation or (), where=str(found.path), record=f"{name}: segmentation")
     annotation = CocoAnnotation(
-        annotation_id=entry.id, image_id=entry.image_id, category_id=entry.category_id, crowd=bool(entry.iscrowd),
-        rle=rle, polygons=polygons, attributes=entry.attributes if isinstance(entry.attributes, dict) else {},
-    )  # fmt: skip
+        annotation_id=entry.id,
+        image_id=entry.image_id,
+        category_id=entry.category_id,
+        crowd=bool(entry.iscrowd),
+        rle=rle,
+        polygons=polygons,
+        attributes=entry.attributes if isinstance(entry.attributes, dict) else {},
+    )
     found.annotations.setdefault(annotation.image_id, []).append(annotation)
     return annotation.annotation_id
 
@@ -183,7 +188,9 @@ def _check_references(found: CocoFile, faults: Faults) -> None:
         missing += [f"category {each.category_id}"] if each.category_id not in found.categories else []
         if missing:
             faults.add(
-                str(found.path), f"annotation {each.annotation_id}", expected=f"{' and '.join(missing)} in the file",
+                str(found.path),
+                f"annotation {each.annotation_id}",
+                expected=f"{' and '.join(missing)} in the file",
                 got="none of this id",
-            )  # fmt: skip
+            )
             found.faulty.add(each.image_id)

@@ -226,18 +226,24 @@ def _read_below(root: Path, uri: str, name: str) -> bytes:
     honest = "\0" not in uri and not {"", ".", ".."}.intersection(parts)
     if not honest or not path.resolve().is_relative_to(root.resolve()):
         raise DataError.single(
-            name, uri, expected="a path inside the source", got="one that leaves it",
+            name,
+            uri,
+            expected="a path inside the source",
+            got="one that leaves it",
             remedy="replace links by copies, or index the folder that they point to",
-        )  # fmt: skip
+        )
     try:
         if path.is_file() and path.stat().st_size > _MOST_BYTES:
             raise DataError.single(name, uri, expected=f"at most {_MOST_BYTES} bytes", got=f"{path.stat().st_size}")
         return path.read_bytes()
     except OSError as error:
         raise DataError.single(
-            name, uri, expected="a readable photo", got=error.strerror or str(error),
+            name,
+            uri,
+            expected="a readable photo",
+            got=error.strerror or str(error),
             remedy="restore it, or index the source again where it lies now",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _with_boxes(item: SourceItem, folder: Path | None) -> SourceItem:

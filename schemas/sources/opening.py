@@ -9,13 +9,7 @@ from typing import Final
 
 from figureground.errors import DataError, UsageError
 from figureground.schemas.records import NAME_PATTERN, ImageRecord, ObjectRecord, PhotoRef
-from figureground.schemas.sources.folders import (
-    ILSVRC_BOXES,
-    ILSVRC_PHOTOS,
-    FolderSource,
-    IlsvrcSource,
-    has_photos,
-)
+from figureground.schemas.sources.folders import ILSVRC_BOXES, ILSVRC_PHOTOS, FolderSource, IlsvrcSource, has_photos
 from figureground.schemas.sources.imagenet_a import IMAGENET_A_FOLDER, ImageNetASource, is_imagenet_a
 from figureground.schemas.sources.items import PhotoSource, SourceItem
 from figureground.schemas.sources.parquet import ParquetSource
@@ -42,9 +36,14 @@ _PACKED: Final = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip")
 
 
 def open_source(
-    locator: str, *, kind: str | None = None, name: str | None = None, boxes: Path | None = None,
-    labels: Path | None = None, options: Mapping[str, str] | None = None,
-) -> PhotoSource:  # fmt: skip
+    locator: str,
+    *,
+    kind: str | None = None,
+    name: str | None = None,
+    boxes: Path | None = None,
+    labels: Path | None = None,
+    options: Mapping[str, str] | None = None,
+) -> PhotoSource:
     """Open a source of photos; its kind is found by looking.
 
     Args:
@@ -91,9 +90,12 @@ def read_catalogued(record: ImageRecord | ObjectRecord | PhotoRef, sources: Mapp
     row = sources.get(record.source)
     if row is None:
         raise DataError.single(
-            "workspace", record.source, expected="an indexed source of this name", got="none",
+            "workspace",
+            record.source,
+            expected="an indexed source of this name",
+            got="none",
             remedy=f"figureground index FOLDER --name {record.source}",
-        )  # fmt: skip
+        )
     key = row.name, row.locator
     if key not in _OPEN:
         _OPEN[key] = open_source(row.locator, kind=row.kind, name=row.name, options=row.options)
@@ -101,9 +103,12 @@ def read_catalogued(record: ImageRecord | ObjectRecord | PhotoRef, sources: Mapp
     digest = hashlib.sha256(data).hexdigest()
     if digest != record.sha256:
         raise DataError.single(
-            record.source, record.uri, expected=f"bytes with sha256 {record.sha256}", got=digest,
+            record.source,
+            record.uri,
+            expected=f"bytes with sha256 {record.sha256}",
+            got=digest,
             remedy=f"restore the photo, or forget {record.image_id} and index again",
-        )  # fmt: skip
+        )
     return data
 
 

@@ -49,9 +49,12 @@ class ParquetSource:
             raise DataError.single(self.name, uri, expected="a readable row", got=str(error)) from error
         if data is None:
             raise DataError.single(
-                self.name, uri, expected="a row with image bytes", got="none",
+                self.name,
+                uri,
+                expected="a row with image bytes",
+                got="none",
                 remedy="embed the photos: datasets' push_to_hub does, its to_parquet does not",
-            )  # fmt: skip
+            )
         return data
 
     def _group_of(self, file_name: str, row: int) -> Any:  # noqa: ANN401  one Arrow value

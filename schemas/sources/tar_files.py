@@ -18,9 +18,13 @@ MOST_BYTES: Final = 1 << 30
 """Members above this are faults: a raw photo of 100 megapixels has 400 MB, more would only exhaust memory."""
 _GZIP: Final = b"\x1f\x8b"
 _KINDS: Final = {
-    tarfile.SYMTYPE: "a symbolic link", tarfile.LNKTYPE: "a hard link", tarfile.CHRTYPE: "a device",
-    tarfile.BLKTYPE: "a device", tarfile.FIFOTYPE: "a pipe", tarfile.GNUTYPE_SPARSE: "a sparse file",
-}  # fmt: skip
+    tarfile.SYMTYPE: "a symbolic link",
+    tarfile.LNKTYPE: "a hard link",
+    tarfile.CHRTYPE: "a device",
+    tarfile.BLKTYPE: "a device",
+    tarfile.FIFOTYPE: "a pipe",
+    tarfile.GNUTYPE_SPARSE: "a sparse file",
+}
 
 
 @dataclass(frozen=True, slots=True)

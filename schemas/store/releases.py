@@ -62,9 +62,13 @@ LeftOut = Mapping[str, Mapping[str, int]]
 
 
 def write_release(
-    path: Path, records: Iterable[ObjectRecord], *, version: str, left_out: LeftOut | None = None,
+    path: Path,
+    records: Iterable[ObjectRecord],
+    *,
+    version: str,
+    left_out: LeftOut | None = None,
     annotation: Mapping[str, Any] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Write objects sorted by object_id; the same objects give the same bytes.
 
     Args:
@@ -108,9 +112,12 @@ def read_release(path: Path) -> tuple[str, tuple[ObjectRecord, ...]]:
     schema_version = metadata.get(b"figureground.schema", b"none").decode()
     if schema_version != SCHEMA_VERSION:
         raise DataError.single(
-            str(path), "figureground.schema", expected=SCHEMA_VERSION, got=schema_version,
+            str(path),
+            "figureground.schema",
+            expected=SCHEMA_VERSION,
+            got=schema_version,
             remedy="read it with the figureground that wrote it, or freeze again",
-        )  # fmt: skip
+        )
     try:
         records = tuple(_records(path))
     except (pa.ArrowException, OSError) as error:

@@ -9,14 +9,7 @@ import numpy as np
 
 from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle
-from figureground.schemas.records import (
-    Annotation,
-    Decision,
-    ImageRecord,
-    ProposalRecord,
-    ProposalRun,
-    content_id,
-)
+from figureground.schemas.records import Annotation, Decision, ImageRecord, ProposalRecord, ProposalRun, content_id
 from figureground.schemas.store.releases import read_annotation, read_release, write_release
 from figureground.schemas.store.workspace import Workspace
 
@@ -32,18 +25,33 @@ def band(columns: int) -> Mask:
 
 def add_image(store: Workspace, name: str) -> str:
     image = ImageRecord(
-        image_id=content_id(name), source="s", uri=name, sha256="", width=SIZE[1], height=SIZE[0], exif_orientation=1,
-        label="cat", source_split="val", phash="0" * 16,
-    )  # fmt: skip
+        image_id=content_id(name),
+        source="s",
+        uri=name,
+        sha256="",
+        width=SIZE[1],
+        height=SIZE[0],
+        exif_orientation=1,
+        label="cat",
+        source_split="val",
+        phash="0" * 16,
+    )
     store.add_images([image])
     return image.image_id
 
 
 def answer(store: Workspace, image_id: str, who: str, columns: int, **more: Any) -> Annotation:
     given: dict[str, Any] = {
-        "updated_at": "2026-01-01T00:00:00Z", "attributes": {}, "flags": (), "seconds": 0.0, "tool": "manual",
-        "proposal_id": "", "edit_iou": None, "masks": {"object": encode_coco_rle(band(columns))}, **more,
-    }  # fmt: skip
+        "updated_at": "2026-01-01T00:00:00Z",
+        "attributes": {},
+        "flags": (),
+        "seconds": 0.0,
+        "tool": "manual",
+        "proposal_id": "",
+        "edit_iou": None,
+        "masks": {"object": encode_coco_rle(band(columns))},
+        **more,
+    }
     made = Annotation(annotation_id=f"{who}-{image_id}-{len(more)}", image_id=image_id, annotator=who, **given)
     store.add_annotations([made])
     store.decide(Decision(image_id=image_id, state="accepted", reason="", annotation_id=made.annotation_id))
@@ -54,9 +62,17 @@ def propose(store: Workspace, image_id: str) -> str:
     run_id = content_id(image_id, "run")
     run = ProposalRun(run_id=run_id, image_id=image_id, segmenter="sam", prompt_mode="box", reason="", seconds=0.1)
     proposal = ProposalRecord(
-        proposal_id=content_id(image_id, "mask"), run_id=run_id, image_id=image_id, rle=encode_coco_rle(band(8)),
-        score=1.0, stability=1.0, rank=0, prompt="{}", segmenter="sam", checkpoint_sha256="5a" * 32,
-    )  # fmt: skip
+        proposal_id=content_id(image_id, "mask"),
+        run_id=run_id,
+        image_id=image_id,
+        rle=encode_coco_rle(band(8)),
+        score=1.0,
+        stability=1.0,
+        rank=0,
+        prompt="{}",
+        segmenter="sam",
+        checkpoint_sha256="5a" * 32,
+    )
     store.add_run(run, [proposal])
     return proposal.proposal_id
 
@@ -76,13 +92,22 @@ def test_a_release_tells_who_answered_how_and_how_far_they_agreed(tmp_path: Path
         path = freeze(store, "v1", FreezeOptions()).path
     pairs = [5 / 8, 5 / 10, 8 / 10]
     assert read_annotation(path) == {
-        "answers": 5, "annotators": 3, "tools": {"manual": 4, "prediction": 1}, "seconds_median": 30.0,
-        "began_from_proposals": {"answers": 1, "mean_iou": 0.75}, "second_looks": 1, "attribute_schemas": ["cats@1"],
+        "answers": 5,
+        "annotators": 3,
+        "tools": {"manual": 4, "prediction": 1},
+        "seconds_median": 30.0,
+        "began_from_proposals": {"answers": 1, "mean_iou": 0.75},
+        "second_looks": 1,
+        "attribute_schemas": ["cats@1"],
         "agreement": {
-            "photos": 1, "pairs": 3, "mean_iou": round(sum(pairs) / 3, 4), "least_iou": 0.5, "equal_attributes": 0.25,
+            "photos": 1,
+            "pairs": 3,
+            "mean_iou": round(sum(pairs) / 3, 4),
+            "least_iou": 0.5,
+            "equal_attributes": 0.25,
         },
         "checkpoints": {"sam": "5a" * 32},
-    }  # fmt: skip
+    }
 
 
 def test_a_release_of_answers_that_say_nothing_more_says_nothing_more(tmp_path: Path) -> None:

@@ -59,11 +59,20 @@ def test_a_record_says_what_the_stored_bytes_are(tmp_path: Path) -> None:
     digest = hashlib.sha256(data).hexdigest()
     assert list(catalogue(open_source(str(tmp_path / "p"), boxes=tmp_path / "boxes"))) == [
         ImageRecord(
-            image_id=digest[:32], source="p", uri="train/dog/a.jpg", sha256=digest, width=60, height=40,
-            exif_orientation=6, label="dog", source_split="train", boxes_xyxy_px=((1, 2, 10, 9),),
-            phash=perceptual_hash(stored), flags=(),
+            image_id=digest[:32],
+            source="p",
+            uri="train/dog/a.jpg",
+            sha256=digest,
+            width=60,
+            height=40,
+            exif_orientation=6,
+            label="dog",
+            source_split="train",
+            boxes_xyxy_px=((1, 2, 10, 9),),
+            phash=perceptual_hash(stored),
+            flags=(),
         )
-    ]  # fmt: skip
+    ]
 
 
 def test_no_bad_photo_is_fatal_and_each_has_its_reason(photos: Path) -> None:
@@ -98,9 +107,10 @@ def test_known_photos_are_passed_over_and_progress_counts_the_others(tmp_path: P
         put(tmp_path / "p", f"dog/{number}.png", number)
     seen: list[tuple[int, int]] = []
     results = catalogue(
-        open_source(str(tmp_path / "p")), known={"dog/0.png", "dog/3.png"}.__contains__,
+        open_source(str(tmp_path / "p")),
+        known={"dog/0.png", "dog/3.png"}.__contains__,
         progress=lambda done, total: seen.append((done, total)),
-    )  # fmt: skip
+    )
     assert [each.uri for each in results] == ["dog/1.png", "dog/2.png", "dog/4.png"]
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
@@ -167,12 +177,16 @@ def test_the_report_reads_well_and_goes_to_json(tmp_path: Path) -> None:
         "files that are no photos: none\n  dog/b.jpg: zero_byte (the file is empty)"
     )
     assert report.to_dict() == {
-        "source": "p", "added": 1, "already_there": 0, "duplicates": 0, "rejected": {"zero_byte": 1},
-        "rejections": [
-            {"source": "p", "uri": "dog/b.jpg", "reason": "zero_byte", "detail": "the file is empty"}
-        ],
-        "flags": {}, "passed_over": {}, "faults": [],
-    }  # fmt: skip
+        "source": "p",
+        "added": 1,
+        "already_there": 0,
+        "duplicates": 0,
+        "rejected": {"zero_byte": 1},
+        "rejections": [{"source": "p", "uri": "dog/b.jpg", "reason": "zero_byte", "detail": "the file is empty"}],
+        "flags": {},
+        "passed_over": {},
+        "faults": [],
+    }
 
 
 def test_a_mended_photo_is_taken_on_the_next_run(tmp_path: Path) -> None:

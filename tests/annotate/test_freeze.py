@@ -31,11 +31,19 @@ def add_image(store: Workspace, name: str) -> str:
     store.add_images(
         [
             ImageRecord(
-                image_id=content_id(name), source="s", uri=name, sha256="", width=SIZE[1], height=SIZE[0],
-                exif_orientation=1, label="cat", source_split="val", phash="0" * 16,
+                image_id=content_id(name),
+                source="s",
+                uri=name,
+                sha256="",
+                width=SIZE[1],
+                height=SIZE[0],
+                exif_orientation=1,
+                label="cat",
+                source_split="val",
+                phash="0" * 16,
             )
         ]
-    )  # fmt: skip
+    )
     return content_id(name)
 
 
@@ -43,18 +51,34 @@ def add_proposal(store: Workspace, image_id: str, segmenter: str = "sam", prompt
     run_id = content_id(image_id, segmenter, prompt)
     run = ProposalRun(run_id=run_id, image_id=image_id, segmenter=segmenter, prompt_mode=prompt, reason="", seconds=0.1)
     proposal = ProposalRecord(
-        proposal_id=content_id(run_id, str(rank)), run_id=run_id, image_id=image_id, rle=encode_coco_rle(MACHINE),
-        score=1.0, stability=1.0, rank=rank, prompt="{}", segmenter=segmenter, checkpoint_sha256="",
-    )  # fmt: skip
+        proposal_id=content_id(run_id, str(rank)),
+        run_id=run_id,
+        image_id=image_id,
+        rle=encode_coco_rle(MACHINE),
+        score=1.0,
+        stability=1.0,
+        rank=rank,
+        prompt="{}",
+        segmenter=segmenter,
+        checkpoint_sha256="",
+    )
     store.add_run(run, [proposal])
 
 
 def answer(store: Workspace, image_id: str, state: DecisionState, mask: Mask = HUMAN) -> None:
     annotation = Annotation(
-        annotation_id=f"answer-{image_id}", updated_at="2026-01-01T00:00:00Z", image_id=image_id,
-        masks={"object": encode_coco_rle(mask), "tail": encode_coco_rle(HUMAN)}, attributes={"wet": None},
-        flags=("class_visible_outside",), annotator="p1", seconds=3.0, tool="", proposal_id="", edit_iou=None,
-    )  # fmt: skip
+        annotation_id=f"answer-{image_id}",
+        updated_at="2026-01-01T00:00:00Z",
+        image_id=image_id,
+        masks={"object": encode_coco_rle(mask), "tail": encode_coco_rle(HUMAN)},
+        attributes={"wet": None},
+        flags=("class_visible_outside",),
+        annotator="p1",
+        seconds=3.0,
+        tool="",
+        proposal_id="",
+        edit_iou=None,
+    )
     store.add_annotations([annotation])
     store.decide(Decision(image_id=image_id, state=state, reason="", annotation_id=annotation.annotation_id))
 

@@ -8,10 +8,7 @@ from typing import Any
 
 import datasets.config
 import pytest
-from colour_dataset import (
-    offline,
-    write_dataset,
-)
+from colour_dataset import offline, write_dataset
 
 
 @pytest.fixture

@@ -24,9 +24,25 @@ from figureground.schemas.attributes import (
 OLD = make_schema(local=["horns", "tail"], said=["wet", "hairy"])
 
 RIVAL10 = (
-    "long-snout", "wings", "wheels", "text", "horns", "floppy-ears", "ears", "colored-eyes", "tail", "mane", "beak",
-    "hairy", "metallic", "rectangular", "wet", "long", "tall", "patterned",
-)  # fmt: skip
+    "long-snout",
+    "wings",
+    "wheels",
+    "text",
+    "horns",
+    "floppy-ears",
+    "ears",
+    "colored-eyes",
+    "tail",
+    "mane",
+    "beak",
+    "hairy",
+    "metallic",
+    "rectangular",
+    "wet",
+    "long",
+    "tall",
+    "patterned",
+)
 """In the order of the authors' attribute vectors."""
 
 CATEGORIES = {
@@ -55,45 +71,54 @@ def test_the_same_attributes_in_other_words_and_order() -> None:
     ("new", "expected"),
     [
         pytest.param(
-            make_schema(local=["horns", "tail", "mane"], said=["wet", "hairy", "tall"]), "additive: adds mane, tall",
+            make_schema(local=["horns", "tail", "mane"], said=["wet", "hairy", "tall"]),
+            "additive: adds mane, tall",
             id="added",
         ),
         pytest.param(
             make_schema(local=["antlers", "tail"], said=["wet", "furry"], was={"antlers": "horns", "furry": "hairy"}),
-            "rename: renames horns to antlers, hairy to furry", id="renamed",
+            "rename: renames horns to antlers, hairy to furry",
+            id="renamed",
         ),
         pytest.param(make_schema(local=["horns"], said=["wet"]), "destructive: removes tail, hairy", id="removed"),
         pytest.param(
             make_schema(local=["horns", "wet"], said=["tail", "hairy"]),
-            "destructive: changes the scope of wet, tail", id="rescoped",
+            "destructive: changes the scope of wet, tail",
+            id="rescoped",
         ),
         pytest.param(
             make_schema(local=["antlers", "tail", "mane"], said=["wet", "hairy"], was={"antlers": "horns"}),
-            "rename: adds mane; renames horns to antlers", id="renamed and added",
+            "rename: adds mane; renames horns to antlers",
+            id="renamed and added",
         ),
         pytest.param(
             make_schema(local=["antlers"], said=["wet", "hairy", "tall"], was={"antlers": "horns"}),
-            "destructive: adds tall; renames horns to antlers; removes tail", id="removed beside lesser changes",
+            "destructive: adds tall; renames horns to antlers; removes tail",
+            id="removed beside lesser changes",
         ),
         pytest.param(
             make_schema(local=["tail"], said=["antlers", "wet", "hairy"], was={"antlers": "horns"}),
-            "destructive: renames horns to antlers; changes the scope of antlers", id="renamed and rescoped",
+            "destructive: renames horns to antlers; changes the scope of antlers",
+            id="renamed and rescoped",
         ),
         pytest.param(
             make_schema(local=["tail"], said=["wet", "hairy"], was={"tail": "horns"}),
-            "destructive: renames horns to tail; removes tail", id="renamed onto another",
+            "destructive: renames horns to tail; removes tail",
+            id="renamed onto another",
         ),
         pytest.param(
             make_schema(local=["horns", "tail", "mane"], said=["wet", "hairy"], was={"mane": "hair"}),
-            "additive: adds mane", id="renamed from nothing",
+            "additive: adds mane",
+            id="renamed from nothing",
         ),
         pytest.param(
             make_schema(local=["horns", "tail"], said=["wet", "hairy"], was={"horns": "antlers"}),
-            "same: the same attributes", id="renamed before",
+            "same: the same attributes",
+            id="renamed before",
         ),
         pytest.param(make_schema(), "destructive: removes horns, tail, wet, hairy", id="nothing left"),
     ],
-)  # fmt: skip
+)
 def test_a_change_is_named_by_its_gravest_part(new: AttributeSchema, expected: str) -> None:
     change = compare_schemas(OLD, new)
     assert str(change) == expected
@@ -224,8 +249,13 @@ def test_all_faults_of_a_file_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load_attribute_schema(str(path))
     assert sorted(fault.record for fault in caught.value.faults) == [
-        "attributes.0.ask", "attributes.0.name", "attributes.1.scope", "colour", "name", "version",
-    ]  # fmt: skip
+        "attributes.0.ask",
+        "attributes.0.name",
+        "attributes.1.scope",
+        "colour",
+        "name",
+        "version",
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", "name: [", "a: &a [*a]", "!!python/object/apply:os.getcwd []"])

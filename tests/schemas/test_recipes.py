@@ -36,9 +36,16 @@ def test_shipped_recipes_load_with_their_class_maps(name: str) -> None:
 
 def test_imagenet9_has_the_eight_variants_and_mixed_self() -> None:
     assert list(load_recipe("imagenet9").variants) == [
-        "original", "only_bg_b", "only_bg_t", "no_fg", "only_fg",
-        "mixed_same", "mixed_rand", "mixed_next", "mixed_self",
-    ]  # fmt: skip
+        "original",
+        "only_bg_b",
+        "only_bg_t",
+        "no_fg",
+        "only_fg",
+        "mixed_same",
+        "mixed_rand",
+        "mixed_next",
+        "mixed_self",
+    ]
 
 
 def test_shorthand_means_the_same_as_layers() -> None:
@@ -198,11 +205,15 @@ def test_the_shorthand_takes_a_view_and_whose_labels() -> None:
     variant = load_recipe("rival10").variants["attribute_superimposed"]
     assert {layer.view for layer in variant.layers} == {"squash"}
     assert [(layer.paint, layer.of, layer.matte) for layer in variant.layers] == [
-        ("source", "any_class", "all"), ("source", "self", "attribute"),
-    ]  # fmt: skip
+        ("source", "any_class", "all"),
+        ("source", "self", "attribute"),
+    ]
     assert (variant.labels, variant.donor, variant.per_attribute, variant.swaps_attribute) == (
-        "donor", "any_class", True, True,
-    )  # fmt: skip
+        "donor",
+        "any_class",
+        True,
+        True,
+    )
 
 
 @pytest.mark.parametrize(

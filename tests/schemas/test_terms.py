@@ -63,9 +63,7 @@ def test_terms_said_to_index_reach_lock_and_card(tmp_path: Path) -> None:
     )
     build_dataset(request, tmp_path / "toy")
     lock = json.loads((tmp_path / "toy" / "recipe.lock.json").read_text())
-    assert lock["sources"] == {
-        "drawn": {"photos": 6, "licence": "CC BY 4.0", "restricted": "its maintainer said so"}
-    }  # fmt: skip
+    assert lock["sources"] == {"drawn": {"photos": 6, "licence": "CC BY 4.0", "restricted": "its maintainer said so"}}
     card = (tmp_path / "toy" / "README.md").read_text()
     assert "CC BY 4.0" in card
     assert "MIT" in card

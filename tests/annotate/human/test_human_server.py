@@ -76,9 +76,9 @@ def choice_text(task: HumanTask, kit: HumanKit, said: Json) -> str:
 
 def result_of(text: str) -> list[Json]:
     """What the page sends for a chosen text."""
-    return [{
-        "id": "answer", "type": "choices", "from_name": "answer", "to_name": "image", "value": {"choices": [text]}
-    }]  # fmt: skip
+    return [
+        {"id": "answer", "type": "choices", "from_name": "answer", "to_name": "image", "value": {"choices": [text]}}
+    ]
 
 
 def tasks_of(client: StudioClient, project: int) -> list[Json]:

@@ -118,9 +118,10 @@ def test_nothing_that_is_sent_names_anything_but_the_question(dataset: Path, tmp
     assert "At most 10 seconds" in instructions(kit)
     same_question = {
         (question(first, kit), question(second, kit))
-        for first in kit.tasks for second in kit.tasks
+        for first in kit.tasks
+        for second in kit.tasks
         if first.repeats == second.task_id
-    }  # fmt: skip
+    }
     assert all(first == second for first, second in same_question)
 
 

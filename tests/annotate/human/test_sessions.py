@@ -22,8 +22,9 @@ def test_a_rater_sees_every_question_once_one_config_a_round(kit: HumanKit) -> N
     for rater in (1, 2, 3):
         sessions = [session(kit, rater, turn) for turn in (1, 2)]
         assert [{task.config for task in each} for each in sessions] == [
-            {config_of_round(kit, rater, 1)}, {config_of_round(kit, rater, 2)}
-        ]  # fmt: skip
+            {config_of_round(kit, rater, 1)},
+            {config_of_round(kit, rater, 2)},
+        ]
         assert sorted(task.task_id for each in sessions for task in each) == [task.task_id for task in kit.tasks]
 
 

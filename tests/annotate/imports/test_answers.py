@@ -128,10 +128,18 @@ def test_a_mended_mask_replaces_the_older_one_and_can_come_back(store: Workspace
 def test_people_who_disagree_are_heard(store: Workspace, tmp_path: Path) -> None:
     image = next(image for image in store.images() if image.uri == "bird/a.png")
     person = Annotation(
-        annotation_id="x", updated_at="2026-01-01T00:00:00.000000Z", image_id=image.image_id,
-        masks={"object": encode_coco_rle(np.array(draw(slice(9, 12))))}, attributes={}, flags=(), annotator="p1",
-        seconds=1.0, tool="manual", proposal_id="", edit_iou=None,
-    )  # fmt: skip
+        annotation_id="x",
+        updated_at="2026-01-01T00:00:00.000000Z",
+        image_id=image.image_id,
+        masks={"object": encode_coco_rle(np.array(draw(slice(9, 12))))},
+        attributes={},
+        flags=(),
+        annotator="p1",
+        seconds=1.0,
+        tool="manual",
+        proposal_id="",
+        edit_iou=None,
+    )
     store.add_annotations([person])
     report = import_mask_folder(store, write_masks(tmp_path / "masks"), ORIGIN)
     assert report.decisions == {"accepted": 1, "needs_second": 1}
@@ -200,23 +208,28 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a coloured mask": (lambda folder: save(draw(slice(2, 8), "RGB"), folder / "a.png"), "mode RGB"),
     "a damaged mask": (lambda folder: (folder / "a.png").write_bytes(b"\x89PNG"), "a damaged one"),
     "a cut mask": (
-        lambda folder: (folder / "a.png").write_bytes((folder / "a.png").read_bytes()[:50]), "a damaged one"
+        lambda folder: (folder / "a.png").write_bytes((folder / "a.png").read_bytes()[:50]),
+        "a damaged one",
     ),
     "a mask that is no PNG": (_write("note.txt", "x"), "note.txt: expected a PNG mask"),
     "a mask without a photo": (
-        lambda folder: save(draw(slice(2, 8)), folder / "zebra.png"), "zebra.png: zebra: expected a photo of this name"
+        lambda folder: save(draw(slice(2, 8)), folder / "zebra.png"),
+        "zebra.png: zebra: expected a photo of this name",
     ),
     "parts without an object": (lambda folder: (folder / "a.png").unlink(), "a.png: expected an object mask"),
     "an empty object": (lambda folder: save(draw(slice(0, 0)), folder / "a.png"), "at least one pixel"),
     "a folder of a global attribute": (
-        lambda folder: save(draw(slice(2, 8)), folder / "wet" / "a.png"), "local attribute of toy@1: wing, tail"
+        lambda folder: save(draw(slice(2, 8)), folder / "wet" / "a.png"),
+        "local attribute of toy@1: wing, tail",
     ),
     "a folder within a folder": (
-        lambda folder: save(draw(slice(2, 8)), folder / "wing" / "left" / "a.png"), "left: expected a PNG mask"
+        lambda folder: save(draw(slice(2, 8)), folder / "wing" / "left" / "a.png"),
+        "left: expected a PNG mask",
     ),
     "a table without its columns": (_write("attributes.csv", "file,value\n"), "none called attribute"),
     "a table in another encoding": (
-        lambda folder: (folder / "attributes.csv").write_bytes(b"\xff\xfe\xff"), "a CSV file in UTF-8"
+        lambda folder: (folder / "attributes.csv").write_bytes(b"\xff\xfe\xff"),
+        "a CSV file in UTF-8",
     ),
     "an attribute that was not asked": (_table("a,hairy,true"), "line 2: expected one of wing, tail, wet"),
     "a value that is none": (_table("a,wet,maybe"), "true, false, unsure"),
@@ -224,7 +237,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "two values": (_table("a,wet,true\na.png,wet,false"), "one value of wet for a"),
     "a row without a photo": (_table("zebra,wet,true"), "attributes.csv: zebra: expected a photo of this name"),
     "a row without an object": (_table("c,wet,true"), "c.png: expected an object mask"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "message"), FAULTS.values(), ids=FAULTS)

@@ -63,8 +63,11 @@ def test_masks_become_accepted_answers_pixel_for_pixel(store: Workspace, tmp_pat
     assert np.array_equal(decode_coco_rle(bird.masks["object"]), ring())
     assert np.array_equal(decode_coco_rle(fish.masks["object"]), rows_mask(0, 3))
     assert (bird.annotator, bird.tool, bird.note, bird.state) == (
-        "imported", "import:coco", "origin: drawn by our lab", "submitted",
-    )  # fmt: skip
+        "imported",
+        "import:coco",
+        "origin: drawn by our lab",
+        "submitted",
+    )
     frozen = read_release(freeze(store, "v1", FreezeOptions()).path)[1]
     assert {record.mask for record in frozen} == {encode_coco_rle(ring()), encode_coco_rle(rows_mask(0, 3))}
     assert {record.mask_origin for record in frozen} == {bird.annotation_id, fish.annotation_id}
@@ -98,13 +101,19 @@ def test_files_are_taken_together(store: Workspace, tmp_path: Path) -> None:
 def test_a_photo_at_fault_is_not_stored_and_the_others_are(store: Workspace, tmp_path: Path) -> None:
     short = {"size": list(SIZE_HW), "counts": "12"}
     path = write_coco(
-        tmp_path / "a.json", annotation(1, 1, 1, ring()), annotation(2, 2, 1, short), annotation(3, 2, 1, ring()),
-        annotation(4, 4, 2, {"size": [1, 2], "counts": [2]}), annotation(5, 3, 9, ring()),
-    )  # fmt: skip
+        tmp_path / "a.json",
+        annotation(1, 1, 1, ring()),
+        annotation(2, 2, 1, short),
+        annotation(3, 2, 1, ring()),
+        annotation(4, 4, 2, {"size": [1, 2], "counts": [2]}),
+        annotation(5, 3, 9, ring()),
+    )
     faults = faults_of(store, path)
     assert [fault.removeprefix(f"{path}: ").split(": expected")[0] for fault in faults] == [
-        "annotation 2", "annotation 4", "annotation 5",
-    ]  # fmt: skip
+        "annotation 2",
+        "annotation 4",
+        "annotation 5",
+    ]
     assert "size 12x16, got 1x2" in faults[1]
     assert [bool(answers_of(store, uri)) for uri in PHOTOS] == [True, False, False, False]
 
@@ -181,10 +190,23 @@ def test_the_command_takes_every_choice(store: Workspace, tmp_path: Path) -> Non
     (tmp_path / "map.csv").write_text("category,label\nanimal,bird\n")
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(SCHEMA.model_dump(mode="json")))
     report = command(
-        tmp_path / "a.json", "-w", tmp_path / "work", "--origin", "drawn by us", "--images", tmp_path / "images",
-        "--category-map", tmp_path / "map.csv", "--attributes", tmp_path / "toy.yaml", "--annotator", "us",
-        "--source", "photos", "--lossy-polygons",
-    )  # fmt: skip
+        tmp_path / "a.json",
+        "-w",
+        tmp_path / "work",
+        "--origin",
+        "drawn by us",
+        "--images",
+        tmp_path / "images",
+        "--category-map",
+        tmp_path / "map.csv",
+        "--attributes",
+        tmp_path / "toy.yaml",
+        "--annotator",
+        "us",
+        "--source",
+        "photos",
+        "--lossy-polygons",
+    )
     assert (report["answers"], report["from_polygons"], report["attributes"]) == (1, 1, {"wing": 1})
     (answer,) = answers_of(store, "bird/b.png")
     assert (answer.annotator, answer.tool) == ("us", "import:coco")
@@ -193,9 +215,7 @@ def test_the_command_takes_every_choice(store: Workspace, tmp_path: Path) -> Non
 
 
 def test_the_command_reads_several_files(store: Workspace, tmp_path: Path) -> None:
-    files = [
-        write_coco(tmp_path / f"{number}.json", annotation(1, number, 1, rle_of(ring()))) for number in (1, 2)
-    ]  # fmt: skip
+    files = [write_coco(tmp_path / f"{number}.json", annotation(1, number, 1, rle_of(ring()))) for number in (1, 2)]
     assert command(*files, "-w", tmp_path / "work", "--origin", "us")["answers"] == 2
 
 

@@ -25,8 +25,10 @@ def test_a_table_replaces_names(tmp_path: Path) -> None:
     table = read_category_map(tmp_path / "map.csv")
     assert table == {"bird": {"n1", "n2"}, "16": {"n3"}, "cat": {"bird"}}
     assert [label for label in ("n1", "n2", "n3", "bird", "n01531178") if category_has_label(BIRD, label, table)] == [
-        "n1", "n2", "n3",
-    ]  # fmt: skip
+        "n1",
+        "n2",
+        "n3",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,9 @@ def test_what_cannot_be_read_is_a_fault(store: Workspace, tmp_path: Path) -> Non
     found, faults = match(store, "folder.png", "n" * 900, folder=tmp_path / "val")
     assert found == {}
     assert sorted(fault.partition("a readable file, got ")[2] for fault in faults) == [
-        "File name too long", "Is a directory",
-    ]  # fmt: skip
+        "File name too long",
+        "Is a directory",
+    ]
 
 
 def test_a_source_can_be_chosen(store: Workspace, tmp_path: Path) -> None:

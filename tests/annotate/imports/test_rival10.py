@@ -159,24 +159,24 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "_attr_dict.pkl: expected a pickled dict",
     ),
     "no pickle": (
-        lambda tree: (tree / "train" / "ordinary" / f"{FIRST}_attr_dict.pkl").unlink(), "expected a readable file"
+        lambda tree: (tree / "train" / "ordinary" / f"{FIRST}_attr_dict.pkl").unlink(),
+        "expected a readable file",
     ),
     "a mask of something else": (_masks(feathers="x"), "attributes of rival10@1, got 'feathers'"),
     "a mask that is no base64": (_masks(wings="!!"), "wings: expected a PNG in base64"),
     "a mask that is not ASCII": (_masks(wings="ü"), "wings: expected a PNG in base64"),
     "a mask that is no PNG": (_masks(wings="aGVsbG8="), "wings: expected a whole PNG"),
     "a mask that is cut": (
-        _masks(wings=base64.b64encode(png(draw_mask("wings"))[:-30]).decode()), "wings: expected a whole PNG"
+        _masks(wings=base64.b64encode(png(draw_mask("wings"))[:-30]).decode()),
+        "wings: expected a whole PNG",
     ),
     "labels in a pickle": (lambda tree: write_labels(tree, np.array([{}])), "an array without pickle"),
     "labels that are text": (lambda tree: write_labels(tree, np.full((2, 18), "x")), "2 x 18 numbers"),
     "labels of another schema": (lambda tree: write_labels(tree, LABELS[:, :5]), r"shape \(2, 5\)"),
     "labels other than 0 and 1": (lambda tree: write_labels(tree, LABELS + 2), "2 x 18 numbers, 0 or 1"),
-    "labels that are none": (
-        lambda tree: write_labels(tree, np.full((2, 18), np.nan)), "2 x 18 numbers, 0 or 1"
-    ),
+    "labels that are none": (lambda tree: write_labels(tree, np.full((2, 18), np.nan)), "2 x 18 numbers, 0 or 1"),
     "an altered photo": (lambda tree: write_labels(tree, ALTERED), "row 1: expected zeros: .*got text altered"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "message"), FAULTS.values(), ids=FAULTS)

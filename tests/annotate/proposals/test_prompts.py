@@ -32,9 +32,18 @@ class SquareFinder:
 
 def record(*boxes: Box) -> ImageRecord:
     return ImageRecord(
-        image_id="a", source="s", uri="a.png", sha256="0" * 64, width=40, height=30, exif_orientation=1,
-        label="n01440764", source_split="train", boxes_xyxy_px=boxes, phash="0" * 16,
-    )  # fmt: skip
+        image_id="a",
+        source="s",
+        uri="a.png",
+        sha256="0" * 64,
+        width=40,
+        height=30,
+        exif_orientation=1,
+        label="n01440764",
+        source_split="train",
+        boxes_xyxy_px=boxes,
+        phash="0" * 16,
+    )
 
 
 def annotated(box: Box) -> Prompt:

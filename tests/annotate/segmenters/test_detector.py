@@ -62,10 +62,12 @@ def write_model(
             )
         )
     graph = helper.make_graph(
-        nodes, "test", [helper.make_tensor_value_info("image", kind, list(shape))],
+        nodes,
+        "test",
+        [helper.make_tensor_value_info("image", kind, list(shape))],
         [helper.make_tensor_value_info(name, FLOAT, None) for name in outputs],
         [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in kept.items()],
-    )  # fmt: skip
+    )
     path.write_bytes(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
     )
@@ -232,8 +234,11 @@ def test_boxes_are_proposed_and_frozen_like_any_other_mask(tmp_path: Path) -> No
         labels = {image.image_id: image.label for image in store.images()}
         ranked = {(labels[each.image_id], each.rank): each for each in store.proposals()}
         assert {key: round(each.score, 3) for key, each in ranked.items()} == {
-            ("light", 0): 0.9, ("light", 1): 0.6, ("grey", 0): 0.565, ("grey", 1): 0.376,
-        }  # fmt: skip
+            ("light", 0): 0.9,
+            ("light", 1): 0.6,
+            ("grey", 0): 0.565,
+            ("grey", 1): 0.376,
+        }
         assert '"origin":"detector"' in ranked["light", 0].prompt
         assert ranked["light", 0].checkpoint_sha256 == segmenter.checkpoint_sha256 != ""
         frozen = freeze(store, "boxes", FreezeOptions(unreviewed=True, segmenter="detector"))

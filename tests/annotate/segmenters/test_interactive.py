@@ -259,13 +259,7 @@ def small_sam() -> Any:
     from functools import partial
 
     import torch
-    from segment_anything.modeling import (  # type: ignore[import-untyped]
-        ImageEncoderViT,
-        MaskDecoder,
-        PromptEncoder,
-        Sam,
-        TwoWayTransformer,
-    )
+    from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer  # type: ignore[import-untyped]
 
     norm: Any = partial(torch.nn.LayerNorm, eps=1e-6)
     encoder = ImageEncoderViT(depth=1, embed_dim=48, num_heads=2, norm_layer=norm, out_chans=256, window_size=14)

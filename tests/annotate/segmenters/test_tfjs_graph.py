@@ -111,23 +111,27 @@ SIMPLE: dict[str, tuple[Any, dict[str, Array], Callable[[Array], Array]]] = {
     "Relu6": (("Relu6", ["pixels"], {}), {}, lambda x: np.minimum(x, 6)),
     "FusedBatchNorm": (
         ("FusedBatchNorm", ["pixels", "a", "b", "c", "d"], {"epsilon": {"f": 0.001}}),
-        dict(zip("abcd", CHANNELS, strict=True)), normalised,
+        dict(zip("abcd", CHANNELS, strict=True)),
+        normalised,
     ),
     "Reshape": (("Reshape", ["pixels", "a"], {}), {"a": integers(1, -1, 9)}, lambda x: x.reshape(1, -1, 9)),
     "Transpose": (("Transpose", ["pixels", "a"], {}), {"a": integers(3, 1, 0, 2)}, lambda x: x.transpose(3, 1, 0, 2)),
     "ConcatV2": (
-        ("ConcatV2", ["pixels", "pixels", "a"], {}), {"a": np.array(2, np.int32)}, lambda x: np.concatenate([x, x], 2),
+        ("ConcatV2", ["pixels", "pixels", "a"], {}),
+        {"a": np.array(2, np.int32)},
+        lambda x: np.concatenate([x, x], 2),
     ),
     "ExpandDims": (("ExpandDims", ["pixels", "a"], {}), {"a": np.array(1, np.int32)}, lambda x: x[:, None]),
     "Squeeze": (("Squeeze", ["pixels"], {"squeeze_dims": listed(0)}), {}, lambda x: x[0]),
     "Tile": (("Tile", ["pixels", "a"], {}), {"a": integers(1, 2, 1, 1)}, lambda x: np.tile(x, (1, 2, 1, 1))),
     "Slice": (
-        ("Slice", ["pixels", "a", "b"], {}), {"a": integers(0, 1, 2, 1), "b": integers(1, 3, -1, -1)},
+        ("Slice", ["pixels", "a", "b"], {}),
+        {"a": integers(0, 1, 2, 1), "b": integers(1, 3, -1, -1)},
         lambda x: x[:, 1:4, 2:, 1:],
     ),
     "Pack": (("Pack", ["pixels", "pixels"], {"axis": {"i": "1"}}), {}, lambda x: np.stack([x, x], 1)),
     "Unpack": (("Unpack", ["pixels"], {"axis": {"i": "3"}, "num": {"i": "3"}}), {}, lambda x: x[..., 0]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("op", SIMPLE)

@@ -310,7 +310,7 @@ DAMAGE: dict[str, tuple[dict[str, Any], str]] = {
     "0/1": ({"rle": alpha_rle(SENT.astype(np.uint8))}, "255 was meant"),
     "none": ({"rle": None}, "header of 53 bits"),
     "text": ({"rle": "0000"}, "numbers from 0 to 255"),
-}  # fmt: skip
+}
 
 
 def damaged(kind: str, region_id: str) -> Json:

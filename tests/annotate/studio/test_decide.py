@@ -26,10 +26,18 @@ def said(
 ) -> Annotation:
     """An answer of somebody at some minute."""
     answer = Annotation(
-        annotation_id=number or f"by-{who}", updated_at=f"2026-05-01T10:{at:02}:00.000001Z", image_id="photo",
-        masks={} if box is None else {"object": encode_coco_rle(square_mask(SIZE, box))}, attributes={"wet": True},
-        flags=flags, annotator=who, seconds=1.0, tool="", proposal_id="", edit_iou=None,
-    )  # fmt: skip
+        annotation_id=number or f"by-{who}",
+        updated_at=f"2026-05-01T10:{at:02}:00.000001Z",
+        image_id="photo",
+        masks={} if box is None else {"object": encode_coco_rle(square_mask(SIZE, box))},
+        attributes={"wet": True},
+        flags=flags,
+        annotator=who,
+        seconds=1.0,
+        tool="",
+        proposal_id="",
+        edit_iou=None,
+    )
     return replace(answer, **changes)
 
 
@@ -54,34 +62,41 @@ CASES: dict[str, tuple[list[Annotation], tuple[str, str, str] | None]] = {
     "a doubt": ([said("a", "wrong_label")], ("needs_second", "flagged wrong_label", "")),
     "a doubt, no mask": ([said("a", "confirmed_empty", box=None)], ("needs_second", "flagged confirmed_empty", "")),
     "several doubts": (
-        [said("a", "wrong_label", "not_localisable")], ("needs_second", "flagged not_localisable, wrong_label", "")
+        [said("a", "wrong_label", "not_localisable")],
+        ("needs_second", "flagged not_localisable, wrong_label", ""),
     ),
     "two agree": ([said("a"), said("b", box=NEAR)], ("accepted", "2 answers agree", "by-a")),
     "two differ": ([said("a"), said("b", box=FAR)], ("needs_second", "object masks differ: IoU 0.800", "")),
     "one of three differs": (
-        [said("a"), said("b", box=NEAR), said("c", box=FAR)], ("needs_second", "masks differ: IoU 0.800", "")
+        [said("a"), said("b", box=NEAR), said("c", box=FAR)],
+        ("needs_second", "masks differ: IoU 0.800", ""),
     ),
     "the middle one of three": (
-        [said("a"), said("b", box=NEAR), said("c", box=NEARER)], ("accepted", "3 answers agree", "by-c")
+        [said("a"), said("b", box=NEAR), said("c", box=NEARER)],
+        ("accepted", "3 answers agree", "by-c"),
     ),
     "attributes differ": (
-        [said("a"), said("b", attributes={"wet": False})], ("needs_second", "attributes differ: wet", "")
+        [said("a"), said("b", attributes={"wet": False})],
+        ("needs_second", "attributes differ: wet", ""),
     ),
     "one is unsure": ([said("a"), said("b", attributes={"wet": None})], ("needs_second", "attributes differ: wet", "")),
     "one has a mask": ([said("a"), said("b", box=None)], ("needs_second", "without an object mask", "")),
     "one of two doubts": ([said("a"), said("b", "wrong_label")], ("needs_second", "flagged wrong_label", "")),
     "two share a doubt": (
-        [said("a", "wrong_label"), said("b", "needs_second", "wrong_label")], ("wrong_label", "flagged by 2", "")
+        [said("a", "wrong_label"), said("b", "needs_second", "wrong_label")],
+        ("wrong_label", "flagged by 2", ""),
     ),
     "two ask for a second": (
-        [said("a", "needs_second"), said("b", "needs_second")], ("needs_second", "flagged needs_second", "")
+        [said("a", "needs_second"), said("b", "needs_second")],
+        ("needs_second", "flagged needs_second", ""),
     ),
     "two have different doubts": (
         [said("a", "wrong_label"), said("b", "confirmed_empty")],
         ("needs_second", "flagged confirmed_empty, wrong_label", ""),
     ),
     "two of three share a doubt": (
-        [said("a", "wrong_label"), said("b", "wrong_label"), said("c")], ("needs_second", "flagged wrong_label", "")
+        [said("a", "wrong_label"), said("b", "wrong_label"), said("c")],
+        ("needs_second", "flagged wrong_label", ""),
     ),
     "one person twice is one person": (
         [said("a", "wrong_label", number="1"), said("a", "wrong_label", at=2, number="2")],
@@ -89,41 +104,49 @@ CASES: dict[str, tuple[list[Annotation], tuple[str, str, str] | None]] = {
     ),
     "a mind that changed": ([said("a", "wrong_label"), said("a", at=2)], ("accepted", "one answer", "by-a")),
     "an answer that was taken back": (
-        [said("a"), said("a", at=2, state="skipped")], ("needs_second", "answered, then skipped", "")
+        [said("a"), said("a", at=2, state="skipped")],
+        ("needs_second", "answered, then skipped", ""),
     ),
     "a second look that was mended after another": (
         [second("c", at=3), second("d", "wrong_label", at=4), second("c", at=5)],
         ("accepted", "second look", "second-c"),
     ),
     "a disagreement that was taken back": (
-        [said("a"), said("b", box=FAR), said("b", at=2, state="skipped")], ("accepted", "one answer", "by-a")
+        [said("a"), said("b", box=FAR), said("b", at=2, state="skipped")],
+        ("accepted", "one answer", "by-a"),
     ),
     "a draft does not take back": ([said("a"), said("a", at=2, state="draft")], ("accepted", "one answer", "by-a")),
     "a second look settles": (
-        [said("a"), said("b", box=FAR), second("c", box=NEAR)], ("accepted", "second look", "second-c")
+        [said("a"), said("b", box=FAR), second("c", box=NEAR)],
+        ("accepted", "second look", "second-c"),
     ),
     "a second look with a doubt": (
         [said("a"), said("b", box=FAR), second("c", "confirmed_empty", box=None)],
         ("confirmed_empty", "flagged in the second look", ""),
     ),
     "a second look that asks for another": (
-        [said("a"), second("c", "needs_second")], ("needs_second", "flagged in the second look", "")
+        [said("a"), second("c", "needs_second")],
+        ("needs_second", "flagged in the second look", ""),
     ),
     "a second look without a mask": (
-        [said("a", "needs_second"), second("c", box=None)], ("needs_second", "second look without an object mask", "")
+        [said("a", "needs_second"), second("c", box=None)],
+        ("needs_second", "second look without an object mask", ""),
     ),
     "a second look that was skipped": (
-        [said("a"), said("b", box=FAR), second("c", state="skipped")], ("needs_second", "object masks differ", "")
+        [said("a"), said("b", box=FAR), second("c", state="skipped")],
+        ("needs_second", "object masks differ", ""),
     ),
     "a second look in draft": ([said("a", "needs_second"), second("c", state="draft")], ("needs_second", "flag", "")),
     "a later first look does not unsettle": (
-        [second("c", at=3), said("a", "wrong_label", at=5)], ("accepted", "second look", "second-c")
+        [second("c", at=3), said("a", "wrong_label", at=5)],
+        ("accepted", "second look", "second-c"),
     ),
     "the later of two second looks": (
-        [second("c", at=3), second("d", "wrong_label", at=4)], ("wrong_label", "flagged in the second look", "")
+        [second("c", at=3), second("d", "wrong_label", at=4)],
+        ("wrong_label", "flagged in the second look", ""),
     ),
     "one's own second look": ([said("a", "needs_second"), second("a")], ("accepted", "second look", "second-a")),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", CASES)
@@ -150,10 +173,16 @@ def test_masks_agree_from_the_threshold_on() -> None:
 
 def test_newest_answers_are_one_for_each_person_and_purpose() -> None:
     answers = [
-        said("b", at=4), said("a", at=2, number="old"), said("a", at=5, number="new"), said("a", at=6, state="draft"),
-        second("a", at=3), said("c", at=1), said("c", at=7, state="skipped"), said("d", at=8, state="skipped"),
+        said("b", at=4),
+        said("a", at=2, number="old"),
+        said("a", at=5, number="new"),
+        said("a", at=6, state="draft"),
+        second("a", at=3),
+        said("c", at=1),
+        said("c", at=7, state="skipped"),
+        said("d", at=8, state="skipped"),
         said("d", at=9, number="again"),
-    ]  # fmt: skip
+    ]
     told = {(each.annotator, each.purpose, each.annotation_id) for each in newest_answers(answers)}
     assert told == {
         ("b", "first_look", "by-b"),

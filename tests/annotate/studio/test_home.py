@@ -119,10 +119,19 @@ def test_no_secret_is_shown(home: StudioHome) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "{", "null", "[]", "7", '"text"', "{}", '{"url": "http://x"}', '{"other": 1}', "\xff\xfe",
+        "",
+        "{",
+        "null",
+        "[]",
+        "7",
+        '"text"',
+        "{}",
+        '{"url": "http://x"}',
+        '{"other": 1}',
+        "\xff\xfe",
         f'{{"token": "{TOKEN}", "unknown": 1}}',
     ],
-)  # fmt: skip
+)
 def test_a_damaged_connection_is_refused_with_what_to_do(home: StudioHome, text: str) -> None:
     home.root.mkdir()
     (home.root / "connection.json").write_bytes(text.encode("latin-1"))

@@ -110,9 +110,11 @@ def test_a_served_pixel_is_figure_if_half_of_it_is(orientation: int) -> None:
 
 
 @given(
-    size_hw=st.tuples(st.integers(1, 30), st.integers(1, 30)), most=st.integers(1, 400), orientation=orientations,
+    size_hw=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    most=st.integers(1, 400),
+    orientation=orientations,
     data=st.data(),
-)  # fmt: skip
+)
 def test_a_served_pixel_stands_for_the_stored_ones_whose_centres_it_holds(
     size_hw: tuple[int, int], most: int, orientation: int, data: Any
 ) -> None:

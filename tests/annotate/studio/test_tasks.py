@@ -171,7 +171,8 @@ KILLERS: dict[str, tuple[Callable[[Json], None], str]] = {
         "expected a mask of 40x30, the served copy's size, got 44x30; the page would shear it",
     ),
     "a mask of another width under the right one": (
-        change_value(rle=OTHER_WIDTH), f"expected {4 * 30 * 40} values.* got {4 * 30 * 44}"
+        change_value(rle=OTHER_WIDTH),
+        f"expected {4 * 30 * 40} values.* got {4 * 30 * 44}",
     ),
     "no width": (change_region(original_width=None), "expected a mask of 40x30, .* got Nonex30"),
     "sizes swapped": (change_region(original_width=30, original_height=40), "expected a mask of 40x30.*got 30x40"),
@@ -179,7 +180,7 @@ KILLERS: dict[str, tuple[Callable[[Json], None], str]] = {
     "unknown label": (change_value(brushlabels=["hoofs"]), "expected a prediction that the page can show, got .*hoofs"),
     "unknown control": (change_region(from_name="brush"), "expected a prediction that the page can show, got .*brush"),
     "unknown picture": (change_region(to_name="photo"), "expected a prediction that the page can show, got .*photo"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", KILLERS)

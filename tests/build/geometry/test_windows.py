@@ -101,9 +101,11 @@ def test_rows_that_the_centre_crop_amputates_are_flagged_and_no_others(
     scale_y, scale_x = (new / old for new, old in zip(geometry.resized_hw, crop.frame.size_hw, strict=True))
     rows, columns = np.nonzero(on_window)
     kept = (
-        columns.min() * scale_x >= x0 and rows.min() * scale_y >= y0
-        and (columns.max() + 1) * scale_x <= x1 and (rows.max() + 1) * scale_y <= y1
-    )  # fmt: skip
+        columns.min() * scale_x >= x0
+        and rows.min() * scale_y >= y0
+        and (columns.max() + 1) * scale_x <= x1
+        and (rows.max() + 1) * scale_y <= y1
+    )
     assert ("amputated_by_eval" in crop.flags) == (not kept)
 
 
@@ -261,9 +263,7 @@ def test_a_random_place_is_drawn_evenly_among_those_clear_of_the_object() -> Non
         place_window(window, square_mask(size_hw, box), [], seed)[0].frame.frame_xyxy_px[:2] for seed in range(500)
     }
     side = 4
-    clear = {
-        (x, y) for x in range(7) for y in range(7) if x + side <= 4 or x >= 6 or y + side <= 4 or y >= 6
-    }  # fmt: skip
+    clear = {(x, y) for x in range(7) for y in range(7) if x + side <= 4 or x >= 6 or y + side <= 4 or y >= 6}
     assert found == clear
 
 
@@ -271,11 +271,14 @@ def _recipe(window: dict[str, object], **filters: object) -> Recipe:
     view = {"resize": "none", "crop": None, "window": window}
     return Recipe.model_validate(
         {
-            "name": "crops", "version": "1", "seed": 1, "class_map": "imagenet9",
+            "name": "crops",
+            "version": "1",
+            "seed": 1,
+            "class_map": "imagenet9",
             "rules": {"exact": {"views": {"crop": view}, "filters": filters}},
             "variants": {"plus": {"view": "crop", "ground": "source"}},
         }
-    )  # fmt: skip
+    )
 
 
 def test_a_photo_that_a_window_refuses_leaves_the_recipe_with_the_reason() -> None:

@@ -34,11 +34,15 @@ OBJECT, PART, SECOND = (20, 16, 40, 36), (20, 16, 30, 36), (50, 50, 60, 58)
 def recipe(variants: dict[str, Any], views: dict[str, Any] | None = None, **changes: Any) -> Recipe:
     return Recipe.model_validate(
         {
-            "name": "mine", "version": "1", "seed": 3, "class_map": "imagenet9",
+            "name": "mine",
+            "version": "1",
+            "seed": 3,
+            "class_map": "imagenet9",
             "rules": {"exact": {"views": views or {"squash": SQUASH}, "filters": {}}},
-            "variants": variants, **changes,
+            "variants": variants,
+            **changes,
         }
-    )  # fmt: skip
+    )
 
 
 class Studio:
@@ -52,10 +56,13 @@ class Studio:
         for number in range(4):
             instances = (square_mask(SIZE_HW, OBJECT), square_mask(SIZE_HW, SECOND))
             record = object_record(
-                f"photo{number}", "ab"[number % 2], mask=self.mask,
+                f"photo{number}",
+                "ab"[number % 2],
+                mask=self.mask,
                 instances=tuple(map(encode_coco_rle, instances)),
-                attributes={"part": True}, attribute_masks={"part": encode_coco_rle(square_mask(SIZE_HW, PART))},
-            )  # fmt: skip
+                attributes={"part": True},
+                attribute_masks={"part": encode_coco_rle(square_mask(SIZE_HW, PART))},
+            )
             self.photos[record.object_id] = np.random.default_rng(number).integers(
                 1, 256, (*SIZE_HW, 3), dtype=np.uint8
             )
@@ -95,8 +102,11 @@ def test_a_blurred_ground_under_a_sharp_figure_with_one_attribute_grey() -> None
 def test_a_smaller_figure_elsewhere_takes_its_mask_with_it_and_leaves_the_donor_alone() -> None:
     move = {"scale": 0.5, "to": [0.25, 0.5]}
     variant = {
-        "view": "squash", "ground": {"of": "any_class"}, "matte": "mask", "figure": {"source": "self", "move": move}
-    }  # fmt: skip
+        "view": "squash",
+        "ground": {"of": "any_class"},
+        "matte": "mask",
+        "figure": {"source": "self", "move": move},
+    }
     studio = Studio(recipe({"moved": variant}))
     for row in studio.rows("moved"):
         rendered = studio.render(row)
@@ -122,9 +132,7 @@ def test_a_grown_matte_is_painted_and_the_object_mask_stays(grow_px: int) -> Non
 
 @pytest.mark.parametrize("region", ["figure", "ground", "photo"])
 def test_a_mean_colour_is_that_of_its_region(region: str) -> None:
-    variant = {
-        "view": "squash", "ground": "source", "matte": "mask", "figure": {"fill": "mean", "mean_of": region}
-    }  # fmt: skip
+    variant = {"view": "squash", "ground": "source", "matte": "mask", "figure": {"fill": "mean", "mean_of": region}}
     studio = Studio(recipe({"mean": variant}))
     row = studio.rows("mean")[0]
     photo = studio.photos[row.object_id]
@@ -195,9 +203,14 @@ def test_params_of_a_crop_lead_back_to_the_stored_photo() -> None:
     assert told["affine"] == [2.0, -40.0, 2.0, -32.0]
     assert (told["box"], told["size"]) == (list(OBJECT), list(SIZE_HW))
     assert told["crop"] == {
-        "window": list(OBJECT), "content": list(OBJECT), "pad_share": 0.0, "instances": 2,
-        "instance_areas": [400, 80], "dropped_areas": [], "box_share": round(400 / 4096, 6),
-    }  # fmt: skip
+        "window": list(OBJECT),
+        "content": list(OBJECT),
+        "pad_share": 0.0,
+        "instances": 2,
+        "instance_areas": [400, 80],
+        "dropped_areas": [],
+        "box_share": round(400 / 4096, 6),
+    }
     assert {"low_res", "several_instances", "amputated_by_eval"} <= set(told["flags"])
 
 
@@ -205,34 +218,43 @@ def test_params_of_a_crop_lead_back_to_the_stored_photo() -> None:
     ("variant", "views", "message"),
     [
         pytest.param(
-            {"view": "native", "ground": {"of": "any_class"}, "matte": "mask", "figure": "source"}, {"native": NATIVE},
-            "variants.mine with a donor or several views only on canvases of one side", id="donor on native canvas",
+            {"view": "native", "ground": {"of": "any_class"}, "matte": "mask", "figure": "source"},
+            {"native": NATIVE},
+            "variants.mine with a donor or several views only on canvases of one side",
+            id="donor on native canvas",
         ),
         pytest.param(
             {"layers": [{"paint": "source", "view": "a"}, {"paint": "source", "view": "b", "matte": "mask"}]},
-            {"a": SQUASH, "b": {**SQUASH, "size": 32}}, "only on canvases of one side", id="two sizes in one row",
+            {"a": SQUASH, "b": {**SQUASH, "size": 32}},
+            "only on canvases of one side",
+            id="two sizes in one row",
         ),
         pytest.param(
-            {"layers": [{"paint": "source", "view": "squash", "move": {"scale": 0.5}}]}, None,
-            "a bottom layer that stays where it is", id="bottom layer moves",
+            {"layers": [{"paint": "source", "view": "squash", "move": {"scale": 0.5}}]},
+            None,
+            "a bottom layer that stays where it is",
+            id="bottom layer moves",
         ),
         pytest.param(
-            {"view": "squash", "ground": {"texture": "photos"}}, None, "name of an indexed source", id="no textures",
+            {"view": "squash", "ground": {"texture": "photos"}}, None, "name of an indexed source", id="no textures"
         ),
         pytest.param(
-            {"view": "squash", "ground": {"texture": "marble"}}, None, "'noise' or 'stripes'", id="unknown family",
+            {"view": "squash", "ground": {"texture": "marble"}}, None, "'noise' or 'stripes'", id="unknown family"
         ),
         pytest.param(
             {"view": "each", "ground": "source", "matte": "attribute", "figure": {"fill": "grey"}},
-            {"each": {**NATIVE, "window": {"take": "each"}}}, "nothing that makes rows", id="attributes of instances",
+            {"each": {**NATIVE, "window": {"take": "each"}}},
+            "nothing that makes rows",
+            id="attributes of instances",
         ),
         pytest.param(
             {"view": "squash", "ground": "source"},
             {"squash": {**SQUASH, "window": {"margin": "survive", "shape": "tight"}}},
-            "a square window where the margin is to survive", id="tight window that survives",
+            "a square window where the margin is to survive",
+            id="tight window that survives",
         ),
     ],
-)  # fmt: skip
+)
 def test_recipes_that_cannot_be_drawn_are_refused(
     variant: dict[str, Any], views: dict[str, Any] | None, message: str
 ) -> None:

@@ -49,9 +49,13 @@ def job(tmp_path: Path) -> SceneJob:
     source = SourceRow(name="photos", kind="folder", locator=str(tmp_path / "photos"), options={})
     (tmp_path / "scenes").mkdir()
     return SceneJob(
-        candidates=tuple(plan.candidates.values()), textures=(), sources={"photos": source}, recipe=recipe,
-        rules=recipe.rules["exact"], folder=tmp_path / "scenes",
-    )  # fmt: skip
+        candidates=tuple(plan.candidates.values()),
+        textures=(),
+        sources={"photos": source},
+        recipe=recipe,
+        rules=recipe.rules["exact"],
+        folder=tmp_path / "scenes",
+    )
 
 
 def made(job: SceneJob, index: int) -> Scene:

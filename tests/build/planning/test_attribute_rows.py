@@ -21,13 +21,15 @@ RECIPE = load_recipe("rival10")
 RULES = RECIPE.rules["exact"]
 SCHEMA = AttributeSchema.model_validate(
     {
-        "name": "toy", "version": "1",
+        "name": "toy",
+        "version": "1",
         "attributes": [
-            {"name": "horns", "scope": "local"}, {"name": "tail", "scope": "local"},
+            {"name": "horns", "scope": "local"},
+            {"name": "tail", "scope": "local"},
             {"name": "hairy", "scope": "global"},
         ],
     }
-)  # fmt: skip
+)
 CLASSES = ClassMap.model_validate(
     {"name": "toy", "classes": [{"index": i, "name": name, "wnids": [name]} for i, name in enumerate("ab")]}
 )
@@ -50,10 +52,12 @@ class Studio:
             parts = {"horns": square_mask((224, 224), HORNS)} if label == "a" else {}
             parts |= {"tail": square_mask((224, 224), TAIL), "hairy": square_mask((224, 224), OBJECT)}
             record = object_record(
-                f"p{number}", label, mask=square_mask((224, 224), OBJECT),
+                f"p{number}",
+                label,
+                mask=square_mask((224, 224), OBJECT),
                 attributes={"horns": label == "a", "tail": True, "hairy": True},
                 attribute_masks={name: encode_coco_rle(mask) for name, mask in parts.items()},
-            )  # fmt: skip
+            )
             self.photos[record.object_id] = np.random.default_rng(number).integers(
                 1, 256, (224, 224, 3), dtype=np.uint8
             )

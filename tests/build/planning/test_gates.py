@@ -59,17 +59,32 @@ def test_a_sound_dataset_passes() -> None:
 @pytest.mark.parametrize(
     ("changes", "gate", "severity"),
     [
-        pytest.param({"attributes": {"horns": False}, "attribute_masks": {"horns": HORNS}}, "mask_without_presence",
-                     "error", id="a mask of what is absent"),
-        pytest.param({"attributes": {"horns": True}, "attribute_masks": {}}, "present_without_mask", "warning",
-                     id="present and not painted"),
+        pytest.param(
+            {"attributes": {"horns": False}, "attribute_masks": {"horns": HORNS}},
+            "mask_without_presence",
+            "error",
+            id="a mask of what is absent",
+        ),
+        pytest.param(
+            {"attributes": {"horns": True}, "attribute_masks": {}},
+            "present_without_mask",
+            "warning",
+            id="present and not painted",
+        ),
         pytest.param({"attributes": {"tusks": True}, "attribute_masks": {}}, "not_in_schema", "warning", id="unasked"),
-        pytest.param({"attribute_masks": {"horns": encode_coco_rle(square_mask((1000, 1200), (400, 300, 401, 301)))},
-                      "mask": square_mask((1000, 1200), (400, 300, 800, 700)), "attributes": {"horns": True}},
-                     "attribute_vanishes", "warning", id="a dot that the canvas does not show"),
+        pytest.param(
+            {
+                "attribute_masks": {"horns": encode_coco_rle(square_mask((1000, 1200), (400, 300, 401, 301)))},
+                "mask": square_mask((1000, 1200), (400, 300, 800, 700)),
+                "attributes": {"horns": True},
+            },
+            "attribute_vanishes",
+            "warning",
+            id="a dot that the canvas does not show",
+        ),
         pytest.param({"uri": "a/n01440764_10026.JPEG"}, "imagenet_train", "warning", id="of ImageNet's training part"),
     ],
-)  # fmt: skip
+)
 def test_each_gate_names_what_it_finds(changes: dict[str, Any], gate: str, severity: str) -> None:
     odd = photo(100, **changes)
     findings = found([*PLAIN, odd])

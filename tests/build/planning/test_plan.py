@@ -66,13 +66,16 @@ def reason_of(record: ObjectRecord, rules: RuleName = "exact") -> str:
         pytest.param({"mask": square_mask((100, 400), (100, 0, 300, 100))}, "mask_fills_canvas", id="fills the canvas"),
         pytest.param({"boxes": [(2, 2, 119, 99)]}, "box_too_large", id="box over 0.9 of the canvas"),
         pytest.param({"mask": square_mask((100, 400), (20, 20, 170, 60))}, "box_cropped_away", id="box under 0.5 kept"),
-        pytest.param({"mask": square_mask((100, 120), (40, 30, 42, 32)), "boxes": [(20, 20, 90, 80)]}, "mask_too_small",
-                     id="mask under 0.1 of the box"),
+        pytest.param(
+            {"mask": square_mask((100, 120), (40, 30, 42, 32)), "boxes": [(20, 20, 90, 80)]},
+            "mask_too_small",
+            id="mask under 0.1 of the box",
+        ),
         pytest.param({"flags": ("class_visible_outside",)}, "class_visible_outside", id="a second instance outside"),
         pytest.param({"boxes": [(-5, 20, 70, 80)]}, "taken", id="box partly outside is clipped"),
         pytest.param({"mask": square_mask((100, 120), (0, 0, 119, 40))}, "taken", id="touches three borders"),
     ],
-)  # fmt: skip
+)
 def test_filters_name_their_reason(changes: dict[str, Any], reason: str) -> None:
     assert reason_of(object_record("odd", "a", **changes)) == reason
 
@@ -82,9 +85,12 @@ def test_a_box_without_any_margin_is_refused_in_exact_rules() -> None:
     mask = square_mask((60, 600), (290, 0, 310, 60))
     record = object_record("odd", "a", mask=mask, boxes=[(0, 0, 600, 60)])
     lenient = ALL.rules["exact"].model_copy(
-        update={"filters": ALL.rules["exact"].filters.model_copy(
-            update={"max_box_share": None, "min_box_kept": None, "min_mask_over_box": None})}
-    )  # fmt: skip
+        update={
+            "filters": ALL.rules["exact"].filters.model_copy(
+                update={"max_box_share": None, "min_box_kept": None, "min_mask_over_box": None}
+            )
+        }
+    )
     recipe = ALL.model_copy(update={"rules": {"exact": lenient}})
     made = plan([record, *photos(a=3, b=3, c=3)], recipe)
     assert [refusal.reason for refusal in made.refusals] == ["no_strip"]

@@ -30,9 +30,15 @@ REQUEST = SaliencyRequest(settings=SaliencySettings(), bootstrap=200, shown=2)
 def image(serial: int, label: int, predicted: int, value: float | None, model: str = "a") -> ImageAlignment:
     """All metrics alike, or a skipped image."""
     return ImageAlignment(
-        model=model, image_id=f"{serial:03}", label=label, predicted=predicted, output=0, confidence=0.5,
-        skipped="flat_map" if value is None else "", **dict.fromkeys(METRIC_NAMES, value),
-    )  # fmt: skip
+        model=model,
+        image_id=f"{serial:03}",
+        label=label,
+        predicted=predicted,
+        output=0,
+        confidence=0.5,
+        skipped="flat_map" if value is None else "",
+        **dict.fromkeys(METRIC_NAMES, value),
+    )
 
 
 def test_classes_count_alike_and_skipped_images_not_at_all(repository: Repository) -> None:

@@ -16,16 +16,26 @@ from figureground.exports.evaluate import Repository
 
 def image(name: str, label: int, predicted: int, value: float | None) -> ImageAlignment:
     return ImageAlignment(
-        model="a", image_id=name, label=label, predicted=predicted, output=0, confidence=0.5,
-        skipped="flat_map" if value is None else "", **dict.fromkeys(METRIC_NAMES, value),
-    )  # fmt: skip
+        model="a",
+        image_id=name,
+        label=label,
+        predicted=predicted,
+        output=0,
+        confidence=0.5,
+        skipped="flat_map" if value is None else "",
+        **dict.fromkeys(METRIC_NAMES, value),
+    )
 
 
 def test_lists_are_of_the_predicted_class_and_in_order(repository: Repository) -> None:
     images = [
-        image("b", 0, 0, 0.2), image("a", 0, 0, 0.2), image("c", 1, 0, 0.1), image("d", 0, 0, 0.9),
-        image("e", 0, -1, 0.0), image("f", 0, 0, None),
-    ]  # fmt: skip
+        image("b", 0, 0, 0.2),
+        image("a", 0, 0, 0.2),
+        image("c", 1, 0, 0.1),
+        image("d", 0, 0, 0.9),
+        image("e", 0, -1, 0.0),
+        image("f", 0, 0, None),
+    ]
     ranked = rank_images(images, repository.classes, k=2)
     worst = [each for each in ranked if (each.metric, each.end) == ("precision", "worst")]
     assert [(each.rank, each.image_id, each.group, each.label) for each in worst] == [
@@ -37,10 +47,7 @@ def test_lists_are_of_the_predicted_class_and_in_order(repository: Repository) -
     by_true = rank_images(images, repository.classes, k=2, grouping="true")
     assert [
         each.image_id for each in by_true if (each.metric, each.end, each.group) == ("precision", "worst", "red")
-    ] == [
-        "e",
-        "a",
-    ]
+    ] == ["e", "a"]
 
 
 def test_the_worst_reds_are_those_with_a_patch(given: AnalysisInput, tmp_path: Path) -> None:

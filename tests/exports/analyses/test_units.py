@@ -63,10 +63,7 @@ def test_many_units_of_a_row_come_in_parts(given: AnalysisInput) -> None:
     assert {part.index for part in parts} == {2}
 
 
-@drawn(
-    hnp.arrays(np.float64, (3, 4, 5), elements=st.integers(0, 6).map(float)),
-    hnp.arrays(np.bool_, (2, 4, 5)),
-)
+@drawn(hnp.arrays(np.float64, (3, 4, 5), elements=st.integers(0, 6).map(float)), hnp.arrays(np.bool_, (2, 4, 5)))
 def test_ious_are_those_of_single_maps(maps: np.ndarray, masks: np.ndarray) -> None:  # type: ignore[type-arg]
     found = binary_maps_iou(maps, list(masks))
     for unit, map_hw in enumerate(maps):

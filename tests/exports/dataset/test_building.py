@@ -175,9 +175,18 @@ def test_a_changed_photo_is_named_and_nothing_is_published(drawn: DrawnRelease, 
 def test_a_killed_build_goes_on_and_gives_the_same_bytes(built: Path, drawn: DrawnRelease, tmp_path: Path) -> None:
     request_for(drawn, tmp_path)  # writes the recipe
     command = [
-        sys.executable, "-m", "figureground", "build", str(tmp_path / "toy.yaml"), "-w", str(drawn.workspace),
-        "-o", str(tmp_path / "out"), "--workers", "1",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "figureground",
+        "build",
+        str(tmp_path / "toy.yaml"),
+        "-w",
+        str(drawn.workspace),
+        "-o",
+        str(tmp_path / "out"),
+        "--workers",
+        "1",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     partial = tmp_path / "out.partial"
     deadline = time.monotonic() + 60

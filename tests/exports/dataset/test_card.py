@@ -16,12 +16,20 @@ from figureground.schemas.classes import ClassMap
 from figureground.schemas.features import dataset_features
 
 LOCK = {
-    "figureground": "0.0.0", "recipe": "imagenet9@1", "rules": "exact", "release": {"version": "v1", "sha256": "0"},
-    "unreviewed": 3, "objects": 12, "segmenters": ["mobile-sam"], "balanced": False, "refused_total": 2,
-    "quotas": {"disc": 4, "ring": 5, "bar": 3}, "refused": {"mask_empty": 1, "no_strip": 1},
+    "figureground": "0.0.0",
+    "recipe": "imagenet9@1",
+    "rules": "exact",
+    "release": {"version": "v1", "sha256": "0"},
+    "unreviewed": 3,
+    "objects": 12,
+    "segmenters": ["mobile-sam"],
+    "balanced": False,
+    "refused_total": 2,
+    "quotas": {"disc": 4, "ring": 5, "bar": 3},
+    "refused": {"mask_empty": 1, "no_strip": 1},
     "states": {"accepted": 9, "unreviewed": 3},
     "sources": {"shapes": {"photos": 12, "licence": "CC0-1.0", "restricted": ""}},
-}  # fmt: skip
+}
 
 
 class Markdown(SingleFileSnapshotExtension):
@@ -66,11 +74,16 @@ def test_cards_of_crops_and_textures_are_the_golden_ones(name: str, snapshot: Sn
 
 def test_a_card_of_people_s_masks_and_of_a_second_version_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
     annotation = {
-        "answers": 21, "annotators": 3, "tools": {"manual": 6, "prediction-changed": 15}, "seconds_median": 34.5,
-        "began_from_proposals": {"answers": 15, "mean_iou": 0.9412}, "second_looks": 2,
-        "attribute_schemas": ["rival10@1"], "checkpoints": {"mobile-sam": "6dbb90"},
+        "answers": 21,
+        "annotators": 3,
+        "tools": {"manual": 6, "prediction-changed": 15},
+        "seconds_median": 34.5,
+        "began_from_proposals": {"answers": 15, "mean_iou": 0.9412},
+        "second_looks": 2,
+        "attribute_schemas": ["rival10@1"],
+        "checkpoints": {"mobile-sam": "6dbb90"},
         "agreement": {"photos": 7, "pairs": 9, "mean_iou": 0.95125, "least_iou": 0.81, "equal_attributes": 0.975},
-    }  # fmt: skip
+    }
     terms = {"photos": 12, "licence": "<b>mine</b> | all\nof it", "restricted": "its maintainer said so"}
     changes = [
         {"version": "imagenet9@1 of v2", "follows": "imagenet9@1 of v1", "changes": ["objects changed: 2 (mask 2)"]},

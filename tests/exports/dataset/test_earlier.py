@@ -47,11 +47,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def answer(image: ImageRecord, mask: Mask, name: str) -> Annotation:
     left = mask & (np.arange(mask.shape[1]) < np.median(np.nonzero(mask)[1]))
     return Annotation(
-        annotation_id=f"{name}-{image.image_id}", updated_at="2026-01-02T00:00:00Z", image_id=image.image_id,
+        annotation_id=f"{name}-{image.image_id}",
+        updated_at="2026-01-02T00:00:00Z",
+        image_id=image.image_id,
         masks={"object": encode_coco_rle(mask), "left": encode_coco_rle(left)},
         attributes={"round": image.label != "bar", "left": True},
-        flags=(), annotator="p2", seconds=1.0, tool="drawn", proposal_id="", edit_iou=None,
-    )  # fmt: skip
+        flags=(),
+        annotator="p2",
+        seconds=1.0,
+        tool="drawn",
+        proposal_id="",
+        edit_iou=None,
+    )
 
 
 def accept(store: Workspace, given: Iterable[Annotation]) -> None:
@@ -141,9 +148,11 @@ def test_only_rows_that_use_a_changed_mask_are_rendered(
     with Workspace.open(drawn.workspace) as store:
         changed = {each.image_id for each in store.images() if each.uri in ("disc/disc1.png", "bar/bar4.png")}
     using = [
-        row for config in CONFIGS for row in rows_of(tmp_path / "next", config)
+        row
+        for config in CONFIGS
+        for row in rows_of(tmp_path / "next", config)
         if changed & {row["image_id"], row["ground_id"]}
-    ]  # fmt: skip
+    ]
     assert 2 * len(CONFIGS) <= len(using) < all_rows / 2
     assert sorted(rendered) == sorted((row["variant"], row["provenance"]["object_id"]) for row in using)
     assert (report.copied, report.rows) == (all_rows - len(using), all_rows)
@@ -177,9 +186,14 @@ def test_a_variant_of_other_words_is_rendered_and_its_neighbours_are_not(
 
 @pytest.mark.parametrize(("key", "value"), [("packages", {"pillow": "1.0"}), ("rules", "reference")])
 def test_nothing_is_copied_from_other_software_or_rules(
-    key: str, value: object, drawn: DrawnRelease, recipe: Path, first: Path, rendered: list[tuple[str, str]],
+    key: str,
+    value: object,
+    drawn: DrawnRelease,
+    recipe: Path,
+    first: Path,
+    rendered: list[tuple[str, str]],
     tmp_path: Path,
-) -> None:  # fmt: skip
+) -> None:
     other = tmp_path / "other"
     shutil.copytree(first, other)
     lock = json.loads((other / "recipe.lock.json").read_text())
@@ -220,8 +234,9 @@ def test_the_card_tells_the_changes_of_every_version_and_a_rebuild_keeps_them(
         build_dataset(request, tmp_path / version)
     told = json.loads((tmp_path / "v3" / "report" / "changelog.json").read_text())
     assert [(entry["version"], entry["follows"]) for entry in told] == [
-        ("toy@1 of v2", "toy@1 of v1"), ("toy@1 of v3", "toy@1 of v2"),
-    ]  # fmt: skip
+        ("toy@1 of v2", "toy@1 of v1"),
+        ("toy@1 of v3", "toy@1 of v2"),
+    ]
     assert "objects changed: 2 (attribute_masks 2, mask 2)" in told[0]["changes"]
     assert "objects added: 2" in told[1]["changes"]
     lock = json.loads((tmp_path / "v3" / "recipe.lock.json").read_text())
@@ -240,8 +255,9 @@ def test_diff_tells_what_changed_and_why_rows_did(
     done = CliRunner().invoke(app, ["diff", str(first), str(tmp_path / "v2"), "--json"], catch_exceptions=False)
     told = json.loads(done.stdout)
     assert {each["label"]: each["what"] for each in told["objects"]} == {
-        "disc": ["mask", "attribute_masks"], "bar": ["mask", "attribute_masks"],
-    }  # fmt: skip
+        "disc": ["mask", "attribute_masks"],
+        "bar": ["mask", "attribute_masks"],
+    }
     assert all(0.5 < each["iou"] < 1 for each in told["objects"])
     assert told["rows"]["only_fg"] == {"same": 16, "added": 0, "removed": 0, "repainted": {"figure": 2}}
     assert told["rows"]["original"] == {"same": 18, "added": 0, "removed": 0, "repainted": {}}  # shows no mask

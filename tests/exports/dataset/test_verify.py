@@ -34,10 +34,14 @@ def write_repository(folder: Path, stored: Sequence[tuple[str, str, str, str, in
         count = -(-len(keys) // SHARD_ROWS)
         for number in range(count):
             rows = [
-                {"variant": key[0], "draw": key[4], "attribute": key[3] or None,
-                 "provenance": {"object_id": key[2], "pixels_sha256": ""}}
+                {
+                    "variant": key[0],
+                    "draw": key[4],
+                    "attribute": key[3] or None,
+                    "provenance": {"object_id": key[2], "pixels_sha256": ""},
+                }
                 for key in keys[number * SHARD_ROWS : (number + 1) * SHARD_ROWS]
-            ]  # fmt: skip
+            ]
             path = folder / "data" / variant / f"{split}-{number:05d}-of-{count:05d}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
             pq.write_table(pa.Table.from_pylist(rows), path)

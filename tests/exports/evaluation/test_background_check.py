@@ -53,13 +53,21 @@ def test_models_that_see_one_part_alone(
     assert list(result["label_spaces"]) == ["head3"]
     found = result["label_spaces"]["head3"]
     assert {config: each["accuracy_macro"] for config, each in found["configs"].items()} == pytest.approx(
-        {"original": 1, "bg_influence_white": influence, "bg_invariance_black": invariance,
-         "bg_invariance_texture": textures, "silhouette": silhouette}
-    )  # fmt: skip
+        {
+            "original": 1,
+            "bg_influence_white": influence,
+            "bg_invariance_black": invariance,
+            "bg_invariance_texture": textures,
+            "silhouette": silhouette,
+        }
+    )
     assert {config: each["measures"] for config, each in found["configs"].items()} == {
-        "original": None, "bg_influence_white": "influence", "bg_invariance_black": "invariance",
-        "bg_invariance_texture": "invariance", "silhouette": None,
-    }  # fmt: skip
+        "original": None,
+        "bg_influence_white": "influence",
+        "bg_invariance_black": "invariance",
+        "bg_invariance_texture": "invariance",
+        "silhouette": None,
+    }
     assert found["configs"]["bg_invariance_texture"]["n_rows"] == 2 * found["configs"]["original"]["n_rows"]
     assert (found["chance"], found["balanced"], found["n"]) == (pytest.approx(1 / 3), True, 27)
     assert found["differences"]["bg_influence_white_minus_original"]["macro"]["ratio"] == pytest.approx(influence)

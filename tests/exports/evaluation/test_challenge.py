@@ -116,9 +116,7 @@ def test_what_fooled_before_is_tried_first() -> None:
 )
 def test_rules_by_hand(ground: int, answer: int, expected: Sequence[str]) -> None:
     search = script.GroundSearch(np.array([ground, 2]), np.ones(2), RULES)
-    (found,), _ = search.run(
-        np.array([0]), lambda _, chosen: np.where(chosen == 0, answer, 0), 1, lambda _: None
-    )  # fmt: skip
+    (found,), _ = search.run(np.array([0]), lambda _, chosen: np.where(chosen == 0, answer, 0), 1, lambda _: None)
     assert [rule for rule, each in zip(RULES, found, strict=True) if each >= 0] == expected
 
 
@@ -193,9 +191,14 @@ def test_a_cut_search_goes_on_and_ends_the_same(pasted: Path, tmp_path: Path, mo
     def run(fragile: Fragile, out: str) -> str:
         monkeypatch.setattr(script, "load_model", lambda *_, **__: fragile)
         result = script.evaluate(
-            str(pasted), "fragile", challenge=["exact"], configs=["original"], batch_size=2, bootstrap=20,
+            str(pasted),
+            "fragile",
+            challenge=["exact"],
+            configs=["original"],
+            batch_size=2,
+            bootstrap=20,
             out=tmp_path / out,
-        )  # fmt: skip
+        )
         return json.dumps(result, sort_keys=True)
 
     whole = Fragile()
@@ -216,9 +219,7 @@ def test_a_cut_search_goes_on_and_ends_the_same(pasted: Path, tmp_path: Path, mo
 
 def test_progress_counts_figures(pasted: Path, model: str) -> None:
     seen: list[tuple[str, int, int]] = []
-    script.evaluate(
-        str(pasted), model, challenge=["exact"], bootstrap=20, progress=lambda *step: seen.append(step)
-    )  # fmt: skip
+    script.evaluate(str(pasted), model, challenge=["exact"], bootstrap=20, progress=lambda *step: seen.append(step))
     steps = [step for step in seen if step[0] == "challenge"]
     assert steps[-1] == ("challenge", 15, 15)
     assert [done for _, done, _ in steps] == sorted(done for _, done, _ in steps)

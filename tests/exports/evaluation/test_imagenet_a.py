@@ -58,11 +58,18 @@ def test_a_model_that_sees_the_figure_gains_where_the_centre_crop_had_lost_it(cr
     seen_in_the_middle = (60 + 30 / 3) / 90
     assert accuracies(found) == pytest.approx(
         {
-            "original": seen_in_the_middle, "five_crop": 1, "plus": 1, "plus_m00": 1, "plus_m25": 1, "plus_m50": 1,
-            "plus_masked": 1, "bg_only": 1 / 3, "center_zoom": seen_in_the_middle,
+            "original": seen_in_the_middle,
+            "five_crop": 1,
+            "plus": 1,
+            "plus_m00": 1,
+            "plus_m25": 1,
+            "plus_m50": 1,
+            "plus_masked": 1,
+            "bg_only": 1 / 3,
+            "center_zoom": seen_in_the_middle,
             "random_box": (30 + (30 - 30 / 3) / 2) / 90,  # red always; aside, one window of two shows the figure
         }
-    )  # fmt: skip
+    )
     assert found["chance"] == pytest.approx(1 / 3)
     plus = found["differences"]["plus_minus_original"]
     assert (plus["n"], plus["micro"]["value"]) == (90, pytest.approx(20 / 90))
@@ -73,8 +80,13 @@ def test_a_model_that_sees_the_figure_gains_where_the_centre_crop_had_lost_it(cr
     assert (low, high) == (pytest.approx(20 / 90 - half, abs=0.03), pytest.approx(20 / 90 + half, abs=0.03))
     assert found["differences"]["plus_minus_random_box"]["mcnemar_p"] is None  # two rows an image
     assert found["differences"]["plus_minus_five_crop"]["micro"] == {
-        "minuend": 1, "subtrahend": 1, "value": 0, "ci95": None, "ratio": 1, "ratio_ci95": None,
-    }  # fmt: skip
+        "minuend": 1,
+        "subtrahend": 1,
+        "value": 0,
+        "ci95": None,
+        "ratio": 1,
+        "ratio_ci95": None,
+    }
 
 
 def test_a_model_that_sees_the_ground_loses_where_the_ground_is_gone(crops: Path) -> None:
@@ -162,9 +174,12 @@ def answers(right: dict[str, int], label: int | None = None) -> MaskedAnswers:
     outcomes = np.array(list(right.values()), dtype=np.bool_)
     labels = ["rgb".index(name[0]) if label is None else label for name in right]
     return MaskedAnswers(
-        image_id=np.array(list(right)), label=np.array(labels), right=outcomes, top5=outcomes,
+        image_id=np.array(list(right)),
+        label=np.array(labels),
+        right=outcomes,
+        top5=outcomes,
         confidence=np.full(len(right), 0.5),
-    )  # fmt: skip
+    )
 
 
 def summarise(found: dict[str, MaskedAnswers], **more: Any) -> dict[str, Any]:
@@ -179,8 +194,12 @@ def test_a_config_that_lacks_photos_is_compared_on_those_it_has() -> None:
     plus = found["configs"]["plus_m25"]
     assert (plus["n"], plus["coverage"], plus["accuracy_micro"]) == (3, 0.5, 1)
     assert plus["per_class"]["green"] == {
-        "n": 1, "undecidable": True, "coverage": 0.5, "accuracy": 1.0, "ci95": script.wilson_interval(1, 1)
-    }  # fmt: skip
+        "n": 1,
+        "undecidable": True,
+        "coverage": 0.5,
+        "accuracy": 1.0,
+        "ci95": script.wilson_interval(1, 1),
+    }
     difference = found["differences"]["plus_m25_minus_original"]
     assert difference["n"] == 3
     assert (difference["micro"]["minuend"], difference["micro"]["subtrahend"]) == (1, pytest.approx(2 / 3))
@@ -347,5 +366,9 @@ def test_photos_of_one_class_only_are_named(tmp_path: Path) -> None:
     drawn = [Photo(image_id=f"p{row}", label=1, size_hw=(40, 40), box=(10, 10, 30, 30)) for row in range(3)]
     found = found_in(score(write_repository(tmp_path / "one", crop_configs(drawn))))
     assert found["configs"]["plus"]["per_class"][NAMES[0]] == {
-        "n": 0, "undecidable": True, "coverage": None, "accuracy": None, "ci95": None
-    }  # fmt: skip
+        "n": 0,
+        "undecidable": True,
+        "coverage": None,
+        "accuracy": None,
+        "ci95": None,
+    }

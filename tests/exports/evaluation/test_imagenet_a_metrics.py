@@ -240,9 +240,13 @@ def test_the_reference_feed_is_that_of_the_released_evaluator(tmp_path: Path) ->
     wanted = np.asarray(torchvision.CenterCrop(224)(torchvision.Resize(256)(photo)))
     assert (seen[0][2] == wanted).all()
     assert result["transform"] == {
-        "size_hw": (224, 224), "crop_pct": 0.875, "crop_mode": "center", "interpolation": "bilinear", "antialias": True,
+        "size_hw": (224, 224),
+        "crop_pct": 0.875,
+        "crop_mode": "center",
+        "interpolation": "bilinear",
+        "antialias": True,
         "five_crop": "mean of the crops' softmax",
-    }  # fmt: skip
+    }
 
 
 def test_timm_brings_its_own_crop_and_counts_its_parameters() -> None:

@@ -12,15 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checkout import ROOT
-from colour_dataset import (
-    COLOURS,
-    HEAD,
-    PLAIN,
-    imagenet_weights,
-    shares,
-    write_adapter,
-    write_onnx,
-)
+from colour_dataset import COLOURS, HEAD, PLAIN, imagenet_weights, shares, write_adapter, write_onnx
 from PIL import Image
 
 from figureground.exports import evaluate as script

@@ -171,10 +171,16 @@ def shades(figures: Sequence[int], grounds: Sequence[int], labels: Sequence[int]
         picture = np.where(FIGURE, figure, ground)[..., None].repeat(3, axis=2).astype(np.uint8)
         buffer = io.BytesIO()
         Image.fromarray(picture).save(buffer, "PNG")
-        rows.append({
-            "image": {"bytes": buffer.getvalue(), "path": None}, "label": label, "image_id": f"id{number}",
-            "object_mask": {"bytes": encode_png1(FIGURE), "path": None}, "source_label": f"n{label}", "attribute": None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "image": {"bytes": buffer.getvalue(), "path": None},
+                "label": label,
+                "image_id": f"id{number}",
+                "object_mask": {"bytes": encode_png1(FIGURE), "path": None},
+                "source_label": f"n{label}",
+                "attribute": None,
+            }
+        )
     return datasets.Dataset.from_list(rows)
 
 

@@ -161,8 +161,10 @@ def test_a_limit_is_one_of_photos_that_single_attributes_need_not_have(repo: Pat
 
 def test_masks_can_be_grown_or_taken_from_another_dataset(repo: Path) -> None:
     grown = score(repo, noise=NoiseSettings(levels={"sigma": (3.0,)}, grow_px=(0, 12)))
-    noise = {px: found["sigma"]["accuracy_figure"][0]["value"] for px, found in
-             grown["label_spaces"]["head3"]["noise"].items()}  # fmt: skip
+    noise = {
+        px: found["sigma"]["accuracy_figure"][0]["value"]
+        for px, found in grown["label_spaces"]["head3"]["noise"].items()
+    }
     assert noise["12"] < noise["0"]  # at the mask's very edge the figure's colour is left
     same = score(repo, masks_from=str(repo))
     assert same["masks_from"]["name"] == "repo"
@@ -171,10 +173,29 @@ def test_masks_can_be_grown_or_taken_from_another_dataset(repo: Path) -> None:
 
 def test_the_script_in_the_dataset_does_the_same(repo: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-P", str(repo / "evaluate.py"), "--model", "reddest:make", "--split", "train", "--json",
-         "--noise", "sigma", "--levels", "0.2,3.0", "--trials", "2", "--bootstrap", "50"],
-        capture_output=True, text=True, check=False, cwd=tmp_path,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-P",
+            str(repo / "evaluate.py"),
+            "--model",
+            "reddest:make",
+            "--split",
+            "train",
+            "--json",
+            "--noise",
+            "sigma",
+            "--levels",
+            "0.2,3.0",
+            "--trials",
+            "2",
+            "--bootstrap",
+            "50",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["results"] == [json.loads(json.dumps(score(repo)))]
 

@@ -16,13 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from figureground.exports.evaluate import Adapter, EvaluationError, Images, Logits, feed_adapter
-from figureground.exports.human.models import (
-    answer_kit,
-    answer_task,
-    class_shares,
-    kit_classes,
-    top_wrong_classes,
-)
+from figureground.exports.human.models import answer_kit, answer_task, class_shares, kit_classes, top_wrong_classes
 from figureground.exports.human.scoring import ScoreSettings, score_kit
 from figureground.schemas.pages.human_tasks import HumanAnswer, HumanKit, HumanTask, write_answers
 
@@ -132,9 +126,17 @@ def test_the_full_arm_is_fed_through_the_models_own_transform(kit: HumanKit, tmp
 
 def task_of(asked: int | None, offered: tuple[int, ...], label: int = 0) -> HumanTask:
     return HumanTask(
-        task_id="0" * 16, picture="1" * 16, config="original", image_id="x", draw=0, attribute=None, label=label,
-        asked=asked, offered=offered, repeats=None,
-    )  # fmt: skip
+        task_id="0" * 16,
+        picture="1" * 16,
+        config="original",
+        image_id="x",
+        draw=0,
+        attribute=None,
+        label=label,
+        asked=asked,
+        offered=offered,
+        repeats=None,
+    )
 
 
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4))

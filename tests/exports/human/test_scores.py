@@ -69,10 +69,14 @@ def test_verification_by_hand(kit: HumanKit) -> None:
     assert found["configs"][CONFIGS[0]]["n_answers"] == 24
     assert values == pytest.approx(
         {
-            "accuracy": (12 + 5) / 24, "accuracy_of_decided": 17 / 23, "absent": 1 / 12, "hit_rate": 11 / 12,
-            "false_alarm_rate": 6 / 12, "d_prime": NormalDist().inv_cdf(11.5 / 13),
+            "accuracy": (12 + 5) / 24,
+            "accuracy_of_decided": 17 / 23,
+            "absent": 1 / 12,
+            "hit_rate": 11 / 12,
+            "false_alarm_rate": 6 / 12,
+            "d_prime": NormalDist().inv_cdf(11.5 / 13),
         }
-    )  # fmt: skip
+    )
     assert found["configs"][CONFIGS[1]]["accuracy"]["value"] == 18 / 24
     (gap,) = found["differences"]
     assert (gap["minuend"], gap["subtrahend"], gap["n_images"]) == (CONFIGS[1], CONFIGS[0], 6)
@@ -282,8 +286,12 @@ def test_people_stand_beside_models_in_json_table_and_figure(kit: HumanKit, tmp_
     assert "70.8 [" in line
     assert text.splitlines()[1].split() == ["people", "looks-at-figure", "looks-at-ground"]
     assert set(told["models"][0]["configs"][CONFIGS[0]]) == {
-        "n_answers", "accuracy", "hit_rate", "false_alarm_rate", "d_prime"
-    }  # fmt: skip
+        "n_answers",
+        "accuracy",
+        "hit_rate",
+        "false_alarm_rate",
+        "d_prime",
+    }
     assert f"{CONFIGS[1]} - {CONFIGS[0]}" in text
     assert "r2: 26 answers" in text
     assert str(tmp_path) not in text + first["human.json"].decode()

@@ -55,21 +55,29 @@ def png(size_hw: tuple[int, int]) -> bytes:
 
 
 def row_of(
-    name: str, mask: Mask, parts: Mapping[str, Mask] | None = None, said: Mapping[str, bool | None] | None = None,
+    name: str,
+    mask: Mask,
+    parts: Mapping[str, Mask] | None = None,
+    said: Mapping[str, bool | None] | None = None,
     **changes: Any,
-) -> Row:  # fmt: skip
+) -> Row:
     """A row of a dataset; ring is its class."""
     rles = {part: encode_coco_rle(each) for part, each in (parts or {}).items()}
     return {
-        "image": {"bytes": png((mask.shape[0], mask.shape[1])), "path": None}, "label": 1, "image_id": name,
-        "source_label": "n1", "draw": 0, "attribute": None,
-        "object_mask": {"bytes": encode_png1(mask), "path": None}, "ground_id": None,
+        "image": {"bytes": png((mask.shape[0], mask.shape[1])), "path": None},
+        "label": 1,
+        "image_id": name,
+        "source_label": "n1",
+        "draw": 0,
+        "attribute": None,
+        "object_mask": {"bytes": encode_png1(mask), "path": None},
+        "ground_id": None,
         "attributes": {"wing": None, "tail": None, "wet": None, **(said or {})},
         "attribute_masks": [
             {"attribute": part, "size": list(rle.size_hw), "counts": rle.counts} for part, rle in rles.items()
         ],
         **changes,
-    }  # fmt: skip
+    }
 
 
 def write_repo(folder: Path, *rows: Row, split: str = "test", config: str = "original") -> Path:
@@ -78,8 +86,13 @@ def write_repo(folder: Path, *rows: Row, split: str = "test", config: str = "ori
     place.mkdir(parents=True, exist_ok=True)
     image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     painted = pa.list_(pa.struct({"attribute": pa.string(), "size": pa.list_(pa.int32(), 2), "counts": pa.string()}))
-    types = {"image": image, "object_mask": image, "attribute_masks": painted, "attribute": pa.string(),
-             "ground_id": pa.string()}  # fmt: skip
+    types = {
+        "image": image,
+        "object_mask": image,
+        "attribute_masks": painted,
+        "attribute": pa.string(),
+        "ground_id": pa.string(),
+    }
     columns = {name: pa.array([row[name] for row in rows], types.get(name)) for name in rows[0]}
     pq.write_table(pa.table(columns), place / f"{split}-00000-of-00001.parquet")
     (folder / "class_map.json").write_text(CLASS_MAP)
@@ -118,9 +131,14 @@ def test_pycocotools_reads_masks_pixel_for_pixel(tmp_path: Path, capsys: pytest.
     rows = [row_of(name, mask, {"wing": half[name]}, {"wing": True}) for name, mask in drawn.items()]
     report = export_coco(write_repo(tmp_path / "repo", *rows), tmp_path / "out")
     assert report == CocoLayout(
-        folder=tmp_path / "out", config="original", images={"test": 8}, objects=8, without_object=0, attribute_masks=8,
+        folder=tmp_path / "out",
+        config="original",
+        images={"test": 8},
+        objects=8,
+        without_object=0,
+        attribute_masks=8,
         unknown=16,
-    )  # fmt: skip
+    )
     for kind, expected in (("instances", drawn), ("attributes", half)):
         coco = read_coco(tmp_path / "out", f"{kind}_test", capsys)
         stems = {number: image["file_name"].removesuffix(".png") for number, image in coco.imgs.items()}
@@ -169,10 +187,16 @@ def test_what_the_files_say(tmp_path: Path) -> None:
     assert counts == ({"test": 3, "train": 1}, 3, 1, 2)
     out = tmp_path / "out"
     assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()) == [
-        "annotations/attributes_test.json", "annotations/attributes_train.json", "annotations/instances_test.json",
-        "annotations/instances_train.json", "images/test/a.png", "images/test/b.png", "images/test/c_a_2.png",
-        "images/train/d.png", "labels.csv",
-    ]  # fmt: skip
+        "annotations/attributes_test.json",
+        "annotations/attributes_train.json",
+        "annotations/instances_test.json",
+        "annotations/instances_train.json",
+        "images/test/a.png",
+        "images/test/b.png",
+        "images/test/c_a_2.png",
+        "images/train/d.png",
+        "labels.csv",
+    ]
     told = json.loads((out / "annotations" / "instances_test.json").read_text())
     assert told["categories"] == [
         {"id": number, "name": name, "wnids": [name]} for number, name in enumerate(("disc", "ring", "bar"), start=1)
@@ -186,9 +210,11 @@ def test_what_the_files_say(tmp_path: Path) -> None:
     assert parts["images"] == told["images"]
     with (out / "labels.csv").open() as file:
         assert [tuple(row.values()) for row in csv.DictReader(file)] == [
-            ("test/a.png", "n1", "test"), ("test/b.png", "n1", "test"), ("test/c_a_2.png", "n1", "test"),
+            ("test/a.png", "n1", "test"),
+            ("test/b.png", "n1", "test"),
+            ("test/c_a_2.png", "n1", "test"),
             ("train/d.png", "n1", "train"),
-        ]  # fmt: skip
+        ]
 
 
 def test_a_dataset_without_attributes_has_no_file_of_them(tmp_path: Path) -> None:
@@ -276,10 +302,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "parts.yaml").write_text(yaml.safe_dump(schema))
     recipe = load_recipe("rival10").model_dump(mode="json")
     few = {
-        **recipe, "name": "toy", "class_map": "toy.json", "attributes": "parts.yaml",
+        **recipe,
+        "name": "toy",
+        "class_map": "toy.json",
+        "attributes": "parts.yaml",
         "variants": {"original": recipe["variants"]["original"]},
         "splits": {**recipe["splits"], "near_duplicate_bits": 0},  # drawn photos are alike
-    }  # fmt: skip
+    }
     (root / "toy.yaml").write_text(yaml.safe_dump(few, sort_keys=False))
     build_dataset(prepare_request(str(root / "toy.yaml"), drawn.workspace, workers=1), root / "repo")
     return root / "repo"

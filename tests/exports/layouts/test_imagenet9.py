@@ -27,9 +27,16 @@ from figureground.schemas.rasters.masks import encode_png1
 Rows = dict[str, list[dict[str, Any]]]
 FOLDERS = [f"{index:02}_{name}" for index, name in enumerate(NAMES)]
 RELEASED = (
-    "00_dog", "01_bird", "02_wheeled vehicle", "03_reptile", "04_carnivore", "05_insect", "06_musical instrument",
-    "07_primate", "08_fish",
-)  # fmt: skip
+    "00_dog",
+    "01_bird",
+    "02_wheeled vehicle",
+    "03_reptile",
+    "04_carnivore",
+    "05_insect",
+    "06_musical instrument",
+    "07_primate",
+    "08_fish",
+)
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +212,8 @@ HOSTILE: dict[str, tuple[Callable[[Rows], None], str]] = {
         "etc/passwd: expected a photo of the config original, got none",
     ),
     "a figure from elsewhere": (
-        lambda rows: spoil(rows, "only_bg_t", 4, image_id="/tmp/x"), "expected a photo of the config original"
+        lambda rows: spoil(rows, "only_bg_t", 4, image_id="/tmp/x"),
+        "expected a photo of the config original",
     ),
     "a row twice": (lambda rows: rows["only_bg_t"].append(rows["only_bg_t"][0]), "one row of a photo, got two"),
     "JPEG bytes": (
@@ -213,11 +221,13 @@ HOSTILE: dict[str, tuple[Callable[[Rows], None], str]] = {
         "expected a PNG of mode RGB",
     ),
     "no bytes": (
-        lambda rows: spoil(rows, "original", 0, image={"bytes": None, "path": "/etc/passwd"}), "expected a PNG"
+        lambda rows: spoil(rows, "original", 0, image={"bytes": None, "path": "/etc/passwd"}),
+        "expected a PNG",
     ),
     "no image": (lambda rows: spoil(rows, "mixed_same", 0, image=None), "mixed_same/val/.*: expected a PNG"),
     "a torn header": (
-        lambda rows: spoil(rows, "original", 0, image=shorn(rows["original"][0]["image"], 20)), "expected a PNG"
+        lambda rows: spoil(rows, "original", 0, image=shorn(rows["original"][0]["image"], 20)),
+        "expected a PNG",
     ),
     "grey": (
         lambda rows: spoil(rows, "original", 1, image=bytes_of(Image.new("L", (SIDE_PX, SIDE_PX)))),
@@ -225,7 +235,10 @@ HOSTILE: dict[str, tuple[Callable[[Rows], None], str]] = {
     ),
     "another size": (
         lambda rows: spoil(
-            rows, "only_bg_t", 1, image=bytes_of(Image.new("RGB", SMALL)),
+            rows,
+            "only_bg_t",
+            1,
+            image=bytes_of(Image.new("RGB", SMALL)),
             object_mask={"bytes": encode_png1(np.ones(SMALL[::-1], np.bool_)), "path": None},
         ),
         "expected 224x224 as all others, got 223x224",
@@ -241,7 +254,7 @@ HOSTILE: dict[str, tuple[Callable[[Rows], None], str]] = {
         lambda rows: spoil(rows, "original", 1, object_mask=shorn(rows["original"][1]["object_mask"], 50)),
         "original/val/",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", HOSTILE)

@@ -105,9 +105,17 @@ def test_a_rebuild_reads_hashes_of_pixels_and_no_pixels(published: Published, cl
     got, files = received(published.hub, start), files_of(published.first)
     shards = [path for path in files if path.startswith("data/")]
     assert got.keys() == {
-        "manifest.json", "recipe.yaml", "recipe.lock.json", "class_map.json", "objects.parquet", "report/plan.parquet",
-        "report/refused.csv", "report/coverage.csv", "report/gates.json", *shards,
-    }  # fmt: skip
+        "manifest.json",
+        "recipe.yaml",
+        "recipe.lock.json",
+        "class_map.json",
+        "objects.parquet",
+        "report/plan.parquet",
+        "report/refused.csv",
+        "report/coverage.csv",
+        "report/gates.json",
+        *shards,
+    }
     for path in shards:
         pixels = sum(len(row["image"]["bytes"]) for row in pq.read_table(published.first / path).to_pylist())
         assert sum(got[path]) < len(files[path]) - pixels + 65536  # a reader fetches the last 64 kB for the footer
@@ -181,12 +189,14 @@ HOSTILE: dict[str, tuple[str | None, dict[str, bytes], dict[str, int], str]] = {
     "no-room": (None, {}, {SHARD: 10**18}, "no-room@v1 has 1.0 EB.* has room for .* name a larger disk"),
     "lock-edited": ("COMPARED", {"recipe.lock.json": b"{}"}, {}, "recipe.lock.json: expected a file with SHA-256"),
     "objects-rows": (
-        "COMPARED", {"objects.parquet": _table(20_000_001, draw=0)}, {},
+        "COMPARED",
+        {"objects.parquet": _table(20_000_001, draw=0)},
+        {},
         "objects.parquet: expected at most 20000000 rows and 4.0 GB, got 20000001 rows",
     ),
     "shard-text": ("COMPARED", {SHARD: b"no table"}, {}, f"{SHARD}: expected a table \\(Parquet\\), got "),
     "shard-columns": ("COMPARED", {SHARD: _table(1, draw=0)}, {}, f"{SHARD}: expected the column ground_id, got none"),
-}  # fmt: skip
+}
 ASK = """
 import json, sys
 from figureground.errors import FigureGroundError

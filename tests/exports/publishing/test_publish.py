@@ -105,9 +105,17 @@ def test_a_version_is_published_loaded_and_followed_by_another(
     assert uploaded(hub) == large(first)
     _assert_order(
         [f"{each.method} {each.path}" for each in hub.log],
-        ["POST /api/repos/create", "PUT /lfs/", "POST .*/commit/main[?]create_pr=1", "GET .*/resolve/.*parquet",
-         "POST .*/commit/main$", "POST .*/tag/", "POST .*/paths-info/v1", "POST .*/discussions/1/status"],
-    )  # fmt: skip
+        [
+            "POST /api/repos/create",
+            "PUT /lfs/",
+            "POST .*/commit/main[?]create_pr=1",
+            "GET .*/resolve/.*parquet",
+            "POST .*/commit/main$",
+            "POST .*/tag/",
+            "POST .*/paths-info/v1",
+            "POST .*/discussions/1/status",
+        ],
+    )
     titles = [commit.title for commit in repo.commits.values() if commit.parent]
     assert [title.partition(" (")[0] for title in titles] == ["figureground: stage v1", "Release v1"]
     assert [each["status"] for each in repo.pull_requests.values()] == ["closed"]

@@ -164,21 +164,33 @@ def _edit_stage(hub: HubDouble) -> Callable[[], Any]:
     ("method", "pattern", "change", "message", "left"),
     [
         pytest.param(
-            "GET", "/resolve/.*README.md", _edit_main,
+            "GET",
+            "/resolve/.*README.md",
+            _edit_main,
             r"me/toy@main: README\.md: expected .* got changed by somebody while this was published",
-            {"README.md"}, id="main edited while the release was loaded back",
+            {"README.md"},
+            id="main edited while the release was loaded back",
         ),
         pytest.param(
-            "POST", "/paths-info/", _edit_stage,
+            "POST",
+            "/paths-info/",
+            _edit_stage,
             r"me/toy@[0-9a-f]{40}: recipe\.yaml: expected a file with SHA-256 [0-9a-f]{64}, got [0-9a-f]{40}; run",
-            set(), id="the stage does not hold what was sent",
+            set(),
+            id="the stage does not hold what was sent",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_as_it_was_left_is_not_released(
-    method: str, pattern: str, change: Callable[[HubDouble], Any], message: str, left: set[str],
-    hub: HubDouble, client: Client, toy: Path,
-) -> None:  # fmt: skip
+    method: str,
+    pattern: str,
+    change: Callable[[HubDouble], Any],
+    message: str,
+    left: set[str],
+    hub: HubDouble,
+    client: Client,
+    toy: Path,
+) -> None:
     hub.fail(method, pattern, before=change(hub))
     said = client.figureground(*PUBLISH, toy, code=1).stderr
     assert re.search(message, said), said

@@ -19,10 +19,25 @@ MASKS = "the terms of RIVAL10 let nobody pass on its masks either"
 
 def record(source: str, label: str = "disc") -> ObjectRecord:
     return ObjectRecord(
-        object_id="a.0", image_id="a", source=source, uri="0" * 32, sha256="0" * 64, width=2, height=2,
-        exif_orientation=1, label=label, source_split="", boxes_xyxy_px=(), phash="", image_flags=(),
-        mask=encode_coco_rle(np.ones((2, 2), bool)), instances=(), state="accepted", mask_origin="", segmenter="",
-    )  # fmt: skip
+        object_id="a.0",
+        image_id="a",
+        source=source,
+        uri="0" * 32,
+        sha256="0" * 64,
+        width=2,
+        height=2,
+        exif_orientation=1,
+        label=label,
+        source_split="",
+        boxes_xyxy_px=(),
+        phash="",
+        image_flags=(),
+        mask=encode_coco_rle(np.ones((2, 2), bool)),
+        instances=(),
+        state="accepted",
+        mask_origin="",
+        segmenter="",
+    )
 
 
 def lock(recipe: str = "toy@1", textures: str = "", **sources: str) -> dict[str, Any]:
@@ -40,36 +55,58 @@ def lock(recipe: str = "toy@1", textures: str = "", **sources: str) -> dict[str,
         pytest.param(lock(train=IMAGENET), "train", "disc", [f"source train: {IMAGENET}"], [], id="ImageNet"),
         pytest.param(lock(a=IMAGENET_A), "a", "disc", [f"source a: {IMAGENET_A}"], [], id="ImageNet-A"),
         pytest.param(
-            lock(r=RIVAL10), "r", "dog", [f"source r: {RIVAL10}", f"source r: {MASKS}"], [f"source r: {MASKS}"],
+            lock(r=RIVAL10),
+            "r",
+            "dog",
+            [f"source r: {RIVAL10}", f"source r: {MASKS}"],
+            [f"source r: {MASKS}"],
             id="RIVAL10: masks too",
         ),
         pytest.param(
-            lock(mine="", walls=IMAGENET, textures="walls"), "mine", "disc", [f"source walls: {IMAGENET}"], [],
+            lock(mine="", walls=IMAGENET, textures="walls"),
+            "mine",
+            "disc",
+            [f"source walls: {IMAGENET}"],
+            [],
             id="textures are pixels too",
         ),
         pytest.param(
-            lock(mine="", textures="imagenet-val"), "mine", "disc", [f"source imagenet-val: {IMAGENET}"], [],
+            lock(mine="", textures="imagenet-val"),
+            "mine",
+            "disc",
+            [f"source imagenet-val: {IMAGENET}"],
+            [],
             id="textures that the lock does not name",
         ),
         pytest.param(lock(), "mine", "disc", [], [], id="a lock that names no source"),
         pytest.param(lock(), "ILSVRC2012", "disc", [f"source ILSVRC2012: {IMAGENET}"], [], id="by its name"),
         pytest.param(
-            lock(), "mine", "n01440764",
-            ["1 objects carry labels of ImageNet-1k, as photos of ImageNet and ImageNet-A do"], [],
+            lock(),
+            "mine",
+            "n01440764",
+            ["1 objects carry labels of ImageNet-1k, as photos of ImageNet and ImageNet-A do"],
+            [],
             id="by its labels",
         ),
         pytest.param(
-            {**lock(), "imagenet_train": 7}, "mine", "disc",
-            ["7 photos carry file names of ImageNet-1k's training part"], [],
+            {**lock(), "imagenet_train": 7},
+            "mine",
+            "disc",
+            ["7 photos carry file names of ImageNet-1k's training part"],
+            [],
             id="by its file names",
         ),
         pytest.param(
-            lock("rival10@1"), "mine", "dog", [f"source rival10@1: {RIVAL10}", f"source rival10@1: {MASKS}"],
-            [f"source rival10@1: {MASKS}"], id="by its recipe",
+            lock("rival10@1"),
+            "mine",
+            "dog",
+            [f"source rival10@1: {RIVAL10}", f"source rival10@1: {MASKS}"],
+            [f"source rival10@1: {MASKS}"],
+            id="by its recipe",
         ),
         pytest.param(lock("imagenet9@1"), "mine", "dog", [], [], id="a recipe for anybody's photos"),
     ],
-)  # fmt: skip
+)
 def test_what_is_said_counts_and_the_rest_is_judged_by_what_shows(
     told: dict[str, Any], source: str, label: str, with_pixels: list[str], without: list[str]
 ) -> None:
@@ -81,10 +118,17 @@ def test_what_is_said_counts_and_the_rest_is_judged_by_what_shows(
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("imagenet", IMAGENET), ("my-ILSVRC-copy", IMAGENET), ("imagenet1k", IMAGENET), ("imagenet_animals", IMAGENET),
-        ("imagenet-a", IMAGENET_A), ("ImageNetA", IMAGENET_A), ("RIVAL10", RIVAL10), ("rival10_imagenet", RIVAL10),
-        ("holiday", ""), ("", ""),
+        ("imagenet", IMAGENET),
+        ("my-ILSVRC-copy", IMAGENET),
+        ("imagenet1k", IMAGENET),
+        ("imagenet_animals", IMAGENET),
+        ("imagenet-a", IMAGENET_A),
+        ("ImageNetA", IMAGENET_A),
+        ("RIVAL10", RIVAL10),
+        ("rival10_imagenet", RIVAL10),
+        ("holiday", ""),
+        ("", ""),
     ],
-)  # fmt: skip
+)
 def test_a_source_is_taken_for_what_it_is_named_after(name: str, reason: str) -> None:
     assert restriction_by_name(name) == reason

@@ -26,10 +26,18 @@ def write_result(
         arrays |= {"image_id": np.array(list(right)), "label": np.zeros(len(right), np.int64)}
         np.savez(folder / "predictions" / f"model.{dataset}.{config}.npz", allow_pickle=False, **arrays)
     return {
-        "protocol": "imagenet_a", "model": "model", "weights_sha256": "0", "feed": "canvas", "split": "test",
-        "bootstrap": 200, "seed": 0, "dataset": {"name": dataset}, "label_spaces": {"masked3": {}},
-        "folder": str(folder), "stem": f"model.{dataset}",
-    }  # fmt: skip
+        "protocol": "imagenet_a",
+        "model": "model",
+        "weights_sha256": "0",
+        "feed": "canvas",
+        "split": "test",
+        "bootstrap": 200,
+        "seed": 0,
+        "dataset": {"name": dataset},
+        "label_spaces": {"masked3": {}},
+        "folder": str(folder),
+        "stem": f"model.{dataset}",
+    }
 
 
 def test_sources_are_compared_on_the_photos_that_all_of_them_crop(tmp_path: Path) -> None:

@@ -25,20 +25,37 @@ pytest.importorskip("matplotlib")
 
 IMAGES = 120
 CLASSES = script.parse_class_map(
-    json.dumps({"name": "toy", "classes": [
-        {"index": index, "name": name, "wnids": [f"n{index}"], "imagenet_indices": [index]}
-        for index, name in enumerate(("zebra", "ant", "mug"))
-    ]})
-)  # fmt: skip
+    json.dumps(
+        {
+            "name": "toy",
+            "classes": [
+                {"index": index, "name": name, "wnids": [f"n{index}"], "imagenet_indices": [index]}
+                for index, name in enumerate(("zebra", "ant", "mug"))
+            ],
+        }
+    )
+)
 SAMPLING: dict[str, Any] = {"count": 100, "seed": 0, "cluster": "image"}
 GROUND_CONFIGS = {
-    "original": 0.0, "bg_influence_white": -0.5, "bg_influence_blur": -0.3, "bg_invariance_black": -0.2,
-    "bg_invariance_texture_noise": -0.25, "bg_invariance_texture_stripes": -0.15, "silhouette": -0.6,
-}  # fmt: skip
+    "original": 0.0,
+    "bg_influence_white": -0.5,
+    "bg_influence_blur": -0.3,
+    "bg_invariance_black": -0.2,
+    "bg_invariance_texture_noise": -0.25,
+    "bg_invariance_texture_stripes": -0.15,
+    "silhouette": -0.6,
+}
 CROP_CONFIGS = {
-    "original": 0.0, "five_crop": 0.02, "center_zoom": 0.05, "plus": 0.2, "plus_m00": 0.12, "plus_m25": 0.15,
-    "plus_m50": 0.08, "plus_masked": 0.1, "bg_only": -0.3,
-}  # fmt: skip
+    "original": 0.0,
+    "five_crop": 0.02,
+    "center_zoom": 0.05,
+    "plus": 0.2,
+    "plus_m00": 0.12,
+    "plus_m25": 0.15,
+    "plus_m50": 0.08,
+    "plus_masked": 0.1,
+    "bg_only": -0.3,
+}
 PUBLISHED = "model,top1,top1_err,top5,top5_err,param_count,img_size,crop_pct,interpolation,top1_diff\n"
 
 
@@ -47,8 +64,10 @@ def draw_answers(share: float, seed: int) -> dict[str, Any]:
     generator = np.random.default_rng(seed)
     right = generator.random(IMAGES) < np.clip(share, 0, 1)
     return {
-        "image_id": np.array([f"id{row:03}" for row in range(IMAGES)]), "label": np.arange(IMAGES) % 3, "right": right,
-    }  # fmt: skip
+        "image_id": np.array([f"id{row:03}" for row in range(IMAGES)]),
+        "label": np.arange(IMAGES) % 3,
+        "right": right,
+    }
 
 
 def write_result(folder: Path, protocol: str, model: str, share: float, **more: Any) -> Path:
@@ -74,10 +93,16 @@ def write_result(folder: Path, protocol: str, model: str, share: float, **more: 
         space = more.pop("space", "imagenet_a200")
         spaces = {space: script.summarise_imagenet_a(crops, figures, CLASSES, space, **SAMPLING)}
     result = {
-        "model": model, "protocol": protocol, "split": "test", "feed": "canvas", "label_spaces": spaces,
-        "dataset": {"name": "toy", "fingerprint": "f", "revision": None, "split": "test"}, "parameters": seed * 20_000,
-        "transform": {"size_hw": [224, 224], "crop_pct": 0.875}, **more,
-    }  # fmt: skip
+        "model": model,
+        "protocol": protocol,
+        "split": "test",
+        "feed": "canvas",
+        "label_spaces": spaces,
+        "dataset": {"name": "toy", "fingerprint": "f", "revision": None, "split": "test"},
+        "parameters": seed * 20_000,
+        "transform": {"size_hw": [224, 224], "crop_pct": 0.875},
+        **more,
+    }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{protocol}.{model.replace(':', '-')}.json"
     path.write_text(json.dumps(result, sort_keys=True))
@@ -96,10 +121,13 @@ def test_relations_hold_the_accuracies_of_every_model(scores: Path) -> None:
     (group,) = group_results(read_results([scores]), "background_check")
     relations = relate(group)
     assert [(each.config, each.measures) for each in relations] == [
-        ("bg_influence_blur", "influence"), ("bg_influence_white", "influence"),
-        ("bg_invariance_black", "invariance"), ("bg_invariance_texture*", "invariance"),
-        ("bg_invariance_texture_noise", "invariance"), ("bg_invariance_texture_stripes", "invariance"),
-    ]  # fmt: skip
+        ("bg_influence_blur", "influence"),
+        ("bg_influence_white", "influence"),
+        ("bg_invariance_black", "invariance"),
+        ("bg_invariance_texture*", "invariance"),
+        ("bg_invariance_texture_noise", "invariance"),
+        ("bg_invariance_texture_stripes", "invariance"),
+    ]
     for relation in relations:
         assert len(relation.points) == 3
         assert relation.undecidable
@@ -159,8 +187,9 @@ def test_the_report_is_written_and_the_same_again(scores: Path, tmp_path: Path) 
         "report.txt",
         *(f"imagenet_a.imagenet_a200.{name}.png" for name in ("arms", "margins", "box_share")),
         *(f"background_check.map3.{name}.png" for name in ("influence", "invariance")),
-        "published.csv", "report.json",
-    ]  # fmt: skip
+        "published.csv",
+        "report.json",
+    ]
     for name in written[0]:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
         if name.endswith(".png"):
@@ -187,8 +216,10 @@ def test_results_that_do_not_compare_stand_apart(scores: Path) -> None:
     write_result(scores, "imagenet_a", "head", 0.5, space="masked3")
     groups = group_results(read_results([scores]), "imagenet_a")
     assert {(each.space, each.feed): len(each.members) for each in groups} == {
-        ("imagenet_a200", "canvas"): 3, ("imagenet_a200", "reference"): 1, ("masked3", "canvas"): 1,
-    }  # fmt: skip
+        ("imagenet_a200", "canvas"): 3,
+        ("imagenet_a200", "reference"): 1,
+        ("masked3", "canvas"): 1,
+    }
 
 
 # timm's published file
@@ -245,16 +276,22 @@ def test_the_csv_has_a_row_a_model(scores: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reasons"),
     [
-        ("model,top1,top5\na,1,2\n", ["expected the columns model, top1, top5, img_size, crop_pct",
-                                      "got none named img_size, crop_pct"]),
+        (
+            "model,top1,top5\na,1,2\n",
+            ["expected the columns model, top1, top5, img_size, crop_pct", "got none named img_size, crop_pct"],
+        ),
         ("", ["got none named model, top1"]),
-        (PUBLISHED + "a,one,0,2,0,1,224,0.9,bicubic,0\nb,1\n,1,0,2,0,1,224,0.9,bicubic,0\n",
-         ["line 2: expected numbers but for the model, got model 'a', top1 'one'", "line 3", "line 4"]),
+        (
+            PUBLISHED + "a,one,0,2,0,1,224,0.9,bicubic,0\nb,1\n,1,0,2,0,1,224,0.9,bicubic,0\n",
+            ["line 2: expected numbers but for the model, got model 'a', top1 'one'", "line 3", "line 4"],
+        ),
         (PUBLISHED + "a,101,0,2,0,1,224,0.9,bicubic,0\na,1,0,2,0,1,224,nan,bicubic,0\n", ["line 2", "line 3"]),
-        (PUBLISHED + "a,1,0,2,0,1,224,0.9,bicubic,0\n" * 2,
-         ["line 3: expected each model, size and crop once, got a, 224 px, 0.9 again"]),
+        (
+            PUBLISHED + "a,1,0,2,0,1,224,0.9,bicubic,0\n" * 2,
+            ["line 3: expected each model, size and crop once, got a, 224 px, 0.9 again"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_faulty_published_file_is_told_whole(tmp_path: Path, text: str, reasons: list[str]) -> None:
     (tmp_path / "odd.csv").write_text(text)
     with pytest.raises(DataError) as caught:

@@ -20,11 +20,16 @@ pytest.importorskip("matplotlib")
 
 # In an order that is not the alphabet's, so that sorted JSON would mix the classes up.
 CLASSES = script.parse_class_map(
-    json.dumps({"name": "toy", "classes": [
-        {"index": 0, "name": "zebra", "wnids": ["n0"], "imagenet_indices": [0]},
-        {"index": 1, "name": "ant", "wnids": ["n1"], "imagenet_indices": [1]},
-    ]})
-)  # fmt: skip
+    json.dumps(
+        {
+            "name": "toy",
+            "classes": [
+                {"index": 0, "name": "zebra", "wnids": ["n0"], "imagenet_indices": [0]},
+                {"index": 1, "name": "ant", "wnids": ["n1"], "imagenet_indices": [1]},
+            ],
+        }
+    )
+)
 SETTINGS = NoiseSettings(levels={"sigma": (0.1, 0.5)})
 
 
@@ -35,23 +40,33 @@ def write_result(folder: Path, model: str, *, on_figure: float, on_ground: float
     chances = [1.0, on_figure, on_ground, on_figure / 2, on_ground / 2]
     shares = np.clip(np.array(chances) + generator.normal(0, 0.05, (images, 5)), 0, 1)
     outcomes = Outcomes(
-        image_id=np.array([f"id{number:02}" for number in range(images)]), attribute=np.array([""] * images),
-        label=np.arange(images) % 2, source_label=np.array([f"n{number % 2}" for number in range(images)]),
-        right=(generator.random((images, 5)) < chances)[:, :, None], probability=shares[:, :, None],
+        image_id=np.array([f"id{number:02}" for number in range(images)]),
+        attribute=np.array([""] * images),
+        label=np.arange(images) % 2,
+        source_label=np.array([f"n{number % 2}" for number in range(images)]),
+        right=(generator.random((images, 5)) < chances)[:, :, None],
+        probability=shares[:, :, None],
         area=np.full(images, 0.3),
-    )  # fmt: skip
+    )
     key = f"{model}.predictions"
     arrays = {f"head2.{name}": getattr(outcomes, name) for name in Outcomes.__slots__}
     if kept:
         script.write_predictions(folder / "predictions" / f"{key}.npz", arrays, key)
     summary = script.summarise_rival10({"original": outcomes}, CLASSES, SETTINGS, bootstrap=50, seed=0)
     result: dict[str, Any] = {
-        "model": model, "protocol": "rival10", "split": "test", "feed": "canvas", "rfs_undefined": "strict",
+        "model": model,
+        "protocol": "rival10",
+        "split": "test",
+        "feed": "canvas",
+        "rfs_undefined": "strict",
         "dataset": {"name": "toy", "fingerprint": "f", "revision": None, "split": "test"},
-        "conditions": [{"kind": each.kind, "level": each.level, "region": each.region, "grow_px": each.grow_px}
-                       for each in SETTINGS.conditions()],
-        "label_spaces": {"head2": summary}, "predictions": f"predictions/{key}.npz" if kept else None,
-    }  # fmt: skip
+        "conditions": [
+            {"kind": each.kind, "level": each.level, "region": each.region, "grow_px": each.grow_px}
+            for each in SETTINGS.conditions()
+        ],
+        "label_spaces": {"head2": summary},
+        "predictions": f"predictions/{key}.npz" if kept else None,
+    }
     path = folder / f"{model}.json"
     path.write_text(json.dumps(result, sort_keys=True))
     return path

@@ -139,8 +139,11 @@ def _original(repo: Path) -> dict[str, Any]:
     rows = [row for path in (repo / "data" / "original").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
     return {
         row["provenance"]["pixels_sha256"]: (
-            row["label"], row["source_label"], row["object_mask"]["bytes"], row["attribute_masks"],
+            row["label"],
+            row["source_label"],
+            row["object_mask"]["bytes"],
+            row["attribute_masks"],
             {name: bool(value) for name, value in row["attributes"].items() if name != "round"},
         )
         for row in rows
-    }  # fmt: skip
+    }

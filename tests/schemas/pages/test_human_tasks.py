@@ -138,8 +138,9 @@ def test_two_tasks_of_one_id_and_lost_pictures_are_named(kit: HumanKit) -> None:
     with pytest.raises(DataError, match="2 faults") as caught:
         read_kit(kit.folder)
     assert {(fault.expected, fault.got) for fault in caught.value.faults} == {
-        ("a picture", "no file"), ("tasks, each id once", f"{len(kit.tasks) + 1} rows")
-    }  # fmt: skip
+        ("a picture", "no file"),
+        ("tasks, each id once", f"{len(kit.tasks) + 1} rows"),
+    }
 
 
 def test_other_files_are_no_kit(kit: HumanKit, tmp_path: Path) -> None:

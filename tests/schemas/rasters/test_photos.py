@@ -147,8 +147,7 @@ def test_perceptual_hashes_are_close_for_one_photo_and_far_for_two() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "bits"),
-    [("0" * 16, "0" * 16, 0), ("0" * 16, "f" * 16, 64), ("8000000000000001", "0" * 16, 2)],
+    ("first", "second", "bits"), [("0" * 16, "0" * 16, 0), ("0" * 16, "f" * 16, 64), ("8000000000000001", "0" * 16, 2)]
 )
 def test_hamming_counts_bits(first: str, second: str, bits: int) -> None:
     assert hamming(first, second) == hamming(second, first) == bits

@@ -96,7 +96,7 @@ def change(path: str, value: Any) -> Change:
         (change("annotations.1.segmentation", [[1, 2, 3]]), "annotation 12: segmentation: expected an RLE, or", {1}),
         (change("annotations.1", 5), "annotations[1]: expected", set()),
     ],
-)  # fmt: skip
+)
 def test_every_fault_is_named_by_its_id(tmp_path: Path, changed: Change, message: str, faulty: set[int]) -> None:
     whole = copy.deepcopy(GOOD)
     changed(whole)

@@ -57,7 +57,7 @@ def test_lists_are_what_json_has(
         ('{"images": [' + "[" * 10**5 + "]" * 10**5 + '], "annotations": []}', "recursion"),
         ('{"images": [' + "9" * 10**5 + '], "annotations": []}', "integer string conversion"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_such_object_is_refused(text: str, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         list(list_elements(text, NAMES, where="x.json"))

@@ -56,8 +56,11 @@ def test_a_folder_of_labels_is_read_in_the_order_of_paths(tmp_path: Path) -> Non
     source = open_source(str(tmp_path))
     assert (source.kind, source.name, source.locator) == ("folder", tmp_path.name, str(tmp_path))
     assert placed(source) == [
-        ("cat/deep/y.webp", "cat", ""), ("cat/z.jpeg", "cat", ""), ("dog/a.png", "dog", ""), ("dog/b.JPG", "dog", ""),
-    ]  # fmt: skip
+        ("cat/deep/y.webp", "cat", ""),
+        ("cat/z.jpeg", "cat", ""),
+        ("dog/a.png", "dog", ""),
+        ("dog/b.JPG", "dog", ""),
+    ]
     assert list(source) == list(source)
     assert source.read("dog/b.JPG") == (tmp_path / "dog" / "b.JPG").read_bytes()
 
@@ -67,9 +70,11 @@ def test_folders_named_like_splits_are_splits(tmp_path: Path) -> None:
     put(tmp_path, "val/dog/d.jpg", "top.jpg")
     source = open_source(str(tmp_path))
     assert placed(source) == [
-        ("Test/dog/c.jpg", "dog", "Test"), ("train/dog/a.jpg", "dog", "train"), ("val/dog/d.jpg", "dog", "val"),
+        ("Test/dog/c.jpg", "dog", "Test"),
+        ("train/dog/a.jpg", "dog", "train"),
+        ("val/dog/d.jpg", "dog", "val"),
         ("validation/dog/b.jpg", "dog", "validation"),
-    ]  # fmt: skip
+    ]
     expected = "expected a folder named for the label around it, got a file"
     assert faults(source) == {"top.jpg": f"{expected} at the top", "val/loose.jpg": f"{expected} directly in val"}
 
@@ -124,10 +129,20 @@ def test_other_files_are_passed_over_and_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "uri",
     [
-        "../secret.jpg", "dog/../../secret.jpg", "dog/../dog/a.jpg", "/etc/passwd", "//etc/passwd", "dog//a.jpg",
-        "./dog/a.jpg", "", ".", "dog/link.jpg", "linked/secret.jpg", "dog/a.jpg\0.png",
+        "../secret.jpg",
+        "dog/../../secret.jpg",
+        "dog/../dog/a.jpg",
+        "/etc/passwd",
+        "//etc/passwd",
+        "dog//a.jpg",
+        "./dog/a.jpg",
+        "",
+        ".",
+        "dog/link.jpg",
+        "linked/secret.jpg",
+        "dog/a.jpg\0.png",
     ],
-)  # fmt: skip
+)
 def test_hostile_paths_are_refused(tmp_path: Path, uri: str) -> None:
     root = tmp_path / "photos"
     put(root, "dog/a.jpg")
@@ -198,15 +213,19 @@ def test_every_fault_of_a_table_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         list(open_source(str(tmp_path / "photos"), labels=table))
     assert [str(fault).removeprefix(f"{table}: ") for fault in caught.value.faults] == [
-        "line 3: expected a file and a label, got 'b', ''", "line 4: expected one label for a, got dog and cat",
-    ]  # fmt: skip
+        "line 3: expected a file and a label, got 'b', ''",
+        "line 4: expected one label for a, got dog and cat",
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(b"name,class\na,dog\n", r"expected the columns file \(or id\) and label, got name, class"),
-     (b"", "expected the columns"), (b"file,label\n\xff\xfe,dog\n", "expected a CSV file in UTF-8")],
-)  # fmt: skip
+    [
+        (b"name,class\na,dog\n", r"expected the columns file \(or id\) and label, got name, class"),
+        (b"", "expected the columns"),
+        (b"file,label\n\xff\xfe,dog\n", "expected a CSV file in UTF-8"),
+    ],
+)
 def test_a_table_of_another_kind_is_refused(tmp_path: Path, text: bytes, message: str) -> None:
     put(tmp_path, "photos/a.jpg")
     (tmp_path / "labels.csv").write_bytes(text)
@@ -309,9 +328,12 @@ def test_a_faulty_annotation_is_the_photos_fault_and_stops_nothing(ilsvrc: Path)
 
 @pytest.mark.parametrize(
     ("locator", "name"),
-    [("hf://datasets/ILSVRC/imagenet-1k", "imagenet-1k"), ("hf://datasets/o/n@v1.0", "n"),
-     ("hf://datasets/o/n@refs/pr/1", "n")],
-)  # fmt: skip
+    [
+        ("hf://datasets/ILSVRC/imagenet-1k", "imagenet-1k"),
+        ("hf://datasets/o/n@v1.0", "n"),
+        ("hf://datasets/o/n@refs/pr/1", "n"),
+    ],
+)
 def test_hub_ids_open_without_asking_the_hub(locator: str, name: str) -> None:
     source = open_source(locator)
     assert (source.kind, source.locator, source.name) == ("parquet", locator, name)

@@ -75,11 +75,25 @@ def test_a_workspace_of_the_first_version_keeps_its_rows(tmp_path: Path, monkeyp
         (answer,) = store.annotations()
     np.testing.assert_array_equal(decode_coco_rle(answer.masks["object"]), block_mask())
     assert answer == Annotation(
-        annotation_id="answer", updated_at="2026-01-01T00:00:00Z", image_id=IMAGE.image_id, masks={"object": RLE},
-        attributes={"tall": None, "wet": True}, flags=("class_visible_outside",), annotator="p1", seconds=12.5,
-        tool="manual", proposal_id=PROPOSAL.proposal_id, edit_iou=0.75, changed_px=None, state="submitted",
-        edited_by="", visibility={}, note="", attribute_schema="", purpose="first_look",
-    )  # fmt: skip
+        annotation_id="answer",
+        updated_at="2026-01-01T00:00:00Z",
+        image_id=IMAGE.image_id,
+        masks={"object": RLE},
+        attributes={"tall": None, "wet": True},
+        flags=("class_visible_outside",),
+        annotator="p1",
+        seconds=12.5,
+        tool="manual",
+        proposal_id=PROPOSAL.proposal_id,
+        edit_iou=0.75,
+        changed_px=None,
+        state="submitted",
+        edited_by="",
+        visibility={},
+        note="",
+        attribute_schema="",
+        purpose="first_look",
+    )
 
 
 def test_a_migrated_workspace_has_the_tables_of_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,9 +111,16 @@ def test_a_migrated_workspace_is_worked_on(tmp_path: Path, monkeypatch: pytest.M
     with Workspace.open(tmp_path) as store:
         (answer,) = store.annotations()
         later = replace(
-            answer, updated_at="2026-02-01T00:00:00Z", state="skipped", edited_by="p2", changed_px=4, note="n",
-            visibility={"object": "occluded"}, attribute_schema="animals@1", purpose="second_look",
-        )  # fmt: skip
+            answer,
+            updated_at="2026-02-01T00:00:00Z",
+            state="skipped",
+            edited_by="p2",
+            changed_px=4,
+            note="n",
+            visibility={"object": "occluded"},
+            attribute_schema="animals@1",
+            purpose="second_look",
+        )
         assert store.add_answer(later, None)
         note_project(store, make_schema(), since="2026-01-01T00:00:00+00:00")
         store.add_studio_tasks("export", 7, {IMAGE.image_id: 3})

@@ -22,10 +22,19 @@ RLE = encode_coco_rle(np.eye(4, 3, dtype=np.bool_))
 
 def image(name: str) -> ImageRecord:
     return ImageRecord(
-        image_id=content_id(name), source="photos", uri=f"cat/{name}.jpg", sha256="0" * 64, width=3, height=4,
-        exif_orientation=6, label="cat", source_split="val", boxes_xyxy_px=((0, 1, 2, 3),), phash="0" * 16,
+        image_id=content_id(name),
+        source="photos",
+        uri=f"cat/{name}.jpg",
+        sha256="0" * 64,
+        width=3,
+        height=4,
+        exif_orientation=6,
+        label="cat",
+        source_split="val",
+        boxes_xyxy_px=((0, 1, 2, 3),),
+        phash="0" * 16,
         flags=("grey",),
-    )  # fmt: skip
+    )
 
 
 def run_and_proposal(image_id: str) -> tuple[ProposalRun, ProposalRecord]:
@@ -38,18 +47,34 @@ def run_and_proposal(image_id: str) -> tuple[ProposalRun, ProposalRecord]:
         seconds=0.5,
     )
     proposal = ProposalRecord(
-        proposal_id=content_id(run.run_id, "0"), run_id=run.run_id, image_id=image_id, rle=RLE, score=0.9,
-        stability=0.8, rank=0, prompt="{}", segmenter="sam", checkpoint_sha256="f" * 64,
-    )  # fmt: skip
+        proposal_id=content_id(run.run_id, "0"),
+        run_id=run.run_id,
+        image_id=image_id,
+        rle=RLE,
+        score=0.9,
+        stability=0.8,
+        rank=0,
+        prompt="{}",
+        segmenter="sam",
+        checkpoint_sha256="f" * 64,
+    )
     return run, proposal
 
 
 def test_records_come_back_as_they_went_in(tmp_path: Path) -> None:
     answer = Annotation(
-        annotation_id="7", updated_at="2026-01-01T00:00:00Z", image_id=image("a").image_id,
-        masks={"object": RLE, "wing": RLE}, attributes={"wet": True, "tall": None}, flags=("note",), annotator="p1",
-        seconds=12.5, tool="brush", proposal_id="", edit_iou=None,
-    )  # fmt: skip
+        annotation_id="7",
+        updated_at="2026-01-01T00:00:00Z",
+        image_id=image("a").image_id,
+        masks={"object": RLE, "wing": RLE},
+        attributes={"wet": True, "tall": None},
+        flags=("note",),
+        annotator="p1",
+        seconds=12.5,
+        tool="brush",
+        proposal_id="",
+        edit_iou=None,
+    )
     run, proposal = run_and_proposal(image("a").image_id)
     with Workspace.create(tmp_path) as store:
         store.add_images([image("b"), image("a")])
