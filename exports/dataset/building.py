@@ -27,6 +27,7 @@ from figureground.runtime.engines import EngineChoice
 from figureground.runtime.files import write_text
 from figureground.runtime.pools import Engine, LazyJobs, open_engine
 from figureground.runtime.processes import default_workers
+from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.recipes import Recipe, RuleName, RuleSet
@@ -35,8 +36,6 @@ from figureground.schemas.store.releases import LeftOut
 from figureground.schemas.store.workspace import SourceRow
 
 Item = TypeVar("Item")
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
 
 _PHOTOS_PER_JOB: Final = 16
 _SCRATCH: Final = ".scenes"

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from figureground.errors import DataError, Fault
 from figureground.exports.dataset.files import MANIFEST, is_repository_path
-from figureground.exports.rebuilding.found_photos import Progress
 from figureground.runtime.engines import EngineChoice
 from figureground.runtime.files import file_sha256
 from figureground.runtime.pools import open_engine
+from figureground.runtime.progress import Progress
 from figureground.schemas.rasters.masks import pixels_sha256
 from figureground.schemas.rasters.photos import PhotoRejected, decode_photo
 

@@ -9,7 +9,7 @@ meets the dataset's classes and one annotation an object; ``obj_ann_id`` leads t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -25,13 +25,12 @@ from figureground.exports.layouts.published_rows import (
     row_name,
 )
 from figureground.runtime.files import csv_text, write_text
+from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, load_attribute_schema
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.documents import read_document
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle, tight_box
 from figureground.schemas.records import NAME_PATTERN, canonical_json
-
-Progress = Callable[[str, int, int], None]
 
 LABELS: Final = "labels.csv"
 _COLUMNS: Final = [

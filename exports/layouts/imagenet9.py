@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,13 +23,12 @@ from figureground.errors import DataError, Faults, UsageError
 from figureground.exports.dataset.files import CLASS_MAP
 from figureground.exports.layouts.published_rows import count_rows, new_folder, read_row_masks, read_rows
 from figureground.runtime.files import csv_text, write_text
+from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.classes import ClassMap, load_class_map
 from figureground.schemas.documents import read_document
 from figureground.schemas.rasters.masks import Mask, encode_npy
 from figureground.schemas.records import NAME_PATTERN
-
-Progress = Callable[[str, int, int], None]
 
 TREE: Final = "bg_challenge"
 """The folder that the evaluators get as ``--data-path``."""

@@ -9,7 +9,7 @@ label after it in silence.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,10 +17,9 @@ from typing import Final
 
 from figureground.errors import Faults
 from figureground.exports.layouts.published_rows import config_shards, count_rows, new_folder, read_rows, row_name
+from figureground.runtime.progress import Progress
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.records import NAME_PATTERN
-
-Progress = Callable[[str, int, int], None]
 
 TREE: Final = "imagenet-a"
 """The folder that ``eval.py`` opens below the one that it is run in."""

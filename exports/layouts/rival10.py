@@ -11,7 +11,7 @@ import io
 import json
 import pickle
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -23,13 +23,13 @@ from figureground.errors import DataError
 from figureground.exports.dataset.files import ATTRIBUTES, CLASS_MAP
 from figureground.exports.layouts.published_rows import config_shards, count_rows, new_folder, read_row_masks, read_rows
 from figureground.runtime.files import write_text
+from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema, load_attribute_schema
 from figureground.schemas.classes import ClassMap, imagenet_names
 from figureground.schemas.documents import read_document
 from figureground.schemas.rasters.masks import Mask
 from figureground.schemas.records import NAME_PATTERN
 
-Progress = Callable[[str, int, int], None]
 ValidationGoes = Literal["train", "drop"]
 
 SIZE_HW: Final = (224, 224)

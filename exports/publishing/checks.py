@@ -10,8 +10,8 @@ from huggingface_hub import HfApi
 
 from figureground.errors import Faults
 from figureground.exports.publishing.plan import LocalRelease, compare_files
-from figureground.exports.rebuilding.found_photos import Progress
 from figureground.runtime.hub import read_files, read_tree
+from figureground.runtime.progress import Progress
 
 _COMPARED: Final = ("image_id", "label", "variant", "draw")
 

@@ -33,7 +33,6 @@ from figureground.exports.dataset.files import (
     is_repository_path,
 )
 from figureground.exports.dataset.verify import read_manifest, require_files
-from figureground.exports.rebuilding.found_photos import Progress
 from figureground.runtime.hub import (
     DATASET,
     HubFile,
@@ -44,6 +43,7 @@ from figureground.runtime.hub import (
     require_repo_id,
     resolve_commit,
 )
+from figureground.runtime.progress import Progress
 
 _MOST_TEXT_BYTES: Final = 64 * 1000**2
 """Of a file that is read as one text; a manifest of as many files as the Hub takes at once has 5 MB."""

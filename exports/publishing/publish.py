@@ -33,8 +33,8 @@ from figureground.exports.publishing.plan import (
     read_local,
     require_tag,
 )
-from figureground.exports.rebuilding.found_photos import Progress
 from figureground.runtime.hub import DATASET, HubFile, hub_errors, read_tree, require_repo_id
+from figureground.runtime.progress import Progress
 
 _FILES_SENT: Final = 100
 """Large files that are sent together."""

@@ -20,8 +20,9 @@ from figureground.exports.dataset.files import ATTRIBUTES, CLASS_MAP, LOCK, OBJE
 from figureground.exports.dataset.lock import environment, environment_differences
 from figureground.exports.dataset.verify import read_manifest, require_files
 from figureground.exports.rebuilding.drift import DriftedRow, find_drift, require_within
-from figureground.exports.rebuilding.found_photos import FoundPhotos, Progress, find_photos
+from figureground.exports.rebuilding.found_photos import FoundPhotos, find_photos
 from figureground.runtime.files import write_text
+from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.recipes import Recipe
