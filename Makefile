@@ -89,7 +89,7 @@ docs: $(STAMP)  ## Write the generated pages of docs/
 
 .PHONY: wheel-check
 wheel-check: $(STAMP)  ## Build sdist and wheel, compare with git, run the wheel in a bare environment
-	$(BIN)/python tests/check_wheel.py
+	$(BIN)/python tests/support/check_wheel.py
 
 .PHONY: bench
 bench: $(STAMP)  ## Run every benchmark, small, and print the figures

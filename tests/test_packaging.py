@@ -22,7 +22,7 @@ import figureground
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETUPTOOLS: dict[str, Any] = PYPROJECT["tool"]["setuptools"]
 FORBIDDEN_NAMES = {"base", "common", "core", "helpers", "misc", "util", "utils"}
-LONGEST = {"exports/evaluate.py": 2350}
+LONGEST = {"exports/evaluate.py": 2511}
 """Files that may be longer than 400 lines, and how long."""
 
 
@@ -37,8 +37,7 @@ def test_the_packages_are_the_folders_with_code(files: list[str]) -> None:
     folders = {str(Path(name).parent) for name in files if name.endswith(".py")}
     assert set(SETUPTOOLS["package-dir"].values()) == folders
     assert sorted(SETUPTOOLS["packages"]) == sorted(SETUPTOOLS["package-dir"])
-    outermost = [package for package in SETUPTOOLS["packages"] if package.count(".") < 2]
-    assert outermost == ["figureground", *(f"figureground.{stage}" for stage in STAGES)]
+    assert {folder.split("/")[0] for folder in folders} == set(PACKAGE_FOLDERS)
 
 
 def test_code_lies_in_known_folders_only() -> None:

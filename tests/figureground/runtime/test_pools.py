@@ -62,7 +62,7 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
         "        list(engine.run(wait, [sys.argv[1]] * 4))\n"
     )
     (tmp_path / "pids").mkdir()
-    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path / "pids"), str(ROOT / "tests")])
+    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path / "pids"), str(ROOT / "tests" / "support")])
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and len(list((tmp_path / "pids").iterdir())) < 2:
         time.sleep(0.05)

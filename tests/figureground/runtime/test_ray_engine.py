@@ -18,7 +18,7 @@ from figureground.runtime.pools import Engine, open_engine
 def engine() -> Iterator[Engine]:
     need_ray()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT / "tests"))  # workers import the jobs
+        patch.setenv("PYTHONPATH", str(ROOT / "tests" / "support"))  # workers import the jobs
         with open_engine(EngineChoice(kind="ray"), workers=2) as opened:
             yield opened
 

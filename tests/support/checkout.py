@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STAGES = ("annotate", "build", "exports", "schemas")
 PACKAGE_FOLDERS = ("figureground", *STAGES)
 CODE_FOLDERS = (*PACKAGE_FOLDERS, "benchmarks", "docs", "tests")

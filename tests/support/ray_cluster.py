@@ -67,7 +67,7 @@ def two_nodes() -> Iterator[TwoNodes]:
     folder = Path(tempfile.mkdtemp(prefix="fg"))  # short: Ray's sockets lie below, whose paths may have 107 bytes
     scratch = folder / "first", folder / "second"
     cluster: Any = Cluster()
-    paths = os.pathsep.join(filter(None, [str(ROOT / "tests"), os.environ.get("PYTHONPATH")]))
+    paths = os.pathsep.join(filter(None, [str(ROOT / "tests" / "support"), os.environ.get("PYTHONPATH")]))
     try:
         nodes = []
         for number, place in enumerate(scratch):
