@@ -35,6 +35,19 @@ def content_id(*parts: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRow:
+    """Where a named source of photos lies now."""
+
+    name: str
+    kind: str
+    """``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet`` or ``rival10``."""
+    locator: str
+    """A path or a Hub id, as the user gave it; never part of a release."""
+    options: Mapping[str, str]
+    """What else is needed to open it, such as ``boxes``, and its terms: ``licence``, ``restricted``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecord:
     """A catalogued photo."""
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from figureground.schemas.classes import from_imagenet_train
-from figureground.schemas.store.workspace import SourceRow
+from figureground.schemas.records import SourceRow
 
 _LICENCE: Final = "licence"
 _RESTRICTED: Final = "restricted"

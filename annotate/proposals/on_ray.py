@@ -24,8 +24,8 @@ from figureground.annotate.segmenters.loading import ModelChoice, load_models
 from figureground.annotate.segmenters.protocol import Segmenter
 from figureground.runtime.engines import RETRIES, EngineChoice, ray_session, task_errors
 from figureground.runtime.processes import THREAD_VARIABLES, default_workers
-from figureground.schemas.records import ImageRecord
-from figureground.schemas.store.workspace import SourceRow, Workspace
+from figureground.schemas.records import ImageRecord, SourceRow
+from figureground.schemas.store.workspace import Workspace
 
 _ALIVE: Final = "Alive"
 

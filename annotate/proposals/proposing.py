@@ -15,9 +15,17 @@ from figureground.annotate.segmenters.protocol import Candidate, Photo, Segmenta
 from figureground.errors import DataError, Fault, FigureGroundError, UsageError
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle
 from figureground.schemas.rasters.photos import decode_photo
-from figureground.schemas.records import ImageRecord, Prompt, ProposalRecord, ProposalRun, canonical_json, content_id
+from figureground.schemas.records import (
+    ImageRecord,
+    Prompt,
+    ProposalRecord,
+    ProposalRun,
+    SourceRow,
+    canonical_json,
+    content_id,
+)
 from figureground.schemas.sources.opening import read_catalogued
-from figureground.schemas.store.workspace import SourceRow, Workspace
+from figureground.schemas.store.workspace import Workspace
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""

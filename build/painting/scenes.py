@@ -27,9 +27,8 @@ from figureground.build.planning.selection import Candidate
 from figureground.errors import DataError, Fault, FigureGroundError
 from figureground.schemas.rasters.photos import decode_photo
 from figureground.schemas.recipes import Recipe, RuleSet
-from figureground.schemas.records import ObjectRecord, PhotoRef
+from figureground.schemas.records import ObjectRecord, PhotoRef, SourceRow
 from figureground.schemas.sources.opening import read_catalogued
-from figureground.schemas.store.workspace import SourceRow
 
 _SCENES_KEPT: Final = 16  # rows of one object follow each other; donors seldom recur, and opening a scene is quick
 _TEXTURE: Final = "texture"

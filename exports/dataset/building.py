@@ -31,9 +31,8 @@ from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.recipes import Recipe, RuleName, RuleSet
-from figureground.schemas.records import ObjectRecord, PhotoRef, canonical_json
+from figureground.schemas.records import ObjectRecord, PhotoRef, SourceRow, canonical_json
 from figureground.schemas.store.releases import LeftOut
-from figureground.schemas.store.workspace import SourceRow
 
 Item = TypeVar("Item")
 

@@ -24,8 +24,7 @@ from figureground.exports.dataset.shards import ShardJob, write_shard
 from figureground.runtime.files import file_sha256
 from figureground.runtime.pools import Engine, LazyJobs
 from figureground.runtime.storage import fetch, join_place, local_path, machine_scratch, publish, remove
-from figureground.schemas.records import PhotoRef
-from figureground.schemas.store.workspace import SourceRow
+from figureground.schemas.records import PhotoRef, SourceRow
 
 _APPEARS_SECONDS: Final = 60.0  # NFS may remember that long that a file is not there (acdirmax)
 

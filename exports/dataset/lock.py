@@ -15,8 +15,7 @@ from figureground.build.planning.plan import Plan
 from figureground.schemas.classes import from_imagenet_train
 from figureground.schemas.rasters.png import PNG_ENCODER
 from figureground.schemas.recipes import Recipe, RuleName
-from figureground.schemas.records import ObjectRecord, PhotoRef
-from figureground.schemas.store.workspace import SourceRow
+from figureground.schemas.records import ObjectRecord, PhotoRef, SourceRow
 from figureground.schemas.terms import source_terms
 
 _PIXEL_PACKAGES: Final = ("deflate", "numpy", "opencv-python-headless", "pillow", "pyarrow", "pycocotools")

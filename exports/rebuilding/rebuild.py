@@ -26,10 +26,9 @@ from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.recipes import Recipe
-from figureground.schemas.records import ObjectRecord, PhotoRef
+from figureground.schemas.records import ObjectRecord, PhotoRef, SourceRow
 from figureground.schemas.sources.opening import PhotoSource
 from figureground.schemas.store.releases import read_release
-from figureground.schemas.store.workspace import SourceRow
 
 _NEEDED: Final = (RECIPE, LOCK, CLASS_MAP, OBJECTS, PLAN)
 _KEPT: Final = (OBJECTS, REFUSED, "report/coverage.csv", "report/gates.json", "report/attributes.csv")

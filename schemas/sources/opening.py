@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from figureground.errors import DataError, UsageError
-from figureground.schemas.records import NAME_PATTERN, ImageRecord, ObjectRecord, PhotoRef
+from figureground.schemas.records import NAME_PATTERN, ImageRecord, ObjectRecord, PhotoRef, SourceRow
 from figureground.schemas.sources.folders import ILSVRC_BOXES, ILSVRC_PHOTOS, FolderSource, IlsvrcSource, has_photos
 from figureground.schemas.sources.imagenet_a import IMAGENET_A_FOLDER, ImageNetASource, is_imagenet_a
 from figureground.schemas.sources.items import PhotoSource, SourceItem
 from figureground.schemas.sources.parquet import ParquetSource
 from figureground.schemas.sources.rival10 import Rival10Source, find_rival10
 from figureground.schemas.sources.tar_tree import TAR_SUFFIX, is_tar
-from figureground.schemas.store.workspace import SourceRow
 
 __all__ = [
     "FolderSource",

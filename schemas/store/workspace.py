@@ -10,7 +10,6 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +22,7 @@ from figureground.schemas.records import (
     ImageRecord,
     ProposalRecord,
     ProposalRun,
+    SourceRow,
     StudioProject,
     canonical_json,
 )
@@ -38,17 +38,6 @@ from figureground.schemas.store.rows import (
 )
 
 DATABASE_NAME: Final = "workspace.sqlite"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceRow:
-    """Where a named source of photos lies now."""
-
-    name: str
-    kind: str
-    locator: str
-    """A path or a Hub id, as the user gave it; never part of a release."""
-    options: Mapping[str, str]
 
 
 class Workspace:

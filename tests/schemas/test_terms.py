@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from figureground.build.recipes.loading import load_recipe
 from figureground.cli.app import app
 from figureground.exports.dataset.request import build_dataset, prepare_request
-from figureground.schemas.store.workspace import SourceRow, Workspace
+from figureground.schemas.records import SourceRow
+from figureground.schemas.store.workspace import Workspace
 from figureground.schemas.terms import options_of_terms, source_terms
 
 

@@ -20,8 +20,7 @@ from figureground.schemas.classes import ClassMap
 from figureground.schemas.rasters.masks import decode_png1
 from figureground.schemas.rasters.photos import decode_photo
 from figureground.schemas.recipes import Balance
-from figureground.schemas.records import PhotoRef
-from figureground.schemas.store.workspace import SourceRow
+from figureground.schemas.records import PhotoRef, SourceRow
 
 RECIPE = load_recipe("imagenet9").model_copy(update={"balance": Balance(per_class="all")})
 CLASSES = ClassMap.model_validate(

@@ -11,9 +11,9 @@ import pytest
 from studio_samples import block_mask, make_photo, make_proposal, make_schema, note_project
 
 from figureground.schemas.rasters.masks import decode_coco_rle, encode_coco_rle
-from figureground.schemas.records import Annotation, Decision
+from figureground.schemas.records import Annotation, Decision, SourceRow
 from figureground.schemas.store import migrations
-from figureground.schemas.store.workspace import DATABASE_NAME, SourceRow, Workspace
+from figureground.schemas.store.workspace import DATABASE_NAME, Workspace
 
 IMAGE = make_photo()
 PROPOSAL = make_proposal(IMAGE)
