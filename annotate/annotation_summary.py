@@ -28,35 +28,36 @@ def summarise_annotation(workspace: Workspace, origins: Mapping[str, str]) -> di
     IoUs are of object masks in stored pixels, one pair of annotators each, photos answered by several; the share of
     equal attributes is over the same pairs. Seconds are Label Studio's, on the page.
     """
-    answers: dict[str, list[Annotation]] = defaultdict(list)
+    by_image: dict[str, list[Annotation]] = defaultdict(list)
     for answer in workspace.annotations():
         if answer.image_id in origins:
-            answers[answer.image_id].append(replace(answer, masks={}))  # those of a million would not fit into memory
-    newest = {image_id: newest_answers(given) for image_id, given in answers.items()}
-    given = [answer for each in newest.values() for answer in each]
-    found: dict[str, Any] = {}
+            without_masks = replace(answer, masks={}, instances=())  # those of a million answers fill the memory
+            by_image[answer.image_id].append(without_masks)
+    newest = {image_id: newest_answers(answers) for image_id, answers in by_image.items()}
+    given = [answer for answers in newest.values() for answer in answers]
+    summary: dict[str, Any] = {}
     if given:
-        found["answers"] = len(given)
-        found["annotators"] = len({answer.annotator for answer in given})
-        found["tools"] = dict(sorted(Counter(answer.tool or "unknown" for answer in given).items()))
+        summary["answers"] = len(given)
+        summary["annotators"] = len({answer.annotator for answer in given})
+        summary["tools"] = dict(sorted(Counter(answer.tool or "unknown" for answer in given).items()))
     if timed := [answer.seconds for answer in given if answer.seconds]:
-        found["seconds_median"] = round(median(timed), 1)
-    if began := [answer.edit_iou for answer in given if answer.edit_iou is not None]:
-        found["began_from_proposals"] = {"answers": len(began), "mean_iou": round(fmean(began), _DIGITS)}
+        summary["seconds_median"] = round(median(timed), 1)
+    if ious := [answer.edit_iou for answer in given if answer.edit_iou is not None]:
+        summary["began_from_proposals"] = {"answers": len(ious), "mean_iou": round(fmean(ious), _DIGITS)}
     if looks := sum(answer.purpose == "second_look" for answer in given):
-        found["second_looks"] = looks
+        summary["second_looks"] = looks
     if schemas := sorted({answer.attribute_schema for answer in given} - {""}):
-        found["attribute_schemas"] = schemas
-    overlaps = (workspace.annotations(image_id) for image_id, each in newest.items() if len(each) > 1)
+        summary["attribute_schemas"] = schemas
+    overlaps = (workspace.annotations(image_id) for image_id, answers in newest.items() if len(answers) > 1)
     if agreement := _agreement(newest_answers(list(overlap)) for overlap in overlaps):
-        found["agreement"] = agreement
+        summary["agreement"] = agreement
     if checkpoints := _checkpoints(workspace, origins):
-        found["checkpoints"] = checkpoints
-    return found
+        summary["checkpoints"] = checkpoints
+    return summary
 
 
 def _agreement(overlaps: Iterable[Sequence[Annotation]]) -> dict[str, Any]:
-    """Over photos that several people answered in their first look."""
+    """How far people agreed on photos that several of them answered in their first look; empty without such photos."""
     ious: list[float] = []
     equal: list[bool] = []
     photos = 0
@@ -84,9 +85,9 @@ def _checkpoints(workspace: Workspace, origins: Mapping[str, str]) -> dict[str, 
     """Segmenter to SHA-256 of its weights, of the proposals that masks are or began from."""
     used = set(origins.values())
     used |= {answer.proposal_id for answer in workspace.annotations() if answer.annotation_id in used}
-    found = {
+    checkpoints = {
         proposal.segmenter: proposal.checkpoint_sha256
         for proposal in workspace.proposals()
         if proposal.checkpoint_sha256 and proposal.proposal_id in used
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(checkpoints.items()))

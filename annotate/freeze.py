@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -13,6 +13,7 @@ import numpy as np
 from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.errors import DataError, Faults, UsageError
 from figureground.runtime.files import csv_text, write_text
+from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, encode_coco_rle
 from figureground.schemas.records import (
     NAME_PATTERN,
@@ -128,7 +129,7 @@ def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOut
         elif proposal is not None:
             yield _unreviewed(image, proposal)
         elif options.unmasked:
-            yield _object(image, encode_coco_rle(np.zeros(image.size_hw, dtype=np.bool_)), state="unmasked")
+            yield _object(image, encode_coco_rle(np.zeros(image.size_hw, dtype=np.bool_)), "unmasked")
         else:
             reason = "no_mask" if options.unreviewed else "undecided"
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=reason))
@@ -177,37 +178,26 @@ def _answer(workspace: Workspace, decision: Decision) -> Annotation | None:
 
 
 def _accepted(image: ImageRecord, answer: Annotation | None) -> ObjectRecord:
-    if answer is None or "object" not in answer.masks:
+    if answer is None or OBJECT not in answer.masks:
         got = "no such answer" if answer is None else "an answer without one"
         raise DataError.single("decisions", image.image_id, expected="an accepted answer with an object mask", got=got)
-    masks = dict(answer.masks)
-    mask = masks.pop("object")
-    return _object(
-        image,
-        mask,
-        state="accepted",
-        origin=answer.annotation_id,
+    return replace(
+        _object(image, answer.masks[OBJECT], "accepted"),
+        mask_origin=answer.annotation_id,
+        instances=answer.instances,
         attributes=answer.attributes,
-        attribute_masks=masks,
-        flags=answer.flags,
+        attribute_masks={name: mask for name, mask in answer.masks.items() if name != OBJECT},
+        flags=tuple(sorted(answer.flags)),
     )
 
 
 def _unreviewed(image: ImageRecord, proposal: ProposalRecord) -> ObjectRecord:
-    return _object(image, proposal.rle, state="unreviewed", origin=proposal.proposal_id, segmenter=proposal.segmenter)
+    record = _object(image, proposal.rle, "unreviewed")
+    return replace(record, mask_origin=proposal.proposal_id, segmenter=proposal.segmenter)
 
 
-def _object(
-    image: ImageRecord,
-    mask: CocoRle,
-    *,
-    state: ObjectState,
-    origin: str = "",
-    segmenter: str = "",
-    attributes: Mapping[str, bool | None] | None = None,
-    attribute_masks: Mapping[str, CocoRle] | None = None,
-    flags: tuple[str, ...] = (),
-) -> ObjectRecord:
+def _object(image: ImageRecord, mask: CocoRle, state: ObjectState) -> ObjectRecord:
+    """A photo with a mask of which nothing else is known."""
     return ObjectRecord(
         object_id=f"{image.image_id}.0",
         image_id=image.image_id,
@@ -223,19 +213,16 @@ def _object(
         phash=image.phash,
         image_flags=image.flags,
         mask=mask,
-        instances=(mask,),
-        attributes=attributes or {},
-        attribute_masks=attribute_masks or {},
         state=state,
-        mask_origin=origin,
-        segmenter=segmenter,
-        flags=tuple(sorted(flags)),
+        mask_origin="",
+        segmenter="",
     )
 
 
 def _judge(record: ObjectRecord, faults: Faults) -> None:
     """Note masks of another size than the photo's."""
-    for name, rle in {"object": record.mask, **record.attribute_masks}.items():
+    numbered = {f"instance {number}": rle for number, rle in enumerate(record.instances)}
+    for name, rle in {OBJECT: record.mask, **numbered, **record.attribute_masks}.items():
         if tuple(rle.size_hw) != record.size_hw:
             faults.add(
                 "annotations",

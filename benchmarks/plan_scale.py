@@ -208,7 +208,7 @@ def _object(number: int, masks: list[CocoRle]) -> ObjectRecord:
         object_id=f"{digest[:32]}.0", image_id=digest[:32], source="drawn", uri=uri_of(number), sha256=digest,
         width=width, height=height, exif_orientation=1, label=label_of(number), source_split="train",
         boxes_xyxy_px=boxes_of(number), phash=hashlib.sha256(digest.encode()).hexdigest()[:16], image_flags=(),
-        mask=mask, instances=(mask,), state="unreviewed", mask_origin=digest[32:], segmenter="sam",
+        mask=mask, state="unreviewed", mask_origin=digest[32:], segmenter="sam",
     )  # fmt: skip
 
 

@@ -149,6 +149,9 @@ class Annotation:
     image_id: str
     masks: Mapping[str, CocoRle]
     """Mask name (``object`` or an attribute) to mask, stored pixels."""
+    instances: tuple[CocoRle, ...] = ()
+    """Masks of the single objects, stored pixels, where the answer tells several apart; they may overlap, and their
+    union is the mask ``object``. Empty where it shows one object."""
     attributes: Mapping[str, bool | None]
     """Attribute name to present, absent or (None) unsure."""
     flags: tuple[str, ...]
@@ -234,8 +237,9 @@ class ObjectRecord:
     image_flags: tuple[str, ...]
     mask: CocoRle
     """Union of all instances, stored pixels."""
-    instances: tuple[CocoRle, ...]
-    """Instance masks, stored pixels."""
+    instances: tuple[CocoRle, ...] = ()
+    """Masks of the single objects, stored pixels, where several were told apart; they may overlap. Empty where there is
+    one, which ``mask`` shows."""
     attributes: Mapping[str, bool | None] = field(default_factory=dict)
     attribute_masks: Mapping[str, CocoRle] = field(default_factory=dict)
     """Attribute name to mask, stored pixels."""

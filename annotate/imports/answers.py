@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -56,6 +56,8 @@ class ImportedAnswer:
     image: ImageRecord
     masks: Mapping[str, Mask]
     """``object`` and local attributes to ``(H, W)`` bool, stored pixels, none of them empty."""
+    instances: Sequence[Mask] = ()
+    """Masks of the single objects, whose union is ``object``, where several are told apart; else empty."""
     attributes: Mapping[str, bool | None]
     """Attribute name to present, absent or (None) not known."""
     remark: str = ""
@@ -190,6 +192,7 @@ def _annotation(answer: ImportedAnswer, origin: ImportOrigin, updated_at: str) -
     if OBJECT not in answer.masks:
         raise ValueError(f"an imported answer has an object mask; {answer.image.image_id} has none")
     masks = {name: encode_coco_rle(mask) for name, mask in sorted(answer.masks.items())}
+    instances = tuple(map(encode_coco_rle, answer.instances))
     schema = origin.schema.label if origin.schema else ""
     note = "\n".join(filter(None, [f"origin: {origin.text}", answer.remark]))
     content = {
@@ -197,6 +200,7 @@ def _annotation(answer: ImportedAnswer, origin: ImportOrigin, updated_at: str) -
         "attributes": dict(answer.attributes),
         "schema": schema,
         "note": note,
+        **({"instances": [[*rle.size_hw, rle.counts] for rle in instances]} if instances else {}),
     }
     return Annotation(
         annotation_id=content_id(
@@ -205,6 +209,7 @@ def _annotation(answer: ImportedAnswer, origin: ImportOrigin, updated_at: str) -
         updated_at=updated_at,
         image_id=answer.image.image_id,
         masks=masks,
+        instances=instances,
         attributes=dict(answer.attributes),
         flags=(),
         annotator=origin.annotator,

@@ -57,7 +57,7 @@ def import_coco(
         progress("import", done, len(entries))
     counted = sum(1 for photo in workspace.images() if choices.source in (None, photo.source))
     report.without_mask = counted - len(entries)
-    reader.tell_of_refused()
+    reader.report_refused()
     faults.raise_if_any()
     return report
 

@@ -1,10 +1,11 @@
-"""What COCO annotations say of one photo: the masks of its object, united, and its attributes."""
+"""What COCO annotations say of one photo: the masks of its object, united and told apart, and its attributes."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,10 @@ from figureground.schemas.sources.coco_files import CocoAnnotation, CocoCategory
 _VALUES: Final[dict[str, bool | None]] = {"true": True, "false": False, "unsure": None}
 _TURNED: Final = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
+
+
+Parts = dict[str, list[tuple[Path, CocoAnnotation]]]
+"""Mask name (``object`` or a local attribute) to the annotations that it is the union of, each with its file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,7 @@ class CocoReport(ImportReport):
 
     def warnings(self) -> list[str]:
         """What a person should know, a line each."""
-        told = [
+        lines = [
             (self.from_polygons, f"{self.from_polygons} photos have masks filled from polygons, which are lossy"),
             (self.crowds, f"{self.crowds} annotations of groups (iscrowd) are taken as part of the object"),
             (self.other_categories, f"passed over, of other categories: {_listed(self.other_categories)}"),
@@ -68,7 +73,7 @@ class CocoReport(ImportReport):
                 "in stored pixels, before any rotation",
             ),
         ]
-        return [*ImportReport.warnings(self), *(line for count, line in told if count)]
+        return [*ImportReport.warnings(self), *(line for count, line in lines if count)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,8 @@ class PhotoEntry:
 
     def annotations(self) -> list[tuple[CocoAnnotation, CocoCategory]]:
         """Its annotations, each with its category."""
-        return [(each, self.file.categories[each.category_id]) for each in self.file.annotations.get(self.image.id, [])]
+        annotations = self.file.annotations.get(self.image.id, [])
+        return [(annotation, self.file.categories[annotation.category_id]) for annotation in annotations]
 
 
 class AnswerReader:
@@ -106,27 +112,27 @@ class AnswerReader:
         parts = self._sorted(photo, entries)
         if len(self._faults) > before:
             return None
-        masks = {name: self._union(found, photo) for name, found in parts.items()}
+        refused = sum(map(len, self._refused.values()))
+        masks = {name: self._masks(annotations, photo) for name, annotations in parts.items()}
         attributes = self._attributes(parts[OBJECT])
-        if len(self._faults) > before or any(mask is None for mask in masks.values()):
+        if len(self._faults) > before or sum(map(len, self._refused.values())) > refused:
             return None
-        kept = {name: mask for name, mask in masks.items() if mask is not None and mask.any()}
-        if OBJECT not in kept:
-            record = "annotation " + ", ".join(str(each.annotation_id) for _, each in parts[OBJECT])
+        if not masks[OBJECT]:
+            record = "annotation " + ", ".join(str(annotation.annotation_id) for _, annotation in parts[OBJECT])
             self._faults.add(str(entries[0].file.path), record, expected="an object of at least one pixel", got="none")
             return None
-        return self._answer(photo, kept, attributes, parts)
+        return self._answer(photo, masks, attributes, parts)
 
-    def tell_of_refused(self) -> None:
+    def report_refused(self) -> None:
         """Add the annotations without pixels to the faults, one fault for each file and kind."""
-        for (path, kind), found in sorted(self._refused.items()):
-            shown = ", ".join(map(str, sorted(found)[:3])) + (", ..." if len(found) > 3 else "")
+        for (path, kind), numbers in sorted(self._refused.items()):
+            shown = ", ".join(map(str, sorted(numbers)[:3])) + (", ..." if len(numbers) > 3 else "")
             remedy = "polygons lose holes and thin parts; fill them all the same with --lossy-polygons"
             self._faults.add(
                 str(path),
                 f"annotation {shown}",
                 expected="masks as RLE",
-                got=f"{len(found)} annotations with {kind}",
+                got=f"{len(numbers)} annotations with {kind}",
                 remedy=remedy if kind == "polygons" else "propose masks from the boxes instead",
             )
 
@@ -147,11 +153,9 @@ class AnswerReader:
             remedy=remedy,
         )
 
-    def _sorted(
-        self, photo: ImageRecord, entries: Sequence[PhotoEntry]
-    ) -> dict[str, list[tuple[Path, CocoAnnotation]]]:
+    def _sorted(self, photo: ImageRecord, entries: Sequence[PhotoEntry]) -> Parts:
         """A photo's annotations by mask: of the object, and of local attributes."""
-        parts: dict[str, list[tuple[Path, CocoAnnotation]]] = {OBJECT: []}
+        parts: Parts = {OBJECT: []}
         others: Counter[str] = Counter()
         for entry in entries:
             for annotation, category in entry.annotations():
@@ -174,19 +178,13 @@ class AnswerReader:
             self._report.other_categories += others
         return parts
 
-    def _union(self, found: Sequence[tuple[Path, CocoAnnotation]], photo: ImageRecord) -> Mask | None:
-        """The pixels of some annotations, ``(H, W)`` bool; None where one has none or is damaged."""
-        union: Mask = np.zeros(photo.size_hw, dtype=np.bool_)
-        whole = True
-        for path, annotation in found:
-            mask = self._mask(path, annotation, photo)
-            if mask is None:
-                whole = False
-            else:
-                union |= mask
-        return union if whole else None
+    def _masks(self, annotations: Sequence[tuple[Path, CocoAnnotation]], photo: ImageRecord) -> list[Mask]:
+        """Masks of annotations, ``(H, W)`` bool, without empty ones and copies of another, pixel for pixel."""
+        masks = [self._mask(path, annotation, photo) for path, annotation in annotations]
+        return list({mask.tobytes(): mask for mask in masks if mask is not None and mask.any()}.values())
 
     def _mask(self, path: Path, annotation: CocoAnnotation, photo: ImageRecord) -> Mask | None:
+        """The mask of one annotation; None, and noted, where it has none or is damaged."""
         record = f"annotation {annotation.annotation_id}"
         try:
             if annotation.rle is not None:
@@ -199,17 +197,17 @@ class AnswerReader:
         self._refused[path, "polygons" if annotation.polygons else "a box alone"].append(annotation.annotation_id)
         return None
 
-    def _attributes(self, found: Sequence[tuple[Path, CocoAnnotation]]) -> dict[str, bool | None]:
+    def _attributes(self, annotations: Sequence[tuple[Path, CocoAnnotation]]) -> dict[str, bool | None]:
         """What the annotations of an object say: present where one says so, absent where nobody is unsure."""
-        said: dict[str, list[bool | None]] = defaultdict(list)
-        for path, annotation in found:
+        values: dict[str, list[bool | None]] = defaultdict(list)
+        for path, annotation in annotations:
             for name, value in annotation.attributes.items():
                 if self._schema is None or name not in self._schema.names():
                     self._report.other_attributes[name] += 1
                 elif value is None or isinstance(value, bool):
-                    said[name].append(value)
+                    values[name].append(value)
                 elif str(value).lower() in _VALUES:
-                    said[name].append(_VALUES[str(value).lower()])
+                    values[name].append(_VALUES[str(value).lower()])
                 else:
                     self._faults.add(
                         str(path),
@@ -217,17 +215,14 @@ class AnswerReader:
                         expected="true, false or null",
                         got=f"{value!r:.60}",
                     )
-        return {name: True if True in each else None if None in each else False for name, each in said.items()}
+        return {name: True if True in given else None if None in given else False for name, given in values.items()}
 
     def _answer(
-        self,
-        photo: ImageRecord,
-        masks: dict[str, Mask],
-        said: dict[str, bool | None],
-        parts: dict[str, list[tuple[Path, CocoAnnotation]]],
+        self, photo: ImageRecord, masks: Mapping[str, Sequence[Mask]], given: Mapping[str, bool | None], parts: Parts
     ) -> ImportedAnswer:
-        annotations = [annotation for found in parts.values() for _, annotation in found]
-        united, filled = len(parts[OBJECT]), any(each.rle is None for each in annotations)
+        """The answer made of masks, none of them empty, of each name in ``parts``."""
+        annotations = [annotation for listed in parts.values() for _, annotation in listed]
+        united, filled = len(parts[OBJECT]), any(annotation.rle is None for annotation in annotations)
         self._report.united += united > 1
         self._report.from_polygons += filled
         self._report.crowds += sum(annotation.crowd for _, annotation in parts[OBJECT])
@@ -235,11 +230,18 @@ class AnswerReader:
             self._report.maybe_turned += 1
         remarks = [f"union of {united} annotations"] if united > 1 else []
         remarks += ["filled from polygons"] if filled else []
-        if self._schema is None:
-            return ImportedAnswer(image=photo, masks=masks, attributes={}, remark="; ".join(remarks))
-        attributes = {name: said.get(name, True if name in masks else None) for name in self._schema.names()}
-        kept = agree_with_labels(masks, attributes, self._schema, self._report)
-        return ImportedAnswer(image=photo, masks=kept, attributes=attributes, remark="; ".join(remarks))
+        unions = {name: reduce(np.logical_or, listed) for name, listed in masks.items() if listed}
+        attributes: dict[str, bool | None] = {}
+        if self._schema is not None:
+            attributes = {name: given.get(name, True if name in unions else None) for name in self._schema.names()}
+            unions = agree_with_labels(unions, attributes, self._schema, self._report)
+        return ImportedAnswer(
+            image=photo,
+            masks=unions,
+            instances=masks[OBJECT] if len(masks[OBJECT]) > 1 else (),
+            attributes=attributes,
+            remark="; ".join(remarks),
+        )
 
 
 def _listed(counts: Counter[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,20 +11,12 @@ import numpy as np
 
 from figureground.annotate.studio.answer_json import Answer, Result
 from figureground.annotate.studio.pseudonyms import Pseudonyms
+from figureground.annotate.studio.regions import Region, chosen_choices, read_regions, single_objects, unite_regions
 from figureground.annotate.studio.served import ServedView
-from figureground.errors import DataError, Fault
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.documents import validate_document
-from figureground.schemas.pages.labeling import (
-    ATTRIBUTES_CONTROL,
-    FLAGS,
-    FLAGS_CONTROL,
-    MASK_CONTROL,
-    NOTE_CONTROL,
-    VISIBILITIES,
-    VISIBILITY_CONTROL,
-)
-from figureground.schemas.rasters.masks import Mask, decode_brush_rle, decode_coco_rle, encode_coco_rle, mask_iou
+from figureground.schemas.pages.labeling import ATTRIBUTES_CONTROL, FLAGS_CONTROL, NOTE_CONTROL, VISIBILITY_CONTROL
+from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, encode_coco_rle, mask_iou
 from figureground.schemas.records import Annotation, AnswerState, ImageRecord, ProposalRecord, Purpose, content_id
 
 Json = dict[str, Any]
@@ -45,23 +37,13 @@ class AnswerContext:
     pseudonyms: Pseudonyms
 
 
-@dataclass(frozen=True, slots=True)
-class _Region:
-    """One painted region."""
-
-    id: str
-    labels: tuple[str, ...]
-    mask_hw: Mask
-    """Served pixels."""
-    origin: str
-
-
 def read_answer(answer: Json, context: AnswerContext, *, draft: bool = False) -> Annotation:
     """One submitted, skipped or drafted answer.
 
-    Regions of one name are united. The object mask is the full-resolution proposal wherever the served pixels are as
-    they were sent. A local attribute is present where it was painted, unsure where a region says so, absent otherwise;
-    a global one is present where it was ticked.
+    Regions of one name are united; several regions called ``object`` are several objects, and are kept apart beside
+    their union. The object mask is the full-resolution proposal wherever the served pixels are as they were sent. A
+    local attribute is present where it was painted, unsure where a region says so, absent otherwise; a global one is
+    present where it was ticked.
 
     Args:
         answer: An annotation (or draft) as the server or a JSON export gives it.
@@ -79,30 +61,27 @@ def read_answer(answer: Json, context: AnswerContext, *, draft: bool = False) ->
     editor = author if draft else given.updated_by or author
     results = given.result or []
     view = ServedView.of(image)
-    regions = _regions(results, view, schema, record=f"{image.image_id} answer {given.id}")
+    regions = read_regions(results, view, schema, record=f"{image.image_id} answer {given.id}")
     visibility = _visibility(results, regions)
-    united = _united(regions)
-    masks = {name: view.to_stored(mask) for name, mask in united.items() if name != OBJECT}
-    edit_iou = changed = None
-    if OBJECT in united:
-        masks[OBJECT] = view.to_stored(united[OBJECT])
-        if context.proposal is not None:
-            sent = decode_coco_rle(context.proposal.rle, size_hw=image.size_hw, record=image.image_id)
-            masks[OBJECT] = view.merge_edit(sent, united[OBJECT])
-            edit_iou, changed = mask_iou(masks[OBJECT], sent), int(np.count_nonzero(masks[OBJECT] != sent))
+    united = unite_regions(regions)
+    masks = {name: encode_coco_rle(view.to_stored(mask)) for name, mask in united.items() if name != OBJECT}
+    painted = _painted_object(regions, united[OBJECT], view, context) if OBJECT in united else _NOTHING_PAINTED
+    if painted.mask is not None:
+        masks[OBJECT] = painted.mask
     return Annotation(
         annotation_id=content_id("draft" if draft else "answer", image.image_id, str(given.id), given.created_at),
         updated_at=given.updated_at,
         image_id=image.image_id,
-        masks={name: encode_coco_rle(mask) for name, mask in sorted(masks.items())},
+        masks=dict(sorted(masks.items())),
+        instances=painted.instances,
         attributes=_attributes(results, schema, united, visibility),
-        flags=tuple(sorted(_chosen(results, FLAGS_CONTROL))),
+        flags=tuple(sorted(chosen_choices(results, FLAGS_CONTROL))),
         annotator=context.pseudonyms.of(author),
         seconds=given.lead_time or 0.0,
         tool="+".join(sorted({region.origin for region in regions if OBJECT in region.labels})),
         proposal_id=context.proposal.proposal_id if context.proposal else "",
-        edit_iou=edit_iou,
-        changed_px=changed,
+        edit_iou=painted.edit_iou,
+        changed_px=painted.changed_px,
         state=state,
         edited_by=context.pseudonyms.of(editor) if editor != author else "",
         visibility=visibility,
@@ -112,96 +91,61 @@ def read_answer(answer: Json, context: AnswerContext, *, draft: bool = False) ->
     )
 
 
-def _regions(results: Sequence[Result], view: ServedView, schema: AttributeSchema, *, record: str) -> list[_Region]:
-    """Painted regions; labels and choices that the page does not offer are faults as well."""
-    asked = {OBJECT: OBJECT, **{name: name for name in schema.names("local")}}
-    asked |= {each.was: each.name for each in schema.attributes if each.was}
-    faults = list(_strange_choices(results, schema, record))
-    found: list[_Region] = []
-    for result in results:
-        if result.type != "brushlabels" or result.from_name != MASK_CONTROL:
-            continue
-        place = f"{record} region {result.id}"
-        labels = result.value.brushlabels
-        if strange := sorted(set(labels) - set(asked)):
-            faults.append(_strange(place, ", ".join(asked), strange[0]))
-            continue
-        if (result.original_height, result.original_width) != view.served_hw:
-            faults.append(
-                Fault(
-                    where="Label Studio",
-                    record=place,
-                    got=f"{result.original_width}x{result.original_height}",
-                    expected=f"a mask of the served copy's {view.served_hw[1]}x{view.served_hw[0]}",
-                    remedy="delete the region in the page and paint it again",
-                )
-            )
-            continue
-        try:
-            mask = decode_brush_rle(result.value.rle or [], size_hw=view.served_hw, record=place)
-        except DataError as error:
-            faults += error.faults
-            continue
-        found.append(_Region(result.id, tuple(asked[label] for label in labels), mask, result.origin or "manual"))
-    if faults:
-        raise DataError(faults)
-    return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PaintedObject:
+    """What was painted of the object, in stored pixels, and how far that is from the proposal."""
+
+    mask: CocoRle | None = None
+    """None where nothing was painted."""
+    instances: tuple[CocoRle, ...] = ()
+    """Empty where one region shows it."""
+    edit_iou: float | None = None
+    """IoU with the proposal; None without one."""
+    changed_px: int | None = None
+    """Stored pixels that differ from the proposal; None without one."""
 
 
-def _strange_choices(results: Sequence[Result], schema: AttributeSchema, record: str) -> Iterator[Fault]:
-    said = schema.names("global")
-    offered = {
-        FLAGS_CONTROL: set(FLAGS),
-        VISIBILITY_CONTROL: set(VISIBILITIES),
-        ATTRIBUTES_CONTROL: {*said, *(each.was for each in schema.attributes if each.was)},
-    }
-    for control, choices in offered.items():
-        for strange in sorted(_chosen(results, control) - choices):
-            yield _strange(f"{record} {control}", ", ".join(sorted(choices)) or "nothing", strange)
+_NOTHING_PAINTED: Final = _PaintedObject()
 
 
-def _strange(place: str, offered: str, got: str) -> Fault:
-    remedy = "it was not asked for; the answer belongs to another page"
-    return Fault(where="Label Studio", record=place, expected=f"one of {offered}", got=repr(got[:80]), remedy=remedy)
+def _painted_object(
+    regions: Sequence[Region], united_hw: Mask, view: ServedView, context: AnswerContext
+) -> _PaintedObject:
+    """The object of an answer; ``united_hw`` is the union of its regions in served pixels."""
+    mask, edit_iou, changed_px = view.to_stored(united_hw), None, None
+    if context.proposal is not None:
+        image = context.image
+        sent = decode_coco_rle(context.proposal.rle, size_hw=image.size_hw, record=image.image_id)
+        mask = view.merge_edit(sent, united_hw)
+        edit_iou, changed_px = mask_iou(mask, sent), int(np.count_nonzero(mask != sent))
+    instances = tuple(map(encode_coco_rle, single_objects(regions, mask, view)))
+    return _PaintedObject(mask=encode_coco_rle(mask), instances=instances, edit_iou=edit_iou, changed_px=changed_px)
 
 
-def _united(regions: Sequence[_Region]) -> dict[str, Mask]:
-    """The union of the regions of each name; names without a painted pixel are none."""
-    united: dict[str, Mask] = {}
-    for region in regions:
-        for label in region.labels:
-            united[label] = united[label] | region.mask_hw if label in united else region.mask_hw
-    return {name: mask for name, mask in united.items() if mask.any()}
-
-
-def _visibility(results: Sequence[Result], regions: Sequence[_Region]) -> dict[str, str]:
-    """What was said of each name's regions; the least certain word counts."""
+def _visibility(results: Sequence[Result], regions: Sequence[Region]) -> dict[str, str]:
+    """Mask name to the least certain of the words that were ticked for its regions."""
     order = (UNSURE, "occluded", "visible")
-    said: dict[str, set[str]] = defaultdict(set)
-    labels = {region.id: region.labels for region in regions}
+    words_of: dict[str, set[str]] = defaultdict(set)
+    labels = {region.region_id: region.labels for region in regions}
     for result in results:
         if result.from_name == VISIBILITY_CONTROL:
             for label in labels.get(result.id, ()):
-                said[label].update(result.value.choices)
-    return {label: next(word for word in order if word in words) for label, words in sorted(said.items()) if words}
+                words_of[label].update(result.value.choices)
+    return {label: next(word for word in order if word in words) for label, words in sorted(words_of.items()) if words}
 
 
 def _attributes(
     results: Sequence[Result], schema: AttributeSchema, united: Mapping[str, Mask], visibility: Mapping[str, str]
 ) -> dict[str, bool | None]:
-    ticked = _chosen(results, ATTRIBUTES_CONTROL)
-    said: dict[str, bool | None] = {}
-    for each in schema.attributes:
-        if each.scope == "global":
-            said[each.name] = each.name in ticked or each.was in ticked
+    ticked = chosen_choices(results, ATTRIBUTES_CONTROL)
+    values: dict[str, bool | None] = {}
+    for attribute in schema.attributes:
+        name = attribute.name
+        if attribute.scope == "global":
+            values[name] = name in ticked or attribute.was in ticked
         else:
-            said[each.name] = None if visibility.get(each.name) == UNSURE else each.name in united
-    return said
-
-
-def _chosen(results: Sequence[Result], control: str) -> set[str]:
-    """Ticked choices as a set: the page does not keep their order."""
-    return {choice for result in results if result.from_name == control for choice in result.value.choices}
+            values[name] = None if visibility.get(name) == UNSURE else name in united
+    return values
 
 
 def _note(results: Sequence[Result]) -> str:

@@ -19,13 +19,14 @@ from figureground.annotate.studio.decide import newest_answers
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.projects import open_project
 from figureground.annotate.studio.push import BATCH, Batch, copy_address, reconcile, send_batch
+from figureground.annotate.studio.regions import share_out
 from figureground.annotate.studio.served import ServedView
 from figureground.annotate.studio.tasks import TaskSource, make_task, mask_region
 from figureground.errors import DataError, Fault
 from figureground.runtime.files import replace_file
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.pages.labeling import ATTRIBUTES_CONTROL, FLAGS_CONTROL, IMAGE_CONTROL, VISIBILITY_CONTROL
-from figureground.schemas.rasters.masks import Mask, decode_coco_rle
+from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle
 from figureground.schemas.records import Annotation, Decision, ImageRecord, ProposalRecord, content_id
 from figureground.schemas.store.workspace import Workspace
 
@@ -121,22 +122,38 @@ def _task(batch: Batch, asked: Mapping[str, _Question], source: TaskSource) -> J
 
 
 def answer_regions(image: ImageRecord, answer: Annotation) -> list[Json]:
-    """An earlier answer as regions that can be taken over and edited."""
-    view = ServedView.of(image)
+    """An earlier answer as regions that can be taken over and edited: one a mask, and one for each of several objects.
+
+    A single object's region has the id of the proposal that it began from.
+    """
     regions: list[Json] = []
-    for name, rle in sorted(answer.masks.items()):
-        mask = view.to_served(decode_coco_rle(rle, size_hw=image.size_hw, record=image.image_id))
-        own = name == OBJECT and answer.proposal_id
-        region_id = answer.proposal_id if own else content_id(answer.annotation_id, name)
-        regions.append(mask_region(mask, region_id=region_id, label=name))
-        if name in answer.visibility:
-            said = _choices(VISIBILITY_CONTROL, [answer.visibility[name]], region_id)
-            regions.append({**said, **{key: regions[-1][key] for key in ("original_width", "original_height")}})
+    for name, masks in _served_masks(image, answer).items():
+        for number, mask in enumerate(masks):
+            own_id = content_id(answer.annotation_id, name, *([str(number)] if len(masks) > 1 else []))
+            region_id = answer.proposal_id if name == OBJECT and answer.proposal_id and len(masks) == 1 else own_id
+            region = mask_region(mask, region_id=region_id, label=name)
+            regions.append(region)
+            if name in answer.visibility:
+                sides = {key: region[key] for key in ("original_width", "original_height")}
+                regions.append({**_choices(VISIBILITY_CONTROL, [answer.visibility[name]], region_id), **sides})
     ticked = sorted(name for name, value in answer.attributes.items() if value and name not in answer.masks)
     for control, chosen in ((ATTRIBUTES_CONTROL, ticked), (FLAGS_CONTROL, list(answer.flags))):
         if chosen:
             regions.append(_choices(control, chosen, content_id(answer.annotation_id, control)))
     return regions
+
+
+def _served_masks(image: ImageRecord, answer: Annotation) -> dict[str, list[Mask]]:
+    """Masks of an answer by name, served pixels; of the object a mask for each one that it tells apart."""
+    view = ServedView.of(image)
+
+    def served(rle: CocoRle) -> Mask:
+        return view.to_served(decode_coco_rle(rle, size_hw=image.size_hw, record=image.image_id))
+
+    masks = {name: [served(rle)] for name, rle in sorted(answer.masks.items())}
+    if answer.instances and masks[OBJECT][0].any():
+        masks[OBJECT] = share_out(masks[OBJECT][0], [served(rle) for rle in answer.instances])
+    return masks
 
 
 def compare_picture(source: TaskSource, answers: Sequence[Annotation]) -> bytes:

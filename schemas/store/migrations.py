@@ -60,6 +60,9 @@ _MIGRATIONS: Final = (
         server TEXT NOT NULL, project INTEGER NOT NULL, sequence INTEGER NOT NULL, updated_at TEXT NOT NULL,
         PRIMARY KEY (server, project, sequence)) STRICT;
     """,
+    """
+    ALTER TABLE annotations ADD COLUMN instances TEXT NOT NULL DEFAULT '[]';
+    """,
 )
 
 

@@ -20,6 +20,7 @@ from figureground.schemas.rasters.masks import Box, CocoRle
 from figureground.schemas.records import NAME_PATTERN, ObjectRecord, canonical_json
 
 SCHEMA_VERSION: Final = "1"
+"""Changes with the columns or their types: a reader refuses a release of another version."""
 _LEFT_OUT: Final = "figureground.left_out"
 _ANNOTATION: Final = "figureground.annotation"
 _ROWS_PER_GROUP: Final = 1 << 16
@@ -220,8 +221,9 @@ def _records(path: Path) -> Iterator[ObjectRecord]:
 def _record(row: dict[str, Any], shared: dict[str, str]) -> ObjectRecord:
     boxes: list[Box] = [(box[0], box[1], box[2], box[3]) for box in row.pop("boxes_xyxy_px")]
     masks = {item["attribute"]: _rle(item["mask"]) for item in row.pop("attribute_masks")}
-    row["mask"] = mask = _rle(row["mask"])
-    row["instances"] = tuple(mask if (rle := _rle(each)) == mask else rle for each in row["instances"])
+    row["mask"] = _rle(row["mask"])
+    # Releases of earlier days repeat the mask of a single object as its one instance.
+    row["instances"] = tuple(map(_rle, row["instances"])) if len(row["instances"]) > 1 else ()
     row["attributes"] = json.loads(row["attributes"])
     row["image_flags"] = tuple(row["image_flags"])
     row["flags"] = tuple(row["flags"])

@@ -58,6 +58,7 @@ def annotation_row(record: Annotation) -> dict[str, Any]:
     """Row of the table annotations."""
     row = row_of(record)
     row["masks"] = canonical_json({name: _rle_json(rle) for name, rle in record.masks.items()})
+    row["instances"] = canonical_json([_rle_json(rle) for rle in record.instances])
     row["attributes"] = canonical_json(dict(record.attributes))
     row["visibility"] = canonical_json(dict(record.visibility))
     row["flags"] = canonical_json(record.flags)
@@ -68,6 +69,7 @@ def annotation_of(row: sqlite3.Row) -> Annotation:
     """Record of a row of annotations."""
     fields = dict(row)
     fields["masks"] = {name: _rle(value) for name, value in json.loads(fields["masks"]).items()}
+    fields["instances"] = tuple(_rle(value) for value in json.loads(fields["instances"]))
     fields["attributes"] = json.loads(fields["attributes"])
     fields["visibility"] = json.loads(fields["visibility"])
     fields["flags"] = tuple(json.loads(fields["flags"]))

@@ -65,7 +65,6 @@ def object_record(
         "phash": digest[:16],
         "image_flags": (),
         "mask": rle,
-        "instances": (rle,),
         "state": "unreviewed",
         "mask_origin": "test",
         "segmenter": "drawn",

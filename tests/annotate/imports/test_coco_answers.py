@@ -52,6 +52,19 @@ def test_an_object_is_the_union_of_its_annotations_groups_included(store: Worksp
     assert "1 annotations of groups (iscrowd) are taken as part of the object" in str(report)
 
 
+def test_annotations_of_an_object_stay_apart_beside_their_union(store: Workspace) -> None:
+    touching = rows_mask(0, 2), rows_mask(2, 5)
+    _, answer = read(store, *(annotation(number, 1, 1, mask) for number, mask in enumerate(touching, start=1)))
+    assert [decode_coco_rle(rle).tolist() for rle in answer.instances] == [mask.tolist() for mask in touching]
+    assert np.array_equal(decode_coco_rle(answer.masks["object"]), touching[0] | touching[1])
+
+
+def test_one_annotation_and_copies_of_it_are_one_object(store: Workspace) -> None:
+    for others in ([], [annotation(2, 1, 1, ring())], [annotation(3, 1, 1, rows_mask(0, 0))]):
+        _, answer = read(store, annotation(1, 1, 1, ring()), *others)
+        assert answer.instances == ()
+
+
 def test_what_a_photo_is_not_labelled_as_is_passed_over(store: Workspace) -> None:
     report, answer = read(store, annotation(1, 1, 1, ring()), annotation(2, 1, 2, rows_mask(0, 12)))
     assert np.array_equal(decode_coco_rle(answer.masks["object"]), ring())

@@ -79,6 +79,7 @@ def test_a_workspace_of_the_first_version_keeps_its_rows(tmp_path: Path, monkeyp
         updated_at="2026-01-01T00:00:00Z",
         image_id=IMAGE.image_id,
         masks={"object": RLE},
+        instances=(),
         attributes={"tall": None, "wet": True},
         flags=("class_visible_outside",),
         annotator="p1",
@@ -113,6 +114,7 @@ def test_a_migrated_workspace_is_worked_on(tmp_path: Path, monkeypatch: pytest.M
         later = replace(
             answer,
             updated_at="2026-02-01T00:00:00Z",
+            instances=(RLE, RLE),
             state="skipped",
             edited_by="p2",
             changed_px=4,

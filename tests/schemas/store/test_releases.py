@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from strategies import object_record
+from strategies import object_record, square_mask
 
 from figureground.errors import DataError, UsageError
 from figureground.runtime.files import file_sha256
@@ -29,6 +30,21 @@ def test_round_trip_sorted_by_object(tmp_path: Path) -> None:
     version, records = read_release(path)
     assert version == "v1"
     assert list(records) == sorted(RECORDS, key=lambda record: record.object_id)
+
+
+def test_several_instances_are_read_as_they_were_written(tmp_path: Path) -> None:
+    halves = tuple(encode_coco_rle(square_mask((100, 120), box)) for box in ((40, 30, 60, 70), (60, 30, 80, 70)))
+    write_release(tmp_path / "v1.parquet", [object_record("one", "a", instances=halves)], version="v1")
+    (record,) = read_release(tmp_path / "v1.parquet")[1]
+    assert record.instances == halves
+
+
+def test_a_release_that_repeats_a_single_mask_reads_like_one_that_does_not(tmp_path: Path) -> None:
+    repeated = [replace(record, instances=(record.mask,)) for record in RECORDS]
+    write_release(tmp_path / "old.parquet", repeated, version="v1")
+    write_release(tmp_path / "new.parquet", RECORDS, version="v1")
+    assert read_release(tmp_path / "old.parquet") == read_release(tmp_path / "new.parquet")
+    assert (tmp_path / "new.parquet").stat().st_size < (tmp_path / "old.parquet").stat().st_size
 
 
 def test_equal_objects_equal_bytes_whatever_the_order(tmp_path: Path) -> None:
