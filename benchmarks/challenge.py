@@ -73,12 +73,16 @@ def compare_rule(rule: str, answers: Ints, labels: Ints, under: Ints, likely: ND
     vulnerable = fools.any(axis=1)
     if not np.array_equal(found[:, 0] >= 0, vulnerable):
         raise SystemExit(f"{rule}: the search finds other figures than the exhaustive answers")
+    target = {"figure": f"{rule}: pictures shown / the reference order's, on vulnerable figures"}
+    target |= {"target": f"<= {TARGET}" if rule == "reference" else ""}
+    if not vulnerable.any():
+        detail = f"none of {len(labels)} figures is vulnerable on {len(under)} grounds; nor in an exhaustive search"
+        return {**target, "value": "-", "reached": None, "detail": detail}
     ours, theirs = int(shown[vulnerable].sum()), int(shown_in_order(fools, BATCH)[vulnerable].sum())
     single = int(shown_in_order(fools, 1)[vulnerable].sum())
     return {
-        "figure": f"{rule}: pictures shown / the reference order's, on vulnerable figures",
+        **target,
         "value": ours / theirs,
-        "target": f"<= {TARGET}" if rule == "reference" else "",
         "reached": ours / theirs <= TARGET if rule == "reference" else None,
         "detail": f"{vulnerable.sum()} of {len(labels)} figures vulnerable on {len(under)} grounds; {ours} of {theirs} "
         f"pictures ({ours / single:.2f} of an order that stops within a batch); all figures {shown.sum()} of "
@@ -117,7 +121,8 @@ def main() -> None:
         repository = script.open_repository(str(given.repository or build_pairs(Path(scratch))))
         rows = compare(repository, model, given.images)
     for row in rows:
-        print(f"{row['figure']}: {row['value']:.3f} (target {row['target'] or 'none'}): {row['detail']}")
+        value = f"{row['value']:.3f}" if isinstance(row["value"], float) else row["value"]
+        print(f"{row['figure']}: {value} (target {row['target'] or 'none'}): {row['detail']}")
     if given.json:
         given.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
 

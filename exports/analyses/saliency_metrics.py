@@ -109,8 +109,9 @@ def saliency_precision(saliency: Saliency, mask_hw: Mask) -> float:
     NaN for an all-zero map.
     """
     _require_pair(saliency, mask_hw)
-    total = saliency.sum(dtype=np.float64)
-    return float(saliency[mask_hw].sum(dtype=np.float64) / total) if total > 0 else float("nan")
+    total = float(saliency.sum(dtype=np.float64))
+    inside = float(saliency[mask_hw].sum(dtype=np.float64))
+    return min(inside / total, 1.0) if total > 0 else float("nan")  # the two sums round in different orders
 
 
 def saliency_recall(saliency: Saliency, mask_hw: Mask, level: float = 0.25) -> float:

@@ -79,6 +79,13 @@ def test_ranges_and_the_perfect_map(pair: tuple[Any, Any]) -> None:
     assert metrics.measure_alignment(mask.astype(np.float64), mask) == dict.fromkeys(metrics.METRIC_NAMES, 1.0)
 
 
+def test_a_share_that_rounds_above_one_is_one() -> None:
+    """All saliency lies inside, but the sums with and without the pixel of 0 are rounded in different orders."""
+    saliency = np.array([[0.0, 1.0, 0.2], [0.6, 0.2, 0.7], [1.0, 0.2, 0.1]])
+    assert saliency[saliency > 0].sum() / saliency.sum() > 1
+    assert metrics.saliency_precision(saliency, saliency > 0) == 1
+
+
 def test_values_by_hand() -> None:
     saliency = np.array([[1.0, 0.5], [0.25, 0.0]])
     mask = np.array([[True, False], [True, False]])

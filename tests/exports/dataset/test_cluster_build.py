@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from drawn_release import CLASS_MAP, DrawnRelease, draw_release
-from ray_cluster import TwoNodes, need_ray, two_nodes
+from ray_cluster import TwoNodes, machine_address, need_ray, two_nodes
 from typer.testing import CliRunner
 
 from figureground.build.recipes.loading import load_recipe
@@ -58,7 +58,9 @@ def local(drawn: DrawnRelease, recipe: Path, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture
 def cluster() -> Iterator[TwoNodes]:
     need_ray()
+    before = machine_address()
     with two_nodes() as nodes:
+        assert machine_address() == before, "the address of a developer's cluster was overwritten"
         yield nodes
 
 

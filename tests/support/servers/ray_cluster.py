@@ -1,4 +1,8 @@
-"""Two nodes of Ray on one machine that share no scratch folder; one of them can be lost."""
+"""Two nodes of Ray on one machine that share no scratch folder; one of them can be lost.
+
+Ray keeps its files, and the address of the cluster that this machine belongs to, below RAY_TMPDIR, which conftest sets
+to a folder of the run.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from needs import ROOT, need
 
 _SMALL_STORE = 80 * 1024**2
@@ -58,6 +63,19 @@ def kill_workers(name: str) -> int:
     return len(found)
 
 
+def machine_address() -> tuple[str, int] | None:
+    """What the file says that tells Ray which cluster this machine belongs to, and when it was written; None without.
+
+    It is the developer's: no test may write it.
+    """
+    from ray._common.utils import get_ray_address_file
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_TMPDIR", raising=False)
+        path = Path(get_ray_address_file(None))
+    return (path.read_text(), path.stat().st_mtime_ns) if path.exists() else None
+
+
 @contextmanager
 def two_nodes() -> Iterator[TwoNodes]:
     """Start both nodes; nothing of them is left afterwards."""
@@ -72,11 +90,7 @@ def two_nodes() -> Iterator[TwoNodes]:
         nodes = []
         for number, place in enumerate(scratch):
             place.mkdir()
-            more: dict[str, Any] = (
-                {}
-                if number
-                else {"_system_config": _LOSS_SEEN_SOON, "include_dashboard": False, "temp_dir": str(folder / "ray")}
-            )
+            more = {} if number else {"_system_config": _LOSS_SEEN_SOON, "include_dashboard": False}
             found = {"TMPDIR": str(place), "PYTHONPATH": paths}
             nodes.append(cluster.add_node(num_cpus=1, object_store_memory=_SMALL_STORE, env_vars=found, **more))
         yield TwoNodes(address=cluster.address, scratch=scratch, _cluster=cluster, _second=nodes[1])
