@@ -36,6 +36,7 @@ SMALL: Final[dict[str, tuple[str, ...]]] = {
     "ray_engine": (),
     "render": ("--turns", "1"),
     "render_memory": (),
+    "start_up": (),
 }
 """Options of each script. noise_protocol and studio_round_trip want a dataset and a server, and run by themselves."""
 

@@ -11,7 +11,7 @@ import typer
 from figureground.cli.app import app
 
 PAGE = Path(__file__).with_name("cli.md")
-HEAD = "<!-- Written by `make docs` from figureground/cli/app.py: edit that, not this. -->\n\n# The command line"
+HEAD = "<!-- Written by `make docs` from figureground/cli: edit that, not this. -->\n\n# The command line"
 
 
 def main() -> int:

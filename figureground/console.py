@@ -6,22 +6,29 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.console import Console
 
-WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder of the workspace.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
-stderr = Console(stderr=True, highlight=False)
+@cache
+def stderr() -> Console:
+    """The console that talks to people; made when it is first needed, since ``rich`` takes its time."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """Print a message for people, as it is, on stderr."""
+    stderr().print(text, markup=False, soft_wrap=True)
 
 
 def emit(value: Any, *, as_json: bool, text: str) -> None:  # noqa: ANN401  a mapping or a report
     """Print a command's result, a mapping or a dataclass: as one JSON object, or as text for people."""
-    typer.echo(json.dumps(_plain(value), sort_keys=True, default=_plain) if as_json else text)
+    print(json.dumps(_plain(value), sort_keys=True, default=_plain) if as_json else text)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  whatever a report holds
@@ -34,6 +41,15 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  whatever a report holds
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     """Give a function that shows (stage, done, total); it draws nothing where stderr is no terminal."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -41,7 +57,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bar:
+    with Progress(*columns, console=stderr(), disable=not stderr().is_terminal) as bar:
         tasks = dict[str, Any]()
 
         def show(stage: str, done: int, total: int) -> None:

@@ -40,7 +40,7 @@ class ServiceError(FigureGroundError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing that is wrong with the data, said so that it can be mended."""
+    """One thing that is wrong with the data, in terms of what to mend."""
 
     where: str
     """File (or table) at fault, as the user named it."""
@@ -49,19 +49,19 @@ class Fault:
     expected: str
     """What would have been right."""
     got: str
-    """What was found."""
+    """What is there instead."""
     remedy: str = ""
     """What to do about it; empty where nothing can be done."""
 
     def __str__(self) -> str:
         """One line: where, record, expected, got, remedy."""
-        place = f"{self.where}: {self.record}" if self.record else self.where
-        line = f"{place}: expected {self.expected}, got {self.got}"
+        subject = f"{self.where}: {self.record}" if self.record else self.where
+        line = f"{subject}: expected {self.expected}, got {self.got}"
         return f"{line}; {self.remedy}" if self.remedy else line
 
 
 class DataError(FigureGroundError):
-    """The data is at fault; ``faults`` holds all that one run found, in the order of ``str``."""
+    """The data is at fault; ``faults`` holds every fault of the run, in the order of ``str``."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(sorted(faults, key=str))
@@ -83,19 +83,24 @@ class DataError(FigureGroundError):
 class Faults:
     """Collects faults over a run, so that a user sees all of them at once."""
 
-    found: list[Fault] = field(default_factory=list)
+    collected: list[Fault] = field(default_factory=list)
+    """In the order in which they were noted."""
 
     def add(self, where: str, record: str, *, expected: str, got: str, remedy: str = "") -> None:
         """Note one fault and go on."""
-        self.found.append(Fault(where=where, record=record, expected=expected, got=got, remedy=remedy))
+        self.collected.append(Fault(where=where, record=record, expected=expected, got=got, remedy=remedy))
+
+    def extend(self, faults: Iterable[Fault]) -> None:
+        """Note faults that somebody else collected and go on."""
+        self.collected.extend(faults)
 
     def raise_if_any(self) -> None:
-        """Raise ``DataError`` with everything found, or return if nothing was."""
-        if self.found:
-            raise DataError(self.found)
+        """Raise ``DataError`` with every fault, or return if there is none."""
+        if self.collected:
+            raise DataError(self.collected)
 
     def __len__(self) -> int:
-        return len(self.found)
+        return len(self.collected)
 
     def __iter__(self) -> Iterator[Fault]:
-        return iter(self.found)
+        return iter(self.collected)

@@ -94,7 +94,7 @@ class _ProjectReader:
                 for each in task.annotations or []
             ]
         except DataError as error:
-            self._faults.found += error.faults
+            self._faults.extend(error.faults)
             return
         self.skipped += sum(bool(each.was_cancelled) for each in given)
         submitted = [each for each in given if not each.was_cancelled]
@@ -121,10 +121,10 @@ class _ProjectReader:
         try:
             answer = read_choice(chosen[0], task, self._kit, rater=self._rater, seconds=given.lead_time)
         except DataError as error:
-            self._faults.found += error.faults
+            self._faults.extend(error.faults)
             return
         wrong = answer_faults(answer, self._kit, f"Label Studio: {self._place}")
-        self._faults.found += wrong
+        self._faults.extend(wrong)
         if not wrong:
             yield answer
 

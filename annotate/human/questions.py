@@ -155,7 +155,7 @@ def read_foils(path: Path, labels: Mapping[str, int], classes: ClassMap) -> dict
             faults.add(str(path), place, expected="a class other than the true one", got=foil)
         else:
             found[image_id] = index[foil]
-    if not faults.found:
+    if not faults:
         for image_id in sorted(set(labels) - set(found)):
             faults.add(str(path), image_id, expected="a foil for every image that is asked about", got="none")
     faults.raise_if_any()

@@ -69,7 +69,7 @@ def _read_files(files: Iterable[Path], faults: Faults) -> list[CocoFile]:
         try:
             found.append(read_coco(path, faults))
         except DataError as error:
-            faults.found += error.faults
+            faults.extend(error.faults)
     return found
 
 

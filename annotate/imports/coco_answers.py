@@ -192,7 +192,7 @@ class AnswerReader:
             if annotation.polygons and self._choices.polygons:
                 return decode_polygons(annotation.polygons, size_hw=photo.size_hw, where=str(path), record=record)
         except DataError as error:
-            self._faults.found += [replace(fault, where=str(path)) for fault in error.faults]
+            self._faults.extend(replace(fault, where=str(path)) for fault in error.faults)
             return None
         self._refused[path, "polygons" if annotation.polygons else "a box alone"].append(annotation.annotation_id)
         return None

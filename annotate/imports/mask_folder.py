@@ -263,7 +263,7 @@ def _masks(files: dict[str, Path], image: ImageRecord, faults: Faults) -> Iterat
         try:
             mask = read_png_mask(path, image.size_hw)
         except DataError as error:
-            faults.found += error.faults
+            faults.extend(error.faults)
             continue
         if mask.any():
             yield name, mask

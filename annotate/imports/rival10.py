@@ -208,7 +208,7 @@ def _read(
         attributes = _read_labels(instance.labels, schema)
         painted = dict(_read_masks(instance, schema))
     except DataError as error:
-        faults.found += error.faults
+        faults.extend(error.faults)
         return None
     if OBJECT not in painted:
         report.without_mask += 1

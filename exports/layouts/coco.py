@@ -150,7 +150,7 @@ class _Tree:
                 try:
                     self._write_row(split, row)
                 except DataError as error:
-                    self._faults.found += error.faults
+                    self._faults.extend(error.faults)
         self._faults.raise_if_any()
         self._write_annotations(config, local)
         write_text(self._folder / LABELS, csv_text(_LabelRow, self._labels))

@@ -228,7 +228,7 @@ class _Tree:
         try:
             mask = read_row_masks({**row, "attribute_masks": None}, record)[OBJECT]
         except DataError as error:
-            self._faults.found.extend(error.faults)
+            self._faults.extend(error.faults)
             return None
         self._size_hw = self._size_hw or (mask.shape[0], mask.shape[1])
         if mask.shape != self._size_hw:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from figureground.console import JsonOption, emit, progress_bar
+from figureground.cli.options import JsonOption, flattened
+from figureground.console import emit, progress_bar
 from figureground.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from figureground.exports.analyses.attribution import SaliencySettings
     from figureground.exports.analyses.saliency_report import AnalysisInput
 
 analyze = typer.Typer(
@@ -26,16 +29,93 @@ Models = Annotated[
 ]
 Model = Annotated[str, typer.Option("--model", help="timm:NAME, timm:NAME=FILE or MODULE:CALLABLE[=ARGUMENT].")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for JSON, CSV and plots.")]
-Config = Annotated[str, typer.Option(help="Configuration of the dataset.")]
-Split = Annotated[str, typer.Option(help="Split to analyse.")]
-Revision = Annotated[str | None, typer.Option(help="Revision on the Hub.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only the images with the smallest ids.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images a pass.")]
-Method = Annotated[
-    Literal["gradcam", "gradient", "integrated_gradients"], typer.Option(help="How saliency is computed.")
-]
 Layer = Annotated[str | None, typer.Option(help="Module of the network; default: the last one with places.")]
-Target = Annotated[Literal["predicted", "true"], typer.Option(help="The output that is explained.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images a pass.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowOptions:
+    """Which rows of a dataset are analysed."""
+
+    config: Annotated[str, typer.Option(help="Configuration of the dataset.")] = "original"
+    split: Annotated[str, typer.Option(help="Split to analyse.")] = "test"
+    revision: Annotated[str | None, typer.Option(help="Revision on the Hub.")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributionOptions:
+    """How saliency is computed."""
+
+    method: Annotated[
+        Literal["gradcam", "gradient", "integrated_gradients"], typer.Option(help="How saliency is computed.")
+    ] = "gradcam"
+    layer: Layer = None
+    target: Annotated[Literal["predicted", "true"], typer.Option(help="The output that is explained.")] = "predicted"
+
+    def settings(self, batch_size: int) -> SaliencySettings:
+        """The settings of the analyses, for passes of ``batch_size`` images."""
+        from figureground.exports.analyses.attribution import SaliencySettings
+
+        return SaliencySettings(method=self.method, layer=self.layer, target=self.target, batch_size=batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaliencyReportOptions:
+    """What is shown of the saliency of many images."""
+
+    shown: Annotated[int, typer.Option(min=0, help="Images of each class on the montage.")] = 4
+    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples behind the intervals.")] = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOptions:
+    """Which images are listed."""
+
+    k: Annotated[int, typer.Option("-k", min=1, help="Images of each list.")] = 5
+    by: Annotated[Literal["predicted", "true"], typer.Option(help="The class whose list an image is in.")] = "predicted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitOptions:
+    """Which units of a network are looked at, and how many images of each."""
+
+    top_n: Annotated[int, typer.Option(min=1, help="Important units of each class that are looked at.")] = 5
+    k: Annotated[int, typer.Option("-k", min=1, help="Top images of each unit.")] = 10
+    shown: Annotated[int, typer.Option(min=1, help="Images of each end on the figure.")] = 5
+    layer: Layer = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedOptions:
+    """How many images the network sees, and how many at once where gradients are taken."""
+
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the images with the smallest ids.")] = None
+    batch_size: BatchSize = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwardFeedOptions(FeedOptions):
+    """How many images the network sees, and how many at once where no gradient is taken."""
+
+    batch_size: BatchSize = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeOptions:
+    """What a linear head is fitted to, and how."""
+
+    config: Annotated[str, typer.Option(help="Configuration to train on, such as one without backgrounds.")] = (
+        "original"
+    )
+    train_split: Annotated[str, typer.Option(help="Split to fit to.")] = "train"
+    validation_split: Annotated[str, typer.Option(help="Split to choose the epoch by.")] = "validation"
+    revision: Annotated[str | None, typer.Option(help="Revision on the Hub.")] = None
+    preset: Annotated[
+        Literal["figureground", "paper"], typer.Option(help="Learning rate and epochs: ours, or those of RIVAL10.")
+    ] = "figureground"
+    epochs: Annotated[int | None, typer.Option(min=1, help="In place of the preset's.")] = None
+    learning_rate: Annotated[float | None, typer.Option(min=0, help="In place of the preset's.")] = None
+    seed: Annotated[int, typer.Option(help="Of first weights and order.")] = 0
 
 
 def _require_extra() -> None:
@@ -45,20 +125,22 @@ def _require_extra() -> None:
             raise MissingExtraError(name, "analyses")
 
 
-def _open(repo: str, revision: str | None, config: str, split: str, limit: int | None) -> AnalysisInput:
+def _open(repo: str, rows: RowOptions, limit: int | None) -> AnalysisInput:
+    """The rows to analyse; raises as ``_require_extra`` and ``open_repository`` do."""
     _require_extra()
     from figureground.exports.analyses.saliency_report import AnalysisInput
     from figureground.exports.evaluate import open_repository
 
-    return AnalysisInput(repository=open_repository(repo, revision), config=config, split=split, limit=limit)
+    repository = open_repository(repo, rows.revision)
+    return AnalysisInput(repository=repository, config=rows.config, split=rows.split, limit=limit)
 
 
 def _means_text(result: dict[str, Any]) -> str:
     lines = []
-    for each in result["models"]:
-        means = each["by_true_class"]["mean"]
+    for model in result["models"]:
+        means = model["by_true_class"]["mean"]
         cells = ", ".join(f"{name} {cell['value']:.3f}" for name, cell in means.items()) or "nothing to measure"
-        lines.append(f"{each['model']} ({each['n_measured']} of {each['n']} images): {cells}")
+        lines.append(f"{model['model']} ({model['n_measured']} of {model['n']} images): {cells}")
     return "\n".join(lines)
 
 
@@ -68,32 +150,27 @@ def _means_text(result: dict[str, Any]) -> str:
     "figureground analyze saliency in9 --model figureground.exports.evaluation.classifiers:efficientnet_lite0 "
     "--target true --method gradient -o saliency"
 )
+@flattened
 def saliency(
+    *,
     repo: Repo,
     model: Models,
     out: Out,
-    config: Config = "original",
-    split: Split = "test",
-    revision: Revision = None,
-    method: Method = "gradcam",
-    layer: Layer = None,
-    target: Target = "predicted",
-    shown: Annotated[int, typer.Option(min=0, help="Images of each class on the montage.")] = 4,
-    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples behind the intervals.")] = 10_000,
-    limit: Limit = None,
-    batch_size: BatchSize = 16,
+    rows: RowOptions,
+    attribution: AttributionOptions,
+    report: SaliencyReportOptions,
+    feed: FeedOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how far saliency lies on the figure, by model and class, with intervals, bars and overlays."""
-    given = _open(repo, revision, config, split, limit)
-    from figureground.exports.analyses.attribution import SaliencySettings
+    images = _open(repo, rows, feed.limit)
     from figureground.exports.analyses.networks import load_network
     from figureground.exports.analyses.saliency_report import SaliencyRequest, analyse_saliency
 
-    settings = SaliencySettings(method=method, layer=layer, target=target, batch_size=batch_size)
-    request = SaliencyRequest(settings=settings, bootstrap=bootstrap, shown=shown)
+    settings = attribution.settings(feed.batch_size)
+    request = SaliencyRequest(settings=settings, bootstrap=report.bootstrap, shown=report.shown)
     with progress_bar() as show:
-        result = analyse_saliency(given, [load_network(each) for each in model], request, out, progress=show)
+        result = analyse_saliency(images, [load_network(name) for name in model], request, out, progress=show)
     emit(result, as_json=as_json, text=f"{_means_text(result)}\n{out}: {', '.join(result['files'])}, saliency.json")
 
 
@@ -101,34 +178,27 @@ def saliency(
     epilog="Examples: figureground analyze worst in9 --model timm:resnet50.a1_in1k -o worst\n\n"
     "figureground analyze worst in9 --model timm:resnet50.a1_in1k --by true -k 8 -o worst"
 )
+@flattened
 def worst(
+    *,
     repo: Repo,
     model: Models,
     out: Out,
-    config: Config = "original",
-    split: Split = "test",
-    revision: Revision = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="Images of each list.")] = 5,
-    by: Annotated[
-        Literal["predicted", "true"], typer.Option(help="The class whose list an image is in.")
-    ] = "predicted",
-    method: Method = "gradcam",
-    layer: Layer = None,
-    target: Target = "predicted",
-    limit: Limit = None,
-    batch_size: BatchSize = 16,
+    rows: RowOptions,
+    lists: ListOptions,
+    attribution: AttributionOptions,
+    feed: FeedOptions,
     as_json: JsonOption = False,
 ) -> None:
     """List and draw the images of each class on which a model looks least, and most, at the figure."""
-    given = _open(repo, revision, config, split, limit)
-    from figureground.exports.analyses.attribution import SaliencySettings
+    images = _open(repo, rows, feed.limit)
     from figureground.exports.analyses.networks import load_network
     from figureground.exports.analyses.spurious import find_spurious
 
-    settings = SaliencySettings(method=method, layer=layer, target=target, batch_size=batch_size)
+    settings = attribution.settings(feed.batch_size)
     with progress_bar() as show:
-        models = [load_network(each) for each in model]
-        result = find_spurious(given, models, settings, out, k=k, grouping=by, progress=show)
+        models = [load_network(name) for name in model]
+        result = find_spurious(images, models, settings, out, k=lists.k, grouping=lists.by, progress=show)
     emit(result, as_json=as_json, text=f"{out}: {', '.join(result['files'])}, worst.json")
 
 
@@ -137,24 +207,14 @@ def worst(
     "figureground analyze probe in9 --model timm:resnet50.a1_in1k --config only_fg -o heads/resnet50-fg.safetensors\n\n"
     "figureground evaluate in9 --model figureground.exports.analyses.probe:head=heads/resnet50.safetensors"
 )
+@flattened
 def probe(
+    *,
     repo: Repo,
     model: Model,
     out: Annotated[Path, typer.Option("--out", "-o", help="File of the head, .safetensors.")],
-    config: Annotated[
-        str, typer.Option(help="Configuration to train on, such as one without backgrounds.")
-    ] = "original",
-    train_split: Annotated[str, typer.Option(help="Split to fit to.")] = "train",
-    validation_split: Annotated[str, typer.Option(help="Split to choose the epoch by.")] = "validation",
-    revision: Revision = None,
-    preset: Annotated[
-        Literal["figureground", "paper"], typer.Option(help="Learning rate and epochs: ours, or those of RIVAL10.")
-    ] = "figureground",
-    epochs: Annotated[int | None, typer.Option(min=1, help="In place of the preset's.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(min=0, help="In place of the preset's.")] = None,
-    seed: Annotated[int, typer.Option(help="Of first weights and order.")] = 0,
-    limit: Limit = None,
-    batch_size: BatchSize = 32,
+    options: ProbeOptions,
+    feed: ForwardFeedOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Train a linear head for the dataset's classes on a frozen backbone; the test split is not opened."""
@@ -162,14 +222,16 @@ def probe(
     from figureground.exports.analyses.probe_training import ProbeRequest, choose_settings, train_probe
     from figureground.exports.evaluate import open_repository
 
-    settings = choose_settings(preset, epochs=epochs, learning_rate=learning_rate, seed=seed)
+    settings = choose_settings(
+        options.preset, epochs=options.epochs, learning_rate=options.learning_rate, seed=options.seed
+    )
     request = ProbeRequest(
-        repository=open_repository(repo, revision),
-        config=config,
-        train_split=train_split,
-        validation_split=validation_split,
-        limit=limit,
-        batch_size=batch_size,
+        repository=open_repository(repo, options.revision),
+        config=options.config,
+        train_split=options.train_split,
+        validation_split=options.validation_split,
+        limit=feed.limit,
+        batch_size=feed.batch_size,
     )
     with progress_bar() as show:
         record = train_probe(request, model, settings, out, progress=show)
@@ -181,70 +243,65 @@ def probe(
 @analyze.command(
     epilog="Example: figureground analyze features rival --model timm:resnet50.a1_in1k --split validation -o features"
 )
+@flattened
 def features(
+    *,
     repo: Repo,
     model: Model,
     out: Out,
-    config: Config = "original",
-    split: Split = "test",
-    revision: Revision = None,
+    rows: RowOptions,
     k: Annotated[int, typer.Option("-k", min=1, help="Top images of each unit.")] = 10,
     layer: Layer = None,
-    limit: Limit = None,
-    batch_size: BatchSize = 32,
+    feed: ForwardFeedOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Compare where penultimate units are active with the masks of attributes."""
-    given = _open(repo, revision, config, split, limit)
+    images = _open(repo, rows, feed.limit)
     from figureground.exports.analyses.feature_report import attribute_features
     from figureground.exports.analyses.networks import load_network
 
     with progress_bar() as show:
         result = attribute_features(
-            given, load_network(model), out, k=k, layer=layer, batch_size=batch_size, progress=show
+            images, load_network(model), out, k=k, layer=layer, batch_size=feed.batch_size, progress=show
         )
-    best = {name: each["best_units"][0] for name, each in result["regions"].items() if each["best_units"]}
-    lines = [f"{name}: unit {each['unit']}, IoU {each['mean_iou']:.2f}" for name, each in best.items()]
+    best = {name: region["best_units"][0] for name, region in result["regions"].items() if region["best_units"]}
+    lines = [f"{name}: unit {unit['unit']}, IoU {unit['mean_iou']:.2f}" for name, unit in best.items()]
     emit(result, as_json=as_json, text="\n".join([*lines, f"{out}: {', '.join(result['files'])}, features.json"]))
 
 
 @analyze.command(
     epilog="Example: figureground analyze spuriosity in9 --model timm:resnet50.a1_in1k --split train -o ranks"
 )
+@flattened
 def spuriosity(
+    *,
     repo: Repo,
     model: Model,
     out: Out,
-    config: Config = "original",
-    split: Split = "test",
-    revision: Revision = None,
-    top_n: Annotated[int, typer.Option(min=1, help="Important units of each class that are looked at.")] = 5,
-    k: Annotated[int, typer.Option("-k", min=1, help="Top images of each unit.")] = 10,
-    shown: Annotated[int, typer.Option(min=1, help="Images of each end on the figure.")] = 5,
-    layer: Layer = None,
-    limit: Limit = None,
-    batch_size: BatchSize = 32,
+    rows: RowOptions,
+    units: UnitOptions,
+    feed: ForwardFeedOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Rank the images of each class by how much of its spurious features they show."""
-    given = _open(repo, revision, config, split, limit)
+    images = _open(repo, rows, feed.limit)
     from figureground.exports.analyses.networks import load_network
     from figureground.exports.analyses.spuriosity import rank_spuriosity
 
     with progress_bar() as show:
         result = rank_spuriosity(
-            given,
+            images,
             load_network(model),
             out,
-            top_n=top_n,
-            k=k,
-            shown=shown,
-            layer=layer,
-            batch_size=batch_size,
+            top_n=units.top_n,
+            k=units.k,
+            shown=units.shown,
+            layer=units.layer,
+            batch_size=feed.batch_size,
             progress=show,
         )
-    found = {name: each["spurious_units"] for name, each in result["classes"].items()}
-    lines = [
-        f"{name}: {f'spurious units {units}' if units else 'no spurious feature'}" for name, units in found.items()
-    ]
+    lines = []
+    for name, ranking in result["classes"].items():
+        spurious = ranking["spurious_units"]
+        lines.append(f"{name}: {f'spurious units {spurious}' if spurious else 'no spurious feature'}")
     emit(result, as_json=as_json, text="\n".join([*lines, f"{out}: {', '.join(result['files'])}, spuriosity.json"]))

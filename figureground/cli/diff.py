@@ -8,10 +8,16 @@ from typing import Annotated
 
 import typer
 
-from figureground.console import JsonOption, emit, progress_bar
+from figureground.cli.options import JsonOption, verb
+from figureground.console import emit, progress_bar
 from figureground.errors import UsageError
 
 
+@verb(
+    "Examples: figureground diff in9 in9-v2\n\n"
+    "figureground diff work/objects/v1.parquet work/objects/v2.parquet\n\n"
+    "figureground diff me/in9 me/in9 --revision v1 --revision v2"
+)
 def diff(
     before: Annotated[
         str, typer.Argument(help="Folder of a dataset repository or its id on the Hub, or a release (.parquet).")
@@ -29,12 +35,12 @@ def diff(
     revisions = list(revision or ())
     with ExitStack() as opened, progress_bar() as show:
         paths = []
-        for place in (before, after):
-            if Path(place).is_file():
-                paths.append(Path(place))
+        for version in (before, after):
+            if Path(version).is_file():
+                paths.append(Path(version))
             else:
-                named = None if Path(place).is_dir() or not revisions else revisions.pop(0)
-                paths.append(opened.enter_context(open_release(place, named, COMPARED, progress=show)))
+                named = None if Path(version).is_dir() or not revisions else revisions.pop(0)
+                paths.append(opened.enter_context(open_release(version, named, COMPARED, progress=show)))
         if revisions:
             raise UsageError(f"--revision {revisions[0]}: there is no dataset on the Hub left for it")
         changes = compare_versions(*paths)

@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from figureground.console import JsonOption, emit, progress_bar
+from figureground.cli.options import JsonOption, verb
+from figureground.console import emit, progress_bar
 
 
+@verb("Example: figureground export rival --layout rival10 -o as-rival10")
 def export(
     repository: Annotated[Path, typer.Argument(help="Folder of a dataset repository.")],
     layout: Annotated[Literal["imagenet9", "imagenet-a", "rival10", "coco"], typer.Option(help="Whose layout.")],
@@ -38,7 +40,7 @@ def _imagenet9(repository: Path, out: Path, as_json: bool) -> None:
 
     with progress_bar() as show:
         report = export_imagenet9(repository, out, progress=show)
-    counts = ", ".join(f"{place} {count}" for place, count in report.images.items())
+    counts = ", ".join(f"{folder} {count}" for folder, count in report.images.items())
     lines = [f"{report.folder / TREE}: {counts}"]
     if report.further_draws:
         lines.append(f"left out: {report.further_draws} rows of further donors; the first of each is there")
@@ -86,7 +88,7 @@ def _rival10(repository: Path, out: Path, validation: Literal["train", "drop"], 
 
     with progress_bar() as show:
         report = export_rival10(repository, out, validation=validation, progress=show)
-    counts = ", ".join(f"{place} {count}" for place, count in report.instances.items())
+    counts = ", ".join(f"{part} {count}" for part, count in report.instances.items())
     lines = [f"{report.folder / 'RIVAL10'}: {counts}"]
     if report.dropped:
         lines.append(f"left out: {report.dropped} validation rows")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from figureground.console import JsonOption, WorkspaceOption, counts_text, emit, progress_bar
+from figureground.cli.options import JsonOption, WorkspaceOption, flattened
+from figureground.console import counts_text, emit, progress_bar
 
 if TYPE_CHECKING:
     from figureground.annotate.human.kit import FoilChooser
@@ -23,53 +25,64 @@ human = typer.Typer(
 Kit = Annotated[Path, typer.Argument(help="Folder of the kit.")]
 
 
+@dataclass(frozen=True, kw_only=True)
+class KitOptions:
+    """What raters are asked, and about which pictures."""
+
+    config: Annotated[
+        list[str] | None, typer.Option(help="Config to ask about, a round each; may be repeated. Default: original.")
+    ] = None
+    split: Annotated[str, typer.Option(help="Split to draw from.")] = "test"
+    design: Annotated[
+        Literal["verification", "choice"], typer.Option(help="Does it show X, or which of these does it show.")
+    ] = "verification"
+    arm: Annotated[
+        Literal["model", "full"], typer.Option(help="224 pixels square as models see it, or the stored canvas.")
+    ] = "model"
+    images: Annotated[int | None, typer.Option(min=1, help="Images, evenly over classes; default: all.")] = None
+    per_class: Annotated[int | None, typer.Option(min=1, help="Most images of a class.")] = None
+    foils: Annotated[Path | None, typer.Option(help="verification: CSV of image_id and foil, a class name.")] = None
+    foils_by: Annotated[
+        str | None, typer.Option(help="verification: model whose top wrong class is the foil; default: by hash.")
+    ] = None
+    choices: Annotated[int, typer.Option(min=2, max=16, help="choice: most classes on offer.")] = 16
+    repeats: Annotated[float, typer.Option(min=0, max=0.5, help="Share of questions that are asked twice.")] = 0.05
+    seconds: Annotated[int, typer.Option(min=1, help="Time limit that raters are told, for a picture.")] = 10
+    seed: Annotated[int, typer.Option(help="Of sample, foils, ids and orders; do not tell it to raters.")] = 0
+
+
 @human.command(
     epilog="Examples: figureground human make a-plus -o people --config original --config plus --images 600 "
     "--per-class 3 --foils-by timm:resnet50.a1_in1k\n\n"
     "figureground human make in9 -o people --design choice --images 270"
 )
+@flattened
 def make(
+    *,
     dataset: Annotated[Path, typer.Argument(help="Folder of a dataset repository.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the kit to make.")],
-    config: Annotated[
-        list[str] | None, typer.Option(help="Config to ask about, a round each; may be repeated. Default: original.")
-    ] = None,
-    split: Annotated[str, typer.Option(help="Split to draw from.")] = "test",
-    design: Annotated[
-        Literal["verification", "choice"], typer.Option(help="Does it show X, or which of these does it show.")
-    ] = "verification",
-    arm: Annotated[
-        Literal["model", "full"], typer.Option(help="224 pixels square as models see it, or the stored canvas.")
-    ] = "model",
-    images: Annotated[int | None, typer.Option(min=1, help="Images, evenly over classes; default: all.")] = None,
-    per_class: Annotated[int | None, typer.Option(min=1, help="Most images of a class.")] = None,
-    foils: Annotated[Path | None, typer.Option(help="verification: CSV of image_id and foil, a class name.")] = None,
-    foils_by: Annotated[
-        str | None, typer.Option(help="verification: model whose top wrong class is the foil; default: by hash.")
-    ] = None,
-    choices: Annotated[int, typer.Option(min=2, max=16, help="choice: most classes on offer.")] = 16,
-    repeats: Annotated[float, typer.Option(min=0, max=0.5, help="Share of questions that are asked twice.")] = 0.05,
-    seconds: Annotated[int, typer.Option(min=1, help="Time limit that raters are told, for a picture.")] = 10,
-    seed: Annotated[int, typer.Option(help="Of sample, foils, ids and orders; do not tell it to raters.")] = 0,
+    options: KitOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Draw blinded questions about a dataset's pictures; the same call makes the same bytes."""
     from figureground.annotate.human.kit import KitRequest, make_kit
     from figureground.annotate.human.questions import QuestionPlan
 
-    plan = QuestionPlan(design=design, choices=choices, repeat_share=repeats, seed=seed)
+    plan = QuestionPlan(design=options.design, choices=options.choices, repeat_share=options.repeats, seed=options.seed)
     with progress_bar() as show:
-        chooser, chosen_by = _foil_chooser(foils_by, dataset, arm, show) if foils_by else (None, "")
+        chooser, chosen_by = None, ""
+        if options.foils_by:
+            chooser, chosen_by = _foil_chooser(options.foils_by, dataset, options.arm, show)
         request = KitRequest(
             dataset=dataset,
-            configs=tuple(config or ["original"]),
+            configs=tuple(options.config or ["original"]),
             plan=plan,
-            split=split,
-            arm=arm,
-            images=images,
-            per_class=per_class,
-            seconds_limit=seconds,
-            foils=foils,
+            split=options.split,
+            arm=options.arm,
+            images=options.images,
+            per_class=options.per_class,
+            seconds_limit=options.seconds,
+            foils=options.foils,
             foil_chooser=chooser,
             foils_by=chosen_by,
         )
@@ -113,7 +126,7 @@ def push(
     with progress_bar() as show:
         client = StudioClient(require_running(home))
         report = push_kit(opened, client, home, rater, progress=show)
-        names = [ensure_account(client, home, each) for each in rater if client.connection.ours]
+        names = [ensure_account(client, home, name) for name in rater if client.connection.ours]
     lines = [f"sent: {report.sent}; there before: {report.already_there}"]
     for name, projects in report.projects.items():
         lines += (f"  {name}: {client.connection.url}/projects/{project}/data" for project in projects)
@@ -138,29 +151,38 @@ def pull(kit: Kit, workspace: WorkspaceOption, as_json: JsonOption = False) -> N
     emit(report, as_json=as_json, text=text)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """Who is scored, and how."""
+
+    model: Annotated[
+        list[str] | None, typer.Option(help="Model to score on the same questions, as evaluate; may be repeated.")
+    ] = None
+    feed: Annotated[str, typer.Option(help="canvas or reference.")] = "canvas"
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of repeats answered alike under which a rater is reported.")
+    ] = 0.8
+    exclude_inattentive: Annotated[
+        bool, typer.Option("--exclude-inattentive", help="Leave those raters out of the scores.")
+    ] = False
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Score raters who have not answered everything.")
+    ] = False
+    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples behind the intervals.")] = 10_000
+    seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32
+
+
 @human.command(
     epilog="Examples: figureground human score people -o scores --model timm:resnet50.a1_in1k\n\n"
     "figureground human score people -o scores --allow-missing --exclude-inattentive --threshold 0.7"
 )
+@flattened
 def score(
+    *,
     kit: Kit,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for JSON, table and figure.")],
-    model: Annotated[
-        list[str] | None, typer.Option(help="Model to score on the same questions, as evaluate; may be repeated.")
-    ] = None,
-    feed: Annotated[str, typer.Option(help="canvas or reference.")] = "canvas",
-    threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of repeats answered alike under which a rater is reported.")
-    ] = 0.8,
-    exclude_inattentive: Annotated[
-        bool, typer.Option("--exclude-inattentive", help="Leave those raters out of the scores.")
-    ] = False,
-    allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Score raters who have not answered everything.")
-    ] = False,
-    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples behind the intervals.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
+    options: ScoreOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Put people and models side by side: accuracy with intervals, agreement, attention, a table and a figure."""
@@ -169,16 +191,16 @@ def score(
     from figureground.schemas.pages.human_tasks import read_kit
 
     settings = ScoreSettings(
-        bootstrap=bootstrap,
-        seed=seed,
-        threshold=threshold,
-        exclude_inattentive=exclude_inattentive,
-        allow_missing=allow_missing,
-        feed=feed,
-        batch_size=batch_size,
+        bootstrap=options.bootstrap,
+        seed=options.seed,
+        threshold=options.threshold,
+        exclude_inattentive=options.exclude_inattentive,
+        allow_missing=options.allow_missing,
+        feed=options.feed,
+        batch_size=options.batch_size,
     )
     opened = read_kit(kit)
     with progress_bar() as show:
-        result = score_kit(opened, [load_model(each) for each in model or []], settings, progress=show)
+        result = score_kit(opened, [load_model(name) for name in options.model or []], settings, progress=show)
     files = write_scores(result, out)
     emit({**result, "files": files}, as_json=as_json, text=f"{format_scores(result)}\n{out}: {', '.join(files)}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from figureground.console import JsonOption, WorkspaceOption, emit, progress_bar
+from figureground.cli.options import JsonOption, WorkspaceOption, flattened
+from figureground.console import emit, progress_bar
 
 import_masks = typer.Typer(name="import", no_args_is_help=True, help="Import masks that were made elsewhere.")
 
@@ -70,27 +72,36 @@ def rival10(
     emit(report, as_json=as_json, text=str(report))
 
 
+@dataclass(frozen=True, kw_only=True)
+class CocoOptions:
+    """How COCO files are read."""
+
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the files' images: photos are found by bytes, not by name.")
+    ] = None
+    category_map: Annotated[
+        Path | None, typer.Option(help="CSV of category and label, where categories are not called like labels.")
+    ] = None
+    lossy_polygons: Annotated[
+        bool, typer.Option("--lossy-polygons", help="Fill polygons too, which lose holes and thin parts.")
+    ] = False
+
+
 @import_masks.command(
     epilog="Examples: figureground import coco instances_val2017.json -w work --images val2017/ "
     '--category-map map.csv --lossy-polygons --origin "COCO, dataset authors"\n\n'
     "figureground import coco out/annotations/*_test.json -w work --attributes butterfly.yaml --origin ours"
 )
+@flattened
 def coco(
+    *,
     files: Annotated[list[Path], typer.Argument(help="COCO files of objects and of parts; read together.")],
     workspace: WorkspaceOption,
     origin: OriginOption,
     attributes: Annotated[str | None, typer.Option(help="Attribute schema: a shipped name or a YAML file.")] = None,
     annotator: Annotated[str, typer.Option(help="Pseudonym of who made the masks.")] = "imported",
     source: SourceOption = None,
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the files' images: photos are found by bytes, not by name.")
-    ] = None,
-    category_map: Annotated[
-        Path | None, typer.Option(help="CSV of category and label, where categories are not called like labels.")
-    ] = None,
-    lossy_polygons: Annotated[
-        bool, typer.Option("--lossy-polygons", help="Fill polygons too, which lose holes and thin parts.")
-    ] = False,
+    options: CocoOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Store the masks of COCO files as accepted answers; a second import of the same files changes nothing."""
@@ -103,8 +114,8 @@ def coco(
 
     schema = load_attribute_schema(attributes) if attributes else None
     made_by = ImportOrigin(text=origin, annotator=annotator, tool="import:coco", schema=schema)
-    categories = read_category_map(category_map) if category_map else None
-    choices = CocoChoices(images=images, source=source, categories=categories, polygons=lossy_polygons)
+    categories = read_category_map(options.category_map) if options.category_map else None
+    choices = CocoChoices(images=options.images, source=source, categories=categories, polygons=options.lossy_polygons)
     with Workspace.open(workspace) as store, progress_bar() as show:
         report = import_coco(store, files, made_by, choices, progress=show)
     emit(report, as_json=as_json, text=str(report))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,25 +10,32 @@ import typer
 
 from figureground.annotate.proposals.prompts import UNPROMPTED, PromptMode
 from figureground.annotate.segmenters.loading import SEGMENTER_NAMES
-from figureground.cli.engines import EngineOption, RayAddressOption, RayGpusOption, engine_choice
-from figureground.console import JsonOption, WorkspaceOption, counts_text, emit, progress_bar
+from figureground.cli.options import JsonOption, ModelEngineOptions, WorkspaceOption, verb
+from figureground.console import counts_text, emit, progress_bar
 
 
-def propose(
-    workspace: WorkspaceOption,
-    segmenter: Annotated[str, typer.Option(help=f"Model: {', '.join(SEGMENTER_NAMES)}.")] = "mobile-sam",
-    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None,
-    prompt: Annotated[PromptMode, typer.Option(help="How the model is asked.")] = "auto",
-    keep: Annotated[int, typer.Option(min=1, help="Most candidates kept for a photo.")] = 3,
-    grid: Annotated[int, typer.Option(min=1, help="Points on each side of the grid prompt.")] = 16,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None,
+@dataclass(frozen=True, kw_only=True)
+class ProposalOptions:
+    """Which model makes the masks, and how it is asked."""
+
+    segmenter: Annotated[str, typer.Option(help=f"Model: {', '.join(SEGMENTER_NAMES)}.")] = "mobile-sam"
+    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None
+    prompt: Annotated[PromptMode, typer.Option(help="How the model is asked.")] = "auto"
+    keep: Annotated[int, typer.Option(min=1, help="Most candidates kept for a photo.")] = 3
+    grid: Annotated[int, typer.Option(min=1, help="Points on each side of the grid prompt.")] = 16
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None
     embeddings: Annotated[
         Path | None, typer.Option(help="Folder that keeps SAM's embeddings (4 MB a photo) for runs with other prompts.")
-    ] = None,
-    engine: EngineOption = "local",
-    ray_address: RayAddressOption = "",
-    ray_gpus: RayGpusOption = 0.0,
-    as_json: JsonOption = False,
+    ] = None
+
+
+@verb(
+    "Examples: figureground propose -w work --segmenter mobile-sam --prompt auto\n\n"
+    "figureground propose -w work --segmenter sam --checkpoint sam_vit_b --prompt box\n\n"
+    "figureground propose -w work --segmenter sam --engine ray --ray-address head:6379 --ray-gpus 1"
+)
+def propose(
+    *, workspace: WorkspaceOption, options: ProposalOptions, engine: ModelEngineOptions, as_json: JsonOption = False
 ) -> None:
     """Propose masks by machine; photos that are done already are skipped, so a killed run goes on."""
     from figureground.annotate.proposals.proposing import ProposalReport, ProposalSettings
@@ -35,16 +43,16 @@ def propose(
     from figureground.annotate.segmenters.loading import ModelChoice, load_models
     from figureground.schemas.store.workspace import Workspace
 
-    choice = engine_choice(engine, ray_address, gpus=ray_gpus)
-    settings = ProposalSettings(prompt_mode=prompt, keep=keep, grid_side=grid)
+    choice = engine.choice()
+    settings = ProposalSettings(prompt_mode=options.prompt, keep=options.keep, grid_side=options.grid)
     with Workspace.open(workspace) as store, progress_bar() as show:
-        asked = prompt == "grid" or any(not image.boxes_xyxy_px for image in store.images())
+        asked = options.prompt == "grid" or any(not image.boxes_xyxy_px for image in store.images())
         models = ModelChoice(
-            segmenter=segmenter,
-            checkpoint=checkpoint,
-            with_saliency=asked and segmenter not in UNPROMPTED and prompt != "center",
-            threads=threads,
-            embeddings=embeddings,
+            segmenter=options.segmenter,
+            checkpoint=options.checkpoint,
+            with_saliency=asked and options.segmenter not in UNPROMPTED and options.prompt != "center",
+            threads=options.threads,
+            embeddings=options.embeddings,
         )
 
         def progress(done: int, total: int) -> None:

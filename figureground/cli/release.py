@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from figureground.console import JsonOption, emit, progress_bar
+from figureground.cli.options import JsonOption, RevisionOption, WorkersOption, verb
+from figureground.console import emit, progress_bar
 from figureground.errors import DataError, Fault
 
-RevisionOption = Annotated[str | None, typer.Option(help="Tag, branch or commit, for a dataset on the Hub.")]
 _ANY_DRIFT: Final = 255  # no two images are more grey levels apart
-WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: all processors.")]
 
 
+@verb("Examples: figureground verify in9\n\nfigureground verify me/in9 --revision v1")
 def verify(
     repository: Annotated[str, typer.Argument(help="Folder of a dataset repository, or its id on the Hub.")],
     revision: RevisionOption = None,
@@ -33,13 +34,10 @@ def verify(
     emit(report, as_json=as_json, text=text)
 
 
-def rebuild(
-    release: Annotated[
-        str, typer.Argument(help="Folder of a dataset repository or its id on the Hub, with images or without.")
-    ],
-    source: Annotated[list[str], typer.Option(help="Where the photos lie, as index takes it; may be repeated.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the dataset repository to make.")],
-    revision: RevisionOption = None,
+@dataclass(frozen=True, kw_only=True)
+class DriftOptions:
+    """How far the pixels of a rebuilt row may be off."""
+
     tolerance: Annotated[
         int | None,
         typer.Option(
@@ -48,8 +46,23 @@ def rebuild(
             metavar="LEVELS",
             help="Keep rows whose pixels differ, because libraries do, if the mean grey of no block is further off.",
         ),
-    ] = None,
-    accept_drift: Annotated[bool, typer.Option("--accept-drift", help="Keep them however far they are off.")] = False,
+    ] = None
+    accept_drift: Annotated[bool, typer.Option("--accept-drift", help="Keep them however far they are off.")] = False
+
+
+@verb(
+    "Examples: figureground rebuild plus --source imagenet-a.tar -o plus-with-images\n\n"
+    "figureground rebuild me/plus --revision v1 --source photos/ -o plus-with-images"
+)
+def rebuild(
+    *,
+    release: Annotated[
+        str, typer.Argument(help="Folder of a dataset repository or its id on the Hub, with images or without.")
+    ],
+    source: Annotated[list[str], typer.Option(help="Where the photos lie, as index takes it; may be repeated.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the dataset repository to make.")],
+    revision: RevisionOption = None,
+    drift: DriftOptions,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,20 +72,20 @@ def rebuild(
     from figureground.runtime.processes import default_workers
     from figureground.schemas.sources.opening import open_source
 
-    sources = [open_source(each, name=f"source{number}") for number, each in enumerate(source)]
+    sources = [open_source(locator, name=f"source{number}") for number, locator in enumerate(source)]
     with progress_bar() as show, open_release(release, revision, REBUILT_FROM, progress=show) as folder:
         report = rebuild_dataset(
             folder,
             sources,
             out,
             workers=workers or default_workers(),
-            tolerance=_ANY_DRIFT if accept_drift else tolerance,
+            tolerance=_ANY_DRIFT if drift.accept_drift else drift.tolerance,
             progress=show,
         )
     lines = [f"{out}: {report.rows} of {report.rows_of_release} rows, from {report.photos} photos"]
     if report.drifted:
         differs = "; ".join(report.environment_differs) or "all libraries are of the release's versions"
-        furthest = max(each.levels for each in report.drifted)
+        furthest = max(row.levels for row in report.drifted)
         lines.append(
             f"{len(report.drifted)} rows have other pixels than the release, by {furthest} grey levels at most in the "
             f"mean of a block ({differs}): report/rebuild.json"
@@ -82,10 +95,10 @@ def rebuild(
         raise DataError(
             Fault(
                 where="photos",
-                record=each.image_id,
-                expected=f"a photo with SHA-256 {each.sha256}",
-                got=f"{each.got_sha256} in {each.other_version}" if each.other_version else "none",
-                remedy=f"add it with another --source, for {each.rows} rows that were left out",
+                record=photo.image_id,
+                expected=f"a photo with SHA-256 {photo.sha256}",
+                got=f"{photo.got_sha256} in {photo.other_version}" if photo.other_version else "none",
+                remedy=f"add it with another --source, for {photo.rows} rows that were left out",
             )
-            for each in report.missing
+            for photo in report.missing
         )

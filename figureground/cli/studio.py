@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from figureground.console import JsonOption, WorkspaceOption, counts_text, emit, progress_bar, stderr
+from figureground.cli.options import JsonOption, WorkspaceOption, flattened
+from figureground.console import counts_text, emit, progress_bar, say
 from figureground.errors import UsageError
 
 PASSWORD_VARIABLE = "FIGUREGROUND_BACKEND_PASSWORD"  # noqa: S105  a name
@@ -20,10 +22,6 @@ studio = typer.Typer(
     no_args_is_help=True,
     help="Label Studio: run one, send photos with machine masks, fetch what people made of them.",
 )
-
-
-def _say(text: str) -> None:
-    stderr.print(text, markup=False, soft_wrap=True)
 
 
 @studio.command(
@@ -51,15 +49,15 @@ def up(
         token = os.environ.get(TOKEN_VARIABLE) or typer.prompt("Token of your account there", hide_input=True, err=True)
         connection = connect_server(home, url, token)
     else:
-        connection = start_server(home, port=port, say=_say)
-    backend = start_backend(home, segmenter=segmenter, checkpoint=checkpoint, say=_say) if sam and url is None else None
+        connection = start_server(home, port=port, say=say)
+    backend = start_backend(home, segmenter=segmenter, checkpoint=checkpoint, say=say) if sam and url is None else None
     lines = [f"Label Studio runs at {connection.url}"]
     if connection.ours:
         lines.append(f"log in as {connection.username}; the password is in {home.root / 'connection.json'}")
     if backend:
         lines.append(f"interactive SAM runs at {backend}")
-    told = {"url": connection.url, "username": connection.username, "backend": backend}
-    emit(told, as_json=as_json, text="\n".join(lines))
+    started = {"url": connection.url, "username": connection.username, "backend": backend}
+    emit(started, as_json=as_json, text="\n".join(lines))
 
 
 @studio.command(epilog="Example: figureground studio down -w work")
@@ -87,8 +85,26 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
     home = StudioHome.of(workspace)
     with Workspace.open(workspace) as store:
         server = server_status(home)
-        told = overview(store, home, server, backend=backend_url(home))
-    emit(told, as_json=as_json, text=str(told))
+        state = overview(store, home, server, backend=backend_url(home))
+    emit(state, as_json=as_json, text=str(state))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushOptions:
+    """What annotators are sent."""
+
+    attributes: Annotated[str | None, typer.Option(help="What is asked: a shipped schema or a YAML file.")] = None
+    recipe: Annotated[str | None, typer.Option(help="Ask for the attributes of a recipe instead.")] = None
+    annotator: Annotated[
+        list[str] | None, typer.Option(help="Who answers, once for each: everyone gets a project and an account.")
+    ] = None
+    overlap: Annotated[float, typer.Option(min=0, max=1, help="Share of photos that two annotators get.")] = 0.0
+    segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None
+    limit: Annotated[int | None, typer.Option(min=1, help="Most photos to send, the most uncertain first.")] = None
+    second_look: Annotated[bool, typer.Option("--second-look", help="Send the photos that are in doubt.")] = False
+    allow_destructive: Annotated[
+        bool, typer.Option("--allow-destructive", help="Accept attributes that ask less than before.")
+    ] = False
 
 
 @studio.command(
@@ -96,22 +112,8 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
     "figureground studio push -w work --annotator ada --annotator ben --overlap 0.1\n\n"
     "figureground studio push -w work --second-look"
 )
-def push(
-    workspace: WorkspaceOption,
-    attributes: Annotated[str | None, typer.Option(help="What is asked: a shipped schema or a YAML file.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="Ask for the attributes of a recipe instead.")] = None,
-    annotator: Annotated[
-        list[str] | None, typer.Option(help="Who answers, once for each: everyone gets a project and an account.")
-    ] = None,
-    overlap: Annotated[float, typer.Option(min=0, max=1, help="Share of photos that two annotators get.")] = 0.0,
-    segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Most photos to send, the most uncertain first.")] = None,
-    second_look: Annotated[bool, typer.Option("--second-look", help="Send the photos that are in doubt.")] = False,
-    allow_destructive: Annotated[
-        bool, typer.Option("--allow-destructive", help="Accept attributes that ask less than before.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
+@flattened
+def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption = False) -> None:
     """Send photos with their machine masks, the most uncertain first; what is there already is not sent again."""
     from figureground.annotate.studio.accounts import ensure_account
     from figureground.annotate.studio.backend_daemon import connect_projects
@@ -122,40 +124,50 @@ def push(
     from figureground.annotate.studio.push import push as run
     from figureground.annotate.studio.second_look import push_second_look
     from figureground.annotate.studio.server import require_running
-    from figureground.build.recipes.loading import load_recipe
     from figureground.schemas.attributes import load_attribute_schema
     from figureground.schemas.store.workspace import Workspace
 
-    if attributes and recipe:
-        raise UsageError("a recipe names its attributes: give --attributes or --recipe")
+    asked = _asked_attributes(options)
     home = StudioHome.of(workspace)
     with Workspace.open(workspace) as store, progress_bar() as show:
         client = StudioClient(require_running(home))
-        asked = attributes or (load_recipe(recipe).attributes if recipe else None)
         schema = load_attribute_schema(asked) if asked else pushed_schema(store, client)
-        if second_look:
+        if options.second_look:
             sent = push_second_look(store, client, schema, progress=show)
             connect_projects(store, client, home)
             emit({"sent": sent}, as_json=as_json, text=f"{sent} photos in doubt sent for a second look")
             return
         settings = PushSettings(
             schema=schema,
-            annotators=tuple(annotator or ()),
-            overlap=overlap,
-            segmenter=segmenter,
-            limit=limit,
-            destructive=allow_destructive,
+            annotators=tuple(options.annotator or ()),
+            overlap=options.overlap,
+            segmenter=options.segmenter,
+            limit=options.limit,
+            destructive=options.allow_destructive,
         )
-        names = [ensure_account(client, home, each) for each in settings.annotators if client.connection.ours]
+        names = [ensure_account(client, home, name) for name in settings.annotators if client.connection.ours]
         report = run(store, client, settings, progress=show)
         connect_projects(store, client, home)
-    sent_text = counts_text({each or "everybody": count for each, count in report.sent.items()})
+    sent_text = counts_text({name or "everybody": count for name, count in report.sent.items()})
     lines = [f"sent: {sent_text}; there before: {report.already_there}; with two annotators: {report.overlapping}"]
-    for each, project in report.projects.items():
-        lines.append(f"  {each or 'everybody'}: {client.connection.url}/projects/{project}/data")
+    for name, project in report.projects.items():
+        lines.append(f"  {name or 'everybody'}: {client.connection.url}/projects/{project}/data")
     if names:
         lines.append(f"annotators log in as {', '.join(names)}; passwords are in {home.root / 'accounts.json'}")
     emit(report, as_json=as_json, text="\n".join(lines))
+
+
+def _asked_attributes(options: PushOptions) -> str | None:
+    """Name or file of the attribute schema that is asked for; None for the one that was pushed before.
+
+    Raises:
+        UsageError: if a recipe is named as well as a schema.
+    """
+    from figureground.build.recipes.loading import load_recipe
+
+    if options.attributes and options.recipe:
+        raise UsageError("a recipe names its attributes: give --attributes or --recipe")
+    return options.attributes or (load_recipe(options.recipe).attributes if options.recipe else None)
 
 
 @studio.command(
@@ -221,7 +233,7 @@ def backend(
     password = os.environ.get(PASSWORD_VARIABLE, "")
     if login and not password:
         raise UsageError(f"a login needs a password, in {PASSWORD_VARIABLE}")
-    _say(f"loading {segmenter}")
+    say(f"loading {segmenter}")
     serve_backend(
         StudioHome.of(workspace).served,
         segmenter,

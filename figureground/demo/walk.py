@@ -13,7 +13,7 @@ from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.annotate.proposals.proposing import ProposalSettings, propose
 from figureground.annotate.segmenters.loading import load_segmenter
 from figureground.annotate.segmenters.protocol import Segmenter
-from figureground.console import counts_text, progress_bar, stderr
+from figureground.console import counts_text, progress_bar, say
 from figureground.demo.photos import write_demo_photos
 from figureground.errors import MissingExtraError, ServiceError, UsageError
 from figureground.exports import evaluate as script
@@ -112,7 +112,7 @@ def _load_sam() -> tuple[Segmenter, str]:
         return load_segmenter("mobile-sam"), ""
     except (ServiceError, MissingExtraError) as error:
         reason = str(error).splitlines()[0]
-        stderr.print(f"No SAM weights, so GrabCut proposes the masks: {reason}", markup=False)
+        say(f"No SAM weights, so GrabCut proposes the masks: {reason}")
         return load_segmenter("grabcut"), f"no SAM weights: {reason}"
 
 

@@ -123,7 +123,7 @@ def read_coco(path: Path, faults: Faults) -> CocoFile:
                 raise DataError.single(str(path), name, expected="one of this id", got="two")
             seen.add((kind, number))
         except DataError as error:
-            faults.found += error.faults
+            faults.extend(error.faults)
             if isinstance(value, dict) and isinstance(of_image := value.get(_IMAGE_OF.get(kind)), int):
                 found.faulty.add(of_image)
     _check_references(found, faults)

@@ -63,7 +63,7 @@ def parse_voc(data: bytes, *, where: str) -> VocAnnotation:
     root = _parse_xml(data, where)
     faults = Faults()
     height, width = (_number(root, f"size/{name}", where, "", faults) for name in ("height", "width"))
-    if not faults.found and not (height > 0 and width > 0):
+    if not faults and not (height > 0 and width > 0):
         faults.add(where, "size", expected="a height and width above 0", got=f"{height} x {width}")
     faults.raise_if_any()
     objects = root.findall("object")

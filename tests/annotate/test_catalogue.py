@@ -158,7 +158,7 @@ def test_a_report_counts_everything_and_a_second_run_adds_nothing(photos: Path, 
         flags = Counter(flag for _, flags in FLAGGED.values() for flag in flags)
         assert report.flags == flags + Counter(exif_rotated=1)
         assert report.passed_over == {".txt": 1}
-        assert not report.faults.found
+        assert not report.faults
         again = index_source(store, source)
         assert list(store.images()) == first
     assert seen[-1] == (good + 1 + len(REJECTED),) * 2
@@ -217,9 +217,9 @@ def test_equal_bytes_under_two_labels_are_a_fault_until_a_person_decides(tmp_pat
         assert (fault.where, fault.record, fault.got) == ("p", "dog/a.png", "the label dog")
         assert kept.image_id in fault.remedy
         assert report.to_dict()["faults"] == [str(fault)]
-        assert index_source(store, source).faults.found == [fault]  # a run that was killed hides none
+        assert index_source(store, source).faults.collected == [fault]  # a run that was killed hides none
         (tmp_path / "p/dog/a.png").unlink()
-        assert not index_source(store, source).faults.found
+        assert not index_source(store, source).faults.collected
 
 
 def test_equal_bytes_in_two_sources_name_the_other_source(tmp_path: Path) -> None:

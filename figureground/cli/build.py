@@ -1,0 +1,63 @@
+"""``figureground build``: a release and a recipe, rendered as a dataset repository."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from figureground.cli.options import JsonOption, RenderEngineOptions, WorkersOption, WorkspaceOption, verb
+from figureground.console import emit, progress_bar
+from figureground.schemas.recipes import RuleName, SplitBy
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """What decides the rows of a dataset, besides the recipe and the release."""
+
+    rules: Annotated[RuleName, typer.Option(help="As a careful reader expects, or bug for bug.")] = "exact"
+    per_class: Annotated[str | None, typer.Option(help="Objects a class: a number, smallest, or all.")] = None
+    split_by: Annotated[SplitBy | None, typer.Option(help="Divide by the recipe's seed, or as the source does.")] = None
+    draws: Annotated[int, typer.Option(min=1, help="Donors for each row of the mixed variants.")] = 1
+    pixels: Annotated[
+        bool | None, typer.Option("--pixels/--no-pixels", help="Store the images, or only what rows are made of.")
+    ] = None
+    licence: Annotated[str | None, typer.Option(help="Licence of masks and attributes, for the card.")] = None
+    earlier: Annotated[
+        Path | None,
+        typer.Option(help="Dataset that this is the next version of: rows that did not change are copied from it."),
+    ] = None
+    workers: WorkersOption = None
+
+
+@verb(
+    "Examples: figureground build imagenet9 -w work --release v1 -o in9\n\n"
+    "figureground build imagenet9 -w work --release v1 -o in9-ref --rules reference --per-class all\n\n"
+    "figureground build imagenet9 -w work --release v2 --earlier in9 -o in9-v2\n\n"
+    "figureground build imagenet9 -w work -o in9 --engine ray --ray-address auto --ray-staging s3://bucket/staging\n\n"
+    "figureground build --list"
+)
+def build(
+    *,
+    recipe: Annotated[str | None, typer.Argument(help="A shipped recipe's name, or a YAML file.")] = None,
+    workspace: WorkspaceOption = Path(),
+    release: Annotated[str | None, typer.Option(help="Frozen version; default: the only one.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the dataset repository.")] = None,
+    options: BuildOptions,
+    engine: RenderEngineOptions,
+    list_recipes: Annotated[bool, typer.Option("--list", help="List the shipped recipes and stop.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a release into a dataset repository that datasets.load_dataset reads."""
+    from figureground.exports.dataset import request as build_command
+
+    if list_recipes:
+        listed = build_command.describe_recipes()
+        emit(listed, as_json=as_json, text="\n".join(f"{name:17} {text}" for name, text in listed.items()))
+        return
+    request = build_command.prepare_request(recipe, workspace, release=release, engine=engine.choice(), **vars(options))
+    with progress_bar() as show:
+        report = build_command.build_dataset(request, build_command.require_folder(out), progress=show)
+    emit(report, as_json=as_json, text=build_command.describe_report(report))

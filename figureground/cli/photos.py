@@ -1,0 +1,88 @@
+"""``figureground index`` and ``forget``: which photos a workspace knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from figureground.cli.options import JsonOption, WorkersOption, WorkspaceOption, verb
+from figureground.console import emit, progress_bar
+from figureground.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """How photos are read, and under which terms."""
+
+    name: Annotated[str | None, typer.Option(help="Name of the source; default: the folder's.")] = None
+    kind: Annotated[
+        str | None, typer.Option(help="folder, ilsvrc, imagenet-a, parquet or rival10; default: by looking.")
+    ] = None
+    boxes: Annotated[Path | None, typer.Option(help="Folder of Pascal-VOC XML, if it is not in the tree.")] = None
+    labels: Annotated[Path | None, typer.Option(help="CSV of file and label, where folders are no labels.")] = None
+    licence: Annotated[str | None, typer.Option(help="Licence of the photos, for the card: 'CC BY 4.0'.")] = None
+    restricted: Annotated[
+        bool | None,
+        typer.Option("--restricted/--unrestricted", help="May their pixels be passed on? Default: by what they are."),
+    ] = None
+
+
+@verb(
+    "Examples: figureground index photos/ -w work --licence 'CC BY 4.0'\n\n"
+    "figureground index private-photos/ -w work --restricted"
+)
+def index(
+    *,
+    source: Annotated[
+        str,
+        typer.Argument(help="ImageFolder, ILSVRC tree, ImageNet-A's folder or .tar, Parquet, or hf://datasets/O/N."),
+    ],
+    workspace: WorkspaceOption,
+    options: SourceOptions,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Catalogue photos; those that cannot be used are reported by name, and none of them is fatal."""
+    from figureground.annotate.catalogue import index_source
+    from figureground.runtime.processes import default_workers
+    from figureground.schemas.sources.opening import open_source
+    from figureground.schemas.store.workspace import Workspace
+    from figureground.schemas.terms import options_of_terms
+
+    opened = open_source(source, kind=options.kind, name=options.name, boxes=options.boxes, labels=options.labels)
+    with Workspace.create(workspace) as store, progress_bar() as show:
+        known = store.sources().get(opened.name)
+        terms = options_of_terms(options.licence, options.restricted, known.options if known else {})
+        opened = open_source(
+            source, kind=opened.kind, name=opened.name, boxes=options.boxes, labels=options.labels, options=terms
+        )
+        report = index_source(
+            store, opened, workers=workers or default_workers(), progress=lambda done, total: show("index", done, total)
+        )
+    emit(report.to_dict(), as_json=as_json, text=str(report))
+    report.faults.raise_if_any()
+
+
+@verb("Example: figureground forget 0e7abe93ff8abf5c8a00399a8080fe37 -w work")
+def forget(
+    image: Annotated[str, typer.Argument(help="Id of the photo.")],
+    workspace: WorkspaceOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a photo and all that hangs on it (a takedown); releases that hold it stay as they are.
+
+    Tasks that show it are left on the Label Studio server, without their picture: delete them there.
+    """
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.served import forget_copies
+    from figureground.schemas.store.workspace import Workspace
+
+    with Workspace.open(workspace) as store:
+        if store.image(image) is None:
+            raise UsageError(f"{workspace} knows no photo {image}")
+        store.forget(image)
+        forget_copies(StudioHome.of(workspace), image)
+    emit({"forgotten": image}, as_json=as_json, text=f"{image} is forgotten")

@@ -1,0 +1,129 @@
+"""The verbs: where each is, what it does in a line, and the group that imports one only when it is called.
+
+``figureground --help`` shows this table, so it imports neither the verbs nor what they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Any, Final, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+
+class Verb(NamedTuple):
+    """One verb, or group of verbs."""
+
+    home: str
+    """``module:name`` of its ``typer.Typer``."""
+    summary: str
+    """First paragraph of its help; a test holds the two equal."""
+
+
+VERBS: Final = {
+    "index": Verb(
+        "figureground.cli.photos:index",
+        "Catalogue photos; those that cannot be used are reported by name, and none of them is fatal.",
+    ),
+    "propose": Verb(
+        "figureground.cli.propose:propose",
+        "Propose masks by machine; photos that are done already are skipped, so a killed run goes on.",
+    ),
+    "freeze": Verb(
+        "figureground.cli.freeze:freeze", "Write the accepted masks as an immutable release, objects/VERSION.parquet."
+    ),
+    "forget": Verb(
+        "figureground.cli.photos:forget",
+        "Delete a photo and all that hangs on it (a takedown); releases that hold it stay as they are.",
+    ),
+    "build": Verb(
+        "figureground.cli.build:build", "Turn a release into a dataset repository that datasets.load_dataset reads."
+    ),
+    "evaluate": Verb(
+        "figureground.cli.evaluate:evaluate", "Score classifiers on a dataset repository, with intervals."
+    ),
+    "report": Verb(
+        "figureground.cli.report:report",
+        "Put results side by side: tables, families pooled, and the plots of the paper.",
+    ),
+    "export": Verb(
+        "figureground.cli.export:export", "Write a dataset in another dataset's layout, so that its loaders read it."
+    ),
+    "publish": Verb(
+        "figureground.cli.publish:publish",
+        "Publish a dataset on the Hugging Face Hub: verified, staged, loaded back, then one commit and a tag.",
+    ),
+    "diff": Verb(
+        "figureground.cli.diff:diff",
+        "Tell what changed between two versions: objects, masks, rows and why, recipe, software; --json names each.",
+    ),
+    "verify": Verb(
+        "figureground.cli.release:verify",
+        "Check every file of a dataset against its manifest, and every image against its own hash and the plan.",
+    ),
+    "rebuild": Verb(
+        "figureground.cli.release:rebuild",
+        "Make a release's rows from your own copy of its photos, to the same pixels; what is missing is named.",
+    ),
+    "demo": Verb(
+        "figureground.cli.demo:demo",
+        "Walk the whole path on photos that installed packages ship: propose, build, load back, score.",
+    ),
+    "import": Verb("figureground.cli.imports:import_masks", "Import masks that were made elsewhere."),
+    "studio": Verb(
+        "figureground.cli.studio:studio",
+        "Label Studio: run one, send photos with machine masks, fetch what people made of them.",
+    ),
+    "analyze": Verb(
+        "figureground.cli.analyze:analyze",
+        "What classifiers look at: saliency on the figure, spurious features, neural features, trained heads.",
+    ),
+    "human": Verb(
+        "figureground.cli.human:human",
+        "A human baseline: ask people about a dataset's pictures, blinded, and score models on the same questions.",
+    ),
+}
+"""By name, in the order of ``figureground --help``."""
+
+
+class LoadedVerbs(MutableMapping[str, Any]):
+    """The commands of ``VERBS`` by name; each is imported when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._commands = dict[str, Any]()
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401  a command of typer's, whose base class is private
+        if name not in self._commands:
+            module, _, attribute = VERBS[name].home.partition(":")
+            command = typer.main.get_command(getattr(import_module(module), attribute))
+            command.name = name
+            self._commands[name] = command
+        return self._commands[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:  # noqa: ANN401  as above
+        self._commands[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(VERBS)
+
+    def __len__(self) -> int:
+        return len(VERBS)
+
+
+class VerbGroup(TyperGroup):
+    """The program: a group of the verbs of ``VERBS``."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401  those of TyperGroup
+        super().__init__(**{**settings, "commands": {}})
+        self.commands = LoadedVerbs()
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401
+        """Print what ``typer`` prints for a group, without the parsers of Markdown and code that it imports for it."""
+        from figureground.cli.listing import print_listing
+
+        print_listing(self, ctx, {name: verb.summary for name, verb in VERBS.items()})
