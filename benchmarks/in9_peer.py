@@ -57,7 +57,7 @@ class Peer:
         self._masks: dict[tuple[int, ...], NDArray[np.uint8]] = {}
         self._synsets: dict[int, set[str]] = defaultdict(set)
         (self._tree / "boxes" / "val").mkdir(parents=True)
-        for candidate in plan.candidates.values():
+        for candidate in plan.objects.values():
             record = candidate.record
             mask = decode_coco_rle(record.mask)
             box = tight_box(mask) or (0, 0, 0, 0)
@@ -101,7 +101,7 @@ def ours(out: Path, request: BuildRequest, workers: int) -> int:
     """Plan and render the eight variants; returns how many photos took part."""
     plan = make_plan(request.records, request.recipe, request.classes)
     make_shards(request, plan, [row for row in plan.rows if row.variant in VARIANTS], out, workers)
-    return len(plan.candidates)
+    return len(plan.objects)
 
 
 def measure(script: Path, request: BuildRequest, root: Path, turns: int) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
-from figureground.build.planning.plan import read_plan
+from figureground.build.planning.plan_files import read_plan
 from figureground.build.recipes.loading import load_recipe
 from figureground.exports.dataset.building import BuildReport
 from figureground.exports.dataset.request import build_dataset, prepare_request

@@ -37,7 +37,8 @@ from peak_memory import peak_mb
 
 from figureground.annotate import catalogue
 from figureground.annotate.freeze import FreezeOptions, freeze
-from figureground.build.planning.plan import make_plan, write_plan
+from figureground.build.planning.plan import make_plan
+from figureground.build.planning.plan_files import write_plan
 from figureground.build.recipes.loading import load_recipe
 from figureground.exports.dataset.verify import verify_repository
 from figureground.runtime.files import file_sha256
@@ -233,7 +234,7 @@ def plan(folder: Path, images: int) -> str:
     made = time.perf_counter()
     (folder / "dataset" / "report").mkdir(parents=True, exist_ok=True)
     path = folder / "dataset" / "report" / "plan.parquet"
-    write_plan(found, path)
+    write_plan(found.rows, path)
     written = time.perf_counter()
     assert len(found.rows) == VARIANTS * images, f"{len(found.refusals)} refused"
     return (

@@ -34,8 +34,8 @@ sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 
 from photo_sets import make_release, request_of
 
-from figureground.build.painting.scenes import SceneJob, write_scenes
-from figureground.build.planning.plan import Plan, PlanRow, make_plan
+from figureground.build.painting.scene_files import SceneJob, write_scenes
+from figureground.build.planning.plan import Plan, make_plan
 from figureground.errors import DataError
 from figureground.exports.dataset.building import BuildRequest
 from figureground.exports.dataset.metadata import plan_features
@@ -45,6 +45,7 @@ from figureground.runtime.pools import Engine, LazyJobs, open_engine
 from figureground.schemas.rasters.masks import decode_png1, encode_png1
 from figureground.schemas.rasters.photos import decode_photo
 from figureground.schemas.rasters.png import encode_png
+from figureground.schemas.records import PlanRow
 from figureground.schemas.sources.opening import read_catalogued
 
 Result = TypeVar("Result")
@@ -80,18 +81,13 @@ def render_rows(engine: Engine, request: BuildRequest, plan: Plan, rows: Sequenc
     """Both passes of a build over some rows, as ``build`` makes them; returns the shards."""
     rules = request.recipe.rules[request.rules]
     used = {name for row in rows for name in (row.object_id, row.ground_id)}
-    shown = [each for name, each in plan.candidates.items() if name in used]
+    shown = [each for name, each in plan.objects.items() if name in used]
     (folder / "scenes").mkdir(parents=True)
     scenes = SceneJob(
-        candidates=(),
-        textures=(),
-        sources=request.sources,
-        recipe=request.recipe,
-        rules=rules,
-        folder=folder / "scenes",
+        objects=(), textures=(), sources=request.sources, recipe=request.recipe, rules=rules, folder=folder / "scenes"
     )
     batches = [tuple(shown[start : start + PHOTOS_PER_JOB]) for start in range(0, len(shown), PHOTOS_PER_JOB)]
-    for _, faults in engine.run(write_scenes, [replace(scenes, candidates=part) for part in batches]):
+    for _, faults in engine.run(write_scenes, [replace(scenes, objects=part) for part in batches]):
         if faults:
             raise DataError(faults)
     schema = plan_features(request, plan).arrow_schema
@@ -105,7 +101,7 @@ def render_rows(engine: Engine, request: BuildRequest, plan: Plan, rows: Sequenc
             rows=tuple(part),
             recipe=request.recipe,
             rules=rules,
-            candidates={each: plan.candidates[each] for each in named},
+            objects={each: plan.objects[each] for each in named},
             mask_version=request.release_version,
             scenes=folder / "scenes",
             schema=schema,
@@ -130,7 +126,7 @@ def floor(request: BuildRequest, plan: Plan, shards: Sequence[Path]) -> tuple[Cl
     spent: list[Clock] = []
     seen: set[bytes] = set()
     again = 0.0
-    for candidate in plan.candidates.values():
+    for candidate in plan.objects.values():
         spent.append(clocked(decode_photo, read_catalogued(candidate.record, request.sources))[0])
     for path in shards:
         for batch in pq.ParquetFile(path).iter_batches(100, columns=["image", "object_mask"]):
@@ -173,7 +169,7 @@ def measure(request: BuildRequest, plan: Plan, root: Path, turns: int) -> list[d
             "value": near,
             "target": f">= {NEAR_FLOOR}",
             "reached": near >= NEAR_FLOOR,
-            "detail": f"{rows} rows of {len(plan.candidates)} photos: {rows / alone:.0f} rows/s, floor "
+            "detail": f"{rows} rows of {len(plan.objects)} photos: {rows / alone:.0f} rows/s, floor "
             f"{rows / floored:.0f} rows/s; by processor time {processor:.3f}; {strict:.3f} where a mask that several "
             "rows share is encoded once in the floor, too",
         },

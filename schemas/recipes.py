@@ -8,7 +8,7 @@ two-layer shorthand ``{matte, figure, ground}`` stands for the ground painted ev
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -28,6 +28,11 @@ the mask of the row's attribute; ``random``: as many pixels of the object as tha
 
 PER_ATTRIBUTE: Final = ("attribute", "random")
 """Mattes that make one row of each attribute that a photo has."""
+
+TextureFamily = Literal["bricks", "checks", "clouds", "dots", "noise", "stripes"]
+"""Textures that are drawn, without a photo."""
+
+TEXTURE_FAMILIES: Final[tuple[TextureFamily, ...]] = get_args(TextureFamily)
 
 RuleName = Literal["exact", "reference"]
 
@@ -71,7 +76,7 @@ class Layer(Document):
     fill: Literal["black", "white", "grey"] = "black"
     mean_of: Literal["components", "figure", "ground", "photo"] = "components"
     """``components``: every component's box in the mean colour of what is no object in it; else one colour."""
-    texture: Literal["any", "photos", "bricks", "checks", "clouds", "dots", "noise", "stripes"] = "any"
+    texture: Literal["any", "photos", TextureFamily] = "any"
     """A drawn family, ``any`` of them by the row's seed, or a photo of the recipe's source of ``textures``."""
     grow_px: int = Field(default=0, ge=-64, le=64)
     """Canvas pixels by which the matte is dilated, or eroded where negative."""
@@ -79,7 +84,7 @@ class Layer(Document):
     """What is painted is blurred first."""
     move: Move | None = None
     """What is painted, and its matte, are drawn elsewhere; the object mask of the row goes with them."""
-    view: str = "imagenet"
+    view: Name = "imagenet"
     """Name of the view that brings photo and matte onto the canvas."""
 
 
@@ -197,7 +202,7 @@ class Splits(Document):
 class RuleSet(Document):
     """How the layers are read: as the careful reader expects, or as the released code did."""
 
-    views: dict[str, View]
+    views: dict[Name, View]
     box: Literal["hull", "annotated"] = "hull"
     """``hull``: of the annotated box and the mask's tight box; ``annotated``: that alone, tight box where absent."""
     strip_overlap_px: int = Field(default=0, ge=0, le=1)

@@ -256,3 +256,35 @@ class ObjectRecord:
     def size_hw(self) -> tuple[int, int]:
         """Height and width in stored pixels."""
         return self.height, self.width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRow:
+    """One row that a build makes: everything that painting needs besides the photos and masks themselves."""
+
+    variant: str
+    object_id: str
+    """Whose figure and label."""
+    draw: int
+    """Number of the repeated donor draw, from 0, or that of the instance where each instance has a row."""
+    split: str
+    """Split that the row is published under."""
+    attribute: str
+    """Attribute that the row is about; empty in variants that are about whole photos."""
+    label: int
+    """Class index of the photo that the row is labelled by."""
+    seed: int
+    """64-bit seed of the row."""
+    ground_id: str
+    """Object whose ground is used; empty where it is the row's own."""
+    ground_label: int
+    """Class index of the donor; -1 without one."""
+    texture_id: str
+    """Photo that is the texture; empty without one."""
+    params: str
+    """Canonical JSON: stored→canvas affine, box, strip and flags of figure and ground; the texture; the attribute."""
+
+    @property
+    def key(self) -> tuple[str, str, str, str, int]:
+        """Variant, split, object id, attribute and draw: what rows are sorted and looked up by."""
+        return self.variant, self.split, self.object_id, self.attribute, self.draw

@@ -74,22 +74,22 @@ def test_the_release_holds_the_regions_beside_their_union(frozen: tuple[Path, di
 
 def test_recorded_instances_that_touch_get_a_window_each(frozen: tuple[Path, dict[str, ObjectRecord]]) -> None:
     plan = plan_of(frozen[1]["pair"], instances="recorded", take="each")
-    (candidate,) = plan.candidates.values()
-    assert [crop.frame.frame_xyxy_px for crop in candidate.crops["crop"]] == list(BOXES)
+    (measured,) = plan.objects.values()
+    assert [crop.frame.frame_xyxy_px for crop in measured.crops["crop"]] == list(BOXES)
     assert [row.draw for row in plan.rows] == [0, 1]
-    assert "several_instances" in candidate.flags
+    assert "several_instances" in measured.flags
 
 
 def test_components_take_them_for_one(frozen: tuple[Path, dict[str, ObjectRecord]]) -> None:
     plan = plan_of(frozen[1]["pair"], instances="components", take="each")
-    (candidate,) = plan.candidates.values()
-    assert [crop.frame.frame_xyxy_px for crop in candidate.crops["crop"]] == [(10, 20, 100, 80)]
+    (measured,) = plan.objects.values()
+    assert [crop.frame.frame_xyxy_px for crop in measured.crops["crop"]] == [(10, 20, 100, 80)]
     assert len(plan.rows) == 1
 
 
 @pytest.mark.parametrize("instances", ["recorded", "components"])
 def test_a_single_object_is_one_either_way(frozen: tuple[Path, dict[str, ObjectRecord]], instances: str) -> None:
     plan = plan_of(frozen[1]["single"], instances=instances, take="each")
-    (candidate,) = plan.candidates.values()
-    assert [crop.frame.frame_xyxy_px for crop in candidate.crops["crop"]] == [BOXES[0]]
-    assert "several_instances" not in candidate.flags
+    (measured,) = plan.objects.values()
+    assert [crop.frame.frame_xyxy_px for crop in measured.crops["crop"]] == [BOXES[0]]
+    assert "several_instances" not in measured.flags

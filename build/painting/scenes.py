@@ -1,160 +1,152 @@
-"""First pass of a build: every source decoded once, its views kept raw on scratch disk.
-
-Memory stays flat however many rows there are, and a killed build finds the scenes it had made.
-
-A scene's file is its arrays one after the other, behind a line of JSON that names them with their types and shapes. It
-is mapped into memory, so that a row reads what it shows and no more: of NumPy's own container a row took 1 ms to read.
-"""
+"""Scenes: one photo as the canvases that rows are composed of."""
 
 from __future__ import annotations
 
-import json
-import math
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from mmap import ACCESS_READ, mmap
-from pathlib import Path
-from typing import Any, Final
+from functools import cache
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from figureground.build.geometry.objects import MeasuredObject
+from figureground.build.geometry.tiles import box_matte, tile_box
+from figureground.build.geometry.views import Canvas, Frame, view_matte, view_photo
+from figureground.build.painting.components import component_box_matte, fill_mean, mask_box_matte, tile_adjacent
+from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, encode_png1
+from figureground.schemas.recipe_views import View
+from figureground.schemas.recipes import PER_ATTRIBUTE, Layer, Recipe, RuleSet
 
-from figureground.build.geometry.views import Canvas
-from figureground.build.painting.render import Scene, make_scene
-from figureground.build.planning.selection import Candidate
-from figureground.errors import DataError, Fault, FigureGroundError
-from figureground.schemas.rasters.photos import decode_photo
-from figureground.schemas.recipes import Recipe, RuleSet
-from figureground.schemas.records import ObjectRecord, PhotoRef, SourceRow
-from figureground.schemas.sources.opening import read_catalogued
 
-_SCENES_KEPT: Final = 16  # rows of one object follow each other; donors seldom recur, and opening a scene is quick
-_TEXTURE: Final = "texture"
-_LENGTH_BYTES: Final = 8
+class CanvasKey(NamedTuple):
+    """Which canvas of a photo."""
+
+    view: str
+    """Name of the view that brings the photo onto it."""
+    instance: int = 0
+    """Number of the instance whose window it shows; 0 where there is one window, or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SceneJob:
-    """Some objects whose scenes are to be made."""
+class PlacedPhoto:
+    """A photo and its masks on one canvas."""
 
-    candidates: tuple[Candidate, ...]
-    textures: tuple[PhotoRef, ...]
-    """Photos that are kept as they are, for rows to take their texture from."""
-    sources: Mapping[str, SourceRow]
-    recipe: Recipe
-    rules: RuleSet
-    folder: Path
-    """Scratch folder for the scenes."""
+    photos: Mapping[str, Canvas]
+    """What a layer may paint from the photo (``source``, ``tile``, ``adjacent``, ``mean``) to the canvas of it."""
+    mattes: Mapping[str, Mask]
+    """``mask``, and the other mattes that rows need (``box``, ``mask_box``, ``component_box``), canvas-sized."""
+    attributes: Mapping[str, Mask]
+    """Attribute name to its mask, canvas-sized."""
+    mask_png: bytes
+    """The object's mask as 1-bit PNG, which most rows of the object share."""
 
-
-def write_scenes(job: SceneJob) -> tuple[int, list[Fault]]:
-    """Make the scenes of a job that are not there yet; returns how many photos it was about, and every fault."""
-    faults: list[Fault] = []
-    for record, path, make in _photos(job):
-        if _is_whole(path):
-            continue
-        try:
-            arrays = make(decode_photo(read_catalogued(record, job.sources)))
-        except DataError as error:
-            faults.extend(error.faults)
-        except (FigureGroundError, OSError) as error:
-            faults.append(
-                Fault(where=record.source, record=record.uri, expected="the catalogued photo", got=str(error))
-            )
-        else:
-            _write_arrays(path, arrays)
-    return len(job.candidates) + len(job.textures), faults
+    @property
+    def mask(self) -> Mask:
+        """The object's mask, ``(H, W)`` bool in canvas pixels."""
+        return self.mattes["mask"]
 
 
-def _photos(
-    job: SceneJob,
-) -> Iterator[tuple[ObjectRecord | PhotoRef, Path, Callable[[Canvas], dict[str, NDArray[Any]]]]]:
-    """Each photo of a job, where its arrays go, and how they are made of its pixels."""
-
-    def scene_arrays(candidate: Candidate, photo: Canvas) -> dict[str, NDArray[Any]]:
-        scene = make_scene(candidate, photo, job.rules, job.recipe)
-        pngs = {place: np.frombuffer(png, dtype=np.uint8) for place, png in scene.mask_pngs.items()}
-        return {**scene.photos, **scene.mattes, **pngs}
-
-    for candidate in job.candidates:
-        path = Path(_scene_path(job.folder, candidate.object_id))
-        yield candidate.record, path, partial(scene_arrays, candidate)
-    for texture in job.textures:
-        path = Path(_texture_path(job.folder, texture.image_id))
-        yield texture, path, lambda photo: {_TEXTURE: photo}
+Scene = Mapping[CanvasKey, PlacedPhoto]
+"""One photo on every canvas that a recipe uses; made once per object, from one decode."""
 
 
-def load_scene(folder: Path, object_id: str) -> Scene:
-    """Read a scene that ``write_scenes`` made."""
-    photos, mattes, pngs = {}, {}, {}
-    for name, array in _read_arrays(_scene_path(folder, object_id)).items():
-        if array.ndim == 3:
-            photos[name] = array
-        elif array.ndim == 2:
-            mattes[name] = array
-        else:
-            pngs[name] = array.tobytes()
-    return Scene(photos=photos, mattes=mattes, mask_pngs=pngs)
+@dataclass(frozen=True, slots=True)
+class CanvasNeeds:
+    """What the variants of a recipe show of a photo on the canvases of one view; names sorted."""
+
+    paints: tuple[str, ...]
+    mattes: tuple[str, ...]
 
 
-def load_texture(folder: Path, image_id: str) -> Canvas:
-    """Read a photo that ``write_scenes`` kept as a texture."""
-    return _read_arrays(_texture_path(folder, image_id))[_TEXTURE]
+def canvas_needs(recipe: Recipe) -> dict[str, CanvasNeeds]:
+    """What rows are composed of, by the name of the view."""
+    paints: dict[str, set[str]] = defaultdict(set)
+    mattes: dict[str, set[str]] = defaultdict(set)
+    for variant in recipe.variants.values():
+        for layer in variant.layers:
+            mattes[layer.view].add("mask")
+            if layer.matte not in ("all", *PER_ATTRIBUTE):
+                mattes[layer.view].add(layer.matte)
+            if layer.paint not in ("fill", "texture"):
+                paints[layer.view].add(paint_name(layer))
+    return {view: CanvasNeeds(tuple(sorted(paints[view])), tuple(sorted(mattes[view]))) for view in sorted(mattes)}
 
 
-class SceneStore:
-    """Scenes by object id and textures by image id, the most recent ones kept open."""
-
-    def __init__(self, folder: Path) -> None:
-        self.get = lru_cache(maxsize=_SCENES_KEPT)(lambda object_id: load_scene(folder, object_id))
-        self.texture = lru_cache(maxsize=_SCENES_KEPT)(lambda image_id: load_texture(folder, image_id))
+def paint_name(layer: Layer) -> str:
+    """Name of a layer's paint in ``PlacedPhoto.photos``: one mean colour is taken from the photo as it is."""
+    return "source" if layer.paint == "mean" and layer.mean_of != "components" else layer.paint
 
 
-def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays so that the file appears whole unless the power fails, which ``_is_whole`` notices."""
-    head = json.dumps({name: (array.dtype.str, array.shape) for name, array in arrays.items()}).encode()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with temporary.open("wb") as file:
-            file.write(len(head).to_bytes(_LENGTH_BYTES, "little") + head)
-            for array in arrays.values():
-                file.write(np.ascontiguousarray(array).data)
-        temporary.replace(path)  # not flushed to the disk before: that took longer than making a scene
-    finally:
-        temporary.unlink(missing_ok=True)
+def make_scene(
+    measured: MeasuredObject, photo_rgb: Canvas, rules: RuleSet, recipe: Recipe
+) -> dict[CanvasKey, PlacedPhoto]:
+    """Bring a decoded photo, its masks and its boxes onto every canvas that the recipe uses.
 
-
-def _read_arrays(path: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a file, read-only.
-
-    Raises:
-        ValueError: if it is cut off.
+    The box and the strip tiles are computed in stored pixels of their own photo; only then does the view apply. What
+    goes by components is computed on the canvas.
     """
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        mapped = mmap(handle, 0, access=ACCESS_READ)
-    finally:
-        os.close(handle)
-    start = _LENGTH_BYTES + int.from_bytes(mapped[:_LENGTH_BYTES], "little")
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, (kind, shape) in json.loads(mapped[_LENGTH_BYTES:start]).items():
-        arrays[name] = np.ndarray(shape, dtype=kind, buffer=mapped, offset=start)
-        start += math.prod(shape)  # of bytes: bool or uint8
-    return arrays
+    mask = _decoded(measured.record.mask, measured)
+    attributes = {name: _decoded(rle, measured) for name, rle in measured.record.attribute_masks.items()}
+    scene: dict[CanvasKey, PlacedPhoto] = {}
+    for name, needs in canvas_needs(recipe).items():
+        view = rules.views[name]
+        for key, frame in _frames(measured, name):
+            mattes = _place_mattes(measured, mask, needs.mattes, view, frame)
+            scene[key] = PlacedPhoto(
+                photos=_place_photos(measured, photo_rgb, needs.paints, mattes["mask"], rules, view, frame),
+                mattes=mattes,
+                attributes={part: view_matte(stored, view, frame) for part, stored in attributes.items()},
+                mask_png=encode_png1(mattes["mask"]),
+            )
+    return scene
 
 
-def _is_whole(path: Path) -> bool:
-    try:
-        return bool(_read_arrays(str(path)))
-    except (OSError, TypeError, ValueError):  # not there, empty, or cut off
-        return False
+def _frames(measured: MeasuredObject, view: str) -> Iterator[tuple[CanvasKey, Frame | None]]:
+    """Canvases of one view with what each takes of the photo; several where each instance has its own window."""
+    crops = measured.crops.get(view)
+    if crops is None:
+        yield CanvasKey(view), None
+        return
+    for instance, crop in enumerate(crops):
+        yield CanvasKey(view, instance), crop.frame
 
 
-def _scene_path(folder: Path, object_id: str) -> str:
-    return f"{folder}{os.sep}{object_id}.scene"  # a Path would take as long as opening the file
+def _place_mattes(
+    measured: MeasuredObject, mask_hw: Mask, kinds: tuple[str, ...], view: View, frame: Frame | None
+) -> dict[str, Mask]:
+    mask = view_matte(mask_hw, view, frame)
+    mattes = {"mask": mask}
+    for kind in kinds:
+        if kind == "box":
+            mattes[kind] = view_matte(box_matte(measured.box_xyxy_px, measured.record.size_hw), view, frame)
+        elif kind == "mask_box":
+            mattes[kind] = mask_box_matte(mask)
+        elif kind == "component_box":
+            mattes[kind] = component_box_matte(mask)
+    return mattes
 
 
-def _texture_path(folder: Path, image_id: str) -> str:
-    return f"{folder}{os.sep}{image_id}.texture"
+def _place_photos(
+    measured: MeasuredObject,
+    photo_rgb: Canvas,
+    paints: tuple[str, ...],
+    mask: Mask,
+    rules: RuleSet,
+    view: View,
+    frame: Frame | None,
+) -> dict[str, Canvas]:
+    source = cache(lambda: view_photo(photo_rgb, view, frame))
+    photos: dict[str, Canvas] = {}
+    for paint in paints:
+        if paint == "tile":
+            if measured.strip is not None:
+                tiled = tile_box(photo_rgb, measured.box_xyxy_px, measured.strip)
+                photos[paint] = view_photo(tiled, view, frame)
+        elif paint == "adjacent":
+            photos[paint] = tile_adjacent(source(), mask, rules.adjacent)
+        else:
+            photos[paint] = fill_mean(source(), mask) if paint == "mean" else source()
+    return photos
+
+
+def _decoded(rle: CocoRle, measured: MeasuredObject) -> Mask:
+    return decode_coco_rle(rle, size_hw=measured.record.size_hw, record=measured.object_id)

@@ -1,12 +1,12 @@
 """Textures that need no download: families of patterns, each a function of a seed alone.
 
-Only whole numbers decide a pixel, so a seed gives the same texture on every machine. Which textures the study of
-background invariance used (Sehwag et al., arXiv 2006.14077) its abstract does not say; these are ours.
+Only whole numbers decide a pixel, so a seed gives the same texture on every machine. The abstract of the study of
+background invariance (Sehwag et al., arXiv 2006.14077) does not say which textures it used; these are ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -44,14 +44,8 @@ class Dice:
         return first, (first + 64 + self.rolls((3,), 129)) % 256
 
 
-def choose_family(family: str, seed: int) -> str:
-    """A family's name; ``any`` lets the seed choose among ``FAMILIES``."""
-    names = sorted(FAMILIES)
-    return names[Dice(seed).roll(0, len(names))] if family == "any" else family
-
-
 def draw_texture(family: str, seed: int, size_hw: tuple[int, int]) -> Canvas:
-    """A texture ``(H, W, 3)`` uint8 RGB of one of ``FAMILIES``.
+    """A texture ``(H, W, 3)`` uint8 RGB of one of ``FAMILIES``, which are ``schemas.recipes.TEXTURE_FAMILIES``.
 
     ``bricks``: courses in a second colour's joints; ``checks``: squares of two colours; ``clouds``: four octaves of
     lattice noise between two colours; ``dots``: discs on a staggered grid; ``noise``: every channel of every pixel for
@@ -135,7 +129,7 @@ def _in_two(dice: Dice, where: NDArray[np.bool_]) -> Canvas:
     return np.where(where[..., None], first, second).astype(np.uint8)
 
 
-FAMILIES: Final[dict[str, Callable[[Dice, tuple[int, int]], Canvas]]] = {
+FAMILIES: Final[Mapping[str, Callable[[Dice, tuple[int, int]], Canvas]]] = {
     "bricks": _bricks,
     "checks": _checks,
     "clouds": _clouds,

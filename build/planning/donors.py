@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from figureground.build.geometry.objects import MeasuredObject
 from figureground.build.planning.seeds import HashRing
-from figureground.build.planning.selection import Candidate
 from figureground.errors import Faults
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.recipes import DonorRules, Photo
@@ -16,53 +16,53 @@ class DonorPool:
     """The objects of one split of a build that may lend their ground, by class."""
 
     def __init__(
-        self, candidates: Sequence[Candidate], members: Iterable[int], rules: DonorRules, classes: ClassMap
+        self, objects: Sequence[MeasuredObject], members: Iterable[int], rules: DonorRules, classes: ClassMap
     ) -> None:
         """Sort the lenders by class.
 
         Args:
-            candidates: All objects of the build.
-            members: Places in them of those of this split.
+            objects: All objects of the build.
+            members: Indices in them of those of this split.
             rules: Who may lend to whom.
             classes: The class map.
         """
         self._rules = rules
-        self._candidates = candidates
+        self._objects = objects
         self._class_count = len(classes.classes)
-        places: dict[int, list[int]] = defaultdict(list)
+        lenders: dict[int, list[int]] = defaultdict(list)
         for member in members:
-            places[candidates[member].label].append(member)
-        self._places: Mapping[int, Sequence[int]] = dict(places)
-        self._filled = list(places)
+            lenders[objects[member].label].append(member)
+        self._lenders: Mapping[int, Sequence[int]] = dict(lenders)
+        self._filled = list(lenders)
         self._rings = {
-            label: HashRing([candidates[place].object_id for place in found]) for label, found in places.items()
+            label: HashRing([objects[index].object_id for index in indices]) for label, indices in lenders.items()
         }
         self._classes = HashRing([classes.names[label] for label in self._filled])
 
-    def choose(self, figure: Candidate, policy: Photo, seed: int) -> int | None:
-        """Place of the donor of ``figure`` under ``policy``: smallest hash, class first; None if nobody may be."""
+    def choose(self, figure: MeasuredObject, policy: Photo, seed: int) -> int | None:
+        """Index of the donor of ``figure`` under ``policy``: smallest hash, class first; None if nobody may be."""
         for label in self._class_order(figure, policy, seed):
-            places = self._places.get(label, ())
-            for found in self._rings[label].in_order(seed) if places else ():
-                if self._allowed(figure, self._candidates[places[found]]):
-                    return places[found]
+            lenders = self._lenders.get(label, ())
+            for position in self._rings[label].in_order(seed) if lenders else ():
+                if self._allowed(figure, self._objects[lenders[position]]):
+                    return lenders[position]
         return None
 
-    def has_donor(self, figure: Candidate, policy: Photo) -> bool:
-        """Whether ``choose`` would find a donor, whatever the seed."""
+    def has_donor(self, figure: MeasuredObject, policy: Photo) -> bool:
+        """Whether ``choose`` would choose a donor, whatever the seed."""
         labels = self._filled if policy == "any_class" else self._class_order(figure, policy, 0)
-        lenders = (self._candidates[place] for label in labels for place in self._places.get(label, ()))
+        lenders = (self._objects[index] for label in labels for index in self._lenders.get(label, ()))
         return any(self._allowed(figure, donor) for donor in lenders)
 
-    def _class_order(self, figure: Candidate, policy: Photo, seed: int) -> Iterable[int]:
+    def _class_order(self, figure: MeasuredObject, policy: Photo, seed: int) -> Iterable[int]:
         if policy == "same_class":
             return [figure.label]
         if policy == "next_class":
             return [(figure.label + 1) % self._class_count]
         # arXiv 2006.09994, Table 1, "random class": the own class is one of them.
-        return (self._filled[found] for found in self._classes.in_order(seed))
+        return (self._filled[index] for index in self._classes.in_order(seed))
 
-    def _allowed(self, figure: Candidate, donor: Candidate) -> bool:
+    def _allowed(self, figure: MeasuredObject, donor: MeasuredObject) -> bool:
         if figure.record.image_id == donor.record.image_id:
             return not self._rules.exclude_self
         if "class_visible_outside" in donor.record.flags:
@@ -74,12 +74,12 @@ class DonorPool:
 
 
 def check_classes(
-    candidates: Iterable[Candidate], policies: set[Photo], rules: DonorRules, classes: ClassMap, faults: Faults
+    objects: Iterable[MeasuredObject], policies: set[Photo], rules: DonorRules, classes: ClassMap, faults: Faults
 ) -> None:
     """Note every class whose photos could have no donor at all, which no choice of photos can mend."""
     sizes = dict.fromkeys(range(len(classes.classes)), 0)
-    for candidate in candidates:
-        sizes[candidate.label] += 1
+    for measured in objects:
+        sizes[measured.label] += 1
     for label, needed, count in _needs(sizes, policies, rules):
         faults.add(
             classes.name,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final, Literal
 
+from figureground.build.planning.near_duplicates import NearDuplicates
 from figureground.build.planning.plan import Plan
 from figureground.build.planning.selection import IMAGENET_TRAIN
-from figureground.build.planning.splits import near_duplicate_groups
 from figureground.errors import DataError, Fault
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.classes import ClassMap
@@ -26,15 +26,16 @@ _COMMON_SHARE: Final = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateFinding:
-    """What one gate found."""
+    """What fails one gate."""
 
     gate: str
     severity: Severity
     count: int
-    """How many objects, attributes or pairs of classes."""
+    """Number of objects, attributes or pairs of classes that fail."""
     expected: str
+    """What would have been right."""
     examples: tuple[str, ...]
-    """The first of them, sorted."""
+    """The first 20 of them, sorted."""
 
     def __str__(self) -> str:
         """One line."""
@@ -56,12 +57,13 @@ class AttributeFrequency:
 
 
 def check_gates(plan: Plan, recipe: Recipe, classes: ClassMap, attributes: AttributeSchema) -> tuple[GateFinding, ...]:
-    """Run every gate over the objects of a plan; nothing is raised, the worst comes first.
+    """Run every gate over the objects of a plan; nothing is raised, errors come first.
 
-    That masks have their photos' sizes, are binary and not empty is seen to before (freeze, the codecs, the filters).
+    Masks are not looked at again: freeze, the codecs and the filters see to it that they have the sizes of their
+    photos, are binary and are not empty.
     """
-    records = [candidate.record for candidate in plan.candidates.values()]
-    found = [
+    records = [figure.record for figure in plan.objects.values()]
+    findings = [
         *_label_gates(records, attributes),
         *_split_gates(plan, records, recipe),
         *_class_gates(attribute_frequencies(plan, classes, attributes)),
@@ -69,16 +71,17 @@ def check_gates(plan: Plan, recipe: Recipe, classes: ClassMap, attributes: Attri
             "attribute_vanishes",
             "warning",
             "a pixel of the attribute on the canvas",
-            [f"{each.object_id} {each.detail}" for each in plan.vanished],
+            [f"{refusal.object_id} {refusal.detail}" for refusal in plan.vanished],
         ),
         _finding(
             "imagenet_train",
             "warning",
             "photos that no classifier was trained on",
-            [each.object_id for each in plan.candidates.values() if IMAGENET_TRAIN in each.flags],
+            [figure.object_id for figure in plan.objects.values() if IMAGENET_TRAIN in figure.flags],
         ),
     ]
-    return tuple(sorted((each for each in found if each.count), key=lambda each: (each.severity, each.gate)))
+    failed = [finding for finding in findings if finding.count]
+    return tuple(sorted(failed, key=lambda finding: (finding.severity, finding.gate)))
 
 
 def require_no_errors(findings: Sequence[GateFinding]) -> None:
@@ -89,24 +92,24 @@ def require_no_errors(findings: Sequence[GateFinding]) -> None:
     """
     faults = [
         Fault(
-            where=f"gate {each.gate}",
-            record=", ".join(each.examples[:3]),
-            expected=each.expected,
-            got=f"{each.count} that are not so",
+            where=f"gate {finding.gate}",
+            record=", ".join(finding.examples[:3]),
+            expected=finding.expected,
+            got=f"{finding.count} that are not so",
             remedy="mend the answers and freeze again",
         )
-        for each in findings
-        if each.severity == "error"
+        for finding in findings
+        if finding.severity == "error"
     ]
     if faults:
         raise DataError(faults)
 
 
 def attribute_frequencies(plan: Plan, classes: ClassMap, attributes: AttributeSchema) -> list[AttributeFrequency]:
-    """Class by attribute, classes without objects left out."""
+    """Frequency of every attribute in every class that has objects, by class index and the schema's order."""
     members: dict[int, list[ObjectRecord]] = defaultdict(list)
-    for candidate in plan.candidates.values():
-        members[candidate.label].append(candidate.record)
+    for figure in plan.objects.values():
+        members[figure.label].append(figure.record)
     return [
         AttributeFrequency(
             class_name=classes.names[label],
@@ -122,14 +125,14 @@ def attribute_frequencies(plan: Plan, classes: ClassMap, attributes: AttributeSc
 
 
 def _label_gates(records: Sequence[ObjectRecord], attributes: AttributeSchema) -> Iterator[GateFinding]:
-    """Of a local attribute, present means a mask and absent means none."""
+    """An object has a mask of a local attribute if the attribute is present, and none if it is absent."""
     bare, painted, unasked = [], [], []
     known = set(attributes.names())
     for record in records:
         for name in attributes.names("local"):
-            said, has_mask = record.attributes.get(name), name in record.attribute_masks
-            bare += [f"{record.object_id} {name}"] if said is True and not has_mask else []
-            painted += [f"{record.object_id} {name}"] if said is False and has_mask else []
+            present, has_mask = record.attributes.get(name), name in record.attribute_masks
+            bare += [f"{record.object_id} {name}"] if present is True and not has_mask else []
+            painted += [f"{record.object_id} {name}"] if present is False and has_mask else []
         named = {*record.attributes, *record.attribute_masks} - known
         unasked += [f"{record.object_id} {name}" for name in sorted(named)]
     yield _finding("present_without_mask", "warning", "a mask of every local attribute that is present", bare)
@@ -146,9 +149,10 @@ def _split_gates(plan: Plan, records: Sequence[ObjectRecord], recipe: Recipe) ->
         seen[record.sha256].add(plan.splits[record.object_id])
     twice = [sha256[:32] for sha256, splits in seen.items() if len(splits) > 1]
     yield _finding("photo_in_two_splits", "error", "each photo in one split", twice)
+    duplicates = plan.near_duplicates or NearDuplicates.among(records, recipe.splits.near_duplicate_bits)
     across = [
         group[0].object_id
-        for group in near_duplicate_groups(records, recipe.splits.near_duplicate_bits)
+        for group in duplicates.groups(records)
         if len({plan.splits[record.object_id] for record in group}) > 1
     ]
     by_source = recipe.splits.by == "source"
@@ -162,9 +166,10 @@ def _split_gates(plan: Plan, records: Sequence[ObjectRecord], recipe: Recipe) ->
 def _class_gates(frequencies: Sequence[AttributeFrequency]) -> Iterator[GateFinding]:
     """Every two classes differ in an attribute (RIVAL10's criterion "informative")."""
     typical: dict[str, set[str]] = defaultdict(set)
-    for each in frequencies:
-        asked = each.present + each.absent
-        typical[each.class_name] |= {each.attribute} if asked and each.present > _COMMON_SHARE * asked else set()
+    for frequency in frequencies:
+        asked = frequency.present + frequency.absent
+        common = asked and frequency.present > _COMMON_SHARE * asked
+        typical[frequency.class_name] |= {frequency.attribute} if common else set()
     alike = [f"{first}/{second}" for first, second in combinations(typical, 2) if typical[first] == typical[second]]
     yield _finding("classes_alike", "warning", "an attribute that tells every two classes apart", alike)
 

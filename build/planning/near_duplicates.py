@@ -1,25 +1,69 @@
-"""Which perceptual hashes are near each other, without comparing all with all."""
+"""Which photos are near-duplicates by their perceptual hashes, without comparing all with all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 from math import comb
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from figureground.schemas.records import ObjectRecord
+
 HASH_BITS: Final = 64
 
 _WIDEST: Final = 22
-"""Bits of the widest part: its table of places has four million entries."""
+"""Bits of the widest part: its table of starts has four million entries."""
 _COMPARED: Final = 1 << 22
 """Pairs compared at a time."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class NearDuplicates:
+    """Which of some photos are near-duplicates: looked for once, then asked of any part of them."""
+
+    _hashes: NDArray[np.uint64]
+    """``(n,)``: the different perceptual hashes, ascending."""
+    _links: Any
+    """``(n, n)`` sparse array of SciPy, not zero where two of the hashes are near each other."""
+
+    @classmethod
+    def among(cls, records: Sequence[ObjectRecord], bits: int) -> NearDuplicates:
+        """Link the records whose perceptual hashes differ in at most ``bits`` of 64."""
+        from scipy.sparse import csr_array  # type: ignore[import-untyped]  # takes a quarter of a second to load
+
+        hashes = np.unique(_hashes_of(records))
+        pairs = np.concatenate([np.zeros((0, 2), dtype=np.int64), *near_pairs(hashes, bits)])
+        ones = np.ones(len(pairs), dtype=np.int8)
+        return cls(hashes, csr_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(len(hashes), len(hashes))))
+
+    def groups(self, records: Sequence[ObjectRecord]) -> list[list[ObjectRecord]]:
+        """Records that are linked directly or through others of ``records``, each group sorted by object id.
+
+        Args:
+            records: Some or all of those that were linked. The groups are in the order of their first object ids.
+        """
+        from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]  # likewise
+
+        ordered = sorted(records, key=lambda record: record.object_id)
+        present, node = np.unique(np.searchsorted(self._hashes, _hashes_of(ordered)), return_inverse=True)
+        _, component = connected_components(self._links[present][:, present], directed=False)
+        groups: dict[int, list[ObjectRecord]] = defaultdict(list)
+        for record, label in zip(ordered, component[node].tolist(), strict=True):
+            groups[label].append(record)
+        return list(groups.values())
+
+
+def _hashes_of(records: Sequence[ObjectRecord]) -> NDArray[np.uint64]:
+    return np.array([int(record.phash, 16) for record in records], dtype=np.uint64)
+
+
 def near_pairs(hashes: NDArray[np.uint64], bits: int) -> Iterator[NDArray[np.int64]]:
-    """Places of hashes that differ in at most ``bits`` of 64, ``(n, 2)`` at a time, the smaller first; some twice.
+    """Indices of hashes that differ in at most ``bits`` of 64, ``(n, 2)`` at a time, the smaller first; some twice.
 
     Two hashes that differ in at most b bits agree in one of any m parts of them but for b // m bits. So each part is
     looked up with up to so many of its bits changed; wider parts take more look-ups and find fewer strangers
@@ -27,7 +71,7 @@ def near_pairs(hashes: NDArray[np.uint64], bits: int) -> Iterator[NDArray[np.int
 
     Args:
         hashes: ``(n,)``.
-        bits: How many.
+        bits: Most bits in which two may differ, 0 to 63.
     """
     parts = min(range(bits + 2), key=lambda count: _cost(len(hashes), bits, count))
     for low, high in _edges(parts):
@@ -38,14 +82,14 @@ def near_pairs(hashes: NDArray[np.uint64], bits: int) -> Iterator[NDArray[np.int
         ordered = keys[order]
         starts = np.searchsorted(ordered, np.arange((1 << width) + 1, dtype=np.uint64))
         for flip in _flips(width, radius):
-            found = (ordered ^ np.uint64(flip)).astype(np.int64)
-            yield from _close(hashes, order, starts[found], starts[found + 1], bits)
+            looked_up = (ordered ^ np.uint64(flip)).astype(np.int64)
+            yield from _close(hashes, order, starts[looked_up], starts[looked_up + 1], bits)
 
 
 def _close(
     hashes: NDArray[np.uint64], order: NDArray[np.int64], first: NDArray[np.int64], last: NDArray[np.int64], bits: int
 ) -> Iterator[NDArray[np.int64]]:
-    """Near ones among the hashes and those at ``order[first:last]`` of each."""
+    """Pairs of near hashes: each hash, and those of the hashes at ``order[first:last]`` that are near to it."""
     rows = np.flatnonzero(last > first)
     counts = last[rows] - first[rows]
     ends = np.cumsum(counts)
@@ -54,9 +98,9 @@ def _close(
         before = int(ends[start - 1]) if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + _COMPARED, side="right")))
         part = counts[start:stop]
-        places = np.arange(int(ends[stop - 1]) - before) - np.repeat(ends[start:stop] - part - before, part)
+        offsets = np.arange(int(ends[stop - 1]) - before) - np.repeat(ends[start:stop] - part - before, part)
         one = np.repeat(order[rows[start:stop]], part)
-        other = order[np.repeat(first[rows[start:stop]], part) + places]
+        other = order[np.repeat(first[rows[start:stop]], part) + offsets]
         near = (one < other) & (np.bitwise_count(hashes[one] ^ hashes[other]) <= bits)
         if near.any():
             yield np.stack([one[near], other[near]], axis=1)
@@ -71,16 +115,17 @@ def _cost(count: int, bits: int, parts: int) -> float:
     if width > _WIDEST:
         return float("inf")
     flips = sum(comb(width, changed) for changed in range(bits // parts + 1))
-    places = 1 << width
-    return float(parts * (places + flips * count * (4 + count / places)))
+    keys = 1 << width
+    return float(parts * (keys + flips * count * (4 + count / keys)))
 
 
 def _edges(parts: int) -> list[tuple[int, int]]:
+    """First bit of each part, and the bit after its last; one part of no bits if all are compared with all."""
     return list(pairwise(part * HASH_BITS // parts for part in range(parts + 1))) if parts else [(0, 0)]
 
 
 def _flips(width: int, most: int) -> Iterator[int]:
-    """Every way to change at most so many of ``width`` bits."""
+    """Every way to change at most ``most`` of ``width`` bits, as the number whose bits are those changed."""
     for changed in range(min(most, width) + 1):
-        for places in combinations(range(width), changed):
-            yield sum(1 << place for place in places)
+        for bits in combinations(range(width), changed):
+            yield sum(1 << bit for bit in bits)

@@ -1,75 +1,45 @@
-"""Rows of a plan: kept as a few numbers each, and spelled out when they are asked for."""
+"""Rows of a plan: stored as a few numbers each, and spelled out when they are asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.build.painting.textures import choose_family
+from figureground.build.geometry.objects import MeasuredObject
 from figureground.build.planning.row_params import PhotoParams, json_object, json_text
-from figureground.build.planning.seeds import derive_seed
-from figureground.build.planning.selection import Candidate
+from figureground.build.planning.seeds import choose_family, derive_seed
 from figureground.schemas.recipes import Recipe, RuleSet, Variant
-from figureground.schemas.records import PhotoRef
+from figureground.schemas.records import PhotoRef, PlanRow
 
 NONE: Final = -1
-"""Place of a donor or texture in rows that have none."""
+"""Index of the donor or texture, and label of the ground, in rows that have none."""
 
 _AT_A_TIME: Final = 4096  # rows that iteration spells out ahead
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanRow:
-    """One output: everything that rendering needs besides the photos and masks themselves."""
+class RowCode(NamedTuple):
+    """A row of a variant as a few numbers: which object's, and whose pixels it takes besides the object's own."""
 
-    variant: str
-    object_id: str
-    """Whose figure and label."""
+    figure_index: int
+    """Index of the object among those of the plan."""
+    attribute_index: int
+    """Index of its attribute among the names that the plan's rows are about; the first is the empty name."""
     draw: int
-    """0, the number of the repeated donor draw, or that of the instance where each has a row."""
-    split: str
-    """Split that the row is published under."""
-    attribute: str
-    """Attribute that the row is about; empty in variants that are about whole photos."""
-    label: int
-    """Class index of the photo that the row is labelled by."""
-    seed: int
-    """64-bit seed of the row."""
-    ground_id: str
-    """Object whose ground is used; empty where it is the row's own."""
-    ground_label: int
-    """Class index of the donor; -1 without one."""
-    texture_id: str
-    """Photo that is the texture; empty without one."""
-    params: str
-    """Canonical JSON: stored→canvas affine, box, strip and flags of figure and ground."""
-
-    @property
-    def key(self) -> tuple[str, str, str, str, int]:
-        """What a row is sorted and found by."""
-        return self.variant, self.split, self.object_id, self.attribute, self.draw
+    """Number of the donor draw, or of the instance where each instance has a row."""
+    donor_index: int
+    """Index of the donor among the plan's objects; ``NONE`` without one."""
+    texture_index: int
+    """Index of the texture among the photos to take textures from; ``NONE`` without one."""
 
 
-class Turn(NamedTuple):
-    """Which of an object's rows in a variant, and whose pixels it takes besides its own."""
-
-    figure: int
-    """Place of the object among the plan's candidates."""
-    attribute: str
-    draw: int
-    """Of its donor, or of its instances where each has a row."""
-    donor: int = NONE
-    """Place of the donor among the plan's candidates."""
-    texture: int = NONE
-    """Place of the texture among the photos to take textures from."""
-
-
-TEXTURE: Final = Turn._fields.index("texture")
+ROW_CODE: Final = np.dtype([(field, np.int32) for field in RowCode._fields])
+"""A ``RowCode`` in an array."""
+RowCodes = NDArray[np.void]
+"""``(n,)`` of ``ROW_CODE``."""
 
 
 def row_seed(recipe: Recipe, variant: str, object_id: str, attribute: str, draw: int) -> int:
@@ -82,12 +52,17 @@ class RowWriter:
     """Spells out the rows of one variant."""
 
     def __init__(
-        self, recipe: Recipe, rules: RuleSet, name: str, candidates: Sequence[Candidate], textures: Sequence[PhotoRef]
+        self,
+        recipe: Recipe,
+        rules: RuleSet,
+        variant_name: str,
+        objects: Sequence[MeasuredObject],
+        textures: Sequence[PhotoRef],
     ) -> None:
-        self.name = name
+        self.variant_name = variant_name
         self._recipe = recipe
-        self._variant: Variant = recipe.variants[name]
-        self._candidates = candidates
+        self._variant: Variant = recipe.variants[variant_name]
+        self._objects = objects
         self._textures = textures
         self._figure = PhotoParams(rules, self._variant, of_self=True)
         self._ground = PhotoParams(rules, self._variant, of_self=False)
@@ -95,63 +70,78 @@ class RowWriter:
         self._texture = self._variant.texture
         self._donors_label = self._variant.labels == "donor"
 
-    def row(self, split: str, turn: Turn) -> PlanRow:
-        """One row."""
-        figure = self._candidates[turn.figure]
-        donor = None if turn.donor == NONE else self._candidates[turn.donor]
-        seed = row_seed(self._recipe, self.name, figure.object_id, turn.attribute, turn.draw)
+    def row(self, split: str, attribute: str, code: RowCode) -> PlanRow:
+        """One row.
+
+        Args:
+            split: Split that it is published under.
+            attribute: Name of the attribute that it is about; empty for none.
+            code: The rest of it.
+        """
+        figure = self._objects[code.figure_index]
+        donor = None if code.donor_index == NONE else self._objects[code.donor_index]
+        texture = None if code.texture_index == NONE else self._textures[code.texture_index]
+        seed = row_seed(self._recipe, self.variant_name, figure.object_id, attribute, code.draw)
         labelled = donor if donor is not None and self._donors_label else figure
+        params = {"figure": self._figure.of(figure, code.draw)}
+        if donor is not None:
+            params["ground"] = self._ground.of(donor, code.draw)
+        if attribute:
+            params["attribute"] = json_text(attribute)
+        if donor is not None and self._swaps:
+            params |= _swap_params(figure, donor, attribute)
         return PlanRow(
-            variant=self.name,
+            variant=self.variant_name,
             object_id=figure.object_id,
-            draw=turn.draw,
+            draw=code.draw,
             split=split,
-            attribute=turn.attribute,
+            attribute=attribute,
             label=labelled.label,
             seed=seed,
             ground_id=donor.object_id if donor else "",
             ground_label=donor.label if donor else NONE,
-            texture_id="" if turn.texture == NONE else self._textures[turn.texture].image_id,
-            params=self._params(turn, figure, donor, seed),
+            texture_id=texture.image_id if texture else "",
+            params=json_object(params | self._texture_params(texture, seed)),
         )
 
-    def _params(self, turn: Turn, figure: Candidate, donor: Candidate | None, seed: int) -> str:
-        params = {"figure": self._figure.of(figure, turn.draw)}
-        if donor is not None:
-            params["ground"] = self._ground.of(donor, turn.draw)
-        if turn.texture != NONE:
-            texture = self._textures[turn.texture]
-            params["texture"] = json_text({"image_id": texture.image_id, "sha256": texture.sha256})
-        elif self._texture is not None:
-            params["texture"] = json_text({"family": choose_family(self._texture, seed)})
-        if turn.attribute:
-            params["attribute"] = json_text(turn.attribute)
-        if donor is not None and self._swaps:
-            swapped = {"pos_id": figure.record.image_id, "pos_label": figure.label, "neg_id": donor.record.image_id}
-            swapped |= {"neg_label": donor.label, "changed_attrs": [turn.attribute]}
-            params |= {name: json_text(value) for name, value in swapped.items()}
-        return json_object(params)
+    def _texture_params(self, texture: PhotoRef | None, seed: int) -> dict[str, str]:
+        if texture is not None:
+            return {"texture": json_text({"image_id": texture.image_id, "sha256": texture.sha256})}
+        if self._texture is not None:
+            return {"texture": json_text({"family": choose_family(self._texture, seed)})}
+        return {}
+
+
+def _swap_params(figure: MeasuredObject, donor: MeasuredObject, attribute: str) -> dict[str, str]:
+    """Who has the attribute that the row pastes in or takes away, and who lacks it."""
+    return {
+        "pos_id": json_text(figure.record.image_id),
+        "pos_label": json_text(figure.label),
+        "neg_id": json_text(donor.record.image_id),
+        "neg_label": json_text(donor.label),
+        "changed_attrs": json_text([attribute]),
+    }
 
 
 class RowGroup(Sequence[PlanRow]):
     """The rows of one variant in one split, sorted by key."""
 
-    def __init__(self, writer: RowWriter, split: str, attributes: Sequence[str], turns: NDArray[np.int32]) -> None:
-        """Keep the rows.
+    def __init__(self, writer: RowWriter, split: str, attributes: Sequence[str], codes: RowCodes) -> None:
+        """Store the rows.
 
         Args:
             writer: Spells them out.
             split: Their split.
-            attributes: Names that ``turns`` counts.
-            turns: ``(n, 5)``, columns as in ``Turn``, attributes as places in ``attributes``.
+            attributes: Names that ``attribute_index`` counts.
+            codes: The rows.
         """
-        self.variant, self.split = writer.name, split
+        self.variant, self.split = writer.variant_name, split
         self._writer = writer
         self._attributes = attributes
-        self._turns = turns
+        self._codes = codes
 
     def __len__(self) -> int:
-        return len(self._turns)
+        return len(self._codes)
 
     @overload
     def __getitem__(self, index: int) -> PlanRow: ...
@@ -159,20 +149,20 @@ class RowGroup(Sequence[PlanRow]):
     def __getitem__(self, index: slice) -> tuple[PlanRow, ...]: ...
     def __getitem__(self, index: int | slice) -> PlanRow | tuple[PlanRow, ...]:
         if isinstance(index, slice):
-            return tuple(map(self._row, self._turns[index].tolist()))
-        return self._row(self._turns[index].tolist())
+            return tuple(map(self._row, self._codes[index].tolist()))
+        return self._row(self._codes[index].item())
 
     def __iter__(self) -> Iterator[PlanRow]:
         for start in range(0, len(self), _AT_A_TIME):
             yield from self[start : start + _AT_A_TIME]
 
     def _row(self, numbers: Sequence[int]) -> PlanRow:
-        figure, attribute, draw, donor, texture = numbers
-        return self._writer.row(self.split, Turn(figure, self._attributes[attribute], draw, donor, texture))
+        code = RowCode(*numbers)
+        return self._writer.row(self.split, self._attributes[code.attribute_index], code)
 
 
 class PlanRows(Sequence[PlanRow]):
-    """All rows of a plan, sorted by key; a million photos have ten million, so none is kept spelled out."""
+    """All rows of a plan, sorted by key; a million photos have ten million, so none stays spelled out."""
 
     def __init__(self, groups: Sequence[RowGroup]) -> None:
         self.groups = tuple(groups)
@@ -187,12 +177,12 @@ class PlanRows(Sequence[PlanRow]):
     @overload
     def __getitem__(self, index: slice) -> tuple[PlanRow, ...]: ...
     def __getitem__(self, index: int | slice) -> PlanRow | tuple[PlanRow, ...]:
-        places = range(len(self))[index]
-        if isinstance(places, int):
-            return self._rows(places, places + 1)[0]
-        if places.step == 1:
-            return self._rows(places.start, places.stop)
-        return tuple(self[place] for place in places)
+        indices = range(len(self))[index]
+        if isinstance(indices, int):
+            return self._rows(indices, indices + 1)[0]
+        if indices.step == 1:
+            return self._rows(indices.start, indices.stop)
+        return tuple(self[row] for row in indices)
 
     def __iter__(self) -> Iterator[PlanRow]:
         for group in self.groups:
@@ -204,9 +194,9 @@ class PlanRows(Sequence[PlanRow]):
         return len(self) == len(other) and all(one == another for one, another in zip(self, other, strict=True))
 
     def _rows(self, start: int, stop: int) -> tuple[PlanRow, ...]:
-        found: list[PlanRow] = []
+        rows: list[PlanRow] = []
         for group, end in zip(self.groups, self._ends, strict=True):
             first = end - len(group)
             if first < stop and start < end:
-                found += group[max(start - first, 0) : stop - first]
-        return tuple(found)
+                rows += group[max(start - first, 0) : stop - first]
+        return tuple(rows)

@@ -1,4 +1,4 @@
-"""What a row's ``params`` say of each photo in it: where it lands on the canvas, its box, strip, window and flags."""
+"""What ``params`` of a row says of each photo in it: where it lands on the canvas, its box, strip, window and flags."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from figureground.build.geometry.objects import MeasuredObject
 from figureground.build.geometry.views import Frame, view_geometry, whole_frame
 from figureground.build.geometry.windows import Crop
-from figureground.build.planning.selection import Candidate
 from figureground.schemas.rasters.masks import Box
 from figureground.schemas.recipes import RuleSet, Variant
 
 json_text: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 """``canonical_json`` with one encoder for all rows."""
-_FRAMES: Final = 4096  # remembered a variant: photos come in few sizes, crops in many
+_FRAMES: Final = 4096  # whose affines a variant remembers: photos come in few sizes, crops in many
 
 
 class PhotoParams:
-    """Words for one photo of every row of a variant, by the first layer that shows it."""
+    """Parameters of one photo in every row of a variant, by the first layer that shows it."""
 
     def __init__(self, rules: RuleSet, variant: Variant, *, of_self: bool) -> None:
         layers = [layer for layer in variant.layers if (layer.of == "self") == of_self]
@@ -29,27 +29,27 @@ class PhotoParams:
         self._boxed = self._tiled or any(layer.matte == "box" for layer in layers)
         self._affines: dict[Box, str] = {}
 
-    def of(self, candidate: Candidate, draw: int) -> str:
+    def of(self, shown: MeasuredObject, draw: int) -> str:
         """Parameters of one row, canonical JSON.
 
         ``affine`` (sx, tx, sy, ty) leads from stored to canvas pixels; boxes are half-open in stored pixels; ``crop``
         is there where the view has a window, with ``size`` as (height, width) of the stored photo.
         """
-        crop = crop_of(candidate, self._view, draw)
-        params = {"affine": self._affine(crop.frame if crop else whole_frame(candidate.record.size_hw))}
-        flags = candidate.flags
+        crop = shown.crop(self._view, draw)
+        params = {"affine": self._affine(crop.frame if crop else whole_frame(shown.record.size_hw))}
+        flags = shown.flags
         if crop is not None:
             params["box"] = _box_json(crop.box_xyxy_px)
-            params["size"] = json_text(candidate.record.size_hw)
+            params["size"] = json_text(shown.record.size_hw)
             params["crop"] = json_text(_crop_params(crop))
             flags += tuple(crop.flags)
         if self._boxed:
-            params["box"] = _box_json(candidate.box_xyxy_px)
-            flags += ("box_from_mask",) if candidate.box_from_mask else ()
-        if candidate.strip is not None and self._tiled:
-            box = _box_json(candidate.strip.box_xyxy_px)
-            params["strip"] = json_object({"box": box, "side": f'"{candidate.strip.side}"'})
-            flags += ("strip_1px",) if candidate.strip.width_px == 1 else ()
+            params["box"] = _box_json(shown.box_xyxy_px)
+            flags += ("box_from_mask",) if shown.box_from_mask else ()
+        if shown.strip is not None and self._tiled:
+            box = _box_json(shown.strip.box_xyxy_px)
+            params["strip"] = json_object({"box": box, "side": f'"{shown.strip.side}"'})
+            flags += ("strip_1px",) if shown.strip.width_px == 1 else ()
         if flags:
             params["flags"] = _flags_json(flags)
         return json_object(params)
@@ -61,12 +61,6 @@ class PhotoParams:
             if len(self._affines) < _FRAMES:
                 self._affines[frame.frame_xyxy_px] = known
         return known
-
-
-def crop_of(candidate: Candidate, view: str, draw: int) -> Crop | None:
-    """The crop of a row: that of its instance where each has its own, else the one there is; None without a window."""
-    crops = candidate.crops.get(view)
-    return None if crops is None else crops[draw if len(crops) > 1 else 0]
 
 
 def json_object(members: Mapping[str, str]) -> str:

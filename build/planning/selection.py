@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from figureground.build.geometry.tiles import Strip, box_matte, clip_box, hull, largest_strip
+from figureground.build.geometry.objects import NO_CROPS, MeasuredObject
+from figureground.build.geometry.tiles import box_matte, clip_box, hull, largest_strip
 from figureground.build.geometry.views import resize_matte, view_matte
 from figureground.build.geometry.windows import Crop, NoWindow, place_window
 from figureground.build.planning.mask_facts import MaskFacts, bound_box, canvas_px
@@ -20,32 +21,6 @@ from figureground.schemas.records import ObjectRecord
 
 IMAGENET_TRAIN: Final = "imagenet_train"
 """Flag of photos that most classifiers were trained on."""
-_NO_WINDOWS: Final[Mapping[str, tuple[Crop, ...]]] = {}
-"""Of every object where no view has a window: one for all of them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """An object that passed every filter, with what the plan needs to know of it."""
-
-    record: ObjectRecord
-    label: int
-    """Class index in the recipe's class map."""
-    box_xyxy_px: Box
-    """The box of the rule set, half-open, stored pixels."""
-    box_from_mask: bool
-    """True where no box was annotated."""
-    strip: Strip | None
-    """The margin that tiles the box; None where there is none."""
-    flags: tuple[str, ...] = ()
-    """What rows that show the photo are flagged with, whatever they show of it."""
-    crops: Mapping[str, tuple[Crop, ...]] = field(default_factory=lambda: _NO_WINDOWS)
-    """View to where its window lies, for views that have one; several where each instance has its own."""
-
-    @property
-    def object_id(self) -> str:
-        """Id of the object."""
-        return self.record.object_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,55 +35,63 @@ class Refusal:
     detail: str = ""
 
 
-def select_candidates(
+def select_objects(
     records: Iterable[ObjectRecord], recipe: Recipe, rules: RuleSet, classes: ClassMap
-) -> tuple[list[Candidate], list[Refusal]]:
+) -> tuple[list[MeasuredObject], list[Refusal]]:
     """Measure every object and apply the filters; an object that one filter refuses leaves every variant."""
-    taken: list[Candidate] = []
+    taken: list[MeasuredObject] = []
     refused: list[Refusal] = []
     for record in records:
-        found = _measure(record, recipe, rules, classes)
-        if isinstance(found, Candidate):
-            taken.append(found)
+        outcome = _measure(record, recipe, rules, classes)
+        if isinstance(outcome, MeasuredObject):
+            taken.append(outcome)
         else:
-            refused.append(found)
+            refused.append(outcome)
     return taken, refused
 
 
 def balance_classes(
-    candidates: Sequence[Candidate], balance: Balance, *, seed: int
-) -> tuple[list[Candidate], list[Refusal]]:
-    """Keep the ``per_class`` objects of each class with the smallest hashes, so that one photo moves at most one.
+    objects: Sequence[MeasuredObject], balance: Balance, *, seed: int
+) -> tuple[list[MeasuredObject], list[Refusal]]:
+    """Take the ``per_class`` objects of each class with the smallest hashes, so that one photo moves at most one.
 
     With ``smallest`` nothing is balanced when a class would fall under ``min_per_class``.
     """
-    by_class: dict[int, list[Candidate]] = defaultdict(list)
-    for candidate in candidates:
-        by_class[candidate.label].append(candidate)
+    by_class: dict[int, list[MeasuredObject]] = defaultdict(list)
+    for measured in objects:
+        by_class[measured.label].append(measured)
     smallest = min((len(members) for members in by_class.values()), default=0)
     if balance.per_class == "all" or (balance.per_class == "smallest" and smallest < balance.min_per_class):
-        return list(candidates), []
+        return list(objects), []
     quota = smallest if balance.per_class == "smallest" else balance.per_class
-    kept = {
-        candidate.object_id
-        for members in by_class.values()
-        for candidate in sorted(members, key=lambda each: hash_order(f"{seed}\0balance", each.object_id))[:quota]
-    }
-    dropped = [_refuse(each.record, "balance", f"quota {quota}") for each in candidates if each.object_id not in kept]
-    return [each for each in candidates if each.object_id in kept], dropped
+
+    def by_hash(measured: MeasuredObject) -> bytes:
+        return hash_order(f"{seed}\0balance", measured.object_id)
+
+    taken = {measured.object_id for members in by_class.values() for measured in sorted(members, key=by_hash)[:quota]}
+    refused = [
+        _refuse(measured.record, "balance", f"quota {quota}") for measured in objects if measured.object_id not in taken
+    ]
+    return [measured for measured in objects if measured.object_id in taken], refused
 
 
-def class_counts(candidates: Iterable[Candidate], classes: ClassMap) -> Mapping[str, int]:
+def class_counts(objects: Iterable[MeasuredObject], classes: ClassMap) -> dict[str, int]:
     """Objects per class name, in class order, classes without objects included."""
-    labels = Counter(candidate.label for candidate in candidates)
+    labels = Counter(measured.label for measured in objects)
     return {name: labels[label] for label, name in enumerate(classes.names)}
+
+
+def refusal_counts(refusals: Sequence[Refusal]) -> str:
+    """How many objects each reason refused, in words: ``reasons: balance 3, mask_empty 1``."""
+    counts = Counter(refusal.reason for refusal in refusals)
+    return "reasons: " + ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
 
 
 def _refuse(record: ObjectRecord, reason: str, detail: str = "") -> Refusal:
     return Refusal(object_id=record.object_id, label=record.label, reason=reason, detail=detail)
 
 
-def _measure(record: ObjectRecord, recipe: Recipe, rules: RuleSet, classes: ClassMap) -> Candidate | Refusal:
+def _measure(record: ObjectRecord, recipe: Recipe, rules: RuleSet, classes: ClassMap) -> MeasuredObject | Refusal:
     label = classes.index_of_label.get(record.label)
     if label is None:
         return _refuse(record, "unmapped_class", f"{record.label} is in no class of {classes.name}")
@@ -121,13 +104,13 @@ def _measure(record: ObjectRecord, recipe: Recipe, rules: RuleSet, classes: Clas
         return _refuse(record, "several_boxes", f"{len(record.boxes_xyxy_px)} annotated boxes")
     if not filters.mask:
         whole = (0, 0, record.width, record.height)
-        return Candidate(
+        return MeasuredObject(
             record=record, label=label, box_xyxy_px=whole, box_from_mask=False, strip=None, flags=_flags(record)
         )
     return _measure_mask(record, label, recipe, rules)
 
 
-def _measure_mask(record: ObjectRecord, label: int, recipe: Recipe, rules: RuleSet) -> Candidate | Refusal:
+def _measure_mask(record: ObjectRecord, label: int, recipe: Recipe, rules: RuleSet) -> MeasuredObject | Refusal:
     mask = MaskFacts(record.mask, size_hw=record.size_hw, record=record.object_id)
     tight = mask.tight_box
     if tight is None:
@@ -150,7 +133,7 @@ def _measure_mask(record: ObjectRecord, label: int, recipe: Recipe, rules: RuleS
         crops = _place_windows(record, mask, recipe, rules)
     except NoWindow as refused:
         return _refuse(record, str(refused))
-    return Candidate(
+    return MeasuredObject(
         record=record,
         label=label,
         box_xyxy_px=box,
@@ -174,10 +157,10 @@ def _place_windows(
 ) -> Mapping[str, tuple[Crop, ...]]:
     windows = {name: view.window for name, view in rules.views.items() if view.window is not None}
     if not windows:
-        return _NO_WINDOWS
+        return NO_CROPS
     pixels = mask.pixels()
-    told_apart = record.instances if len(record.instances) > 1 else ()
-    instances = [decode_coco_rle(rle, size_hw=record.size_hw, record=record.object_id) for rle in told_apart]
+    recorded = record.instances if len(record.instances) > 1 else ()
+    instances = [decode_coco_rle(rle, size_hw=record.size_hw, record=record.object_id) for rle in recorded]
     return {
         name: place_window(window, pixels, instances, derive_seed(recipe.seed, f"window/{name}", record.object_id, 0))
         for name, window in windows.items()
@@ -193,9 +176,9 @@ def _judge_box(record: ObjectRecord, box: Box, mask_px: int, rules: RuleSet) -> 
         share = float(on_canvas.mean())
         if filters.max_box_share is not None and share > filters.max_box_share:
             return _refuse(record, "box_too_large", f"{share:.3f} of the canvas > {filters.max_box_share}")
-        kept = float(on_canvas.sum()) / max(float(resize_matte(matte, view).sum()), 1.0)
-        if filters.min_box_kept is not None and kept < filters.min_box_kept:
-            return _refuse(record, "box_cropped_away", f"{kept:.3f} of the box kept < {filters.min_box_kept}")
+        kept_share = float(on_canvas.sum()) / max(float(resize_matte(matte, view).sum()), 1.0)
+        if filters.min_box_kept is not None and kept_share < filters.min_box_kept:
+            return _refuse(record, "box_cropped_away", f"{kept_share:.3f} of the box kept < {filters.min_box_kept}")
     filled = mask_px / ((box[2] - box[0]) * (box[3] - box[1]))
     if filters.min_mask_over_box is not None and filled < filters.min_mask_over_box:
         return _refuse(record, "mask_too_small", f"{filled:.3f} of the box < {filters.min_mask_over_box}")

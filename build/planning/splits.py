@@ -1,4 +1,4 @@
-"""Which split a photo goes to: shares of every source class, by hash, near-duplicates kept together."""
+"""Which split a photo goes to: shares of every source class, by hash; near-duplicates stay together."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
-import numpy as np
-
-from figureground.build.planning.near_duplicates import near_pairs
+from figureground.build.planning.near_duplicates import NearDuplicates
 from figureground.build.planning.seeds import hash_order
 from figureground.errors import Faults
 from figureground.schemas.recipes import Recipe, Splits
 from figureground.schemas.records import ObjectRecord
 
 
-def assign_splits(records: Sequence[ObjectRecord], recipe: Recipe) -> dict[str, str]:
+def assign_splits(
+    records: Sequence[ObjectRecord], recipe: Recipe, duplicates: NearDuplicates | None = None
+) -> dict[str, str]:
     """Object id to split.
 
     Groups of near-duplicates are divided as wholes. In each source class they are put in the order of their hashes,
     and cut where the shares say, so that one photo more or less moves at most one group at each cut.
+
+    Args:
+        records: The objects.
+        recipe: Says how they are divided.
+        duplicates: Near-duplicates among them, where they are known already; None to look for them.
 
     Raises:
         DataError: if splits go by the source, and it has others than the recipe.
@@ -31,38 +36,18 @@ def assign_splits(records: Sequence[ObjectRecord], recipe: Recipe) -> dict[str, 
     for record in records:
         together[record.source_split if recipe.splits.by == "source" else ""].append(record)
     shares = _shares(list(together), recipe.splits)
+    if duplicates is None:
+        duplicates = NearDuplicates.among(records, recipe.splits.near_duplicate_bits)
     chosen: dict[str, str] = {}
     for part, members in together.items():
         by_class: dict[str, list[list[ObjectRecord]]] = defaultdict(list)
-        for group in near_duplicate_groups(members, recipe.splits.near_duplicate_bits):
+        for group in duplicates.groups(members):
             by_class[group[0].label].append(group)
         for groups in by_class.values():
             ordered = sorted(groups, key=lambda group: hash_order(f"{recipe.seed}\0split", group[0].object_id))
             for group, split in zip(ordered, _cut([len(group) for group in ordered], shares[part]), strict=True):
                 chosen.update((record.object_id, split) for record in group)
     return chosen
-
-
-def near_duplicate_groups(records: Sequence[ObjectRecord], bits: int) -> list[list[ObjectRecord]]:
-    """Records whose perceptual hashes differ in at most ``bits`` of 64, directly or through others, by object id."""
-    ordered = sorted(records, key=lambda record: record.object_id)
-    hashes = np.array([int(record.phash, 16) for record in ordered], dtype=np.uint64)
-    different, kind = np.unique(hashes, return_inverse=True)
-    parent = list(range(len(different)))
-
-    def find(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
-    for pairs in near_pairs(different, bits):
-        for first, second in pairs.tolist():
-            parent[find(second)] = find(first)
-    groups: dict[int, list[ObjectRecord]] = defaultdict(list)
-    for record, index in zip(ordered, kind.tolist(), strict=True):
-        groups[find(index)].append(record)
-    return list(groups.values())
 
 
 def _shares(source_splits: Sequence[str], splits: Splits) -> dict[str, dict[str, float]]:

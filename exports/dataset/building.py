@@ -12,9 +12,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from figureground.build.painting.scenes import SceneJob
+from figureground.build.painting.scene_files import SceneJob
 from figureground.build.planning.gates import GateFinding, check_gates, require_no_errors
-from figureground.build.planning.plan import Plan, PlanRow, make_plan
+from figureground.build.planning.plan import Plan, make_plan
 from figureground.errors import DataError, Fault, UsageError
 from figureground.exports.dataset.cluster_shards import BuildPlace, write_all_scenes, write_all_shards
 from figureground.exports.dataset.earlier import describe_earlier, find_earlier_rows
@@ -31,7 +31,7 @@ from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.recipes import Recipe, RuleName, RuleSet
-from figureground.schemas.records import ObjectRecord, PhotoRef, SourceRow, canonical_json
+from figureground.schemas.records import ObjectRecord, PhotoRef, PlanRow, SourceRow, canonical_json
 from figureground.schemas.store.releases import LeftOut
 
 Item = TypeVar("Item")
@@ -230,17 +230,17 @@ def _make_scenes(
         objects.update((row.object_id, row.ground_id))
         textures.add(row.texture_id)
     job = SceneJob(
-        candidates=(),
+        objects=(),
         textures=(),
         sources=request.sources,
         recipe=request.recipe,
         rules=request.recipe.rules[request.rules],
         folder=place.folder / _SCRATCH,
     )
-    shown = [each for name, each in plan.candidates.items() if name in objects]
+    shown = [each for name, each in plan.objects.items() if name in objects]
     taken = [each for name, each in plan.textures.items() if name in textures]
     scene_jobs = [
-        *(replace(job, candidates=part) for part in _batched(shown)),
+        *(replace(job, objects=part) for part in _batched(shown)),
         *(replace(job, textures=part) for part in _batched(taken)),
     ]
     faults: list[Fault] = []
@@ -273,7 +273,7 @@ def _shard_jobs(
         return ShardJob(
             path=partial / "data" / part.config / part.file_name,
             rows=rows,
-            candidates={name: plan.candidates[name] for name in sorted(used)},
+            objects={name: plan.objects[name] for name in sorted(used)},
             recipe=request.recipe,
             rules=rules,
             mask_version=request.release_version,
@@ -313,7 +313,7 @@ def _report(folder: Path, plan: Plan, findings: Sequence[GateFinding], *, reused
     return BuildReport(
         folder=folder,
         rows=len(plan.rows),
-        objects=len(plan.candidates),
+        objects=len(plan.objects),
         balanced=plan.balanced,
         class_counts=plan.class_counts,
         splits=dict(Counter(plan.splits.values())),

@@ -17,7 +17,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
-from figureground.build.painting.scenes import SceneJob, write_scenes
+from figureground.build.painting.scene_files import SceneJob, write_scenes
 from figureground.errors import DataError, Fault, ServiceError, UsageError
 from figureground.exports.dataset.lock import environment, environment_differences
 from figureground.exports.dataset.shards import ShardJob, write_shard
@@ -145,7 +145,7 @@ def _node_job(place: BuildPlace, shard: ShardJob) -> NodeShardJob:
     objects = sorted({name for row in rows for name in (row.object_id, row.ground_id) if name})
     textures = sorted({row.texture_id for row in rows if row.texture_id})
     scenes = SceneJob(
-        candidates=tuple(shard.candidates[name] for name in objects),
+        objects=tuple(shard.objects[name] for name in objects),
         textures=tuple(place.textures[name] for name in textures),
         sources=place.sources,
         recipe=shard.recipe,

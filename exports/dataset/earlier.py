@@ -8,7 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from figureground.build.planning.plan import Plan, PlanRow, read_plan
+from figureground.build.planning.plan import Plan
+from figureground.build.planning.plan_files import read_plan
 from figureground.build.recipes.loading import load_recipe
 from figureground.errors import UsageError
 from figureground.exports.dataset.earlier_rows import RENDER, EarlierRows
@@ -17,7 +18,7 @@ from figureground.exports.dataset.lock import environment
 from figureground.exports.dataset.verify import read_manifest, require_files
 from figureground.runtime.files import file_sha256
 from figureground.schemas.recipes import Recipe, RuleName
-from figureground.schemas.records import ObjectRecord
+from figureground.schemas.records import ObjectRecord, PlanRow
 from figureground.schemas.store.releases import read_release
 
 
@@ -86,7 +87,7 @@ def _place(row: PlanRow, old: Mapping[PlanRow, int], changed: set[str]) -> int:
 def _changed_objects(before: Sequence[ObjectRecord], plan: Plan) -> set[str]:
     """Objects of the plan of which the earlier version knows nothing, or other masks or boxes."""
     known = {record.object_id: _painted(record) for record in before}
-    return {name for name, each in plan.candidates.items() if known.get(name) != _painted(each.record)}
+    return {name for name, each in plan.objects.items() if known.get(name) != _painted(each.record)}
 
 
 def _painted(record: ObjectRecord) -> tuple[Any, ...]:

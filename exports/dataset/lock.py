@@ -32,7 +32,7 @@ def make_lock(
     draws: int,
 ) -> dict[str, Any]:
     """The lock of a build: no time, no path, nothing that differs between two runs of the same."""
-    taken = [candidate.record for candidate in plan.candidates.values()]
+    taken = [candidate.record for candidate in plan.objects.values()]
     unreviewed = [record for record in taken if record.state == "unreviewed"]
     refused = Counter(refusal.reason for refusal in plan.refusals)
     divided = Counter(plan.splits.values())
@@ -69,7 +69,7 @@ def make_lock(
 def _sources(plan: Plan, sources: Mapping[str, SourceRow]) -> dict[str, Any]:
     """Every source that pixels come from, with its photos and its terms."""
     uris: dict[str, list[str]] = defaultdict(list)
-    photos: list[ObjectRecord | PhotoRef] = [candidate.record for candidate in plan.candidates.values()]
+    photos: list[ObjectRecord | PhotoRef] = [candidate.record for candidate in plan.objects.values()]
     for photo in [*photos, *plan.textures.values()]:
         uris[photo.source].append(photo.uri)
     return {

@@ -13,7 +13,8 @@ import yaml
 
 from figureground.build.planning.coverage import ClassCoverage, class_coverage
 from figureground.build.planning.gates import AttributeFrequency, GateFinding, attribute_frequencies
-from figureground.build.planning.plan import Plan, write_plan
+from figureground.build.planning.plan import Plan
+from figureground.build.planning.plan_files import write_plan
 from figureground.build.planning.selection import Refusal
 from figureground.exports.dataset.card import render_card
 from figureground.exports.dataset.changes import compare_versions, extend_changelog
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 def plan_features(request: BuildRequest, plan: Plan) -> Features:
     """Attributes are those of the recipe's schema in its order, then what else people were asked for."""
-    taken = [candidate.record for candidate in plan.candidates.values()]
+    taken = [candidate.record for candidate in plan.objects.values()]
     others = {name for record in taken for name in record.attributes} - set(request.attributes.names())
     names = [*request.attributes.names(), *sorted(others)]
     return dataset_features(request.classes, names, pixels=request.recipe.pixels)
@@ -100,14 +101,14 @@ def _write_sources(request: BuildRequest, plan: Plan, lock: Mapping[str, Any], f
         write_text(folder / ATTRIBUTES, text)
     write_text(folder / RECIPE, yaml.safe_dump(portable.model_dump(mode="json"), sort_keys=False))
     write_text(folder / LOCK, json.dumps(lock, indent=1, sort_keys=True) + "\n")
-    blinded = [blind_name(candidate.record) for candidate in plan.candidates.values()]
+    blinded = [blind_name(candidate.record) for candidate in plan.objects.values()]
     write_release(folder / OBJECTS, blinded, version=request.release_version)
 
 
 def _write_reports(request: BuildRequest, plan: Plan, findings: Sequence[GateFinding], folder: Path) -> None:
     report = folder / "report"
     report.mkdir(exist_ok=True)
-    write_plan(plan, folder / PLAN)
+    write_plan(plan.rows, folder / PLAN)
     write_text(folder / REFUSED, csv_text(Refusal, plan.refusals))
     write_text(report / "gates.json", json.dumps([asdict(each) for each in findings], indent=1) + "\n")
     if request.attributes.attributes:

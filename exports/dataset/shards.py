@@ -11,18 +11,17 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from figureground.build.geometry.objects import MeasuredObject
 from figureground.build.geometry.views import view_geometry, whole_frame
 from figureground.build.painting.render import Rendered, render_row
-from figureground.build.painting.scenes import SceneStore
-from figureground.build.planning.plan import PlanRow
-from figureground.build.planning.row_params import crop_of
-from figureground.build.planning.selection import Candidate
+from figureground.build.painting.scene_files import SceneStore
 from figureground.exports.dataset.earlier_rows import RENDER, EarlierReader, EarlierRows
 from figureground.runtime.files import replace_file
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle, pixels_sha256, tight_box
 from figureground.schemas.rasters.png import encode_png
 from figureground.schemas.rasters.sketches import sketch
 from figureground.schemas.recipes import Recipe, RuleSet
+from figureground.schemas.records import PlanRow
 
 ROWS_PER_SHARD: Final = 1000  # about 75 MB of 224-pixel PNG; more of them keep all workers busy to the end of a build
 _ROWS_PER_GROUP: Final = 200  # the Hub's viewer reads one group at a time
@@ -34,7 +33,7 @@ class ShardJob:
 
     path: Path
     rows: tuple[PlanRow, ...]
-    candidates: Mapping[str, Candidate]
+    objects: Mapping[str, MeasuredObject]
     """The objects that the rows use, by object_id."""
     recipe: Recipe
     rules: RuleSet
@@ -124,7 +123,7 @@ def _copied(stored: Mapping[str, Any]) -> Drawn:
 
 def _columns(row: PlanRow, drawn: Drawn, job: ShardJob) -> dict[str, Any]:
     variant = job.recipe.variants[row.variant]
-    figure, donor = job.candidates[row.object_id], job.candidates.get(row.ground_id)
+    figure, donor = job.objects[row.object_id], job.objects.get(row.ground_id)
     labelled = _labelled(row, job)
     other = figure if labelled is donor else donor
     stem = ".".join(filter(None, [row.object_id, row.variant, row.attribute, str(row.draw)]))
@@ -160,11 +159,11 @@ def _columns(row: PlanRow, drawn: Drawn, job: ShardJob) -> dict[str, Any]:
     }
 
 
-def _labelled(row: PlanRow, job: ShardJob) -> Candidate:
+def _labelled(row: PlanRow, job: ShardJob) -> MeasuredObject:
     """Whose label the row has: its figure's, or its donor's where an attribute is pasted onto that."""
-    donor = job.candidates.get(row.ground_id)
+    donor = job.objects.get(row.ground_id)
     pasted = job.recipe.variants[row.variant].labels == "donor"
-    return donor if donor is not None and pasted else job.candidates[row.object_id]
+    return donor if donor is not None and pasted else job.objects[row.object_id]
 
 
 def _box_on_canvas(row: PlanRow, rendered: Rendered, job: ShardJob) -> tuple[float, ...]:
@@ -174,7 +173,7 @@ def _box_on_canvas(row: PlanRow, rendered: Rendered, job: ShardJob) -> tuple[flo
         return tuple(map(float, tight_box(rendered.object_mask) or (0, 0, 0, 0)))
     labelled = _labelled(row, job)
     view = variant.layers[-1].view
-    crop = crop_of(labelled, view, row.draw)
+    crop = labelled.crop(view, row.draw)
     frame = crop.frame if crop else whole_frame(labelled.record.size_hw)
     geometry = view_geometry(job.rules.views[view], frame)
     return geometry.box_on_canvas(crop.box_xyxy_px if crop else labelled.box_xyxy_px)

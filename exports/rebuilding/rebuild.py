@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from figureground.build.planning.plan import Plan, PlanRow, read_plan
-from figureground.build.planning.selection import class_counts, select_candidates
+from figureground.build.planning.plan import Plan
+from figureground.build.planning.plan_files import read_plan
+from figureground.build.planning.selection import class_counts, select_objects
 from figureground.build.recipes.loading import load_recipe
 from figureground.errors import DataError, Fault, Faults, UsageError
 from figureground.exports.dataset.building import BuildRequest, make_repository
@@ -26,7 +27,7 @@ from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.recipes import Recipe
-from figureground.schemas.records import ObjectRecord, PhotoRef, SourceRow
+from figureground.schemas.records import ObjectRecord, PhotoRef, PlanRow, SourceRow
 from figureground.schemas.sources.opening import PhotoSource
 from figureground.schemas.store.releases import read_release
 
@@ -180,7 +181,7 @@ def _require_own_files(release: Path, recipe: Recipe) -> None:
 
 def _lock(released: Mapping[str, Any], plan: Plan, request: BuildRequest) -> dict[str, Any]:
     """The release's lock with what is here and what was made; equal where all is there and the software is the same."""
-    made = {**released, **environment(), "quotas": plan.class_counts, "objects": len(plan.candidates)}
+    made = {**released, **environment(), "quotas": plan.class_counts, "objects": len(plan.objects)}
     if "splits" in released:
         divided = Counter(plan.splits.values())
         made["splits"] = {name: divided[name] for name in request.recipe.split_names}
@@ -215,9 +216,7 @@ def _plan(request: BuildRequest, rows: Sequence[PlanRow], textures: dict[str, Ph
     """
     used = {name for row in rows for name in (row.object_id, row.ground_id) if name}
     records = [record for record in request.records if record.object_id in used]
-    candidates, refusals = select_candidates(
-        records, request.recipe, request.recipe.rules[request.rules], request.classes
-    )
+    objects, refusals = select_objects(records, request.recipe, request.recipe.rules[request.rules], request.classes)
     if refusals:
         remedy = "rebuild with the figureground that recipe.lock.json names"
         raise DataError(
@@ -228,9 +227,9 @@ def _plan(request: BuildRequest, rows: Sequence[PlanRow], textures: dict[str, Ph
         )
     return Plan(
         rows=tuple(rows),
-        candidates={candidate.object_id: candidate for candidate in candidates},
+        objects={measured.object_id: measured for measured in objects},
         refusals=(),
-        class_counts=dict(class_counts(candidates, request.classes)),
+        class_counts=class_counts(objects, request.classes),
         splits={row.object_id: row.split for row in rows},
         vanished=(),
         textures=textures,

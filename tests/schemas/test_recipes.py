@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from needs import SHARED, need
+from pydantic import ValidationError
 
 from figureground.build.recipes.loading import load_recipe, shipped_recipes
 from figureground.errors import DataError, UsageError
@@ -46,6 +47,16 @@ def test_imagenet9_has_the_eight_variants_and_mixed_self() -> None:
         "mixed_next",
         "mixed_self",
     ]
+
+
+@pytest.mark.parametrize("name", ["crop@2x", "crop/2", "crop#1", "..", ""])
+def test_a_view_has_a_name_like_all_others(name: str) -> None:
+    """Names of views are parts of keys and of errors."""
+    named = {"rules": {"exact": {"views": {name: {}}}}, "variants": {"original": {"ground": "source", "view": name}}}
+    with pytest.raises(ValidationError) as caught:
+        Recipe.model_validate({**GOOD, **named})
+    places = {".".join(map(str, fault["loc"])) for fault in caught.value.errors()}
+    assert {f"rules.exact.views.{name}.[key]", "variants.original.layers.0.view"} <= places
 
 
 def test_shorthand_means_the_same_as_layers() -> None:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy import ndimage  # type: ignore[import-untyped]  # ships no annotations
 from strategies import masks, object_record, square_mask
 
+from figureground.build.geometry.objects import MeasuredObject
 from figureground.build.geometry.views import Frame, view_geometry, view_matte, view_photo, whole_frame
 from figureground.build.geometry.windows import STANDARD_EVAL, NoWindow, frame_around, place_window
-from figureground.build.planning.selection import Candidate, Refusal, select_candidates
+from figureground.build.planning.selection import Refusal, select_objects
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.rasters.masks import Box, Mask, encode_coco_rle, tight_box
 from figureground.schemas.recipe_views import View, Window
@@ -286,20 +287,20 @@ def test_a_photo_that_a_window_refuses_leaves_the_recipe_with_the_reason() -> No
     record = object_record("two", "a", mask=halves[0] | halves[1], instances=tuple(map(encode_coco_rle, halves)))
     for take, expected in (("single", "several_instances"), ("union", None)):
         recipe = _recipe({"take": take})
-        taken, refused = select_candidates([record], recipe, recipe.rules["exact"], CLASSES)
+        taken, refused = select_objects([record], recipe, recipe.rules["exact"], CLASSES)
         assert [each.reason for each in refused] == ([expected] if expected else [])
         assert len(taken) == (0 if expected else 1)
 
 
 def test_full_masks_are_kept_where_the_filter_allows_them() -> None:
     record = object_record("full", "a", mask=np.ones((100, 120), dtype=np.bool_))
-    results: dict[bool, list[Candidate] | list[Refusal]] = {}
+    results: dict[bool, list[MeasuredObject] | list[Refusal]] = {}
     for allowed in (True, False):
         recipe = _recipe({}, full_mask=not allowed)
-        taken, refused = select_candidates([record], recipe, recipe.rules["exact"], CLASSES)
+        taken, refused = select_objects([record], recipe, recipe.rules["exact"], CLASSES)
         results[allowed] = taken if allowed else refused
     (candidate,), (refusal,) = results[True], results[False]
-    assert isinstance(candidate, Candidate)
+    assert isinstance(candidate, MeasuredObject)
     assert "no_context" in candidate.crops["crop"][0].flags
     assert isinstance(refusal, Refusal)
     assert refusal.reason == "mask_full"

@@ -13,14 +13,16 @@ from strategies import object_record, square_mask
 
 from figureground.build.geometry.views import Canvas
 from figureground.build.painting.effects import blur_within, grow_matte, move_matte
-from figureground.build.painting.render import Rendered, Scene, make_scene, render_row
+from figureground.build.painting.render import Rendered, render_row
+from figureground.build.painting.scenes import Scene, make_scene
 from figureground.build.painting.textures import draw_texture, texture_from_photo
-from figureground.build.planning.plan import Plan, PlanRow, make_plan, write_plan
+from figureground.build.planning.plan import Plan, make_plan
+from figureground.build.planning.plan_files import write_plan
 from figureground.errors import DataError
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.rasters.masks import encode_coco_rle, encode_png1
 from figureground.schemas.recipes import Move, Recipe
-from figureground.schemas.records import PhotoRef
+from figureground.schemas.records import PhotoRef, PlanRow
 
 CLASSES = ClassMap.model_validate(
     {"name": "toy", "classes": [{"index": i, "name": name, "wnids": [name]} for i, name in enumerate("ab")]}
@@ -70,7 +72,7 @@ class Studio:
         self.plan: Plan = make_plan(records, made, CLASSES, textures=textures)
         self.scenes: dict[str, Scene] = {
             name: make_scene(candidate, self.photos[name], self.rules, made)
-            for name, candidate in self.plan.candidates.items()
+            for name, candidate in self.plan.objects.items()
         }
         self.textures = {each.image_id: np.full((80, 90, 3), 7, dtype=np.uint8) for each in textures}
 
@@ -185,7 +187,7 @@ def test_every_instance_has_a_row_and_a_window_of_its_own(tmp_path: Path) -> Non
     views = {"native": NATIVE, "each": {**NATIVE, "window": {"take": "each", "margin": 0}}}
     variants = {"original": {"view": "native", "ground": "source"}, "each": {"view": "each", "ground": "source"}}
     studio = Studio(recipe(variants, views))
-    write_plan(studio.plan, tmp_path / "plan.parquet")
+    write_plan(studio.plan.rows, tmp_path / "plan.parquet")
     assert len(studio.rows("original")) == 4
     assert len(studio.rows("each")) == 8
     for row in studio.rows("each"):

@@ -10,12 +10,14 @@ from PIL import Image
 from strategies import object_record, square_mask
 
 from figureground.build.geometry.views import Canvas, view_matte, view_photo
-from figureground.build.painting.render import Rendered, Scene, make_scene, render_row
-from figureground.build.planning.plan import Plan, PlanRow, make_plan
+from figureground.build.painting.render import Rendered, render_row
+from figureground.build.painting.scenes import CanvasKey, Scene, make_scene
+from figureground.build.planning.plan import Plan, make_plan
 from figureground.build.recipes.loading import load_recipe
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.rasters.masks import decode_coco_rle, encode_png1
 from figureground.schemas.recipes import Balance, Recipe, RuleName
+from figureground.schemas.records import PlanRow
 
 RECIPE = load_recipe("imagenet9").model_copy(update={"balance": Balance(per_class="all")})
 CLASSES = ClassMap.model_validate(
@@ -47,7 +49,7 @@ class Studio:
         self.plan: Plan = make_plan(records, recipe, CLASSES, rules=rules)
         self.scenes: dict[str, Scene] = {
             name: make_scene(candidate, self.photos[name], self.rule_set, recipe)
-            for name, candidate in self.plan.candidates.items()
+            for name, candidate in self.plan.objects.items()
         }
 
     def rows(self, variant: str) -> list[PlanRow]:
@@ -58,7 +60,7 @@ class Studio:
 
     def viewed(self, name: str) -> tuple[Canvas, Any]:
         view = self.rule_set.views["imagenet"]
-        record = self.plan.candidates[name].record
+        record = self.plan.objects[name].record
         return view_photo(self.photos[name], view), view_matte(decode_coco_rle(record.mask), view)
 
 
@@ -115,12 +117,13 @@ def test_black_figure_pixels_show_the_donor_in_reference_and_stay_black_in_exact
 
 def test_only_bg_t_shows_nothing_of_the_object_in_exact_rules() -> None:
     studio = Studio("exact")
-    for name, candidate in studio.plan.candidates.items():
+    for name, candidate in studio.plan.objects.items():
         x0, y0, x1, y1 = candidate.box_xyxy_px
         marked = studio.photos[name].copy()
         marked[y0:y1, x0:x1] = 255 - marked[y0:y1, x0:x1]
         scene = make_scene(candidate, marked, studio.rule_set, studio.recipe)
-        np.testing.assert_array_equal(scene.photos["tile@imagenet"], studio.scenes[name].photos["tile@imagenet"])
+        key = CanvasKey("imagenet")
+        np.testing.assert_array_equal(scene[key].photos["tile"], studio.scenes[name][key].photos["tile"])
 
 
 def _released(photo: Canvas, resampling: Image.Resampling = Image.Resampling.NEAREST) -> Canvas:
@@ -139,7 +142,7 @@ def test_reference_rules_give_the_released_scripts_pixels() -> None:
     studio = Studio("reference")
     for row in studio.plan.rows:
         native = studio.photos[row.object_id].copy()
-        record = studio.plan.candidates[row.object_id].record
+        record = studio.plan.objects[row.object_id].record
         mask = decode_coco_rle(record.mask)[:, :, None]
         (x0, y0, x1, y1) = record.boxes_xyxy_px[0]
         expected: Canvas
@@ -152,9 +155,7 @@ def test_reference_rules_give_the_released_scripts_pixels() -> None:
             expected = _released(native * mask)
         elif row.variant.startswith("mixed"):
             owner = row.ground_id or row.object_id
-            ground = _released(
-                _released_tile(studio.photos[owner], studio.plan.candidates[owner].record.boxes_xyxy_px[0])
-            )
+            ground = _released(_released_tile(studio.photos[owner], studio.plan.objects[owner].record.boxes_xyxy_px[0]))
             figure = _released(native * mask)
             expected = np.where((figure == 0).all(axis=2, keepdims=True), ground, figure)
         elif row.variant == "only_bg_t":

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from figureground.build.geometry.views import Canvas
-from figureground.build.painting.textures import FAMILIES, choose_family, draw_texture, texture_from_photo
+from figureground.build.painting.textures import FAMILIES, draw_texture, texture_from_photo
+from figureground.build.planning.seeds import choose_family
+from figureground.schemas.recipes import TEXTURE_FAMILIES
 
 GOLDEN = {
     "bricks": "09dc8d5565b1501b",
@@ -44,6 +46,10 @@ def test_patterns_have_two_colours_that_the_eye_tells_apart(family: str) -> None
     for seed in range(20):
         drawn = draw_texture(family, seed, (96, 96)).reshape(-1, 3).astype(int)
         assert (np.ptp(drawn, axis=0) >= 32).all()
+
+
+def test_recipes_name_the_families_that_are_drawn() -> None:
+    assert tuple(FAMILIES) == TEXTURE_FAMILIES
 
 
 def test_any_family_is_drawn_about_as_often() -> None:

@@ -10,12 +10,14 @@ import pytest
 from strategies import object_record, square_mask
 
 from figureground.build.geometry.views import Canvas
-from figureground.build.painting.render import Rendered, Scene, make_scene, render_row
-from figureground.build.planning.plan import Plan, PlanRow, make_plan
+from figureground.build.painting.render import Rendered, render_row
+from figureground.build.painting.scenes import Scene, make_scene
+from figureground.build.planning.plan import Plan, make_plan
 from figureground.build.recipes.loading import load_recipe
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.rasters.masks import encode_coco_rle
+from figureground.schemas.records import PlanRow
 
 RECIPE = load_recipe("rival10")
 RULES = RECIPE.rules["exact"]
@@ -65,7 +67,7 @@ class Studio:
         self.plan: Plan = make_plan(records, RECIPE, CLASSES, attributes=SCHEMA)
         self.scenes: dict[str, Scene] = {
             name: make_scene(candidate, self.photos[name], RULES, RECIPE)
-            for name, candidate in self.plan.candidates.items()
+            for name, candidate in self.plan.objects.items()
         }
 
     def rows(self, variant: str, **wanted: Any) -> list[PlanRow]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from strategies import object_record, square_mask
 
+from figureground.build.planning import near_duplicates
 from figureground.build.planning.gates import GateFinding, attribute_frequencies, check_gates, require_no_errors
+from figureground.build.planning.near_duplicates import near_pairs
 from figureground.build.planning.plan import Plan, make_plan
 from figureground.build.recipes.loading import load_recipe
 from figureground.errors import DataError
@@ -122,3 +127,15 @@ def test_frequencies_count_every_answer() -> None:
     records = [*PLAIN, photo(100, attributes={"horns": None}, attribute_masks={})]
     horns = next(each for each in attribute_frequencies(planned(records), CLASSES, SCHEMA) if each.class_name == "a")
     assert (horns.attribute, horns.present, horns.absent, horns.unknown, horns.masks) == ("horns", 20, 0, 1, 20)
+
+
+def test_near_duplicates_are_looked_for_once_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(hashes: NDArray[np.uint64], bits: int) -> Iterator[NDArray[np.int64]]:
+        asked.append(bits)
+        return near_pairs(hashes, bits)
+
+    monkeypatch.setattr(near_duplicates, "near_pairs", counted)
+    check_gates(planned(PLAIN), RECIPE, CLASSES, SCHEMA)
+    assert asked == [8]

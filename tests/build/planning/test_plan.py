@@ -16,14 +16,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from strategies import object_record, square_mask
 
-from figureground.build.planning.plan import Plan, PlanRow, PlanRows, make_plan, read_plan, write_plan
+from figureground.build.planning.plan import Plan, make_plan
+from figureground.build.planning.plan_files import read_plan, write_plan
+from figureground.build.planning.plan_rows import PlanRows
 from figureground.build.planning.seeds import derive_seed, hash_order
 from figureground.build.recipes.loading import load_recipe
 from figureground.errors import DataError
 from figureground.runtime.files import file_sha256
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.recipes import Balance, Recipe, RuleName
-from figureground.schemas.records import ObjectRecord
+from figureground.schemas.records import ObjectRecord, PlanRow
 
 IMAGENET9 = load_recipe("imagenet9")
 ALL = IMAGENET9.model_copy(update={"balance": Balance(per_class="all")})
@@ -213,7 +215,7 @@ def test_photos_that_show_their_class_outside_the_mask_lend_no_ground() -> None:
     recipe = ALL.model_copy(update={"rules": {"exact": rules}})
     shown = object_record("shown", "a", flags=("class_visible_outside",))
     made = plan([shown, *photos(a=3, b=3, c=3)], recipe)
-    assert shown.object_id in made.candidates
+    assert shown.object_id in made.objects
     assert all(row.ground_id != shown.object_id for row in made.rows)
 
 
@@ -271,7 +273,7 @@ def test_one_photo_less_changes_only_rows_that_use_or_used_it(gone: int, balance
     recipe = ALL.model_copy(update={"balance": balance})
     before, after = plan(records, recipe, rules=rules), plan(records[:gone] + records[gone + 1 :], recipe, rules=rules)
     # With a fixed quota another photo moves up; it, too, is a photo more.
-    moved = set(before.candidates) ^ set(after.candidates)
+    moved = set(before.objects) ^ set(after.objects)
     assert len(moved) <= 2
     old, new = ({row.key: row for row in made.rows} for made in (before, after))
     for key in old.keys() | new.keys():
@@ -310,9 +312,9 @@ def test_a_plan_written_in_parts_has_the_bytes_of_one_written_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = plan(photos(a=160, b=3, c=3))
-    write_plan(made, tmp_path / "whole.parquet")
-    monkeypatch.setattr("figureground.build.planning.plan._ROWS_AT_A_TIME", 1024)
-    write_plan(made, tmp_path / "parts.parquet")
+    write_plan(made.rows, tmp_path / "whole.parquet")
+    monkeypatch.setattr("figureground.build.planning.plan_files._ROWS_AT_A_TIME", 1024)
+    write_plan(made.rows, tmp_path / "parts.parquet")
     assert file_sha256(tmp_path / "whole.parquet") == file_sha256(tmp_path / "parts.parquet")
     assert read_plan(tmp_path / "parts.parquet") == tuple(made.rows)
     columns = {
@@ -325,8 +327,8 @@ def test_a_plan_written_in_parts_has_the_bytes_of_one_written_whole(
 
 def test_a_plan_of_several_row_groups_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = plan(photos(a=4, b=3, c=3))
-    monkeypatch.setattr("figureground.build.planning.plan._ROWS_AT_A_TIME", 8)
-    monkeypatch.setattr("figureground.build.planning.plan._ROWS_PER_GROUP", 32)
-    write_plan(made, tmp_path / "plan.parquet")
+    monkeypatch.setattr("figureground.build.planning.plan_files._ROWS_AT_A_TIME", 8)
+    monkeypatch.setattr("figureground.build.planning.plan_files._ROWS_PER_GROUP", 32)
+    write_plan(made.rows, tmp_path / "plan.parquet")
     assert pq.ParquetFile(tmp_path / "plan.parquet").num_row_groups == 3
     assert read_plan(tmp_path / "plan.parquet") == tuple(made.rows)

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from figureground.build.planning.seeds import WINDOW, HashRing, derive_seed, hash_order
+from figureground.build.planning.seeds import RING_SPAN, HashRing, derive_seed, hash_order
 
 SEEDS = [derive_seed(1, "mixed_rand", str(number), 0) for number in range(2000)]
 
@@ -21,7 +21,7 @@ def chosen(candidates: list[str]) -> list[str]:
     return [candidates[next(ring.in_order(seed))] for seed in SEEDS]
 
 
-@pytest.mark.parametrize("count", [1, 2, WINDOW - 1, WINDOW])
+@pytest.mark.parametrize("count", [1, 2, RING_SPAN - 1, RING_SPAN])
 def test_of_few_all_are_compared(count: int) -> None:
     candidates = ids(count)
     ring = HashRing(candidates)
@@ -30,7 +30,7 @@ def test_of_few_all_are_compared(count: int) -> None:
         assert ordered == sorted(candidates, key=lambda each: hash_order(seed, each))
 
 
-@pytest.mark.parametrize("count", [0, WINDOW + 1, 2 * WINDOW, 500])
+@pytest.mark.parametrize("count", [0, RING_SPAN + 1, 2 * RING_SPAN, 500])
 def test_everybody_has_a_turn_once(count: int) -> None:
     ring = HashRing(ids(count))
     for seed in SEEDS[:50]:
@@ -54,8 +54,8 @@ def test_one_candidate_less_changes_few_choices_besides_its_own() -> None:
 
 
 def test_the_step_from_all_to_a_window_changes_few_choices() -> None:
-    one, other = chosen(ids(WINDOW)), chosen(ids(WINDOW + 1))
-    assert sum(a != b for a, b in zip(one, other, strict=True)) < 4 * len(SEEDS) / WINDOW
+    one, other = chosen(ids(RING_SPAN)), chosen(ids(RING_SPAN + 1))
+    assert sum(a != b for a, b in zip(one, other, strict=True)) < 4 * len(SEEDS) / RING_SPAN
 
 
 def test_many_are_chosen_about_equally_often() -> None:

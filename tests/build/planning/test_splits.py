@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import object_record
 
-from figureground.build.planning.splits import assign_splits, near_duplicate_groups
+from figureground.build.planning.near_duplicates import NearDuplicates
+from figureground.build.planning.splits import assign_splits
 from figureground.build.recipes.loading import load_recipe
 from figureground.errors import DataError
-from figureground.schemas.rasters.photos import hamming
 from figureground.schemas.recipes import Recipe
 from figureground.schemas.records import ObjectRecord
 
@@ -67,13 +67,17 @@ def test_groups_are_those_of_comparing_all_with_all(hashes: list[int], bits: int
     group_of = {record.object_id: {record.object_id} for record in records}
     for first in records:
         for second in records:
-            if hamming(first.phash, second.phash) <= bits:
+            if (int(first.phash, 16) ^ int(second.phash, 16)).bit_count() <= bits:
                 merged = group_of[first.object_id] | group_of[second.object_id]
-                for each in merged:
-                    group_of[each] = merged
+                for object_id in merged:
+                    group_of[object_id] = merged
     expected = {frozenset(group) for group in group_of.values()}
-    found = near_duplicate_groups(records, bits)
-    assert {frozenset(record.object_id for record in group) for group in found} == expected
+    duplicates = NearDuplicates.among(records, bits)
+    groups = [[record.object_id for record in group] for group in duplicates.groups(records)]
+    assert {frozenset(group) for group in groups} == expected
+    assert groups == sorted(sorted(group) for group in groups)
+    part = data.draw(st.lists(st.sampled_from(records), min_size=1, unique_by=lambda record: record.object_id))
+    assert duplicates.groups(part) == NearDuplicates.among(part, bits).groups(part)
 
 
 def test_by_source_keeps_the_source_and_carves_validation_out_of_train() -> None:

@@ -22,7 +22,6 @@ from typer.testing import CliRunner
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.build.painting.render import Rendered, render_row
-from figureground.build.planning.plan import PlanRow
 from figureground.build.recipes.loading import load_recipe
 from figureground.cli.app import app
 from figureground.errors import DataError, UsageError
@@ -31,7 +30,7 @@ from figureground.exports.dataset.request import build_dataset, prepare_request
 from figureground.exports.rebuilding.rebuild import rebuild_dataset
 from figureground.runtime.files import file_sha256
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle, encode_coco_rle
-from figureground.schemas.records import Annotation, Decision, ImageRecord
+from figureground.schemas.records import Annotation, Decision, ImageRecord, PlanRow
 from figureground.schemas.sources.opening import open_source
 from figureground.schemas.store.workspace import Workspace
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from strategies import object_record, square_mask
 
-from figureground.build.painting.render import Scene, make_scene
-from figureground.build.painting.scenes import SceneJob, SceneStore, load_scene, load_texture, write_scenes
+from figureground.build.painting.scene_files import SceneJob, SceneStore, load_scene, load_texture, write_scenes
+from figureground.build.painting.scenes import CanvasKey, Scene, make_scene
 from figureground.build.planning.plan import Plan, make_plan
 from figureground.build.recipes.loading import load_recipe
 from figureground.schemas.classes import ClassMap
@@ -48,7 +48,7 @@ def job(tmp_path: Path) -> SceneJob:
     source = SourceRow(name="photos", kind="folder", locator=str(tmp_path / "photos"), options={})
     (tmp_path / "scenes").mkdir()
     return SceneJob(
-        candidates=tuple(plan.candidates.values()),
+        objects=tuple(plan.objects.values()),
         textures=(),
         sources={"photos": source},
         recipe=recipe,
@@ -58,34 +58,39 @@ def job(tmp_path: Path) -> SceneJob:
 
 
 def made(job: SceneJob, index: int) -> Scene:
-    candidate = job.candidates[index]
+    candidate = job.objects[index]
     photo = decode_photo((Path(job.sources["photos"].locator) / candidate.record.uri).read_bytes())
     return make_scene(candidate, photo, job.rules, job.recipe)
 
 
-def assert_same(found: Scene, expected: Scene) -> None:
-    for ours, theirs in ((found.photos, expected.photos), (found.mattes, expected.mattes)):
-        assert ours.keys() == theirs.keys()
-        for name, array in theirs.items():
-            assert ours[name].dtype == array.dtype
-            np.testing.assert_array_equal(ours[name], array)
-    assert found.mask_pngs == expected.mask_pngs
+def assert_same(read: Scene, expected: Scene) -> None:
+    assert read.keys() == expected.keys()
+    for key, placed in expected.items():
+        assert read[key].mask_png == placed.mask_png
+        for part in ("photos", "mattes", "attributes"):
+            ours, theirs = getattr(read[key], part), getattr(placed, part)
+            assert ours.keys() == theirs.keys()
+            for name, array in theirs.items():
+                assert ours[name].dtype == array.dtype
+                np.testing.assert_array_equal(ours[name], array)
 
 
 def test_a_scene_comes_back_as_it_was_made(job: SceneJob) -> None:
     assert write_scenes(job) == (2, [])
-    for index, candidate in enumerate(job.candidates):
+    for index, candidate in enumerate(job.objects):
         scene = load_scene(job.folder, candidate.object_id)
         assert_same(scene, made(job, index))
-        np.testing.assert_array_equal(decode_png1(scene.mask_pngs["imagenet"]), scene.mattes["mask@imagenet"])
+        np.testing.assert_array_equal(
+            decode_png1(scene[CanvasKey("imagenet")].mask_png), scene[CanvasKey("imagenet")].mask
+        )
     assert not list(job.folder.glob(".*"))
 
 
 def test_rows_cannot_change_a_scene_that_others_use(job: SceneJob) -> None:
     write_scenes(job)
-    scene = SceneStore(job.folder).get(job.candidates[0].object_id)
+    scene = SceneStore(job.folder).get(job.objects[0].object_id)
     with pytest.raises(ValueError, match="read-only"):
-        scene.photos["tile@imagenet"][0, 0] = 0
+        scene[CanvasKey("imagenet")].photos["tile"][0, 0] = 0
 
 
 def test_a_scene_that_is_there_is_not_made_again(job: SceneJob) -> None:
@@ -106,15 +111,15 @@ def test_a_scene_that_was_cut_off_is_made_anew(job: SceneJob, kept: int) -> None
 
 
 def test_a_texture_is_kept_in_stored_pixels(job: SceneJob) -> None:
-    record = job.candidates[0].record
+    record = job.objects[0].record
     texture = PhotoRef(image_id="0" * 32, source=record.source, uri=record.uri, sha256=record.sha256)
-    assert write_scenes(replace(job, candidates=(), textures=(texture,))) == (1, [])
+    assert write_scenes(replace(job, objects=(), textures=(texture,))) == (1, [])
     photo = decode_photo((Path(job.sources["photos"].locator) / record.uri).read_bytes())
     np.testing.assert_array_equal(load_texture(job.folder, texture.image_id), photo)
 
 
 def test_all_photos_at_fault_are_told_and_leave_nothing(job: SceneJob) -> None:
-    for candidate in job.candidates:
+    for candidate in job.objects:
         (Path(job.sources["photos"].locator) / candidate.record.uri).write_bytes(b"another photo")
     done, faults = write_scenes(job)
     assert done == 2
