@@ -101,7 +101,7 @@ def accept(store: Workspace, image: ImageRecord, mask: Mask, name: str) -> None:
         proposal_id="",
         edit_iou=None,
     )
-    store.add_annotations([answer])
+    store.add_answer(answer, None)
     store.decide(Decision(image_id=image.image_id, state="accepted", reason="", annotation_id=answer.annotation_id))
 
 

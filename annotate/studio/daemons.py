@@ -6,8 +6,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -111,17 +110,6 @@ class Daemon:
             return _State.model_validate_json(self._state_file.read_bytes())
         except (OSError, ValueError):
             return None
-
-
-@contextmanager
-def one_at_a_time(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, so that two commands do not do the same at once."""
-    with path.open("w") as file:
-        if os.name != "nt":
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def free_port(asked: int | None = None) -> int:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 import platformdirs
+from filelock import FileLock
 
-from figureground.annotate.studio.daemons import one_at_a_time
 from figureground.errors import ServiceError, UsageError
 
 SERVER_VERSION: Final = "1.23.2"
@@ -49,7 +49,7 @@ def server_environment(say: Callable[[str], None]) -> Path:
             f"{sys.version_info[0]}.{sys.version_info[1]}; use such a Python, or a server of your own with --url"
         )
     root.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(root / f"{folder.name}.lock"):
+    with FileLock(root / f"{folder.name}.lock"):
         if not _is_ready(folder):
             say(f"installing Label Studio {SERVER_VERSION} into {folder} (about 1 GB, once; some minutes)")
             _install(folder, lock)

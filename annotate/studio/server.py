@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from filelock import FileLock
+
 from figureground.annotate.studio.client import StudioClient
-from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port, one_at_a_time
+from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port
 from figureground.annotate.studio.environment import SERVER_VERSION, executable, server_environment
 from figureground.annotate.studio.home import Connection, StudioHome
 from figureground.errors import FigureGroundError, ServiceError, UsageError
@@ -48,7 +50,7 @@ def start_server(home: StudioHome, *, port: int | None = None, say: Say = lambda
         ServiceError: if the server cannot be installed or does not come up.
     """
     home.root.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(home.root / "up.lock"):
+    with FileLock(home.root / "up.lock"):
         return _start_server(home, port, say)
 
 

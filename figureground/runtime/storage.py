@@ -43,15 +43,6 @@ def join_place(place: str, *parts: str) -> str:
     return "/".join([place.rstrip("/"), *parts])
 
 
-def exists(place: str) -> bool:
-    """Whether there is a file at a place."""
-    path = local_path(place)
-    if path is not None:
-        return path.is_file()
-    with _reached(place) as (store, name):
-        return bool(store.isfile(name))
-
-
 def publish(path: Path, place: str) -> None:
     """Copy a file to a place, where it appears whole or not at all; one that is there is replaced.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +45,6 @@ _MODE_FLAGS: Final = {
     "CMYK": ("cmyk",),
     "YCbCr": (),
 }
-_PHASH: Final = re.compile(r"[0-9a-f]{16}")
 
 _EXIF_ORIENTATION: Final = 0x0112
 _TIFF_WIDTH: Final = 256
@@ -99,16 +97,6 @@ class PhotoFacts:
     """Unusual but usable: ``alpha``, ``cmyk``, ``grey``, ``palette``, sorted."""
 
 
-def inspect_photo(data: bytes) -> PhotoFacts:
-    """Facts of a photo from its header, without decoding it; a cut-off tail is found by ``decode_photo`` only.
-
-    Raises:
-        PhotoRejected: for every reason but most of ``truncated``.
-    """
-    with _opened(data) as image:
-        return _inspect(image, data)
-
-
 def read_photo(data: bytes) -> tuple[PhotoFacts, NDArray[np.uint8]]:
     """Facts and pixels of a photo, from one decode: ``(H, W, 3)`` uint8 RGB, stored orientation.
 
@@ -136,18 +124,6 @@ def perceptual_hash(photo_rgb: NDArray[np.uint8]) -> str:
     import imagehash  # with SciPy a second, which workers that only render would pay
 
     return str(imagehash.phash(Image.fromarray(photo_rgb)))
-
-
-def hamming(first: str, second: str) -> int:
-    """Number of bits, 0 to 64, in which two perceptual hashes differ.
-
-    Raises:
-        ValueError: if either is not 16 hex digits.
-    """
-    for each in (first, second):
-        if not _PHASH.fullmatch(each):
-            raise ValueError(f"a perceptual hash is 16 lower-case hex digits, got {each!r}")
-    return (int(first, 16) ^ int(second, 16)).bit_count()
 
 
 @contextmanager

@@ -158,10 +158,6 @@ class Workspace:
         row = self._db.execute("SELECT * FROM images WHERE image_id = ?", (image_id,)).fetchone()
         return None if row is None else image_of(row)
 
-    def image_count(self) -> int:
-        """How many photos are catalogued."""
-        return int(self._db.execute("SELECT count(*) FROM images").fetchone()[0])
-
     def forget(self, image_id: str) -> None:
         """Delete a photo and all that hangs on it (a takedown); the one delete of the workspace."""
         with self._db:
@@ -207,10 +203,6 @@ class Workspace:
 
     # People
 
-    def add_annotations(self, annotations: Iterable[Annotation]) -> int:
-        """Store answers as pulled; an answer that changed is a new row with a later ``updated_at``."""
-        return self._insert("annotations", [annotation_row(annotation) for annotation in annotations])
-
     def annotations(self, image_id: str | None = None) -> Iterator[Annotation]:
         """Every answer for one image or for all, sorted by annotation_id and updated_at."""
         where = "" if image_id is None else "WHERE image_id = ?"
@@ -219,7 +211,10 @@ class Workspace:
             yield annotation_of(row)
 
     def add_answer(self, answer: Annotation, decision: Decision | None) -> bool:
-        """Store an answer and what it decides, both or neither; False, and nothing, if the answer is there already."""
+        """Store an answer as pulled and what it decides, both or neither; False, and nothing, if it is there already.
+
+        An answer that changed is a new row with a later ``updated_at``.
+        """
         with self._db:
             if not self._insert_rows("annotations", [annotation_row(answer)]):
                 return False

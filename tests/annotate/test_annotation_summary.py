@@ -53,7 +53,7 @@ def answer(store: Workspace, image_id: str, who: str, columns: int, **more: Any)
         **more,
     }
     made = Annotation(annotation_id=f"{who}-{image_id}-{len(more)}", image_id=image_id, annotator=who, **given)
-    store.add_annotations([made])
+    store.add_answer(made, None)
     store.decide(Decision(image_id=image_id, state="accepted", reason="", annotation_id=made.annotation_id))
     return made
 

@@ -79,7 +79,7 @@ def answer(store: Workspace, image_id: str, state: DecisionState, mask: Mask = H
         proposal_id="",
         edit_iou=None,
     )
-    store.add_annotations([annotation])
+    store.add_answer(annotation, None)
     store.decide(Decision(image_id=image_id, state=state, reason="", annotation_id=annotation.annotation_id))
 
 

@@ -90,7 +90,7 @@ def draw_release(root: Path, per_class: int = 4, *, part: str = "") -> DrawnRele
                 proposal_id="",
                 edit_iou=None,
             )
-            store.add_annotations([answer])
+            store.add_answer(answer, None)
             decision = Decision(
                 image_id=image.image_id, state="accepted", reason="", annotation_id=answer.annotation_id
             )

@@ -140,7 +140,7 @@ def test_people_who_disagree_are_heard(store: Workspace, tmp_path: Path) -> None
         proposal_id="",
         edit_iou=None,
     )
-    store.add_annotations([person])
+    store.add_answer(person, None)
     report = import_mask_folder(store, write_masks(tmp_path / "masks"), ORIGIN)
     assert report.decisions == {"accepted": 1, "needs_second": 1}
 

@@ -21,7 +21,7 @@ from studio_samples import block_mask, make_photo
 from figureground.annotate.studio import served
 from figureground.annotate.studio.served import MOST_SERVED_PIXELS, ServedView, serve_copy, served_path
 from figureground.schemas.rasters.masks import Mask
-from figureground.schemas.rasters.photos import PhotoRejected, inspect_photo
+from figureground.schemas.rasters.photos import PhotoRejected, read_photo
 from figureground.schemas.records import ImageRecord
 
 orientations = st.integers(1, 8)
@@ -42,7 +42,7 @@ def upright_by_pillow(mask: Mask, orientation: int) -> Mask:
 
 
 def record_of(data: bytes, name: str = "a") -> ImageRecord:
-    facts = inspect_photo(data)
+    facts, _ = read_photo(data)
     return make_photo(name, size_hw=(facts.height, facts.width), orientation=facts.exif_orientation)
 
 

@@ -62,7 +62,7 @@ def answer(image: ImageRecord, mask: Mask, name: str) -> Annotation:
 
 def accept(store: Workspace, given: Iterable[Annotation]) -> None:
     for each in given:
-        store.add_annotations([each])
+        store.add_answer(each, None)
         store.decide(Decision(image_id=each.image_id, state="accepted", reason="", annotation_id=each.annotation_id))
 
 

@@ -13,15 +13,7 @@ from needs import SHARED, need
 from photo_samples import FLAGGED, HEIGHT, REJECTED, WIDTH, draw_pixels, encode, png, with_orientation
 from PIL import Image, ImageFile
 
-from figureground.schemas.rasters.photos import (
-    MOST_PIXELS,
-    PhotoRejected,
-    decode_photo,
-    hamming,
-    inspect_photo,
-    perceptual_hash,
-    read_photo,
-)
+from figureground.schemas.rasters.photos import MOST_PIXELS, PhotoRejected, decode_photo, perceptual_hash, read_photo
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -37,7 +29,7 @@ def test_pixels_are_the_stored_ones_whatever_exif_claims(orientation: int, forma
 @pytest.mark.parametrize("orientation", [0, 9, 255])
 def test_a_senseless_orientation_is_none(orientation: int) -> None:
     data, _ = with_orientation(orientation, "PNG")
-    assert inspect_photo(data).exif_orientation == 1
+    assert read_photo(data)[0].exif_orientation == 1
 
 
 def test_damaged_exif_costs_no_photo() -> None:
@@ -52,7 +44,6 @@ def test_usable_oddities_are_flagged_and_become_rgb(name: str) -> None:
     make, flags = FLAGGED[name]
     data = make()
     facts, pixels = read_photo(data)
-    assert facts == inspect_photo(data)
     assert facts.flags == flags
     assert pixels.dtype == np.uint8
     assert pixels.shape == (facts.height, facts.width, 3)
@@ -72,20 +63,13 @@ def test_unusable_photos_are_rejected_by_name(name: str) -> None:
     assert " at 0x" not in str(caught.value)  # an address would differ from run to run
 
 
-@pytest.mark.parametrize("name", [name for name, (_, reason) in REJECTED.items() if reason != "truncated"])
-def test_the_header_alone_tells_all_but_a_cut_tail(name: str) -> None:
-    make, reason = REJECTED[name]
-    with pytest.raises(PhotoRejected) as caught:
-        inspect_photo(make())
-    assert caught.value.reason == reason
-
-
 def test_the_limit_of_pixels_is_exact_and_found_without_decoding() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert inspect_photo(png(10_000, MOST_PIXELS // 10_000)).width == 10_000
     with pytest.raises(PhotoRejected, match="too_large"):
-        inspect_photo(png(10_000, MOST_PIXELS // 10_000 + 1))
+        read_photo(png(10_000, MOST_PIXELS // 10_000 + 1))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB; a decode needs 300 MB
+    with pytest.raises(PhotoRejected, match="truncated"):  # not too large, but without any pixels
+        read_photo(png(10_000, MOST_PIXELS // 10_000))
 
 
 def test_truncation_is_found_even_where_another_library_switched_leniency_on() -> None:
@@ -143,20 +127,11 @@ def test_perceptual_hashes_are_close_for_one_photo_and_far_for_two() -> None:
     again = perceptual_hash(decode_photo(encode(pixels, "JPEG", quality=60)))
     other = perceptual_hash(np.ascontiguousarray(pixels[::-1, ::-1]))
     assert len(first) == 16
-    assert hamming(first, again) <= 6 < 16 < hamming(first, other)
+    assert bits_apart(first, again) <= 6 < 16 < bits_apart(first, other)
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "bits"), [("0" * 16, "0" * 16, 0), ("0" * 16, "f" * 16, 64), ("8000000000000001", "0" * 16, 2)]
-)
-def test_hamming_counts_bits(first: str, second: str, bits: int) -> None:
-    assert hamming(first, second) == hamming(second, first) == bits
-
-
-@pytest.mark.parametrize("wrong", ["", "0" * 15, "0" * 17, "g" * 16, "F" * 16, "+" + "0" * 15])
-def test_hamming_refuses_other_texts(wrong: str) -> None:
-    with pytest.raises(ValueError, match="16 lower-case hex digits"):
-        hamming("0" * 16, wrong)
+def bits_apart(first: str, second: str) -> int:
+    return (int(first, 16) ^ int(second, 16)).bit_count()
 
 
 def test_real_photos_decode_as_they_are_stored() -> None:
@@ -168,4 +143,4 @@ def test_real_photos_decode_as_they_are_stored() -> None:
         with Image.open(path) as image:
             assert (facts.width, facts.height) == image.size
             np.testing.assert_array_equal(pixels, np.asarray(image.convert("RGB")))
-        assert hamming(perceptual_hash(pixels), perceptual_hash(pixels)) == 0
+        assert perceptual_hash(pixels) == perceptual_hash(pixels.copy())
