@@ -9,7 +9,7 @@ from itertools import combinations
 from statistics import fmean, median
 from typing import Any
 
-from figureground.annotate.studio.decide import newest_answers
+from figureground.annotate.decisions import newest_answers
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import decode_coco_rle, mask_iou
 from figureground.schemas.records import Annotation

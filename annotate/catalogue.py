@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
@@ -13,13 +13,11 @@ from typing import Any, Final
 
 from figureground.errors import DataError, Faults, ServiceError, UsageError
 from figureground.runtime.processes import worker_pool
+from figureground.runtime.progress import Progress
 from figureground.schemas.rasters.photos import PhotoRejected, perceptual_hash, read_photo
 from figureground.schemas.records import ImageRecord
 from figureground.schemas.sources.opening import PhotoSource, SourceItem, count_passed_over
 from figureground.schemas.store.workspace import Workspace
-
-Progress = Callable[[int, int], None]
-"""Called with (photos done, photos in all)."""
 
 _BATCH: Final = 256  # photos in one transaction: what a killed run loses at most
 _CHUNK: Final = 16  # photos that a worker is handed at a time, so that handing costs nothing
@@ -96,7 +94,7 @@ class IndexReport:
 
 
 def index_source(
-    workspace: Workspace, source: PhotoSource, *, workers: int = 1, progress: Progress | None = None
+    workspace: Workspace, source: PhotoSource, *, workers: int = 1, progress: Progress = lambda *_: None
 ) -> IndexReport:
     """Catalogue a source into a workspace; photos that are catalogued already are not read again.
 
@@ -123,40 +121,14 @@ def index_source(
     new = [item for item in items if item.uri not in known]
     report = IndexReport(source=source.name, passed_over=count_passed_over(source))
     report.already_there = done = len(items) - len(new)
-    measured = _measure_all(source, new, workers)
+    measured = measure_all(source, new, workers)
     while batch := list(islice(measured, _BATCH)):
         _store(workspace, batch, report)
         done += len(batch)
-        if progress is not None:
-            progress(done, len(items))
-    if progress is not None and not new:
-        progress(done, len(items))
+        progress("index", done, len(items))
+    if not new:
+        progress("index", done, len(items))
     return report
-
-
-def catalogue(
-    source: PhotoSource,
-    *,
-    workers: int = 1,
-    known: Callable[[str], bool] | None = None,
-    progress: Progress | None = None,
-) -> Iterator[ImageRecord | Rejection]:
-    """Measure every photo of a source, in the source's order whatever the number of workers.
-
-    Args:
-        source: Where the photos lie.
-        workers: Processes that read and measure.
-        known: Tells the uris to pass over; None to measure all.
-        progress: Called after every photo.
-
-    Raises:
-        ServiceError: if the source cannot be reached any more, or a worker process dies.
-    """
-    items = [item for item in source if known is None or not known(item.uri)]
-    for done, result in enumerate(_measure_all(source, items, workers), start=1):
-        yield result
-        if progress is not None:
-            progress(done, len(items))
 
 
 def measure(source: PhotoSource, item: SourceItem) -> ImageRecord | Rejection:
@@ -201,7 +173,12 @@ def _rejection(source: PhotoSource, item: SourceItem, reason: str, detail: str) 
     return Rejection(source=source.name, uri=item.uri, reason=reason, detail=detail)
 
 
-def _measure_all(source: PhotoSource, items: Sequence[SourceItem], workers: int) -> Iterator[ImageRecord | Rejection]:
+def measure_all(source: PhotoSource, items: Sequence[SourceItem], workers: int) -> Iterator[ImageRecord | Rejection]:
+    """Measure photos, in the order in which they are given, whatever the number of workers.
+
+    Raises:
+        ServiceError: if the source cannot be reached any more, or a worker process dies.
+    """
     if workers <= 1 or len(items) <= _CHUNK:
         yield from (measure(source, item) for item in items)
         return

@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from figureground.annotate.annotation_summary import summarise_annotation
+from figureground.annotate.proposals.best import best_proposals
 from figureground.errors import DataError, Faults, UsageError
 from figureground.runtime.files import csv_text, write_text
 from figureground.schemas.attributes import OBJECT
@@ -119,7 +120,7 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
 
 def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOutPhoto]) -> Iterator[ObjectRecord]:
     decisions = _Ascending(workspace.newest_decisions())
-    best = _Ascending(_best_proposals(workspace, options.segmenter) if options.unreviewed else iter(()))
+    best = _Ascending(best_proposals(workspace, options.segmenter) if options.unreviewed else iter(()))
     for image in workspace.images():
         decision, proposal = decisions.of(image.image_id), best.of(image.image_id)
         if decision is not None and decision.state != "accepted":
@@ -147,28 +148,6 @@ class _Ascending(Generic[Found]):
         while self._next is not None and self._next.image_id < image_id:
             self._next = next(self._found, None)
         return self._next if self._next is not None and self._next.image_id == image_id else None
-
-
-def _best_proposals(workspace: Workspace, segmenter: str | None) -> Iterator[ProposalRecord]:
-    """First-ranked proposal of every image that has one, sorted by image_id.
-
-    Raises:
-        UsageError: if several segmenters, checkpoints or settings compete: which one is taken is never left to order.
-    """
-    makers: set[str] = set()
-    others: set[str] = set()
-    last, crowded = "", False
-    for image_id, run_id, name, mode in workspace.first_ranked_makers():
-        maker = f"{name}:{mode}"
-        if segmenter not in {None, name, maker}:
-            others.add(run_id)
-            continue
-        crowded |= image_id == last
-        last = image_id
-        makers.add(maker)
-    if crowded or len(makers) > 1:
-        raise UsageError(f"several segmenters made proposals; choose one with --segmenter: {', '.join(sorted(makers))}")
-    return (proposal for proposal in workspace.first_ranked() if proposal.run_id not in others)
 
 
 def _answer(workspace: Workspace, decision: Decision) -> Annotation | None:

@@ -13,6 +13,7 @@ from figureground.annotate.human.questions import QuestionPlan, foils_text, make
 from figureground.annotate.human.sample import DatasetRow, draw_sample, read_images, read_rows, shared_rows
 from figureground.errors import Faults, FigureGroundError, UsageError
 from figureground.runtime.files import file_sha256, write_text
+from figureground.runtime.progress import Progress
 from figureground.schemas.classes import ClassMap, load_class_map
 from figureground.schemas.pages.human_tasks import (
     CLASS_MAP_FILE,
@@ -25,7 +26,6 @@ from figureground.schemas.pages.human_tasks import (
     write_tasks,
 )
 
-Progress = Callable[[str, int, int], None]
 FoilChooser = Callable[[Mapping[str, Path], Mapping[str, int]], Mapping[str, int]]
 """From pictures and labels, by image, to the class index of each image's foil."""
 

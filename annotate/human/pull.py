@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +14,9 @@ from figureground.annotate.studio.answer_json import Answer, Task
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.errors import DataError, Faults, UsageError
+from figureground.runtime.progress import Progress
 from figureground.schemas.documents import validate_document
 from figureground.schemas.pages.human_tasks import HumanAnswer, HumanKit, HumanTask, answer_faults, write_answers
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True, kw_only=True)

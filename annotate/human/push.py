@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from figureground.annotate.human.sessions import session
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome, write_secret
 from figureground.errors import DataError, UsageError
+from figureground.runtime.progress import Progress
 from figureground.schemas.pages.human_tasks import HumanKit
 from figureground.schemas.records import NAME_PATTERN
 
@@ -23,8 +24,6 @@ BATCH: Final = 100
 """Tasks a request; they hold no pictures."""
 _LONGEST_TITLE: Final = 50
 """Of Label Studio's project titles."""
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from figureground.annotate.studio.answer_json import utc_text
-from figureground.annotate.studio.decide import decide
+from figureground.annotate.decisions import decide
+from figureground.annotate.times import spell_utc
 from figureground.errors import UsageError
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle
@@ -121,7 +121,7 @@ def store_answer(
         report: Counts what was done.
         now: The time of the answer, UTC, ISO 8601; None for the clock. Time orders answers and is no part of the id.
     """
-    made = _annotation(answer, origin, now or utc_text(datetime.now(UTC).isoformat()))
+    made = _annotation(answer, origin, now or spell_utc(datetime.now(UTC)))
     report.attributes.update(name for name, present in made.attributes.items() if present)
     stored = list(workspace.annotations(made.image_id))
     ours = [each for each in stored if each.annotator == made.annotator and each.state == "submitted"]

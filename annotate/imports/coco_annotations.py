@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from figureground.annotate.imports.answers import ImportOrigin, require_source, store_answer
 from figureground.annotate.imports.coco_answers import AnswerReader, CocoChoices, CocoReport, PhotoEntry
 from figureground.annotate.imports.coco_photos import match_photos
 from figureground.errors import DataError, Faults, UsageError
+from figureground.runtime.progress import Progress
 from figureground.schemas.records import ImageRecord
 from figureground.schemas.sources.coco_files import CocoFile, read_coco
 from figureground.schemas.store.workspace import Workspace
-
-Progress = Callable[[str, int, int], None]
 
 
 def import_coco(

@@ -7,7 +7,7 @@ import io
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,12 +25,11 @@ from figureground.annotate.imports.answers import (
     store_answer,
 )
 from figureground.errors import DataError, Faults, UsageError
+from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.rasters.masks import Mask
 from figureground.schemas.records import ImageRecord
 from figureground.schemas.store.workspace import Workspace
-
-Progress = Callable[[str, int, int], None]
 
 ATTRIBUTE_TABLE: Final = "attributes.csv"
 _COLUMNS: Final = ("file", "attribute", "value")

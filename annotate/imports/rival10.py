@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -30,6 +30,7 @@ from figureground.annotate.imports.answers import (
 )
 from figureground.annotate.imports.plain_pickle import read_plain_dict
 from figureground.errors import DataError, Faults, UsageError
+from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.rasters.masks import Mask
 from figureground.schemas.records import ImageRecord
@@ -42,8 +43,6 @@ from figureground.schemas.sources.rival10 import (
     find_rival10,
 )
 from figureground.schemas.store.workspace import Workspace
-
-Progress = Callable[[str, int, int], None]
 
 ENTIRE_OBJECT: Final = "entire-object"
 _DATA_URL: Final = b"data:image/png;base64,"

@@ -1,4 +1,4 @@
-"""Choosing among candidate masks: how alike two are, and which come first."""
+"""Ranking candidates: which masks of a photo come first, and which are near copies of better ones."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from figureground.annotate.segmenters.mask_measures import distinct_masks, pack_masks
 from figureground.annotate.segmenters.protocol import Candidate
 from figureground.schemas.rasters.masks import Mask, mask_iou
 from figureground.schemas.records import Prompt
-
-PackedMasks = NDArray[np.uint64]
-"""``(K, words)`` uint64: K masks as bits, padded with zeros; an eighth of the memory, and IoU by popcount."""
 
 
 def rank_candidates(
@@ -78,39 +76,3 @@ def _agreement(candidate: Candidate, guide_hw: Mask | None) -> float:
     if guide_hw is not None:
         return mask_iou(candidate.mask_hw, guide_hw)
     return objectness(candidate.mask_hw) if candidate.prompt.kind == "point" else 1.0
-
-
-def distinct_masks(bits: PackedMasks, quality: NDArray[np.floating], *, same_iou: float) -> list[int]:
-    """Greedy non-maximum suppression over masks: indices, best first, pairwise IoU at most ``same_iou``."""
-    left = np.argsort(-quality, kind="stable")
-    areas = np.bitwise_count(bits).sum(axis=1, dtype=np.int64)
-    kept: list[int] = []
-    while left.size:
-        best = int(left[0])
-        kept.append(best)
-        left = left[1:]
-        common = np.bitwise_count(bits[left] & bits[best]).sum(axis=1, dtype=np.int64)
-        union = areas[left] + areas[best] - common
-        left = left[common <= same_iou * union]
-    return kept
-
-
-def pack_masks(masks_hw: Sequence[Mask] | NDArray[np.bool_]) -> PackedMasks:
-    """Pack K masks of one size into bits, ``(K, words)``."""
-    rows = [np.packbits(mask, axis=None) for mask in masks_hw]
-    if not rows:
-        return np.zeros((0, 0), dtype=np.uint64)
-    packed = np.zeros((len(rows), -(-rows[0].size // 8) * 8), dtype=np.uint8)
-    for target, row in zip(packed, rows, strict=True):
-        target[: row.size] = row
-    return packed.view(np.uint64)
-
-
-def stability_score(map_hw: NDArray[np.float32], *, low: float, high: float) -> float:
-    """IoU of ``map > high`` and ``map > low``, in [0, 1]; 0 where nothing is above ``low``.
-
-    The upper mask lies inside the lower one, so the IoU is a ratio of areas (segment-anything,
-    ``calculate_stability_score``).
-    """
-    union = int(np.count_nonzero(map_hw > low))
-    return np.count_nonzero(map_hw > high) / union if union else 0.0

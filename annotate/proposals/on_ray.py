@@ -14,7 +14,6 @@ from typing import Any, Final
 from figureground.annotate.proposals.proposing import (
     Makers,
     Outcome,
-    Progress,
     ProposalReport,
     ProposalSettings,
     propose_one,
@@ -24,6 +23,7 @@ from figureground.annotate.segmenters.loading import ModelChoice, load_models
 from figureground.annotate.segmenters.protocol import Segmenter
 from figureground.runtime.engines import RETRIES, EngineChoice, ray_session, task_errors
 from figureground.runtime.processes import THREAD_VARIABLES, default_workers
+from figureground.runtime.progress import Progress
 from figureground.schemas.records import ImageRecord, SourceRow
 from figureground.schemas.store.workspace import Workspace
 

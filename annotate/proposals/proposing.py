@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,6 +13,7 @@ from figureground.annotate.proposals.candidates import rank_candidates
 from figureground.annotate.proposals.prompts import UNPROMPTED, PromptMode, prompts_for
 from figureground.annotate.segmenters.protocol import Candidate, Photo, SegmentationRejected, Segmenter
 from figureground.errors import DataError, Fault, FigureGroundError, UsageError
+from figureground.runtime.progress import Progress
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle
 from figureground.schemas.rasters.photos import decode_photo
 from figureground.schemas.records import (
@@ -26,9 +27,6 @@ from figureground.schemas.records import (
 )
 from figureground.schemas.sources.opening import read_catalogued
 from figureground.schemas.store.workspace import Workspace
-
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +144,7 @@ def store_proposals(
             report.seconds += run.seconds
             if run.reason:
                 report.rejected[run.reason] += 1
-        progress(done, len(photos))
+        progress("propose", done, len(photos))
     if faults:
         raise DataError(faults)
     return report
@@ -299,28 +297,3 @@ def _records(
         )
         for rank, candidate in enumerate(ranked)
     ]
-
-
-def best_proposals(workspace: Workspace, segmenter: str | None) -> dict[str, ProposalRecord]:
-    """First-ranked proposal of every image that has one.
-
-    Raises:
-        UsageError: if several segmenters, checkpoints or settings compete: which one is taken is never left to order.
-    """
-    modes = {run.run_id: run.prompt_mode for run in workspace.runs()}
-    found: dict[str, list[ProposalRecord]] = defaultdict(list)
-    makers: set[str] = set()
-    for proposal in workspace.proposals():
-        if proposal.rank or (segmenter is not None and segmenter not in _maker_names(proposal, modes)):
-            continue
-        found[proposal.image_id].append(proposal)
-        makers.add(_maker_names(proposal, modes)[-1])
-    crowded = any(len(proposals) > 1 for proposals in found.values())
-    if crowded or len(makers) > 1:
-        raise UsageError(f"several segmenters made proposals; choose one with --segmenter: {', '.join(sorted(makers))}")
-    return {image_id: proposals[0] for image_id, proposals in found.items()}
-
-
-def _maker_names(proposal: ProposalRecord, modes: Mapping[str, str]) -> tuple[str, str]:
-    """How ``--segmenter`` may call the maker: ``sam``, or ``sam:box`` where prompts differ."""
-    return proposal.segmenter, f"{proposal.segmenter}:{modes[proposal.run_id]}"

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from figureground.annotate.proposals.candidates import stability_score
 from figureground.annotate.segmenters.checkpoints import find_checkpoint
+from figureground.annotate.segmenters.mask_measures import stability_score
 from figureground.annotate.segmenters.onnx_models import OnnxModel
 from figureground.annotate.segmenters.protocol import Candidate, Photo, require_photo
 from figureground.errors import UsageError

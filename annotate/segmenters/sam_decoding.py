@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from figureground.annotate.proposals.candidates import distinct_masks, pack_masks, stability_score
+from figureground.annotate.segmenters.mask_measures import distinct_masks, pack_masks, stability_score
 from figureground.annotate.segmenters.protocol import Candidate, Photo, require_photo
 from figureground.errors import UsageError
 from figureground.schemas.records import Prompt

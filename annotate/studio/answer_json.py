@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, FiniteFloat
 
+from figureground.annotate.times import utc_text
 from figureground.schemas.documents import validate_document
 
 
@@ -14,10 +14,7 @@ def _utc_text(value: Any) -> str:  # noqa: ANN401  unchecked JSON
     """One spelling for every time, so that times sort as text; the server leaves out microseconds that are 0."""
     if not isinstance(value, str):
         raise ValueError("a time as text")
-    time = datetime.fromisoformat(value)
-    if time.tzinfo is None:
-        raise ValueError("a time with its zone")
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc_text(value)
 
 
 def _user_id(value: Any) -> Any:  # noqa: ANN401  a number, an address, or an object with an id
@@ -36,8 +33,8 @@ UtcText = Annotated[str, BeforeValidator(_utc_text)]
 UserId = Annotated[str, BeforeValidator(_user_id)]
 
 
-def utc_text(value: Any) -> str:  # noqa: ANN401  unchecked JSON
-    """A time in the one spelling.
+def read_time(value: Any) -> str:  # noqa: ANN401  unchecked JSON
+    """A time of the server's in the spelling of ``utc_text``.
 
     Raises:
         DataError: if it is no time, or has no zone.

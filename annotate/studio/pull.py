@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from figureground.annotate.studio.answer_json import Task, utc_text
+from figureground.annotate.decisions import decide
+from figureground.annotate.studio.answer_json import Task, read_time
 from figureground.annotate.studio.answers import AnswerContext, read_answer
 from figureground.annotate.studio.client import StudioClient
-from figureground.annotate.studio.decide import decide
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.pseudonyms import Pseudonyms
+from figureground.annotate.times import spell_utc
 from figureground.errors import DataError, Fault, UsageError
+from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.documents import validate_document
 from figureground.schemas.records import Annotation, Decision, Purpose, StudioProject
@@ -26,7 +28,6 @@ SETTLED_AFTER: Final = timedelta(seconds=5)
 """Answers that are younger when a pull begins are looked at again by the next."""
 
 Json = dict[str, Any]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,10 +86,10 @@ def pull(workspace: Workspace, client: StudioClient, *, progress: Progress = lam
         before = len(reader.faults)
         cursor = latest = workspace.studio_cursor(server, project)
         # A task that was listed and is answered while later pages are read must be younger than the cursor.
-        settled = utc_text((client.clock() - SETTLED_AFTER).isoformat())
+        settled = spell_utc(client.clock() - SETTLED_AFTER)
         for tasks in client.changed_tasks(project, cursor):
             reader.read(_Page(tasks=reader.checked(tasks), notes=notes))
-            latest = max(filter(None, [latest, *(utc_text(task["updated_at"]) for task in tasks)]))
+            latest = max(filter(None, [latest, *(read_time(task["updated_at"]) for task in tasks)]))
             progress("pull", number, len(projects))
         for tasks in client.drafted_tasks(project):
             reader.report.begun += len(tasks)
@@ -234,8 +235,8 @@ class _Reader:
 
 def _note_of(answer: Json, notes: Sequence[StudioProject]) -> StudioProject:
     """The page that an answer was given on: the newest that is not younger than the answer."""
-    given = utc_text(answer.get("updated_at"))
-    older = (note for note in reversed(notes) if note.since and utc_text(note.since) <= given)
+    given = read_time(answer.get("updated_at"))
+    older = (note for note in reversed(notes) if note.since and read_time(note.since) <= given)
     return next(older, notes[0])
 
 

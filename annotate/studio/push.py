@@ -10,13 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from figureground.annotate.proposals.proposing import best_proposals
+from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.projects import open_project
 from figureground.annotate.studio.served import serve_copy
 from figureground.annotate.studio.tasks import Json, TaskSource, check_tasks, make_task, uncertainty
 from figureground.errors import DataError, Fault, FigureGroundError, UsageError
+from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.pages.labeling import labeling_configuration
 from figureground.schemas.records import NAME_PATTERN, ImageRecord, ProposalRecord, Purpose
@@ -27,8 +28,6 @@ BATCH: Final = 50
 """Tasks a request: some hundred kilobytes, and little to send again if the server dies."""
 EVERYBODY: Final = ""
 """The annotator of a project that anybody answers in."""
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +84,7 @@ def push(
         ServiceError: if the server fails; run again to resume.
     """
     home = StudioHome.of(workspace.root)
-    proposals = best_proposals(workspace, settings.segmenter)
+    proposals = {proposal.image_id: proposal for proposal in best_proposals(workspace, settings.segmenter)}
     photos = _photos(workspace, proposals, settings.limit)
     annotators = settings.annotators or (EVERYBODY,)
     projects = {

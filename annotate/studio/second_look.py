@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from figureground.annotate.decisions import newest_answers
 from figureground.annotate.studio.client import StudioClient
-from figureground.annotate.studio.decide import newest_answers
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.projects import open_project
 from figureground.annotate.studio.push import BATCH, Batch, copy_address, reconcile, send_batch
@@ -24,6 +24,7 @@ from figureground.annotate.studio.served import ServedView
 from figureground.annotate.studio.tasks import TaskSource, make_task, mask_region
 from figureground.errors import DataError, Fault
 from figureground.runtime.files import replace_file
+from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.pages.labeling import ATTRIBUTES_CONTROL, FLAGS_CONTROL, IMAGE_CONTROL, VISIBILITY_CONTROL
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle
@@ -31,7 +32,6 @@ from figureground.schemas.records import Annotation, Decision, ImageRecord, Prop
 from figureground.schemas.store.workspace import Workspace
 
 Json = dict[str, Any]
-Progress = Callable[[str, int, int], None]
 
 ANSWER_NAMES: Final = "ABCDEFGH"
 """Answers are shown by letters, in the order of their ids: who gave them shall not count."""

@@ -59,9 +59,7 @@ def index(
         opened = open_source(
             source, kind=opened.kind, name=opened.name, boxes=options.boxes, labels=options.labels, options=terms
         )
-        report = index_source(
-            store, opened, workers=workers or default_workers(), progress=lambda done, total: show("index", done, total)
-        )
+        report = index_source(store, opened, workers=workers or default_workers(), progress=show)
     emit(report.to_dict(), as_json=as_json, text=str(report))
     report.faults.raise_if_any()
 

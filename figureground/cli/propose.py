@@ -55,16 +55,13 @@ def propose(
             embeddings=options.embeddings,
         )
 
-        def progress(done: int, total: int) -> None:
-            show("propose", done, total)
-
         if choice.kind == "ray":
             from figureground.annotate.proposals.on_ray import propose_on_ray
 
-            report: ProposalReport = propose_on_ray(store, models, settings, choice, progress=progress)
+            report: ProposalReport = propose_on_ray(store, models, settings, choice, progress=show)
         else:
             model, saliency = load_models(models)
-            report = run(store, model, settings, saliency=saliency, progress=progress)
+            report = run(store, model, settings, saliency=saliency, progress=show)
     text = f"{report.masks} masks for {report.images} photos, {report.already_done} done before"
     rejected = f"\nwithout a mask: {counts_text(report.rejected)}" if report.rejected else ""
     emit(report, as_json=as_json, text=text + rejected)

@@ -90,7 +90,7 @@ def _walk(folder: Path) -> DemoReport:
     with Workspace.create(work) as store, progress_bar() as show:
         index_source(store, open_source(str(folder / "photos"), name="demo")).faults.raise_if_any()
         settings = ProposalSettings(prompt_mode="auto")
-        propose(store, model, settings, saliency=saliency, progress=lambda done, total: show("masks", done, total))
+        propose(store, model, settings, saliency=saliency, progress=show)
         freeze(store, f"demo-{model.name}", FreezeOptions(unreviewed=True, segmenter=model.name))
         built = build_dataset(_request(work, f"demo-{model.name}"), repository, progress=show)
         results = [script.evaluate(str(repository), name, out=folder / "scores") for name in CLASSIFIERS]

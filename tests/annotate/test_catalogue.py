@@ -16,11 +16,11 @@ import pytest
 from needs import SHARED, need
 from photo_samples import FLAGGED, REJECTED, draw_pixels, encode, with_orientation
 
-from figureground.annotate.catalogue import Rejection, catalogue, index_source, measure
+from figureground.annotate.catalogue import Rejection, index_source, measure, measure_all
 from figureground.errors import DataError, ServiceError, UsageError
 from figureground.schemas.rasters.photos import decode_photo, perceptual_hash
 from figureground.schemas.records import ImageRecord
-from figureground.schemas.sources.opening import SourceItem, open_source
+from figureground.schemas.sources.opening import PhotoSource, SourceItem, open_source
 from figureground.schemas.store.workspace import Workspace
 
 BOX = "<object><name>dog</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox></object>"
@@ -51,13 +51,17 @@ def write_voc(path: Path, width: int, height: int) -> None:
     path.write_text(f"<annotation>{size}{BOX}</annotation>")
 
 
+def measured(source: PhotoSource, workers: int = 1) -> list[ImageRecord | Rejection]:
+    return list(measure_all(source, list(source), workers))
+
+
 def test_a_record_says_what_the_stored_bytes_are(tmp_path: Path) -> None:
     data, stored = with_orientation(6, "JPEG")
     (tmp_path / "p/train/dog").mkdir(parents=True)
     (tmp_path / "p/train/dog/a.jpg").write_bytes(data)
     write_voc(tmp_path / "boxes/train/dog/a.xml", width=60, height=40)
     digest = hashlib.sha256(data).hexdigest()
-    assert list(catalogue(open_source(str(tmp_path / "p"), boxes=tmp_path / "boxes"))) == [
+    assert measured(open_source(str(tmp_path / "p"), boxes=tmp_path / "boxes")) == [
         ImageRecord(
             image_id=digest[:32],
             source="p",
@@ -76,7 +80,7 @@ def test_a_record_says_what_the_stored_bytes_are(tmp_path: Path) -> None:
 
 
 def test_no_bad_photo_is_fatal_and_each_has_its_reason(photos: Path) -> None:
-    results = list(catalogue(open_source(str(photos))))
+    results = measured(open_source(str(photos)))
     rejected = {each.uri: each.reason for each in results if isinstance(each, Rejection)}
     assert rejected == {f"bad/{number:02}.jpg": reason for number, (_, reason) in enumerate(REJECTED.values())}
     assert len(results) == len(REJECTED) + len(FLAGGED) + 1
@@ -85,7 +89,7 @@ def test_no_bad_photo_is_fatal_and_each_has_its_reason(photos: Path) -> None:
 def test_boxes_drawn_on_another_size_are_a_rejection(tmp_path: Path) -> None:
     put(tmp_path / "p", "dog/a.png", 1)
     write_voc(tmp_path / "boxes/dog/a.xml", width=40, height=60)
-    (result,) = catalogue(open_source(str(tmp_path / "p"), boxes=tmp_path / "boxes"))
+    (result,) = measured(open_source(str(tmp_path / "p"), boxes=tmp_path / "boxes"))
     assert isinstance(result, Rejection)
     assert (result.source, result.uri, result.reason) == ("p", "dog/a.png", "size_mismatch")
     assert result.detail.endswith("height and width (40, 60), got boxes drawn on (60, 40)")
@@ -95,31 +99,33 @@ def test_links_out_of_the_source_are_rejected(tmp_path: Path) -> None:
     put(tmp_path, "secret/a.png", 1)
     put(tmp_path, "p/dog/b.png", 2)
     (tmp_path / "p/dog/link.png").symlink_to(tmp_path / "secret/a.png")
-    record, rejection = catalogue(open_source(str(tmp_path / "p")))
+    record, rejection = measured(open_source(str(tmp_path / "p")))
     assert isinstance(record, ImageRecord)
     assert isinstance(rejection, Rejection)
     assert (rejection.uri, rejection.reason) == ("dog/link.png", "source_fault")
     assert "got one that leaves it" in rejection.detail
 
 
-def test_known_photos_are_passed_over_and_progress_counts_the_others(tmp_path: Path) -> None:
-    for number in range(5):
+def test_known_photos_are_passed_over_and_progress_counts_them_as_done(tmp_path: Path) -> None:
+    for number in (0, 3):
         put(tmp_path / "p", f"dog/{number}.png", number)
-    seen: list[tuple[int, int]] = []
-    results = catalogue(
-        open_source(str(tmp_path / "p")),
-        known={"dog/0.png", "dog/3.png"}.__contains__,
-        progress=lambda done, total: seen.append((done, total)),
-    )
-    assert [each.uri for each in results] == ["dog/1.png", "dog/2.png", "dog/4.png"]
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    source = open_source(str(tmp_path / "p"))
+    calls: list[tuple[str, int, int]] = []
+    with Workspace.create(tmp_path / "ws") as store:
+        index_source(store, source)
+        for number in (1, 2, 4):
+            put(tmp_path / "p", f"dog/{number}.png", number)
+        report = index_source(store, source, progress=lambda *call: calls.append(call))
+        assert sorted(image.uri for image in store.images()) == [f"dog/{number}.png" for number in range(5)]
+    assert (report.added, report.already_there) == (3, 2)
+    assert calls == [("index", 5, 5)]
 
 
 def test_any_number_of_workers_gives_the_same_records_in_the_same_order(photos: Path) -> None:
     for number in range(200):  # more than the workers are handed ahead
         put(photos, f"many/{number:03}.png", number)
     source = open_source(str(photos))
-    assert list(catalogue(source, workers=2)) == list(catalogue(source))
+    assert measured(source, workers=2) == measured(source)
 
 
 class _Unreachable:
@@ -149,9 +155,9 @@ def test_a_report_counts_everything_and_a_second_run_adds_nothing(photos: Path, 
     shutil.copy(photos / "good/twin.png", photos / "good/twin2.png")
     source = open_source(str(photos))
     good = len(FLAGGED) + 2
-    seen: list[tuple[int, int]] = []
+    calls: list[tuple[str, int, int]] = []
     with Workspace.create(tmp_path / "ws") as store:
-        report = index_source(store, source, progress=lambda done, total: seen.append((done, total)))
+        report = index_source(store, source, progress=lambda *call: calls.append(call))
         first = list(store.images())
         assert (report.added, report.already_there, report.duplicates) == (good, 0, 1)
         assert report.rejected == dict(sorted(Counter(reason for _, reason in REJECTED.values()).items()))
@@ -161,7 +167,7 @@ def test_a_report_counts_everything_and_a_second_run_adds_nothing(photos: Path, 
         assert not report.faults
         again = index_source(store, source)
         assert list(store.images()) == first
-    assert seen[-1] == (good + 1 + len(REJECTED),) * 2
+    assert calls[-1] == ("index", *(good + 1 + len(REJECTED),) * 2)
     assert (again.added, again.already_there, again.duplicates) == (0, good + 1, 0)
     assert again.rejections == report.rejections
     assert len(first) == good
@@ -256,7 +262,7 @@ from figureground.schemas.store.workspace import Workspace
 
 if __name__ == "__main__":
     with Workspace.create(Path(sys.argv[2])) as store:
-        show = lambda done, total: print(done, flush=True)
+        show = lambda stage, done, total: print(done, flush=True)
         print(index_source(store, open_source(sys.argv[1]), workers=int(sys.argv[3]), progress=show).added)
 """
 

@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from figureground.annotate.proposals.candidates import (
-    candidate_qualities,
-    distinct_masks,
-    objectness,
-    pack_masks,
-    rank_candidates,
-    stability_score,
-)
+from figureground.annotate.proposals.candidates import candidate_qualities, objectness, rank_candidates
+from figureground.annotate.segmenters.mask_measures import distinct_masks, pack_masks, stability_score
 from figureground.annotate.segmenters.protocol import Candidate
 from figureground.schemas.rasters.masks import Mask, mask_iou
 from figureground.schemas.records import Prompt

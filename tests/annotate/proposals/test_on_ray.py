@@ -51,7 +51,7 @@ def test_a_killed_model_is_loaded_again_and_the_masks_are_those_of_one_machine(
     index(tree, tmp_path)
     killed: list[int] = []
 
-    def kill_it(done: int, total: int) -> None:
+    def kill_it(_: str, done: int, total: int) -> None:
         if not killed and done < total / 2:
             killed.append(kill_workers("_ModelActor"))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from strategies import square_mask
 
-from figureground.annotate.studio.decide import AGREEING_IOU, decide, newest_answers
+from figureground.annotate.decisions import AGREEING_IOU, decide, newest_answers
 from figureground.schemas.rasters.masks import Box, encode_coco_rle
 from figureground.schemas.records import Annotation
 

@@ -1,0 +1,22 @@
+"""Times of answers: one spelling of UTC, so that times sort as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def utc_text(text: str) -> str:
+    """A time in ISO 8601 as ``2026-05-01T10:05:00.000001Z``, with all six digits of its microseconds.
+
+    Raises:
+        ValueError: if it is no time, or has no zone.
+    """
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError("a time with its zone")
+    return spell_utc(time)
+
+
+def spell_utc(time: datetime) -> str:
+    """The same spelling of a time that has a zone."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
