@@ -32,7 +32,7 @@ define SET_UP_UV
 endef
 
 # A caller's environment must not reach into ours.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -63,6 +63,17 @@ demo: $(STAMP)  ## Walk the whole path on bundled photos: propose, build, load, 
 .PHONY: test
 test: $(STAMP)  ## Run the tests; TESTS names a part of them
 	$(BIN)/python -P -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(TESTS)
+
+# New examples for the property tests; `make test` always takes the same.
+SECONDS ?= 300
+.PHONY: fuzz
+fuzz: $(STAMP)  ## Search with new examples for SECONDS=300; TESTS names test modules
+	$(BIN)/python tests/support/fuzz.py $(SECONDS) $(TESTS)
+
+TIMES ?= 1
+.PHONY: fresh
+fresh:  ## Demo and tests in a fresh clone, with an empty HOME, temporary folder and caches, TIMES=1
+	@bash .ci/fresh $(TIMES)
 
 .PHONY: check lint mypy pyright arrows current
 check: lint mypy pyright arrows current  ## Lint, formatting, types, import arrows, generated docs; `make -k check` goes on
