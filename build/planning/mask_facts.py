@@ -1,4 +1,9 @@
-"""What the filters ask of masks and boxes, answered from runs and edges where those suffice."""
+"""What the filters ask of masks and boxes, answered from runs and edges where those suffice.
+
+Three bounds spare drawing a mask on the canvas. Each is a one-sided claim, which ``tests/build/planning`` holds against
+drawn canvases: ``MaskFacts.surely_on`` and ``surely_beside`` never say yes wrongly, ``bound_box`` never leaves out the
+true number. All three rest on one fact of Pillow's filters: ``reach``.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ from figureground.schemas.recipe_views import View
 
 
 class MaskFacts:
-    """A mask of a photo as the runs of its figure, column after column; its pixels only where nothing less will do."""
+    """A mask of a photo as the runs of its figure, column after column; decoded only where its pixels are needed."""
 
     def __init__(self, rle: CocoRle, *, size_hw: tuple[int, int], record: str) -> None:
         """Read the runs.
@@ -57,14 +62,17 @@ class MaskFacts:
 
     def is_on(self, view: View) -> bool:
         """Whether anything of the mask is left on the canvas of a view that takes whole photos."""
-        return self._surely_on(view) or bool(view_matte(self.pixels(), view).any())
+        return self.surely_on(view) or bool(view_matte(self.pixels(), view).any())
 
     def fills(self, view: View) -> bool:
         """Whether the mask leaves nothing of the ground on the canvas of a view that takes whole photos."""
-        return not self._surely_beside(view) and bool(view_matte(self.pixels(), view).all())
+        return not self.surely_beside(view) and bool(view_matte(self.pixels(), view).all())
 
-    def _surely_on(self, view: View) -> bool:
-        """True where a square of figure is found that some canvas pixel sees nothing but."""
+    def surely_on(self, view: View) -> bool:
+        """Whether there is a square of figure so large that some canvas pixel sees nothing else; False where unsure.
+
+        Looked for in the middle of two runs only: the one that holds the middle pixel of the figure, and the longest.
+        """
         if not self._starts.size:
             return False
         lengths = self._stops - self._starts
@@ -72,18 +80,22 @@ class MaskFacts:
         return self._is_on_around(int(middle), view) or self._is_on_around(int(lengths.argmax()), view)
 
     def _is_on_around(self, run: int, view: View) -> bool:
-        """Whether there is such a square in the middle of a run's first column."""
+        """Whether there is such a square about the middle of the first column of a run.
+
+        A canvas pixel sees ``reach`` to each side of its centre. Within a stretch of that and one pixel more there is
+        a centre whose pixel sees nothing outside of it, wherever the pixels lie; half a pixel is to spare.
+        """
         geometry = _geometry(view, self._size_hw)
         sx, _, sy, _ = geometry.affine()
         height = self._size_hw[0]
         column, top = divmod(int(self._starts[run]), height)
         middle = (top + min(int(self._stops[run]) - column * height, height)) // 2
-        wide, high = (math.ceil((2 * _reach(scale) + 1.5) / scale) for scale in (sx, sy))
+        wide, high = (math.ceil((2 * reach(scale) + 1.5) / scale) for scale in (sx, sy))
         square = (column - wide // 2, middle - high // 2, column - wide // 2 + wide, middle - high // 2 + high)
-        return geometry.keeps(square) and self._holds(square)
+        return geometry.keeps(square) and self.holds(square)
 
-    def _surely_beside(self, view: View) -> bool:
-        """True where an edge of the canvas sees nothing of the tight box, and so nothing of the mask."""
+    def surely_beside(self, view: View) -> bool:
+        """Whether an edge of the canvas sees nothing of the tight box, so nothing of the mask; False where unsure."""
         box = self.tight_box
         if box is None:
             return True
@@ -91,14 +103,14 @@ class MaskFacts:
         sx, tx, sy, ty = geometry.affine()
         height, width = geometry.canvas_hw
         return (
-            sx * box[0] + tx >= 1 + _reach(sx)
-            or sx * box[2] + tx <= width - 1 - _reach(sx)
-            or sy * box[1] + ty >= 1 + _reach(sy)
-            or sy * box[3] + ty <= height - 1 - _reach(sy)
+            sx * box[0] + tx >= 1 + reach(sx)
+            or sx * box[2] + tx <= width - 1 - reach(sx)
+            or sy * box[1] + ty >= 1 + reach(sy)
+            or sy * box[3] + ty <= height - 1 - reach(sy)
         )
 
-    def _holds(self, box: Box) -> bool:
-        """Whether a box lies inside the photo and all of it is figure, each column in one run."""
+    def holds(self, box: Box) -> bool:
+        """Whether a box of stored pixels, not empty, lies inside the photo and is all figure."""
         height, width = self._size_hw
         x0, y0, x1, y1 = box
         if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
@@ -110,7 +122,7 @@ class MaskFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """At least and at most so many canvas pixels."""
+    """Smallest and largest number of canvas pixels that there may be."""
 
     least: float
     most: float
@@ -130,8 +142,8 @@ def bound_box(box: Box, size_hw: tuple[int, int], view: View, *, cropped: bool) 
     height, width = geometry.canvas_hw
     if not cropped:
         (height, width), tx, ty = geometry.resized_hw, 0.0, 0.0
-    across = _bound_stretch(sx * box[0] + tx, sx * box[2] + tx, width, _reach(sx))
-    down = _bound_stretch(sy * box[1] + ty, sy * box[3] + ty, height, _reach(sy))
+    across = _bound_stretch(sx * box[0] + tx, sx * box[2] + tx, width, reach(sx))
+    down = _bound_stretch(sy * box[1] + ty, sy * box[3] + ty, height, reach(sy))
     return Bounds(least=across[0] * down[0], most=across[1] * down[1])
 
 
@@ -141,10 +153,17 @@ def canvas_px(size_hw: tuple[int, int], view: View) -> int:
     return height * width
 
 
-def _bound_stretch(start: float, stop: float, side: int, reach: float) -> tuple[float, float]:
-    """At least and at most so many pixels of a side are inside of a stretch of it."""
-    least = min(stop - reach, side) - max(start + reach, 0) - 1
-    most = min(stop + reach, side) - max(start - reach, 0) + 1
+def _bound_stretch(start: float, stop: float, side: int, reach_px: float) -> tuple[float, float]:
+    """Smallest and largest number of pixels of a side that a stretch of it may cover.
+
+    Args:
+        start: Where it begins, canvas pixels.
+        stop: Where it ends.
+        side: Length of the side in pixels.
+        reach_px: Distance from a pixel's centre within which the pixel may see the stretch, or what is beside it.
+    """
+    least = min(stop - reach_px, side) - max(start + reach_px, 0) - 1
+    most = min(stop + reach_px, side) - max(start - reach_px, 0) + 1
     return max(least, 0.0), min(max(most, 0.0), float(side))
 
 
@@ -153,6 +172,14 @@ def _geometry(view: View, size_hw: tuple[int, int]) -> Geometry:
     return view_geometry(view, whole_frame(size_hw))
 
 
-def _reach(scale: float) -> float:
-    """Canvas pixels to each side of its centre that a canvas pixel may see: a stored pixel, or itself, and a half."""
+def reach(scale: float) -> float:
+    """Farthest that a canvas pixel sees from its centre, along one axis, in canvas pixels.
+
+    Pillow's widest filter for mattes is the triangle: one stored pixel to each side of the centre where it enlarges,
+    which is ``scale`` canvas pixels, and one canvas pixel where it shrinks. Half as much again is for the extent of the
+    stored pixel itself and for rounding.
+
+    Args:
+        scale: Canvas pixels per stored pixel.
+    """
     return 1.5 * max(1.0, scale)
