@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from figureground.schemas.documents import Document
+from figureground.schemas.rasters.resizing import CROP_PX, SHORT_SIDE_PX
 
 
 class Window(Document):
@@ -57,9 +58,9 @@ class View(Document):
     """What is taken of the photo; None takes all of it."""
     resize: Literal["short_side", "squash", "none"] = "short_side"
     """``short_side``: keep the aspect ratio; ``squash``: ignore it; ``none``: stored pixels."""
-    size: int = Field(default=256, ge=1)
+    size: int = Field(default=SHORT_SIDE_PX, ge=1)
     """Length in pixels of the short side, or of both sides when squashed."""
-    crop: int | None = Field(default=224, ge=1)
+    crop: int | None = Field(default=CROP_PX, ge=1)
     """Side of the square centre crop in pixels; None keeps the whole."""
     image: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
     """Interpolation of the photo; all but ``nearest`` are antialiased."""

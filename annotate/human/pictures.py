@@ -12,9 +12,8 @@ from PIL import Image
 from figureground.errors import FigureGroundError
 from figureground.schemas.pages.human_tasks import Arm
 from figureground.schemas.rasters.photos import MOST_PIXELS, PhotoRejected, decode_photo
+from figureground.schemas.rasters.resizing import CROP_PX, SHORT_SIDE_PX, crop_offset, short_side_hw
 
-SIDE_PX: Final = 224
-SHORT_SIDE_PX: Final = 256
 _PNG_LEVEL: Final = 6
 
 Pixels = NDArray[np.uint8]
@@ -37,17 +36,15 @@ def make_picture(stored: bytes | None, arm: Arm) -> bytes:
 def model_view(canvas: Pixels) -> Pixels:
     """``(H, W, 3)`` as ``(224, 224, 3)``: such a canvas as it is, another resized to a short side of 256, then cropped.
 
-    Bilinear with antialias, the long side truncated, the crop's offset rounded half to even: Resize(256) and
-    CenterCrop(224) of torchvision, as eval.py of hendrycks/natural-adv-examples has it.
+    Bilinear with antialias, sizes by ``rasters.resizing``: torchvision's Resize(256) and CenterCrop(224), as eval.py of
+    hendrycks/natural-adv-examples has it.
     """
-    height, width = canvas.shape[:2]
-    if (height, width) == (SIDE_PX, SIDE_PX):
+    size_hw = (canvas.shape[0], canvas.shape[1])
+    if size_hw == (CROP_PX, CROP_PX):
         return canvas
-    short, long = sorted((height, width))
-    scaled = int(SHORT_SIDE_PX * long / short)
-    if SHORT_SIDE_PX * scaled > MOST_PIXELS:
-        raise PhotoRejected("too_narrow", f"{width}x{height} would be resized to {SHORT_SIDE_PX}x{scaled}")
-    size_wh = (scaled, SHORT_SIDE_PX) if height <= width else (SHORT_SIDE_PX, scaled)
-    resized = Image.fromarray(canvas).resize(size_wh, Image.Resampling.BILINEAR)
-    left, top = (round((side - SIDE_PX) / 2) for side in size_wh)
-    return np.asarray(resized.crop((left, top, left + SIDE_PX, top + SIDE_PX)))
+    height, width = short_side_hw(size_hw, SHORT_SIDE_PX)
+    if height * width > MOST_PIXELS:
+        raise PhotoRejected("too_narrow", f"{size_hw[1]}x{size_hw[0]} would be resized to {width}x{height}")
+    resized = Image.fromarray(canvas).resize((width, height), Image.Resampling.BILINEAR)
+    left, top = crop_offset(width, CROP_PX), crop_offset(height, CROP_PX)
+    return np.asarray(resized.crop((left, top, left + CROP_PX, top + CROP_PX)))

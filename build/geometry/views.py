@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.schemas.rasters.masks import Box, Mask
+from figureground.schemas.rasters.resizing import crop_offset, short_side_hw
 from figureground.schemas.recipe_views import View
 
 Canvas = NDArray[np.uint8]
@@ -96,20 +97,14 @@ class Geometry:
 
 
 def view_geometry(view: View, frame: Frame) -> Geometry:
-    """Geometry of a view for what it takes of a photo.
-
-    The short-side rule and the rounding of the centre crop are torchvision's ``Resize`` and ``CenterCrop``:
-    the long side is truncated, the crop offset rounded half to even.
-    """
+    """Geometry of a view for what it takes of a photo; short side and crop by the rules of ``rasters.resizing``."""
     height, width = frame.size_hw
     if view.resize == "squash":
         height = width = view.size
     elif view.resize == "short_side":
-        short, long = sorted(frame.size_hw)
-        scaled = int(view.size * long / short)
-        height, width = (view.size, scaled) if height <= width else (scaled, view.size)
+        height, width = short_side_hw(frame.size_hw, view.size)
     side_hw = (height, width) if view.crop is None else (view.crop, view.crop)
-    top, left = (round((have - want) / 2) for have, want in zip((height, width), side_hw, strict=True))
+    top, left = (crop_offset(length, side) for length, side in zip((height, width), side_hw, strict=True))
     crop = (left, top, left + side_hw[1], top + side_hw[0])
     return Geometry(frame_xyxy_px=frame.frame_xyxy_px, resized_hw=(height, width), crop_xyxy_px=crop)
 
