@@ -28,7 +28,7 @@ sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 from photo_sets import SHARED, make_release, request_of
 
 from figureground.exports import evaluate as script
-from figureground.exports.dataset.request import build_dataset
+from figureground.exports.dataset.building import build_dataset
 
 TARGET: Final = 0.2
 BATCH: Final = 32
@@ -45,8 +45,9 @@ def build_pairs(root: Path) -> Path:
     """A dataset with nothing but figures and grounds."""
     make_release(root, OBJECTS)
     request = request_of(root, workers=1)
-    few = {name: request.recipe.variants[name] for name in script.CHALLENGE_CONFIGS}
-    build_dataset(replace(request, recipe=request.recipe.model_copy(update={"variants": few})), root / "pairs")
+    recipe = request.design.recipe
+    few = recipe.model_copy(update={"variants": {name: recipe.variants[name] for name in script.CHALLENGE_CONFIGS}})
+    build_dataset(replace(request, design=replace(request.design, recipe=few)), root / "pairs")
     return root / "pairs"
 
 

@@ -28,7 +28,7 @@ sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 from photo_sets import make_release, request_of
 
 from figureground.exports import evaluate as script
-from figureground.exports.dataset.request import build_dataset
+from figureground.exports.dataset.building import build_dataset
 
 TARGET: Final = 0.9
 LEAST_MS: Final = 15.0

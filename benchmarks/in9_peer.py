@@ -33,7 +33,7 @@ from photo_sets import make_release, request_of
 from render import clocked, make_shards
 
 from figureground.build.planning.plan import Plan, make_plan
-from figureground.exports.dataset.building import BuildRequest
+from figureground.exports.dataset.inputs import BuildRequest
 from figureground.schemas.rasters.masks import decode_coco_rle, tight_box
 from figureground.schemas.sources.opening import read_catalogued
 
@@ -65,7 +65,7 @@ class Peer:
             self._synsets[candidate.label].add(record.label)
             photo = self._tree / "val" / record.label / f"{record.image_id}.jpg"
             photo.parent.mkdir(parents=True, exist_ok=True)
-            photo.write_bytes(read_catalogued(record, request.sources))
+            photo.write_bytes(read_catalogued(record, request.photos.sources))
             note = self._tree / "boxes" / "val" / f"{record.image_id}.xml"
             note.write_text(XML.format(size=record.size_hw, box=box))
 
@@ -99,14 +99,14 @@ def _load(script: Path) -> ModuleType:
 
 def ours(out: Path, request: BuildRequest, workers: int) -> int:
     """Plan and render the eight variants; returns how many photos took part."""
-    plan = make_plan(request.records, request.recipe, request.classes)
+    plan = make_plan(request.release.records, request.design.recipe, request.design.classes)
     make_shards(request, plan, [row for row in plan.rows if row.variant in VARIANTS], out, workers)
     return len(plan.objects)
 
 
 def measure(script: Path, request: BuildRequest, root: Path, turns: int) -> list[dict[str, Any]]:
     """Rows of the table."""
-    plan = make_plan(request.records, request.recipe, request.classes)
+    plan = make_plan(request.release.records, request.design.recipe, request.design.classes)
     peer = Peer(script, request, plan, root)
     make_shards(request, plan, plan.rows[:1], root / "warm", 1)  # what is imported late and opened once
     spent: dict[str, list[float]] = defaultdict(list)

@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 
 from photo_sets import make_release, request_of
 
-from figureground.exports.dataset.request import build_dataset
+from figureground.exports.dataset.building import build_dataset
 
 MOST_S: Final = 1.0
 OBJECTS: Final = 200

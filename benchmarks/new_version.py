@@ -30,8 +30,8 @@ from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.build.planning.plan_files import read_plan
 from figureground.build.recipes.loading import load_recipe
-from figureground.exports.dataset.building import BuildReport
-from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.exports.dataset.building import BuildReport, build_dataset
+from figureground.exports.dataset.request import prepare_request
 from figureground.runtime.processes import default_workers
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle, encode_coco_rle
 from figureground.schemas.records import Annotation, Decision, ImageRecord

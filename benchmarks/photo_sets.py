@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
-from figureground.exports.dataset.building import BuildRequest
+from figureground.exports.dataset.inputs import BuildRequest, Machines
 from figureground.exports.dataset.request import prepare_request
 from figureground.runtime.processes import default_workers
 from figureground.schemas.classes import load_class_map
@@ -75,9 +75,9 @@ def make_release(root: Path, objects: int) -> None:
 
 def request_of(root: Path, workers: int) -> BuildRequest:
     """ImageNet-9's recipe over all objects of ``make_release``."""
-    request = prepare_request("imagenet9", root / "work", workers=workers)
-    recipe = request.recipe.model_copy(update={"balance": Balance(per_class="all")})
-    return replace(request, recipe=recipe)
+    request = prepare_request("imagenet9", root / "work", machines=Machines(workers=workers))
+    recipe = request.design.recipe.model_copy(update={"balance": Balance(per_class="all")})
+    return replace(request, design=replace(request.design, recipe=recipe))
 
 
 def _real() -> Iterator[tuple[str, Photo, Mask]]:

@@ -117,7 +117,7 @@ def pictures(objects: int) -> list[Picture]:
         root = Path(scratch)
         make_release(root, objects)
         request = request_of(root, workers=1)
-        plan = make_plan(request.records, request.recipe, request.classes)
+        plan = make_plan(request.release.records, request.design.recipe, request.design.classes)
         shards = make_shards(request, plan, plan.rows, root / "out", 1)
         stored = [
             row["image"]["bytes"] for path in shards for row in pq.read_table(path, columns=["image"]).to_pylist()

@@ -20,7 +20,8 @@ from typing import Final
 
 from photo_sets import make_release, request_of
 
-from figureground.exports.dataset.building import BuildRequest, build_dataset
+from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.inputs import BuildRequest
 from figureground.runtime.engines import EngineChoice, ray_session
 from figureground.runtime.files import file_sha256
 from figureground.runtime.processes import default_workers
@@ -43,7 +44,7 @@ def compare(root: Path, objects: int, turns: int, workers: int) -> list[dict[str
     make_release(root, objects)
     local = request_of(root, workers)
     choice = EngineChoice(kind="ray")
-    ray = replace(local, engine=choice)
+    ray = replace(local, machines=replace(local.machines, engine=choice))
     start = time.perf_counter()
     with ray_session(choice, workers=workers):
         begun = time.perf_counter() - start

@@ -37,7 +37,7 @@ from photo_sets import make_release, request_of
 from figureground.build.painting.scene_files import SceneJob, write_scenes
 from figureground.build.planning.plan import Plan, make_plan
 from figureground.errors import DataError
-from figureground.exports.dataset.building import BuildRequest
+from figureground.exports.dataset.inputs import BuildRequest
 from figureground.exports.dataset.metadata import plan_features
 from figureground.exports.dataset.shards import ROWS_PER_SHARD, ShardJob, write_shard
 from figureground.runtime.engines import EngineChoice
@@ -79,12 +79,17 @@ def make_shards(request: BuildRequest, plan: Plan, rows: Sequence[PlanRow], fold
 
 def render_rows(engine: Engine, request: BuildRequest, plan: Plan, rows: Sequence[PlanRow], folder: Path) -> list[Path]:
     """Both passes of a build over some rows, as ``build`` makes them; returns the shards."""
-    rules = request.recipe.rules[request.rules]
+    rules = request.design.rule_set
     used = {name for row in rows for name in (row.object_id, row.ground_id)}
     shown = [each for name, each in plan.objects.items() if name in used]
     (folder / "scenes").mkdir(parents=True)
     scenes = SceneJob(
-        objects=(), textures=(), sources=request.sources, recipe=request.recipe, rules=rules, folder=folder / "scenes"
+        objects=(),
+        textures=(),
+        sources=request.photos.sources,
+        recipe=request.design.recipe,
+        rules=rules,
+        folder=folder / "scenes",
     )
     batches = [tuple(shown[start : start + PHOTOS_PER_JOB]) for start in range(0, len(shown), PHOTOS_PER_JOB)]
     for _, faults in engine.run(write_scenes, [replace(scenes, objects=part) for part in batches]):
@@ -99,10 +104,10 @@ def render_rows(engine: Engine, request: BuildRequest, plan: Plan, rows: Sequenc
         return ShardJob(
             path=folder / part[0].variant / f"{place:05d}.parquet",
             rows=tuple(part),
-            recipe=request.recipe,
+            recipe=request.design.recipe,
             rules=rules,
             objects={each: plan.objects[each] for each in named},
-            mask_version=request.release_version,
+            mask_version=request.release.version,
             scenes=folder / "scenes",
             schema=schema,
         )
@@ -127,7 +132,7 @@ def floor(request: BuildRequest, plan: Plan, shards: Sequence[Path]) -> tuple[Cl
     seen: set[bytes] = set()
     again = 0.0
     for candidate in plan.objects.values():
-        spent.append(clocked(decode_photo, read_catalogued(candidate.record, request.sources))[0])
+        spent.append(clocked(decode_photo, read_catalogued(candidate.record, request.photos.sources))[0])
     for path in shards:
         for batch in pq.ParquetFile(path).iter_batches(100, columns=["image", "object_mask"]):
             for row in batch.to_pylist():
@@ -195,7 +200,7 @@ def main() -> None:
         root = Path(scratch)
         make_release(root, given.objects)
         request = request_of(root, workers=1)
-        plan = make_plan(request.records, request.recipe, request.classes)
+        plan = make_plan(request.release.records, request.design.recipe, request.design.classes)
         rows = measure(request, plan, root, given.turns)
     for row in rows:
         print(f"{row['figure']}: {row['value']:.3f} (target {row['target']}): {row['detail']}")

@@ -45,7 +45,7 @@ def render_here(root: Path) -> None:
     """Plan and render what lies in ``root``, and print rows and peaks as JSON."""
     cv2.setNumThreads(1)
     request = request_of(root, workers=1)
-    plan = make_plan(request.records, request.recipe, request.classes)
+    plan = make_plan(request.release.records, request.design.recipe, request.design.classes)
     with open_engine(EngineChoice(), workers=2) as engine:
         render_rows(engine, request, plan, plan.rows, root / "out")
         workers = list(engine.run(worker_peak_mb, range(ASKED)))

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from figureground.schemas.rasters.masks import Box, CocoRle
 
@@ -32,6 +32,29 @@ def canonical_json(value: Any) -> str:  # noqa: ANN401  any JSON value
 def content_id(*parts: str) -> str:
     """First 32 hex digits of the SHA-256 over the NUL-joined parts: equal content, equal id."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+class RowKey(NamedTuple):
+    """What a row of a plan or of a dataset is sorted and found by."""
+
+    variant: str
+    """Also the name of the config that the row is published in."""
+    split: str
+    object_id: str
+    """Whose figure the row shows."""
+    attribute: str
+    """Attribute that the row is about; empty in variants that are about whole photos."""
+    draw: int
+    """0, the number of the repeated donor draw, or that of the instance where each has a row."""
+
+    def __str__(self) -> str:
+        """The parts with a space between them, as errors name a row."""
+        return " ".join(map(str, self))
+
+    @property
+    def in_variant(self) -> str:
+        """Name of the row within its variant, for people: object, attribute and draw."""
+        return f"{self.object_id} {self.attribute} {self.draw}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +308,6 @@ class PlanRow:
     """Canonical JSON: stored→canvas affine, box, strip and flags of figure and ground; the texture; the attribute."""
 
     @property
-    def key(self) -> tuple[str, str, str, str, int]:
-        """Variant, split, object id, attribute and draw: what rows are sorted and looked up by."""
-        return self.variant, self.split, self.object_id, self.attribute, self.draw
+    def key(self) -> RowKey:
+        """What rows are sorted and looked up by."""
+        return RowKey(self.variant, self.split, self.object_id, self.attribute, self.draw)

@@ -9,7 +9,9 @@ import yaml
 from drawn_release import CLASS_MAP, draw_release
 
 from figureground.build.recipes.loading import load_recipe
-from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.inputs import Machines
+from figureground.exports.dataset.request import prepare_request
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "examples" / "new_splits.yaml"
 
@@ -20,7 +22,9 @@ def test_the_example_builds_rows_of_all_its_splits(tmp_path: Path) -> None:
     (tmp_path / "toy.json").write_text(CLASS_MAP)
     own = {"class_map": "toy.json", "attributes": "none"}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**yaml.safe_load(EXAMPLE.read_text()), **own}))
-    build_dataset(prepare_request(str(tmp_path / "mine.yaml"), drawn.workspace, workers=1), tmp_path / "out")
+    build_dataset(
+        prepare_request(str(tmp_path / "mine.yaml"), drawn.workspace, machines=Machines(workers=1)), tmp_path / "out"
+    )
     found = {
         name: pq.read_table(tmp_path / "out" / "data" / name).num_rows for name in load_recipe(str(EXAMPLE)).variants
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.errors import DataError, UsageError
+from figureground.exports.dataset.opening import open_dataset
 from figureground.exports.evaluate import EvaluationError, Images, Ints, Repository, Table
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, decode_png1
 
 _COLUMNS = ("object_mask", "attributes", "attribute_masks")
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +40,10 @@ class AnalysedRow:
 class AnalysedRows(Sequence[AnalysedRow]):
     """Rows of one config and split in the order of the files; each is decoded when asked for, none is kept."""
 
-    def __init__(self, table: Table, place: str) -> None:
+    def __init__(self, table: Table, name: str) -> None:
+        """Wrap rows that are loaded; ``name`` of dataset and config stands in errors."""
         self._table = table
-        self._place = place
+        self._name = name
         self.image_ids: NDArray[np.str_] = np.array(table["image_id"][:])
         """``(N,)`` str."""
         self.labels: Ints = np.array(table["label"][:], dtype=np.int64)
@@ -51,7 +51,7 @@ class AnalysedRows(Sequence[AnalysedRow]):
 
     def attributes(self) -> list[Mapping[str, bool]]:
         """Attributes that were answered, of every row, without decoding anything else."""
-        return [_answered(each) for each in self._table["attributes"][:]]
+        return [_answered(row) for row in self._table["attributes"][:]]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,8 +63,8 @@ class AnalysedRows(Sequence[AnalysedRow]):
     def __getitem__(self, index: int | slice) -> AnalysedRow | list[AnalysedRow]:
         """One decoded row; ``DataError`` if its image or a mask cannot be read or differs in size."""
         if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        return decode_row(self._table[int(index)], self._place)
+            return [self[number] for number in range(*index.indices(len(self)))]
+        return decode_row(self._table[int(index)], self._name)
 
     def batches(self, indices: Sequence[int] | NDArray[np.int64], size: int) -> Iterator[list[AnalysedRow]]:
         """The rows of ``indices`` in lists of ``size``, the last one shorter.
@@ -99,26 +99,26 @@ def open_rows(
         unique: Refuse a config in which an image has several rows (draws, attributes): statistics here are of images.
 
     Raises:
-        EvaluationError: if there is no such config, split or column, or its classes are not the map's.
-        UsageError: with ``unique``, if an image has several rows.
+        UsageError: if there is no such config or split, or with ``unique`` if an image has several rows.
+        EvaluationError: if a column is not there, or the classes are not those of the class map.
     """
-    place = f"{repository.name}/{config}"
+    name = f"{repository.name}/{config}"
     table = _load_split(repository, config, split)
-    names, wanted = tuple(getattr(table.features.get("label"), "names", ())), repository.classes.names
-    lacking = [name for name in ("label", "image_id", *_COLUMNS) if name not in table.column_names]
+    stored, wanted = tuple(getattr(table.features.get("label"), "names", ())), repository.classes.names
+    lacking = [column for column in ("label", "image_id", *_COLUMNS) if column not in table.column_names]
     if "image" not in table.column_names:
-        raise EvaluationError(f"{place}: holds no images (a recipe release); rebuild it first")
+        raise EvaluationError(f"{name}: holds no images (a recipe release); rebuild it first")
     if lacking:
-        raise EvaluationError(f"{place}: has no column {', '.join(lacking)}")
-    if names != wanted:
-        raise EvaluationError(f"{place}: expected the labels of class_map.json, {', '.join(wanted)}; got {names}")
+        raise EvaluationError(f"{name}: has no column {', '.join(lacking)}")
+    if stored != wanted:
+        raise EvaluationError(f"{name}: expected the labels of class_map.json, {', '.join(wanted)}; got {stored}")
     ids = table["image_id"][:]
-    kept = set(sorted(set(ids))[:limit])
-    table = _without_decoding(table).select([row for row, image_id in enumerate(ids) if image_id in kept])
+    chosen = set(sorted(set(ids))[:limit])
+    table = _without_decoding(table).select([row for row, image_id in enumerate(ids) if image_id in chosen])
     unlabelled = sum(label is None or label < 0 for label in table["label"][:])
     if unlabelled or not len(table):
-        raise EvaluationError(f"{place}: {unlabelled} of {len(table)} rows have no label; expected at least one row")
-    rows = AnalysedRows(table, place)
+        raise EvaluationError(f"{name}: {unlabelled} of {len(table)} rows have no label; expected at least one row")
+    rows = AnalysedRows(table, name)
     distinct = len(np.unique(rows.image_ids))
     if unique and distinct != len(rows):
         raise UsageError(f"{config}: expected one row an image, got {len(rows)} rows of {distinct} images")
@@ -126,21 +126,18 @@ def open_rows(
 
 
 def _load_split(repository: Repository, config: str, split: str) -> Table:
+    """The rows of one split as a ``datasets.Dataset``, whose rows can be read in any order."""
     import datasets
     import datasets.config
 
-    if not (_NAME.fullmatch(config) and _NAME.fullmatch(split)):
-        raise UsageError(f"config and split: expected letters, digits, '.', '_', '-'; got {config!r}, {split!r}")
-    inner, commit = f"data/{config}/{split}-*.parquet", repository.revision
-    root = f"hf://datasets/{repository.name}@{commit}" if commit else Path(repository.location).resolve().as_posix()
+    dataset = open_dataset(repository.location, repository.revision)
+    paths = [str(dataset.shard_path(shard).resolve()) for shard in dataset.find_shards(config, split)]
     # datasets does not notice that the files of a local folder have changed: it gets a cache for each fingerprint
-    cache = None if commit else str(Path(datasets.config.HF_DATASETS_CACHE, repository.fingerprint[-16:]))
-    if not commit and not any(Path(repository.location).glob(inner)):
-        raise EvaluationError(f"{repository.name}: has no files {inner}", 2)
+    cache = str(Path(datasets.config.HF_DATASETS_CACHE, repository.fingerprint[-16:]))
     try:
-        return datasets.load_dataset("parquet", data_files={split: f"{root}/{inner}"}, split=split, cache_dir=cache)
+        return datasets.load_dataset("parquet", data_files={split: paths}, split=split, cache_dir=cache)
     except (OSError, ValueError) as error:
-        raise EvaluationError(f"{repository.name}/{config}: {error}", 3 if commit else 1) from error
+        raise EvaluationError(f"{repository.name}/{config}: {error}", 1) from error
 
 
 def _without_decoding(table: Table) -> Table:
@@ -152,20 +149,20 @@ def _without_decoding(table: Table) -> Table:
     return table
 
 
-def decode_row(stored: Mapping[str, Any], place: str) -> AnalysedRow:
-    """Decode one stored row; ``DataError`` names what is at fault."""
+def decode_row(stored: Mapping[str, Any], where: str) -> AnalysedRow:
+    """Decode one stored row; ``DataError`` names what is at fault, and ``where``."""
     image_id = str(stored["image_id"])
-    canvas = _decode_canvas((stored["image"] or {}).get("bytes"), place, image_id)
+    canvas = _decode_canvas((stored["image"] or {}).get("bytes"), where, image_id)
     size_hw = (canvas.shape[0], canvas.shape[1])
     object_png = (stored["object_mask"] or {}).get("bytes")
     object_mask = None if object_png is None else decode_png1(object_png, record=image_id)
     if object_mask is not None and object_mask.shape != size_hw:
         got = f"{object_mask.shape[0]}x{object_mask.shape[1]}"
-        raise DataError.single(place, image_id, expected=f"an object mask of {size_hw[0]}x{size_hw[1]}", got=got)
+        raise DataError.single(where, image_id, expected=f"an object mask of {size_hw[0]}x{size_hw[1]}", got=got)
     masks: dict[str, Mask] = {}
-    for each in stored["attribute_masks"] or ():
-        rle = CocoRle(size_hw=(int(each["size"][0]), int(each["size"][1])), counts=str(each["counts"]))
-        mask, name = decode_coco_rle(rle, size_hw=size_hw, record=image_id), str(each["attribute"])
+    for painted in stored["attribute_masks"] or ():
+        rle = CocoRle(size_hw=(int(painted["size"][0]), int(painted["size"][1])), counts=str(painted["counts"]))
+        mask, name = decode_coco_rle(rle, size_hw=size_hw, record=image_id), str(painted["attribute"])
         masks[name] = masks[name] | mask if name in masks else mask
     return AnalysedRow(
         image_id=image_id,
@@ -178,14 +175,14 @@ def decode_row(stored: Mapping[str, Any], place: str) -> AnalysedRow:
 
 
 def _answered(stored: Mapping[str, bool | None] | None) -> Mapping[str, bool]:
-    return {name: bool(said) for name, said in (stored or {}).items() if said is not None}
+    return {name: bool(value) for name, value in (stored or {}).items() if value is not None}
 
 
-def _decode_canvas(stored: bytes | None, place: str, image_id: str) -> Images:
+def _decode_canvas(stored: bytes | None, where: str, image_id: str) -> Images:
     if stored is None:
-        raise DataError.single(place, image_id, expected="an image", got="none (a recipe release: rebuild it first)")
+        raise DataError.single(where, image_id, expected="an image", got="none (a recipe release: rebuild it first)")
     try:
         with Image.open(io.BytesIO(stored)) as image:
             return np.array(image.convert("RGB"))
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError.single(place, image_id, expected="an image", got=str(error)) from error
+        raise DataError.single(where, image_id, expected="an image", got=str(error)) from error

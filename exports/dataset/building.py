@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from figureground.build.painting.scene_files import SceneJob
-from figureground.build.planning.gates import GateFinding, check_gates, require_no_errors
-from figureground.build.planning.plan import Plan, make_plan
+from figureground.build.planning.plan import Plan
 from figureground.errors import DataError, Fault, UsageError
-from figureground.exports.dataset.cluster_shards import BuildPlace, write_all_scenes, write_all_shards
-from figureground.exports.dataset.earlier import describe_earlier, find_earlier_rows
-from figureground.exports.dataset.earlier_rows import RENDER, EarlierRows
-from figureground.exports.dataset.files import LOCK
-from figureground.exports.dataset.lock import make_lock
-from figureground.exports.dataset.metadata import plan_features, write_manifest, write_papers
+from figureground.exports.dataset.cluster_shards import BuildSite, write_all_scenes, write_all_shards
+from figureground.exports.dataset.earlier import RENDER, ConfigSplit, EarlierRows, find_earlier_rows
+from figureground.exports.dataset.files import LOCK, ShardName
+from figureground.exports.dataset.inputs import BuildRequest
+from figureground.exports.dataset.lock import RecipeLock, read_lock
+from figureground.exports.dataset.manifest import write_manifest
+from figureground.exports.dataset.metadata import plan_features, write_metadata
+from figureground.exports.dataset.planned import PlannedBuild, plan_build
 from figureground.exports.dataset.shards import ROWS_PER_SHARD, ShardJob
-from figureground.runtime.engines import EngineChoice
 from figureground.runtime.files import write_text
 from figureground.runtime.pools import Engine, LazyJobs, open_engine
-from figureground.runtime.processes import default_workers
 from figureground.runtime.progress import Progress
-from figureground.schemas.attributes import AttributeSchema
-from figureground.schemas.classes import ClassMap
-from figureground.schemas.recipes import Recipe, RuleName, RuleSet
-from figureground.schemas.records import ObjectRecord, PhotoRef, PlanRow, SourceRow, canonical_json
-from figureground.schemas.store.releases import LeftOut
+from figureground.schemas.records import PlanRow
 
 Item = TypeVar("Item")
 
@@ -42,59 +35,23 @@ _KEY: Final = ".build-key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuildRequest:
-    """Everything that decides the bytes of a dataset repository, and how fast it is made."""
-
-    recipe: Recipe
-    classes: ClassMap
-    attributes: AttributeSchema
-    records: tuple[ObjectRecord, ...]
-    release_version: str
-    release_sha256: str
-    sources: Mapping[str, SourceRow]
-    left_out: LeftOut = field(default_factory=dict)
-    """Catalogued photos that are not in the release."""
-    annotation: Mapping[str, Any] = field(default_factory=dict)
-    """How the release's masks came about, in numbers."""
-    textures: tuple[PhotoRef, ...] = ()
-    """Photos of the source that the recipe takes textures from."""
-    earlier: Path | None = None
-    """Dataset repository that this is the next version of: its rows are copied where they did not change, and the
-    changelog goes on from its own. Never changes a row."""
-    changelog: tuple[Mapping[str, Any], ...] = ()
-    """Changelog so far, where it is not that of ``earlier``."""
-    rules: RuleName = "exact"
-    draws: int = 1
-    workers: int = field(default_factory=default_workers)
-    """Processes; never changes a byte."""
-    engine: EngineChoice = field(default_factory=EngineChoice)
-    """Where the work runs; never changes a byte."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be made.
-
-        Raises:
-            UsageError: for an earlier version on a cluster.
-        """
-        if self.earlier is not None and self.engine.is_cluster:
-            raise UsageError("--earlier copies rows from a folder of this machine, which a cluster may not see")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildReport:
     """What a build made."""
 
     folder: Path
     rows: int
     objects: int
+    """Objects that rows are of."""
     balanced: bool
+    """Whether every class that has objects has equally many."""
     class_counts: Mapping[str, int]
+    """Class name to number of objects."""
     splits: Mapping[str, int]
     """Split to number of objects."""
     refused: Mapping[str, int]
     """Reason to number of objects left out."""
     warnings: tuple[str, ...]
-    """What the gates found that is no error, one line each."""
+    """Findings of the gates that are no errors, a line for each."""
     reused: bool
     """True where the very same build was there already."""
     copied: int = 0
@@ -108,47 +65,21 @@ def build_dataset(request: BuildRequest, folder: Path, *, progress: Progress = l
         UsageError: if ``folder`` holds anything else than this very build.
         DataError: with every photo at fault; finished shards are kept for the next call.
     """
-    plan = make_plan(
-        request.records,
-        request.recipe,
-        request.classes,
-        attributes=request.attributes,
-        textures=request.textures,
-        rules=request.rules,
-        draws=request.draws,
-    )
-    findings = check_gates(plan, request.recipe, request.classes, request.attributes)
-    require_no_errors(findings)
-    lock = make_lock(plan, request.recipe, request.rules, request.records, sources=request.sources, draws=request.draws)
-    lock["release"] = {"version": request.release_version, "sha256": request.release_sha256}
-    if request.annotation:
-        lock["annotation"] = dict(request.annotation)
-    if request.earlier is not None:
-        lock["follows"] = describe_earlier(request.earlier)
+    build = plan_build(request)
     if folder.exists():
-        _require_same_build(folder, lock)
-        return _report(folder, plan, findings, reused=True)
-    copied = make_repository(request, plan, findings, lock, folder, progress=progress)
-    return replace(_report(folder, plan, findings, reused=False), copied=copied)
+        _require_same_build(folder, build.lock)
+        return _report(folder, build, reused=True)
+    copied = make_repository(build, folder, progress=progress)
+    return _report(folder, build, copied=copied)
 
 
 def make_repository(
-    request: BuildRequest,
-    plan: Plan,
-    findings: Sequence[GateFinding],
-    lock: dict[str, Any],
-    folder: Path,
-    *,
-    progress: Progress,
-    finish: Callable[[Path], None] = lambda _: None,
+    build: PlannedBuild, folder: Path, *, progress: Progress, finish: Callable[[Path], None] = lambda _: None
 ) -> int:
-    """Render a plan into ``folder``, which appears when it is whole; returns how many rows an earlier version had.
+    """Render a build into ``folder``, which appears when it is whole; returns how many rows an earlier version had.
 
     Args:
-        request: What the plan was made of, and where the photos lie.
-        plan: The rows.
-        findings: What the gates found.
-        lock: Content of recipe.lock.json.
+        build: The rows, and what they are made of.
         folder: The repository.
         progress: Called with (stage, done, total).
         finish: Called with the unfinished folder before its manifest is written; may check it, and write to report/.
@@ -157,9 +88,9 @@ def make_repository(
         DataError: with every photo at fault; finished shards are kept for the next call.
     """
     partial = folder.with_name(f"{folder.name}.partial")
-    _resume_or_start(partial, _build_key(plan, lock, request))
-    copied = _render(request, plan, partial, progress)
-    write_papers(request, plan, findings, lock, partial)
+    _resume_or_start(partial, build.key())
+    copied = _render(build, partial, progress)
+    write_metadata(build, partial)
     finish(partial)
     shutil.rmtree(partial / _SCRATCH)
     (partial / _KEY).unlink()
@@ -168,21 +99,12 @@ def make_repository(
     return copied
 
 
-def _build_key(plan: Plan, lock: Mapping[str, Any], request: BuildRequest) -> str:
-    digest = hashlib.sha256(canonical_json(lock).encode())
-    digest.update(request.recipe.model_dump_json().encode())
-    digest.update(request.classes.model_dump_json().encode())
-    for row in plan.rows:
-        digest.update(repr((row.key, row.seed, row.ground_id, row.params)).encode())
-    return digest.hexdigest()
-
-
-def _require_same_build(folder: Path, lock: Mapping[str, Any]) -> None:
+def _require_same_build(folder: Path, lock: RecipeLock) -> None:
     try:
-        found = json.loads((folder / LOCK).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = None
-    if found != json.loads(json.dumps(lock)):
+        same = read_lock(folder / LOCK).to_json() == lock.to_json()
+    except (UsageError, DataError):
+        same = False
+    if not same:
         raise UsageError(f"{folder} exists and is not this build; give another folder with -o, or delete it")
 
 
@@ -197,58 +119,60 @@ def _resume_or_start(partial: Path, key: str) -> None:
     write_text(marker, key)
 
 
-def _render(request: BuildRequest, plan: Plan, partial: Path, progress: Progress) -> int:
+def _render(build: PlannedBuild, partial: Path, progress: Progress) -> int:
     """Write every shard; returns how many rows were copied from an earlier version."""
-    rules = request.recipe.rules[request.rules]
+    request, plan = build.request, build.plan
     earlier = {}
-    if request.earlier is not None:
-        earlier = find_earlier_rows(request.earlier, plan, request.recipe, request.rules)
-    jobs = _shard_jobs(request, plan, rules, partial, earlier)
-    place = BuildPlace(
+    if request.history.earlier is not None:
+        earlier = find_earlier_rows(request.history.earlier, plan, request.design)
+    jobs = _shard_jobs(request, plan, partial, earlier)
+    machines = request.machines
+    site = BuildSite(
         key=(partial / _KEY).read_text(encoding="utf-8"),
         folder=partial,
-        sources=request.sources,
+        sources=request.photos.sources,
         textures=plan.textures,
-        staging=request.engine.staging,
+        staging=machines.engine.staging,
     )
-    with open_engine(request.engine, workers=request.workers) as engine:
+    with open_engine(machines.engine, workers=machines.workers) as engine:
         rows = chain.from_iterable(job.rows_to_render() for job in jobs)
-        _make_scenes(request, plan, rows, engine, place, progress)
+        _make_scenes(build, rows, engine, site, progress)
         done = 0
-        for count in write_all_shards(engine, place, jobs):
+        for count in write_all_shards(engine, site, jobs):
             done += count
             progress("rows", done, len(plan.rows))
-    return sum(place != RENDER for rows in earlier.values() for place in rows.places)
+    return sum(index != RENDER for rows in earlier.values() for index in rows.indices)
 
 
 def _make_scenes(
-    request: BuildRequest, plan: Plan, rows: Iterable[PlanRow], engine: Engine, place: BuildPlace, progress: Progress
+    build: PlannedBuild, rows: Iterable[PlanRow], engine: Engine, site: BuildSite, progress: Progress
 ) -> None:
     """Decode every photo that ``rows`` show."""
-    objects, textures = set[str](), set[str]()
+    design, plan = build.request.design, build.plan
+    object_ids, texture_ids = set[str](), set[str]()
     for row in rows:
-        objects.update((row.object_id, row.ground_id))
-        textures.add(row.texture_id)
-    job = SceneJob(
+        object_ids.update((row.object_id, row.ground_id))
+        texture_ids.add(row.texture_id)
+    empty = SceneJob(
         objects=(),
         textures=(),
-        sources=request.sources,
-        recipe=request.recipe,
-        rules=request.recipe.rules[request.rules],
-        folder=place.folder / _SCRATCH,
+        sources=build.request.photos.sources,
+        recipe=design.recipe,
+        rules=design.rule_set,
+        folder=site.folder / _SCRATCH,
     )
-    shown = [each for name, each in plan.objects.items() if name in objects]
-    taken = [each for name, each in plan.textures.items() if name in textures]
-    scene_jobs = [
-        *(replace(job, objects=part) for part in _batched(shown)),
-        *(replace(job, textures=part) for part in _batched(taken)),
+    objects = [measured for name, measured in plan.objects.items() if name in object_ids]
+    textures = [photo for name, photo in plan.textures.items() if name in texture_ids]
+    jobs = [
+        *(replace(empty, objects=part) for part in _batched(objects)),
+        *(replace(empty, textures=part) for part in _batched(textures)),
     ]
     faults: list[Fault] = []
     done = 0
-    for count, found in write_all_scenes(engine, place, scene_jobs):
+    for count, job_faults in write_all_scenes(engine, site, jobs):
         done += count
-        faults += found
-        progress("photos", done, len(shown) + len(taken))
+        faults += job_faults
+        progress("photos", done, len(objects) + len(textures))
     if faults:
         raise DataError(faults)
 
@@ -259,24 +183,25 @@ def _batched(items: Sequence[Item]) -> Iterator[tuple[Item, ...]]:
 
 
 def _shard_jobs(
-    request: BuildRequest, plan: Plan, rules: RuleSet, partial: Path, earlier: Mapping[tuple[str, str], EarlierRows]
+    request: BuildRequest, plan: Plan, partial: Path, earlier: Mapping[ConfigSplit, EarlierRows]
 ) -> Sequence[ShardJob]:
+    design = request.design
     schema = plan_features(request, plan).arrow_schema
     # Large ones first, or the last one to begin keeps one worker busy while the others wait.
     parts = sorted(_shard_parts(plan), key=lambda part: part.start - part.stop)
 
-    def make(place: int) -> ShardJob:
-        part = parts[place]
-        known = earlier.get((part.config, part.split))
+    def make(number: int) -> ShardJob:
+        part = parts[number]
+        known = earlier.get((part.name.config, part.name.split))
         rows = tuple(plan.rows[part.first + part.start : part.first + part.stop])
         used = {name for row in rows for name in (row.object_id, row.ground_id) if name}
         return ShardJob(
-            path=partial / "data" / part.config / part.file_name,
+            path=partial / part.name.path,
             rows=rows,
             objects={name: plan.objects[name] for name in sorted(used)},
-            recipe=request.recipe,
-            rules=rules,
-            mask_version=request.release_version,
+            recipe=design.recipe,
+            rules=design.rule_set,
+            mask_version=request.release.version,
             scenes=partial / _SCRATCH,
             schema=schema,
             earlier=known.part(part.start, part.stop) if known else None,
@@ -288,28 +213,27 @@ def _shard_jobs(
 class _ShardPart(NamedTuple):
     """Which rows of a plan are one shard."""
 
-    config: str
-    split: str
-    file_name: str
+    name: ShardName
     first: int
-    """Place in the plan of the first row of this config and split."""
+    """Index in the plan of the first row of this config and split."""
     start: int
     """First row of the shard, counted from there."""
     stop: int
+    """The row after its last, counted likewise."""
 
 
 def _shard_parts(plan: Plan) -> Iterator[_ShardPart]:
     first = 0
     for (config, split), length in plan.lengths():
         count = -(-length // ROWS_PER_SHARD)
-        for index in range(count):
-            name = f"{split}-{index:05d}-of-{count:05d}.parquet"
-            start, stop = index * ROWS_PER_SHARD, min((index + 1) * ROWS_PER_SHARD, length)
-            yield _ShardPart(config, split, name, first, start, stop)
+        for number in range(count):
+            start, stop = number * ROWS_PER_SHARD, min((number + 1) * ROWS_PER_SHARD, length)
+            yield _ShardPart(ShardName(config, split, number, count), first, start, stop)
         first += length
 
 
-def _report(folder: Path, plan: Plan, findings: Sequence[GateFinding], *, reused: bool) -> BuildReport:
+def _report(folder: Path, build: PlannedBuild, *, reused: bool = False, copied: int = 0) -> BuildReport:
+    plan = build.plan
     return BuildReport(
         folder=folder,
         rows=len(plan.rows),
@@ -318,6 +242,7 @@ def _report(folder: Path, plan: Plan, findings: Sequence[GateFinding], *, reused
         class_counts=plan.class_counts,
         splits=dict(Counter(plan.splits.values())),
         refused=dict(sorted(Counter(refusal.reason for refusal in plan.refusals).items())),
-        warnings=tuple(map(str, findings)),
+        warnings=tuple(map(str, build.findings)),
         reused=reused,
+        copied=copied,
     )

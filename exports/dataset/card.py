@@ -5,109 +5,138 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import jinja2
 import yaml
 
+from figureground.exports.dataset.lock import RecipeLock
 from figureground.schemas.recipe_views import View
 from figureground.schemas.recipes import Layer, Move, Recipe
 
 if TYPE_CHECKING:
     from datasets import Features
+    from huggingface_hub import DatasetCardData
+
+
+class SplitSize(NamedTuple):
+    """How large one split of a config is."""
+
+    size: int
+    """Bytes of all its shards."""
+    rows: int
+
+
+ConfigSizes = Mapping[str, Mapping[str, SplitSize]]
+"""Config to split to its size, in the order in which they are shown."""
 
 
 def render_card(
     recipe: Recipe,
-    lock: Mapping[str, Any],
+    lock: RecipeLock,
     *,
     features: Features,
-    shard_sizes: Mapping[str, Mapping[str, tuple[int, int]]],
+    sizes: ConfigSizes,
     changelog: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Text of README.md: YAML front matter with ``configs`` and ``dataset_info``, then the filled template.
 
     Args:
         recipe: The recipe.
-        lock: Content of recipe.lock.json.
+        lock: What the dataset was made of and by.
         features: Features of every config.
-        shard_sizes: Config name to split to (bytes, rows) of all its shards.
+        sizes: Every config and split that has rows.
         changelog: What each version changed, oldest first.
     """
-    from datasets import DatasetInfo
-    from datasets.info import DatasetInfosDict
+    front = _front_matter(recipe, lock, features, sizes)
+    views = recipe.rules[lock.rules].views
+    used = {layer.view for name in sizes for layer in recipe.variants[name].layers}
+    text = _template().render(
+        recipe=recipe,
+        lock=lock.to_dict(),
+        configs=[_config_cells(recipe, name, own) for name, own in sizes.items()],
+        views={name: _describe_view(view) for name, view in views.items() if name in used},
+        shown="mixed_rand" if "mixed_rand" in sizes else _default_config(sizes),
+        split=recipe.split_names[-1],
+        windowed=any(views[name].window for name in used),
+        artefacts=list(_artefacts(recipe, sizes)),
+        changelog=list(reversed(changelog)),
+    )
+    return f"---\n{front}---\n\n{text}"
+
+
+def _front_matter(recipe: Recipe, lock: RecipeLock, features: Features, sizes: ConfigSizes) -> str:
+    """The YAML by which the Hub describes the dataset and ``datasets`` finds its configs."""
     from huggingface_hub import DatasetCardData
 
-    infos = DatasetInfosDict(
-        {
-            name: DatasetInfo(
-                features=features,
-                splits=[
-                    {"name": split, "num_bytes": size, "num_examples": rows} for split, (size, rows) in sizes.items()
-                ],
-                download_size=sum(size for size, _ in sizes.values()),
-                dataset_size=sum(size for size, _ in sizes.values()),
-                config_name=name,
-            )
-            for name, sizes in shard_sizes.items()
-        }
-    )
-    restricted = sorted({terms["restricted"] for terms in lock["sources"].values()} - {""})
+    rows = sum(split.rows for own in sizes.values() for split in own.values())
     data = DatasetCardData(
         pretty_name=recipe.name,
         license="other",  # pixels, masks and code have one each
         license_name="by-part",
         license_link="README.md#licence",
         annotations_creators=_annotators(lock),
-        size_categories=[_size_category(sum(rows for sizes in shard_sizes.values() for _, rows in sizes.values()))],
+        size_categories=[_size_category(rows)],
         task_categories=["image-classification"],
         tags=["background-robustness", "figureground", "image"],
     )
-    infos.to_dataset_card_data(data)
-    first = next(iter(shard_sizes))
-    default = "original" if "original" in shard_sizes else first
+    _add_infos(data, features, sizes)
+    default = _default_config(sizes)
     configs = [
         {
             "config_name": name,
             **({"default": True} if name == default else {}),
-            "data_files": [{"split": split, "path": f"data/{name}/{split}-*.parquet"} for split in sizes],
+            "data_files": [{"split": split, "path": f"data/{name}/{split}-*.parquet"} for split in own],
         }
-        for name, sizes in shard_sizes.items()
+        for name, own in sizes.items()
     ]
-    # Sorted keys would put "length" before "list", which every version of datasets refuses.
+    restricted = sorted({source.restricted for source in lock.sources.values()} - {""})
     gate = {"extra_gated_prompt": _GATED.format("; ".join(restricted))} if restricted and recipe.pixels else {}
-    listed = {**data.to_dict(), **gate, "configs": configs}  # type: ignore[no-untyped-call]  # huggingface_hub leaves it bare
-    front = yaml.safe_dump(listed, sort_keys=False, allow_unicode=True)
-    shown = "mixed_rand" if "mixed_rand" in shard_sizes else default
-    rows = [
-        {
-            "name": name,
-            "rows": sum(rows for _, rows in sizes.values()),
-            "layers": " → ".join(map(_describe, recipe.variants[name].layers)),
-            "view": ", ".join(dict.fromkeys(layer.view for layer in recipe.variants[name].layers)),
-        }
-        for name, sizes in shard_sizes.items()
-    ]
+    content = {**data.to_dict(), **gate, "configs": configs}  # type: ignore[no-untyped-call]  # huggingface_hub leaves it bare
+    # Sorted keys would put "length" before "list", which every version of datasets refuses.
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _add_infos(data: DatasetCardData, features: Features, sizes: ConfigSizes) -> None:
+    """Add ``dataset_info``, so that nobody has to read the shards to know features and sizes."""
+    from datasets import DatasetInfo
+    from datasets.info import DatasetInfosDict
+
+    infos = DatasetInfosDict()
+    for name, own in sizes.items():
+        total = sum(split.size for split in own.values())
+        infos[name] = DatasetInfo(
+            features=features,
+            splits=[{"name": split, "num_bytes": size.size, "num_examples": size.rows} for split, size in own.items()],
+            download_size=total,
+            dataset_size=total,
+            config_name=name,
+        )
+    infos.to_dataset_card_data(data)
+
+
+def _default_config(configs: Iterable[str]) -> str:
+    """The config that ``datasets`` loads where none is named."""
+    names = list(configs)
+    return "original" if "original" in names else names[0]
+
+
+def _config_cells(recipe: Recipe, name: str, sizes: Mapping[str, SplitSize]) -> dict[str, Any]:
+    """A config's line of the table of configs."""
+    layers = recipe.variants[name].layers
+    return {
+        "name": name,
+        "rows": sum(split.rows for split in sizes.values()),
+        "layers": " → ".join(map(_describe, layers)),
+        "view": ", ".join(dict.fromkeys(layer.view for layer in layers)),
+    }
+
+
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  Markdown, of our own models' text
     environment.filters["cell"] = _cell
-    template = environment.from_string(
-        (files("figureground.exports.dataset") / "card.md.jinja").read_text(encoding="utf-8")
-    )
-    views = recipe.rules[lock["rules"]].views
-    used = {layer.view for name in shard_sizes for layer in recipe.variants[name].layers}
-    described = {name: _describe_view(view) for name, view in views.items() if name in used}
-    text = template.render(
-        recipe=recipe,
-        lock=lock,
-        configs=rows,
-        views=described,
-        shown=shown,
-        split=recipe.split_names[-1],
-        windowed=any(views[name].window for name in used),
-        artefacts=list(_artefacts(recipe, shard_sizes)),
-        changelog=list(reversed(changelog)),
-    )
-    return f"---\n{front}---\n\n{text}"
+    text = (files("figureground.exports.dataset") / "card.md.jinja").read_text(encoding="utf-8")
+    return environment.from_string(text)
 
 
 def _cell(text: str) -> str:
@@ -118,11 +147,10 @@ def _cell(text: str) -> str:
 _GATED: Final = "The photos may not be passed on: {}. By asking for access you confirm that you have a right to them."
 
 
-def _annotators(lock: Mapping[str, Any]) -> list[str]:
+def _annotators(lock: RecipeLock) -> list[str]:
     """The Hub's words for who made the masks."""
-    states = lock["states"]
-    people = ["expert-generated"] if states.get("accepted") else []
-    return people + (["machine-generated"] if states.get("unreviewed") else [])
+    people = ["expert-generated"] if lock.states.get("accepted") else []
+    return people + (["machine-generated"] if lock.states.get("unreviewed") else [])
 
 
 def _size_category(rows: int) -> str:
@@ -172,6 +200,7 @@ _MATTES: Final = {
 
 
 def _describe(layer: Layer) -> str:
+    """One line of what a layer paints, and where."""
     whose = "" if layer.of == "self" else f" of {layer.of.replace('_', ' ')}"
     where = "" if layer.matte == "all" else f" in {_MATTES.get(layer.matte, layer.matte)}"
     paint = _PAINTS.get(layer.paint, layer.fill)
@@ -188,19 +217,19 @@ def _describe(layer: Layer) -> str:
 
 
 def _describe_move(move: Move) -> str:
-    place = "" if move.to is None else f", its middle at ({move.to[0]:g}, {move.to[1]:g}) of the canvas"
-    return f"drawn at {move.scale:g} of its size{place}"
+    middle = "" if move.to is None else f", its middle at ({move.to[0]:g}, {move.to[1]:g}) of the canvas"
+    return f"drawn at {move.scale:g} of its size{middle}"
 
 
 def _describe_view(view: View) -> str:
     """One line: what is taken, how it is resized, what is cut out."""
-    taken = "the whole photo"
+    part = "the whole photo"
     if (window := view.window) is not None:
         margin = window.margin if isinstance(window.margin, str) else f"{window.margin:g}"
         unit = window.margin_of.replace("_", " ")
-        where = {"object": "around", "center": "as large as, but in the photo's middle, that around"}
-        named = where.get(window.around, "as large as, but at a drawn place, that around")
+        relations = {"object": "around", "center": "as large as, but in the photo's middle, that around"}
+        relation = relations.get(window.around, "as large as, but at a drawn place, that around")
         size = f"margin {margin} ({unit}), {window.outside}"
-        taken = f"a {window.shape} window {named} the object ({window.take}), {size}"
+        part = f"a {window.shape} window {relation} the object ({window.take}), {size}"
     sizes = {"none": "stored pixels", "squash": f"squashed to {view.size}", "short_side": f"short side to {view.size}"}
-    return f"{taken}; {sizes[view.resize]}" + (f"; centre {view.crop}" if view.crop else "")
+    return f"{part}; {sizes[view.resize]}" + (f"; centre {view.crop}" if view.crop else "")

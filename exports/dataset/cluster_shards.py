@@ -15,23 +15,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from figureground.build.painting.scene_files import SceneJob, write_scenes
 from figureground.errors import DataError, Fault, ServiceError, UsageError
-from figureground.exports.dataset.lock import environment, environment_differences
+from figureground.exports.dataset.lock import Environment, environment, environment_differences
 from figureground.exports.dataset.shards import ShardJob, write_shard
 from figureground.runtime.files import file_sha256
 from figureground.runtime.pools import Engine, LazyJobs
-from figureground.runtime.storage import fetch, join_place, local_path, machine_scratch, publish, remove
+from figureground.runtime.storage import copy_to, fetch, join_location, local_path, machine_scratch, remove
 from figureground.schemas.records import PhotoRef, SourceRow
 
 _APPEARS_SECONDS: Final = 60.0  # NFS may remember that long that a file is not there (acdirmax)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuildPlace:
-    """Where a build is made: what its tasks are told, wherever they run."""
+class BuildSite:
+    """Where a build is made: what its tasks get to know, wherever they run."""
 
     key: str
     """Names the build: what one left on a node's disk serves the next attempt of the same build only."""
@@ -43,14 +43,14 @@ class BuildPlace:
     """The textures of the plan, by image_id."""
     staging: str = ""
     """Folder or URI that all nodes reach; empty where they reach the repository's own folder."""
-    environment: Mapping[str, Any] = field(default_factory=environment)
+    environment: Environment = field(default_factory=environment)
     """Software of the machine of the command; a node with another one might make other bytes."""
 
-    def place_of(self, shard: Path) -> str:
-        """Where the task of a shard puts it."""
+    def handover(self, shard: Path) -> str:
+        """Where the task of a shard puts it: a path or URI."""
         if not self.staging:
             return str(shard)
-        return join_place(self.staging, "+".join([self.key[:16], *shard.relative_to(self.folder).parts]))
+        return join_location(self.staging, "+".join([self.key[:16], *shard.relative_to(self.folder).parts]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +61,11 @@ class NodeShardJob:
     scenes: SceneJob
     """The photos that its rows use."""
     key: str
-    place: str
-    """Where to put it."""
-    environment: Mapping[str, Any]
+    """Names the build."""
+    handover: str
+    """Where to put it: a path or URI."""
+    environment: Environment
+    """Software that the node must have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,28 +74,30 @@ class ShardMade:
 
     path: Path
     """Where it belongs, on the machine of the command."""
-    place: str
-    """Where it was put."""
+    handover: str
+    """Where it was put: a path or URI."""
     host: str
+    """Name of the node."""
     sha256: str = ""
+    """SHA-256 of the file that the node wrote; empty where it wrote none."""
     rows: int = 0
     faults: tuple[Fault, ...] = ()
     """Photos that this node could not read; there is no shard then."""
 
 
-def write_all_scenes(engine: Engine, place: BuildPlace, jobs: Sequence[SceneJob]) -> Iterator[tuple[int, list[Fault]]]:
+def write_all_scenes(engine: Engine, site: BuildSite, jobs: Sequence[SceneJob]) -> Iterator[tuple[int, list[Fault]]]:
     """``write_scenes`` of every job; on a cluster, into the disk of whichever node runs it.
 
     There the second pass makes the scenes that its own node lacks, so that this one only shares that work out, and
     tells the faults of all photos before any row is rendered.
     """
     if engine.choice.is_cluster:
-        yield from engine.run(partial(_write_node_scenes, place.key, place.environment), jobs)
+        yield from engine.run(partial(_write_node_scenes, site.key, site.environment), jobs)
     else:
         yield from engine.run(write_scenes, jobs)
 
 
-def write_all_shards(engine: Engine, place: BuildPlace, jobs: Sequence[ShardJob]) -> Iterator[int]:
+def write_all_shards(engine: Engine, site: BuildSite, jobs: Sequence[ShardJob]) -> Iterator[int]:
     """``write_shard`` of every job; from a cluster, shards are taken in as they come. Yields the rows of each.
 
     Raises:
@@ -104,14 +108,14 @@ def write_all_shards(engine: Engine, place: BuildPlace, jobs: Sequence[ShardJob]
     if not engine.choice.is_cluster:
         yield from engine.run(write_shard, jobs)
         return
-    left = []
+    missing = []
     for number, job in enumerate(jobs):
         if job.path.exists():
             yield len(job.rows)
         else:
-            left.append(number)
+            missing.append(number)
     faults: set[Fault] = set()
-    node_jobs = LazyJobs(lambda number: _node_job(place, jobs[left[number]]), len(left))
+    node_jobs = LazyJobs(lambda number: _node_job(site, jobs[missing[number]]), len(missing))
     for made in engine.run(write_node_shard, node_jobs):
         faults.update(made.faults)
         if not made.faults:
@@ -119,45 +123,45 @@ def write_all_shards(engine: Engine, place: BuildPlace, jobs: Sequence[ShardJob]
             yield made.rows
     if faults:
         raise DataError(faults)
-    engine.run_everywhere(_clear_scratch, place.key)
+    engine.run_everywhere(_clear_scratch, site.key)
 
 
 def write_node_shard(job: NodeShardJob) -> ShardMade:
     """Make a shard on this node, with the scenes that this node lacks, and hand it over whole."""
     folder = _scratch(job.key, job.environment)
-    made = ShardMade(path=job.shard.path, place=job.place, host=socket.gethostname())
+    made = ShardMade(path=job.shard.path, handover=job.handover, host=socket.gethostname())
     _, faults = write_scenes(replace(job.scenes, folder=folder))
     if faults:
         return replace(made, faults=tuple(faults))
     with tempfile.TemporaryDirectory(dir=folder) as own:
         path = Path(own, job.shard.path.name)
         rows = write_shard(replace(job.shard, path=path, scenes=folder))
-        publish(path, job.place)
+        copy_to(path, job.handover)
         return replace(made, rows=rows, sha256=file_sha256(path))
 
 
-def _write_node_scenes(key: str, wanted: Mapping[str, Any], job: SceneJob) -> tuple[int, list[Fault]]:
+def _write_node_scenes(key: str, wanted: Environment, job: SceneJob) -> tuple[int, list[Fault]]:
     return write_scenes(replace(job, folder=_scratch(key, wanted)))
 
 
-def _node_job(place: BuildPlace, shard: ShardJob) -> NodeShardJob:
+def _node_job(site: BuildSite, shard: ShardJob) -> NodeShardJob:
     rows = shard.rows_to_render()
     objects = sorted({name for row in rows for name in (row.object_id, row.ground_id) if name})
     textures = sorted({row.texture_id for row in rows if row.texture_id})
     scenes = SceneJob(
         objects=tuple(shard.objects[name] for name in objects),
-        textures=tuple(place.textures[name] for name in textures),
-        sources=place.sources,
+        textures=tuple(site.textures[name] for name in textures),
+        sources=site.sources,
         recipe=shard.recipe,
         rules=shard.rules,
         folder=shard.scenes,
     )
     return NodeShardJob(
-        shard=shard, scenes=scenes, key=place.key, place=place.place_of(shard.path), environment=place.environment
+        shard=shard, scenes=scenes, key=site.key, handover=site.handover(shard.path), environment=site.environment
     )
 
 
-def _scratch(key: str, wanted: Mapping[str, Any]) -> Path:
+def _scratch(key: str, wanted: Environment) -> Path:
     """This node's folder for the scenes of a build.
 
     Raises:
@@ -170,7 +174,7 @@ def _scratch(key: str, wanted: Mapping[str, Any]) -> Path:
 
 
 @cache
-def _environment() -> dict[str, Any]:
+def _environment() -> Environment:
     return environment()
 
 
@@ -180,19 +184,19 @@ def _clear_scratch(key: str) -> None:
 
 def _take_in(made: ShardMade) -> None:
     """Bring a shard to where it belongs, and make sure that it is the one that its node made."""
-    shown = local_path(made.place)
-    if shown is not None and not _appears(shown):
+    staged = local_path(made.handover)
+    if staged is not None and not _appears(staged):
         raise UsageError(
-            f"{made.host} wrote {made.place}, which is not here: put it on a disk that all nodes share, or name a "
+            f"{made.host} wrote {made.handover}, which is not here: put it on a disk that all nodes share, or name a "
             "folder or URI that they all reach with --ray-staging"
         )
-    if shown != made.path:
-        fetch(made.place, made.path)
-        remove(made.place)
+    if staged != made.path:
+        fetch(made.handover, made.path)
+        remove(made.handover)
     got = file_sha256(made.path)
     if got != made.sha256:
         made.path.unlink()
-        raise ServiceError(f"{made.place}: {made.host} wrote SHA-256 {made.sha256}, here it has {got}; run again")
+        raise ServiceError(f"{made.handover}: {made.host} wrote SHA-256 {made.sha256}, here it has {got}; run again")
 
 
 def _appears(path: Path) -> bool:

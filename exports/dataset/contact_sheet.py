@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from figureground.exports.dataset.folder import DatasetFolder
+from figureground.exports.dataset.shards import ROWS_PER_GROUP
 from figureground.runtime.files import replace_file
 
 _CELL_PX: Final = 160
 _MARGIN_PX: Final = 6
 _HEAD_PX: Final = 22
-_COLUMNS_READ: Final = ["image", "image_id", "label", "object_mask", "draw", "source_label"]
+_COLUMNS: Final = ("image", "image_id", "label", "object_mask", "draw", "source_label")
 
 
 def write_contact_sheet(
-    path: Path, shards: Mapping[str, Path], class_names: Sequence[str], *, most_rows: int = 12
+    path: Path, dataset: DatasetFolder, config_splits: Mapping[str, str], *, most_rows: int = 12
 ) -> None:
     """Draw up to ``most_rows`` objects, as many classes as possible first, one line each.
 
     Args:
         path: PNG file to write.
-        shards: First shard of every config, in the order of the columns; ``original`` leads if it is there.
-        class_names: Class names in index order.
+        dataset: The rows.
+        config_splits: Config to the split that is shown, in the order of the columns; ``original`` leads if it is
+            there.
         most_rows: How many objects to draw at most.
     """
-    tables = {name: _rows_by_image(file) for name, file in shards.items()}
-    order = sorted(tables, key=lambda name: (name != "original", list(shards).index(name)))
-    lead = tables[order[0]]
+    class_names = dataset.class_map.names
+    order = sorted(config_splits, key=lambda config: config != "original")
+    rows = {config: _rows_by_image(dataset, config, config_splits[config]) for config in order}
+    lead = rows[order[0]]
     chosen = _spread_over_classes(lead, most_rows)
     step = _CELL_PX + _MARGIN_PX
     width = _MARGIN_PX + step * (len(order) + 1)
@@ -44,7 +48,7 @@ def write_contact_sheet(
         row = lead[image_id]
         caption = f"{class_names[row['label']]} · {row['source_label']} · {image_id}"
         draw.text((_MARGIN_PX, top + _CELL_PX + 4), caption, fill="dimgrey", font=font)
-        cells = [row["image"], row["object_mask"], *(tables[name].get(image_id, {}).get("image") for name in order[1:])]
+        cells = [row["image"], row["object_mask"], *(rows[name].get(image_id, {}).get("image") for name in order[1:])]
         for column, cell in enumerate(cells):
             if cell is not None:
                 sheet.paste(_thumbnail(cell["bytes"]), (_MARGIN_PX + step * column, top))
@@ -52,20 +56,21 @@ def write_contact_sheet(
         sheet.save(temporary, format="PNG", compress_level=6)
 
 
-def _rows_by_image(file: Path) -> dict[str, dict[str, Any]]:
-    table = pq.ParquetFile(file).read_row_group(0, columns=_COLUMNS_READ)
-    return {row["image_id"]: row for row in table.to_pylist() if row["draw"] == 0}
+def _rows_by_image(dataset: DatasetFolder, config: str, split: str) -> dict[str, dict[str, Any]]:
+    """The first rows of a config by the photo's id, without further draws."""
+    first = islice(dataset.rows(config, split, _COLUMNS), ROWS_PER_GROUP)
+    return {row["image_id"]: row for row in first if row["draw"] == 0}
 
 
 def _spread_over_classes(rows: Mapping[str, Mapping[str, Any]], most: int) -> list[str]:
     """Image ids, round robin over the classes."""
-    rank: dict[int, int] = {}
-    places: list[tuple[int, int, str]] = []
+    counts: dict[int, int] = {}
+    ranked: list[tuple[int, int, str]] = []
     for image_id, row in rows.items():
-        turn = rank.get(row["label"], 0)
-        rank[row["label"]] = turn + 1
-        places.append((turn, row["label"], image_id))
-    return [image_id for _, _, image_id in sorted(sorted(places)[:most], key=lambda place: (place[1], place[0]))]
+        number = counts.get(row["label"], 0)
+        counts[row["label"]] = number + 1
+        ranked.append((number, row["label"], image_id))
+    return [image_id for _, _, image_id in sorted(sorted(ranked)[:most], key=lambda entry: (entry[1], entry[0]))]
 
 
 def _fitting(text: str) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -109,14 +109,14 @@ def _file_objects(shards: Mapping[str, Sequence[Path]], root: Path) -> list[dict
     return [
         {
             "@type": "cr:FileObject",
-            "@id": (place := path.relative_to(root).as_posix()),
-            "contentUrl": place,
+            "@id": (name := path.relative_to(root).as_posix()),
+            "contentUrl": name,
             "contentSize": f"{path.stat().st_size} B",
             "encodingFormat": "application/x-parquet",
             "sha256": file_sha256(path),
         }
-        for found in shards.values()
-        for path in found
+        for paths in shards.values()
+        for path in paths
     ]
 
 

@@ -2,76 +2,91 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from figureground.build.planning.plan import Plan
-from figureground.build.planning.plan_files import read_plan
-from figureground.build.recipes.loading import load_recipe
 from figureground.errors import UsageError
-from figureground.exports.dataset.earlier_rows import RENDER, EarlierRows
 from figureground.exports.dataset.files import LOCK, MANIFEST, OBJECTS, PLAN, RECIPE
-from figureground.exports.dataset.lock import environment
-from figureground.exports.dataset.verify import read_manifest, require_files
+from figureground.exports.dataset.folder import DatasetFolder
+from figureground.exports.dataset.inputs import Design
+from figureground.exports.dataset.lock import LockedEarlier, environment
 from figureground.runtime.files import file_sha256
-from figureground.schemas.recipes import Recipe, RuleName
 from figureground.schemas.records import ObjectRecord, PlanRow
-from figureground.schemas.store.releases import read_release
+
+RENDER: Final = -1
+"""Index of a row that the earlier version has not, or not so."""
+ConfigSplit = tuple[str, str]
+"""Config and split."""
 
 
-def describe_earlier(earlier: Path) -> dict[str, str]:
-    """Which version a dataset follows: the recipe and release of ``earlier``, and its manifest's SHA-256.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierRows:
+    """Where rows of one config and split are in the earlier version."""
+
+    shards: tuple[Path, ...]
+    """Its shards of that config and split, in order."""
+    indices: tuple[int, ...]
+    """Index of each row among the rows of those shards, or ``RENDER``."""
+
+    def part(self, start: int, stop: int) -> EarlierRows:
+        """The same for a range of the rows."""
+        return EarlierRows(shards=self.shards, indices=self.indices[start:stop])
+
+
+def describe_earlier(folder: Path) -> LockedEarlier:
+    """Which version a dataset follows: the recipe and release of the one in ``folder``, and its manifest's SHA-256.
 
     Raises:
-        UsageError: if ``earlier`` is no dataset repository.
+        UsageError: if ``folder`` is no dataset repository.
+        DataError: if it is damaged.
     """
-    if not (earlier / LOCK).is_file():
-        raise UsageError(f"{earlier}: no dataset repository to go on from")
-    lock = json.loads((earlier / LOCK).read_text(encoding="utf-8"))
-    version = lock["release"]["version"]
-    return {"recipe": lock["recipe"], "release": version, "manifest_sha256": file_sha256(earlier / MANIFEST)}
+    if not (folder / LOCK).is_file():
+        raise UsageError(f"{folder}: no dataset repository to go on from")
+    lock = DatasetFolder.open(folder).lock
+    return LockedEarlier(
+        recipe=lock.recipe, release=lock.release.version, manifest_sha256=file_sha256(folder / MANIFEST)
+    )
 
 
-def find_earlier_rows(earlier: Path, plan: Plan, recipe: Recipe, rules: RuleName) -> dict[tuple[str, str], EarlierRows]:
+def find_earlier_rows(folder: Path, plan: Plan, design: Design) -> dict[ConfigSplit, EarlierRows]:
     """Which rows of a plan an earlier version holds with the very same pixels, by config and split.
 
     A row is the same if its part of the plan, the recipe's words for its config, the masks and boxes of the objects
     in it, and all software that touches pixels are.
 
     Args:
-        earlier: Dataset repository of the earlier version.
+        folder: Dataset repository of the earlier version.
         plan: The new version's plan.
-        recipe: Its recipe.
-        rules: Its rules.
+        design: Its recipe and rules.
 
     Raises:
-        DataError: if ``earlier`` is damaged.
+        DataError: if the earlier version is damaged.
     """
-    manifest = read_manifest(earlier)
-    require_files(earlier, manifest, [RECIPE, LOCK, OBJECTS, PLAN])
-    before = json.loads((earlier / LOCK).read_text(encoding="utf-8"))
-    if before["rules"] != rules or any(before.get(name) != value for name, value in environment().items()):
+    earlier = DatasetFolder.open(folder)
+    earlier.require([RECIPE, LOCK, OBJECTS, PLAN])
+    if earlier.lock.rules != design.rules or earlier.lock.environment != environment():
         return {}
-    known = load_recipe(str(earlier / RECIPE))
-    if known.rules.get(rules) != recipe.rules[rules] or known.pixels != recipe.pixels:
+    before, recipe = earlier.recipe, design.recipe
+    if before.rules.get(design.rules) != design.rule_set or before.pixels != recipe.pixels:
         return {}
-    kept = {name for name, variant in recipe.variants.items() if known.variants.get(name) == variant}
-    changed = _changed_objects(read_release(earlier / OBJECTS)[1], plan)
-    old = {group: _numbered(rows) for group, rows in _groups(read_plan(earlier / PLAN)) if group[0] in kept}
-    found = {}
+    unchanged = {name for name, variant in recipe.variants.items() if before.variants.get(name) == variant}
+    changed = _changed_objects(earlier.objects()[1], plan)
+    old = {group: _numbered(rows) for group, rows in _groups(earlier.plan_rows()) if group[0] in unchanged}
+    earlier_rows = {}
     for group, rows in _groups(plan.rows):
-        shards = tuple(sorted((earlier / "data" / group[0]).glob(f"{group[1]}-*.parquet")))
         if group in old:
-            require_files(earlier, manifest, [path.relative_to(earlier).as_posix() for path in shards])
-            places = tuple(_place(row, old[group], changed) for row in rows)
-            found[group] = EarlierRows(shards=shards, places=places)
-    return found
+            shards = [shard for shard in earlier.shards if (shard.config, shard.split) == group]
+            earlier.require(shard.path for shard in shards)
+            indices = tuple(_index(row, old[group], changed) for row in rows)
+            earlier_rows[group] = EarlierRows(shards=tuple(map(earlier.shard_path, shards)), indices=indices)
+    return earlier_rows
 
 
-def _groups(rows: Sequence[PlanRow]) -> Iterator[tuple[tuple[str, str], list[PlanRow]]]:
+def _groups(rows: Sequence[PlanRow]) -> Iterator[tuple[ConfigSplit, list[PlanRow]]]:
     for group, members in groupby(rows, key=lambda row: (row.variant, row.split)):
         yield group, list(members)
 
@@ -80,14 +95,14 @@ def _numbered(rows: Sequence[PlanRow]) -> dict[PlanRow, int]:
     return {row: number for number, row in enumerate(rows)}
 
 
-def _place(row: PlanRow, old: Mapping[PlanRow, int], changed: set[str]) -> int:
+def _index(row: PlanRow, old: Mapping[PlanRow, int], changed: set[str]) -> int:
     return RENDER if changed & {row.object_id, row.ground_id} else old.get(row, RENDER)
 
 
 def _changed_objects(before: Sequence[ObjectRecord], plan: Plan) -> set[str]:
     """Objects of the plan of which the earlier version knows nothing, or other masks or boxes."""
     known = {record.object_id: _painted(record) for record in before}
-    return {name for name, each in plan.objects.items() if known.get(name) != _painted(each.record)}
+    return {name for name, measured in plan.objects.items() if known.get(name) != _painted(measured.record)}
 
 
 def _painted(record: ObjectRecord) -> tuple[Any, ...]:

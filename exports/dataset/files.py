@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Final, NamedTuple
 
 from figureground.schemas.records import NAME_PATTERN
 
 MANIFEST: Final = "manifest.json"
 """SHA-256 of every other file."""
+CARD: Final = "README.md"
+SCRIPT: Final = "evaluate.py"
+"""What scores the rows; needs nothing of figureground."""
 OBJECTS: Final = "objects.parquet"
 """The objects of the rows with their masks in stored pixels: what rebuilding needs beside plan and photos."""
 CROISSANT: Final = "croissant.json"
@@ -20,8 +24,42 @@ ATTRIBUTES: Final = "attributes.yaml"
 PLAN: Final = "report/plan.parquet"
 REFUSED: Final = "report/refused.csv"
 """Objects of the release that the dataset has not, each with its reason."""
+GATES: Final = "report/gates.json"
+"""What was checked before the build, and found wanting."""
+COVERAGE: Final = "report/coverage.csv"
+"""Per class: how many photos there were, and what became of them."""
+ATTRIBUTE_COUNTS: Final = "report/attributes.csv"
+"""Per class and attribute: how many objects have it; where the recipe has an attribute schema."""
 CHANGELOG: Final = "report/changelog.json"
 """What each version changed, oldest first, where the dataset was built as a new version of another."""
+CONTACT_SHEET: Final = "report/contact_sheet.png"
+DATA: Final = "data/"
+"""Folder of the shards."""
+_SHARD: Final = re.compile(r"data/([^/]+)/([^/]+)-(\d{5,})-of-(\d{5,})\.parquet")
+
+
+class ShardName(NamedTuple):
+    """Which rows one shard holds, as its path says."""
+
+    config: str
+    split: str
+    number: int
+    """Place among the shards of its config and split, from 0."""
+    total: int
+    """How many of them there are."""
+
+    @property
+    def path(self) -> str:
+        """Path below the repository."""
+        return f"{DATA}{self.config}/{self.split}-{self.number:05d}-of-{self.total:05d}.parquet"
+
+    @classmethod
+    def parse(cls, path: str) -> ShardName | None:
+        """The name that a path below the repository is; None if it is no shard's."""
+        match = _SHARD.fullmatch(path)
+        if match is None or not is_repository_path(path):
+            return None
+        return cls(match[1], match[2], int(match[3]), int(match[4]))
 
 
 def is_repository_path(path: str) -> bool:

@@ -1,20 +1,25 @@
-"""recipe.lock.json: quotas, and the versions of everything that touches pixels."""
+"""recipe.lock.json: what a dataset was made of and by, in numbers and versions."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 from PIL import features as pillow_features
+from pydantic import BaseModel, ConfigDict
 
 from figureground.build.planning.plan import Plan
+from figureground.exports.dataset.inputs import BuildRequest
 from figureground.schemas.classes import from_imagenet_train
+from figureground.schemas.documents import read_document
 from figureground.schemas.rasters.png import PNG_ENCODER
-from figureground.schemas.recipes import Recipe, RuleName
+from figureground.schemas.recipes import RuleName
 from figureground.schemas.records import ObjectRecord, PhotoRef, SourceRow
 from figureground.schemas.terms import source_terms
 
@@ -22,81 +27,221 @@ _PIXEL_PACKAGES: Final = ("deflate", "numpy", "opencv-python-headless", "pillow"
 _PIXEL_LIBRARIES: Final = ("jpg", "zlib", "webp")
 
 
-def make_lock(
-    plan: Plan,
-    recipe: Recipe,
-    rules: RuleName,
-    records: Sequence[ObjectRecord],
-    *,
-    sources: Mapping[str, SourceRow],
-    draws: int,
-) -> dict[str, Any]:
-    """The lock of a build: no time, no path, nothing that differs between two runs of the same."""
-    taken = [candidate.record for candidate in plan.objects.values()]
-    unreviewed = [record for record in taken if record.state == "unreviewed"]
+class _LockPart(BaseModel):
+    """Keys that a later figureground may add are read, kept and written again."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Environment(_LockPart):
+    """What may make pixels or file bytes differ between two machines."""
+
+    figureground: str
+    """Version."""
+    png: dict[str, Any]
+    """The encoder of every image and its settings."""
+    packages: dict[str, str]
+    """Python package to version."""
+    libraries: dict[str, str]
+    """Library that Pillow decodes with to version; ``none`` where it lacks it."""
+
+
+class LockedRelease(_LockPart):
+    """The frozen release that a dataset was built from."""
+
+    version: str
+    """Name of the release, such as ``v1``."""
+    sha256: str
+    """SHA-256 of its file."""
+
+
+class LockedSource(_LockPart):
+    """A source that pixels come from."""
+
+    photos: int
+    """How many of its photos are shown."""
+    licence: str
+    """As the maintainer named it; empty where they did not."""
+    restricted: str
+    """Why its pixels may not be passed on; empty where nothing is known against it."""
+
+
+class LockedTextures(_LockPart):
+    """The photos that rows take their textures from."""
+
+    source: str
+    """Name of the source that they are of."""
+    photos: int
+    """How many there are."""
+    sha256: str
+    """SHA-256 over the NUL-joined SHA-256 of the photos, sorted."""
+
+
+class LockedEarlier(_LockPart):
+    """The version that a dataset follows."""
+
+    recipe: str
+    """``name@version``."""
+    release: str
+    """Version of the frozen release that it was built from."""
+    manifest_sha256: str
+    """SHA-256 of its manifest.json."""
+
+
+class RecipeLock(Environment):
+    """Content of recipe.lock.json: no time, no path, nothing that differs between two runs of the same build."""
+
+    recipe: str
+    """``name@version``."""
+    rules: RuleName
+    seed: int
+    """Seed of the recipe."""
+    draws: int
+    """Donors of each row of a donor variant."""
+    release: LockedRelease
+    quotas: dict[str, int]
+    """Class name to objects, in the order of the classes where the lock was just made."""
+    balanced: bool
+    """Whether every class that has objects has equally many."""
+    objects: int
+    """Objects that rows are of."""
+    objects_in_release: int
+    """Objects of the frozen release."""
+    refused: dict[str, int]
+    """Reason to objects of the release that are left out."""
+    refused_total: int
+    """Sum over all reasons."""
+    states: dict[str, int]
+    """``accepted``, ``unreviewed`` or ``unmasked`` to objects."""
+    unreviewed: int
+    """Objects whose mask is a machine's proposal that nobody reviewed."""
+    segmenters: tuple[str, ...]
+    """Names of the segmenters that proposed those masks, sorted."""
+    sources: dict[str, LockedSource] = {}
+    """Source by name."""
+    splits: dict[str, int] | None = None
+    """Split to objects; None where the recipe does not divide photos."""
+    imagenet_train: int | None = None
+    """Photos with file names of ImageNet-1k's training part; None where there are none."""
+    textures: LockedTextures | None = None
+    attribute_schema: str | None = None
+    """Name of the recipe's attribute schema; None where it has none."""
+    annotation: dict[str, Any] | None = None
+    """How the masks came about, in numbers, as ``annotation_summary`` gives them; None where that is not known."""
+    follows: LockedEarlier | None = None
+    """The version that came before, where the dataset was built as the next one."""
+
+    @property
+    def environment(self) -> Environment:
+        """The software alone."""
+        return Environment.model_validate({name: getattr(self, name) for name in Environment.model_fields})
+
+    @property
+    def recipe_version(self) -> str:
+        """The version in ``recipe``."""
+        return self.recipe.rpartition("@")[2]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the file holds, without what is None."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
+    def to_json(self) -> str:
+        """Text of the file: equal locks, equal bytes."""
+        return json.dumps(self.to_dict(), indent=1, sort_keys=True) + "\n"
+
+
+def read_lock(path: Path) -> RecipeLock:
+    """Read a lock.
+
+    Raises:
+        UsageError: if there is no such file.
+        DataError: with everything that is not as in a lock.
+    """
+    return read_document(path, RecipeLock)
+
+
+def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | None = None) -> RecipeLock:
+    """The lock of a build.
+
+    Args:
+        request: What is built.
+        plan: Its rows.
+        follows: The earlier version, where there is one.
+    """
+    design, release = request.design, request.release
+    records = [measured.record for measured in plan.objects.values()]
+    unreviewed = [record for record in records if record.state == "unreviewed"]
     refused = Counter(refusal.reason for refusal in plan.refusals)
-    divided = Counter(plan.splits.values())
-    more: dict[str, Any] = {}
-    if recipe.splits is not None:
-        more["splits"] = {name: divided[name] for name in recipe.split_names}
-    if seen := sum(from_imagenet_train(record.uri) for record in taken):
-        more["imagenet_train"] = seen
-    if plan.textures:
-        digest = hashlib.sha256("\0".join(sorted(each.sha256 for each in plan.textures.values())).encode()).hexdigest()
-        more["textures"] = {"source": recipe.textures, "photos": len(plan.textures), "sha256": digest}
-    if recipe.attributes != "none":
-        more["attribute_schema"] = recipe.attributes
-    return {
-        **more,
-        **environment(),
-        "recipe": f"{recipe.name}@{recipe.version}",
-        "rules": rules,
-        "seed": recipe.seed,
-        "draws": draws,
-        "balanced": plan.balanced,
-        "quotas": plan.class_counts,
-        "objects": len(taken),
-        "objects_in_release": len(records),
-        "refused": dict(sorted(refused.items())),
-        "refused_total": sum(refused.values()),
-        "sources": _sources(plan, sources),
-        "states": dict(sorted(Counter(record.state for record in taken).items())),
-        "unreviewed": len(unreviewed),
-        "segmenters": sorted({record.segmenter for record in unreviewed}),
-    }
+    recipe = design.recipe
+    return RecipeLock(
+        **dict(environment()),
+        recipe=f"{recipe.name}@{recipe.version}",
+        rules=design.rules,
+        seed=recipe.seed,
+        draws=design.draws,
+        release=LockedRelease(version=release.version, sha256=release.sha256),
+        quotas=plan.class_counts,
+        balanced=plan.balanced,
+        objects=len(records),
+        objects_in_release=len(release.records),
+        refused=dict(sorted(refused.items())),
+        refused_total=refused.total(),
+        states=dict(sorted(Counter(record.state for record in records).items())),
+        unreviewed=len(unreviewed),
+        segmenters=tuple(sorted({record.segmenter for record in unreviewed})),
+        sources=_sources(plan, request.photos.sources),
+        splits=split_counts(plan, recipe.split_names) if recipe.splits is not None else None,
+        imagenet_train=sum(from_imagenet_train(record.uri) for record in records) or None,
+        textures=_textures(plan, recipe.textures or ""),
+        attribute_schema=recipe.attributes if recipe.attributes != "none" else None,
+        annotation=dict(release.annotation) or None,
+        follows=follows,
+    )
 
 
-def _sources(plan: Plan, sources: Mapping[str, SourceRow]) -> dict[str, Any]:
+def split_counts(plan: Plan, names: Sequence[str]) -> dict[str, int]:
+    """Objects of each split, in the order of ``names``."""
+    counts = Counter(plan.splits.values())
+    return {name: counts[name] for name in names}
+
+
+def _textures(plan: Plan, source: str) -> LockedTextures | None:
+    if not plan.textures:
+        return None
+    digest = hashlib.sha256("\0".join(sorted(photo.sha256 for photo in plan.textures.values())).encode())
+    return LockedTextures(source=source, photos=len(plan.textures), sha256=digest.hexdigest())
+
+
+def _sources(plan: Plan, sources: Mapping[str, SourceRow]) -> dict[str, LockedSource]:
     """Every source that pixels come from, with its photos and its terms."""
     uris: dict[str, list[str]] = defaultdict(list)
-    photos: list[ObjectRecord | PhotoRef] = [candidate.record for candidate in plan.objects.values()]
+    photos: list[ObjectRecord | PhotoRef] = [measured.record for measured in plan.objects.values()]
     for photo in [*photos, *plan.textures.values()]:
         uris[photo.source].append(photo.uri)
     return {
-        name: {"photos": len(set(found)), **asdict(source_terms(sources[name], found))}
-        for name, found in sorted(uris.items())
+        name: LockedSource(photos=len(set(own)), **asdict(source_terms(sources[name], own)))
+        for name, own in sorted(uris.items())
         if name in sources
     }
 
 
-def environment() -> dict[str, Any]:
-    """What may make pixels or file bytes differ between two machines."""
-    return {
-        "figureground": version("figureground"),
-        "png": dict(PNG_ENCODER),
-        "packages": {name: version(name) for name in _PIXEL_PACKAGES},
-        "libraries": {name: pillow_features.version(name) or "none" for name in _PIXEL_LIBRARIES},
-    }
+def environment() -> Environment:
+    """The software of this machine that touches pixels."""
+    return Environment(
+        figureground=version("figureground"),
+        png=dict(PNG_ENCODER),
+        packages={name: version(name) for name in _PIXEL_PACKAGES},
+        libraries={name: pillow_features.version(name) or "none" for name in _PIXEL_LIBRARIES},
+    )
 
 
-def environment_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """Software that touches pixels and is not of one version in two locks, a line each."""
-    told = []
-    for part in ("packages", "libraries"):
-        then, now = before.get(part, {}), after.get(part, {})
-        told += [
+def environment_differences(before: Environment, after: Environment) -> tuple[str, ...]:
+    """Software that touches pixels and is not of one version in two environments, a line each."""
+    lines = []
+    for then, now in ((before.packages, after.packages), (before.libraries, after.libraries)):
+        lines += [
             f"{name} {then.get(name)} there, {now.get(name)} here"
             for name in sorted({*then, *now})
             if then.get(name) != now.get(name)
         ]
-    return tuple(told)
+    return tuple(lines)

@@ -1,15 +1,17 @@
-"""What the build command needs between its words and ``build_dataset``."""
+"""From a recipe's name and a workspace to a dataset: what ``figureground build`` does."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from figureground.build.recipes.loading import load_recipe, shipped_recipes
 from figureground.errors import DataError, UsageError
-from figureground.exports.dataset.building import BuildReport, BuildRequest, build_dataset
-from figureground.runtime.engines import EngineChoice
+from figureground.exports.dataset.building import BuildReport, build_dataset
+from figureground.exports.dataset.files import CONTACT_SHEET
+from figureground.exports.dataset.inputs import BuildRequest, Design, FrozenObjects, History, Machines, PhotoPlaces
 from figureground.runtime.files import file_sha256
-from figureground.runtime.processes import default_workers
+from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.recipes import Balance, Recipe, RuleName, SplitBy
@@ -17,7 +19,54 @@ from figureground.schemas.records import PhotoRef
 from figureground.schemas.store.releases import read_annotation, read_left_out, read_release
 from figureground.schemas.store.workspace import Workspace
 
-__all__ = ["build_dataset", "describe_recipes", "describe_report", "prepare_request", "require_folder"]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """How a recipe is used; what is None stays as the recipe says."""
+
+    rules: RuleName = "exact"
+    """Rule set of the recipe."""
+    per_class: str | None = None
+    """Objects of each class: a number, ``smallest`` or ``all``."""
+    split_by: SplitBy | None = None
+    """Whether photos are divided by the recipe's seed or as their source divides them."""
+    draws: int = 1
+    """Donors of each row of a donor variant."""
+    pixels: bool | None = None
+    """Whether rows hold their images."""
+    licence: str | None = None
+    """Licence of masks, attributes and parameters."""
+
+
+def build(
+    recipe: str,
+    workspace: Path,
+    out: Path,
+    *,
+    release: str | None = None,
+    options: BuildOptions | None = None,
+    earlier: Path | None = None,
+    machines: Machines | None = None,
+    progress: Progress = lambda *_: None,
+) -> BuildReport:
+    """Build a dataset repository; killed and called again, it goes on where it was.
+
+    Args:
+        recipe: A shipped recipe's name, or a YAML file.
+        workspace: Folder of the workspace, which knows where the photos lie.
+        out: Folder to make; may hold this very build already.
+        release: Frozen version; None where there is only one.
+        options: How the recipe is used; None to use it as it is, under the rules ``exact``.
+        earlier: Dataset repository that the new one is the next version of.
+        machines: Where the work runs; None for all processors of this machine.
+        progress: Called with (stage, done, total).
+
+    Raises:
+        UsageError: for anything that does not exist, or an ``out`` that holds something else.
+        DataError: with every fault in the recipe, the class map, the release or the photos.
+    """
+    request = prepare_request(recipe, workspace, release=release, options=options, earlier=earlier, machines=machines)
+    return build_dataset(request, out, progress=progress)
 
 
 def describe_recipes() -> dict[str, str]:
@@ -26,81 +75,99 @@ def describe_recipes() -> dict[str, str]:
 
 
 def prepare_request(
-    recipe_name: str | None,
+    recipe_name: str,
     workspace: Path,
     *,
     release: str | None = None,
-    rules: RuleName = "exact",
-    per_class: str | None = None,
-    split_by: SplitBy | None = None,
-    draws: int = 1,
-    pixels: bool | None = None,
-    licence: str | None = None,
+    options: BuildOptions | None = None,
     earlier: Path | None = None,
-    workers: int | None = None,
-    engine: EngineChoice | None = None,
+    machines: Machines | None = None,
 ) -> BuildRequest:
-    """Gather what a build reads.
+    """Gather what a build reads. Arguments and errors are those of ``build``."""
+    options = options or BuildOptions()
+    recipe = _adapt(load_recipe(recipe_name), options)
+    objects = _read_objects(_release_path(workspace, release))
+    return BuildRequest(
+        design=Design(
+            recipe=recipe,
+            classes=load_class_map(recipe.class_map),
+            attributes=load_attribute_schema(recipe.attributes),
+            rules=options.rules,
+            draws=options.draws,
+        ),
+        release=objects,
+        photos=_read_places(workspace, recipe),
+        history=History(earlier=earlier),
+        machines=machines or Machines(),
+    )
 
-    Args:
-        recipe_name: A shipped recipe's name or a YAML file.
-        workspace: Folder of the workspace, which knows where the photos lie.
-        release: Frozen version; None where there is only one.
-        rules: Rule set of the recipe.
-        per_class: Overrides the recipe's balance: a number, ``smallest`` or ``all``.
-        split_by: Overrides how the recipe divides photos.
-        draws: Donors for each row of a donor variant.
-        pixels: Overrides whether rows hold their images.
-        licence: Overrides the recipe's licence of masks, attributes and parameters.
-        earlier: Dataset repository that the new one is the next version of.
-        workers: Processes; None for all processors.
-        engine: Where the work runs; None for this machine's processes.
 
-    Raises:
-        UsageError: for anything that does not exist.
-        DataError: for faults in the recipe, the class map or the release.
-    """
-    if recipe_name is None:
-        raise UsageError(f"no recipe: give one of {', '.join(shipped_recipes())}, or a .yaml file")
-    recipe = load_recipe(recipe_name)
-    if rules not in recipe.rules:
-        raise UsageError(f"{recipe.name} has no rules {rules!r}; it has {', '.join(sorted(recipe.rules))}")
-    if per_class is not None:
-        recipe = recipe.model_copy(update={"balance": _balance(recipe, per_class)})
-    if split_by is not None:
+def _adapt(recipe: Recipe, options: BuildOptions) -> Recipe:
+    """The recipe with what the options change."""
+    if options.rules not in recipe.rules:
+        raise UsageError(f"{recipe.name} has no rules {options.rules!r}; it has {', '.join(sorted(recipe.rules))}")
+    changes: dict[str, object] = {}
+    if options.per_class is not None:
+        changes["balance"] = _balance(recipe, options.per_class)
+    if options.split_by is not None:
         if recipe.splits is None:
             raise UsageError(f"{recipe.name} puts all photos into {recipe.split}: there is nothing to divide")
-        recipe = recipe.model_copy(update={"splits": recipe.splits.model_copy(update={"by": split_by})})
-    if pixels is not None:
-        recipe = recipe.model_copy(update={"pixels": pixels})
-    if licence is not None:
-        recipe = recipe.model_copy(update={"licence": licence})
-    path = _release_path(workspace, release)
+        changes["splits"] = recipe.splits.model_copy(update={"by": options.split_by})
+    if options.pixels is not None:
+        changes["pixels"] = options.pixels
+    if options.licence is not None:
+        changes["licence"] = options.licence
+    return recipe.model_copy(update=changes)
+
+
+def _balance(recipe: Recipe, per_class: str) -> Balance:
+    if per_class in {"smallest", "all"}:
+        return recipe.balance.model_copy(update={"per_class": per_class})
+    if per_class.isdecimal() and int(per_class) > 0:
+        return recipe.balance.model_copy(update={"per_class": int(per_class)})
+    raise UsageError(f"--per-class {per_class!r}: give a number above 0, smallest or all")
+
+
+def _read_objects(path: Path) -> FrozenObjects:
     version, records = read_release(path)
+    return FrozenObjects(
+        version=version,
+        sha256=file_sha256(path),
+        records=records,
+        left_out=read_left_out(path),
+        annotation=read_annotation(path),
+    )
+
+
+def _read_places(workspace: Path, recipe: Recipe) -> PhotoPlaces:
     with Workspace.open(workspace) as store:
-        sources = store.sources()
         textures = tuple(
             PhotoRef(image_id=image.image_id, source=image.source, uri=image.uri, sha256=image.sha256)
             for image in store.images()
             if recipe.textures and image.source == recipe.textures
         )
-    return BuildRequest(
-        recipe=recipe,
-        classes=load_class_map(recipe.class_map),
-        attributes=load_attribute_schema(recipe.attributes),
-        records=records,
-        release_version=version,
-        release_sha256=file_sha256(path),
-        left_out=read_left_out(path),
-        annotation=read_annotation(path),
-        earlier=earlier,
-        sources=sources,
-        textures=textures,
-        rules=rules,
-        draws=draws,
-        workers=workers or default_workers(),
-        engine=engine or EngineChoice(),
-    )
+        return PhotoPlaces(sources=store.sources(), textures=textures)
+
+
+def _release_path(workspace: Path, release: str | None) -> Path:
+    folder = workspace / "objects"
+    if release is not None:
+        return Path(release) if release.endswith(".parquet") else folder / f"{release}.parquet"
+    paths = sorted(folder.glob("*.parquet"))
+    if len(paths) == 1:
+        return paths[0]
+    if not paths:
+        raise DataError.single(
+            str(folder), "", expected="a release", got="none", remedy="figureground freeze --version v1"
+        )
+    raise UsageError(f"several releases; choose one with --release: {', '.join(path.stem for path in paths)}")
+
+
+def require_recipe(name: str | None) -> str:
+    """The recipe's name; where there is none, the error lists the shipped ones."""
+    if name is None:
+        raise UsageError(f"no recipe: give one of {', '.join(shipped_recipes())}, or a .yaml file")
+    return name
 
 
 def require_folder(out: Path | None) -> Path:
@@ -118,7 +185,7 @@ def describe_report(report: BuildReport) -> str:
         classes += f"; {empty} without any"
     refused = ", ".join(f"{reason} {count}" for reason, count in report.refused.items()) or "none"
     splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
-    sheet = report.folder / "report" / "contact_sheet.png"
+    sheet = report.folder / CONTACT_SHEET
     kind = "balanced" if report.balanced else "not balanced"
     lines = [
         f"{report.folder}: {report.rows} rows of {report.objects} objects, {kind}"
@@ -131,25 +198,3 @@ def describe_report(report: BuildReport) -> str:
         f"look at {sheet}" if sheet.exists() else "rows hold no images, only what they are made of; --pixels adds them",
     ]
     return "\n".join(lines)
-
-
-def _balance(recipe: Recipe, per_class: str) -> Balance:
-    if per_class in {"smallest", "all"}:
-        return recipe.balance.model_copy(update={"per_class": per_class})
-    if per_class.isdecimal() and int(per_class) > 0:
-        return recipe.balance.model_copy(update={"per_class": int(per_class)})
-    raise UsageError(f"--per-class {per_class!r}: give a number above 0, smallest or all")
-
-
-def _release_path(workspace: Path, release: str | None) -> Path:
-    folder = workspace / "objects"
-    if release is not None:
-        return Path(release) if release.endswith(".parquet") else folder / f"{release}.parquet"
-    found = sorted(folder.glob("*.parquet"))
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise DataError.single(
-            str(folder), "", expected="a release", got="none", remedy="figureground freeze --version v1"
-        )
-    raise UsageError(f"several releases; choose one with --release: {', '.join(path.stem for path in found)}")

@@ -15,7 +15,8 @@ from figureground.build.geometry.objects import MeasuredObject
 from figureground.build.geometry.views import view_geometry, whole_frame
 from figureground.build.painting.render import Rendered, render_row
 from figureground.build.painting.scene_files import SceneStore
-from figureground.exports.dataset.earlier_rows import RENDER, EarlierReader, EarlierRows
+from figureground.exports.dataset.earlier import RENDER, EarlierRows
+from figureground.exports.dataset.rows import IndexedRows
 from figureground.runtime.files import replace_file
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle, pixels_sha256, tight_box
 from figureground.schemas.rasters.png import encode_png
@@ -24,7 +25,7 @@ from figureground.schemas.recipes import Recipe, RuleSet
 from figureground.schemas.records import PlanRow
 
 ROWS_PER_SHARD: Final = 1000  # about 75 MB of 224-pixel PNG; more of them keep all workers busy to the end of a build
-_ROWS_PER_GROUP: Final = 200  # the Hub's viewer reads one group at a time
+ROWS_PER_GROUP: Final = 200  # the Hub's viewer reads one group at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +47,8 @@ class ShardJob:
 
     def rows_to_render(self) -> list[PlanRow]:
         """The rows that no earlier version has."""
-        places = self.earlier.places if self.earlier else [RENDER] * len(self.rows)
-        return [row for row, place in zip(self.rows, places, strict=True) if place == RENDER]
+        indices = self.earlier.indices if self.earlier else [RENDER] * len(self.rows)
+        return [row for row, index in zip(self.rows, indices, strict=True) if index == RENDER]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,18 +81,20 @@ def write_shard(job: ShardJob) -> int:
             temporary, job.schema, compression=compression, use_dictionary=dictionary, write_page_index=True
         ) as writer:
             rows = _rendered(job, scenes)
-            while group := list(islice(rows, _ROWS_PER_GROUP)):
+            while group := list(islice(rows, ROWS_PER_GROUP)):
                 writer.write_table(pa.Table.from_pylist(group, schema=job.schema), row_group_size=len(group))
                 group.clear()  # or its images would still be there while the next ones are drawn
     return len(job.rows)
 
 
 def _rendered(job: ShardJob, scenes: SceneStore) -> Iterator[dict[str, Any]]:
-    places = job.earlier.places if job.earlier else (RENDER,) * len(job.rows)
-    earlier = EarlierReader(job.earlier, [name for name in _DRAWN if name in job.schema.names]) if job.earlier else None
-    for row, place in zip(job.rows, places, strict=True):
-        known = None if earlier is None or place == RENDER else earlier.get(place)
-        yield _columns(row, _draw(row, job, scenes) if known is None else _copied(known), job)
+    """The rows of a shard as they are stored, drawn or copied."""
+    indices = job.earlier.indices if job.earlier else (RENDER,) * len(job.rows)
+    columns = [name for name in _DRAWN if name in job.schema.names]
+    earlier = IndexedRows(job.earlier.shards, columns) if job.earlier else None
+    for row, index in zip(job.rows, indices, strict=True):
+        drawn = _draw(row, job, scenes) if earlier is None or index == RENDER else _copied(earlier[index])
+        yield _columns(row, drawn, job)
 
 
 def _draw(row: PlanRow, job: ShardJob, scenes: SceneStore) -> Drawn:

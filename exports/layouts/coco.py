@@ -15,25 +15,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from figureground.errors import DataError, Faults
-from figureground.exports.dataset.files import ATTRIBUTES, CLASS_MAP
-from figureground.exports.layouts.published_rows import (
-    config_shards,
-    count_rows,
-    new_folder,
-    read_row_masks,
-    read_rows,
-    row_name,
-)
+from figureground.exports.dataset.folder import DatasetFolder
+from figureground.exports.layouts.published_rows import new_folder, read_row_masks, require_images, row_name
 from figureground.runtime.files import csv_text, write_text
 from figureground.runtime.progress import Progress
-from figureground.schemas.attributes import OBJECT, load_attribute_schema
+from figureground.schemas.attributes import OBJECT
 from figureground.schemas.classes import ClassMap
-from figureground.schemas.documents import read_document
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle, tight_box
 from figureground.schemas.records import NAME_PATTERN, canonical_json
 
 LABELS: Final = "labels.csv"
-_COLUMNS: Final = [
+_COLUMNS: Final = (
     "image",
     "label",
     "image_id",
@@ -44,7 +36,7 @@ _COLUMNS: Final = [
     "ground_id",
     "attributes",
     "attribute_masks",
-]
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,18 +90,15 @@ def export_coco(
         progress: Called with (stage, done, total).
 
     Raises:
-        UsageError: if ``out`` exists, or ``repository`` has no such config, or its rows hold no images.
+        UsageError: if ``out`` exists, ``repository`` is no dataset or has no such config, or its rows hold no images.
         DataError: with every row whose image or masks are damaged or of another size, whose label is no class, or that
             is named like a path or like another row.
     """
     with new_folder(out) as partial:
-        shards = config_shards(repository, config)
-        classes = read_document(repository / CLASS_MAP, ClassMap)
-        local: tuple[str, ...] = ()
-        if (repository / ATTRIBUTES).is_file():
-            local = load_attribute_schema(str(repository / ATTRIBUTES)).names("local")
-        tree = _Tree(partial, classes)
-        tree.write(shards, config, local, progress)
+        dataset = DatasetFolder.open(repository)
+        require_images(dataset, [config])
+        tree = _Tree(partial, dataset.class_map)
+        tree.write(dataset, config, progress)
     splits = tree.splits
     return CocoLayout(
         folder=out,
@@ -134,17 +123,12 @@ class _Tree:
         self._labels: list[_LabelRow] = []
         self._faults = Faults()
 
-    def write(self, shards: Sequence[Path], config: str, local: Sequence[str], progress: Progress) -> None:
+    def write(self, dataset: DatasetFolder, config: str, progress: Progress) -> None:
         """Write all rows, then the files that speak of them; ``DataError`` with everything that is at fault."""
-        total, done = count_rows(shards), 0
-        for path in shards:
-            split = path.name.split("-")[0]
-            if not NAME_PATTERN.fullmatch(split):
-                raise DataError.single(
-                    config, path.name, expected=NAME_PATTERN.pattern, got="a name that could be a path"
-                )
+        total, done = dataset.count_rows(config), 0
+        for split in dataset.splits(config):
             (self._folder / "images" / split).mkdir(parents=True, exist_ok=True)
-            for row in read_rows(path, _COLUMNS):
+            for row in dataset.rows(config, split, _COLUMNS):
                 done += 1
                 progress("export", done, total)
                 try:
@@ -152,7 +136,7 @@ class _Tree:
                 except DataError as error:
                     self._faults.extend(error.faults)
         self._faults.raise_if_any()
-        self._write_annotations(config, local)
+        self._write_annotations(config, dataset.attributes.names("local") if dataset.attributes else ())
         write_text(self._folder / LABELS, csv_text(_LabelRow, self._labels))
 
     def _write_row(self, split: str, row: Mapping[str, Any]) -> None:
@@ -164,43 +148,43 @@ class _Tree:
         if label is None or not 0 <= label < len(self._classes.names):
             wanted = f"a label from 0 to {len(self._classes.names) - 1}"
             raise DataError.single("label", name, expected=wanted, got=str(label))
-        place = self._folder / "images" / split / f"{name}.png"
-        if place.exists():
+        path = self._folder / "images" / split / f"{name}.png"
+        if path.exists():
             raise DataError.single("image_id", name, expected=f"one row of this name in {split}", got="two")
         masks = read_row_masks(row, name)
-        place.write_bytes(row["image"]["bytes"])
-        self._labels.append(_LabelRow(file=f"{split}/{place.name}", label=row["source_label"], split=split))
-        self._add(self.splits[split], place.name, row, masks)
+        path.write_bytes(row["image"]["bytes"])
+        self._labels.append(_LabelRow(file=f"{split}/{path.name}", label=row["source_label"], split=split))
+        self._add(self.splits[split], path.name, row, masks)
 
     def _add(self, split: _Split, file_name: str, row: Mapping[str, Any], masks: Mapping[str, Mask]) -> None:
         """Note an image, its object and its attributes, those that have a pixel."""
         height, width = masks[OBJECT].shape
         image_id = len(split.images) + 1
         split.images.append({"id": image_id, "file_name": file_name, "height": height, "width": width})
-        said = {name: value for name, value in (row["attributes"] or {}).items() if value is not None}
-        self.unknown += len(row["attributes"] or {}) - len(said)
+        answered = {name: value for name, value in (row["attributes"] or {}).items() if value is not None}
+        self.unknown += len(row["attributes"] or {}) - len(answered)
         if not masks[OBJECT].any():
             self.without_object += 1
             return
-        about = {"id": len(split.objects) + 1, "category_id": row["label"] + 1, "attributes": said}
-        split.objects.append({**_annotation(masks[OBJECT], image_id), **about})
+        own = {"id": len(split.objects) + 1, "category_id": row["label"] + 1, "attributes": answered}
+        split.objects.append({**_annotation(masks[OBJECT], image_id), **own})
         for name, mask in masks.items():
             if name != OBJECT and mask.any():
-                about = {"id": len(split.parts) + 1, "category_id": name, "obj_ann_id": len(split.objects)}
-                split.parts.append({**_annotation(mask, image_id), **about})
+                own = {"id": len(split.parts) + 1, "category_id": name, "obj_ann_id": len(split.objects)}
+                split.parts.append({**_annotation(mask, image_id), **own})
 
     def _write_annotations(self, config: str, local: Sequence[str]) -> None:
         """``instances_<split>.json``, and where the dataset has attributes with masks ``attributes_<split>.json``."""
         classes = [
             {"id": entry.index + 1, "name": entry.name, "wnids": list(entry.wnids)} for entry in self._classes.classes
         ]
-        names = sorted({*local, *(each["category_id"] for split in self.splits.values() for each in split.parts)})
+        names = sorted({*local, *(part["category_id"] for split in self.splits.values() for part in split.parts)})
         numbers = {name: number for number, name in enumerate(names, start=1)}
         attributes = [{"id": number, "name": name} for name, number in numbers.items()]
         for name, split in self.splits.items():
             self._write_file(f"instances_{name}", config, classes, split.images, split.objects)
             if names:
-                parts = [{**each, "category_id": numbers[each["category_id"]]} for each in split.parts]
+                parts = [{**part, "category_id": numbers[part["category_id"]]} for part in split.parts]
                 self._write_file(f"attributes_{name}", config, attributes, split.images, parts)
 
     def _write_file(self, name: str, config: str, categories: Any, images: Any, annotations: Any) -> None:  # noqa: ANN401

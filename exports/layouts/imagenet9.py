@@ -17,18 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow.parquet as pq
-
 from figureground.errors import DataError, Faults, UsageError
-from figureground.exports.dataset.files import CLASS_MAP
-from figureground.exports.layouts.published_rows import count_rows, new_folder, read_row_masks, read_rows
+from figureground.exports.dataset.folder import DatasetFolder
+from figureground.exports.layouts.published_rows import new_folder, read_row_masks, require_images
 from figureground.runtime.files import csv_text, write_text
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.classes import ClassMap, load_class_map
-from figureground.schemas.documents import read_document
 from figureground.schemas.rasters.masks import Mask, encode_npy
-from figureground.schemas.records import NAME_PATTERN
 
 TREE: Final = "bg_challenge"
 """The folder that the evaluators get as ``--data-path``."""
@@ -38,8 +34,10 @@ MOST_PHOTOS: Final = 99_999
 """Photos of one source label, which five digits can number."""
 _RELEASED: Final = {"vehicle": "wheeled vehicle", "instrument": "musical instrument"}
 """Classes of ImageNet-9 whose released folders have longer names."""
+_ORIGINAL: Final = "original"
+"""The config of unchanged photos, after which the others are named."""
 _WNID: Final = re.compile(r"n\d{8}")
-_COLUMNS: Final = ["image", "label", "image_id", "source_label", "variant", "draw", "object_mask", "ground_id"]
+_COLUMNS: Final = ("image", "label", "image_id", "source_label", "variant", "draw", "object_mask", "ground_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +83,10 @@ def export_imagenet9(repository: Path, out: Path, *, progress: Progress = lambda
             whose label is no class, whose ground is no photo of ``original``, or that is named like another.
     """
     with new_folder(out) as partial:
-        shards = _shards(repository)
-        classes = read_document(repository / CLASS_MAP, ClassMap)
-        names = _name_photos([path for config, path in shards if config == "original"])
+        dataset = _open(repository)
+        classes, names = dataset.class_map, _name_photos(dataset)
         tree = _Tree(partial, classes, names)
-        tree.write(shards, progress)
+        tree.write(dataset, progress)
     return ImageNet9Layout(
         folder=out,
         images=dict(sorted(tree.counts.items())),
@@ -106,36 +103,32 @@ def class_folders(names: Sequence[str]) -> list[str]:
     return [f"{index:0{digits}}_{_RELEASED.get(name, name)}" for index, name in enumerate(names)]
 
 
-def _shards(repository: Path) -> list[tuple[str, Path]]:
-    """Config and file, ``original`` first."""
-    found = sorted(repository.glob("data/*/*.parquet"), key=lambda path: (path.parent.name != "original", path))
-    if not found or found[0].parent.name != "original":
+def _open(repository: Path) -> DatasetFolder:
+    """The dataset, whose configs all have what is written."""
+    dataset = DatasetFolder.open(repository)
+    if _ORIGINAL not in dataset.configs:
         raise UsageError(
             f"{repository}: no dataset with a config original; build one with: figureground build imagenet9"
         )
-    absent = {path: [name for name in _COLUMNS if name not in pq.read_schema(path).names] for path in found}
-    if any("image" in names for names in absent.values()):
-        raise UsageError(
-            f"{repository}: its rows hold no images; build it with --pixels, or rebuild it from the photos"
-        )
+    require_images(dataset, dataset.configs)
     faults = Faults()
-    for path, names in absent.items():
-        config, split = path.parent.name, path.name.split("-")[0]
-        if names:
-            faults.add(config, path.name, expected=f"the columns {', '.join(_COLUMNS)}", got=f"no {', '.join(names)}")
-        if not all(NAME_PATTERN.fullmatch(part) for part in (config, split)) or config == MASKS:
-            expected = f"a config, not {MASKS}, and a split, both {NAME_PATTERN.pattern}"
-            faults.add(config, path.name, expected=expected, got="a name that could be a path, or the masks' folder")
+    for shard in dataset.shards:
+        stored = dataset.columns(shard)
+        absent = [name for name in _COLUMNS if name not in stored]
+        if absent:
+            expected, got = f"the columns {', '.join(_COLUMNS)}", f"no {', '.join(absent)}"
+            faults.add(shard.config, shard.path, expected=expected, got=got)
+        if shard.config == MASKS:
+            faults.add(shard.config, shard.path, expected=f"a config, not {MASKS}", got="the masks' folder")
     faults.raise_if_any()
-    return [(path.parent.name, path) for path in found]
+    return dataset
 
 
-def _name_photos(shards: Sequence[Path]) -> dict[str, str]:
+def _name_photos(dataset: DatasetFolder) -> dict[str, str]:
     """Names of 15 characters by image_id: a wnid, or a code of as many characters, and a number within it."""
     photos: dict[str, set[str]] = {}
-    for path in shards:
-        for row in pq.read_table(path, columns=["source_label", "image_id"]).to_pylist():
-            photos.setdefault(row["source_label"] or "", set()).add(row["image_id"] or "")
+    for row in dataset.rows(_ORIGINAL, columns=("source_label", "image_id")):
+        photos.setdefault(row["source_label"] or "", set()).add(row["image_id"] or "")
     faults = Faults()
     for label, own in photos.items():
         if len(own) > MOST_PHOTOS:
@@ -163,68 +156,69 @@ class _Tree:
         self._size_hw: tuple[int, int] | None = None
         self._faults = Faults()
 
-    def write(self, shards: Sequence[tuple[str, Path]], progress: Progress) -> None:
+    def write(self, dataset: DatasetFolder, progress: Progress) -> None:
         """Write all rows; ``DataError`` with everything that is at fault."""
-        total, done = count_rows([path for _, path in shards]), 0
-        for config, path in shards:
-            split = path.name.split("-")[0]
-            place = f"{config}/{'val' if split == 'test' else split}"
-            self._make_folders(place)
-            for row in read_rows(path, _COLUMNS):
-                done += 1
-                progress("export", done, total)
-                self._write_row(place, row)
+        configs = sorted(dataset.configs, key=lambda config: config != _ORIGINAL)  # whose masks the others name
+        total, done = sum(map(dataset.count_rows, configs)), 0
+        for config in configs:
+            for split in dataset.splits(config):
+                part = f"{config}/{'val' if split == 'test' else split}"
+                self._make_folders(part)
+                for row in dataset.rows(config, split, _COLUMNS):
+                    done += 1
+                    progress("export", done, total)
+                    self._write_row(part, row)
         self._faults.raise_if_any()
         named = sorted(self._rows, key=lambda row: row.file)
         write_text(self._folder / NAMES, csv_text(_NamedRow, named))
 
-    def _make_folders(self, place: str) -> None:
+    def _make_folders(self, part: str) -> None:
         """A folder of every class: a missing one would shift all labels after it."""
-        masks = [place.replace("original", MASKS, 1)] if place.startswith("original/") else []
-        for each in (place, *masks):
+        masks = [part.replace(_ORIGINAL, MASKS, 1)] if part.startswith(f"{_ORIGINAL}/") else []
+        for parent in (part, *masks):
             for folder in self._classes:
-                (self._folder / TREE / each / folder).mkdir(parents=True, exist_ok=True)
+                (self._folder / TREE / parent / folder).mkdir(parents=True, exist_ok=True)
 
-    def _write_row(self, place: str, row: Mapping[str, Any]) -> None:
+    def _write_row(self, part: str, row: Mapping[str, Any]) -> None:
         if row["draw"]:
             self.further_draws += 1
             return
-        stem = self._stem(place, row)
+        stem = self._stem(part, row)
         if stem is None:
             return
-        file = f"{TREE}/{place}/{self._classes[row['label']]}/{stem}.JPEG"
+        file = f"{TREE}/{part}/{self._classes[row['label']]}/{stem}.JPEG"
         if (self._folder / file).exists():
-            self._faults.add(place, row["image_id"], expected="one row of a photo", got="two")
+            self._faults.add(part, row["image_id"], expected="one row of a photo", got="two")
             return
-        mask = self._read_mask(place, row)
+        mask = self._read_mask(part, row)
         if mask is None:
             return
         (self._folder / file).write_bytes(row["image"]["bytes"])
-        if place.startswith("original/"):
-            masked = file.replace("original", MASKS, 1).removesuffix("JPEG") + "npy"
+        if part.startswith(f"{_ORIGINAL}/"):
+            masked = file.replace(_ORIGINAL, MASKS, 1).removesuffix("JPEG") + "npy"
             (self._folder / masked).write_bytes(encode_npy(mask))
-        self.counts[place] += 1
-        said = {name: row[name] or "" for name in ("image_id", "source_label", "ground_id")}
-        self._rows.append(_NamedRow(file=file, **said))
+        self.counts[part] += 1
+        names = {name: row[name] or "" for name in ("image_id", "source_label", "ground_id")}
+        self._rows.append(_NamedRow(file=file, **names))
 
-    def _stem(self, place: str, row: Mapping[str, Any]) -> str | None:
+    def _stem(self, part: str, row: Mapping[str, Any]) -> str | None:
         """Name of a row's file without its ending; None, and a fault noted, where it has none."""
         mixed = bool(row["ground_id"]) or (row["variant"] or "").startswith("mixed_")  # mixed_self has no other photo
-        shown = [row["image_id"], row["ground_id"] or row["image_id"]]
-        unknown = [str(name) for name in shown if name not in self._names]
+        photos = [row["image_id"], row["ground_id"] or row["image_id"]]
+        unknown = [str(name) for name in photos if name not in self._names]
         if unknown:
-            self._faults.add(place, unknown[0], expected="a photo of the config original", got="none")
+            self._faults.add(part, unknown[0], expected="a photo of the config original", got="none")
             return None
         if row["label"] is None or not 0 <= row["label"] < len(self._classes):
             wanted = f"a label from 0 to {len(self._classes) - 1}"
-            self._faults.add(place, row["image_id"], expected=wanted, got=str(row["label"]))
+            self._faults.add(part, row["image_id"], expected=wanted, got=str(row["label"]))
             return None
-        figure, ground = (self._names[name] for name in shown)
+        figure, ground = (self._names[name] for name in photos)
         return f"fg_{figure}_bg_{ground}" if mixed else figure
 
-    def _read_mask(self, place: str, row: Mapping[str, Any]) -> Mask | None:
+    def _read_mask(self, part: str, row: Mapping[str, Any]) -> Mask | None:
         """The object's mask, of the size of all images, which the evaluators stack; None, and a fault noted, if not."""
-        record = f"{place}/{row['image_id']}"
+        record = f"{part}/{row['image_id']}"
         try:
             mask = read_row_masks({**row, "attribute_masks": None}, record)[OBJECT]
         except DataError as error:

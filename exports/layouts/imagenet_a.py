@@ -9,21 +9,20 @@ label after it in silence.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from figureground.errors import Faults
-from figureground.exports.layouts.published_rows import config_shards, count_rows, new_folder, read_rows, row_name
+from figureground.exports.dataset.folder import DatasetFolder
+from figureground.exports.layouts.published_rows import new_folder, require_images, row_name
 from figureground.runtime.progress import Progress
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.records import NAME_PATTERN
 
 TREE: Final = "imagenet-a"
 """The folder that ``eval.py`` opens below the one that it is run in."""
-_COLUMNS: Final = ["image", "image_id", "source_label", "attribute", "ground_id", "draw"]
+_COLUMNS: Final = ("image", "image_id", "source_label", "attribute", "ground_id", "draw")
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
@@ -52,39 +51,41 @@ def export_imagenet_a(
         progress: Called with (stage, done, total).
 
     Raises:
-        UsageError: if ``out`` exists, or ``repository`` has no such config, or its rows hold no images.
+        UsageError: if ``out`` exists, ``repository`` is no dataset or has no such config, or its rows hold no images.
         DataError: with every row that is of another class, no PNG, named like a path or named like another row.
     """
     wnids = [entry.wnids[0] for entry in load_class_map("imagenet_a").classes]
     with new_folder(out) as partial:
-        shards = config_shards(repository, config)
+        dataset = DatasetFolder.open(repository)
+        require_images(dataset, [config])
         for wnid in wnids:
             (partial / TREE / wnid).mkdir(parents=True)
-        counts = _write_rows(shards, partial / TREE, progress)
+        counts = _write_rows(dataset, config, partial / TREE, progress)
     return ImageNetALayout(
         folder=out, config=config, images=counts.total(), empty_classes=tuple(sorted(set(wnids) - set(counts)))
     )
 
 
-def _write_rows(shards: Sequence[Path], tree: Path, progress: Progress) -> Counter[str]:
+def _write_rows(dataset: DatasetFolder, config: str, tree: Path, progress: Progress) -> Counter[str]:
     """Write every row's image into its class's folder; returns the number of images of each wnid."""
-    total = count_rows(shards)
+    total = dataset.count_rows(config)
     counts: Counter[str] = Counter()
     faults = Faults()
-    for done, row in enumerate(chain.from_iterable(read_rows(path, _COLUMNS) for path in shards), start=1):
+    for done, row in enumerate(dataset.rows(config, columns=_COLUMNS), start=1):
         progress("export", done, total)
         name, wnid = row_name(row), str(row["source_label"])
-        place = tree / wnid / f"{name}.png"
+        path = tree / wnid / f"{name}.png"
+        stored = (row["image"] or {}).get("bytes") or b""
         if not all(NAME_PATTERN.fullmatch(part) for part in (name, wnid)):
             faults.add("image_id", repr(name), expected=NAME_PATTERN.pattern, got="a name that could be a path")
-        elif not place.parent.is_dir():
+        elif not path.parent.is_dir():
             faults.add("source_label", name, expected="one of ImageNet-A's 200 wnids", got=wnid)
-        elif place.exists():
+        elif path.exists():
             faults.add("image_id", name, expected="one row of this name", got="two")
-        elif not row["image"]["bytes"].startswith(_PNG):
-            faults.add("image", name, expected="a PNG", got=repr(row["image"]["bytes"][: len(_PNG)]))
+        elif not stored.startswith(_PNG):
+            faults.add("image", name, expected="a PNG", got=repr(stored[: len(_PNG)]))
         else:
-            place.write_bytes(row["image"]["bytes"])
+            path.write_bytes(stored)
             counts[wnid] += 1
     faults.raise_if_any()
     return counts

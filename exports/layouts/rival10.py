@@ -20,13 +20,12 @@ import numpy as np
 from PIL import Image
 
 from figureground.errors import DataError
-from figureground.exports.dataset.files import ATTRIBUTES, CLASS_MAP
-from figureground.exports.layouts.published_rows import config_shards, count_rows, new_folder, read_row_masks, read_rows
+from figureground.exports.dataset.folder import DatasetFolder
+from figureground.exports.layouts.published_rows import new_folder, read_row_masks, require_images
 from figureground.runtime.files import write_text
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema, load_attribute_schema
-from figureground.schemas.classes import ClassMap, imagenet_names
-from figureground.schemas.documents import read_document
+from figureground.schemas.classes import imagenet_names
 from figureground.schemas.rasters.masks import Mask
 from figureground.schemas.records import NAME_PATTERN
 
@@ -34,12 +33,14 @@ ValidationGoes = Literal["train", "drop"]
 
 SIZE_HW: Final = (224, 224)
 OBJECT_NAME: Final = "entire-object"
+_ORIGINAL: Final = "original"
+"""The config of unchanged photos."""
 _FOLDERS: Final = {  # config of the dataset: folder of the layout
-    "original": "ordinary",
+    _ORIGINAL: "ordinary",
     "attribute_superimposed": "superimposed",
     "attribute_removed": "removed",
 }
-_COLUMNS: Final = [
+_COLUMNS: Final = (
     "image",
     "label",
     "image_id",
@@ -50,7 +51,7 @@ _COLUMNS: Final = [
     "object_mask",
     "attributes",
     "attribute_masks",
-]
+)
 _PICKLE_PROTOCOL: Final = 2  # what every Python 3 reads; the bytes of a dict of strings are the same each time
 
 
@@ -97,32 +98,33 @@ def export_rival10(
         progress: Called with (stage, done, total).
 
     Raises:
-        UsageError: if ``out`` exists, or ``repository`` is none.
+        UsageError: if ``out`` exists, or ``repository`` is no dataset with a config ``original`` that holds images.
         DataError: for canvases of another size, names that could be paths, two rows of one name, or two classes for
             one source label.
     """
-    schema, own = _attribute_schema(repository)
+    dataset = DatasetFolder.open(repository)
+    schema, own = _attribute_schema(dataset)
+    configs = [config for config in _FOLDERS if config in (*dataset.configs, _ORIGINAL)]
     counts: Counter[str] = Counter()
     meta = _Meta()
     dropped = unknown = 0
     with new_folder(out) as partial:
-        shards = _shards(repository)
-        class_names = read_document(repository / CLASS_MAP, ClassMap).names
-        total = count_rows(path for _, path in shards)
-        for config, path in shards:
-            split = path.name.split("-")[0]
-            place = {"validation": validation}.get(split, split)
-            for row in read_rows(path, _COLUMNS):
+        require_images(dataset, configs)
+        total = sum(map(dataset.count_rows, configs))
+        parts = [(config, split) for config in configs for split in dataset.splits(config)]
+        for config, split in parts:
+            part = {"validation": validation}.get(split, split)
+            for stored in dataset.rows(config, split, _COLUMNS):
                 progress("export", sum(counts.values()) + dropped + 1, total)
-                if place not in ("train", "test"):
+                if part not in ("train", "test"):
                     dropped += 1
                     continue
-                found = _row(row, schema, class_names)
-                _write_row(partial / "RIVAL10" / place, _FOLDERS[config], found)
-                if config == "original":
-                    unknown += found.unknown
-                    meta.add(found, place)
-                counts[f"{place}/{_FOLDERS[config]}"] += 1
+                row = _row(stored, schema, dataset.class_map.names)
+                _write_row(partial / "RIVAL10" / part, _FOLDERS[config], row)
+                if config == _ORIGINAL:
+                    unknown += row.unknown
+                    meta.add(row, part)
+                counts[f"{part}/{_FOLDERS[config]}"] += 1
         meta.write(partial / "RIVAL10" / "meta", schema.names() if own else ())
     return LayoutReport(
         folder=out,
@@ -133,13 +135,6 @@ def export_rival10(
     )
 
 
-def _shards(repository: Path) -> list[tuple[str, Path]]:
-    """Config and file of every config that the layout has a folder for; ``original`` must be there."""
-    config_shards(repository, "original")
-    there = [config for config in _FOLDERS if (repository / "data" / config).is_dir()]
-    return [(config, path) for config in there for path in config_shards(repository, config)]
-
-
 class _Meta:
     """The three JSON files beside the splits."""
 
@@ -147,42 +142,40 @@ class _Meta:
         self._class_of: dict[str, tuple[str, int]] = {}
         self._split: dict[str, list[str]] = {"train": [], "test": []}
 
-    def add(self, row: _Row, place: str) -> None:
-        """Note a photo's class and split."""
+    def add(self, row: _Row, part: str) -> None:
+        """Note a photo's class and whether it is of ``train`` or ``test``."""
         known = self._class_of.setdefault(row.source_label, (row.class_name, row.label))
         if known != (row.class_name, row.label):
             raise DataError.single("label", row.stem, expected=f"{known[0]} for {row.source_label}", got=row.class_name)
-        self._split[place].append(f"{place}/{row.source_label}/{row.stem.partition('_')[2]}.JPEG")
+        self._split[part].append(f"{part}/{row.source_label}/{row.stem.partition('_')[2]}.JPEG")
 
     def write(self, folder: Path, own_attributes: Sequence[str]) -> None:
         """Write what the loaders look classes and splits up in."""
-        names = imagenet_names()
-        said = {wnid: names.get(wnid, wnid) for wnid in self._class_of}
-        twice = {name for name, count in Counter(said.values()).items() if count > 1}  # "crane" is two synsets
-        said = {wnid: wnid if name in twice else name for wnid, name in said.items()}
+        imagenet = imagenet_names()
+        names = {wnid: imagenet.get(wnid, wnid) for wnid in self._class_of}
+        twice = {name for name, count in Counter(names.values()).items() if count > 1}  # "crane" is two synsets
+        names = {wnid: wnid if name in twice else name for wnid, name in names.items()}
         folder.mkdir(parents=True, exist_ok=True)
         files: dict[str, Any] = {
-            "wnid_to_class": said,
-            "label_mappings": {said[wnid]: list(pair) for wnid, pair in self._class_of.items()},
-            "train_test_split_by_url": {place: sorted(found) for place, found in self._split.items()},
+            "wnid_to_class": names,
+            "label_mappings": {names[wnid]: list(pair) for wnid, pair in self._class_of.items()},
+            "train_test_split_by_url": {part: sorted(urls) for part, urls in self._split.items()},
             **({"attributes": list(own_attributes)} if own_attributes else {}),
         }
         for name, content in files.items():
             write_text(folder / f"{name}.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
-def _attribute_schema(repository: Path) -> tuple[AttributeSchema, bool]:
+def _attribute_schema(dataset: DatasetFolder) -> tuple[AttributeSchema, bool]:
     """The attributes in the order of the labels, and whether some of them are none of RIVAL10's eighteen."""
-    theirs = load_attribute_schema("rival10")
-    if not (repository / ATTRIBUTES).is_file():
+    theirs, schema = load_attribute_schema("rival10"), dataset.attributes
+    if schema is None:
         return theirs, False
-    schema = load_attribute_schema(str(repository / ATTRIBUTES))
     if not set(schema.names()) <= set(theirs.names()):
         return schema, True
-    own = {each.name: each for each in schema.attributes}  # the scope of each is the dataset's
-    return theirs.model_copy(
-        update={"attributes": tuple(own.get(each.name, each) for each in theirs.attributes)}
-    ), False
+    own = {attribute.name: attribute for attribute in schema.attributes}  # whose scope is the dataset's
+    merged = tuple(own.get(attribute.name, attribute) for attribute in theirs.attributes)
+    return theirs.model_copy(update={"attributes": merged}), False
 
 
 def row_stem(row: Mapping[str, Any]) -> str:
@@ -216,10 +209,10 @@ def _row(row: Mapping[str, Any], schema: AttributeSchema, class_names: Sequence[
     if not 0 <= row["label"] < len(class_names):
         wanted = f"a label from 0 to {len(class_names) - 1}"
         raise DataError.single("label", stem, expected=wanted, got=str(row["label"]))
-    said = row["attributes"] or {}
+    answered = row["attributes"] or {}
     masks = {OBJECT_NAME: whole}
     for name in schema.names():
-        if said.get(name):  # what holds of the whole object has the object's mask, as the released files have it
+        if answered.get(name):  # what holds of the whole object has the object's mask, as the released files have it
             masks[name] = whole if name in schema.names("global") else painted.get(name, np.zeros_like(whole))
     return _Row(
         stem=stem,
@@ -228,9 +221,9 @@ def _row(row: Mapping[str, Any], schema: AttributeSchema, class_names: Sequence[
         label=row["label"],
         png=row["image"]["bytes"],
         masks=masks,
-        present=tuple(bool(said.get(name)) for name in schema.names()),
+        present=tuple(bool(answered.get(name)) for name in schema.names()),
         changed=tuple(name == row["attribute"] for name in schema.names()),
-        unknown=sum(said.get(name) is None for name in schema.names()),
+        unknown=sum(answered.get(name) is None for name in schema.names()),
     )
 
 

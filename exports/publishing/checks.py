@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import pyarrow.parquet as pq
 from huggingface_hub import HfApi
 
 from figureground.errors import Faults
+from figureground.exports.dataset.files import DATA
+from figureground.exports.dataset.rows import read_schema
 from figureground.exports.publishing.plan import LocalRelease, compare_files
 from figureground.runtime.hub import read_files, read_tree
 from figureground.runtime.progress import Progress
@@ -24,15 +25,15 @@ def check_files(api: HfApi, repo_id: str, revision: str, release: LocalRelease) 
             rows ``datasets`` would read.
     """
     where, faults = f"{repo_id}@{revision}", Faults()
-    found = read_files(api, repo_id, revision, list(release.sha256))
+    stored = read_files(api, repo_id, revision, list(release.sha256))
     strange = set(read_tree(api, repo_id, revision)) - set(release.sha256)
-    for file in compare_files(release, found, ()):
+    for file in compare_files(release, stored, ()):
         if file.action != "same":
             expected = f"a file with SHA-256 {release.sha256[file.path]}"
-            got = found[file.path].digest if file.path in found else "none"
+            got = stored[file.path].digest if file.path in stored else "none"
             faults.add(where, file.path, expected=expected, got=got, remedy="run publish again")
     for path in strange:
-        if path.startswith("data/"):
+        if path.startswith(DATA):
             faults.add(where, path, expected="only shards of the release", got="another file", remedy="delete it there")
     faults.raise_if_any()
 
@@ -82,13 +83,12 @@ def _stored(release: LocalRelease, config: str, split: str) -> dict[str, Any]:
     """What the local shards of a split say of themselves."""
     from datasets import Features
 
-    shards = sorted(name for name in release.sha256 if name.startswith(f"data/{config}/{split}-"))
-    first = pq.ParquetFile(release.folder / shards[0])
-    row = next(first.iter_batches(batch_size=1)).to_pylist()[0]
+    shards = release.dataset.find_shards(config, split)
+    row = next(release.dataset.rows(config, split))
     return {
         "rows": release.rows[config][split],
         "shards": len(shards),
-        "features": str(Features.from_arrow_schema(first.schema_arrow)),
+        "features": str(Features.from_arrow_schema(read_schema(release.dataset.shard_path(shards[0])))),
         "first row": {name: row.get(name) for name in _COMPARED},
         "image": "image" in row,
     }

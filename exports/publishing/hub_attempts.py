@@ -13,10 +13,11 @@ from figureground.runtime.hub import http_cause, hub_error, is_fleeting
 
 Result = TypeVar("Result")
 Notice = Callable[[str], None]
+"""Called with what went wrong and is tried again, a line of text."""
 
 ATTEMPTS: Final = 8
 LONGEST_WAIT_SECONDS: Final = 300.0
-"""Whoever is told to wait longer, such as for the hourly quota of commits, is told so instead."""
+"""Where the Hub asks to wait longer, such as for the hourly quota of commits, that is an error for the user."""
 
 
 def ask(what: Callable[[], Result], where: str, notice: Notice) -> Result:
@@ -25,7 +26,7 @@ def ask(what: Callable[[], Result], where: str, notice: Notice) -> Result:
     Args:
         what: Asks the Hub.
         where: The dataset, for people.
-        notice: Told of every failure that is followed by another attempt.
+        notice: Called after every failure that is followed by another attempt.
 
     Raises:
         MissingExtraError: without stamina.
@@ -37,12 +38,12 @@ def ask(what: Callable[[], Result], where: str, notice: Notice) -> Result:
         raise MissingExtraError("stamina", "publish") from error
 
     def wait(error: Exception) -> bool | float:
-        told = hub_error(error, where)
+        reason = hub_error(error, where)
         seconds = asked_wait(error)
         if not is_fleeting(error) or (seconds or 0) > LONGEST_WAIT_SECONDS:
             return False
         if attempt.num < ATTEMPTS:
-            notice(f"{str(told).rpartition(';')[0]}; attempt {attempt.num + 1} of {ATTEMPTS} follows")
+            notice(f"{str(reason).rpartition(';')[0]}; attempt {attempt.num + 1} of {ATTEMPTS} follows")
         return True if seconds is None else seconds
 
     for attempt in stamina.retry_context(on=wait, attempts=ATTEMPTS, timeout=None, wait_initial=1.0, wait_max=60.0):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,15 +15,19 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import HfApi, HfFileSystem, constants, snapshot_download
+from huggingface_hub import HfFileSystem, constants, snapshot_download
 from huggingface_hub.utils.tqdm import disable_progress_bars
 from rich import filesize
 
 from figureground.errors import DataError, Faults, UsageError
 from figureground.exports.dataset.files import (
+    ATTRIBUTE_COUNTS,
     ATTRIBUTES,
     CHANGELOG,
     CLASS_MAP,
+    COVERAGE,
+    DATA,
+    GATES,
     LOCK,
     MANIFEST,
     OBJECTS,
@@ -32,24 +36,16 @@ from figureground.exports.dataset.files import (
     REFUSED,
     is_repository_path,
 )
-from figureground.exports.dataset.verify import read_manifest, require_files
-from figureground.runtime.hub import (
-    DATASET,
-    HubFile,
-    hub_error,
-    hub_errors,
-    is_repo_id,
-    read_tree,
-    require_repo_id,
-    resolve_commit,
-)
+from figureground.exports.dataset.manifest import require_files
+from figureground.exports.dataset.opening import HubFiles, open_hub_files, require_place, require_text_sizes
+from figureground.exports.dataset.rows import is_part_of, leaf_columns
+from figureground.runtime.hub import DATASET, hub_error, hub_errors
 from figureground.runtime.progress import Progress
 
-_MOST_TEXT_BYTES: Final = 64 * 1000**2
-"""Of a file that is read as one text; a manifest of as many files as the Hub takes at once has 5 MB."""
 _MOST_TABLE_BYTES: Final = 4 * 1000**3
-"""Of a table's columns that are read at once, expanded; a million objects have 1 GB."""
+"""Most bytes that the columns of a table may take when they are expanded; a million objects have 1 GB."""
 _MOST_ROWS: Final = 20_000_000
+"""Most rows of a table that is read at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +53,16 @@ class ReleasePart:
     """What of a release is read."""
 
     files: tuple[str, ...]
-    """That must be there."""
+    """Files that must be there."""
     more: tuple[str, ...] = ()
-    """That are taken where they are there."""
+    """Files that are taken where they are there."""
     columns: tuple[str, ...]
-    """Of every shard, as paths of leaves: the hashes of pixels, never the pixels."""
+    """Columns of every shard, as paths of leaves: the hashes of pixels, never the pixels."""
 
 
 REBUILT_FROM: Final = ReleasePart(
     files=(RECIPE, LOCK, CLASS_MAP, OBJECTS, PLAN),
-    more=(ATTRIBUTES, REFUSED, CHANGELOG, "report/coverage.csv", "report/gates.json", "report/attributes.csv"),
+    more=(ATTRIBUTES, REFUSED, CHANGELOG, COVERAGE, GATES, ATTRIBUTE_COUNTS),
     columns=("variant", "draw", "attribute", "provenance.object_id", "provenance.pixels_sha256", "provenance.sketch"),
 )
 COMPARED: Final = ReleasePart(
@@ -77,12 +73,12 @@ COMPARED: Final = ReleasePart(
 
 @contextmanager
 def open_release(
-    place: str, revision: str | None, part: ReleasePart | None = None, *, progress: Progress = lambda *_: None
+    dataset: str, revision: str | None, part: ReleasePart | None = None, *, progress: Progress = lambda *_: None
 ) -> Iterator[Path]:
     """Give a release as a folder: the user's own, or one that is read from the Hub for as long as it is needed.
 
     Args:
-        place: A folder, or OWNER/NAME on the Hub.
+        dataset: A folder, or OWNER/NAME on the Hub.
         revision: Tag, branch or commit on the Hub; needed there, so that nobody guesses which version they have.
         part: What is read of one on the Hub; None for every file.
         progress: Called with (stage, done, total).
@@ -93,54 +89,44 @@ def open_release(
         ServiceError: if the Hub cannot be reached; an older copy is never served for a tag or branch.
         DataError: if it has no manifest, lacks files of the part, or has paths or sizes that no release has.
     """
-    if Path(place).is_dir():
-        if revision is not None:
-            raise UsageError(f"{place} is a folder: it has no revision")
-        yield Path(place)
+    repo_id = require_place(dataset, revision)
+    if repo_id is None or revision is None:
+        yield Path(dataset)
         return
-    if not is_repo_id(place):
-        raise UsageError(f"{place}: neither a folder nor a dataset on the Hub, OWNER/NAME")
-    if revision is None:
-        raise UsageError(f"{place}: a dataset on the Hub needs --revision, a tag or commit")
-    where = f"{place}@{revision}"
+    disable_progress_bars()  # ours say more
+    files = open_hub_files(repo_id, revision)
     with tempfile.TemporaryDirectory(prefix="figureground-") as scratch:
-        folder = Path(scratch, place.replace("/", "--"))
+        folder = Path(scratch, repo_id.replace("/", "--"))
         try:
-            with hub_errors(where):
-                _fetch(require_repo_id(place), revision, folder, part, progress)
+            with hub_errors(files.name):
+                if part is None:
+                    _link_all(files, folder)
+                else:
+                    _fetch_part(files, part, folder, progress)
             yield folder
         except DataError as error:  # the folder is gone when anybody reads this
             raise DataError(
-                replace(fault, where=fault.where.replace(str(folder), where)) for fault in error.faults
+                replace(fault, where=fault.where.replace(str(folder), files.name)) for fault in error.faults
             ) from error
 
 
-def _fetch(repo_id: str, revision: str, folder: Path, part: ReleasePart | None, progress: Progress) -> None:
-    disable_progress_bars()  # ours say more
-    where, api = f"{repo_id}@{revision}", HfApi()
-    commit = resolve_commit(api, repo_id, revision)
-    there = read_tree(api, repo_id, commit)
-    if MANIFEST not in there:
-        raise DataError.single(where, MANIFEST, expected="the manifest of a dataset repository", got="none")
-    _require_texts(where, there, {MANIFEST})
-    _link_files(repo_id, commit, {MANIFEST}, folder)
-    manifest = read_manifest(folder)
-    shards = {path for path in there if path.startswith("data/")}
-    if part is None:  # shards that the manifest does not list too, since datasets would read them
-        wanted = (there.keys() & manifest.keys()) | shards
-        _require_paths(where, wanted)
-    else:
-        wanted = {*part.files, *part.more} & there.keys() & manifest.keys()
-    _require_texts(where, there, wanted)
-    _require_room(where, sum(there[path].size for path in wanted))
-    _link_files(repo_id, commit, wanted, folder)
-    if part is not None:
-        require_files(folder, manifest, sorted({*part.files, *wanted}))
-        for name in sorted({OBJECTS, PLAN} & wanted):
-            with _table(where, name, folder / name) as table:
-                _require_expandable(where, name, table, [""])
-        places = {path: f"datasets/{repo_id}@{commit}/{path}" for path in sorted(shards & manifest.keys())}
-        _copy_columns(where, places, part.columns, folder, progress)
+def _link_all(files: HubFiles, folder: Path) -> None:
+    """Fetch every file that the manifest lists, and shards that it does not list, since datasets would read them."""
+    wanted = (files.tree.keys() & files.manifest.keys()) | {path for path in files.tree if path.startswith(DATA)}
+    _require_paths(files.name, wanted)
+    _link_files(files, wanted, folder)
+
+
+def _fetch_part(files: HubFiles, part: ReleasePart, folder: Path, progress: Progress) -> None:
+    """Fetch the files of a part whole, and of the shards some columns."""
+    wanted = {*part.files, *part.more} & files.tree.keys() & files.manifest.keys()
+    _link_files(files, wanted, folder)
+    require_files(folder, files.manifest, sorted({*part.files, *wanted}))
+    for name in sorted({OBJECTS, PLAN} & wanted):
+        with _table(files.name, name, folder / name) as table:
+            _require_expandable(files.name, name, table)
+    shards = sorted(path for path in files.tree.keys() & files.manifest.keys() if path.startswith(DATA))
+    _copy_columns(files, shards, part.columns, folder, progress)
 
 
 def _require_paths(where: str, paths: Iterable[str]) -> None:
@@ -151,17 +137,8 @@ def _require_paths(where: str, paths: Iterable[str]) -> None:
     faults.raise_if_any()
 
 
-def _require_texts(where: str, there: Mapping[str, HubFile], paths: Iterable[str]) -> None:
-    """Refuse texts that are larger than any release's."""
-    faults = Faults()
-    for path in paths:
-        if not path.endswith((".parquet", ".png")) and there[path].size > _MOST_TEXT_BYTES:
-            expected = f"at most {filesize.decimal(_MOST_TEXT_BYTES)}"
-            faults.add(where, path, expected=expected, got=filesize.decimal(there[path].size))
-    faults.raise_if_any()
-
-
 def _require_room(where: str, size: int) -> None:
+    """Refuse ``size`` bytes for which the disk of the Hub client's cache has no room."""
     cache = Path(constants.HF_HUB_CACHE)
     while not cache.exists():
         cache = cache.parent
@@ -171,29 +148,33 @@ def _require_room(where: str, size: int) -> None:
         raise UsageError(f"{where} has {needed}, and {cache} has room for {got}; name a larger disk with HF_HOME")
 
 
-def _link_files(repo_id: str, commit: str, paths: Iterable[str], folder: Path) -> None:
-    """Put files of a commit, kept in the Hub's cache, in a folder that holds no others."""
-    wanted = sorted(paths)
-    cached = Path(snapshot_download(repo_id, repo_type=DATASET, revision=commit, allow_patterns=wanted))
-    for path in wanted:
-        place = folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if (cached / path).is_file():
-            place.symlink_to((cached / path).resolve())
+def _link_files(files: HubFiles, paths: Iterable[str], folder: Path) -> None:
+    """Put files of a commit and its manifest, kept in the Hub's cache, in a folder that holds no others."""
+    wanted = sorted({MANIFEST, *paths})
+    require_text_sizes(files.name, files.tree, wanted)
+    _require_room(files.name, sum(files.tree[path].size for path in wanted))
+    cached = Path(snapshot_download(files.repo_id, repo_type=DATASET, revision=files.commit, allow_patterns=wanted))
+    for name in wanted:
+        link = folder / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if (cached / name).is_file():
+            link.symlink_to((cached / name).resolve())
 
 
 def _copy_columns(
-    where: str, places: Mapping[str, str], columns: tuple[str, ...], folder: Path, progress: Progress
+    files: HubFiles, shards: Iterable[str], columns: tuple[str, ...], folder: Path, progress: Progress
 ) -> None:
     """Read some columns of shards over the network, by range, and write them as shards of the same names."""
-    files: Any = HfFileSystem()
-    for done, (path, address) in enumerate(places.items(), start=1):
-        place = folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with files.open(address, "rb", cache_type="none") as remote, _table(where, path, remote) as table:
-            _require_expandable(where, path, table, columns)
-            pq.write_table(table.read(columns=list(columns)), place)
-        progress("shards looked into", done, len(places))
+    remote_files: Any = HfFileSystem()
+    names = list(shards)
+    for done, name in enumerate(names, start=1):
+        copy = folder / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        address = f"datasets/{files.repo_id}@{files.commit}/{name}"
+        with remote_files.open(address, "rb", cache_type="none") as remote, _table(files.name, name, remote) as table:
+            _require_expandable(files.name, name, table, columns)
+            pq.write_table(table.read(columns=list(columns)), copy)
+        progress("shards looked into", done, len(names))
 
 
 @contextmanager
@@ -206,17 +187,21 @@ def _table(where: str, name: str, source: Any) -> Iterator[pq.ParquetFile]:  # n
         raise DataError.single(where, name, expected="a table (Parquet)", got=str(error)) from error
 
 
-def _require_expandable(where: str, name: str, table: pq.ParquetFile, columns: Iterable[str]) -> None:
-    """Refuse a table that lacks columns, or whose columns would not fit into memory."""
-    faults, told = Faults(), table.metadata
-    leaves = [told.schema.column(number).path for number in range(told.num_columns)]
-    taken = [number for number, leaf in enumerate(leaves) if leaf.startswith(tuple(columns))]
-    for column in columns:
-        if not any(leaf.startswith(column) for leaf in leaves):
+def _require_expandable(where: str, name: str, table: pq.ParquetFile, columns: tuple[str, ...] | None = None) -> None:
+    """Refuse a table that lacks columns, or whose columns, all where none are named, would not fit into memory."""
+    faults, metadata = Faults(), table.metadata
+    leaves = leaf_columns(table)
+    for column in columns or ():
+        if not any(is_part_of(leaf, column) for leaf in leaves):
             faults.add(where, name, expected=f"the column {column}", got="none")
-    groups = (told.row_group(number) for number in range(told.num_row_groups))
-    size = sum(group.column(number).total_uncompressed_size for group in groups for number in taken)
-    if size > _MOST_TABLE_BYTES or told.num_rows > _MOST_ROWS:
+    read = [
+        number
+        for number, leaf in enumerate(leaves)
+        if columns is None or any(is_part_of(leaf, column) for column in columns)
+    ]
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    size = sum(group.column(number).total_uncompressed_size for group in groups for number in read)
+    if size > _MOST_TABLE_BYTES or metadata.num_rows > _MOST_ROWS:
         expected = f"at most {_MOST_ROWS} rows and {filesize.decimal(_MOST_TABLE_BYTES)}"
-        faults.add(where, name, expected=expected, got=f"{told.num_rows} rows and {filesize.decimal(size)}")
+        faults.add(where, name, expected=expected, got=f"{metadata.num_rows} rows and {filesize.decimal(size)}")
     faults.raise_if_any()

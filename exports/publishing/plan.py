@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final, Literal, get_args
 
-import pyarrow.parquet as pq
 import yaml
 from rich import filesize
 
 from figureground.errors import Faults, UsageError
-from figureground.exports.dataset.files import LOCK, MANIFEST, OBJECTS
-from figureground.exports.dataset.verify import read_manifest
+from figureground.exports.dataset.files import CARD, LOCK, MANIFEST, OBJECTS
+from figureground.exports.dataset.folder import DatasetFolder
 from figureground.exports.publishing.redistribution import restrictions
 from figureground.runtime.files import file_sha256
 from figureground.runtime.hub import HubFile
-from figureground.schemas.store.releases import read_release
 
 Action = Literal["new", "changed", "same", "deleted", "kept"]
 Gate = Literal["auto", "manual"]
@@ -53,12 +50,14 @@ class LocalRelease:
     """A dataset repository in a folder, as it will be published."""
 
     folder: Path
+    dataset: DatasetFolder
+    """The same, opened."""
     sha256: Mapping[str, str]
     """Path to SHA-256 of every file, the manifest included; nothing else is ever uploaded."""
     rows: Mapping[str, Mapping[str, int]]
     """Config to split to rows."""
     tag: str
-    """That the recipe's version asks for."""
+    """Tag that the recipe's version asks for."""
     gate_prompt: str
     """What the card says to whoever asks for access; empty for nothing."""
     restrictions: tuple[str, ...]
@@ -78,7 +77,7 @@ class PlannedFile:
     size: int
     """Bytes."""
     action: Action
-    """``kept``: a file on the Hub that is none of the release and is left alone."""
+    """``kept`` is a file on the Hub that is no part of the release and is left alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +92,7 @@ class PublishPlan:
     gated: str
     """``auto``, ``manual`` or ``no``."""
     head: str
-    """Commit of main that the plan was made against; empty where there is none."""
+    """Commit of main that the plan was made against; empty where main has none."""
     tag: str
     tag_exists: bool
     """It holds this very release already."""
@@ -118,7 +117,7 @@ class HubState:
     gated: str = "no"
     head: str = ""
     files: Mapping[str, HubFile] = field(default_factory=dict)
-    """Of main."""
+    """Files of main."""
     tagged: Mapping[str, HubFile] | None = None
     """Files at the tag; None where there is no such tag."""
     listed: Mapping[str, str] = field(default_factory=dict)
@@ -133,42 +132,41 @@ def read_local(folder: Path) -> LocalRelease:
     Raises:
         DataError: for files that may not be published.
     """
-    manifest = read_manifest(folder)
-    _require_publishable(folder, manifest)
-    lock = json.loads((folder / LOCK).read_text(encoding="utf-8"))
-    rows: dict[str, Counter[str]] = {}
-    shards = [name for name in manifest if name.startswith("data/")]
-    for name in shards:
-        split = PurePosixPath(name).name.rpartition("-of-")[0].rpartition("-")[0]
-        rows.setdefault(name.split("/")[1], Counter())[split] += pq.read_metadata(folder / name).num_rows
-    pixels = any("image" in pq.read_schema(folder / name).names for name in shards)
-    _, records = read_release(folder / OBJECTS)
+    dataset = DatasetFolder.open(folder)
+    _require_publishable(dataset)
+    pixels = any("image" in dataset.columns(shard) for shard in dataset.shards)
+    _, records = dataset.objects()
     return LocalRelease(
         folder=folder,
-        sha256={**manifest, MANIFEST: file_sha256(folder / MANIFEST)},
-        rows=rows,
-        tag=f"v{str(lock.get('recipe', '')).rpartition('@')[2]}",
-        gate_prompt=_gate_prompt(folder / "README.md"),
-        restrictions=tuple(restrictions(lock, records, pixels=pixels)),
+        dataset=dataset,
+        sha256={**dataset.manifest, MANIFEST: file_sha256(folder / MANIFEST)},
+        rows={
+            config: {split: dataset.count_rows(config, split) for split in dataset.splits(config)}
+            for config in dataset.configs
+        },
+        tag=f"v{dataset.lock.recipe_version}",
+        gate_prompt=_gate_prompt(folder / CARD),
+        restrictions=tuple(restrictions(dataset.lock, records, pixels=pixels)),
         pixels=pixels,
     )
 
 
-def _require_publishable(folder: Path, manifest: Mapping[str, str]) -> None:
+def _require_publishable(dataset: DatasetFolder) -> None:
     faults = Faults()
-    for name in ("README.md", LOCK, OBJECTS):
-        if name not in manifest:
-            faults.add(str(folder), name, expected="a file of every dataset repository", got="none in the manifest")
+    for name in (CARD, LOCK, OBJECTS):
+        if not dataset.has(name):
+            faults.add(dataset.name, name, expected="a file of every dataset repository", got="none in the manifest")
     faults.raise_if_any()
 
 
 def _gate_prompt(card: Path) -> str:
-    front = card.read_text(encoding="utf-8").split("---\n", 2)
+    """What a card says to whoever asks for access; empty for nothing."""
+    parts = card.read_text(encoding="utf-8").split("---\n", 2)
     try:
-        told = yaml.safe_load(front[1]) if len(front) == 3 else {}
+        front = yaml.safe_load(parts[1]) if len(parts) == 3 else {}
     except yaml.YAMLError:
-        told = {}  # the Hub refuses it with the line at fault
-    return str((told or {}).get("extra_gated_prompt") or "") if isinstance(told, dict) else ""
+        front = {}  # the Hub refuses it with the line at fault
+    return str((front or {}).get("extra_gated_prompt") or "") if isinstance(front, dict) else ""
 
 
 def require_tag(tag: str) -> str:
@@ -217,26 +215,26 @@ def make_publish_plan(release: LocalRelease, request: PublishRequest, tag: str, 
     )
 
 
-def compare_files(release: LocalRelease, there: Mapping[str, HubFile], listed: Iterable[str]) -> list[PlannedFile]:
+def compare_files(release: LocalRelease, stored: Mapping[str, HubFile], listed: Iterable[str]) -> list[PlannedFile]:
     """What becomes of every file, by path.
 
     Args:
-        release: What is to be there.
-        there: Files on the Hub.
+        release: What is to be on the Hub.
+        stored: Files that are there.
         listed: Paths in the manifest that is there: files of an older version, which go where the new one lacks them.
     """
     files = []
     for path, sha256 in release.sha256.items():
-        known = there.get(path)
+        known = stored.get(path)
         same = known is not None and known.equals(release.folder / path, sha256)
         action: Action = "same" if same else "changed" if known else "new"
         files.append(PlannedFile(path=path, size=release.size(path), action=action))
     older = set(listed)
-    for path in set(there) - set(release.sha256):
+    for path in set(stored) - set(release.sha256):
         if path.startswith(_OWN_FOLDERS) or path in older:
-            files.append(PlannedFile(path=path, size=there[path].size, action="deleted"))
+            files.append(PlannedFile(path=path, size=stored[path].size, action="deleted"))
         elif not path.startswith("."):  # the Hub's own, such as .gitattributes
-            files.append(PlannedFile(path=path, size=there[path].size, action="kept"))
+            files.append(PlannedFile(path=path, size=stored[path].size, action="kept"))
     return sorted(files, key=lambda file: file.path)
 
 
@@ -276,17 +274,17 @@ def _warnings(
         yield "the dataset is private and becomes public"
     for path in hub.edited:
         yield f"{path} was changed on the Hub since it was published; this release replaces it"
-    kept = [file.path for file in files if file.action == "kept"]
-    if kept:
-        yield f"on the Hub, no part of the release and left alone: {_some(kept)}"
+    alone = [file.path for file in files if file.action == "kept"]
+    if alone:
+        yield f"on the Hub, no part of the release and left alone: {_some(alone)}"
 
 
 def describe_plan(plan: PublishPlan) -> str:
     """The plan for people: a line a file, then the sums."""
-    place = "" if plan.exists else " (new)"
-    shown = {True: "private", False: "public", None: "as your settings on the Hub say"}[plan.private]
+    new = "" if plan.exists else " (new)"
+    visibility = {True: "private", False: "public", None: "as your settings on the Hub say"}[plan.private]
     width = max((len(file.path) for file in plan.files), default=0)
-    lines = [f"{plan.repo_id}{place}: {shown}, gated: {plan.gated}"]
+    lines = [f"{plan.repo_id}{new}: {visibility}, gated: {plan.gated}"]
     lines += [f"  {file.action:8}{file.path:{width}}  {_bytes(file.size)}" for file in plan.files]
     counts = Counter(file.action for file in plan.files)
     lines += [

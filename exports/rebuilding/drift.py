@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import pyarrow.parquet as pq
+from typing import NamedTuple
 
 from figureground.errors import DataError, Fault
+from figureground.exports.dataset.folder import DatasetFolder
+from figureground.exports.dataset.rows import KEY_COLUMNS, row_key
 from figureground.schemas.rasters.sketches import sketch_distance
+from figureground.schemas.records import RowKey
 
-Key = tuple[str, str, str, int]
-"""Variant, object, attribute, draw."""
+_COLUMNS = (*KEY_COLUMNS, "provenance.pixels_sha256", "provenance.sketch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,25 +26,25 @@ class DriftedRow:
     """Largest difference of the mean grey of any of 8x8 blocks, [0, 255]; 0 where only rounding tells them apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Pixels:
+class _Pixels(NamedTuple):
     """What is known of a row's pixels."""
 
     sha256: str
     sketch: str
 
 
-def find_drift(release: Path, made: Path) -> list[DriftedRow]:
-    """Rows of the repository ``made`` that ``release`` has with other pixels, in the order of its shards.
+def find_drift(release: DatasetFolder, rebuilt: DatasetFolder) -> list[DriftedRow]:
+    """Rows that ``release`` has with other pixels than ``rebuilt``, in the order of the latter's shards.
 
     Raises:
         DataError: for a row that the release does not have, or with a sketch that is none.
     """
-    released, drifted = _read_pixels(release), []
-    for key, pixels in _read_pixels(made).items():
+    released, drifted = dict(_read_pixels(release)), []
+    for key, pixels in _read_pixels(rebuilt):
         known = released.get(key)
         if known is None or known.sha256 != pixels.sha256:
-            drifted.append(DriftedRow(variant=key[0], row=_shown(key), levels=_levels(release, key, known, pixels)))
+            levels = _levels(release, key, known, pixels)
+            drifted.append(DriftedRow(variant=key.variant, row=key.in_variant, levels=levels))
     return drifted
 
 
@@ -62,39 +62,34 @@ def require_within(drifted: Sequence[DriftedRow], tolerance: int | None, differs
     software = "; ".join(differs) or "all libraries are of the release's versions"
     faults = [
         Fault(
-            where=each.variant,
-            record=each.row,
+            where=row.variant,
+            record=row.row,
             expected="the pixels of the release",
-            got=f"other pixels, {each.levels} grey levels off at most in the mean of a block",
+            got=f"other pixels, {row.levels} grey levels off at most in the mean of a block",
             remedy=f"install the release's versions ({software}), take rows that differ this little with "
-            f"--tolerance {each.levels}, or all rows with --accept-drift",
+            f"--tolerance {row.levels}, or all rows with --accept-drift",
         )
-        for each in drifted
-        if tolerance is None or each.levels > tolerance
+        for row in drifted
+        if tolerance is None or row.levels > tolerance
     ]
     if faults:
         raise DataError(faults)
 
 
-def _levels(release: Path, key: Key, known: _Pixels | None, pixels: _Pixels) -> int:
+def _levels(release: DatasetFolder, key: RowKey, known: _Pixels | None, pixels: _Pixels) -> int:
+    where, record = f"{release.name}/data", f"{key.variant} {key.in_variant}"
     if known is None:
-        raise DataError.single(str(release / "data"), f"{key[0]} {_shown(key)}", expected="the plan's row", got="none")
+        raise DataError.single(where, record, expected="the plan's row", got="none")
     try:
         return sketch_distance(known.sketch, pixels.sketch)
     except ValueError as error:
-        where = f"{key[0]} {_shown(key)}"
-        raise DataError.single(str(release / "data"), where, expected="a sketch", got=str(error)) from error
+        raise DataError.single(where, record, expected="a sketch", got=str(error)) from error
 
 
-def _read_pixels(folder: Path) -> Mapping[Key, _Pixels]:
-    found: dict[Key, _Pixels] = {}
-    for shard in sorted((folder / "data").rglob("*.parquet")):
-        for row in pq.read_table(shard, columns=["provenance", "variant", "draw", "attribute"]).to_pylist():
-            told = row["provenance"]
-            key = row["variant"], told["object_id"], row["attribute"] or "", row["draw"]
-            found[key] = _Pixels(told["pixels_sha256"], told["sketch"] or "")
-    return found
-
-
-def _shown(key: Key) -> str:
-    return " ".join(map(str, key[1:]))
+def _read_pixels(dataset: DatasetFolder) -> Iterator[tuple[RowKey, _Pixels]]:
+    """Every row's key and what is known of its pixels, without the pixels."""
+    for config in dataset.configs:
+        for split in dataset.splits(config):
+            for row in dataset.rows(config, split, _COLUMNS):
+                provenance = row["provenance"]
+                yield row_key(row, split), _Pixels(provenance["pixels_sha256"], provenance["sketch"] or "")

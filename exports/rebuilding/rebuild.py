@@ -8,31 +8,40 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from figureground.build.planning.plan import Plan
-from figureground.build.planning.plan_files import read_plan
 from figureground.build.planning.selection import class_counts, select_objects
-from figureground.build.recipes.loading import load_recipe
-from figureground.errors import DataError, Fault, Faults, UsageError
-from figureground.exports.dataset.building import BuildRequest, make_repository
-from figureground.exports.dataset.changes import read_changelog
-from figureground.exports.dataset.files import ATTRIBUTES, CLASS_MAP, LOCK, OBJECTS, PLAN, RECIPE, REFUSED
-from figureground.exports.dataset.lock import environment, environment_differences
-from figureground.exports.dataset.verify import read_manifest, require_files
+from figureground.errors import DataError, Fault, UsageError
+from figureground.exports.dataset.building import make_repository
+from figureground.exports.dataset.files import (
+    ATTRIBUTE_COUNTS,
+    CLASS_MAP,
+    COVERAGE,
+    GATES,
+    LOCK,
+    OBJECTS,
+    PLAN,
+    RECIPE,
+    REFUSED,
+)
+from figureground.exports.dataset.folder import DatasetFolder
+from figureground.exports.dataset.inputs import BuildRequest, Design, FrozenObjects, History, Machines, PhotoPlaces
+from figureground.exports.dataset.lock import RecipeLock, environment, environment_differences, split_counts
+from figureground.exports.dataset.planned import PlannedBuild
 from figureground.exports.rebuilding.drift import DriftedRow, find_drift, require_within
-from figureground.exports.rebuilding.found_photos import FoundPhotos, find_photos
+from figureground.exports.rebuilding.photo_search import PhotoSearch, find_photos
 from figureground.runtime.files import write_text
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
-from figureground.schemas.recipes import Recipe
 from figureground.schemas.records import ObjectRecord, PhotoRef, PlanRow, SourceRow
 from figureground.schemas.sources.opening import PhotoSource
-from figureground.schemas.store.releases import read_release
 
 _NEEDED: Final = (RECIPE, LOCK, CLASS_MAP, OBJECTS, PLAN)
-_KEPT: Final = (OBJECTS, REFUSED, "report/coverage.csv", "report/gates.json", "report/attributes.csv")
+_COPIED: Final = (OBJECTS, REFUSED, COVERAGE, GATES, ATTRIBUTE_COUNTS)
+"""What a rebuild cannot know: names of photos, and what was refused."""
+_REPORT: Final = "report/rebuild.json"
 
 Photo = TypeVar("Photo", ObjectRecord, PhotoRef)
 
@@ -56,17 +65,45 @@ class RebuildReport:
     """What was rebuilt; also ``report/rebuild.json``."""
 
     folder: str
+    """Name of the repository's folder, without the folders above it."""
     rows: int
     """Rows that were made."""
     rows_of_release: int
+    """Rows that the release has."""
     photos: int
-    """Photos that were found."""
+    """Photos of the release that were there."""
     photos_read: int
+    """Photos that were read to look for them."""
     missing: tuple[MissingPhoto, ...]
     drifted: tuple[DriftedRow, ...]
     """Rows whose pixels are not those of the release, and were taken."""
     environment_differs: tuple[str, ...]
     """Software that touches pixels and is not of the release's version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Release:
+    """What a release says of itself."""
+
+    dataset: DatasetFolder
+    request: BuildRequest
+    """What it was built from; where its photos lie is not known."""
+    rows: tuple[PlanRow, ...]
+    """Every row of it."""
+    textures: Mapping[str, PhotoRef]
+    """Photos that rows take as their texture, by image_id; where they lie is not known."""
+    objects: Mapping[str, ObjectRecord]
+    """Objects of the rows by object_id."""
+
+    def photos_of(self, row: PlanRow) -> set[str]:
+        """SHA-256 of the photos that a row shows."""
+        sha256s = {self.objects[name].sha256 for name in (row.object_id, row.ground_id) if name}
+        return sha256s | ({self.textures[row.texture_id].sha256} if row.texture_id else set())
+
+    def name_digests(self) -> dict[str, str]:
+        """SHA-256 of every photo to the digest of its name; textures have none."""
+        digests = {photo.sha256: "" for photo in self.textures.values()}
+        return digests | {record.sha256: record.uri for record in self.request.release.records}
 
 
 def rebuild_dataset(
@@ -98,156 +135,154 @@ def rebuild_dataset(
     """
     if folder.exists():
         raise UsageError(f"{folder} exists; give another folder with -o, or delete it")
-    require_files(release, read_manifest(release), _NEEDED)
-    lock = json.loads((release / LOCK).read_text(encoding="utf-8"))
-    request, textures = _request(release, lock, workers)
-    rows, objects = read_plan(release / PLAN), {record.object_id: record for record in request.records}
-    found = find_photos(_wanted(request.records, textures), sources, progress)
-    kept = [row for row in rows if _photos_of(row, objects, textures) <= set(found.places)]
-    if not kept:
-        where = ", ".join(source.name for source in sources)
-        raise UsageError(f"none of {len(rows)} rows can be made: not all photos of any row are in {where}")
-    request = replace(
-        request,
-        records=tuple(_placed(record, found) for record in request.records if record.sha256 in found.places),
-        sources={source.name: _source_row(source) for source in sources},
+    released = _read_release(DatasetFolder.open(release), workers)
+    search = find_photos(released.name_digests(), sources, progress)
+    rows = [row for row in released.rows if released.photos_of(row) <= set(search.locations)]
+    if not rows:
+        names = ", ".join(source.name for source in sources)
+        raise UsageError(f"none of {len(released.rows)} rows can be made: not all photos of any row are in {names}")
+    build = _plan(released, rows, search, sources)
+    report = RebuildReport(
+        folder=folder.name,
+        rows=len(rows),
+        rows_of_release=len(released.rows),
+        photos=len(search.locations),
+        photos_read=search.read,
+        missing=_missing(released, search),
+        drifted=(),
+        environment_differs=environment_differences(released.dataset.lock, environment()),
     )
-    there = {key: _placed(each, found) for key, each in textures.items() if each.sha256 in found.places}
-    plan = _plan(request, kept, there)
-    told: list[RebuildReport] = []
 
     def finish(partial: Path) -> None:
-        drifted, differs = find_drift(release, partial), environment_differences(lock, environment())
-        require_within(drifted, tolerance, differs)
-        for name in _KEPT:  # what a rebuild cannot know: names of photos, what was refused
-            if (release / name).is_file():
-                shutil.copyfile(release / name, partial / name)
-        told.append(
-            RebuildReport(
-                folder=folder.name,
-                rows=len(kept),
-                rows_of_release=len(rows),
-                photos=len(found.places),
-                photos_read=found.read,
-                missing=_missing(rows, objects, textures, found),
-                drifted=tuple(drifted),
-                environment_differs=differs,
-            )
-        )
-        write_text(partial / "report" / "rebuild.json", json.dumps(asdict(told[0]), indent=1, sort_keys=True) + "\n")
+        nonlocal report
+        drifted = find_drift(released.dataset, DatasetFolder.unfinished(partial))
+        require_within(drifted, tolerance, report.environment_differs)
+        report = replace(report, drifted=tuple(drifted))
+        _write_reports(release, partial, report)
 
-    make_repository(request, plan, (), _lock(lock, plan, request), folder, progress=progress, finish=finish)
-    return told[0]
+    make_repository(build, folder, progress=progress, finish=finish)
+    return report
 
 
-def _request(release: Path, lock: Mapping[str, Any], workers: int) -> tuple[BuildRequest, dict[str, PhotoRef]]:
-    """What the release was built from, and its textures by image_id; nothing is placed yet."""
-    recipe = load_recipe(str(release / RECIPE))
-    _require_own_files(release, recipe)
-    version, records = read_release(release / OBJECTS)
-    textures = {}
-    for row in read_plan(release / PLAN):
-        if row.texture_id:
-            told = json.loads(row.params)["texture"]
-            textures[row.texture_id] = PhotoRef(image_id=row.texture_id, source="", uri="", sha256=told["sha256"])
+def _write_reports(release: Path, partial: Path, report: RebuildReport) -> None:
+    """Put the release's own reports and that of the rebuild into the unfinished repository."""
+    for name in _COPIED:
+        if (release / name).is_file():
+            shutil.copyfile(release / name, partial / name)
+    write_text(partial / _REPORT, json.dumps(asdict(report), indent=1, sort_keys=True) + "\n")
+
+
+def _read_release(dataset: DatasetFolder, workers: int) -> _Release:
+    """What a release was built from.
+
+    Raises:
+        DataError: if it is damaged, or its recipe names other files of this machine.
+    """
+    dataset.require(_NEEDED)
+    lock, recipe, rows = dataset.lock, dataset.recipe, dataset.plan_rows()
+    version, records = dataset.objects()
     request = BuildRequest(
-        recipe=recipe.model_copy(update={"pixels": True}),
-        classes=load_class_map(recipe.class_map),
-        attributes=load_attribute_schema(recipe.attributes),
-        records=records,
-        release_version=version,
-        release_sha256=lock["release"]["sha256"],
-        sources={},
-        annotation=lock.get("annotation", {}),
-        changelog=tuple(read_changelog(release)),
-        rules=lock["rules"],
-        draws=lock["draws"],
-        workers=workers,
+        design=Design(
+            recipe=recipe.model_copy(update={"pixels": True}),
+            classes=load_class_map(recipe.class_map),
+            attributes=load_attribute_schema(recipe.attributes),
+            rules=lock.rules,
+            draws=lock.draws,
+        ),
+        release=FrozenObjects(
+            version=version, sha256=lock.release.sha256, records=records, annotation=lock.annotation or {}
+        ),
+        photos=PhotoPlaces(sources={}),
+        history=History(changelog=tuple(dataset.changelog())),
+        machines=Machines(workers=workers),
     )
-    return request, textures
+    return _Release(
+        dataset=dataset,
+        request=request,
+        rows=rows,
+        textures={row.texture_id: _texture(row) for row in rows if row.texture_id},
+        objects={record.object_id: record for record in records},
+    )
 
 
-def _require_own_files(release: Path, recipe: Recipe) -> None:
-    """A recipe that came with a release names the files beside it, and no others of this machine."""
-    faults = Faults()
-    for what, named, own in (
-        ("class_map", recipe.class_map, [str(release / CLASS_MAP)]),
-        ("attributes", recipe.attributes, ["none", str(release / ATTRIBUTES)]),
-    ):
-        if named not in own:
-            faults.add(str(release / RECIPE), what, expected=Path(own[-1]).name, got=named)
-    faults.raise_if_any()
+def _texture(row: PlanRow) -> PhotoRef:
+    """The texture of a row, as its parameters name it."""
+    sha256 = json.loads(row.params)["texture"]["sha256"]
+    return PhotoRef(image_id=row.texture_id, source="", uri="", sha256=sha256)
 
 
-def _lock(released: Mapping[str, Any], plan: Plan, request: BuildRequest) -> dict[str, Any]:
+def _plan(
+    released: _Release, rows: Sequence[PlanRow], search: PhotoSearch, sources: Sequence[PhotoSource]
+) -> PlannedBuild:
+    """The rows that can be made, with what rendering needs of their objects.
+
+    Raises:
+        DataError: if an object does not pass the release's own recipe any more.
+    """
+    request, design = released.request, released.request.design
+    locations = search.locations
+    records = tuple(_locate(record, search) for record in request.release.records if record.sha256 in locations)
+    request = replace(
+        request,
+        release=replace(request.release, records=records),
+        photos=PhotoPlaces(sources={source.name: _source_row(source) for source in sources}),
+    )
+    used = {name for row in rows for name in (row.object_id, row.ground_id) if name}
+    shown = [record for record in records if record.object_id in used]
+    objects, refusals = select_objects(shown, design.recipe, design.rule_set, design.classes)
+    if refusals:
+        remedy = "rebuild with the figureground that recipe.lock.json names"
+        expected = "an object of the recipe"
+        raise DataError(
+            Fault(where=OBJECTS, record=refusal.object_id, expected=expected, got=refusal.reason, remedy=remedy)
+            for refusal in refusals
+        )
+    textures = released.textures
+    plan = Plan(
+        rows=tuple(rows),
+        objects={measured.object_id: measured for measured in objects},
+        refusals=(),
+        class_counts=class_counts(objects, design.classes),
+        splits={row.object_id: row.split for row in rows},
+        vanished=(),
+        textures={name: _locate(photo, search) for name, photo in textures.items() if photo.sha256 in locations},
+    )
+    lock = _lock(released.dataset.lock, plan, design)
+    return PlannedBuild(request=request, plan=plan, findings=(), lock=lock)
+
+
+def _lock(released: RecipeLock, plan: Plan, design: Design) -> RecipeLock:
     """The release's lock with what is here and what was made; equal where all is there and the software is the same."""
-    made = {**released, **environment(), "quotas": plan.class_counts, "objects": len(plan.objects)}
-    if "splits" in released:
-        divided = Counter(plan.splits.values())
-        made["splits"] = {name: divided[name] for name in request.recipe.split_names}
-    return made
+    changes = {**dict(environment()), "quotas": plan.class_counts, "objects": len(plan.objects)}
+    if released.splits is not None:
+        changes["splits"] = split_counts(plan, design.recipe.split_names)
+    return released.model_copy(update=changes)
 
 
-def _wanted(records: Sequence[ObjectRecord], textures: Mapping[str, PhotoRef]) -> dict[str, str]:
-    """SHA-256 of every photo to the digest of its name; textures have none."""
-    return {each.sha256: "" for each in textures.values()} | {record.sha256: record.uri for record in records}
-
-
-def _photos_of(row: PlanRow, objects: Mapping[str, ObjectRecord], textures: Mapping[str, PhotoRef]) -> set[str]:
-    """SHA-256 of the photos that a row shows."""
-    shown = {objects[name].sha256 for name in (row.object_id, row.ground_id) if name}
-    return shown | ({textures[row.texture_id].sha256} if row.texture_id else set())
-
-
-def _placed(record: Photo, found: FoundPhotos) -> Photo:
-    place = found.places[record.sha256]
-    return replace(record, source=place.source, uri=place.uri)
+def _locate(photo: Photo, search: PhotoSearch) -> Photo:
+    """The photo with the place where it lies here."""
+    location = search.locations[photo.sha256]
+    return replace(photo, source=location.source, uri=location.uri)
 
 
 def _source_row(source: PhotoSource) -> SourceRow:
     return SourceRow(name=source.name, kind=source.kind, locator=source.locator, options=dict(source.options))
 
 
-def _plan(request: BuildRequest, rows: Sequence[PlanRow], textures: dict[str, PhotoRef]) -> Plan:
-    """The rows that can be made, with what rendering needs of their objects.
-
-    Raises:
-        DataError: if an object does not pass the release's own recipe any more.
-    """
-    used = {name for row in rows for name in (row.object_id, row.ground_id) if name}
-    records = [record for record in request.records if record.object_id in used]
-    objects, refusals = select_objects(records, request.recipe, request.recipe.rules[request.rules], request.classes)
-    if refusals:
-        remedy = "rebuild with the figureground that recipe.lock.json names"
-        raise DataError(
-            Fault(
-                where=OBJECTS, record=each.object_id, expected="an object of the recipe", got=each.reason, remedy=remedy
+def _missing(released: _Release, search: PhotoSearch) -> tuple[MissingPhoto, ...]:
+    """Photos that rows lack, with the number of the rows."""
+    counts = Counter(sha256 for row in released.rows for sha256 in released.photos_of(row) - set(search.locations))
+    others = {photo.sha256: photo for photo in search.changed}
+    missing = []
+    for sha256, count in sorted(counts.items()):
+        other = others.get(sha256)
+        missing.append(
+            MissingPhoto(
+                image_id=sha256[:32],
+                sha256=sha256,
+                rows=count,
+                other_version=f"{other.location.source}: {other.location.uri}" if other else "",
+                got_sha256=other.got_sha256 if other else "",
             )
-            for each in refusals
         )
-    return Plan(
-        rows=tuple(rows),
-        objects={measured.object_id: measured for measured in objects},
-        refusals=(),
-        class_counts=class_counts(objects, request.classes),
-        splits={row.object_id: row.split for row in rows},
-        vanished=(),
-        textures=textures,
-    )
-
-
-def _missing(
-    rows: Sequence[PlanRow], objects: Mapping[str, ObjectRecord], textures: Mapping[str, PhotoRef], found: FoundPhotos
-) -> tuple[MissingPhoto, ...]:
-    counts = Counter(sha256 for row in rows for sha256 in _photos_of(row, objects, textures) - set(found.places))
-    others = {each.sha256: each for each in found.changed}
-    return tuple(
-        MissingPhoto(
-            image_id=sha256[:32],
-            sha256=sha256,
-            rows=count,
-            other_version=f"{others[sha256].place.source}: {others[sha256].place.uri}" if sha256 in others else "",
-            got_sha256=others[sha256].got_sha256 if sha256 in others else "",
-        )
-        for sha256, count in sorted(counts.items())
-    )
+    return tuple(missing)

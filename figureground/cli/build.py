@@ -52,12 +52,30 @@ def build(
 ) -> None:
     """Turn a release into a dataset repository that datasets.load_dataset reads."""
     from figureground.exports.dataset import request as build_command
+    from figureground.exports.dataset.inputs import Machines
+    from figureground.runtime.processes import default_workers
 
     if list_recipes:
         listed = build_command.describe_recipes()
         emit(listed, as_json=as_json, text="\n".join(f"{name:17} {text}" for name, text in listed.items()))
         return
-    request = build_command.prepare_request(recipe, workspace, release=release, engine=engine.choice(), **vars(options))
+    use = build_command.BuildOptions(
+        rules=options.rules,
+        per_class=options.per_class,
+        split_by=options.split_by,
+        draws=options.draws,
+        pixels=options.pixels,
+        licence=options.licence,
+    )
     with progress_bar() as show:
-        report = build_command.build_dataset(request, build_command.require_folder(out), progress=show)
+        report = build_command.build(
+            build_command.require_recipe(recipe),
+            workspace,
+            build_command.require_folder(out),
+            release=release,
+            options=use,
+            earlier=options.earlier,
+            machines=Machines(workers=options.workers or default_workers(), engine=engine.choice()),
+            progress=show,
+        )
     emit(report, as_json=as_json, text=build_command.describe_report(report))

@@ -17,8 +17,9 @@ from figureground.console import counts_text, progress_bar, say
 from figureground.demo.photos import write_demo_photos
 from figureground.errors import MissingExtraError, ServiceError, UsageError
 from figureground.exports import evaluate as script
-from figureground.exports.dataset.building import BuildRequest
-from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.inputs import BuildRequest
+from figureground.exports.dataset.request import prepare_request
 from figureground.runtime.files import file_sha256
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.recipes import Balance
@@ -119,7 +120,7 @@ def _load_sam() -> tuple[Segmenter, str]:
 def _request(work: Path, release: str) -> BuildRequest:
     """ImageNet-9's recipe over the demo's own two classes, which are as small as they are."""
     request = prepare_request("imagenet9", work, release=release)
-    recipe = request.recipe.model_copy(
+    recipe = request.design.recipe.model_copy(
         update={
             "name": "demo",
             "description": "ImageNet-9's variants of ten photos in two classes; a demonstration, not a benchmark.",
@@ -127,7 +128,8 @@ def _request(work: Path, release: str) -> BuildRequest:
             "balance": Balance(per_class="all"),
         }
     )
-    return replace(request, recipe=recipe, classes=load_class_map("living_made"))
+    design = replace(request.design, recipe=recipe, classes=load_class_map("living_made"))
+    return replace(request, design=design)
 
 
 def _load_back(repository: Path) -> int:

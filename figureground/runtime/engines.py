@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from figureground.errors import MissingExtraError, ServiceError, UsageError
 from figureground.runtime.processes import THREAD_VARIABLES
-from figureground.runtime.storage import check_place
+from figureground.runtime.storage import check_location
 
 EngineKind = Literal["local", "ray"]
 
@@ -50,7 +50,7 @@ class EngineChoice:
             raise UsageError("staging is for a cluster, with --ray-address")
         if self.ray_address not in ("", "auto") and not self.ray_address.rpartition(":")[2].isdigit():
             raise UsageError(f"a Ray cluster is HOST:PORT or auto, got {self.ray_address!r}")
-        check_place(self.staging)
+        check_location(self.staging)
 
     @property
     def is_cluster(self) -> bool:

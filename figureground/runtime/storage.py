@@ -1,7 +1,8 @@
 """Files on a path or in an object store: what machines that share no disk hand to one another.
 
-A place is a local path, or the URI of an object store as fsspec reads it: ``s3://``, ``gs://``, ``hf://``. Credentials
-are those of the machine (environment, role); an address that holds some is refused, because addresses are shown.
+A location is a local path, or the URI of an object store as fsspec reads it: ``s3://``, ``gs://``, ``hf://``.
+Credentials are those of the machine (environment, role); an address that holds some is refused, because addresses are
+shown.
 """
 
 from __future__ import annotations
@@ -20,72 +21,72 @@ from figureground.errors import FigureGroundError, ServiceError, UsageError
 from figureground.runtime.files import replace_file
 
 
-def local_path(place: str) -> Path | None:
-    """The path that a place is, ``file://`` or without any scheme; None for an object store."""
-    scheme, found, path = place.partition("://")
-    if not found:
-        return Path(place)
+def local_path(location: str) -> Path | None:
+    """The path that a location is, ``file://`` or without any scheme; None for an object store."""
+    scheme, separator, path = location.partition("://")
+    if not separator:
+        return Path(location)
     return Path(path) if scheme == "file" else None
 
 
-def check_place(place: str) -> None:
-    """Find out early whether a place can be used at all.
+def check_location(location: str) -> None:
+    """Find out early whether a location can be used at all.
 
     Raises:
         UsageError: if its kind is not known, its library is not installed, or the address holds credentials.
     """
-    if local_path(place) is None:
-        _store(place)
+    if local_path(location) is None:
+        _store(location)
 
 
-def join_place(place: str, *parts: str) -> str:
-    """A place below another one; ``parts`` are ``/``-separated names that our own code made."""
-    return "/".join([place.rstrip("/"), *parts])
+def join_location(location: str, *parts: str) -> str:
+    """A location below another one; ``parts`` are ``/``-separated names that our own code made."""
+    return "/".join([location.rstrip("/"), *parts])
 
 
-def publish(path: Path, place: str) -> None:
-    """Copy a file to a place, where it appears whole or not at all; one that is there is replaced.
+def copy_to(path: Path, location: str) -> None:
+    """Copy a file to a location, where it appears whole or not at all; one that is there is replaced.
 
     An object store shows an object when all of it has come. On a path the copy gets a name of its own first: the same
     file may be on its way from a machine that was taken for lost.
 
     Raises:
-        UsageError: as ``check_place``.
+        UsageError: as ``check_location``.
         ServiceError: if the store cannot be reached or refuses it.
     """
-    target = local_path(place)
+    target = local_path(location)
     if target is not None:
         _copy_whole(path, target)
         return
-    with _reached(place) as (store, name):
+    with _reached(location) as (store, name):
         store.put_file(str(path), name)
 
 
-def fetch(place: str, path: Path) -> None:
-    """Copy a file from a place to a path, where it appears whole or not at all.
+def fetch(location: str, path: Path) -> None:
+    """Copy a file from a location to a path, where it appears whole or not at all.
 
     Raises:
-        UsageError: as ``check_place``.
+        UsageError: as ``check_location``.
         ServiceError: if it is not there or cannot be read.
     """
-    origin = local_path(place)
+    origin = local_path(location)
     if origin is not None:
         if not origin.is_file():
-            raise ServiceError(f"{place}: no such file; run again to go on")
+            raise ServiceError(f"{location}: no such file; run again to go on")
         _copy_whole(origin, path)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replace_file(path) as temporary, _reached(place) as (store, name):
+    with replace_file(path) as temporary, _reached(location) as (store, name):
         store.get_file(name, str(temporary))
 
 
-def remove(place: str) -> None:
-    """Delete the file at a place, if there is one."""
-    path = local_path(place)
+def remove(location: str) -> None:
+    """Delete the file at a location, if there is one."""
+    path = local_path(location)
     if path is not None:
         path.unlink(missing_ok=True)
         return
-    with _reached(place) as (store, name):
+    with _reached(location) as (store, name):
         if store.isfile(name):
             store.rm_file(name)
 
@@ -123,26 +124,26 @@ def _copy_whole(path: Path, target: Path) -> None:
 
 
 @contextmanager
-def _reached(place: str) -> Iterator[tuple[Any, str]]:
+def _reached(location: str) -> Iterator[tuple[Any, str]]:
     """The store and the name in it; whatever goes wrong with it is an outside service's failure."""
-    store, name = _store(place)
+    store, name = _store(location)
     try:
         yield store, name
     except FigureGroundError:
         raise
     except Exception as error:  # every store has its own
-        raise ServiceError(f"{place}: {type(error).__name__}: {error}; run again to go on") from error
+        raise ServiceError(f"{location}: {type(error).__name__}: {error}; run again to go on") from error
 
 
-def _store(place: str) -> tuple[Any, str]:
+def _store(location: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
-    parts = urlsplit(place)
+    parts = urlsplit(location)
     if parts.password or parts.username:
         shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         raise UsageError(f"{shown}: an address holds no credentials; set those of the store in the environment")
     try:
-        store, name = url_to_fs(place, skip_instance_cache=False)
+        store, name = url_to_fs(location, skip_instance_cache=False)
     except (ImportError, ValueError) as error:
-        raise UsageError(f"{place}: {error}") from error
+        raise UsageError(f"{location}: {error}") from error
     return store, str(name)

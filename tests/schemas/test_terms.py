@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 
 from figureground.build.recipes.loading import load_recipe
 from figureground.cli.app import app
-from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.inputs import Machines
+from figureground.exports.dataset.request import BuildOptions, prepare_request
 from figureground.schemas.records import SourceRow
 from figureground.schemas.store.workspace import Workspace
 from figureground.schemas.terms import options_of_terms, source_terms
@@ -60,7 +62,10 @@ def test_terms_said_to_index_reach_lock_and_card(tmp_path: Path) -> None:
     recipe = load_recipe("imagenet9").model_copy(update={"class_map": "toy.json", "name": "toy"})
     (tmp_path / "toy.yaml").write_text(recipe.model_dump_json())
     request = prepare_request(
-        str(tmp_path / "toy.yaml"), drawn.workspace, per_class="all", workers=1, licence="MIT", pixels=False
+        str(tmp_path / "toy.yaml"),
+        drawn.workspace,
+        options=BuildOptions(per_class="all", pixels=False, licence="MIT"),
+        machines=Machines(workers=1),
     )
     build_dataset(request, tmp_path / "toy")
     lock = json.loads((tmp_path / "toy" / "recipe.lock.json").read_text())

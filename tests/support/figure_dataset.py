@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from figureground.exports.dataset.manifest import write_manifest
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.features import dataset_features
 from figureground.schemas.rasters.masks import encode_coco_rle, encode_png1
@@ -87,11 +88,12 @@ def make_row(label: int, serial: int, split: str) -> dict[str, Any]:
 
 
 def write_shard(folder: Path, split: str, rows: Sequence[dict[str, Any]], config: str = "original") -> Path:
-    """One Parquet file of one split, with the features of a published dataset."""
+    """One Parquet file of one split, with the features of a published dataset; the manifest lists it."""
     features = dataset_features(ClassMap.model_validate_json(json.dumps(CLASS_MAP)), ATTRIBUTES)
     path = folder / "data" / config / f"{split}-00000-of-00001.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(list(rows), schema=features.arrow_schema), path)
+    write_manifest(folder)
     return path
 
 
@@ -105,4 +107,5 @@ def write_figures(folder: Path, per_class: int = 4) -> Path:
         card += [f"  - split: {split}", f"    path: data/original/{split}-*"]
     (folder / "README.md").write_text("\n".join([*card, "---", "# Figures", ""]))
     (folder / "class_map.json").write_text(json.dumps(CLASS_MAP))
+    write_manifest(folder)
     return folder

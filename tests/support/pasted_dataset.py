@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from figureground.exports.dataset.manifest import write_manifest
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.features import dataset_features
 from figureground.schemas.rasters.masks import encode_png1
@@ -122,6 +123,7 @@ def write_repository(folder: Path, rows: Mapping[str, Sequence[Mapping[str, Any]
         card += [f"- config_name: {config}", "  data_files:", "  - split: test", f"    path: data/{config}/test-*"]
     (folder / "README.md").write_text("\n".join([*card, "---", "# Pasted", ""]))
     (folder / "class_map.json").write_text(json.dumps(CLASS_MAP))
+    write_manifest(folder)
     return folder
 
 

@@ -28,8 +28,9 @@ from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.build.recipes.loading import load_recipe
 from figureground.errors import DataError, UsageError
-from figureground.exports.dataset.building import BuildRequest
-from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.inputs import BuildRequest, Machines
+from figureground.exports.dataset.request import BuildOptions, prepare_request
 from figureground.runtime.files import file_sha256
 from figureground.schemas.rasters.masks import decode_png1, pixels_sha256
 from figureground.schemas.sources.opening import open_source
@@ -39,13 +40,15 @@ from figureground.schemas.store.workspace import Workspace
 VARIANTS = list(load_recipe("imagenet9").variants)
 
 
-def request_for(drawn: DrawnRelease, folder: Path, *, workers: int = 1, **changes: Any) -> BuildRequest:
+def request_for(
+    drawn: DrawnRelease, folder: Path, *, workers: int = 1, options: BuildOptions | None = None
+) -> BuildRequest:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "toy.json").write_text(CLASS_MAP)
     recipe = load_recipe("imagenet9").model_dump(mode="json")
     (folder / "toy.yaml").write_text(yaml.safe_dump({**recipe, "name": "toy", "class_map": "toy.json"}))
-    request = prepare_request(str(folder / "toy.yaml"), drawn.workspace, workers=workers)
-    return replace(request, **changes)
+    machines = Machines(workers=workers)
+    return prepare_request(str(folder / "toy.yaml"), drawn.workspace, options=options, machines=machines)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +144,7 @@ def test_nothing_of_this_machine_is_in_a_release(built: Path, drawn: DrawnReleas
 
 
 def test_the_repository_rebuilds_itself_from_its_own_recipe(built: Path, drawn: DrawnRelease, tmp_path: Path) -> None:
-    request = prepare_request(str(built / "recipe.yaml"), drawn.workspace, workers=1)
+    request = prepare_request(str(built / "recipe.yaml"), drawn.workspace, machines=Machines(workers=1))
     again = build_dataset(request, tmp_path / "again")
     for name in VARIANTS:
         assert [row["provenance"]["pixels_sha256"] for row in _rows(again.folder, name)] == [
@@ -153,7 +156,7 @@ def test_a_second_build_reuses_the_first_and_another_one_is_refused(built: Path,
     before = hashes(built)
     assert build_dataset(request_for(drawn, built.parent), built).reused
     with pytest.raises(UsageError, match="is not this build"):
-        build_dataset(request_for(drawn, built.parent, rules="reference"), built)
+        build_dataset(request_for(drawn, built.parent, options=BuildOptions(rules="reference")), built)
     assert hashes(built) == before
 
 
@@ -215,7 +218,7 @@ def test_what_another_build_left_behind_is_thrown_away(built: Path, drawn: Drawn
 
 
 def test_draws_give_more_rows_of_the_mixed_variants(drawn: DrawnRelease, tmp_path: Path) -> None:
-    report = build_dataset(request_for(drawn, tmp_path, draws=3), tmp_path / "out")
+    report = build_dataset(request_for(drawn, tmp_path, options=BuildOptions(draws=3)), tmp_path / "out")
     assert report.rows == 12 * (6 + 3 * 3)
     assert {row["draw"] for row in _rows(tmp_path / "out", "mixed_same")} == {0, 1, 2}
 
@@ -233,13 +236,14 @@ def test_in9l_takes_photos_without_masks(drawn: DrawnRelease, tmp_path: Path) ->
     (tmp_path / "toy.json").write_text(CLASS_MAP)
     recipe = {**load_recipe("imagenet9l").model_dump(mode="json"), "name": "toy", "class_map": "toy.json"}
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(recipe))
-    report = build_dataset(prepare_request(str(tmp_path / "toy.yaml"), tmp_path / "work", workers=1), tmp_path / "out")
+    report = build_dataset(
+        prepare_request(str(tmp_path / "toy.yaml"), tmp_path / "work", machines=Machines(workers=1)), tmp_path / "out"
+    )
     assert (report.rows, report.objects, report.refused) == (12, 12, {})
     rows = _rows(tmp_path / "out", "original")
     assert not any(decode_png1(row["object_mask"]["bytes"]).any() for row in rows)
     # The very same photos are of no use to a recipe that needs masks.
+    masked = request_for(drawn, tmp_path)
+    bare = replace(masked.release, records=read_release(tmp_path / "work/objects/bare.parquet")[1])
     with pytest.raises(DataError, match="mask_empty 12"):
-        build_dataset(
-            replace(request_for(drawn, tmp_path), records=read_release(tmp_path / "work/objects/bare.parquet")[1]),
-            tmp_path / "masked",
-        )
+        build_dataset(replace(masked, release=bare), tmp_path / "masked")

@@ -20,7 +20,9 @@ from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.build.recipes.loading import load_recipe
 from figureground.errors import DataError
-from figureground.exports.dataset.request import build_dataset, describe_report, prepare_request
+from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.inputs import Machines
+from figureground.exports.dataset.request import BuildOptions, describe_report, prepare_request
 from figureground.exports.evaluate import EvaluationError, load_rows, open_repository
 from figureground.schemas.rasters.masks import decode_png1, pixels_sha256
 from figureground.schemas.records import Decision
@@ -56,7 +58,10 @@ def crops(drawn: DrawnRelease, tmp_path_factory: pytest.TempPathFactory) -> tupl
     folder = Path(tmp_path_factory.mktemp("crops"))
     recipe = _recipe(folder, "imagenet_a_plus")
     for name, pixels in (("boxes", None), ("pixels", True)):
-        report = build_dataset(prepare_request(recipe, drawn.workspace, pixels=pixels, workers=1), folder / name)
+        report = build_dataset(
+            prepare_request(recipe, drawn.workspace, options=BuildOptions(pixels=pixels), machines=Machines(workers=1)),
+            folder / name,
+        )
         assert ("--pixels adds them" in describe_report(report)) == (pixels is None)
     return folder / "boxes", folder / "pixels"
 
@@ -119,7 +124,7 @@ def test_rows_without_images_load_and_are_refused_by_evaluate(crops: tuple[Path,
 
 def test_workers_change_no_byte_of_crops(crops: tuple[Path, Path], drawn: DrawnRelease, tmp_path: Path) -> None:
     recipe = _recipe(tmp_path, "imagenet_a_plus")
-    build_dataset(prepare_request(recipe, drawn.workspace, workers=2), tmp_path / "again")
+    build_dataset(prepare_request(recipe, drawn.workspace, machines=Machines(workers=2)), tmp_path / "again")
     first = {path.relative_to(crops[0]): path.read_bytes() for path in crops[0].rglob("*") if path.is_file()}
     again = {path.relative_to(tmp_path / "again"): path for path in (tmp_path / "again").rglob("*") if path.is_file()}
     assert set(first) == set(again)
@@ -135,10 +140,10 @@ def test_textures_come_from_an_indexed_source_and_stand_in_lock_and_params(tmp_p
     swap = {"ground": {"texture": "photos"}, "matte": "mask", "figure": "source"}
     recipe = _recipe(tmp_path, "background_check", variants={"mine": swap}, textures="wallpapers")
     with pytest.raises(DataError, match="figureground index FOLDER --name wallpapers"):
-        build_dataset(prepare_request(recipe, drawn.workspace, workers=1), tmp_path / "out")
+        build_dataset(prepare_request(recipe, drawn.workspace, machines=Machines(workers=1)), tmp_path / "out")
     with Workspace.open(drawn.workspace) as store:
         index_source(store, open_source(str(wallpapers.parent), name="wallpapers"))
-    build_dataset(prepare_request(recipe, drawn.workspace, workers=2), tmp_path / "out")
+    build_dataset(prepare_request(recipe, drawn.workspace, machines=Machines(workers=2)), tmp_path / "out")
     lock = json.loads((tmp_path / "out" / "recipe.lock.json").read_text())
     used = set()
     for row in _rows(tmp_path / "out", "mine"):
@@ -158,7 +163,9 @@ def test_coverage_counts_what_was_left_out_before_and_by_the_build(tmp_path: Pat
         store.decide(Decision(image_id=images[0].image_id, state="not_localisable", reason="no object to be seen"))
         freeze(store, "v2", FreezeOptions())
     recipe = _recipe(tmp_path, "background_check", balance={"per_class": 2})
-    build_dataset(prepare_request(recipe, drawn.workspace, release="v2", workers=1), tmp_path / "out")
+    build_dataset(
+        prepare_request(recipe, drawn.workspace, release="v2", machines=Machines(workers=1)), tmp_path / "out"
+    )
     rows = list(csv.DictReader((tmp_path / "out" / "report" / "coverage.csv").open()))
     assert [list(row.values()) for row in rows] == [
         ["disc", "3", "3", "2", "0.6667", "balance:1"],

@@ -7,29 +7,16 @@ from collections.abc import Mapping, Sequence
 import pytest
 import yaml
 from drawn_release import CLASS_MAP
+from recipe_locks import lock_of
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from figureground.build.recipes.loading import load_recipe
-from figureground.exports.dataset.card import render_card
+from figureground.exports.dataset.card import SplitSize, render_card
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.features import dataset_features
 
-LOCK = {
-    "figureground": "0.0.0",
-    "recipe": "imagenet9@1",
-    "rules": "exact",
-    "release": {"version": "v1", "sha256": "0"},
-    "unreviewed": 3,
-    "objects": 12,
-    "segmenters": ["mobile-sam"],
-    "balanced": False,
-    "refused_total": 2,
-    "quotas": {"disc": 4, "ring": 5, "bar": 3},
-    "refused": {"mask_empty": 1, "no_strip": 1},
-    "states": {"accepted": 9, "unreviewed": 3},
-    "sources": {"shapes": {"photos": 12, "licence": "CC0-1.0", "restricted": ""}},
-}
+TWELVE = {"test": SplitSize(size=1000, rows=12)}
 
 
 class Markdown(SingleFileSnapshotExtension):
@@ -42,9 +29,9 @@ class Markdown(SingleFileSnapshotExtension):
 def card(changelog: Sequence[Mapping[str, object]] = (), **changes: object) -> str:
     recipe = load_recipe("imagenet9")
     features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), ["round"])
-    sizes = {name: {"test": (1000, 12)} for name in recipe.variants}
-    lock = {**LOCK, **changes}
-    return render_card(recipe, lock, features=features, shard_sizes=sizes, changelog=changelog)
+    lock = lock_of(**{"recipe": "imagenet9@1", **changes})
+    sizes = dict.fromkeys(recipe.variants, TWELVE)
+    return render_card(recipe, lock, features=features, sizes=sizes, changelog=changelog)
 
 
 def test_card_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
@@ -54,20 +41,20 @@ def test_card_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
 def test_a_card_of_splits_and_attributes_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
     recipe = load_recipe("rival10")
     features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), ["round"])
-    sizes = {name: dict.fromkeys(recipe.split_names, (1000, 4)) for name in recipe.variants}
-    more = {"splits": {"train": 8, "validation": 2, "test": 2}, "imagenet_train": 7}
-    lock = {**LOCK, **more, "attribute_schema": "rival10", "recipe": "rival10@1"}
-    assert render_card(recipe, lock, features=features, shard_sizes=sizes) == snapshot(extension_class=Markdown)
+    sizes = {name: dict.fromkeys(recipe.split_names, SplitSize(size=1000, rows=4)) for name in recipe.variants}
+    splits = {"train": 8, "validation": 2, "test": 2}
+    lock = lock_of(splits=splits, imagenet_train=7, attribute_schema="rival10", recipe="rival10@1")
+    assert render_card(recipe, lock, features=features, sizes=sizes) == snapshot(extension_class=Markdown)
 
 
 @pytest.mark.parametrize("name", ["imagenet_a_plus", "background_check"])
 def test_cards_of_crops_and_textures_are_the_golden_ones(name: str, snapshot: SnapshotAssertion) -> None:
     recipe = load_recipe(name)
     features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), [], pixels=recipe.pixels)
-    sizes = {config: {"test": (1000, 12)} for config in recipe.variants}
-    lock = {**LOCK, "recipe": f"{name}@1", "textures": {"source": "wallpapers", "photos": 9, "sha256": "0"}}
-    lock = lock if recipe.pixels else {**LOCK, "recipe": f"{name}@1"}
-    text = render_card(recipe, lock, features=features, shard_sizes=sizes)
+    sizes = dict.fromkeys(recipe.variants, TWELVE)
+    textures = {"source": "wallpapers", "photos": 9, "sha256": "0"}
+    lock = lock_of(recipe=f"{name}@1", **({"textures": textures} if recipe.pixels else {}))
+    text = render_card(recipe, lock, features=features, sizes=sizes)
     assert text == snapshot(extension_class=Markdown)
     assert ("image (lossless PNG)" in text.replace("`", "")) == recipe.pixels
 
@@ -113,5 +100,5 @@ def test_features_and_configs_come_from_one_source() -> None:
     names = [entry["config_name"] for entry in front["configs"]]
     assert sorted(names) == sorted(entry["config_name"] for entry in front["dataset_info"])
     assert [entry["config_name"] for entry in front["configs"] if entry.get("default")] == ["original"]
-    label = next(each for each in front["dataset_info"][0]["features"] if each["name"] == "label")
+    label = next(item for item in front["dataset_info"][0]["features"] if item["name"] == "label")
     assert list(label["dtype"]["class_label"]["names"].values()) == ["disc", "ring", "bar"]

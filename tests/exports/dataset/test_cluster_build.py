@@ -16,7 +16,8 @@ from figureground.build.recipes.loading import load_recipe
 from figureground.cli.app import app
 from figureground.errors import DataError, UsageError
 from figureground.exports.dataset import building as repository
-from figureground.exports.dataset.building import BuildRequest, build_dataset
+from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.inputs import BuildRequest, History, Machines
 from figureground.exports.dataset.request import prepare_request
 from figureground.exports.dataset.verify import verify_repository
 from figureground.runtime.engines import EngineChoice
@@ -65,7 +66,8 @@ def cluster() -> Iterator[TwoNodes]:
 
 
 def request(drawn: DrawnRelease, recipe: Path, engine: EngineChoice | None = None) -> BuildRequest:
-    return prepare_request(str(recipe), drawn.workspace, workers=2, engine=engine)
+    machines = Machines(workers=2, engine=engine or EngineChoice())
+    return prepare_request(str(recipe), drawn.workspace, machines=machines)
 
 
 def bytes_of(folder: Path) -> dict[str, str]:
@@ -130,4 +132,4 @@ def test_what_makes_no_sense_is_refused(drawn: DrawnRelease, recipe: Path, tmp_p
         request(drawn, recipe, EngineChoice(ray_address="head:6379"))
     engine = EngineChoice(kind="ray", ray_address="head:6379")
     with pytest.raises(UsageError, match="--earlier"):
-        replace(request(drawn, recipe, engine), earlier=tmp_path)
+        replace(request(drawn, recipe, engine), history=History(earlier=tmp_path))

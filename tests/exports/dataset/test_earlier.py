@@ -25,8 +25,10 @@ from figureground.build.painting.render import Rendered, render_row
 from figureground.build.recipes.loading import load_recipe
 from figureground.cli.app import app
 from figureground.errors import DataError, UsageError
+from figureground.exports.dataset.building import build_dataset
 from figureground.exports.dataset.changes import compare_versions
-from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.exports.dataset.inputs import Machines
+from figureground.exports.dataset.request import prepare_request
 from figureground.exports.rebuilding.rebuild import rebuild_dataset
 from figureground.runtime.files import file_sha256
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle, encode_coco_rle
@@ -105,7 +107,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def first(drawn: DrawnRelease, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(tmp_path_factory.mktemp("first")) / "v1"
-    build_dataset(prepare_request(str(recipe), drawn.workspace, release="v1", workers=1), folder)
+    build_dataset(prepare_request(str(recipe), drawn.workspace, release="v1", machines=Machines(workers=1)), folder)
     return folder
 
 
@@ -137,11 +139,11 @@ def rows_of(folder: Path, config: str) -> list[dict[str, Any]]:
 def test_only_rows_that_use_a_changed_mask_are_rendered(
     drawn: DrawnRelease, recipe: Path, first: Path, rendered: list[tuple[str, str]], tmp_path: Path
 ) -> None:
-    request = prepare_request(str(recipe), drawn.workspace, release="v2", workers=1)
+    request = prepare_request(str(recipe), drawn.workspace, release="v2", machines=Machines(workers=1))
     build_dataset(request, tmp_path / "plain")
     all_rows = len(rendered)
     rendered.clear()
-    again = prepare_request(str(recipe), drawn.workspace, release="v2", earlier=first, workers=1)
+    again = prepare_request(str(recipe), drawn.workspace, release="v2", earlier=first, machines=Machines(workers=1))
     report = build_dataset(again, tmp_path / "next")
     assert shards_of(tmp_path / "next") == shards_of(tmp_path / "plain") != shards_of(first)
     with Workspace.open(drawn.workspace) as store:
@@ -160,10 +162,12 @@ def test_only_rows_that_use_a_changed_mask_are_rendered(
 def test_rows_move_where_photos_are_added(
     drawn: DrawnRelease, recipe: Path, first: Path, rendered: list[tuple[str, str]], tmp_path: Path
 ) -> None:
-    request = prepare_request(str(recipe), drawn.workspace, release="v3", earlier=first, workers=1)
+    request = prepare_request(str(recipe), drawn.workspace, release="v3", earlier=first, machines=Machines(workers=1))
     build_dataset(request, tmp_path / "next")
     there = len(rendered)
-    build_dataset(prepare_request(str(recipe), drawn.workspace, release="v3", workers=1), tmp_path / "plain")
+    build_dataset(
+        prepare_request(str(recipe), drawn.workspace, release="v3", machines=Machines(workers=1)), tmp_path / "plain"
+    )
     assert shards_of(tmp_path / "next") == shards_of(tmp_path / "plain")
     assert 0 < there < (len(rendered) - there) / 2
 
@@ -175,7 +179,9 @@ def test_a_variant_of_other_words_is_rendered_and_its_neighbours_are_not(
     words["variants"]["only_fg"]["ground"] = {"fill": "white"}
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(words))
     shutil.copy(recipe.with_name("toy.json"), tmp_path)
-    request = prepare_request(str(tmp_path / "toy.yaml"), drawn.workspace, release="v1", earlier=first, workers=1)
+    request = prepare_request(
+        str(tmp_path / "toy.yaml"), drawn.workspace, release="v1", earlier=first, machines=Machines(workers=1)
+    )
     build_dataset(request, tmp_path / "next")
     assert {variant for variant, _ in rendered} == {"only_fg"}
     found = compare_versions(first, tmp_path / "next")
@@ -198,7 +204,7 @@ def test_nothing_is_copied_from_other_software_or_rules(
     lock = json.loads((other / "recipe.lock.json").read_text())
     (other / "recipe.lock.json").write_text(json.dumps({**lock, key: value}))
     resign(other, "recipe.lock.json")
-    request = prepare_request(str(recipe), drawn.workspace, release="v1", earlier=other, workers=1)
+    request = prepare_request(str(recipe), drawn.workspace, release="v1", earlier=other, machines=Machines(workers=1))
     report = build_dataset(request, tmp_path / "next")
     assert (report.copied, len(rendered)) == (0, report.rows)
 
@@ -218,7 +224,7 @@ def test_a_damaged_or_missing_earlier_version_is_refused(
     shutil.copytree(first, damaged)
     shard = damaged / "data" / "mixed_rand" / "test-00000-of-00001.parquet"
     shard.write_bytes(shard.read_bytes()[:-9] + b"123456789")
-    request = prepare_request(str(recipe), drawn.workspace, release="v2", earlier=damaged, workers=1)
+    request = prepare_request(str(recipe), drawn.workspace, release="v2", earlier=damaged, machines=Machines(workers=1))
     with pytest.raises(DataError) as error:
         build_dataset(request, tmp_path / "next")
     assert [fault.record for fault in error.value.faults] == ["data/mixed_rand/test-00000-of-00001.parquet"]
@@ -229,7 +235,9 @@ def test_the_card_tells_the_changes_of_every_version_and_a_rebuild_keeps_them(
     drawn: DrawnRelease, recipe: Path, first: Path, tmp_path: Path
 ) -> None:
     for version, earlier in (("v2", first), ("v3", tmp_path / "v2")):
-        request = prepare_request(str(recipe), drawn.workspace, release=version, earlier=earlier, workers=1)
+        request = prepare_request(
+            str(recipe), drawn.workspace, release=version, earlier=earlier, machines=Machines(workers=1)
+        )
         build_dataset(request, tmp_path / version)
     told = json.loads((tmp_path / "v3" / "report" / "changelog.json").read_text())
     assert [(entry["version"], entry["follows"]) for entry in told] == [
@@ -250,7 +258,9 @@ def test_the_card_tells_the_changes_of_every_version_and_a_rebuild_keeps_them(
 def test_diff_tells_what_changed_and_why_rows_did(
     drawn: DrawnRelease, recipe: Path, first: Path, tmp_path: Path
 ) -> None:
-    build_dataset(prepare_request(str(recipe), drawn.workspace, release="v2", workers=1), tmp_path / "v2")
+    build_dataset(
+        prepare_request(str(recipe), drawn.workspace, release="v2", machines=Machines(workers=1)), tmp_path / "v2"
+    )
     done = CliRunner().invoke(app, ["diff", str(first), str(tmp_path / "v2"), "--json"], catch_exceptions=False)
     told = json.loads(done.stdout)
     assert {each["label"]: each["what"] for each in told["objects"]} == {

@@ -19,7 +19,9 @@ from drawn_release import CLASS_MAP, draw_release
 
 from figureground.build.recipes.loading import load_recipe
 from figureground.exports import evaluate as script
-from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.inputs import Machines
+from figureground.exports.dataset.request import prepare_request
 from figureground.exports.evaluate import EvaluationError, NoiseSettings
 
 LEVELS = NoiseSettings(levels={"sigma": (0.2, 3.0)}, trials=2)
@@ -51,7 +53,9 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     splits = {**recipe["splits"], "near_duplicate_bits": 0}  # drawn photos are alike
     changes = {"name": "toy", "class_map": "toy.json", "attributes": "parts.yaml", "splits": splits}
     (folder / "toy.yaml").write_text(yaml.safe_dump({**recipe, **changes}, sort_keys=False))
-    build_dataset(prepare_request(str(folder / "toy.yaml"), drawn.workspace, workers=1), folder / "repo")
+    build_dataset(
+        prepare_request(str(folder / "toy.yaml"), drawn.workspace, machines=Machines(workers=1)), folder / "repo"
+    )
     return folder / "repo"
 
 

@@ -29,7 +29,10 @@ from figureground.annotate.imports.coco_annotations import import_coco
 from figureground.annotate.imports.coco_answers import CocoChoices
 from figureground.build.recipes.loading import load_recipe
 from figureground.errors import DataError, UsageError
-from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.inputs import Machines
+from figureground.exports.dataset.manifest import write_manifest
+from figureground.exports.dataset.request import prepare_request
 from figureground.exports.layouts.coco import CocoLayout, export_coco
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle, decode_png1, encode_coco_rle, encode_png1
@@ -97,6 +100,7 @@ def write_repo(folder: Path, *rows: Row, split: str = "test", config: str = "ori
     pq.write_table(pa.table(columns), place / f"{split}-00000-of-00001.parquet")
     (folder / "class_map.json").write_text(CLASS_MAP)
     (folder / "attributes.yaml").write_text(yaml.safe_dump(SCHEMA))
+    write_manifest(folder)
     return folder
 
 
@@ -220,6 +224,7 @@ def test_what_the_files_say(tmp_path: Path) -> None:
 def test_a_dataset_without_attributes_has_no_file_of_them(tmp_path: Path) -> None:
     repo = write_repo(tmp_path / "repo", row_of("a", np.ones((3, 3), dtype=np.bool_), attributes=None))
     (repo / "attributes.yaml").unlink()
+    write_manifest(repo)
     export_coco(repo, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out" / "annotations").iterdir()] == ["instances_test.json"]
 
@@ -279,7 +284,7 @@ def test_wrong_calls(tmp_path: Path) -> None:
         export_coco(repo, tmp_path / "there")
     with pytest.raises(UsageError, match="no dataset with a config 'plus'; configs: original"):
         export_coco(repo, tmp_path / "out", config="plus")
-    with pytest.raises(UsageError, match="configs: none"):
+    with pytest.raises(UsageError, match=r"no dataset: it has no manifest\.json"):
         export_coco(tmp_path, tmp_path / "out")
     bare = {name: value for name, value in row_of("a", FULL).items() if name != "image"}
     with pytest.raises(UsageError, match="build it with --pixels"):
@@ -287,7 +292,9 @@ def test_wrong_calls(tmp_path: Path) -> None:
     (repo / "data" / "original" / "te st-00000-of-00001.parquet").write_bytes(
         (repo / "data" / "original" / "test-00000-of-00001.parquet").read_bytes()
     )
-    with pytest.raises(DataError, match="a name that could be a path"):
+    export_coco(repo, tmp_path / "listed")  # a shard that the manifest does not list is no part of the dataset
+    write_manifest(repo)
+    with pytest.raises(DataError, match="strange characters"):
         export_coco(repo, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -310,7 +317,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "splits": {**recipe["splits"], "near_duplicate_bits": 0},  # drawn photos are alike
     }
     (root / "toy.yaml").write_text(yaml.safe_dump(few, sort_keys=False))
-    build_dataset(prepare_request(str(root / "toy.yaml"), drawn.workspace, workers=1), root / "repo")
+    build_dataset(prepare_request(str(root / "toy.yaml"), drawn.workspace, machines=Machines(workers=1)), root / "repo")
     return root / "repo"
 
 

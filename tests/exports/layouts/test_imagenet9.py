@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from figureground.cli.app import app
 from figureground.errors import DataError, UsageError
+from figureground.exports.dataset.manifest import write_manifest
 from figureground.exports.layouts import imagenet9
 from figureground.exports.layouts.imagenet9 import class_folders, export_imagenet9
 from figureground.schemas.classes import load_class_map
@@ -183,6 +184,7 @@ def test_other_splits_keep_their_names(tmp_path: Path) -> None:
     repo = write_repository(tmp_path / "repo", {"original": make_rows()["original"]})
     shard = repo / "data" / "original" / "test-00000-of-00001.parquet"
     (repo / "data" / "original" / "train-00000-of-00001.parquet").write_bytes(shard.read_bytes())
+    write_manifest(repo)
     report = export_imagenet9(repo, tmp_path / "out")
     assert report.images == {"original/train": 15, "original/val": 15}
     assert len(list((tmp_path / "out" / "bg_challenge" / "fg_mask" / "train").rglob("*.npy"))) == 15
@@ -278,7 +280,9 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     assert len(caught.value.faults) == 5
 
 
-@pytest.mark.parametrize(("config", "message"), [("fg_mask", "the masks' folder"), ("a b", "a config, not fg_mask")])
+@pytest.mark.parametrize(
+    ("config", "message"), [("fg_mask", "the masks' folder"), ("a b", "a path inside the repository")]
+)
 def test_a_config_that_would_hide_or_leave_the_tree_is_refused(tmp_path: Path, config: str, message: str) -> None:
     rows = make_rows()
     repo = write_repository(tmp_path / "repo", {"original": rows["original"], config: rows["only_bg_t"]})
@@ -315,7 +319,7 @@ def test_what_cannot_be_exported_says_why(repo: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(UsageError, match="there exists"):
         export_imagenet9(repo, tmp_path / "there")
-    with pytest.raises(UsageError, match="no dataset with a config original"):
+    with pytest.raises(UsageError, match=r"no dataset: it has no manifest\.json"):
         export_imagenet9(tmp_path, tmp_path / "out")
     grounds = write_repository(tmp_path / "grounds", {"only_bg_t": make_rows()["only_bg_t"]})
     with pytest.raises(UsageError, match="no dataset with a config original"):

@@ -22,7 +22,10 @@ from figureground.annotate.imports.answers import ImportedAnswer, ImportOrigin, 
 from figureground.build.recipes.loading import load_recipe
 from figureground.cli.app import app
 from figureground.errors import DataError, UsageError
-from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.inputs import Machines
+from figureground.exports.dataset.manifest import write_manifest
+from figureground.exports.dataset.request import BuildOptions, prepare_request
 from figureground.exports.layouts.imagenet_a import export_imagenet_a
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.sources.opening import open_source
@@ -58,9 +61,11 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         freeze(store, "v1", FreezeOptions())
     recipe = load_recipe("imagenet_a_plus")
     few = {name: variant for name, variant in recipe.variants.items() if name in CONFIGS}
-    request = prepare_request("imagenet_a_plus", root / "work", pixels=True, workers=1)
-    kept = request.recipe.model_copy(update={"variants": few})
-    build_dataset(replace(request, recipe=kept), root / "repo")
+    request = prepare_request(
+        "imagenet_a_plus", root / "work", options=BuildOptions(pixels=True), machines=Machines(workers=1)
+    )
+    smaller = request.design.recipe.model_copy(update={"variants": few})
+    build_dataset(replace(request, design=replace(request.design, recipe=smaller)), root / "repo")
     return root / "repo"
 
 
@@ -80,6 +85,7 @@ def changed(repo: Path, folder: Path, **columns: Any) -> Path:
             table = table.set_column(place, table.schema.field(name), pa.array(values, table.schema.field(name).type))
     (folder / "repo" / "data" / "original").mkdir(parents=True)
     pq.write_table(table, folder / "repo" / "data" / "original" / "test-00000-of-00001.parquet")
+    write_manifest(folder / "repo")
     return folder / "repo"
 
 
@@ -171,7 +177,7 @@ def test_what_cannot_be_exported_says_why(repo: Path, tmp_path: Path) -> None:
         export_imagenet_a(repo, tmp_path / "out", config="mixed")
     with pytest.raises(UsageError, match="no dataset with a config"):
         export_imagenet_a(repo, tmp_path / "out", config="../data/plus")
-    with pytest.raises(UsageError, match="configs: none"):
+    with pytest.raises(UsageError, match=r"no dataset: it has no manifest\.json"):
         export_imagenet_a(tmp_path, tmp_path / "out")
     with pytest.raises(UsageError, match="build it with --pixels"):
         export_imagenet_a(changed(repo, tmp_path, image=None), tmp_path / "out")

@@ -21,7 +21,9 @@ from PIL import Image
 
 from figureground.build.recipes.loading import load_recipe
 from figureground.errors import DataError, UsageError
-from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.inputs import Machines
+from figureground.exports.dataset.request import prepare_request
 from figureground.exports.layouts.rival10 import export_rival10, row_stem
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle
@@ -39,7 +41,9 @@ def build(folder: Path, **changes: Any) -> Path:
         {**recipe, "name": "toy", "class_map": "toy.json", "splits": splits, **changes}, sort_keys=False
     )
     (folder / "toy.yaml").write_text(text)
-    build_dataset(prepare_request(str(folder / "toy.yaml"), drawn.workspace, workers=1), folder / "repo")
+    build_dataset(
+        prepare_request(str(folder / "toy.yaml"), drawn.workspace, machines=Machines(workers=1)), folder / "repo"
+    )
     return folder / "repo"
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
+from recipe_locks import lock_of
 
+from figureground.exports.dataset.lock import RecipeLock
 from figureground.exports.publishing.redistribution import restrictions
 from figureground.schemas.rasters.masks import encode_coco_rle
 from figureground.schemas.records import ObjectRecord
@@ -40,13 +40,14 @@ def record(source: str, label: str = "disc") -> ObjectRecord:
     )
 
 
-def lock(recipe: str = "toy@1", textures: str = "", **sources: str) -> dict[str, Any]:
-    told = {name: {"photos": 1, "licence": "", "restricted": reason} for name, reason in sources.items()}
-    return {"recipe": recipe, "sources": told, **({"textures": {"source": textures}} if textures else {})}
+def lock(recipe: str = "toy@1", textures: str = "", imagenet_train: int | None = None, **sources: str) -> RecipeLock:
+    stated = {name: {"photos": 1, "licence": "", "restricted": reason} for name, reason in sources.items()}
+    drawn_from = {"source": textures, "photos": 1, "sha256": "0"} if textures else None
+    return lock_of(recipe=recipe, sources=stated, textures=drawn_from, imagenet_train=imagenet_train)
 
 
 @pytest.mark.parametrize(
-    ("told", "source", "label", "with_pixels", "without"),
+    ("stated", "source", "label", "with_pixels", "without"),
     [
         pytest.param(lock(mine=""), "mine", "disc", [], [], id="own photos"),
         pytest.param(lock(mine=""), "mine", "n01440764", [], [], id="own photos, labelled by wnid, said to be free"),
@@ -89,7 +90,7 @@ def lock(recipe: str = "toy@1", textures: str = "", **sources: str) -> dict[str,
             id="by its labels",
         ),
         pytest.param(
-            {**lock(), "imagenet_train": 7},
+            lock(imagenet_train=7),
             "mine",
             "disc",
             ["7 photos carry file names of ImageNet-1k's training part"],
@@ -108,11 +109,11 @@ def lock(recipe: str = "toy@1", textures: str = "", **sources: str) -> dict[str,
     ],
 )
 def test_what_is_said_counts_and_the_rest_is_judged_by_what_shows(
-    told: dict[str, Any], source: str, label: str, with_pixels: list[str], without: list[str]
+    stated: RecipeLock, source: str, label: str, with_pixels: list[str], without: list[str]
 ) -> None:
     records = [record(source, label)]
-    assert restrictions(told, records, pixels=True) == with_pixels
-    assert restrictions(told, records, pixels=False) == without
+    assert restrictions(stated, records, pixels=True) == with_pixels
+    assert restrictions(stated, records, pixels=False) == without
 
 
 @pytest.mark.parametrize(

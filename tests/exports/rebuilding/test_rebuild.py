@@ -22,8 +22,9 @@ from figureground.annotate.catalogue import index_source
 from figureground.build.recipes.loading import load_recipe
 from figureground.cli.app import app
 from figureground.errors import DataError, UsageError
-from figureground.exports.dataset.building import make_repository
-from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.exports.dataset.building import build_dataset, make_repository
+from figureground.exports.dataset.inputs import Machines
+from figureground.exports.dataset.request import BuildOptions, prepare_request
 from figureground.exports.dataset.verify import verify_repository
 from figureground.exports.rebuilding import rebuild as rebuilding
 from figureground.exports.rebuilding.rebuild import rebuild_dataset
@@ -66,7 +67,9 @@ def built(drawn: DrawnRelease, tmp_path_factory: pytest.TempPathFactory) -> tupl
     recipe["rules"]["exact"] |= {"views": views}
     (folder / "toy.yaml").write_text(yaml.safe_dump(recipe))
     for name, pixels in (("boxes", False), ("pixels", True)):
-        request = prepare_request(str(folder / "toy.yaml"), drawn.workspace, pixels=pixels, workers=1)
+        request = prepare_request(
+            str(folder / "toy.yaml"), drawn.workspace, options=BuildOptions(pixels=pixels), machines=Machines(workers=1)
+        )
         build_dataset(request, folder / name)
     return folder / "boxes", folder / "pixels"
 
@@ -210,7 +213,7 @@ def _must_not_render_again(make: Callable[..., int]) -> Callable[..., int]:
     """Shards of the refused run are taken up again."""
 
     def checked(*arguments: Any, **options: Any) -> int:
-        partial = arguments[4].with_name(f"{arguments[4].name}.partial")
+        partial = arguments[1].with_name(f"{arguments[1].name}.partial")
         assert list((partial / "data").rglob("*.parquet"))
         return make(*arguments, **options)
 

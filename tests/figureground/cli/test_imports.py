@@ -20,7 +20,9 @@ from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.build.recipes.loading import load_recipe
 from figureground.cli.imports import import_masks
 from figureground.errors import DataError, FigureGroundError, UsageError
-from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.inputs import Machines
+from figureground.exports.dataset.request import prepare_request
 from figureground.exports.layouts.rival10 import export_rival10
 from figureground.schemas.sources.opening import open_source
 from figureground.schemas.store.releases import read_release
@@ -116,7 +118,9 @@ def test_there_and_back_through_rival10_s_layout(tmp_path: Path) -> None:
         "splits": {**recipe["splits"], "near_duplicate_bits": 0},
     }
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
-    build_dataset(prepare_request(str(tmp_path / "toy.yaml"), drawn.workspace, workers=1), tmp_path / "repo")
+    build_dataset(
+        prepare_request(str(tmp_path / "toy.yaml"), drawn.workspace, machines=Machines(workers=1)), tmp_path / "repo"
+    )
     export_rival10(tmp_path / "repo", tmp_path / "out")
     with Workspace.create(tmp_path / "again") as store:
         index_source(store, open_source(str(tmp_path / "out")))
@@ -125,7 +129,7 @@ def test_there_and_back_through_rival10_s_layout(tmp_path: Path) -> None:
         (tmp_path / "again" / "toy.yaml").write_text((tmp_path / "toy.yaml").read_text())
         (tmp_path / "again" / "toy.json").write_text(CLASS_MAP)
     assert {record.size_hw for record in read_release(frozen.path)[1]} == {(224, 224)}
-    request = prepare_request(str(tmp_path / "again" / "toy.yaml"), tmp_path / "again", workers=1)
+    request = prepare_request(str(tmp_path / "again" / "toy.yaml"), tmp_path / "again", machines=Machines(workers=1))
     build_dataset(request, tmp_path / "repo2")
     before, after = (_original(tmp_path / name) for name in ("repo", "repo2"))
     assert len(before) == 30

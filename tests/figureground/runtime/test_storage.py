@@ -1,4 +1,4 @@
-"""Files handed over by a path or an object store: whole or not at all, and failures that name the place."""
+"""Files handed over by a path or an object store: whole or not at all, and failures that name the location."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ import fsspec
 import pytest
 
 from figureground.errors import ServiceError, UsageError
-from figureground.runtime.storage import check_place, fetch, join_place, local_path, machine_scratch, publish, remove
+from figureground.runtime.storage import (
+    check_location,
+    copy_to,
+    fetch,
+    join_location,
+    local_path,
+    machine_scratch,
+    remove,
+)
 
 
 @pytest.fixture(params=["path", "file://", "memory://"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "memory://":
         yield "memory://staging"
         fsspec.filesystem("memory").store.clear()
@@ -22,17 +30,17 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"{request.param.removeprefix('path')}{tmp_path}/staging"
 
 
-def test_a_file_goes_there_and_back(place: str, tmp_path: Path) -> None:
-    origin, target = join_place(place, "a+b.parquet"), tmp_path / "deep" / "down" / "b.parquet"
+def test_a_file_goes_there_and_back(location: str, tmp_path: Path) -> None:
+    origin, target = join_location(location, "a+b.parquet"), tmp_path / "deep" / "down" / "b.parquet"
     for content in (b"first" * 1000, b"second"):
         (tmp_path / "a.parquet").write_bytes(content)
-        publish(tmp_path / "a.parquet", origin)
+        copy_to(tmp_path / "a.parquet", origin)
         fetch(origin, target)
         assert target.read_bytes() == content
     remove(origin)
     remove(origin)
     target.unlink()
-    with pytest.raises(ServiceError, match=r"a\+b\.parquet"):  # nothing is left there
+    with pytest.raises(ServiceError, match=r"a\+b\.parquet"):
         fetch(origin, target)
     assert not target.exists()
     assert not list(target.parent.iterdir())
@@ -44,12 +52,12 @@ def test_what_is_a_path() -> None:
 
 
 def test_places_are_checked_early() -> None:
-    check_place("/anywhere")
-    check_place("memory://anywhere")
+    check_location("/anywhere")
+    check_location("memory://anywhere")
     with pytest.raises(UsageError, match="nothing"):
-        check_place("nothing://bucket")
+        check_location("nothing://bucket")
     with pytest.raises(UsageError, match="memory://bucket/x: an address holds no credentials") as told:
-        check_place("memory://me:secret@bucket/x")
+        check_location("memory://me:secret@bucket/x")
     assert "secret" not in str(told.value)
 
 

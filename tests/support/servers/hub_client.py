@@ -16,7 +16,9 @@ from drawn_release import DrawnRelease
 from hub_double import SECRET, SIGNATURE, STRANGER, HubDouble
 
 from figureground.build.recipes.loading import load_recipe
-from figureground.exports.dataset.request import build_dataset, prepare_request
+from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.inputs import Machines
+from figureground.exports.dataset.request import BuildOptions, prepare_request
 from figureground.runtime.files import file_sha256
 
 VARIANTS = {"original": {"view": "native", "ground": "source"}, "plus": {"view": "crop", "ground": "source"}}
@@ -46,7 +48,12 @@ def build_toy(
     recipe |= {"name": "toy", "version": version, "class_map": "toy.json", "variants": variants}
     (folder.parent / f"{folder.name}.yaml").write_text(yaml.safe_dump(recipe))
     path = str(folder.parent / f"{folder.name}.yaml")
-    build_dataset(prepare_request(path, drawn.workspace, per_class="all", pixels=pixels, workers=1), folder)
+    build_dataset(
+        prepare_request(
+            path, drawn.workspace, options=BuildOptions(per_class="all", pixels=pixels), machines=Machines(workers=1)
+        ),
+        folder,
+    )
     return folder
 
 
