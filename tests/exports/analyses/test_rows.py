@@ -35,9 +35,9 @@ def test_rows_are_what_was_drawn(figures: Path) -> None:
 
 def test_an_unknown_attribute_is_absent_and_a_missing_mask_none(figures: Path, tmp_path: Path) -> None:
     row = {**make_row(0, 0, "test"), "object_mask": None}
-    found = altered(figures, tmp_path, [row])[0]
-    assert found.attributes == {"knob": False}
-    assert found.object_mask_hw is None
+    decoded = altered(figures, tmp_path, [row])[0]
+    assert decoded.attributes == {"knob": False}
+    assert decoded.object_mask_hw is None
 
 
 @pytest.mark.parametrize("config", ["missing", "../original", ""])

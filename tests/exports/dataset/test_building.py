@@ -130,9 +130,9 @@ def test_the_same_bytes_whatever_the_workers_and_wherever(built: Path, drawn: Dr
 
 def test_the_manifest_covers_every_other_file(built: Path) -> None:
     manifest = json.loads((built / "manifest.json").read_text())["sha256"]
-    found = hashes(built)
-    del found["manifest.json"]
-    assert manifest == found
+    stored = hashes(built)
+    del stored["manifest.json"]
+    assert manifest == stored
     assert {"README.md", "evaluate.py", "class_map.json", "recipe.yaml", "recipe.lock.json"} <= set(manifest)
     assert {"report/contact_sheet.png", "report/plan.parquet", "report/refused.csv"} <= set(manifest)
 
@@ -202,8 +202,8 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(built: Path, drawn: Dra
     assert finished
     subprocess.run(command, check=True, capture_output=True)
     for path, made in finished.items():
-        kept = tmp_path / "out" / path.relative_to(partial)
-        assert kept.stat().st_mtime_ns == made  # not rendered again
+        finished_path = tmp_path / "out" / path.relative_to(partial)
+        assert finished_path.stat().st_mtime_ns == made  # not rendered again
     assert not partial.exists()
     assert hashes(tmp_path / "out") == hashes(built)
 

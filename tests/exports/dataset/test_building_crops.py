@@ -151,7 +151,7 @@ def test_textures_come_from_an_indexed_source_and_stand_in_lock_and_params(tmp_p
         used.add(texture["sha256"])
         mask = decode_png1(row["object_mask"]["bytes"])
         colours = np.unique(_pixels(row["image"])[~mask], axis=0)
-        assert [list(each[1:]) for each in colours] == [[5, 200]]
+        assert [list(colour[1:]) for colour in colours] == [[5, 200]]
     assert lock["textures"]["source"] == "wallpapers"
     assert lock["textures"]["photos"] == len(used)
 

@@ -100,20 +100,20 @@ def test_a_cluster_makes_the_bytes_of_the_local_engine(
     cluster: TwoNodes, drawn: DrawnRelease, recipe: Path, local: dict[str, str], tmp_path: Path
 ) -> None:
     staging = f"file://{tmp_path}/staging"
-    for name, place in (("shared", ""), ("staged", staging)):
-        engine = EngineChoice(kind="ray", ray_address=cluster.address, staging=place)
+    for name, location in (("shared", ""), ("staged", staging)):
+        engine = EngineChoice(kind="ray", ray_address=cluster.address, staging=location)
         build_dataset(request(drawn, recipe, engine), tmp_path / name)
         assert bytes_of(tmp_path / name) == local
-    assert not [path for place in (*cluster.scratch, tmp_path / "staging") for path in left_behind(place)]
+    assert not [path for folder in (*cluster.scratch, tmp_path / "staging") for path in left_behind(folder)]
     broken = sorted(drawn.photos.rglob("*.png"))[0]
     whole = broken.read_bytes()
     broken.write_bytes(whole[:-9])
     try:
-        with pytest.raises(DataError, match=broken.name) as told:
+        with pytest.raises(DataError, match=broken.name) as raised:
             build_dataset(request(drawn, recipe, engine), tmp_path / "broken")
     finally:
         broken.write_bytes(whole)
-    assert len(told.value.faults) == 1
+    assert len(raised.value.faults) == 1
     assert not (tmp_path / "broken").exists()
 
 

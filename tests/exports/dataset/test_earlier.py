@@ -63,9 +63,11 @@ def answer(image: ImageRecord, mask: Mask, name: str) -> Annotation:
 
 
 def accept(store: Workspace, given: Iterable[Annotation]) -> None:
-    for each in given:
-        store.add_answer(each, None)
-        store.decide(Decision(image_id=each.image_id, state="accepted", reason="", annotation_id=each.annotation_id))
+    for annotation in given:
+        store.add_answer(annotation, None)
+        store.decide(
+            Decision(image_id=annotation.image_id, state="accepted", reason="", annotation_id=annotation.annotation_id)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +75,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> DrawnRelease:
     """``v1``; ``v2`` with the masks of two photos grown; ``v3`` with two photos more."""
     release = draw_release(Path(tmp_path_factory.mktemp("drawn")), per_class=6, part="left")
     with Workspace.open(release.workspace) as store:
-        old = {each.image_id: each for each in store.annotations()}
-        for image in [each for each in store.images() if each.uri in ("disc/disc1.png", "bar/bar4.png")]:
+        old = {known.image_id: known for known in store.annotations()}
+        for image in [image for image in store.images() if image.uri in ("disc/disc1.png", "bar/bar4.png")]:
             mask = decode_coco_rle(old[image.image_id].masks["object"])
             grown = cv2.dilate(mask.view(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
             accept(store, [answer(image, grown, "corrected")])
@@ -83,7 +85,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> DrawnRelease:
             photo, mask = draw_photo(kind, 999)
             Image.fromarray(photo).save(release.photos / kind / "more.png")
         index_source(store, open_source(str(release.photos), name="drawn"))
-        for image in [each for each in store.images() if each.uri.endswith("more.png")]:
+        for image in [image for image in store.images() if image.uri.endswith("more.png")]:
             accept(store, [answer(image, draw_photo(image.label, 999)[1], "more")])
         freeze(store, "v3", FreezeOptions())
     return release
@@ -147,7 +149,7 @@ def test_only_rows_that_use_a_changed_mask_are_rendered(
     report = build_dataset(again, tmp_path / "next")
     assert shards_of(tmp_path / "next") == shards_of(tmp_path / "plain") != shards_of(first)
     with Workspace.open(drawn.workspace) as store:
-        changed = {each.image_id for each in store.images() if each.uri in ("disc/disc1.png", "bar/bar4.png")}
+        changed = {image.image_id for image in store.images() if image.uri in ("disc/disc1.png", "bar/bar4.png")}
     using = [
         row
         for config in CONFIGS
@@ -184,9 +186,9 @@ def test_a_variant_of_other_words_is_rendered_and_its_neighbours_are_not(
     )
     build_dataset(request, tmp_path / "next")
     assert {variant for variant, _ in rendered} == {"only_fg"}
-    found = compare_versions(first, tmp_path / "next")
-    assert found.rows["only_fg"].repainted == {"other": 18}
-    assert any(line.startswith("variants.only_fg.layers") for line in found.recipe)
+    changes = compare_versions(first, tmp_path / "next")
+    assert changes.rows["only_fg"].repainted == {"other": 18}
+    assert any(line.startswith("variants.only_fg.layers") for line in changes.recipe)
 
 
 @pytest.mark.parametrize(("key", "value"), [("packages", {"pillow": "1.0"}), ("rules", "reference")])
@@ -239,13 +241,13 @@ def test_the_card_tells_the_changes_of_every_version_and_a_rebuild_keeps_them(
             str(recipe), drawn.workspace, release=version, earlier=earlier, machines=Machines(workers=1)
         )
         build_dataset(request, tmp_path / version)
-    told = json.loads((tmp_path / "v3" / "report" / "changelog.json").read_text())
-    assert [(entry["version"], entry["follows"]) for entry in told] == [
+    changelog = json.loads((tmp_path / "v3" / "report" / "changelog.json").read_text())
+    assert [(entry["version"], entry["follows"]) for entry in changelog] == [
         ("toy@1 of v2", "toy@1 of v1"),
         ("toy@1 of v3", "toy@1 of v2"),
     ]
-    assert "objects changed: 2 (attribute_masks 2, mask 2)" in told[0]["changes"]
-    assert "objects added: 2" in told[1]["changes"]
+    assert "objects changed: 2 (attribute_masks 2, mask 2)" in changelog[0]["changes"]
+    assert "objects added: 2" in changelog[1]["changes"]
     lock = json.loads((tmp_path / "v3" / "recipe.lock.json").read_text())
     assert lock["follows"]["manifest_sha256"] == file_sha256(tmp_path / "v2" / "manifest.json")
     card = (tmp_path / "v3" / "README.md").read_text()
@@ -262,15 +264,15 @@ def test_diff_tells_what_changed_and_why_rows_did(
         prepare_request(str(recipe), drawn.workspace, release="v2", machines=Machines(workers=1)), tmp_path / "v2"
     )
     done = CliRunner().invoke(app, ["diff", str(first), str(tmp_path / "v2"), "--json"], catch_exceptions=False)
-    told = json.loads(done.stdout)
-    assert {each["label"]: each["what"] for each in told["objects"]} == {
+    changes = json.loads(done.stdout)
+    assert {change["label"]: change["what"] for change in changes["objects"]} == {
         "disc": ["mask", "attribute_masks"],
         "bar": ["mask", "attribute_masks"],
     }
-    assert all(0.5 < each["iou"] < 1 for each in told["objects"])
-    assert told["rows"]["only_fg"] == {"same": 16, "added": 0, "removed": 0, "repainted": {"figure": 2}}
-    assert told["rows"]["original"] == {"same": 18, "added": 0, "removed": 0, "repainted": {}}  # shows no mask
-    mixed = told["rows"]["mixed_rand"]["repainted"]
+    assert all(0.5 < change["iou"] < 1 for change in changes["objects"])
+    assert changes["rows"]["only_fg"] == {"same": 16, "added": 0, "removed": 0, "repainted": {"figure": 2}}
+    assert changes["rows"]["original"] == {"same": 18, "added": 0, "removed": 0, "repainted": {}}  # shows no mask
+    mixed = changes["rows"]["mixed_rand"]["repainted"]
     assert (mixed["figure"], set(mixed) <= {"figure", "ground"}) == (2, True)
     releases = [str(drawn.workspace / "objects" / f"{name}.parquet") for name in ("v2", "v3")]
     text = CliRunner().invoke(app, ["diff", *releases], catch_exceptions=False).stdout
@@ -283,16 +285,16 @@ def test_diff_tells_what_changed_and_why_rows_did(
 def test_croissant_is_valid_and_reads_the_rows(first: Path) -> None:
     described = mlcroissant.Dataset(jsonld=first / "croissant.json")
     assert not described.metadata.ctx.issues.errors
-    assert {each.uuid for each in described.metadata.record_sets} == {"classes", *CONFIGS}
+    assert {record_set.uuid for record_set in described.metadata.record_sets} == {"classes", *CONFIGS}
     rows = list(described.records("mixed_rand"))
     stored = rows_of(first, "mixed_rand")
     assert [row["mixed_rand/image_id"].decode() for row in rows] == [row["image_id"] for row in stored]
-    for row, kept in zip(rows, stored, strict=True):
+    for row, expected in zip(rows, stored, strict=True):
         assert np.array_equal(
-            np.asarray(row["mixed_rand/image"]), np.asarray(Image.open(io.BytesIO(kept["image"]["bytes"])))
+            np.asarray(row["mixed_rand/image"]), np.asarray(Image.open(io.BytesIO(expected["image"]["bytes"])))
         )
     names = {row["classes/index"]: str(row["classes/name"]) for row in described.records("classes")}
     assert names == {0: "disc", 1: "ring", 2: "bar"}
-    hashes = {each.uuid: getattr(each, "sha256", None) for each in described.metadata.distribution}
+    hashes = {item.uuid: getattr(item, "sha256", None) for item in described.metadata.distribution}
     files = {name: sha256 for name, sha256 in hashes.items() if sha256}
     assert files == shards_of(first)

@@ -64,13 +64,13 @@ def test_rows_in_another_order_are_the_same_rows(tmp_path: Path) -> None:
     assert verify_repository(write_repository(tmp_path / "set", PLANNED[::-1])).rows == len(PLANNED)
 
 
-@pytest.mark.parametrize("place", [0, 5, len(PLANNED) - 1])
-def test_a_row_that_lacks_is_named(tmp_path: Path, place: int) -> None:
-    folder = write_repository(tmp_path / "set", PLANNED[:place] + PLANNED[place + 1 :])
+@pytest.mark.parametrize("index", [0, 5, len(PLANNED) - 1])
+def test_a_row_that_lacks_is_named(tmp_path: Path, index: int) -> None:
+    folder = write_repository(tmp_path / "set", PLANNED[:index] + PLANNED[index + 1 :])
     with pytest.raises(DataError) as raised:
         verify_repository(folder)
     (fault,) = raised.value.faults
-    assert fault.record == " ".join(map(str, PLANNED[place]))
+    assert fault.record == " ".join(map(str, PLANNED[index]))
     assert fault.expected == "a row that the plan has"
 
 

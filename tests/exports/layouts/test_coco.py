@@ -61,11 +61,11 @@ def row_of(
     name: str,
     mask: Mask,
     parts: Mapping[str, Mask] | None = None,
-    said: Mapping[str, bool | None] | None = None,
+    answered: Mapping[str, bool | None] | None = None,
     **changes: Any,
 ) -> Row:
     """A row of a dataset; ring is its class."""
-    rles = {part: encode_coco_rle(each) for part, each in (parts or {}).items()}
+    rles = {part: encode_coco_rle(painted) for part, painted in (parts or {}).items()}
     return {
         "image": {"bytes": png((mask.shape[0], mask.shape[1])), "path": None},
         "label": 1,
@@ -75,7 +75,7 @@ def row_of(
         "attribute": None,
         "object_mask": {"bytes": encode_png1(mask), "path": None},
         "ground_id": None,
-        "attributes": {"wing": None, "tail": None, "wet": None, **(said or {})},
+        "attributes": {"wing": None, "tail": None, "wet": None, **(answered or {})},
         "attribute_masks": [
             {"attribute": part, "size": list(rle.size_hw), "counts": rle.counts} for part, rle in rles.items()
         ],
@@ -85,8 +85,8 @@ def row_of(
 
 def write_repo(folder: Path, *rows: Row, split: str = "test", config: str = "original") -> Path:
     """A dataset repository with these rows."""
-    place = folder / "data" / config
-    place.mkdir(parents=True, exist_ok=True)
+    shards = folder / "data" / config
+    shards.mkdir(parents=True, exist_ok=True)
     image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     painted = pa.list_(pa.struct({"attribute": pa.string(), "size": pa.list_(pa.int32(), 2), "counts": pa.string()}))
     types = {
@@ -97,7 +97,7 @@ def write_repo(folder: Path, *rows: Row, split: str = "test", config: str = "ori
         "ground_id": pa.string(),
     }
     columns = {name: pa.array([row[name] for row in rows], types.get(name)) for name in rows[0]}
-    pq.write_table(pa.table(columns), place / f"{split}-00000-of-00001.parquet")
+    pq.write_table(pa.table(columns), shards / f"{split}-00000-of-00001.parquet")
     (folder / "class_map.json").write_text(CLASS_MAP)
     (folder / "attributes.yaml").write_text(yaml.safe_dump(SCHEMA))
     write_manifest(folder)
@@ -123,10 +123,10 @@ def shapes() -> dict[str, Mask]:
 
 
 def read_coco(tree: Path, name: str, capsys: pytest.CaptureFixture[str]) -> COCO:
-    found = COCO(str(tree / "annotations" / f"{name}.json"))
-    found.loadRes([{**each, "score": 1.0} for each in found.dataset["annotations"]])  # needs info
+    coco = COCO(str(tree / "annotations" / f"{name}.json"))
+    coco.loadRes([{**annotation, "score": 1.0} for annotation in coco.dataset["annotations"]])  # needs info
     capsys.readouterr()
-    return found
+    return coco
 
 
 def test_pycocotools_reads_masks_pixel_for_pixel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,14 +148,14 @@ def test_pycocotools_reads_masks_pixel_for_pixel(tmp_path: Path, capsys: pytest.
         stems = {number: image["file_name"].removesuffix(".png") for number, image in coco.imgs.items()}
         assert sorted(stems.values()) == sorted(drawn)
         assert len(coco.anns) == len(drawn)
-        for each in coco.anns.values():
-            mask = expected[stems[each["image_id"]]]
-            image = coco.imgs[each["image_id"]]
-            assert np.array_equal(coco.annToMask(each), mask)
+        for annotation in coco.anns.values():
+            mask = expected[stems[annotation["image_id"]]]
+            image = coco.imgs[annotation["image_id"]]
+            assert np.array_equal(coco.annToMask(annotation), mask)
             assert (image["height"], image["width"]) == mask.shape
-            assert (each["iscrowd"], each["area"]) == (0, mask.sum())
+            assert (annotation["iscrowd"], annotation["area"]) == (0, mask.sum())
             ys, xs = np.nonzero(mask)
-            assert each["bbox"] == [xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1]
+            assert annotation["bbox"] == [xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -164,14 +164,14 @@ def test_any_mask_comes_out_as_it_went_in(tmp_path_factory: pytest.TempPathFacto
     root = Path(tmp_path_factory.mktemp("any"))
     rows = [row_of(f"p{number}", mask) for number, mask in enumerate(drawn)]
     report = export_coco(write_repo(root / "repo", *rows), root / "out")
-    told = json.loads((root / "out" / "annotations" / "instances_test.json").read_text())
+    content = json.loads((root / "out" / "annotations" / "instances_test.json").read_text())
     coco = COCO()
-    coco.dataset = told
+    coco.dataset = content
     coco.createIndex()
     for number, mask in enumerate(drawn, start=1):
-        found = coco.imgToAnns[number]
-        assert len(found) == int(mask.any())
-        assert all(np.array_equal(coco.annToMask(each), mask) for each in found)
+        annotations = coco.imgToAnns[number]
+        assert len(annotations) == int(mask.any())
+        assert all(np.array_equal(coco.annToMask(annotation), mask) for annotation in annotations)
     assert report.without_object == sum(not mask.any() for mask in drawn)
 
 
@@ -201,17 +201,19 @@ def test_what_the_files_say(tmp_path: Path) -> None:
         "images/train/d.png",
         "labels.csv",
     ]
-    told = json.loads((out / "annotations" / "instances_test.json").read_text())
-    assert told["categories"] == [
+    content = json.loads((out / "annotations" / "instances_test.json").read_text())
+    assert content["categories"] == [
         {"id": number, "name": name, "wnids": [name]} for number, name in enumerate(("disc", "ring", "bar"), start=1)
     ]
-    first, second = told["annotations"]
+    first, second = content["annotations"]
     assert first["attributes"] == {"wing": True, "tail": True, "wet": False}
-    assert [(each["id"], each["image_id"], each["category_id"]) for each in (first, second)] == [(1, 1, 2), (2, 3, 1)]
+    assert [
+        (annotation["id"], annotation["image_id"], annotation["category_id"]) for annotation in (first, second)
+    ] == [(1, 1, 2), (2, 3, 1)]
     parts = json.loads((out / "annotations" / "attributes_test.json").read_text())
     assert parts["categories"] == [{"id": 1, "name": "tail"}, {"id": 2, "name": "wing"}]
-    assert [(each["category_id"], each["obj_ann_id"]) for each in parts["annotations"]] == [(2, 1)]
-    assert parts["images"] == told["images"]
+    assert [(annotation["category_id"], annotation["obj_ann_id"]) for annotation in parts["annotations"]] == [(2, 1)]
+    assert parts["images"] == content["images"]
     with (out / "labels.csv").open() as file:
         assert [tuple(row.values()) for row in csv.DictReader(file)] == [
             ("test/a.png", "n1", "test"),
@@ -341,14 +343,16 @@ def test_there_and_back(built: Path, tmp_path: Path) -> None:
         for row in rows:
             photo = photos[row["image_id"]]
             (answer,) = store.annotations(photo.image_id)
-            found = {name: decode_coco_rle(rle) for name, rle in answer.masks.items()}
+            imported_masks = {name: decode_coco_rle(rle) for name, rle in answer.masks.items()}
             expected = {"object": decode_png1(row["object_mask"]["bytes"])}
-            for each in row["attribute_masks"]:
-                rle = encode_coco_rle(found[each["attribute"]])
-                assert (each["size"], each["counts"]) == (list(rle.size_hw), rle.counts)
-            assert np.array_equal(found["object"], expected["object"])
+            for stored in row["attribute_masks"]:
+                rle = encode_coco_rle(imported_masks[stored["attribute"]])
+                assert (stored["size"], stored["counts"]) == (list(rle.size_hw), rle.counts)
+            assert np.array_equal(imported_masks["object"], expected["object"])
             assert (
-                set(found) == {"object", *(each["attribute"] for each in row["attribute_masks"])} == {"object", "wing"}
+                set(imported_masks)
+                == {"object", *(stored["attribute"] for stored in row["attribute_masks"])}
+                == {"object", "wing"}
             )
             assert answer.attributes == row["attributes"]
             assert photo.label == row["source_label"]

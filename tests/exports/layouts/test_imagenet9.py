@@ -79,15 +79,15 @@ def test_imagefolder_reads_labels_and_pixels_of_the_dataset(tree: Path, config: 
     torchvision = pytest.importorskip("torchvision.datasets")
     rows = {row["image_id"]: row for row in make_rows()[config]}
     names = {stem: image_id for image_id, stem in stems().items()}
-    found = torchvision.ImageFolder(tree / config / "val")
-    assert found.classes == FOLDERS
-    assert len(found) == len(rows)
-    for path, label in found.samples:
+    folder = torchvision.ImageFolder(tree / config / "val")
+    assert folder.classes == FOLDERS
+    assert len(folder) == len(rows)
+    for path, label in folder.samples:
         assert path.endswith(".JPEG")
         stem = Path(path).stem
         row = rows.pop(names[stem[3:18] if config.startswith("mixed_") else stem])
         assert label == row["label"]
-        assert np.array_equal(np.asarray(found.loader(path)), pixels(row["image"]["bytes"]))
+        assert np.array_equal(np.asarray(folder.loader(path)), pixels(row["image"]["bytes"]))
         assert Path(path).read_bytes() == row["image"]["bytes"]
     assert not rows
 
@@ -120,7 +120,7 @@ def test_mixed_names_say_whose_ground_is_in_the_pixels(tree: Path) -> None:
             assert re.fullmatch(r"fg_[nc]\d{8}_\d{5}_bg_[nc]\d{8}_\d{5}", stem)
             file = tree / config / "val" / FOLDERS[row["label"]] / f"{stem}.JPEG"
             shown = pixels(file.read_bytes())
-            (background,) = (each for each in rows["only_bg_t"] if each["image_id"] == ground)
+            (background,) = (candidate for candidate in rows["only_bg_t"] if candidate["image_id"] == ground)
             outside = ~draw_mask(int(row["image_id"][0]))
             assert np.array_equal(shown[outside], pixels(background["image"]["bytes"])[outside])
     assert donors > 15
@@ -136,15 +136,15 @@ def test_photos_are_called_by_fifteen_characters(tree: Path) -> None:
 
 
 def test_the_list_leads_from_every_file_to_its_photos(tree: Path) -> None:
-    told, known = listed(tree), stems()
-    assert list(told) == sorted(told)
-    assert set(told) == {path.relative_to(tree.parent).as_posix() for path in tree.rglob("*.JPEG")}
-    for file, row in told.items():
+    files, known = listed(tree), stems()
+    assert list(files) == sorted(files)
+    assert set(files) == {path.relative_to(tree.parent).as_posix() for path in tree.rglob("*.JPEG")}
+    for file, row in files.items():
         stem = Path(file).stem
         figure, _, ground = stem.removeprefix("fg_").partition("_bg_")
         assert known[row["image_id"]] == figure
         assert (known[row["ground_id"]] if row["ground_id"] else figure) == (ground or figure)
-        assert row["source_label"] in {each["source_label"] for each in make_rows()["original"]}
+        assert row["source_label"] in {original["source_label"] for original in make_rows()["original"]}
 
 
 def test_the_same_dataset_gives_the_same_bytes(repo: Path, tree: Path, tmp_path: Path) -> None:
@@ -190,8 +190,8 @@ def test_other_splits_keep_their_names(tmp_path: Path) -> None:
     assert len(list((tmp_path / "out" / "bg_challenge" / "fg_mask" / "train").rglob("*.npy"))) == 15
 
 
-def spoil(rows: Rows, config: str, place: int, **changes: Any) -> None:
-    rows[config][place] = {**rows[config][place], **changes}
+def spoil(rows: Rows, config: str, index: int, **changes: Any) -> None:
+    rows[config][index] = {**rows[config][index], **changes}
 
 
 def bytes_of(canvas: Image.Image, kind: str = "PNG") -> dict[str, Any]:
@@ -302,8 +302,8 @@ def test_hostile_class_names_and_labels_never_become_paths(tmp_path: Path) -> No
         row["source_label"] = "../../../x" if row["label"] else "=1+1"
     report = export_imagenet9(write_repository(tmp_path / "labels", rows), tmp_path / "out")
     assert report.coded_labels == 2
-    found = {path.stem for path in (tmp_path / "out" / "bg_challenge" / "original").rglob("*.JPEG")}
-    assert found == {
+    names = {path.stem for path in (tmp_path / "out" / "bg_challenge" / "original").rglob("*.JPEG")}
+    assert names == {
         f"c0000000{code}_{number:05}" for code, count in ((0, 10), (1, 5)) for number in range(1, count + 1)
     }
 
@@ -360,7 +360,11 @@ def test_the_command_tells_what_its_readers_must_know(repo: Path, tmp_path: Path
     arguments = ["export", str(repo), "--layout", "imagenet9", "-o"]
     done = CliRunner().invoke(app, [*arguments, str(tmp_path / "out")], catch_exceptions=False)
     assert "original/val 15" in done.stdout
-    for told in ("1 source labels are no wnids", "--in9", "challenge_eval.py expects 9 classes, this dataset has 3"):
-        assert told in done.stdout
+    for sentence in (
+        "1 source labels are no wnids",
+        "--in9",
+        "challenge_eval.py expects 9 classes, this dataset has 3",
+    ):
+        assert sentence in done.stdout
     done = CliRunner().invoke(app, [*arguments, str(tmp_path / "json"), "--json"], catch_exceptions=False)
     assert json.loads(done.stdout)["images"]["mixed_self/val"] == 15

@@ -77,12 +77,12 @@ def changed(repo: Path, folder: Path, **columns: Any) -> Path:
     """The dataset's first shard of ``original`` with a column's first value, or all of it, replaced or dropped."""
     table = pq.read_table(next((repo / "data" / "original").glob("*.parquet")))
     for name, value in columns.items():
-        place = table.schema.get_field_index(name)
+        index = table.schema.get_field_index(name)
         if value is None:
-            table = table.remove_column(place)
+            table = table.remove_column(index)
         else:
             values = [value, *table.column(name).to_pylist()[1:]]
-            table = table.set_column(place, table.schema.field(name), pa.array(values, table.schema.field(name).type))
+            table = table.set_column(index, table.schema.field(name), pa.array(values, table.schema.field(name).type))
     (folder / "repo" / "data" / "original").mkdir(parents=True)
     pq.write_table(table, folder / "repo" / "data" / "original" / "test-00000-of-00001.parquet")
     write_manifest(folder / "repo")
@@ -96,14 +96,14 @@ def test_the_original_reader_gets_the_dataset_s_labels_and_pixels(repo: Path, tm
     rows = rows_of(repo, config)
     assert (report.images, report.config) == (len(rows), config) == (16, config)
     tree = tmp_path / "out" / "imagenet-a"
-    found = datasets.ImageFolder(root=tree, allow_empty=True)
-    assert found.classes == WNIDS
-    assert len(found) == len(rows)
-    for path, label in found.samples:
+    folder = datasets.ImageFolder(root=tree, allow_empty=True)
+    assert folder.classes == WNIDS
+    assert len(folder) == len(rows)
+    for path, label in folder.samples:
         row = rows[Path(path).stem]
         assert label == row["label"] == WNIDS.index(row["source_label"])
         with Image.open(io.BytesIO(row["image"]["bytes"])) as expected:
-            assert np.array_equal(np.asarray(found.loader(path)), np.asarray(expected))
+            assert np.array_equal(np.asarray(folder.loader(path)), np.asarray(expected))
 
 
 def test_a_class_without_images_is_loud_and_never_shifts_labels(repo: Path, tmp_path: Path) -> None:
@@ -190,5 +190,5 @@ def test_the_command_tells_of_empty_classes(repo: Path, tmp_path: Path) -> None:
     assert "16 images of plus" in done.stdout
     assert "allow_empty=True" in done.stdout
     done = CliRunner().invoke(app, [*arguments, str(tmp_path / "json"), "--json"], catch_exceptions=False)
-    told = json.loads(done.stdout)
-    assert (told["images"], told["config"], len(told["empty_classes"])) == (16, "plus", 192)
+    report = json.loads(done.stdout)
+    assert (report["images"], report["config"], len(report["empty_classes"])) == (16, "plus", 192)

@@ -70,8 +70,8 @@ def rows_of(repo: Path, config: str, split: str) -> dict[str, dict[str, Any]]:
 
 def true_masks(row: dict[str, Any]) -> dict[str, Mask]:
     painted = {
-        each["attribute"]: decode_coco_rle(CocoRle(size_hw=tuple(each["size"]), counts=each["counts"]))
-        for each in row["attribute_masks"]
+        stored["attribute"]: decode_coco_rle(CocoRle(size_hw=tuple(stored["size"]), counts=stored["counts"]))
+        for stored in row["attribute_masks"]
     }
     return {"entire-object": np.asarray(row["object_mask"].convert("L")) > 0, **painted}
 
@@ -91,10 +91,10 @@ def test_labels_masks_and_pixels_are_the_dataset_s(repo: Path, tree: Path, confi
         with Image.open(folder / f"{stem}.JPEG") as picture:
             assert np.array_equal(np.asarray(picture), np.asarray(row["image"]))
         present, changed = np.load(folder / f"{stem}_attr_labels.npy", allow_pickle=False)
-        assert [name for name, said in zip(ATTRIBUTES, present, strict=True) if said] == [
+        assert [name for name, holds in zip(ATTRIBUTES, present, strict=True) if holds] == [
             name for name in ATTRIBUTES if row["attributes"][name]
         ]
-        assert [name for name, said in zip(ATTRIBUTES, changed, strict=True) if said] == [row["attribute"]] * bool(
+        assert [name for name, holds in zip(ATTRIBUTES, changed, strict=True) if holds] == [row["attribute"]] * bool(
             row["attribute"]
         )
         masks = pickle.loads((folder / f"{stem}_attr_dict.pkl").read_bytes())

@@ -70,11 +70,11 @@ def client(published: Published, tmp_path: Path) -> Client:
 
 def received(hub: HubDouble, start: int) -> dict[str, list[int]]:
     """Bytes of every answer that held a file or a part of it, by path."""
-    found: dict[str, list[int]] = {}
-    for each in hub.log[start:]:
-        if each.method == "GET" and (place := re.search(r"/resolve/[^/]+/(.+)", each.path)):
-            found.setdefault(place[1], []).append(each.sent)
-    return found
+    sizes: dict[str, list[int]] = {}
+    for request in hub.log[start:]:
+        if request.method == "GET" and (match := re.search(r"/resolve/[^/]+/(.+)", request.path)):
+            sizes.setdefault(match[1], []).append(request.sent)
+    return sizes
 
 
 def test_every_file_is_fetched_once_and_verified(published: Published, client: Client) -> None:
@@ -90,10 +90,10 @@ def test_every_file_is_fetched_once_and_verified(published: Published, client: C
     assert received(published.hub, start) == {}
 
     put(published.hub, "me/toy", {SHARD: files[SHARD] + b" ", "data/extra.parquet": b"PAR1"}, "bad")
-    said = client.figureground("verify", "me/toy", "--revision", "bad", "--workers", "1", code=1).stderr
-    assert f"me/toy@bad: {SHARD}: expected a file with SHA-256" in said
-    assert "me/toy@bad: data/extra.parquet: expected only files that manifest.json lists" in said
-    assert str(client.more["TMPDIR"]) not in said
+    stderr = client.figureground("verify", "me/toy", "--revision", "bad", "--workers", "1", code=1).stderr
+    assert f"me/toy@bad: {SHARD}: expected a file with SHA-256" in stderr
+    assert "me/toy@bad: data/extra.parquet: expected only files that manifest.json lists" in stderr
+    assert str(client.more["TMPDIR"]) not in stderr
 
 
 def test_a_rebuild_reads_hashes_of_pixels_and_no_pixels(published: Published, client: Client, tmp_path: Path) -> None:
@@ -119,18 +119,20 @@ def test_a_rebuild_reads_hashes_of_pixels_and_no_pixels(published: Published, cl
     for path in shards:
         pixels = sum(len(row["image"]["bytes"]) for row in pq.read_table(published.first / path).to_pylist())
         assert sum(got[path]) < len(files[path]) - pixels + 65536  # a reader fetches the last 64 kB for the footer
-    assert all(each.range for each in published.hub.log[start:] if re.search("/resolve/[^/]+/data/", each.path))
+    assert all(
+        request.range for request in published.hub.log[start:] if re.search("/resolve/[^/]+/data/", request.path)
+    )
     assert not list(Path(client.more["TMPDIR"]).iterdir())
 
 
 def test_versions_are_compared_wherever_they_lie(published: Published, client: Client) -> None:
     start = len(published.hub.log)
-    told = client.figureground("diff", "me/toy", "me/toy", "--revision", "v1", "--revision", "v2").stdout
-    assert told.strip() == str(compare_versions(published.first, published.second))
-    assert "plus: 0 rows as they were, 12 removed" in told
+    difference = client.figureground("diff", "me/toy", "me/toy", "--revision", "v1", "--revision", "v2").stdout
+    assert difference.strip() == str(compare_versions(published.first, published.second))
+    assert "plus: 0 rows as they were, 12 removed" in difference
     files = files_of(published.first)
     assert sum(received(published.hub, start)[SHARD][:2]) < len(files[SHARD]) / 3
-    assert client.figureground("diff", published.first, "me/toy", "--revision", "v2").stdout == told
+    assert client.figureground("diff", published.first, "me/toy", "--revision", "v2").stdout == difference
     local = [str(published.first), str(published.second)]
     for words, message in (
         ([local[0], "me/toy"], "me/toy: a dataset on the Hub needs --revision"),
@@ -151,10 +153,52 @@ def test_a_branch_is_asked_for_anew_and_an_old_copy_never_served(published: Publ
     assert "24 images" in client.figureground(*verify).stdout
     hub.fail("GET", "/revision/main", 503, times=99)
     try:
-        said = client.figureground(*verify, code=3).stderr
+        stderr = client.figureground(*verify, code=3).stderr
     finally:
         hub._troubles.clear()
-    assert "ServiceError: me/moving@main: the Hub answered 503: injected; run again to go on" in said
+    assert "ServiceError: me/moving@main: the Hub answered 503: injected; run again to go on" in stderr
+
+
+OPEN = """
+import json
+from figureground.errors import DataError
+from figureground.exports.dataset.opening import open_dataset
+
+dataset = open_dataset("me/opened", "v1")
+answer = {
+    "name": dataset.name,
+    "configs": dataset.configs,
+    "lock": dataset.lock.recipe,
+    "classes": dataset.recipe.class_map.rpartition("/")[2],
+    "ids": [row["image_id"] for row in dataset.rows("original", "test", ["image_id"])],
+}
+try:
+    dataset.count_rows("plus")
+except DataError as error:
+    answer["fault"] = str(error.faults[0])
+print(json.dumps(answer))
+"""
+
+
+def test_a_dataset_is_opened_on_the_hub_and_its_files_are_fetched_as_they_are_read(
+    published: Published, client: Client
+) -> None:
+    files = files_of(published.first)
+    changed = SHARD.replace("original", "plus")
+    put(published.hub, "me/opened", {**files, changed: files[changed] + b" "})
+    start = len(published.hub.log)
+    answer = json.loads(client.python("-c", OPEN).stdout)
+    stored = pq.read_table(published.first / SHARD, columns=["image_id"])["image_id"].to_pylist()
+    assert answer.pop("fault").startswith(f"me/opened@v1: {changed}: expected a file with SHA-256 ")
+    assert answer == {
+        "name": "me/opened@v1",
+        "configs": ["original", "plus"],
+        "lock": "toy@1",
+        "classes": "class_map.json",
+        "ids": stored,
+    }
+    read = {"manifest.json", "recipe.lock.json", "recipe.yaml", "class_map.json", SHARD, changed}
+    assert received(published.hub, start).keys() == read
 
 
 def _manifest(**files: str) -> dict[str, bytes]:
@@ -234,8 +278,8 @@ def answers(published: Published, tmp_path_factory: pytest.TempPathFactory) -> d
     asked = received(published.hub, start)
     assert SHARD not in asked or sum(asked[SHARD]) < 10**6
     assert not [path for path in asked if "evil" in path]
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
+    answers: dict[str, str] = json.loads(done.stdout)
+    return answers
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -56,14 +56,14 @@ def hub() -> Iterator[HubDouble]:
 
 def changing(hub: HubDouble, start: int = 0) -> list[str]:
     """Requests that could change something; asking for some paths is a POST too."""
-    asked = [f"{each.method} {each.path}" for each in hub.log[start:] if each.method not in ("GET", "HEAD")]
-    return [each for each in asked if "/paths-info/" not in each]
+    asked = [f"{request.method} {request.path}" for request in hub.log[start:] if request.method not in ("GET", "HEAD")]
+    return [request for request in asked if "/paths-info/" not in request]
 
 
 def uploaded(hub: HubDouble, start: int = 0) -> dict[str, int]:
     """SHA-256 of uploaded files to bytes that came."""
-    puts = [each for each in hub.log[start:] if each.method == "PUT" and each.path.startswith("/lfs/")]
-    return {each.path.partition("?")[0].rpartition("/")[2]: each.received for each in puts}
+    puts = [request for request in hub.log[start:] if request.method == "PUT" and request.path.startswith("/lfs/")]
+    return {request.path.partition("?")[0].rpartition("/")[2]: request.received for request in puts}
 
 
 def large(folder: Path) -> dict[str, int]:
@@ -98,13 +98,13 @@ def test_a_version_is_published_loaded_and_followed_by_another(
     assert changing(hub) == []
     assert hub.repos == {}
 
-    told = json.loads(client.figureground(*publish, first).stdout)["report"]
+    report = json.loads(client.figureground(*publish, first).stdout)["report"]
     repo = hub.repos["me/toy"]
-    assert (told["tag"], told["commit"], told["pull_request"]) == ("v1", repo.main.oid, 1)
+    assert (report["tag"], report["commit"], report["pull_request"]) == ("v1", repo.main.oid, 1)
     assert on_main(hub) == folder_hashes(first)
     assert uploaded(hub) == large(first)
     _assert_order(
-        [f"{each.method} {each.path}" for each in hub.log],
+        [f"{item.method} {item.path}" for item in hub.log],
         [
             "POST /api/repos/create",
             "PUT /lfs/",
@@ -118,7 +118,7 @@ def test_a_version_is_published_loaded_and_followed_by_another(
     )
     titles = [commit.title for commit in repo.commits.values() if commit.parent]
     assert [title.partition(" (")[0] for title in titles] == ["figureground: stage v1", "Release v1"]
-    assert [each["status"] for each in repo.pull_requests.values()] == ["closed"]
+    assert [item["status"] for item in repo.pull_requests.values()] == ["closed"]
 
     start = len(hub.log)
     assert json.loads(client.figureground(*publish, first).stdout)["plan"]["commits"] == 0
@@ -137,10 +137,10 @@ def test_a_version_is_published_loaded_and_followed_by_another(
     words = json.dumps([(config, revision) for revision, (_, config) in asked.items()])
     loaded = json.loads(client.python("-c", LOAD, words).stdout)
     for revision, (folder, config) in asked.items():
-        found = loaded[revision]
-        assert found["configs"] == sorted(["original", config])
-        assert found["ids"] == found["streamed"] == stored_ids(folder, config)
-        assert found["labels"] == ["disc", "ring", "bar"]
+        answer = loaded[revision]
+        assert answer["configs"] == sorted(["original", config])
+        assert answer["ids"] == answer["streamed"] == stored_ids(folder, config)
+        assert answer["labels"] == ["disc", "ring", "bar"]
 
     start = len(hub.log)
     refused = client.figureground(*publish, first, code=2).stderr
@@ -152,11 +152,13 @@ def test_a_version_is_published_loaded_and_followed_by_another(
 
 
 def _assert_order(asked: list[str], patterns: list[str]) -> None:
-    place = 0
+    next_request = 0
     for pattern in patterns:
-        later = [number for number, each in enumerate(asked) if number >= place and re.search(pattern, each)]
-        assert later, f"no {pattern} after request {place}"
-        place = later[0] + 1
+        later = [
+            number for number, request in enumerate(asked) if number >= next_request and re.search(pattern, request)
+        ]
+        assert later, f"no {pattern} after request {next_request}"
+        next_request = later[0] + 1
 
 
 def test_more_files_than_are_sent_at_once_come_in_one_commit(hub: HubDouble, first: Path, tmp_path: Path) -> None:
@@ -166,13 +168,13 @@ def test_more_files_than_are_sent_at_once_come_in_one_commit(hub: HubDouble, fir
     relist(folder)
     hub.allow("me/many", folder)
     hub.create("me/many").put({"NOTES.md": b"by hand"})
-    told = Client(hub, tmp_path / "home").figureground("publish", folder, "--repo-id", "me/many", "--workers", "1")
-    assert "left alone: NOTES.md" in told.stderr
-    asked = [len(json.loads(each.body)["objects"]) for each in hub.asked("POST", "/objects/batch")]
+    done = Client(hub, tmp_path / "home").figureground("publish", folder, "--repo-id", "me/many", "--workers", "1")
+    assert "left alone: NOTES.md" in done.stderr
+    asked = [len(json.loads(request.body)["objects"]) for request in hub.asked("POST", "/objects/batch")]
     assert sum(asked) == len(large(folder)) > 120
     assert max(asked) <= 100
     assert len(uploaded(hub)) == sum(asked)
-    assert [each.status for each in hub.asked("POST", "/commit/main$")] == [200]
+    assert [request.status for request in hub.asked("POST", "/commit/main$")] == [200]
     assert on_main(hub, "me/many").keys() == folder_hashes(folder).keys() | {"NOTES.md"}
     assert hub.violations == []
 
@@ -187,9 +189,9 @@ def test_what_may_not_be_passed_on_is_gated_and_only_by_who_says_so(
     pictures = build_toy(held, tmp_path / "pictures")
     owner, stranger = Client(hub, tmp_path / "home"), Client(hub, tmp_path / "strange", STRANGER)
 
-    said = owner.figureground("publish", pictures, "--repo-id", "me/held", "--workers", "1", code=2).stderr
-    assert "source drawn: its maintainer said so" in said
-    assert "build with --no-pixels" in said
+    stderr = owner.figureground("publish", pictures, "--repo-id", "me/held", "--workers", "1", code=2).stderr
+    assert "source drawn: its maintainer said so" in stderr
+    assert "build with --no-pixels" in stderr
     assert changing(hub) == []
 
     words = ["publish", str(pictures), "--repo-id", "me/held", "--workers", "1", "--i-may-redistribute"]
@@ -200,17 +202,18 @@ def test_what_may_not_be_passed_on_is_gated_and_only_by_who_says_so(
     asked = changing(hub)
     assert asked[:2] == ["POST /api/repos/create", "PUT /api/datasets/me/held/settings"]
     assert (
-        json.loads(hub.log[[each.path for each in hub.log].index("/api/repos/create")].body)["visibility"] == "private"
+        json.loads(hub.log[[request.path for request in hub.log].index("/api/repos/create")].body)["visibility"]
+        == "private"
     )
     verify = ["verify", "me/held", "--revision", "v1", "--workers", "1"]
     assert "no such dataset, or none that this login may see" in stranger.figureground(*verify, code=2).stderr
 
     assert "becomes public" in owner.figureground(*words, "--public").stderr
     assert (hub.repos["me/held"].private, hub.repos["me/held"].gated) == (False, "manual")
-    said = stranger.figureground(*verify, code=2).stderr
-    assert f"access is restricted; ask for it at {hub.url}/datasets/me/held" in said
+    stderr = stranger.figureground(*verify, code=2).stderr
+    assert f"access is restricted; ask for it at {hub.url}/datasets/me/held" in stderr
     assert "test-00000-of-00001.parquet" not in stranger.files()
-    assert "6 images" not in said
+    assert "6 images" not in stderr
 
 
 @pytest.mark.parametrize("tag", ["", "main", "a b", "v1..2", "-v1", "v1.lock", "v1.", "refs/tags/v1", "v\n"])

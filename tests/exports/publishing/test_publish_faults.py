@@ -46,8 +46,8 @@ def large(folder: Path) -> dict[str, int]:
 
 def uploads(hub: HubDouble, start: int = 0) -> list[tuple[str, int]]:
     """SHA-256 and bytes of every upload, in order."""
-    puts = [each for each in hub.log[start:] if each.method == "PUT" and each.path.startswith("/lfs/")]
-    return [(each.path.partition("?")[0].rpartition("/")[2], each.received) for each in puts]
+    puts = [request for request in hub.log[start:] if request.method == "PUT" and request.path.startswith("/lfs/")]
+    return [(request.path.partition("?")[0].rpartition("/")[2], request.received) for request in puts]
 
 
 def on_main(hub: HubDouble) -> dict[str, str]:
@@ -57,11 +57,11 @@ def on_main(hub: HubDouble) -> dict[str, str]:
 
 def titles(hub: HubDouble) -> list[str]:
     """Of the commits to main, oldest first."""
-    repo, found, oid = hub.repos["me/toy"], list[str](), hub.repos["me/toy"].main.oid
+    repo, history, oid = hub.repos["me/toy"], list[str](), hub.repos["me/toy"].main.oid
     while oid:
-        found.insert(0, repo.commits[oid].title)
+        history.insert(0, repo.commits[oid].title)
         oid = repo.commits[oid].parent
-    return found[1:]
+    return history[1:]
 
 
 def test_whatever_fails_is_asked_again_and_main_never_shows_a_part(hub: HubDouble, client: Client, toy: Path) -> None:
@@ -88,9 +88,9 @@ def test_whatever_fails_is_asked_again_and_main_never_shows_a_part(hub: HubDoubl
     assert hub.violations == []
     assert on_main(hub) == {**folder_hashes(toy), "NOTES.md": Blob(b"by somebody else", False).sha256}
     assert titles(hub) == ["by hand", "Release v1"]
-    assert [each.status for each in hub.asked("POST", "/commit/main$")] == [412, 503, 0]
-    assert [each.status for each in hub.asked("POST", "/tag/")] == [0]
-    assert [each["status"] for each in hub.repos["me/toy"].pull_requests.values()] == ["closed"]
+    assert [item.status for item in hub.asked("POST", "/commit/main$")] == [412, 503, 0]
+    assert [item.status for item in hub.asked("POST", "/tag/")] == [0]
+    assert [item["status"] for item in hub.repos["me/toy"].pull_requests.values()] == ["closed"]
     assert hub.repos["me/toy"].refs["refs/tags/v1"] == hub.repos["me/toy"].main.oid
     for words in ("the Hub answered 503", "answered 412", "answered 429", "cannot be reached", "attempt 2 of 8"):
         assert words in done.stderr
@@ -129,7 +129,7 @@ def test_a_killed_run_goes_on_where_it_was_and_sends_nothing_twice(
 
     hub.fail("POST", "/commit/main[?]create_pr=1", before=kill(runs))
     start = killed()
-    assert sorted(uploads(hub, start)) == sorted(each for each in large(toy).items() if each[0] not in there)
+    assert sorted(uploads(hub, start)) == sorted(item for item in large(toy).items() if item[0] not in there)
     assert (on_main(hub), len(repo.pull_requests)) == ({}, 1)
 
     hub.fail("POST", "/commit/main$", before=kill(runs))
@@ -143,7 +143,7 @@ def test_a_killed_run_goes_on_where_it_was_and_sends_nothing_twice(
     assert uploads(hub, start) == []
     assert titles(hub) == ["Release v1"]
     assert repo.refs["refs/tags/v1"] == repo.main.oid
-    assert [each["status"] for each in repo.pull_requests.values()] == ["closed"]
+    assert [item["status"] for item in repo.pull_requests.values()] == ["closed"]
     assert hub.violations == []
 
 
@@ -192,8 +192,8 @@ def test_what_is_not_as_it_was_left_is_not_released(
     toy: Path,
 ) -> None:
     hub.fail(method, pattern, before=change(hub))
-    said = client.figureground(*PUBLISH, toy, code=1).stderr
-    assert re.search(message, said), said
+    stderr = client.figureground(*PUBLISH, toy, code=1).stderr
+    assert re.search(message, stderr), stderr
     assert set(on_main(hub)) == left
     assert [title for title in titles(hub) if title.startswith("Release")] == []
     assert "refs/tags/v1" not in hub.repos["me/toy"].refs
@@ -208,20 +208,20 @@ def test_what_cannot_succeed_is_said_at_once(hub: HubDouble, toy: Path, tmp_path
 
     nobody = Client(hub, tmp_path / "nobody", None)
     assert "nobody is logged in to the Hub" in nobody.figureground(*PUBLISH, toy, code=2).stderr
-    said = stranger.figureground(*PUBLISH, toy, code=2).stderr
-    assert "the Hub answered 403: You don't have the rights to create a dataset; this login may not do that" in said
+    stderr = stranger.figureground(*PUBLISH, toy, code=2).stderr
+    assert "the Hub answered 403: You don't have the rights to create a dataset; this login may not do that" in stderr
     assert (len(hub.asked("POST", "/api/repos/create")), hub.repos) == (1, {})
 
     hub.fail("POST", "/commit/main[?]create_pr=1", 429, headers={"RateLimit": '"api";r=0;t=3000'}, times=9)
-    said = owner.figureground(*PUBLISH, toy, code=3).stderr
-    assert "ServiceError: me/toy: the Hub answered 429: injected; run again to go on" in said
+    stderr = owner.figureground(*PUBLISH, toy, code=3).stderr
+    assert "ServiceError: me/toy: the Hub answered 429: injected; run again to go on" in stderr
     assert len(hub.asked("POST", "/commit/", status=429)) == 1
     hub._troubles.clear()
 
-    told = f"no {SECRET} at http://store/x?{SIGNATURE}"  # what a server says may be anything
-    hub.fail("POST", "/commit/main[?]create_pr=1", 400, headers={"X-Error-Message": told})
-    said = owner.figureground(*PUBLISH, toy, code=3).stderr
-    assert "the Hub answered 400: no *** at http://store/x injected; mend that, then run again" in said
+    message = f"no {SECRET} at http://store/x?{SIGNATURE}"  # what a server says may be anything
+    hub.fail("POST", "/commit/main[?]create_pr=1", 400, headers={"X-Error-Message": message})
+    stderr = owner.figureground(*PUBLISH, toy, code=3).stderr
+    assert "the Hub answered 400: no *** at http://store/x injected; mend that, then run again" in stderr
     hub.repos["me/toy"].objects.clear()
     hub.fail("PUT", "/lfs/", 403, times=99)
     assert "me/toy: the Hub answered 403" in owner.figureground(*PUBLISH, toy, code=2).stderr

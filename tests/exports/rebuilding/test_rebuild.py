@@ -94,17 +94,17 @@ def test_a_release_without_pixels_is_rebuilt_bit_for_bit(
     assert verify_repository(tmp_path / "out").images == report.rows
 
 
-@pytest.mark.parametrize("kept", ["in folders", "in one folder", "in a tar archive"])
+@pytest.mark.parametrize("layout", ["in folders", "in one folder", "in a tar archive"])
 def test_photos_are_found_in_other_places_under_other_names(
-    kept: str, built: tuple[Path, Path], drawn: DrawnRelease, tmp_path: Path
+    layout: str, built: tuple[Path, Path], drawn: DrawnRelease, tmp_path: Path
 ) -> None:
     mine = tmp_path / "mine"
     for number, path in enumerate(sorted(drawn.photos.rglob("*.png"))):
-        place = mine / (f"class{number % 2}" if kept == "in folders" else "") / f"renamed{number}.png"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, place)
+        copy = mine / (f"class{number % 2}" if layout == "in folders" else "") / f"renamed{number}.png"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
     (mine / "gone.png").symlink_to("nowhere.png")
-    if kept == "in a tar archive":
+    if layout == "in a tar archive":
         with tarfile.open(tmp_path / "mine.tar", "w") as archive:
             archive.add(mine, "mine")
         mine = tmp_path / "mine.tar"
@@ -149,10 +149,10 @@ def test_a_changed_byte_and_a_missing_photo_are_named_and_the_rest_is_built(
     arguments = ["rebuild", str(built[0]), "--source", str(photos), "--source", str(drawn.photos.parent / "wallpapers")]
     done = CliRunner().invoke(app, [*arguments, "-o", str(tmp_path / "out"), "--json"])
     assert isinstance(done.exception, DataError)
-    found = {fault.record: fault.got for fault in done.exception.faults}
-    assert found == {names[changed]: f"{file_sha256(changed)} in source0: disc/disc0.png", names[missing]: "none"}
-    told = json.loads((tmp_path / "out" / "report" / "rebuild.json").read_text())
-    assert told["rows"] == told["rows_of_release"] - sum(each["rows"] for each in told["missing"])
+    faults = {fault.record: fault.got for fault in done.exception.faults}
+    assert faults == {names[changed]: f"{file_sha256(changed)} in source0: disc/disc0.png", names[missing]: "none"}
+    report = json.loads((tmp_path / "out" / "report" / "rebuild.json").read_text())
+    assert report["rows"] == report["rows_of_release"] - sum(photo["rows"] for photo in report["missing"])
     made = {row["image_id"] for row in pq.read_table(tmp_path / "out" / "data" / "plus").to_pylist()}
     assert len(made) == 4
     assert not made & set(names.values())
@@ -167,9 +167,11 @@ def test_pixels_that_drift_are_named_and_only_kept_where_asked(
     release = shutil.copytree(built[0], tmp_path / "release")
     (shard,) = (release / "data" / "plus").glob("*.parquet")
     rows = pq.read_table(shard).to_pylist()
-    told = rows[0]["provenance"]
-    darker = bytes([*(level - 3 for level in bytes.fromhex(told["sketch"])[:1]), *bytes.fromhex(told["sketch"])[1:]])
-    told |= {"pixels_sha256": "0" * 64, "sketch": darker.hex()}
+    provenance = rows[0]["provenance"]
+    darker = bytes(
+        [*(level - 3 for level in bytes.fromhex(provenance["sketch"])[:1]), *bytes.fromhex(provenance["sketch"])[1:]]
+    )
+    provenance |= {"pixels_sha256": "0" * 64, "sketch": darker.hex()}
     _rewrite(release, shard.relative_to(release).as_posix(), rows)
     lock = json.loads((release / "recipe.lock.json").read_text())
     lock["packages"]["pillow"] = "1.0"
@@ -182,13 +184,13 @@ def test_pixels_that_drift_are_named_and_only_kept_where_asked(
         with pytest.raises(DataError, match=r"pillow 1\.0 there") as error:
             rebuild_dataset(release, places, tmp_path / "out", tolerance=tolerance)
         (fault,) = error.value.faults
-        assert (fault.where, fault.record) == ("plus", f"{told['object_id']}  0")
+        assert (fault.where, fault.record) == ("plus", f"{provenance['object_id']}  0")
         assert "--tolerance 3" in fault.remedy
         assert not (tmp_path / "out").exists()
     monkeypatch.setattr(rebuilding, "make_repository", _must_not_render_again(make_repository))
     report = rebuild_dataset(release, places, tmp_path / "out", tolerance=3)
-    assert [(each.variant, each.row, each.levels) for each in report.drifted] == [
-        ("plus", f"{told['object_id']}  0", 3)
+    assert [(row.variant, row.row, row.levels) for row in report.drifted] == [
+        ("plus", f"{provenance['object_id']}  0", 3)
     ]
     assert report.environment_differs[0].startswith("pillow 1.0 there")
 

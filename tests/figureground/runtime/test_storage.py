@@ -56,9 +56,9 @@ def test_places_are_checked_early() -> None:
     check_location("memory://anywhere")
     with pytest.raises(UsageError, match="nothing"):
         check_location("nothing://bucket")
-    with pytest.raises(UsageError, match="memory://bucket/x: an address holds no credentials") as told:
+    with pytest.raises(UsageError, match="memory://bucket/x: an address holds no credentials") as raised:
         check_location("memory://me:secret@bucket/x")
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(raised.value)
 
 
 def test_scratch_is_its_owners_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
