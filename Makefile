@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Not `.`, where datasets lie that users built, each with its evaluate.py.
 CODE := annotate benchmarks build docs exports figureground schemas tests
+PROSE := .ci .github Makefile pyproject.toml CITATION.cff $(wildcard *.md)
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 INSTALL := $(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt
 
@@ -75,11 +76,13 @@ TIMES ?= 1
 fresh:  ## Demo and tests in a fresh clone, with an empty HOME, temporary folder and caches, TIMES=1
 	@bash .ci/fresh $(TIMES)
 
-.PHONY: check lint mypy pyright arrows current
-check: lint mypy pyright arrows current  ## Lint, formatting, types, import arrows, generated docs; `make -k check` goes on
+.PHONY: check lint spell mypy pyright arrows current
+check: lint spell mypy pyright arrows current  ## Lint, spelling, types, import arrows, generated pages; `make -k check` goes on
 lint: $(STAMP)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
+spell: $(STAMP)
+	$(BIN)/codespell $(PROSE) $(CODE)
 mypy: $(STAMP)
 	$(BIN)/mypy
 pyright: $(STAMP)

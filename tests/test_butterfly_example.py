@@ -10,7 +10,7 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
-from needs import SHARED, need
+from needs import SHARED, need_shared
 from numpy.typing import NDArray
 
 from figureground.build.recipes.loading import load_recipe
@@ -85,7 +85,7 @@ def test_a_butterfly_without_a_mirror_axis_is_dropped(script: ModuleType) -> Non
 )
 def test_real_butterflies(script: ModuleType, name: str, dropped: str) -> None:
     """Three that lie flat, and one that was photographed from the side."""
-    need(BUTTERFLIES.is_dir(), "the butterflies of ../shared are not here")
+    need_shared(BUTTERFLIES)
     photo, mask = script.read_photo(BUTTERFLIES / "images" / f"{name}.jpg", BUTTERFLIES / "masks" / f"{name}.png")
     found = script.dissect(name, photo, mask)
     assert found.dropped.startswith(dropped)

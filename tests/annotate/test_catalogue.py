@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from needs import SHARED, need
+from needs import SHARED, need_shared
 from photo_samples import FLAGGED, REJECTED, draw_pixels, encode, with_orientation
 
 from figureground.annotate.catalogue import Rejection, index_source, measure, measure_all
@@ -306,7 +306,7 @@ def _ends(session: int) -> bool:
 
 def test_the_real_photos_are_catalogued_once_each(tmp_path: Path) -> None:
     root = SHARED / "photos_in9"
-    need(root.is_dir(), "the shared photos are not here")
+    need_shared(root)
     with Workspace.create(tmp_path) as store:
         report = index_source(store, open_source(str(root)), workers=2)
         records = list(store.images())

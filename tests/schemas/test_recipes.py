@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from needs import SHARED, need
+from needs import SHARED, need_shared
 from pydantic import ValidationError
 
 from figureground.build.recipes.loading import load_recipe, shipped_recipes
@@ -182,7 +182,7 @@ def test_imagenet9_is_the_shipped_map_not_the_wordnet_descendants() -> None:
 
 
 def test_imagenet9_equals_the_released_mapping() -> None:
-    need(SHARED.is_dir(), "the shared data is not here")
+    need_shared(SHARED)
     released = json.loads((SHARED / "class_maps" / "imagenet9.json").read_text())
     assert [list(each.wnids) for each in load_class_map("imagenet9").classes] == [
         each["wnids"] for each in released["classes"]

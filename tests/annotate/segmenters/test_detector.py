@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from needs import SHARED, need
+from needs import SHARED, need, need_shared
 from numpy.typing import NDArray
 from photo_samples import encode
 from PIL import Image
@@ -271,7 +271,7 @@ def test_coco_ssd_finds_the_cat(coco: DetectorSegmenter) -> None:
 
 
 def test_coco_ssd_finds_butterflies_that_it_has_no_name_for(coco: DetectorSegmenter) -> None:
-    need(BUTTERFLIES.is_dir(), "the butterflies are not here")
+    need_shared(BUTTERFLIES)
     ious = []
     for mask_path in sorted((BUTTERFLIES / "masks").glob("*.png"))[::8]:
         photo = np.asarray(Image.open(BUTTERFLIES / "images" / f"{mask_path.stem}.jpg").convert("RGB"))

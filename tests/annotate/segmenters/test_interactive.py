@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from needs import SHARED, need
+from needs import SHARED, need, need_shared
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
@@ -129,7 +129,7 @@ def test_a_click_gives_the_mask_that_it_lies_in(coffee_sam: InteractiveSam) -> N
 def test_clicks_follow_real_masks(network: OnnxSam) -> None:
     # On 20 of these photos a click in the middle has a mean (median) IoU of 0.70 (0.77) with the real mask, for SAM may
     # take it for a wing; with a box around it it has 0.90 (0.94).
-    need(BUTTERFLIES.is_dir(), "the butterflies are not here")
+    need_shared(BUTTERFLIES)
     sam = InteractiveSam(network)
     ious = []
     for path in sorted((BUTTERFLIES / "masks").glob("*.png"))[::50]:

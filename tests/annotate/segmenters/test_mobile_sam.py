@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from needs import SHARED, need
+from needs import SHARED, need, need_shared
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
@@ -129,7 +129,7 @@ def test_masks_have_the_photos_size(segmenter: MobileSamSegmenter, size_hw: tupl
 
 
 def test_follows_real_masks(segmenter: MobileSamSegmenter) -> None:
-    need(BUTTERFLIES.is_dir(), "the butterflies are not here")
+    need_shared(BUTTERFLIES)
     ious = []
     for mask_path in sorted((BUTTERFLIES / "masks").glob("*.png"))[::20]:
         photo = np.asarray(Image.open(BUTTERFLIES / "images" / f"{mask_path.stem}.jpg").convert("RGB"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from needs import SHARED, need
+from needs import SHARED, need, need_shared
 from PIL import Image
 from skimage import data
 
@@ -48,7 +48,7 @@ def test_finds_the_cat(segmenter: SaliencySegmenter) -> None:
 
 
 def test_agrees_with_real_masks(segmenter: SaliencySegmenter) -> None:
-    need(BUTTERFLIES.is_dir(), "the butterflies are not here")
+    need_shared(BUTTERFLIES)
     ious = []
     for mask_path in sorted((BUTTERFLIES / "masks").glob("*.png"))[::20]:
         photo = np.asarray(Image.open(BUTTERFLIES / "images" / f"{mask_path.stem}.jpg").convert("RGB"))

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from needs import SHARED, need
+from needs import SHARED, need, need_shared
 from PIL import Image
 
 from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
@@ -233,7 +233,7 @@ class TestClicks:
             assert np.array_equal(mask, found[index % 2])
 
     def test_a_real_photo(self, backend: Backend) -> None:
-        need(BUTTERFLY.is_dir(), "the butterflies are not here")
+        need_shared(BUTTERFLY)
         truth = decode_png1((BUTTERFLY / "masks" / "0010001.png").read_bytes())
         size_wh = truth.shape[1], truth.shape[0]
         depth = cv2.distanceTransform(np.pad(truth, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]

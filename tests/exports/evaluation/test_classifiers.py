@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from needs import SHARED, need
+from needs import SHARED, need_shared
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,7 +21,7 @@ TABBY, TIGER_CAT, EGYPTIAN_CAT = 281, 282, 285
 
 def mobilenet() -> Path:
     path = MODELS / "mobilenet_v1_0.25_128_quant.tflite"
-    need(path.is_file(), f"{path.name} is not in ../shared")
+    need_shared(path)
     pytest.importorskip("ai_edge_litert")
     return path
 
@@ -95,7 +95,7 @@ def test_tflite_under_reference_feed() -> None:
     with pytest.raises(script.EvaluationError, match=r"takes \(128, 128\) only"):
         script.feed_adapter(small, "reference")
     large = MODELS / "mobilenet_v2_1.0_224_quant.tflite"
-    need(large.is_file(), f"{large.name} is not in ../shared")
+    need_shared(large)
     adapter = classifiers.tflite(str(large))
     fed = script.feed_adapter(adapter, "reference")
     image = cat((224, 224))

@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
-from needs import SHARED, need
+from needs import SHARED, need_shared
 from photo_samples import FLAGGED, HEIGHT, REJECTED, WIDTH, draw_pixels, encode, png, with_orientation
 from PIL import Image, ImageFile
 
@@ -136,7 +136,7 @@ def bits_apart(first: str, second: str) -> int:
 
 def test_real_photos_decode_as_they_are_stored() -> None:
     paths = sorted((SHARED / "photos_in9").glob("*/*"))[:40]
-    need(bool(paths), "the shared photos are not here")
+    need_shared(SHARED / "photos_in9")
     for path in paths:
         data = path.read_bytes()
         facts, pixels = read_photo(data)

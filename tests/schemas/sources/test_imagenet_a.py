@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from imagenet_a_tree import draw_photos, draw_tar, draw_tree, write_masks
-from needs import ROOT, SHARED, need
+from needs import ROOT, SHARED, need_shared
 from photo_samples import draw_pixels, encode
 
 from figureground.annotate.catalogue import index_source
@@ -92,7 +92,7 @@ def test_the_classes_agree_with_imagenet_1k() -> None:
 
 def test_the_classes_are_the_released_ones() -> None:
     path = SHARED / "class_maps" / "imagenet_a_manifest.csv"
-    need(path.is_file(), "the manifest of ImageNet-A is not here")
+    need_shared(path)
     with path.open() as file:
         rows = list(csv.DictReader(file))
     counts = dict.fromkeys(WNIDS, 0)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from needs import SHARED, need
+from needs import SHARED, need_shared
 from photo_samples import draw_pixels, encode
 
 from figureground.errors import DataError, UsageError
@@ -385,7 +385,7 @@ def test_wrong_calls_are_usage_errors(tmp_path: Path, arguments: dict[str, Any],
 
 def test_the_real_photos_are_a_folder_of_wnids() -> None:
     root = SHARED / "photos_in9"
-    need(root.is_dir(), "the shared photos are not here")
+    need_shared(root)
     found = placed(open_source(str(root)))
     assert len(found) == 186
     assert all(label[0] == "n" and label[1:].isdecimal() for _, label, _ in found)

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from needs import SHARED, need
+from needs import SHARED, need, need_shared
 from PIL import Image
 
 from figureground.annotate.studio.backend_daemon import stop_backend
@@ -42,7 +42,7 @@ def need_server() -> None:
         import label_studio_sdk  # noqa: F401
     except ImportError:
         need(False, "label-studio-sdk is not installed")
-    asked = os.environ.get("FIGUREGROUND_REQUIRE_ALL") == "1"
+    asked = bool(os.environ.get("FIGUREGROUND_REQUIRE_ALL"))
     need(asked or server_is_installed(), "Label Studio is not installed; figureground studio up does it")
 
 
@@ -64,7 +64,7 @@ def server_is_installed() -> bool:
 
 def real_photos(folder: Path, count: int) -> Path:
     """A folder of real photos in folders of their labels."""
-    need(SHARED.is_dir(), "the folder of shared photos is absent")
+    need_shared(SHARED)
     found = sorted((SHARED / "photos_in9").glob("*/*"))
     for path in found[:: max(1, len(found) // count)][:count]:
         target = folder / path.parent.name / path.name
