@@ -44,14 +44,14 @@ def open_dataset(folder_or_repo_id: str | Path, revision: str | None = None) -> 
         ServiceError: if the Hub cannot be reached.
         DataError: if its manifest is damaged or names what is no path of a repository.
     """
-    repo_id = require_place(str(folder_or_repo_id), revision)
+    repo_id = find_repo_id(str(folder_or_repo_id), revision)
     if repo_id is None or revision is None:
         return DatasetFolder.open(Path(folder_or_repo_id))
     files = open_hub_files(repo_id, revision)
     return DatasetFolder(name=files.name, manifest=files.manifest, files=files)
 
 
-def require_place(folder_or_repo_id: str, revision: str | None) -> str | None:
+def find_repo_id(folder_or_repo_id: str, revision: str | None) -> str | None:
     """Tell a folder from a dataset on the Hub: the id OWNER/NAME of the latter, None for a folder.
 
     Raises:

@@ -37,7 +37,7 @@ from figureground.exports.dataset.files import (
     is_repository_path,
 )
 from figureground.exports.dataset.manifest import require_files
-from figureground.exports.dataset.opening import HubFiles, open_hub_files, require_place, require_text_sizes
+from figureground.exports.dataset.opening import HubFiles, find_repo_id, open_hub_files, require_text_sizes
 from figureground.exports.dataset.rows import is_part_of, leaf_columns
 from figureground.runtime.hub import DATASET, hub_error, hub_errors
 from figureground.runtime.progress import Progress
@@ -89,7 +89,7 @@ def open_release(
         ServiceError: if the Hub cannot be reached; an older copy is never served for a tag or branch.
         DataError: if it has no manifest, lacks files of the part, or has paths or sizes that no release has.
     """
-    repo_id = require_place(dataset, revision)
+    repo_id = find_repo_id(dataset, revision)
     if repo_id is None or revision is None:
         yield Path(dataset)
         return

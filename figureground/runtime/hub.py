@@ -101,13 +101,6 @@ def _hub_file(item: RepoFile) -> HubFile:
     return HubFile(path=item.path, size=item.size, digest=digest, is_large=item.lfs is not None)
 
 
-def differing(found: dict[str, HubFile], folder: Path, sha256: dict[str, str]) -> list[str]:
-    """Paths of a release, given by their SHA-256, that the Hub lacks or has with other bytes."""
-    return [
-        path for path, digest in sha256.items() if path not in found or not found[path].equals(folder / path, digest)
-    ]
-
-
 @contextmanager
 def hub_errors(where: str) -> Iterator[None]:
     """Turn errors of the Hub's client into ours.
