@@ -24,7 +24,7 @@ class Attribute(Document):
 
     name: Name
     scope: Literal["local", "global"]
-    """``local``: a part, painted as a mask of its own; ``global``: said of the whole object."""
+    """``local``: a part, painted as a mask of its own; ``global``: ticked for the whole object."""
     ask: str = Field(default="", max_length=200)
     """What annotators read beside it."""
     category: Name | None = None
@@ -68,7 +68,7 @@ class AttributeSchema(Document):
 
     def names(self, scope: Literal["local", "global"] | None = None) -> tuple[str, ...]:
         """Attribute names of one scope or of both, in order."""
-        return tuple(each.name for each in self.attributes if scope in (None, each.scope))
+        return tuple(attribute.name for attribute in self.attributes if scope in (None, attribute.scope))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +76,14 @@ class SchemaChange:
     """How one version of a schema differs from the one before."""
 
     kind: ChangeKind
-    """The gravest of what follows: removed or rescoped is destructive, then rename, then additive."""
+    """The gravest change: ``destructive`` if any is removed or rescoped, else ``rename``, else ``additive``."""
     added: tuple[str, ...]
     removed: tuple[str, ...]
-    """Answers that were given for these would no longer be asked for, nor shown."""
+    """Attributes whose answers would no longer be asked for or shown."""
     renamed: tuple[tuple[str, str], ...]
     """(old, new)."""
     rescoped: tuple[str, ...]
-    """Attributes that were painted and are now only said, or the reverse."""
+    """Attributes that were painted and are now only ticked, or the reverse."""
 
     def __str__(self) -> str:
         """``destructive: removes horns``."""
@@ -98,14 +98,17 @@ class SchemaChange:
 
 def compare_schemas(old: AttributeSchema, new: AttributeSchema) -> SchemaChange:
     """Classify the step from ``old`` to ``new``; another wording, category or order changes nothing."""
-    before = {each.name: each.scope for each in old.attributes}
-    renamed = tuple((each.was, each.name) for each in new.attributes if each.was in before and each.was)
-    origin = {name: old_name for old_name, name in renamed}
-    kept = {each.name: origin.get(each.name, each.name) for each in new.attributes}
-    added = tuple(name for name, old_name in kept.items() if old_name not in before)
-    removed = tuple(name for name in before if name not in kept.values())
+    old_scope = {attribute.name: attribute.scope for attribute in old.attributes}
+    renamed = tuple(
+        (attribute.was, attribute.name) for attribute in new.attributes if attribute.was and attribute.was in old_scope
+    )
+    new_to_old = {name: name for name in new.names()} | {name: old_name for old_name, name in renamed}
+    added = tuple(name for name, old_name in new_to_old.items() if old_name not in old_scope)
+    removed = tuple(name for name in old_scope if name not in new_to_old.values())
     rescoped = tuple(
-        each.name for each in new.attributes if kept[each.name] in before and before[kept[each.name]] != each.scope
+        attribute.name
+        for attribute in new.attributes
+        if (old_name := new_to_old[attribute.name]) in old_scope and old_scope[old_name] != attribute.scope
     )
     kind: ChangeKind = (
         "destructive" if removed or rescoped else "rename" if renamed else "additive" if added else "same"

@@ -36,7 +36,7 @@ def read_document(path: Path, model: type[Model]) -> Model:
 
     Raises:
         UsageError: if there is no such file.
-        DataError: with every fault of the file, each at its place in it.
+        DataError: with every fault of the file, each by the path of its key.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -65,11 +65,11 @@ def validate_document(value: Any, model: type[Model], *, where: str) -> Model:  
 
 
 def _fault(where: str, details: Any) -> Fault:  # noqa: ANN401  pydantic's ErrorDetails
-    place = ".".join(str(part) for part in details["loc"])
+    key_path = ".".join(str(part) for part in details["loc"])
     got = repr(details["input"])
     shown = got if len(got) <= 80 else f"{got[:77]}..."
     if details["type"] == "extra_forbidden":
-        return Fault(where=where, record=place, expected="no such key", got=shown, remedy="check its spelling")
+        return Fault(where=where, record=key_path, expected="no such key", got=shown, remedy="check its spelling")
     if details["type"] == "missing":
-        return Fault(where=where, record=place, expected="a value", got="none", remedy="add the key")
-    return Fault(where=where, record=place, expected=details["msg"].removeprefix("Value error, "), got=shown)
+        return Fault(where=where, record=key_path, expected="a value", got="none", remedy="add the key")
+    return Fault(where=where, record=key_path, expected=details["msg"].removeprefix("Value error, "), got=shown)

@@ -51,7 +51,7 @@ class Blur(Document):
 
 
 class Move(Document):
-    """A layer drawn at another size and place: about the middle of its object's box, on the canvas."""
+    """A layer drawn at another size and position: about the middle of its object's box, on the canvas."""
 
     scale: float = Field(default=1.0, gt=0, le=4)
     """Size ÷ size on the canvas before."""
@@ -295,7 +295,7 @@ def _check_canvases(name: str, variant: Variant, rules: RuleSet) -> None:
 def _paint(value: Any) -> dict[str, Any]:  # noqa: ANN401  whatever the YAML holds
     """Shorthand of one painter: ``source``, ``{of: DONOR}``, ``{fill: COLOUR}``, ``{tile: strip, of: DONOR}``.
 
-    Effects and ``grow_px`` may stand beside each, as in ``{source: self, blur: {sigma: 8, within: ground}}``.
+    Effects and ``grow_px`` may stand beside any of them, as in ``{source: self, blur: {sigma: 8, within: ground}}``.
     """
     if value == "source":
         return {"paint": "source"}

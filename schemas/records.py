@@ -150,7 +150,7 @@ class ProposalRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposalRun:
-    """One segmenter's finished attempt at one image, kept so that a run can resume and a rejection has a reason."""
+    """One segmenter's finished attempt at one image, stored so that a run can resume and a rejection has a reason."""
 
     run_id: str
     image_id: str

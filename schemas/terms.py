@@ -1,4 +1,4 @@
-"""Terms of a source of photos: its licence as the maintainer said it, and whether its pixels may be passed on."""
+"""Terms of a source of photos: its licence as the maintainer named it, and whether its pixels may be passed on."""
 
 from __future__ import annotations
 
@@ -34,31 +34,37 @@ class SourceTerms:
 
 
 def options_of_terms(licence: str | None, restricted: bool | None, before: Mapping[str, str]) -> dict[str, str]:
-    """Terms as options of a source; what is not said now stays as it was said before."""
-    said = {_LICENCE: licence, _RESTRICTED: None if restricted is None else ("yes" if restricted else "no")}
-    kept = {key: before[key] for key in said if key in before}
-    return kept | {key: value for key, value in said.items() if value is not None}
+    """Terms as options of a source.
+
+    Args:
+        licence: The licence; None to leave it as it was.
+        restricted: Whether pixels may not be passed on; None to leave it as it was.
+        before: Options that the source had.
+    """
+    given = {_LICENCE: licence, _RESTRICTED: None if restricted is None else ("yes" if restricted else "no")}
+    earlier = {key: before[key] for key in given if key in before}
+    return earlier | {key: value for key, value in given.items() if value is not None}
 
 
 def source_terms(row: SourceRow, uris: Iterable[str]) -> SourceTerms:
-    """The terms of a source: what the maintainer said, else what its kind and its files' names tell.
+    """The terms of a source: those that the maintainer named, else those that follow from its kind and its file names.
 
     Args:
         row: The source.
         uris: Its photos that are used.
     """
-    said = row.options.get(_RESTRICTED)
+    named = row.options.get(_RESTRICTED)
     reason = ""
-    if said != "no":
+    if named != "no":
         imagenet = RESTRICTED_KINDS["ilsvrc"] if any(map(_from_imagenet, uris)) else ""
-        reason = RESTRICTED_KINDS.get(row.kind, imagenet) or ("its maintainer said so" if said else "")
+        reason = RESTRICTED_KINDS.get(row.kind, imagenet) or ("its maintainer said so" if named else "")
     return SourceTerms(licence=row.options.get(_LICENCE, ""), restricted=reason)
 
 
 def restriction_by_name(name: str) -> str:
-    """Why pixels may not be passed on, if a source of which nothing else is known is what its name says; else empty."""
-    found = (kind for words, kind in _NAMED.items() if re.search(words, name, re.IGNORECASE))
-    return RESTRICTED_KINDS.get(next(found, ""), "")
+    """Why the pixels of a source may not be passed on, judged by its name alone; empty where nothing is known."""
+    kinds = (kind for words, kind in _NAMED.items() if re.search(words, name, re.IGNORECASE))
+    return RESTRICTED_KINDS.get(next(kinds, ""), "")
 
 
 def _from_imagenet(uri: str) -> bool:

@@ -84,6 +84,6 @@ def tile_box(photo_rgb: NDArray[np.uint8], box: Box, strip: Strip) -> NDArray[np
 
 
 def _stretches(start: int, stop: int, period: int) -> list[tuple[int, int, int]]:
-    """An axis of the box cut where the grid cuts it: start, stop, and where in the strip that stretch begins."""
+    """One axis of the box, cut at the lines of the grid: where each part starts, stops, and begins in the strip."""
     cuts = [start, *range(start - start % period + period, stop, period), stop]
     return [(left, right, left % period) for left, right in pairwise(cuts)]

@@ -59,7 +59,7 @@ def whole_frame(size_hw: tuple[int, int]) -> Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """Where a frame lands under one view."""
+    """Where a view puts a frame of a photo."""
 
     frame_xyxy_px: Box
     """What is taken of the photo, stored pixels."""
@@ -112,13 +112,13 @@ def view_geometry(view: View, frame: Frame) -> Geometry:
 def view_photo(photo_rgb: Canvas, view: View, frame: Frame | None = None) -> Canvas:
     """Bring a ``(H, W, 3)`` uint8 RGB photo, or ``frame`` of it, onto the canvas."""
     frame = frame or whole_frame((photo_rgb.shape[0], photo_rgb.shape[1]))
-    return _resized(Image.fromarray(_taken(photo_rgb, frame)), view_geometry(view, frame), _RESAMPLING[view.image])
+    return _resized(Image.fromarray(_cut_frame(photo_rgb, frame)), view_geometry(view, frame), _RESAMPLING[view.image])
 
 
 def view_matte(matte_hw: Mask, view: View, frame: Frame | None = None) -> Mask:
     """Bring a ``(H, W)`` bool matte onto the canvas, with the geometry of its photo; padding is outside of it."""
     frame = frame or whole_frame((matte_hw.shape[0], matte_hw.shape[1]))
-    geometry, taken = view_geometry(view, frame), _taken_matte(matte_hw, frame)
+    geometry, taken = view_geometry(view, frame), _cut_matte_frame(matte_hw, frame)
     if view.matte == "nearest":
         return _resized(Image.fromarray(taken.view(np.uint8)), geometry, Image.Resampling.NEAREST).view(np.bool_)
     resampling = Image.Resampling.BOX if view.matte == "area" else Image.Resampling.BILINEAR
@@ -128,11 +128,11 @@ def view_matte(matte_hw: Mask, view: View, frame: Frame | None = None) -> Mask:
 
 
 def resize_matte(matte_hw: Mask, view: View) -> Mask:
-    """The matte after the view's resize alone, before its crop: what the crop is judged against."""
+    """The matte after the view's resize and before its crop, to judge how much the crop cuts away."""
     return view_matte(matte_hw, view.model_copy(update={"crop": None}))
 
 
-def _taken(photo_rgb: Canvas, frame: Frame) -> Canvas:
+def _cut_frame(photo_rgb: Canvas, frame: Frame) -> Canvas:
     content = _cut(photo_rgb, frame.content_xyxy_px)
     if frame.content_xyxy_px == frame.frame_xyxy_px:
         return content
@@ -146,7 +146,7 @@ def _taken(photo_rgb: Canvas, frame: Frame) -> Canvas:
     return padded
 
 
-def _taken_matte(matte_hw: Mask, frame: Frame) -> Mask:
+def _cut_matte_frame(matte_hw: Mask, frame: Frame) -> Mask:
     content = _cut(matte_hw, frame.content_xyxy_px)
     return content if frame.content_xyxy_px == frame.frame_xyxy_px else np.asarray(np.pad(content, _beside(frame)))
 

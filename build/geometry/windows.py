@@ -21,11 +21,11 @@ from figureground.schemas.rasters.masks import Box, Mask, tight_box
 from figureground.schemas.recipe_views import View, Window
 
 STANDARD_EVAL: Final = View()
-"""Short side to 256, centre 224: what most classifiers do to what they are shown."""
+"""Short side to 256, centre 224: how most classifiers see a photo."""
 
 
 class NoWindow(ValueError):
-    """A photo that a window refuses; the message is a stable reason code."""
+    """Raised where a window refuses a photo; the message is a stable reason code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Crop:
     box_xyxy_px: Box
     """Tight box of what the window is placed by: the instances taken, without specks."""
     instances: int
-    """How many there are in the photo."""
+    """Number of instances in the photo."""
     instance_areas_px: tuple[int, ...]
     """Their areas, largest first."""
     dropped_areas_px: tuple[int, ...]
@@ -55,19 +55,19 @@ def place_window(window: Window, mask_hw: Mask, recorded: Sequence[Mask], seed: 
     Args:
         window: The policy.
         mask_hw: ``(H, W)`` bool object mask, not empty.
-        recorded: Instance masks that annotators told apart; at most one where they did not.
+        recorded: Masks of the instances that annotators distinguished, ``(H, W)`` bool; at most one if they did not.
         seed: Decides where a random window lies.
 
     Raises:
         NoWindow: where the policy refuses the photo.
     """
-    kept, dropped = _without_specks(mask_hw, window)
-    instances = _instances(kept, recorded, window)
+    object_hw, dropped = _without_specks(mask_hw, window)
+    instances = _instances(object_hw, recorded, window)
     if window.take == "single" and len(instances) > 1:
         raise NoWindow("several_instances")
     areas = tuple(int(instance.sum()) for instance in instances)
     photo_px = mask_hw.size
-    union = _box(kept)
+    union = _box(object_hw)
     far = window.max_union_share is not None and len(instances) > 1 and _area(union) > window.max_union_share * photo_px
     if window.take == "each":
         chosen = [_box(instance) for instance in instances]
@@ -139,7 +139,10 @@ def frame_around(window: Window, box: Box, size_hw: tuple[int, int]) -> Frame:
 
 
 def _margin_px(window: Window, width: int, height: int) -> float | None:
-    """None where the margin is what survives the standard centre crop: a side of 8/7 of the longest and two pixels."""
+    """Margin on each side of the box; None where it is to be what the standard centre crop cuts away.
+
+    The window's side is then 8/7 of the box's longest side, and two pixels.
+    """
     if window.margin == "survive":
         return None
     unit = {"longest_side": float(max(width, height)), "diagonal": hypot(width, height), "pixel": 1.0}
@@ -153,7 +156,7 @@ def _centred(box: Box, width: int, height: int) -> Box:
 
 
 def _shifted(box: Box, size_hw: tuple[int, int]) -> Box:
-    """Moved into the photo; what is larger than the photo is centred on it, to be padded on both sides."""
+    """The box moved into the photo; one larger than the photo is centred on it, to be padded on both sides."""
     starts = [_shift(box[axis], box[axis + 2] - box[axis], size_hw[1 - axis]) for axis in (0, 1)]
     return starts[0], starts[1], starts[0] + box[2] - box[0], starts[1] + box[3] - box[1]
 
@@ -163,7 +166,7 @@ def _shift(start: int, length: int, room: int) -> int:
 
 
 def _elsewhere(window: Window, frame: Frame, box: Box, size_hw: tuple[int, int], seed: int) -> Frame:
-    """A frame of the same size in the photo's middle, or at a place that ``seed`` draws."""
+    """A frame of the same size in the photo's middle, or at a position that ``seed`` draws."""
     height, width = frame.size_hw
     whole = (0, 0, size_hw[1], size_hw[0])
     placed = _centred(whole, width, height)
@@ -190,7 +193,7 @@ def _random_place(size_wh: tuple[int, int], box: Box, size_hw: tuple[int, int], 
 
 
 def _starts(length: int, room: int) -> NDArray[np.int64]:
-    """Where an interval may begin: anywhere inside, or in the middle where it is longer than the room."""
+    """Where an interval of ``length`` may begin in ``[0, room)``: anywhere it fits, or centred where it is longer."""
     return np.arange(room - length + 1) if length <= room else np.array([(room - length) // 2])
 
 
@@ -202,19 +205,19 @@ def _without_specks(mask_hw: Mask, window: Window) -> tuple[Mask, tuple[int, ...
     small[areas.argmax()] = False
     if count == 2 or not small.any():
         return mask_hw, ()
-    kept = np.isin(labels, 1 + np.flatnonzero(~small))
-    return kept, tuple(sorted((int(area) for area in areas[small]), reverse=True))
+    remaining = np.isin(labels, 1 + np.flatnonzero(~small))
+    return remaining, tuple(sorted((int(area) for area in areas[small]), reverse=True))
 
 
-def _instances(kept: Mask, recorded: Sequence[Mask], window: Window) -> list[Mask]:
-    """Instances without specks, largest first, then in reading order of their boxes."""
+def _instances(object_hw: Mask, recorded: Sequence[Mask], window: Window) -> list[Mask]:
+    """Instances of an object without its specks, largest first, then in reading order of their boxes."""
     if window.instances == "components":
-        count, labels = cv2.connectedComponents(kept.view(np.uint8), connectivity=8)
-        found = [labels == label for label in range(1, count)]
+        count, labels = cv2.connectedComponents(object_hw.view(np.uint8), connectivity=8)
+        parts = [labels == label for label in range(1, count)]
     else:
-        found = [part for mask in recorded if (part := mask & kept).any()]
-    found = found if len(found) > 1 else [kept]
-    return sorted(found, key=lambda instance: (-int(instance.sum()), _box(instance)[1::-1]))
+        parts = [part for mask in recorded if (part := mask & object_hw).any()]
+    instances = parts if len(parts) > 1 else [object_hw]
+    return sorted(instances, key=lambda instance: (-int(instance.sum()), _box(instance)[1::-1]))
 
 
 def _box(mask_hw: Mask) -> Box:

@@ -20,7 +20,7 @@ Reading = Literal["exact", "released"]
 
 GREY: Final = 128
 _SMALLEST_MEAN_BOX_PX: Final = 100
-"""The released code leaves components alone whose box is smaller."""
+"""Area of a component's box below which the released code leaves the component alone."""
 
 
 def component_boxes(mask_hw: Mask) -> list[Box]:
@@ -28,8 +28,8 @@ def component_boxes(mask_hw: Mask) -> list[Box]:
     from scipy import ndimage  # type: ignore[import-untyped]  # ships no annotations; takes half a second to load
 
     labels, count = ndimage.label(mask_hw)
-    found = ndimage.find_objects(labels, max_label=count)
-    return [(columns.start, rows.start, columns.stop, rows.stop) for rows, columns in found]
+    slices = ndimage.find_objects(labels, max_label=count)
+    return [(columns.start, rows.start, columns.stop, rows.stop) for rows, columns in slices]
 
 
 def component_box_matte(mask_hw: Mask) -> Mask:
@@ -60,8 +60,8 @@ def tile_adjacent(canvas_rgb: Canvas, mask_hw: Mask, reading: Reading = "exact")
             tiled[y0:y1, x0:x1] = _repeated(_largest(_tiles(box, canvas_rgb, mask_hw)), box, empty=GREY)
         elif x1 - x0 > 2 and y1 - y0 > 2:  # its corners are inclusive and read twice as if they were not
             box = (x0, y0, x1 - 2, y1 - 2)
-            found = _largest(_released_tiles(box, tiled, mask_hw))
-            tiled[y0 : y1 - 2, x0 : x1 - 2] = _repeated(found, box, empty=0)
+            largest = _largest(_released_tiles(box, tiled, mask_hw))
+            tiled[y0 : y1 - 2, x0 : x1 - 2] = _repeated(largest, box, empty=0)
     return tiled
 
 
@@ -109,11 +109,14 @@ def mask_box_matte(mask_hw: Mask) -> Mask:
 
 @dataclass(frozen=True, slots=True)
 class _Tile:
+    """Pixels beside a box that may fill it."""
+
     pixels: Canvas
+    """``(h, w, 3)`` uint8 RGB; empty where there is no room beside the box."""
     from_end: bool
-    """Repeated from the right or from below, where it came from the left or from above."""
+    """True for a tile from the left or from above: it is repeated from the box's right or lower edge."""
     size_px: int
-    """What the choice goes by."""
+    """Its area in pixels, by which the largest tile is chosen."""
 
 
 def _largest(tiles: Iterator[_Tile]) -> _Tile:
@@ -121,6 +124,7 @@ def _largest(tiles: Iterator[_Tile]) -> _Tile:
 
 
 def _repeated(tile: _Tile, box: Box, *, empty: int) -> Canvas:
+    """A box filled with copies of a tile, or with the grey level ``empty`` where the tile has no pixels."""
     height, width = box[3] - box[1], box[2] - box[0]
     if not tile.pixels.size:
         return np.full((height, width, 3), empty, dtype=np.uint8)
@@ -132,7 +136,7 @@ def _repeated(tile: _Tile, box: Box, *, empty: int) -> Canvas:
 
 
 def _tiles(box: Box, canvas: Canvas, mask: Mask) -> Iterator[_Tile]:
-    """Right, left, below, above: what is free between the box, the canvas's rim and the object."""
+    """The tiles on the right, on the left, below and above: what is free between box, canvas's rim and object."""
     x0, y0, x1, y1 = box
     height, width = y1 - y0, x1 - x0
     right = _free(mask[y0:y1, x1 : x1 + width].T)
@@ -146,7 +150,7 @@ def _tiles(box: Box, canvas: Canvas, mask: Mask) -> Iterator[_Tile]:
 
 
 def _free(beside: Mask) -> int:
-    """How many lines come before the first that holds object."""
+    """Number of lines before the first that holds a pixel of the object."""
     met = np.asarray(beside.any(axis=1))
     return int(met.argmax()) if met.any() else len(met)
 
@@ -154,7 +158,7 @@ def _free(beside: Mask) -> int:
 def _released_tiles(box: Box, canvas: Canvas, mask: Mask) -> Iterator[_Tile]:
     """The tiles that the released ``ablations.py`` finds; equal to its output on drawn masks (docs/adr/0006).
 
-    Between its functions rows become columns, so it looks at the transposed place. Its last tile reaches across the
+    Between its functions rows become columns, so it looks at the transposed position. Its last tile reaches across the
     box itself. Where a tile meets the object, two of the four are measured along the wrong axis, and three are as
     large as what should have been cut off.
     """
@@ -174,8 +178,8 @@ def _released_tiles(box: Box, canvas: Canvas, mask: Mask) -> Iterator[_Tile]:
         if met.any():
             lines = np.asarray(met.any(axis=1 if from_end else 0))
             clear = [not (lines[i:] if from_end else lines[: length - i]).any() for i in range(length)]
-            kept = clear.index(True) if any(clear) else 0
-            cut = slice(kept, None) if from_end else slice(0, kept)
+            clear_px = clear.index(True) if any(clear) else 0
+            cut = slice(clear_px, None) if from_end else slice(0, clear_px)
             tile = tile[:, cut] if sideways else tile[cut]
-            size = kept * (y1 - y0 if sideways else x1 - x0)
+            size = clear_px * (y1 - y0 if sideways else x1 - x0)
         yield _Tile(tile.transpose(1, 0, 2), from_end, size)

@@ -55,7 +55,7 @@ def draw_texture(family: str, seed: int, size_hw: tuple[int, int]) -> Canvas:
 
 
 def texture_from_photo(photo_rgb: Canvas, seed: int, size_hw: tuple[int, int]) -> Canvas:
-    """A part of a photo at a place that the seed draws, as large as the canvas; a small photo is enlarged first."""
+    """A part of a photo, at a position that the seed draws, as large as the canvas; a small photo is enlarged first."""
     height, width = size_hw
     scale = max(height / photo_rgb.shape[0], width / photo_rgb.shape[1], 1.0)
     if scale > 1:

@@ -19,7 +19,7 @@ class ClassCoverage:
     photos: int
     """Catalogued photos when the release was frozen."""
     in_release: int
-    """Those that it holds an object of."""
+    """Those of which the release holds an object."""
     kept: int
     """Objects that the build has rows of."""
     share: float | None
@@ -34,7 +34,7 @@ def class_coverage(plan: Plan, classes: ClassMap, left_out: LeftOut) -> Iterator
     Args:
         plan: The plan.
         classes: Its class map.
-        left_out: What the release itself leaves out.
+        left_out: What the release itself leaves out, as ``read_left_out`` gives it.
     """
     refused, missing = ({name: Counter[str]() for name in classes.names} for _ in range(2))
     for refusal in plan.refusals:
@@ -42,14 +42,14 @@ def class_coverage(plan: Plan, classes: ClassMap, left_out: LeftOut) -> Iterator
     for label, reasons in left_out.items():
         missing.setdefault(_class_of(label, classes), Counter()).update(reasons)
     for name in dict.fromkeys([*refused, *missing]):
-        kept, gone, absent = plan.class_counts.get(name, 0), refused.get(name, Counter()), missing.get(name, Counter())
-        photos = kept + gone.total() + absent.total()
+        taken, gone, absent = plan.class_counts.get(name, 0), refused.get(name, Counter()), missing.get(name, Counter())
+        photos = taken + gone.total() + absent.total()
         yield ClassCoverage(
             class_name=name,
             photos=photos,
-            in_release=kept + gone.total(),
-            kept=kept,
-            share=round(kept / photos, 4) if photos else None,
+            in_release=taken + gone.total(),
+            kept=taken,
+            share=round(taken / photos, 4) if photos else None,
             left_out=" ".join(f"{reason}:{count}" for reason, count in sorted((gone + absent).items())),
         )
 

@@ -76,7 +76,7 @@ class DonorPool:
 def check_classes(
     objects: Iterable[MeasuredObject], policies: set[Photo], rules: DonorRules, classes: ClassMap, faults: Faults
 ) -> None:
-    """Note every class whose photos could have no donor at all, which no choice of photos can mend."""
+    """Add a fault for every class whose photos could have no donor, whichever photos take part."""
     sizes = dict.fromkeys(range(len(classes.classes)), 0)
     for measured in objects:
         sizes[measured.label] += 1
@@ -93,7 +93,7 @@ def check_classes(
 
 
 def _needs(sizes: dict[int, int], policies: set[Photo], rules: DonorRules) -> Iterator[tuple[int, int, int]]:
-    """(class, photos needed, photos there) of every class that is too small."""
+    """Class index, photos that it needs and photos that it has, of every class that is too small."""
     for label, size in sizes.items():
         before = (label - 1) % len(sizes)
         lends_to_others = "next_class" in policies and sizes[before] > 0

@@ -136,7 +136,7 @@ def _label_gates(records: Sequence[ObjectRecord], attributes: AttributeSchema) -
         named = {*record.attributes, *record.attribute_masks} - known
         unasked += [f"{record.object_id} {name}" for name in sorted(named)]
     yield _finding("present_without_mask", "warning", "a mask of every local attribute that is present", bare)
-    yield _finding("mask_without_presence", "error", "no mask of an attribute that is said to be absent", painted)
+    yield _finding("mask_without_presence", "error", "no mask of an attribute that is absent", painted)
     if known:
         yield _finding("not_in_schema", "warning", "attributes of the recipe's schema", unasked)
 

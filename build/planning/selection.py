@@ -82,7 +82,7 @@ def class_counts(objects: Iterable[MeasuredObject], classes: ClassMap) -> dict[s
 
 
 def refusal_counts(refusals: Sequence[Refusal]) -> str:
-    """How many objects each reason refused, in words: ``reasons: balance 3, mask_empty 1``."""
+    """Numbers of objects by the reason why they were refused, as text: ``reasons: balance 3, mask_empty 1``."""
     counts = Counter(refusal.reason for refusal in refusals)
     return "reasons: " + ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
 
@@ -186,7 +186,7 @@ def _judge_box(record: ObjectRecord, box: Box, mask_px: int, rules: RuleSet) -> 
 
 
 def _may_be_refused(box: Box, size_hw: tuple[int, int], view: View, filters: Filters) -> bool:
-    """Whether the box must be drawn to be judged: most are far from the limits."""
+    """Whether the box must be drawn to be judged: most boxes are far from the limits."""
     on_canvas = bound_box(box, size_hw, view, cropped=True)
     resized = bound_box(box, size_hw, view, cropped=False)
     too_large = filters.max_box_share is not None and on_canvas.most > filters.max_box_share * canvas_px(size_hw, view)

@@ -51,7 +51,10 @@ def assign_splits(
 
 
 def _shares(source_splits: Sequence[str], splits: Splits) -> dict[str, dict[str, float]]:
-    """What each split of the source is divided into: itself, and those after it in the recipe that the source lacks."""
+    """Split of the source to the shares of the splits that it is divided into.
+
+    These are itself, and those after it in the recipe that the source lacks.
+    """
     if splits.by == "seed":
         return {"": splits.shares}
     faults, names = Faults(), list(splits.shares)
@@ -67,7 +70,12 @@ def _shares(source_splits: Sequence[str], splits: Splits) -> dict[str, dict[str,
 
 
 def _cut(sizes: Sequence[int], shares: Mapping[str, float]) -> list[str]:
-    """A split for each group: the one in whose stretch of the whole the group's middle lies."""
+    """Split of each group: that in whose share of the whole the group's middle lies.
+
+    Args:
+        sizes: Number of objects of each group, in order.
+        shares: Split to its share.
+    """
     names, ends = list(shares), list(accumulate(shares.values()))
     unit = ends[-1] / sum(sizes)
     middles = [(end - size / 2) * unit for end, size in zip(accumulate(sizes), sizes, strict=True)]

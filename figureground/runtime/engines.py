@@ -1,4 +1,4 @@
-"""Which engine does the work of a command, and how it is reached: processes of this machine, or Ray."""
+"""Which engine runs the work of a command, and how it is reached: processes of this machine, or Ray."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from figureground.runtime.storage import check_location
 EngineKind = Literal["local", "ray"]
 
 RETRIES: Final = 5
-"""How often Ray begins a task again that its worker or node took along; faults of the data are never tried again."""
+"""How often Ray runs a task again whose worker or node was lost; a task that raises is never run again."""
 
 _ANSWERS_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineChoice:
-    """Where the work of a command runs; never changes a byte of what it makes."""
+    """Where the work of a command runs, which never changes a byte of what the command makes."""
 
     kind: EngineKind = "local"
     ray_address: str = ""
@@ -34,10 +34,10 @@ class EngineChoice:
     """Folder or URI that all machines of the cluster reach, by which they hand over files; empty where they share the
     output folder itself."""
     gpus: float = 0.0
-    """GPUs that Ray keeps for each model; a part of 1 shares one."""
+    """GPUs that Ray reserves for each model, from 0; below 1, models share a GPU."""
 
     def __post_init__(self) -> None:
-        """Refuse what means nothing.
+        """Refuse options that do not go together.
 
         Raises:
             UsageError: for options of Ray without Ray, or of a cluster without one.
@@ -82,7 +82,7 @@ def ray_session(choice: EngineChoice, *, workers: int) -> Iterator[Any]:
         yield ray
         return
     _require_answer(choice.ray_address)
-    processors = None if choice.is_cluster else workers  # of a cluster that runs there is nothing to say
+    processors = None if choice.is_cluster else workers  # a running cluster has its own number
     try:
         ray.init(
             address=choice.ray_address or "local",
@@ -104,18 +104,18 @@ def ray_session(choice: EngineChoice, *, workers: int) -> Iterator[Any]:
 
 @contextmanager
 def task_errors(ray: Any) -> Iterator[None]:  # noqa: ANN401
-    """Raise what a task raised, as it was raised; and failures of Ray itself as ``ServiceError``."""
+    """Raise the error of a task itself, without Ray's wrapping, and failures of Ray as ``ServiceError``."""
     try:
         yield
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None  # the error of the task itself, not Ray's wrapping of it
     except ray.exceptions.RayError as error:
-        told = str(error).strip().partition("\n")[0]
-        raise ServiceError(f"Ray lost a task for good ({told}); run again to go on") from error
+        first_line = str(error).strip().partition("\n")[0]
+        raise ServiceError(f"Ray lost a task for good ({first_line}); run again to go on") from error
 
 
 def _require_answer(address: str) -> None:
-    """Ray itself would try for ten minutes."""
+    """Check that something answers at a cluster's address: Ray itself would try for ten minutes."""
     host, _, port = address.rpartition(":")
     if not host:
         return
@@ -128,7 +128,7 @@ def _require_answer(address: str) -> None:
 
 
 def _require_resources(ray: Any, choice: EngineChoice) -> None:  # noqa: ANN401
-    """Ray itself would wait for ever, for a machine that may never come."""
+    """Check that a machine of the cluster has what a task needs: Ray itself would wait for one without end."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if not any(node.get("CPU", 0) >= 1 and node.get("GPU", 0) >= choice.gpus for node in nodes):
         asked = f"a processor and {choice.gpus:g} GPU" if choice.gpus else "a processor"

@@ -1,4 +1,4 @@
-"""The Hugging Face Hub as we ask it: ids, trees, hashes, and its errors as ours, with nothing secret in them."""
+"""What we ask of the Hugging Face Hub: ids, trees, hashes; and its errors as ours, with nothing secret in them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NAME: Final = re.compile(r"(?!.*(\.\.|--))[A-Za-z0-9_]([\w.-]{0,94}[A-Za-z0-9_]
 """Owner or name, as huggingface_hub.utils.validate_repo_id has it."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _QUERY: Final = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]+")
-"""Addresses that storage signs carry their permission in the query."""
+"""An address with a query: storage signs addresses there."""
 _PATHS_ASKED: Final = 500
 _LOG_IN: Final = "log in with: hf auth login, or set HF_TOKEN"
 _FLEETING: Final = (408, 409, 412, 425, 429, 500, 502, 503, 504)
@@ -57,7 +57,7 @@ class HubFile:
 
 
 def is_repo_id(text: str) -> bool:
-    """Whether a text is ``OWNER/NAME`` of the Hub, and no folder here."""
+    """Whether a text is an id ``OWNER/NAME`` of the Hub, and no folder of this machine."""
     return _REPO_ID.fullmatch(text) is not None and not Path(text).exists()
 
 
@@ -87,13 +87,13 @@ def read_tree(api: HfApi, repo_id: str, revision: str) -> dict[str, HubFile]:
 
 
 def read_files(api: HfApi, repo_id: str, revision: str, paths: Sequence[str]) -> dict[str, HubFile]:
-    """Those of some files that are there at a revision, by path."""
-    found: dict[str, HubFile] = {}
+    """Files of a revision by path: those of ``paths`` that it has."""
+    files: dict[str, HubFile] = {}
     for start in range(0, len(paths), _PATHS_ASKED):
         asked = list(paths[start : start + _PATHS_ASKED])
         infos = api.get_paths_info(repo_id, asked, revision=revision, repo_type=DATASET)
-        found |= {item.path: _hub_file(item) for item in infos if isinstance(item, RepoFile)}
-    return found
+        files |= {item.path: _hub_file(item) for item in infos if isinstance(item, RepoFile)}
+    return files
 
 
 def _hub_file(item: RepoFile) -> HubFile:
@@ -114,14 +114,14 @@ def hub_errors(where: str) -> Iterator[None]:
     except FigureGroundError:
         raise
     except Exception as error:
-        told = hub_error(error, where)
-        if told is None:
+        ours = hub_error(error, where)
+        if ours is None:
             raise
-        raise told from None  # the client's own text may hold addresses that are signed
+        raise ours from None  # the client's own text may hold addresses that are signed
 
 
 def hub_error(error: BaseException, where: str) -> FigureGroundError | None:
-    """One of our errors for one of the client's; None where it is none of those."""
+    """Our error for an error of the Hub's client; None for any other error."""
     cause = http_cause(error)
     if isinstance(cause, GatedRepoError):
         page = f"{constants.ENDPOINT}/datasets/{where.partition('@')[0]}"
@@ -131,12 +131,12 @@ def hub_error(error: BaseException, where: str) -> FigureGroundError | None:
     if isinstance(cause, RevisionNotFoundError | RemoteEntryNotFoundError):
         return UsageError(f"{where}: the Hub has no such revision or file")
     if isinstance(cause, HfHubHTTPError):
-        status, said = cause.response.status_code, " ".join((cause.server_message or "").split())
-        told = _clean(f"{where}: the Hub answered {status}{': ' + said if said else ''}")
+        status, message = cause.response.status_code, " ".join((cause.server_message or "").split())
+        answer = _clean(f"{where}: the Hub answered {status}{': ' + message if message else ''}")
         if status in (401, 403):
-            return UsageError(f"{told}; this login may not do that: {_LOG_IN} with a token that may write")
+            return UsageError(f"{answer}; this login may not do that: {_LOG_IN} with a token that may write")
         remedy = "run again to go on" if status in _FLEETING else "mend that, then run again"
-        return ServiceError(f"{told}; {remedy}")
+        return ServiceError(f"{answer}; {remedy}")
     if isinstance(cause, httpx2.HTTPError | ConnectionError | LocalEntryNotFoundError | json.JSONDecodeError):
         kind = type(cause).__name__
         return ServiceError(f"{where}: {constants.ENDPOINT} cannot be reached ({kind}); run again to go on")
@@ -144,14 +144,14 @@ def hub_error(error: BaseException, where: str) -> FigureGroundError | None:
 
 
 def http_cause(error: BaseException) -> BaseException:
-    """What the client wraps in a RuntimeError when an upload fails."""
+    """The error itself, or what the client wrapped in a RuntimeError when an upload failed."""
     while isinstance(error, RuntimeError) and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
 def is_fleeting(error: BaseException) -> bool:
-    """Whether the same request may succeed in a moment."""
+    """Whether the same request may succeed if it is sent again."""
     cause = http_cause(error)
     if isinstance(cause, HfHubHTTPError):
         return cause.response.status_code in _FLEETING
@@ -159,7 +159,7 @@ def is_fleeting(error: BaseException) -> bool:
 
 
 def _clean(text: str) -> str:
-    """A text for people, without the token and without what signs an address."""
+    """A text for people, without the token and without the signatures of addresses."""
     token = get_token()
     text = _QUERY.sub(r"\1", text)
     return text.replace(token, "***") if token else text

@@ -19,14 +19,14 @@ Result = TypeVar("Result")
 
 
 class LazyJobs(Sequence[Job]):
-    """Jobs that are made when they are asked for: all of a large build would not fit into memory."""
+    """Jobs that are made when they are asked for, because all jobs of a large build would not fit into memory."""
 
     def __init__(self, make: Callable[[int], Job], count: int) -> None:
         self._make = make
-        self._places = range(count)
+        self._indices = range(count)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._indices)
 
     @overload
     def __getitem__(self, index: int) -> Job: ...
@@ -34,12 +34,12 @@ class LazyJobs(Sequence[Job]):
     def __getitem__(self, index: slice) -> Sequence[Job]: ...
     def __getitem__(self, index: int | slice) -> Job | Sequence[Job]:
         if isinstance(index, slice):
-            return [self._make(place) for place in self._places[index]]
-        return self._make(self._places[index])
+            return [self._make(job) for job in self._indices[index]]
+        return self._make(self._indices[index])
 
 
 class Engine(Protocol):
-    """Runs jobs; which one it is never changes a byte."""
+    """Runs jobs; the choice of engine never changes a byte of their results."""
 
     choice: EngineChoice
 
@@ -48,7 +48,7 @@ class Engine(Protocol):
         ...
 
     def run_everywhere(self, function: Callable[[Job], object], job: Job) -> None:
-        """Run one job on every machine, such as to tidy up; where that fails, nothing is said."""
+        """Run one job on every machine, such as to tidy up; failures are ignored."""
         ...
 
 
@@ -58,11 +58,11 @@ class LocalEngine:
     def __init__(self, workers: int) -> None:
         self.choice = EngineChoice()
         self._workers = workers
-        self._kept = ExitStack()
+        self._resources = ExitStack()
 
     @cached_property
     def _pool(self) -> ProcessPoolExecutor:
-        return self._kept.enter_context(worker_pool(self._workers))
+        return self._resources.enter_context(worker_pool(self._workers))
 
     def run(self, function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
         """Run ``function`` over ``jobs``; one worker, or a job that is alone, runs in this process.
@@ -86,7 +86,7 @@ class LocalEngine:
 
     def close(self) -> None:
         """End the processes."""
-        self._kept.close()
+        self._resources.close()
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class RayEngine:
                 self._ray.cancel(reference)
 
     def run_everywhere(self, function: Callable[[Job], object], job: Job) -> None:
-        """Run one job on every node that is there, such as to tidy up; where that fails, nothing is said."""
+        """Run one job on every node that is alive, such as to tidy up; failures are ignored."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         task = self._ray.remote(_run_one)
@@ -68,9 +68,9 @@ class RayEngine:
 
     def _in_flight(self) -> int:
         if time.monotonic() - self._asked > _ASK_AGAIN_SECONDS:
-            there, gpus = self._ray.cluster_resources(), self.choice.gpus
-            places = int(there.get("GPU", 0) / gpus) if gpus else int(there.get("CPU", 0))
-            self._slots, self._asked = _IN_FLIGHT * max(1, places), time.monotonic()
+            resources, gpus = self._ray.cluster_resources(), self.choice.gpus
+            at_once = int(resources.get("GPU", 0) / gpus) if gpus else int(resources.get("CPU", 0))
+            self._slots, self._asked = _IN_FLIGHT * max(1, at_once), time.monotonic()
         return self._slots
 
 

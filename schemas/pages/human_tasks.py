@@ -97,7 +97,7 @@ class KitFacts(Document):
     repeat_share: float = Field(ge=0, le=0.5)
     """Questions that are asked again, of all; these are the attention checks."""
     seconds_limit: int = Field(ge=1)
-    """What raters are told, for one picture."""
+    """Seconds for one picture that raters are asked not to exceed."""
     tasks_sha256: str = Field(pattern="[0-9a-f]{64}")
 
 
@@ -114,7 +114,7 @@ class HumanTask:
     draw: int
     """Draw of the row that is shown; an image with several rows is shown by one of them."""
     attribute: str | None
-    """Attribute of that row, in configs that have a row for each."""
+    """Attribute of that row; None in configs that have no rows of single attributes."""
     label: int
     """Index of the true class."""
     asked: int | None
@@ -157,7 +157,7 @@ class HumanKit:
 
     @cached_property
     def kit_id(self) -> str:
-        """What tells kits apart: 32 hex digits."""
+        """Id of the kit by its facts: 32 hex digits."""
         return content_id("human kit", self.facts.model_dump_json())
 
     @cached_property
@@ -191,7 +191,7 @@ def write_tasks(path: Path, tasks: Iterable[HumanTask]) -> None:
 
 def write_answers(kit: HumanKit, answers: Iterable[HumanAnswer]) -> None:
     """Write a kit's answers sorted by rater and task, in place of those that were there."""
-    rows = sorted(answers, key=lambda each: (int(each.rater[1:]), each.task_id))
+    rows = sorted(answers, key=lambda answer: (int(answer.rater[1:]), answer.task_id))
     _write(kit.folder / ANSWERS_FILE, _ANSWER_SCHEMA, rows)
 
 
@@ -208,19 +208,19 @@ def read_kit(folder: Path) -> HumanKit:
     classes = load_class_map(str(folder / CLASS_MAP_FILE))
     tasks = _read(folder / TASKS_FILE, _TASK_SCHEMA, HumanTask)
     kit = HumanKit(folder=folder, facts=facts, tasks=tuple(tasks), classes=classes)
-    found = file_sha256(folder / TASKS_FILE)
+    sha256 = file_sha256(folder / TASKS_FILE)
     faults = Faults()
-    if found != facts.tasks_sha256:
+    if sha256 != facts.tasks_sha256:
         faults.add(
             str(folder / TASKS_FILE),
             "",
             expected=f"the tasks of kit.json, SHA-256 {facts.tasks_sha256[:12]}…",
-            got=f"{found[:12]}…",
+            got=f"{sha256[:12]}…",
             remedy="take the kit from where it was made",
         )
     for task in kit.tasks:
-        if said := _task_fault(task, kit):
-            faults.add(str(folder / TASKS_FILE), task.task_id[:32], expected=said, got=repr(asdict(task))[:200])
+        if expected := _task_fault(task, kit):
+            faults.add(str(folder / TASKS_FILE), task.task_id[:32], expected=expected, got=repr(asdict(task))[:200])
     for picture in sorted({task.picture for task in kit.tasks if BLIND_ID.fullmatch(task.picture)}):
         if not kit.picture_path(picture).is_file():
             faults.add(str(folder), f"images/{picture}.png", expected="a picture", got="no file")
@@ -231,9 +231,9 @@ def read_kit(folder: Path) -> HumanKit:
 
 
 def _task_fault(task: HumanTask, kit: HumanKit) -> str:
-    """What would have been right, if anything is wrong."""
+    """What would have been right of a task that is at fault; empty for a sound one."""
     ids = [task.task_id, task.picture, *([task.repeats] if task.repeats is not None else [])]
-    if not all(BLIND_ID.fullmatch(each) for each in ids):
+    if not all(map(BLIND_ID.fullmatch, ids)):
         return "ids of 16 hex digits"
     if len(set(task.offered)) < len(task.offered) or not set(task.offered) <= set(range(len(kit.classes.names))):
         return f"different class indices below {len(kit.classes.names)}"
@@ -296,8 +296,8 @@ def _missing(rater: str, kit: HumanKit, given: set[str], where: str) -> Fault:
 
 
 def answer_faults(answer: HumanAnswer, kit: HumanKit, where: str) -> list[Fault]:
-    """What is wrong with one answer by itself."""
-    task, place = kit.by_id.get(answer.task_id), f"{answer.rater[:32]} {answer.task_id[:32]}"
+    """Faults of one answer, whatever the other answers are."""
+    task, record = kit.by_id.get(answer.task_id), f"{answer.rater[:32]} {answer.task_id[:32]}"
     offered = ", ".join(_SAID_OF[kit.facts.design])
     rules: Sequence[tuple[bool, str, object]] = (
         (bool(RATER.fullmatch(answer.rater)), "a rater r1, r2 …", answer.rater),
@@ -312,7 +312,7 @@ def answer_faults(answer: HumanAnswer, kit: HumanKit, where: str) -> list[Fault]
         ),
     )
     return [
-        Fault(where=where, record=place, expected=expected, got=repr(got)[:80])
+        Fault(where=where, record=record, expected=expected, got=repr(got)[:80])
         for holds, expected, got in rules
         if not holds
     ]
@@ -334,16 +334,16 @@ def _read(path: Path, schema: pa.Schema, record_type: type[Record]) -> list[Reco
         got = ", ".join(f"{field.name} {field.type}" for field in table.schema)
         raise DataError.single(str(path), "columns", expected=expected, got=got)
     adapter: TypeAdapter[Record] = TypeAdapter(record_type)
-    found, faults = [], Faults()
+    records, faults = list[Record](), Faults()
     for number, row in enumerate(table.to_pylist()):
         try:
-            found.append(adapter.validate_python(row))
+            records.append(adapter.validate_python(row))
         except ValidationError as error:
             first: Any = error.errors(include_url=False)[0]
-            place = f"row {number} {'.'.join(map(str, first['loc']))}"
-            faults.add(str(path), place, expected=first["msg"], got=repr(first["input"])[:80])
+            column = f"row {number} {'.'.join(map(str, first['loc']))}"
+            faults.add(str(path), column, expected=first["msg"], got=repr(first["input"])[:80])
     faults.raise_if_any()
-    return found
+    return records
 
 
 DESIGNS: Final = get_args(Design)

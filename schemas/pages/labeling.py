@@ -140,11 +140,12 @@ def _region_questions(side: xml.Element) -> None:
 
 
 def _image_questions(side: xml.Element, schema: AttributeSchema, keys: dict[str, str]) -> None:
-    if said := [each for each in schema.attributes if each.scope == "global"]:
+    if ticked := [attribute for attribute in schema.attributes if attribute.scope == "global"]:
         _header(side, "The object is")
         control = _choices(side, ATTRIBUTES_CONTROL, (), "", choice="multiple")
-        for each in said:
-            _option(control, "Choice", each.name, hotkey=keys.get(each.name, ""), hint=each.ask)
+        for attribute in ticked:
+            hotkey = keys.get(attribute.name, "")
+            _option(control, "Choice", attribute.name, hotkey=hotkey, hint=attribute.ask)
     _header(side, "Anything wrong?")
     control = _choices(side, FLAGS_CONTROL, (), "", choice="multiple")
     for (flag, meaning), key in zip(FLAGS.items(), _FLAG_KEYS, strict=True):
@@ -169,14 +170,14 @@ def _labels(schema: AttributeSchema) -> Iterator[tuple[str, str, str]]:
 
 
 def _attribute(schema: AttributeSchema, name: str) -> Attribute:
-    return next(each for each in schema.attributes if each.name == name)
+    return next(attribute for attribute in schema.attributes if attribute.name == name)
 
 
 def _hotkeys(schema: AttributeSchema) -> dict[str, str]:
-    """Keys by label: parts come first; what is left over when keys run out has none."""
-    parts, said = schema.names("local"), schema.names("global")
-    keys = {OBJECT: "1", **dict(zip(parts, _DIGITS, strict=False))}
-    return {**keys, **dict(zip([*parts[len(_DIGITS) :], *said], _LETTERS, strict=False))}
+    """Label to its key: parts first, then what is ticked; labels for which no key is left are missing."""
+    painted, ticked = schema.names("local"), schema.names("global")
+    keys = {OBJECT: "1", **dict(zip(painted, _DIGITS, strict=False))}
+    return {**keys, **dict(zip([*painted[len(_DIGITS) :], *ticked], _LETTERS, strict=False))}
 
 
 def _choices(parent: xml.Element, name: str, values: Sequence[str], keys: str, **attributes: str) -> xml.Element:

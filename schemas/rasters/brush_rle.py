@@ -152,7 +152,11 @@ class _Tokens:
 
 
 def _read_header(data: bytes, values: int, record: str) -> _Ints:
-    """The four sizes, once the header is found to speak of ``values`` values of a byte each."""
+    """The four sizes of a header.
+
+    Raises:
+        DataError: if it does not announce ``values`` values of 8 bits.
+    """
     if 8 * len(data) < _HEADER_BITS:
         raise _cut_off(record, f"a header of {_HEADER_BITS} bits", f"{len(data)} bytes")
     declared = int.from_bytes(data[:4])
@@ -189,8 +193,8 @@ def _read_tokens(data: bytes, windows: NDArray[Any], sizes: _Ints, values: int, 
         got = f"a last token that reaches to {ends[count - 1]}"
         raise DataError.single("mask", record, expected=f"tokens that end at {values} values", got=got)
     _require_padding(data, int(bit_ends[count - 1]) if count else _HEADER_BITS, record)
-    kept = ends[:count]
-    return _Tokens(is_run=is_run[:count], first=kept - lengths[:count], end=kept, payload=payload[:count])
+    token_ends = ends[:count]
+    return _Tokens(is_run=is_run[:count], first=token_ends - lengths[:count], end=token_ends, payload=payload[:count])
 
 
 def _token_starts(data: bytes, sizes: _Ints) -> _Ints:

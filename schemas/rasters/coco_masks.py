@@ -34,14 +34,14 @@ def read_segmentation(
         DataError: for what is none of them.
     """
     if not isinstance(drawn, Mapping):
-        return None, tuple(_outline(each, where, record) for each in drawn)
+        return None, tuple(_outline(corners, where, record) for corners in drawn)
     height, width = _size_hw(drawn.get("size"), where, record)
     counts = drawn.get("counts")
     if isinstance(counts, str):
         if _ENDLESS.search(counts):
             raise DataError.single(where, record, expected="COCO RLE text", got="a run without an end")
         return CocoRle(size_hw=(height, width), counts=counts), ()
-    if not isinstance(counts, list) or not all(type(each) is int and each >= 0 for each in counts):
+    if not isinstance(counts, list) or not all(type(run) is int and run >= 0 for run in counts):
         expected = "counts that are text, or whole numbers from 0 on"
         raise DataError.single(where, record, expected=expected, got=f"{counts!r:.60}")
     if sum(counts) != height * width:
@@ -65,7 +65,7 @@ def decode_polygons(outlines: Sequence[Outline], *, size_hw: tuple[int, int], wh
         if x.min() < -width or x.max() > 2 * width or y.min() < -height or y.max() > 2 * height:
             got = f"x {x.min():g} to {x.max():g}, y {y.min():g} to {y.max():g}"
             raise DataError.single(where, record, expected=f"polygons inside {width}x{height}", got=got)
-        length = sum(float(np.abs(np.diff(each, append=each[0])).sum()) for each in (x, y))
+        length = sum(float(np.abs(np.diff(along, append=along[0])).sum()) for along in (x, y))
         if length > longest:
             expected = f"an outline of at most {longest} px"
             raise DataError.single(where, record, expected=expected, got=f"{length:.0f} px")
@@ -74,7 +74,7 @@ def decode_polygons(outlines: Sequence[Outline], *, size_hw: tuple[int, int], wh
 
 
 def _size_hw(size: Any, where: str, record: str) -> tuple[int, int]:  # noqa: ANN401  any JSON value
-    whole = isinstance(size, list) and len(size) == 2 and all(type(each) is int and each > 0 for each in size)
+    whole = isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)
     if not whole or size[0] * size[1] > MOST_PIXELS:
         expected = f"a size of [height, width], at most {MOST_PIXELS} pixels"
         raise DataError.single(where, record, expected=expected, got=f"{size!r:.60}")
@@ -82,7 +82,7 @@ def _size_hw(size: Any, where: str, record: str) -> tuple[int, int]:  # noqa: AN
 
 
 def _outline(corners: Any, where: str, record: str) -> Outline:  # noqa: ANN401  any JSON value
-    numbers = isinstance(corners, list) and all(type(each) in (int, float) for each in corners)
+    numbers = isinstance(corners, list) and all(type(number) in (int, float) for number in corners)
     if not numbers or len(corners) < 6 or len(corners) % 2 or max(map(abs, corners)) > _FARTHEST:
         expected = "an RLE, or polygons of three corners or more, x, y, x, y ..."
         raise DataError.single(where, record, expected=expected, got=f"{corners!r:.60}")

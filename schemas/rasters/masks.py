@@ -63,7 +63,7 @@ def encode_coco_rle(mask_hw: Mask) -> CocoRle:
 
 
 def decode_coco_rle(rle: CocoRle, *, size_hw: tuple[int, int] | None = None, record: str = "") -> Mask:
-    """Decode COCO RLE to a ``(H, W)`` bool mask, C-contiguous; what is given and raised, says ``coco_runs``."""
+    """Decode COCO RLE to a ``(H, W)`` bool mask, C-contiguous. Arguments and errors are those of ``coco_runs``."""
     height, width = rle.size_hw
     runs = coco_runs(rle, size_hw=size_hw, record=record)
     values = np.arange(len(runs)) % 2 == 1  # runs alternate, the first is of ground
@@ -114,10 +114,10 @@ def _runs(rle: CocoRle, record: str) -> NDArray[np.int64]:
     runs: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
     whole = ends[-1:].sum() == len(codes) and digits.max(initial=0) <= _MOST_DIGITS
     if whole and len(ends):
-        places = np.arange(len(codes)) - np.repeat(starts, digits)
-        runs = np.asarray(np.add.reduceat((codes & 0x1F) << (5 * places), starts), dtype=np.int64)
+        exponents = np.arange(len(codes)) - np.repeat(starts, digits)
+        runs = np.asarray(np.add.reduceat((codes & 0x1F) << (5 * exponents), starts), dtype=np.int64)
         runs -= np.where(codes[ends - 1] & 0x10, np.int64(1) << (5 * digits), 0)
-        # From the third on, a run is told by its difference from the one before the last.
+        # From the third on, a run is stored as its difference from the one before the last.
         runs[1::2], runs[2::2] = runs[1::2].cumsum(), runs[2::2].cumsum()
     if not whole or (runs < 0).any():
         raise DataError.single("mask", record, expected="whole, non-negative runs", got="RLE cut off or damaged")
@@ -191,7 +191,7 @@ def decode_brush_rle(rle: Sequence[int], *, size_hw: tuple[int, int], record: st
     Args:
         rle: The numbers, 0 to 255.
         size_hw: Height and width of the picture. The RLE holds the number of pixels only, so that a mask of another
-            shape and the same area cannot be told.
+            shape and the same area cannot be noticed.
         record: What to call the mask in an error.
 
     Raises:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -108,26 +109,26 @@ def read_coco(path: Path, faults: Faults) -> CocoFile:
 
     Args:
         path: The file.
-        faults: Gets the faults of its entries, each by the id of the annotation, image or category.
+        faults: The faults of its entries are added to it, by the ids of annotations, images and categories.
 
     Raises:
         UsageError: if it cannot be read.
         DataError: if it is no JSON object with the lists ``images``, ``categories`` and ``annotations``.
     """
-    found, seen = CocoFile(path=path), set[tuple[str, int]]()
+    file, seen = CocoFile(path=path), set[tuple[str, int]]()
     for kind, position, value in list_elements(_read_text(path), tuple(_SINGULAR), where=str(path)):
         name = _name(kind, position, value)
         try:
-            number = _add(kind, value, found, name)
+            number = _add(kind, value, file, name)
             if (kind, number) in seen:
                 raise DataError.single(str(path), name, expected="one of this id", got="two")
             seen.add((kind, number))
         except DataError as error:
             faults.extend(error.faults)
             if isinstance(value, dict) and isinstance(of_image := value.get(_IMAGE_OF.get(kind)), int):
-                found.faulty.add(of_image)
-    _check_references(found, faults)
-    return found
+                file.faulty.add(of_image)
+    _check_references(file, faults)
+    return file
 
 
 def _read_text(path: Path) -> str:
@@ -142,23 +143,23 @@ def _read_text(path: Path) -> str:
 
 
 def _name(kind: str, position: int, value: Any) -> str:  # noqa: ANN401  any JSON value
-    """What an element is called in errors: by its id, or by its place where it has none."""
+    """What an element is called in errors: its id, or its position where it has none."""
     known = isinstance(value, dict) and isinstance(value.get("id"), int)
     return f"{_SINGULAR[kind]} {value['id']}" if known else f"{kind}[{position}]"
 
 
-def _add(kind: str, value: Any, found: CocoFile, name: str) -> int:  # noqa: ANN401  any JSON value
-    """Put a sound element at its place; returns its id."""
+def _add(kind: str, value: Any, file: CocoFile, name: str) -> int:  # noqa: ANN401  any JSON value
+    """Add a sound element to ``file``; returns its id."""
     if kind == "images":
-        image = _entry(value, CocoImage, found, name)
-        found.images.setdefault(image.id, image)
+        image = _entry(value, CocoImage, file, name)
+        file.images.setdefault(image.id, image)
         return image.id
     if kind == "categories":
-        category = _entry(value, CocoCategory, found, name)
-        found.categories.setdefault(category.id, category)
+        category = _entry(value, CocoCategory, file, name)
+        file.categories.setdefault(category.id, category)
         return category.id
-    entry = _entry(value, _Annotation, found, name)
-    rle, polygons = read_segmentation(entry.segmentation or (), where=str(found.path), record=f"{name}: segmentation")
+    entry = _entry(value, _Annotation, file, name)
+    rle, polygons = read_segmentation(entry.segmentation or (), where=str(file.path), record=f"{name}: segmentation")
     annotation = CocoAnnotation(
         annotation_id=entry.id,
         image_id=entry.image_id,
@@ -168,29 +169,29 @@ def _add(kind: str, value: Any, found: CocoFile, name: str) -> int:  # noqa: ANN
         polygons=polygons,
         attributes=entry.attributes if isinstance(entry.attributes, dict) else {},
     )
-    found.annotations.setdefault(annotation.image_id, []).append(annotation)
+    file.annotations.setdefault(annotation.image_id, []).append(annotation)
     return annotation.annotation_id
 
 
-def _entry(value: Any, model: type[Model], found: CocoFile, name: str) -> Model:  # noqa: ANN401  any JSON value
+def _entry(value: Any, model: type[Model], file: CocoFile, name: str) -> Model:  # noqa: ANN401  any JSON value
     try:
-        return validate_document(value, model, where=str(found.path))
+        return validate_document(value, model, where=str(file.path))
     except DataError as error:
         raise DataError(
             replace(fault, record=f"{name}: {fault.record}" if fault.record else name) for fault in error.faults
         ) from error
 
 
-def _check_references(found: CocoFile, faults: Faults) -> None:
-    """Annotations are of images and categories that are in the file."""
-    for each in [each for listed in found.annotations.values() for each in listed]:
-        missing = [f"image {each.image_id}"] if each.image_id not in found.images else []
-        missing += [f"category {each.category_id}"] if each.category_id not in found.categories else []
+def _check_references(file: CocoFile, faults: Faults) -> None:
+    """Add a fault for every annotation whose image or category is not in the file."""
+    for annotation in chain.from_iterable(file.annotations.values()):
+        missing = [f"image {annotation.image_id}"] if annotation.image_id not in file.images else []
+        missing += [f"category {annotation.category_id}"] if annotation.category_id not in file.categories else []
         if missing:
             faults.add(
-                str(found.path),
-                f"annotation {each.annotation_id}",
+                str(file.path),
+                f"annotation {annotation.annotation_id}",
                 expected=f"{' and '.join(missing)} in the file",
                 got="none of this id",
             )
-            found.faulty.add(each.image_id)
+            file.faulty.add(annotation.image_id)

@@ -48,12 +48,12 @@ class FolderSource:
         Files that are no photos by their ending are passed over, see ``passed_over``.
         """
         root = Path(self.locator)
-        found = list(_photos_in(open_tar_tree(root)) if is_tar(root) else _photos_below(root))
-        placed = self._from_table(found) if "labels" in self.options else _from_folders(found)
+        items = list(_photos_in(open_tar_tree(root)) if is_tar(root) else _photos_below(root))
+        labelled = self._from_table(items) if "labels" in self.options else _from_folders(items)
         if "boxes" not in self.options:
-            yield from placed
+            yield from labelled
             return
-        for item in placed:
+        for item in labelled:
             yield item if item.fault else _with_boxes(item, Path(self.options["boxes"]))
 
     def read(self, uri: str) -> bytes:
@@ -68,11 +68,11 @@ class FolderSource:
             return Counter(file_ending(name) for name in open_tar_tree(root).files.members if not _is_photo(name))
         return _other_files(root)
 
-    def _from_table(self, found: Iterable[SourceItem]) -> Iterator[SourceItem]:
+    def _from_table(self, items: Iterable[SourceItem]) -> Iterator[SourceItem]:
         path = Path(self.options["labels"])
         rows = read_label_table(path)
         unseen = dict.fromkeys(rows)
-        for item in found:
+        for item in items:
             key = find_row(rows, item.uri)
             unseen.pop(key or "", None)
             if item.fault:
@@ -110,8 +110,8 @@ class IlsvrcSource:
                 parts = item.uri.split("/")
                 key = find_row(rows, item.uri)
                 label = parts[1] if len(parts) > 2 else rows[key].label if key else ""
-                placed = item.changed(label=label, source_split=split)
-                yield placed if item.fault else _with_boxes(placed, boxes)
+                labelled = item.changed(label=label, source_split=split)
+                yield labelled if item.fault else _with_boxes(labelled, boxes)
 
     def read(self, uri: str) -> bytes:
         """Bytes of one photo. Raises ``DataError`` if the path leaves the tree or is not there."""
@@ -128,7 +128,8 @@ class IlsvrcSource:
     def _boxes(self) -> Path | None:
         if "boxes" in self.options:
             return Path(self.options["boxes"])
-        return next((path for each in ILSVRC_BOXES if (path := Path(self.locator) / each).is_dir()), None)
+        folders = (Path(self.locator) / folder for folder in ILSVRC_BOXES)
+        return next((folder for folder in folders if folder.is_dir()), None)
 
     def _labels(self) -> Path | None:
         if "labels" in self.options:
@@ -136,7 +137,7 @@ class IlsvrcSource:
         root = Path(self.locator)
         # The archive holds the table beside its folder ILSVRC.
         folders = (root, root.parent) if root.name == "ILSVRC" else (root,)
-        return next((path for each in folders if (path := each / ILSVRC_LABELS).is_file()), None)
+        return next((path for folder in folders if (path := folder / ILSVRC_LABELS).is_file()), None)
 
 
 def has_photos(root: Path) -> bool:
@@ -144,21 +145,21 @@ def has_photos(root: Path) -> bool:
     return any(not item.fault for item in _photos_below(root))
 
 
-def _from_folders(found: list[SourceItem]) -> Iterator[SourceItem]:
+def _from_folders(items: list[SourceItem]) -> Iterator[SourceItem]:
     """Labels and splits from the names of folders.
 
     A folder named like a split is one if it has folders with photos below it; else it is a label, because there
     are data sets with a class called train.
     """
-    paths = [item.uri.split("/") for item in found]
+    paths = [item.uri.split("/") for item in items]
     splits = {parts[0] for parts in paths if len(parts) > 2 and parts[0].lower() in SPLITS}
-    for item, parts in zip(found, paths, strict=True):
+    for item, parts in zip(items, paths, strict=True):
         depth = 1 if parts[0] in splits else 0
         if item.fault:
             yield item
         elif len(parts) < depth + 2:
-            place = f"directly in {parts[0]}" if depth else "at the top"
-            yield item.changed(fault=f"expected a folder named for the label around it, got a file {place}")
+            position = f"directly in {parts[0]}" if depth else "at the top"
+            yield item.changed(fault=f"expected a folder named for the label around it, got a file {position}")
         else:
             yield item.changed(label=parts[depth], source_split=parts[0] if depth else "")
 
@@ -187,8 +188,8 @@ def _other_files(root: Path) -> Counter[str]:
 def _entries(root: Path, below: str) -> Iterator[tuple[os.DirEntry[str] | str, str]]:
     """Files below a folder with their ``/``-separated paths, sorted; a text in place of a file says what is wrong."""
     try:
-        with os.scandir(root / below) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+        with os.scandir(root / below) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -214,7 +215,7 @@ def _named(uri: str) -> SourceItem:
     try:
         uri.encode()
     except UnicodeEncodeError:
-        # Such a path cannot be stored as text, so the photo could never be found again.
+        # Such a path cannot be stored as text, so the photo could never be read again.
         spelled = os.fsencode(uri).decode("utf-8", "backslashreplace")
         return SourceItem(uri=spelled, label="", source_split="", fault="expected a path in UTF-8, got other bytes")
     return SourceItem(uri=uri, label="", source_split="")
@@ -248,11 +249,11 @@ def _read_below(root: Path, uri: str, name: str) -> bytes:
 
 def _with_boxes(item: SourceItem, folder: Path | None) -> SourceItem:
     """The item with the boxes of its XML file; a missing file means no boxes, a faulty one is the item's fault."""
-    found = None if folder is None else _find_xml(item.uri, folder)
-    if folder is None or found is None:
+    xml = None if folder is None else _find_xml(item.uri, folder)
+    if folder is None or xml is None:
         return item if item.label else item.changed(fault=_no_label("got neither a table nor an annotation of it"))
     try:
-        annotation = read_voc(folder / found, where=found)
+        annotation = read_voc(folder / xml, where=xml)
     except DataError as error:
         return item.changed(fault="; ".join(str(fault) for fault in error.faults))
     boxed = item.changed(boxes_xyxy_px=annotation.boxes_xyxy_px, annotated_hw=annotation.size_hw)
@@ -261,7 +262,7 @@ def _with_boxes(item: SourceItem, folder: Path | None) -> SourceItem:
     # Some released annotations name a breed in words; that is no label.
     wnids = sorted({name for name in annotation.names if _WNID.fullmatch(name)})
     if len(wnids) != 1:
-        return boxed.changed(fault=_no_label(f"got {', '.join(wnids) or 'no wnid'} in {found}"))
+        return boxed.changed(fault=_no_label(f"got {', '.join(wnids) or 'no wnid'} in {xml}"))
     return boxed.changed(label=wnids[0])
 
 
@@ -272,7 +273,8 @@ def _no_label(got: str) -> str:
 def _find_xml(uri: str, folder: Path) -> str | None:
     """Path below ``folder`` of a photo's XML: at the photo's own path, or with fewer of the folders around it."""
     parts = PurePosixPath(uri).with_suffix(".xml").parts
-    places = [parts[start:] for start in range(len(parts))]
+    endings = [parts[start:] for start in range(len(parts))]
     if len(parts) > 2:
-        places.insert(1, (parts[0], parts[-1]))  # val sorted into folders of labels, its annotations not
-    return next((path for place in places if (folder / (path := "/".join(place))).is_file()), None)
+        endings.insert(1, (parts[0], parts[-1]))  # val sorted into folders of labels, its annotations not
+    paths = map("/".join, endings)
+    return next((path for path in paths if (folder / path).is_file()), None)

@@ -49,7 +49,7 @@ class ImageNetASource:
         """
         released = _released_counts()
         counts: Counter[str] = Counter()
-        for item in self._found():
+        for item in self._items():
             parts = item.uri.split("/")
             if item.fault:
                 yield item.changed(label="", source_split="")
@@ -74,7 +74,7 @@ class ImageNetASource:
         others = Counter(file_ending(item.uri) for item in self._folder() if not item.fault and not _is_photo(item.uri))
         return self._folder().passed_over() + others
 
-    def _found(self) -> Iterator[SourceItem]:
+    def _items(self) -> Iterator[SourceItem]:
         """Photos and faults, in the order of their paths."""
         if not self._is_tar():
             yield from (item for item in self._folder() if item.fault or _is_photo(item.uri))
@@ -104,7 +104,7 @@ def is_imagenet_a(root: Path) -> bool:
         first_wnid = next((path for path in members if _WNID.fullmatch(path.parent.name)), None)
         return first_wnid is not None and _NAME.fullmatch(first_wnid.name) is not None
     wnids = sorted(path for path in root.iterdir() if _WNID.fullmatch(path.name) and path.is_dir())
-    first = next((names for path in wnids if (names := [each.name for each in path.iterdir()])), [])
+    first = next((names for path in wnids if (names := [file.name for file in path.iterdir()])), [])
     return any(_NAME.fullmatch(name) for name in first)
 
 

@@ -43,11 +43,11 @@ def open_source(
     labels: Path | None = None,
     options: Mapping[str, str] | None = None,
 ) -> PhotoSource:
-    """Open a source of photos; its kind is found by looking.
+    """Open a source of photos; its kind is detected by what is there.
 
     Args:
         locator: A folder, a tar archive of one, a Parquet file, or ``hf://datasets/ORG/NAME[@REVISION]``.
-        kind: ``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet`` or ``rival10``; None to look.
+        kind: ``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet`` or ``rival10``; None to detect it.
         name: Name of the source; None for the last part of the locator.
         boxes: Folder of Pascal-VOC XML files.
         labels: CSV with the columns ``file`` (or ``id``) and ``label``, for a folder whose folders are no labels.
@@ -61,22 +61,22 @@ def open_source(
     if not locator.startswith(_HUB):
         locator = str(_tree_root(Path(locator), kind).resolve())
     named = _checked_name(name if name is not None else _last_part(locator))
-    found = {**(options or {}), **_beside(kind, boxes, labels)}
+    all_options = {**(options or {}), **_beside(kind, boxes, labels)}
     if kind == "folder":
-        return FolderSource(name=named, locator=locator, options=found)
+        return FolderSource(name=named, locator=locator, options=all_options)
     if kind == "ilsvrc":
-        return IlsvrcSource(name=named, locator=locator, options=found)
+        return IlsvrcSource(name=named, locator=locator, options=all_options)
     if kind == "imagenet-a":
-        return ImageNetASource(name=named, locator=locator, options=found)
+        return ImageNetASource(name=named, locator=locator, options=all_options)
     if kind == "parquet":
-        return ParquetSource(name=named, locator=locator, options=found)
+        return ParquetSource(name=named, locator=locator, options=all_options)
     if kind == "rival10":
-        return Rival10Source(name=named, locator=locator, options=found)
+        return Rival10Source(name=named, locator=locator, options=all_options)
     raise UsageError(f"no kind of source is called {kind!r}; there are folder, ilsvrc, imagenet-a, parquet and rival10")
 
 
 _OPEN: Final[dict[tuple[str, str], PhotoSource]] = {}
-"""One open source a process and locator: opening a tree or a Parquet folder is not free."""
+"""Sources that this process has opened, by name and locator: opening a tree or a Parquet folder takes time."""
 
 
 def read_catalogued(record: ImageRecord | ObjectRecord | PhotoRef, sources: Mapping[str, SourceRow]) -> bytes:
@@ -119,7 +119,7 @@ def count_passed_over(source: PhotoSource) -> dict[str, int]:
 
 
 def _beside(kind: str, boxes: Path | None, labels: Path | None) -> dict[str, str]:
-    """What lies beside the photos, as options; checked here, while the user still sees the command."""
+    """Folder of boxes and table of labels as options, checked at once, while the user still sees the command."""
     if kind in ("imagenet-a", "parquet", "rival10") and (boxes or labels):
         raise UsageError(f"a source of kind {kind} carries its own labels and takes no folder of boxes")
     if boxes is not None and not boxes.is_dir():
@@ -131,7 +131,7 @@ def _beside(kind: str, boxes: Path | None, labels: Path | None) -> dict[str, str
 
 
 def _refuse_packed(locator: str) -> None:
-    """Every photo is read many times, and each time all of a packed archive before it would have to be unpacked."""
+    """Refuse a packed archive: photos are read many times, and each time all before them would have to be unpacked."""
     path = Path(locator)
     if path.suffix.lower() in _PACKED and path.is_file():
         remedy = f"gunzip {path.name}" if path.suffix.lower() in (".gz", ".tgz") else f"unpack {path.name}"
@@ -178,7 +178,7 @@ def _detect_kind(locator: str) -> str:
 
 def _is_ilsvrc(root: Path) -> bool:
     """Whether a folder is the ILSVRC tree, or its flat form: train or val beside their annotations."""
-    annotated = any((root / each).is_dir() for each in ILSVRC_BOXES)
+    annotated = any((root / folder).is_dir() for folder in ILSVRC_BOXES)
     return (root / ILSVRC_PHOTOS).is_dir() or (annotated and ((root / "train").is_dir() or (root / "val").is_dir()))
 
 

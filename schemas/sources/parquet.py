@@ -142,12 +142,12 @@ def _list_files(locator: str) -> tuple[str, ...]:
     if not locator.startswith("hf://"):  # a local folder may have brackets in its name, which glob would read
         return tuple(sorted(path.relative_to(root).as_posix() for path in Path(root).rglob("*.parquet")))
     try:
-        found = filesystem.glob(f"{root}/**/*.parquet") + filesystem.glob(f"{root}/*.parquet")
+        paths = filesystem.glob(f"{root}/**/*.parquet") + filesystem.glob(f"{root}/*.parquet")
     except Exception as error:
         raise ServiceError(
             f"{locator}: cannot be listed ({error}); check the name and the token, then run again"
         ) from error
-    return tuple(sorted({str(PurePosixPath(path).relative_to(root)) for path in found}))
+    return tuple(sorted({str(PurePosixPath(path).relative_to(root)) for path in paths}))
 
 
 @lru_cache(maxsize=64)
@@ -162,5 +162,5 @@ def _open_file(locator: str, file_name: str) -> pq.ParquetFile:
 
 @lru_cache(maxsize=2)
 def _image_column(locator: str, file_name: str, group: int) -> pa.ChunkedArray:
-    """Images of one row group; neighbours are read together, so the last ones are kept."""
+    """Images of one row group; neighbours are read one after the other, so the last groups are remembered."""
     return _open_file(locator, file_name).read_row_group(group, columns=["image"]).column("image")

@@ -45,13 +45,13 @@ class Rival10Source:
             if parts[0] not in RIVAL10_SPLITS or parts[1:2] != (ORDINARY,) or MERGED_MASK in parts[-1]:
                 continue
             label, mark, _ = parts[-1].partition("_")
-            placed = item.changed(label="", source_split=parts[0])
+            of_split = item.changed(label="", source_split=parts[0])
             if item.fault:
-                yield placed
+                yield of_split
             elif len(parts) != 3 or not mark or not NAME_PATTERN.fullmatch(label):
-                yield placed.changed(fault="expected a file called LABEL_NAME.JPEG, got another place or name")
+                yield of_split.changed(fault="expected a file called LABEL_NAME.JPEG, got another path or name")
             else:
-                yield placed.changed(label=label)
+                yield of_split.changed(label=label)
 
     def read(self, uri: str) -> bytes:
         """Bytes of one photo. Raises ``DataError`` if the path leaves the folder or is not there."""
@@ -64,7 +64,7 @@ def find_rival10(folder: Path) -> Path | None:
     A folder is taken for RIVAL10's if labels of attributes lie beside its photos: ``ordinary`` alone may be a class.
     """
     for root in (folder, folder / "RIVAL10"):
-        places = (root / split / ORDINARY for split in RIVAL10_SPLITS)
-        if any(next(place.glob(f"*{ATTRIBUTE_LABELS}"), None) for place in places if place.is_dir()):
+        ordinary = (root / split / ORDINARY for split in RIVAL10_SPLITS)
+        if any(next(path.glob(f"*{ATTRIBUTE_LABELS}"), None) for path in ordinary if path.is_dir()):
             return root
     return None

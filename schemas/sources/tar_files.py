@@ -64,7 +64,7 @@ class TarFiles:
 
 
 def open_tar(path: Path) -> TarFiles:
-    """The files of an archive; kept while the archive does not change, so that every process reads it through once.
+    """The files of an archive; remembered while it does not change, so that every process reads it through once.
 
     A compressed archive is refused: each photo is read many times, and each time all before it would have to be
     decompressed.
@@ -93,8 +93,8 @@ def _open_tar(path: Path, _size: int, _changed: int) -> TarFiles:
         else:
             members[name] = TarMember(info.offset_data, info.size)
     faults |= {name: f"expected one file of this name, got {count}" for name, count in names.items() if count > 1}
-    found = {name: members[name] for name in sorted(members) if name not in faults}
-    return TarFiles(path=path, members=found, faults=dict(sorted(faults.items())))
+    sound = {name: members[name] for name in sorted(members) if name not in faults}
+    return TarFiles(path=path, members=sound, faults=dict(sorted(faults.items())))
 
 
 def _members(path: Path) -> Iterator[tarfile.TarInfo]:

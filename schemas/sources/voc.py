@@ -67,9 +67,11 @@ def parse_voc(data: bytes, *, where: str) -> VocAnnotation:
         faults.add(where, "size", expected="a height and width above 0", got=f"{height} x {width}")
     faults.raise_if_any()
     objects = root.findall("object")
-    boxes = [_box(each, (height, width), where, f"object {number}", faults) for number, each in enumerate(objects)]
+    boxes = [
+        _box(element, (height, width), where, f"object {number}", faults) for number, element in enumerate(objects)
+    ]
     faults.raise_if_any()
-    names = tuple((each.findtext("name") or "").strip() for each in objects)
+    names = tuple((element.findtext("name") or "").strip() for element in objects)
     return VocAnnotation(size_hw=(height, width), names=names, boxes_xyxy_px=tuple(boxes))
 
 

@@ -76,7 +76,7 @@ def write_release(
         path: The file.
         records: The objects; an iterator must give them sorted by object_id.
         version: Its name.
-        left_out: What is not in it, so that coverage can be told.
+        left_out: What is not in it, for tables of coverage.
         annotation: How its masks came about, in numbers, for the card.
 
     Raises:
@@ -131,9 +131,9 @@ def read_release(path: Path) -> tuple[str, tuple[ObjectRecord, ...]]:
 
 def read_left_out(path: Path) -> LeftOut:
     """What a release that ``read_release`` has read leaves out; empty where it does not say."""
-    found = _read_metadata(path, _LEFT_OUT)
+    left_out = _read_metadata(path, _LEFT_OUT)
     try:
-        return {str(label): {str(key): int(n) for key, n in reasons.items()} for label, reasons in found.items()}
+        return {str(label): {str(key): int(n) for key, n in reasons.items()} for label, reasons in left_out.items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise DataError.single(str(path), _LEFT_OUT, expected="labels, reasons and counts", got=str(error)) from error
 
@@ -146,12 +146,12 @@ def read_annotation(path: Path) -> dict[str, Any]:
 def _read_metadata(path: Path, key: str) -> dict[str, Any]:
     stored = (pq.read_schema(path).metadata or {}).get(key.encode())
     try:
-        found = json.loads(stored or b"{}")
+        metadata = json.loads(stored or b"{}")
     except ValueError as error:
         raise DataError.single(str(path), key, expected="JSON", got=str(error)) from error
-    if not isinstance(found, dict):
-        raise DataError.single(str(path), key, expected="a JSON object", got=type(found).__name__)
-    return found
+    if not isinstance(metadata, dict):
+        raise DataError.single(str(path), key, expected="a JSON object", got=type(metadata).__name__)
+    return metadata
 
 
 def name_digest(uri: str) -> str:
@@ -192,7 +192,7 @@ def _row(record: ObjectRecord) -> dict[str, Any]:
 
 def _tables(records: Iterable[ObjectRecord], schema: pa.Schema) -> Iterator[pa.Table]:
     """Rows by object_id, a row group at a time; what an iterator gives is never held together."""
-    ordered = records if isinstance(records, Iterator) else iter(sorted(records, key=lambda each: each.object_id))
+    ordered = records if isinstance(records, Iterator) else iter(sorted(records, key=lambda record: record.object_id))
     last, first = "", True
     parts: list[pa.Table] = []
     while (batch := list(islice(ordered, _ROWS_AT_A_TIME))) or first:
@@ -210,7 +210,7 @@ def _tables(records: Iterable[ObjectRecord], schema: pa.Schema) -> Iterator[pa.T
 
 
 def _records(path: Path) -> Iterator[ObjectRecord]:
-    """Records of a release; few of its rows are in memory twice, and words that records share are kept once."""
+    """Records of a release; few of its rows are in memory twice, and words that records share are stored once."""
     shared: dict[str, str] = {}
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(_ROWS_AT_A_TIME):
