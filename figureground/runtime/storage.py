@@ -22,7 +22,7 @@ from figureground.runtime.files import replace_file
 
 
 def local_path(location: str) -> Path | None:
-    """The path that a location is, ``file://`` or without any scheme; None for an object store."""
+    """The path of a location that is local, ``file://`` or without a scheme; None for an object store."""
     scheme, separator, path = location.partition("://")
     if not separator:
         return Path(location)
