@@ -90,6 +90,7 @@ pyright: $(STAMP)
 arrows: $(STAMP)
 	$(BIN)/lint-imports --no-cache --no-logo
 current: $(STAMP)
+	$(BIN)/python -P -m figureground.exports.join_evaluation --check
 	$(BIN)/python -P docs/make_cli_reference.py --check
 
 .PHONY: format
@@ -98,7 +99,8 @@ format: $(STAMP)  ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format $(CODE)
 
 .PHONY: docs
-docs: $(STAMP)  ## Write the generated pages of docs/
+docs: $(STAMP)  ## Write what is generated: exports/evaluate.py and docs/cli.md
+	$(BIN)/python -P -m figureground.exports.join_evaluation
 	$(BIN)/python -P docs/make_cli_reference.py
 
 .PHONY: wheel-check

@@ -27,8 +27,17 @@ sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 
 from photo_sets import SHARED, make_release, request_of
 
-from figureground.exports import evaluate as script
 from figureground.exports.dataset.building import build_dataset
+from figureground.exports.evaluation.answers import Feeder, predict
+from figureground.exports.evaluation.dataset import Repository, load_rows, open_repository
+from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.models import load_model
+from figureground.exports.evaluation.protocols.challenge import (
+    CHALLENGE,
+    CHALLENGE_CONFIGS,
+    GroundSearch,
+    answer_pasted,
+)
 
 TARGET: Final = 0.2
 BATCH: Final = 32
@@ -46,14 +55,14 @@ def build_pairs(root: Path) -> Path:
     make_release(root, OBJECTS)
     request = request_of(root, workers=1)
     recipe = request.design.recipe
-    few = recipe.model_copy(update={"variants": {name: recipe.variants[name] for name in script.CHALLENGE_CONFIGS}})
+    few = recipe.model_copy(update={"variants": {name: recipe.variants[name] for name in CHALLENGE_CONFIGS}})
     build_dataset(replace(request, design=replace(request.design, recipe=few)), root / "pairs")
     return root / "pairs"
 
 
-def answer_all(adapter: Any, figures: Any, grounds: Any, classes: script.ClassMap) -> Ints:  # noqa: ANN401
+def answer_all(adapter: Any, figures: Any, grounds: Any, classes: ClassMap) -> Ints:  # noqa: ANN401
     """Class index of every figure on every ground, ``(F, G)``."""
-    answer = script.answer_pasted(adapter, figures, grounds, classes)
+    answer = answer_pasted(adapter, figures, grounds, classes)
     all_grounds = np.arange(len(grounds))
     return np.stack([answer(np.full(len(grounds), figure), all_grounds) for figure in range(len(figures))])
 
@@ -66,10 +75,10 @@ def shown_in_order(fools: Bools, batch: int) -> Ints:
 
 def compare_rule(rule: str, answers: Ints, labels: Ints, under: Ints, likely: NDArray[np.float64]) -> dict[str, Any]:
     """A row of figures: our pictures / the reference order's, over the figures that something fools."""
-    apart, aimed = script.CHALLENGE[rule]
+    apart, aimed = CHALLENGE[rule]
     allowed = np.logical_or(under[None] != labels[:, None], not apart)
     fools = (answers != labels[:, None]) & allowed & np.logical_or(answers == under[None], not aimed)
-    search = script.GroundSearch(under, likely, [rule])
+    search = GroundSearch(under, likely, [rule])
     found, shown = search.run(labels, lambda figure, ground: answers[figure, ground], BATCH, lambda _: None)
     vulnerable = fools.any(axis=1)
     if not np.array_equal(found[:, 0] >= 0, vulnerable):
@@ -91,19 +100,19 @@ def compare_rule(rule: str, answers: Ints, labels: Ints, under: Ints, likely: ND
     }
 
 
-def compare(repository: script.Repository, spec: str, images: int) -> list[dict[str, Any]]:
+def compare(repository: Repository, spec: str, images: int) -> list[dict[str, Any]]:
     """Rows of figures of all rules."""
-    adapter = script.load_model(spec)
-    figures = script.load_rows(repository, "original", "test", images, ["object_mask"])
-    grounds = script.load_rows(repository, "only_bg_t", "test", images)
-    alone = script.predict(adapter, grounds, repository.classes, "only_bg_t")
+    adapter = load_model(spec)
+    figures = load_rows(repository, "original", "test", limit=images, columns=["object_mask"])
+    grounds = load_rows(repository, "only_bg_t", "test", limit=images)
+    alone = predict(Feeder(adapter=adapter), grounds, repository.classes, "only_bg_t")
     answers = answer_all(adapter, figures, grounds, repository.classes)
     labels, under = np.array(figures["label"][:]), np.array(grounds["label"][:])
     # both evaluators take figures, and challenge_eval.py grounds, in the order of their classes
     order, order_under = (np.argsort(each, kind="stable") for each in (labels, under))
     likely = np.where(alone.mapped == under, alone.probability, 0)[order_under]
     answers = answers[order][:, order_under]
-    return [compare_rule(rule, answers, labels[order], under[order_under], likely) for rule in script.CHALLENGE]
+    return [compare_rule(rule, answers, labels[order], under[order_under], likely) for rule in CHALLENGE]
 
 
 def main() -> None:
@@ -119,7 +128,7 @@ def main() -> None:
         small if SMALL.is_file() else "figureground.exports.evaluation.classifiers:efficientnet_lite0"
     )
     with tempfile.TemporaryDirectory() as scratch:
-        repository = script.open_repository(str(given.repository or build_pairs(Path(scratch))))
+        repository = open_repository(str(given.repository or build_pairs(Path(scratch))))
         rows = compare(repository, model, given.images)
     for row in rows:
         value = f"{row['value']:.3f}" if isinstance(row["value"], float) else row["value"]

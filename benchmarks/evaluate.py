@@ -27,8 +27,11 @@ sys.path.append(str(Path(__file__).parent))  # python -P leaves it out
 
 from photo_sets import make_release, request_of
 
-from figureground.exports import evaluate as script
 from figureground.exports.dataset.building import build_dataset
+from figureground.exports.evaluation.adapters import normalise
+from figureground.exports.evaluation.answers import Feeder, predict
+from figureground.exports.evaluation.dataset import Repository, list_configs, load_rows, open_repository
+from figureground.exports.evaluation.models import load_model
 
 TARGET: Final = 0.9
 LEAST_MS: Final = 15.0
@@ -43,7 +46,7 @@ def bare_forward(adapter: Any, size: int) -> Callable[[int], None]:  # noqa: ANN
     import torch
 
     images = np.random.default_rng(0).integers(0, 256, (size, *adapter.input_size_hw, 3), np.uint8)
-    ready = torch.from_numpy(script.normalise(images, adapter.mean, adapter.std)).permute(0, 3, 1, 2)
+    ready = torch.from_numpy(normalise(images, adapter.mean, adapter.std)).permute(0, 3, 1, 2)
 
     def run(count: int) -> None:
         with torch.inference_mode():
@@ -52,21 +55,19 @@ def bare_forward(adapter: Any, size: int) -> Callable[[int], None]:  # noqa: ANN
     return run
 
 
-def time_model(spec: str, repository: script.Repository, images: int, batch_size: int, turns: int) -> dict[str, Any]:
+def time_model(spec: str, repository: Repository, images: int, batch_size: int, turns: int) -> dict[str, Any]:
     """Seconds of both over all configs, a row of figures."""
-    adapter: Any = script.load_model(spec)
+    adapter: Any = load_model(spec)
     forward = bare_forward(adapter, batch_size)
     forward(batch_size)
-    tables = {
-        config: script.load_rows(repository, config, "test", images) for config in script.list_configs(repository)
-    }
+    tables = {config: load_rows(repository, config, "test", limit=images) for config in list_configs(repository)}
 
     def bare(config: str) -> None:
         for start in range(0, len(tables[config]), batch_size):
             forward(min(batch_size, len(tables[config]) - start))
 
     def score(config: str) -> None:
-        script.predict(adapter, tables[config], repository.classes, config, batch_size)
+        predict(Feeder(adapter=adapter, batch_size=batch_size), tables[config], repository.classes, config)
 
     seconds, cpu = {bare: 0.0, score: 0.0}, {bare: 0.0, score: 0.0}
     for config in [*tables] * turns:
@@ -104,7 +105,7 @@ def main() -> None:
             folder = Path(scratch, "in9")
             make_release(Path(scratch), OBJECTS)
             build_dataset(request_of(Path(scratch), workers=1), folder)
-        repository = script.open_repository(str(folder))
+        repository = open_repository(str(folder))
         rows = []
         for spec in given.model or MODELS:
             rows.append(time_model(spec, repository, given.images, given.batch_size, given.turns))

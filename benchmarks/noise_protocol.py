@@ -18,17 +18,24 @@ from typing import Any
 
 import numpy as np
 
-from figureground.exports import evaluate as script
+from figureground.exports.evaluation.answers import Feeder
+from figureground.exports.evaluation.dataset import Repository, load_rows, open_repository
+from figureground.exports.evaluation.models import load_model
+from figureground.exports.evaluation.protocols.noise import NoiseSettings
+from figureground.exports.evaluation.protocols.outcomes import measure
 
 TARGET = 0.9
 MODELS = tuple(f"figureground.exports.evaluation.classifiers:efficientnet_lite{size}" for size in range(3))
 
 
-def time_model(spec: str, repository: script.Repository, images: int, batch_size: int, turns: int) -> dict[str, Any]:
+def time_model(spec: str, repository: Repository, images: int, batch_size: int, turns: int) -> dict[str, Any]:
     """Seconds a picture of both, and their ratio."""
-    adapter = script.load_model(spec)
-    table = script.load_rows(repository, "original", "test", images, ["object_mask", "source_label", "attribute"])
-    conditions = script.NoiseSettings().conditions()
+    adapter = load_model(spec)
+    feeder = Feeder(adapter=adapter, batch_size=batch_size)
+    table = load_rows(
+        repository, "original", "test", limit=images, columns=["object_mask", "source_label", "attribute"]
+    )
+    conditions = NoiseSettings().conditions()
     pictures = len(table) * len(conditions)
     ready = np.random.default_rng(0).random((batch_size, *adapter.input_size_hw, 3), dtype=np.float32)
     adapter.logits(ready)
@@ -38,7 +45,7 @@ def time_model(spec: str, repository: script.Repository, images: int, batch_size
             adapter.logits(ready[: min(batch_size, pictures - start)])
 
     def protocol() -> None:
-        script.measure(adapter, table, repository.classes, "original", conditions=conditions, size=batch_size)
+        measure(feeder, table, repository.classes, "original", conditions=conditions)
 
     seconds: dict[str, list[float]] = {"bare": [], "protocol": []}
     for _ in range(turns):
@@ -68,7 +75,7 @@ def main() -> None:
     parser.add_argument("--model", action="append", help="as for evaluate; default: the three EfficientNet-Lites")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     given = parser.parse_args()
-    repository = script.open_repository(given.repository)
+    repository = open_repository(given.repository)
     rows = []
     print(f"{'model':24} {'pictures':>8} {'bare ms':>8} {'protocol ms':>12} {'ratio':>6}  reach {TARGET}")
     for spec in given.model or MODELS:

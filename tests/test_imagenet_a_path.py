@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
 from figureground.cli.app import app
 from figureground.errors import ServiceError
-from figureground.exports.evaluate import Images, Logits
+from figureground.exports.evaluation.values import Images, Logits
 from figureground.schemas.classes import load_class_map
 
 

@@ -19,7 +19,9 @@ from figureground.errors import UsageError
 from figureground.exports.analyses.attribution import Explained, Explainer, Progress
 from figureground.exports.analyses.rows import AnalysedRows
 from figureground.exports.analyses.saliency_metrics import METRIC_NAMES, find_undefined, measure_alignment
-from figureground.exports.evaluate import ClassMap, Floats, Ints, bootstrap_class_means, bootstrap_interval
+from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.statistics import bootstrap_class_means, bootstrap_interval
+from figureground.exports.evaluation.values import Floats, Ints
 
 Grouping = Literal["true", "predicted"]
 

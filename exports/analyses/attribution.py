@@ -21,7 +21,8 @@ from figureground.errors import DataError
 from figureground.exports.analyses.layers import SpatialLayer, find_explained_layer, tap_layer
 from figureground.exports.analyses.networks import AnalysedModel, OutputClasses
 from figureground.exports.analyses.rows import AnalysedRow, AnalysedRows
-from figureground.exports.evaluate import ClassMap, Ints
+from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.values import Ints
 
 Method = Literal["gradcam", "gradient", "integrated_gradients"]
 TargetChoice = Literal["predicted", "true"]

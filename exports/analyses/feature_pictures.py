@@ -10,7 +10,7 @@ from figureground.exports.analyses.overlays import overlay_saliency
 from figureground.exports.analyses.plots import Tile, TileRow, draw_heat_table, draw_sheet
 from figureground.exports.analyses.rows import AnalysedRows
 from figureground.exports.analyses.units import UnitReader
-from figureground.exports.evaluate import Ints
+from figureground.exports.evaluation.values import Ints
 
 _COLUMNS_EACH: Final = 3  # units of each attribute on the heat map
 _SHOWN: Final = 5  # images of a unit on the sheet

@@ -16,17 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.errors import UsageError
-from figureground.exports.evaluate import (
-    IMAGENET_CLASSES,
-    OPTIONS,
-    Adapter,
-    ClassMap,
-    Images,
-    Ints,
-    find_label_space,
-    load_model,
-    normalise,
-)
+from figureground.exports.evaluation.adapters import ADAPTER_DEFAULTS, Adapter, normalise
+from figureground.exports.evaluation.label_spaces import IMAGENET_CLASSES, ClassMap, find_label_space
+from figureground.exports.evaluation.models import load_model
+from figureground.exports.evaluation.values import Images, Ints
 
 _CLASSIFIER_NAMES = ("get_classifier", "forward_features", "forward_head")  # what every timm classifier has
 
@@ -68,7 +61,7 @@ class AnalysedModel:
         return torch.from_numpy(batch).permute(0, 3, 1, 2).contiguous().to(self.device)
 
     def _option(self, name: str) -> Any:  # noqa: ANN401  whatever the option holds
-        return getattr(self.adapter, name, OPTIONS[name])
+        return getattr(self.adapter, name, ADAPTER_DEFAULTS[name])
 
     @property
     def device(self) -> torch.device:
@@ -133,7 +126,7 @@ def look_into(adapter: Adapter) -> AnalysedModel:
         input_size_hw=(int(adapter.input_size_hw[0]), int(adapter.input_size_hw[1])),
         mean=tuple(map(float, mean)),
         std=tuple(map(float, std)),
-        interpolation=str(getattr(adapter, "interpolation", OPTIONS["interpolation"])),
+        interpolation=str(getattr(adapter, "interpolation", ADAPTER_DEFAULTS["interpolation"])),
     )
 
 

@@ -19,7 +19,7 @@ from figureground.exports.analyses.attribution import Progress
 from figureground.exports.analyses.rows import AnalysedRow, AnalysedRows
 from figureground.exports.analyses.saliency_metrics import HALF_OF_MAXIMUM
 from figureground.exports.analyses.units import UnitReader, rank_top
-from figureground.exports.evaluate import Floats, Ints
+from figureground.exports.evaluation.values import Floats, Ints
 from figureground.schemas.rasters.masks import Mask
 
 OBJECT: Final = "entire-object"

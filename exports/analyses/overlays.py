@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 
 from figureground.exports.analyses.saliency_metrics import Saliency, scale_saliency
-from figureground.exports.evaluate import Images
+from figureground.exports.evaluation.values import Images
 from figureground.schemas.rasters.masks import Mask
 
 _HEAT: Final = "inferno"  # even in lightness, and so readable without colour vision

@@ -23,7 +23,9 @@ from safetensors.torch import save
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.analyses.networks import AnalysedModel, Penultimate, look_into
-from figureground.exports.evaluate import OPTIONS, Adapter, Logits, file_sha256, load_model, normalise
+from figureground.exports.evaluation.adapters import ADAPTER_DEFAULTS, Adapter, normalise
+from figureground.exports.evaluation.models import load_model
+from figureground.exports.evaluation.values import Logits, file_sha256
 from figureground.runtime.files import replace_file
 from figureground.schemas.documents import Document, validate_document
 
@@ -207,7 +209,7 @@ class ProbedClassifier:
         self.mean, self.std, self.interpolation = record.feeding.mean, record.feeding.std, model.interpolation
         self.libraries = (*model.libraries, "safetensors")
         self.refeedable = True
-        self.any_size = bool(getattr(adapter, "any_size", OPTIONS["any_size"]))
+        self.any_size = bool(getattr(adapter, "any_size", ADAPTER_DEFAULTS["any_size"]))
 
     def logits(self, images: NDArray[Any]) -> Logits:
         """``(N, H, W, 3)`` RGB, uint8 or float32 in [0, 1], to ``(N, K)`` float32."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from figureground.exports.analyses.networks import AnalysedModel
-from figureground.exports.evaluate import Repository
+from figureground.exports.evaluation.dataset import Repository
 from figureground.runtime.files import replace_file, write_text
 
 SCHEMA_VERSION: Final = "1"

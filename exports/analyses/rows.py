@@ -14,7 +14,8 @@ from PIL import Image
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.dataset.opening import open_dataset
-from figureground.exports.evaluate import EvaluationError, Images, Ints, Repository, Table
+from figureground.exports.evaluation.dataset import Repository
+from figureground.exports.evaluation.values import EvaluationError, Images, Ints, Table
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, decode_png1
 
 _COLUMNS = ("object_mask", "attributes", "attribute_masks")

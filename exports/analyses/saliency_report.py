@@ -24,7 +24,8 @@ from figureground.exports.analyses.overlays import overlay_saliency
 from figureground.exports.analyses.plots import Bar, Tile, TileRow, draw_bars, draw_sheet
 from figureground.exports.analyses.results import describe_model, describe_run, file_stem, write_json, write_result
 from figureground.exports.analyses.rows import AnalysedRows, open_rows
-from figureground.exports.evaluate import ClassMap, Repository
+from figureground.exports.evaluation.dataset import Repository
+from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.runtime.files import csv_text
 
 PLOTTED: Final = {  # the five metrics of the paper

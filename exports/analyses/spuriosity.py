@@ -24,7 +24,8 @@ from figureground.exports.analyses.rows import AnalysedRows
 from figureground.exports.analyses.saliency_metrics import saliency_precision
 from figureground.exports.analyses.saliency_report import AnalysisInput
 from figureground.exports.analyses.units import LocatedUnits, UnitActivations, UnitReader, rank_top
-from figureground.exports.evaluate import ClassMap, Floats, Ints
+from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.values import Floats, Ints
 from figureground.runtime.files import csv_text
 
 SPURIOUS_BELOW: Final = 0.5

@@ -19,7 +19,7 @@ from figureground.exports.analyses.plots import Tile, TileRow, draw_sheet
 from figureground.exports.analyses.results import describe_model, file_stem, write_json, write_result
 from figureground.exports.analyses.rows import AnalysedRows
 from figureground.exports.analyses.saliency_report import NOTE, PLOTTED, AnalysisInput, draw_tile, require_distinct
-from figureground.exports.evaluate import ClassMap
+from figureground.exports.evaluation.label_spaces import ClassMap
 
 End = Literal["worst", "best"]
 

@@ -21,7 +21,8 @@ from figureground.exports.analyses.attribution import Progress
 from figureground.exports.analyses.layers import SpatialLayer, find_feature_layer, tap_layer
 from figureground.exports.analyses.networks import AnalysedModel, OutputClasses, find_classifier
 from figureground.exports.analyses.rows import AnalysedRow, AnalysedRows
-from figureground.exports.evaluate import ClassMap, Floats, Ints
+from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.values import Floats, Ints
 
 _UNITS_AT_ONCE: Final = 64  # maps of 224 pixels: 13 MB
 _MEAN_TOLERANCE: Final = 1e-3  # of the largest activation: float32 sums in another order stay far below

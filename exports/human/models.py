@@ -9,20 +9,11 @@ from typing import Any, Final
 import numpy as np
 from scipy.special import softmax  # type: ignore[import-untyped]
 
-from figureground.exports.evaluate import (
-    OPTIONS,
-    Adapter,
-    ClassMap,
-    EvaluationError,
-    Floats,
-    Images,
-    Logits,
-    Transform,
-    answer_rows,
-    drop_background,
-    find_label_space,
-    parse_class_map,
-)
+from figureground.exports.evaluation.adapters import ADAPTER_DEFAULTS, Adapter
+from figureground.exports.evaluation.answers import Feeder, answer_rows
+from figureground.exports.evaluation.label_spaces import ClassMap, drop_background, find_label_space, parse_class_map
+from figureground.exports.evaluation.pictures import Transform
+from figureground.exports.evaluation.values import EvaluationError, Floats, Images, Logits
 from figureground.schemas.pages.human_tasks import CLASS_MAP_FILE, Arm, HumanAnswer, HumanKit, HumanTask
 
 Progress = Callable[[str, int, int], None]
@@ -94,10 +85,9 @@ def picture_shares(
     def judge(logits: Logits, _: slice) -> dict[str, Floats]:
         return {"shares": class_shares(adapter, logits, classes)}
 
-    found = answer_rows(
-        adapter, PictureTable(pictures), stage, judge, show=_view(adapter, arm), size=batch_size, progress=progress
-    )
-    return dict(zip(pictures, found["shares"], strict=True))
+    feeder = Feeder(adapter=adapter, batch_size=batch_size, progress=progress)
+    answers = answer_rows(feeder, PictureTable(pictures), stage, judge, show=_view(adapter, arm))
+    return dict(zip(pictures, answers["shares"], strict=True))
 
 
 def _view(adapter: Adapter, arm: Arm) -> Callable[[bytes | None, str], Images] | None:
@@ -178,7 +168,7 @@ def kit_classes(kit: HumanKit) -> ClassMap:
 
 
 def _option(adapter: Adapter, name: str) -> Any:  # noqa: ANN401  whatever the option holds
-    return getattr(adapter, name, OPTIONS[name])
+    return getattr(adapter, name, ADAPTER_DEFAULTS[name])
 
 
 def feeding(adapter: Adapter, arm: Arm) -> dict[str, Any]:

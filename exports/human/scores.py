@@ -16,7 +16,8 @@ import numpy as np
 from scipy.special import ndtri  # type: ignore[import-untyped]
 
 from figureground.errors import MissingExtraError, UsageError
-from figureground.exports.evaluate import Floats, bootstrap_class_means, varying_interval
+from figureground.exports.evaluation.statistics import bootstrap_class_means, varying_interval
+from figureground.exports.evaluation.values import Floats
 from figureground.schemas.pages.human_tasks import HumanAnswer, HumanKit, HumanTask
 
 COLUMNS: Final = ("answered", "right", "decided", "true_asked", "absent", "hits", "foil_asked", "false_alarms")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from figureground.errors import MissingExtraError, UsageError
-from figureground.exports.evaluate import Adapter, feed_adapter
+from figureground.exports.evaluation.adapters import Adapter, feed_adapter
 from figureground.exports.human.models import MODEL_RATER, answer_kit, feeding
 from figureground.exports.human.scores import (
     agreement,

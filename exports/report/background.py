@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.stats import spearmanr  # type: ignore[import-untyped]  # ships no annotations
 
-from figureground.exports.evaluate import MEASURES
+from figureground.exports.evaluation.protocols.background_check import MEASURES
 from figureground.exports.report.groups import ResultGroup
 
 MIN_MODELS: Final = 10

@@ -14,7 +14,13 @@ from typing import Any, Final
 import numpy as np
 
 from figureground.errors import UsageError
-from figureground.exports.evaluate import ImageShares, RowAnswers, average_rows, compare_pairs, measure_accuracy
+from figureground.exports.evaluation.shares import (
+    ImageShares,
+    RowAnswers,
+    average_rows,
+    compare_pairs,
+    measure_accuracy,
+)
 
 WHOLE: Final = "original"
 CROP: Final = "plus"

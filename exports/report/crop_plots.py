@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from figureground.errors import MissingExtraError
-from figureground.exports.evaluate import Floats
+from figureground.exports.evaluation.values import Floats
 from figureground.exports.report.crops import MARGINS, SHOWN, CropSlice, box_slices, crop_accuracies
 from figureground.exports.report.groups import ResultGroup
 from figureground.runtime.files import replace_file

@@ -12,14 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import DataError, UsageError
-from figureground.exports.evaluate import (
-    Condition,
-    Outcomes,
-    bootstrap_class_means,
-    bootstrap_interval,
-    instance_rfs,
-    relative_foreground_sensitivity,
-)
+from figureground.exports.evaluation.protocols.noise import Condition
+from figureground.exports.evaluation.protocols.outcomes import Outcomes
+from figureground.exports.evaluation.protocols.rival10 import instance_rfs, relative_foreground_sensitivity
+from figureground.exports.evaluation.statistics import bootstrap_class_means, bootstrap_interval
 from figureground.exports.report.families import ListedModel
 
 Floats = NDArray[np.float64]

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from figureground.errors import MissingExtraError
-from figureground.exports.evaluate import ABLATIONS
+from figureground.exports.evaluation.protocols.rival10 import ABLATIONS
 from figureground.exports.report.noise import FamilyNoise, NoiseGap, NoiseResult
 from figureground.runtime.files import replace_file
 

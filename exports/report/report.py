@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from figureground.errors import UsageError
-from figureground.exports.evaluate import format_table, load_rows, open_repository
+from figureground.exports.evaluation.dataset import load_rows, open_repository
+from figureground.exports.evaluation.results import format_table
 from figureground.exports.report.background import BackgroundRelation, describe_background, relate, tell_background
 from figureground.exports.report.box_sources import compare_box_sources, describe_box_sources
 from figureground.exports.report.crops import MARGINS, tell_crops
@@ -200,5 +201,5 @@ def _images(repository: str, result: NoiseResult) -> dict[str, bytes]:
     opened = open_repository(repository)
     if opened.fingerprint != result.fingerprint:
         raise UsageError(f"{repository} is not the dataset that was scored ({result.dataset})")
-    table = load_rows(opened, "original", result.split, None, [])
+    table = load_rows(opened, "original", result.split, columns=[])
     return {name: image["bytes"] for name, image in zip(table["image_id"], table["image"], strict=True)}

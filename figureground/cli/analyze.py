@@ -129,7 +129,7 @@ def _open(repo: str, rows: RowOptions, limit: int | None) -> AnalysisInput:
     """The rows to analyse; raises as ``_require_extra`` and ``open_repository`` do."""
     _require_extra()
     from figureground.exports.analyses.saliency_report import AnalysisInput
-    from figureground.exports.evaluate import open_repository
+    from figureground.exports.evaluation.dataset import open_repository
 
     repository = open_repository(repo, rows.revision)
     return AnalysisInput(repository=repository, config=rows.config, split=rows.split, limit=limit)
@@ -220,7 +220,7 @@ def probe(
     """Train a linear head for the dataset's classes on a frozen backbone; the test split is not opened."""
     _require_extra()
     from figureground.exports.analyses.probe_training import ProbeRequest, choose_settings, train_probe
-    from figureground.exports.evaluate import open_repository
+    from figureground.exports.evaluation.dataset import open_repository
 
     settings = choose_settings(
         options.preset, epochs=options.epochs, learning_rate=options.learning_rate, seed=options.seed

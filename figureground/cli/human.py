@@ -98,7 +98,8 @@ def _foil_chooser(
     spec: str, dataset: Path, arm: Literal["model", "full"], show: Callable[[str, int, int], None]
 ) -> tuple[FoilChooser, str]:
     """The top wrong classes of a model, and what it is called."""
-    from figureground.exports.evaluate import load_model, open_repository
+    from figureground.exports.evaluation.dataset import open_repository
+    from figureground.exports.evaluation.models import load_model
     from figureground.exports.human.models import top_wrong_classes
 
     adapter = load_model(spec)
@@ -186,7 +187,7 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Put people and models side by side: accuracy with intervals, agreement, attention, a table and a figure."""
-    from figureground.exports.evaluate import load_model
+    from figureground.exports.evaluation.models import load_model
     from figureground.exports.human.scoring import ScoreSettings, format_scores, score_kit, write_scores
     from figureground.schemas.pages.human_tasks import read_kit
 

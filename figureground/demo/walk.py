@@ -16,10 +16,11 @@ from figureground.annotate.segmenters.protocol import Segmenter
 from figureground.console import counts_text, progress_bar, say
 from figureground.demo.photos import write_demo_photos
 from figureground.errors import MissingExtraError, ServiceError, UsageError
-from figureground.exports import evaluate as script
 from figureground.exports.dataset.building import build_dataset
 from figureground.exports.dataset.inputs import BuildRequest
 from figureground.exports.dataset.request import prepare_request
+from figureground.exports.evaluation.results import format_table
+from figureground.exports.evaluation.scoring import evaluate
 from figureground.runtime.files import file_sha256
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.recipes import Balance
@@ -94,14 +95,14 @@ def _walk(folder: Path) -> DemoReport:
         propose(store, model, settings, saliency=saliency, progress=show)
         freeze(store, f"demo-{model.name}", FreezeOptions(unreviewed=True, segmenter=model.name))
         built = build_dataset(_request(work, f"demo-{model.name}"), repository, progress=show)
-        results = [script.evaluate(str(repository), name, out=folder / "scores") for name in CLASSIFIERS]
+        results = [evaluate(str(repository), name, out=folder / "scores") for name in CLASSIFIERS]
     return DemoReport(
         segmenter=model.name,
         note=note,
         refused=f"refused: {counts_text(built.refused)}",
         repository=repository,
         contact_sheet=repository / "report" / "contact_sheet.png",
-        table=script.format_table(results),
+        table=format_table(results),
         rows_loaded=_load_back(repository),
         seconds=time.perf_counter() - start,
     )

@@ -10,6 +10,19 @@ import datasets.config
 import pytest
 from colour_dataset import offline, write_dataset
 
+WRITTEN = [
+    "broken",
+    "counting",
+    "dog_only",
+    "my_classifier",
+    "own_device",
+    "reads",
+    "shapeless",
+    "small_model",
+    "stiff",
+]
+"""Modules that tests write."""
+
 
 @pytest.fixture
 def offline_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,6 +43,6 @@ def fresh_modules() -> Any:
     before = set(sys.modules), list(sys.path)
     yield
     for name in set(sys.modules) - before[0]:
-        if name in {"stiff", "broken", "shapeless", "dog_only", "my_classifier", "counting"}:
+        if name in WRITTEN:
             del sys.modules[name]
     sys.path[:] = before[1]

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from figureground.exports.evaluate import Images, Logits, normalise
+from figureground.exports.evaluation.adapters import normalise
+from figureground.exports.evaluation.values import Images, Logits
 
 
 class ColourNetwork(torch.nn.Module):

@@ -22,7 +22,7 @@ from figureground.annotate.human.page import instructions, options, page_configu
 from figureground.annotate.human.pictures import make_picture, model_view
 from figureground.annotate.human.sample import draw_sample
 from figureground.errors import DataError, FigureGroundError, UsageError
-from figureground.exports.evaluate import Transform
+from figureground.exports.evaluation.pictures import Transform
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ pytest.importorskip("captum")  # the extra analyses
 from figure_dataset import write_figures
 
 from figureground.exports.analyses.saliency_report import AnalysisInput
-from figureground.exports.evaluate import Repository, open_repository
+from figureground.exports.evaluation.dataset import Repository, open_repository
 
 
 @pytest.fixture(scope="session")

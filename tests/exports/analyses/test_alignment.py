@@ -22,7 +22,7 @@ from figureground.exports.analyses.attribution import Explainer, SaliencySetting
 from figureground.exports.analyses.networks import load_network
 from figureground.exports.analyses.saliency_metrics import METRIC_NAMES
 from figureground.exports.analyses.saliency_report import AnalysisInput, SaliencyRequest, analyse_saliency
-from figureground.exports.evaluate import Repository
+from figureground.exports.evaluation.dataset import Repository
 
 REQUEST = SaliencyRequest(settings=SaliencySettings(), bootstrap=200, shown=2)
 

@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import save_file
 
 from figureground.errors import DataError, UsageError
-from figureground.exports import evaluate as script
 from figureground.exports.analyses import probe, probe_training
 from figureground.exports.analyses.attribution import Explainer, SaliencySettings
 from figureground.exports.analyses.networks import Penultimate, find_classifier, load_network
 from figureground.exports.analyses.probe_training import PRESETS, ProbeRequest, TrainingSettings, fit_head, train_probe
 from figureground.exports.analyses.saliency_report import AnalysisInput
-from figureground.exports.evaluate import Repository, open_repository
+from figureground.exports.evaluation.dataset import Repository, open_repository
+from figureground.exports.evaluation.scoring import evaluate
 
 FAST = TrainingSettings(learning_rate=0.5, epochs=12)
 HALF_LAZY, RESNET = "figure_models:half_lazy", "figure_models:small_resnet"
@@ -122,7 +122,7 @@ def test_presets() -> None:
 
 def test_evaluate_and_saliency_take_a_head(figures: Path, given: AnalysisInput, trained: Path) -> None:
     spec = f"{HEAD}={trained}::{HALF_LAZY}"
-    result = script.evaluate(str(figures), spec, configs=["original"], bootstrap=10, protocol="imagenet9")
+    result = evaluate(str(figures), spec, configs=["original"], bootstrap=10, protocol="imagenet9")
     assert result["label_space"] == "head"
     assert result["configs"]["original"]["accuracy_macro"] == 1.0
     model = load_network(spec)

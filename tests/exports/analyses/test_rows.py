@@ -10,7 +10,7 @@ from figure_dataset import draw_figure, make_row, write_shard
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.analyses.rows import open_rows
-from figureground.exports.evaluate import open_repository
+from figureground.exports.evaluation.dataset import open_repository
 
 
 def altered(figures: Path, tmp_path: Path, rows: list[dict[str, Any]]) -> Any:

@@ -11,7 +11,7 @@ from figureground.exports.analyses.networks import load_network
 from figureground.exports.analyses.saliency_metrics import METRIC_NAMES
 from figureground.exports.analyses.saliency_report import AnalysisInput
 from figureground.exports.analyses.spurious import RANKED_BY, find_spurious, rank_images
-from figureground.exports.evaluate import Repository
+from figureground.exports.evaluation.dataset import Repository
 
 
 def image(name: str, label: int, predicted: int, value: float | None) -> ImageAlignment:

@@ -21,7 +21,7 @@ from figureground.exports.analyses.saliency_metrics import saliency_iou
 from figureground.exports.analyses.saliency_report import AnalysisInput
 from figureground.exports.analyses.spuriosity import rank_spuriosity, standardise, unit_importance
 from figureground.exports.analyses.units import UnitReader, rank_top
-from figureground.exports.evaluate import Repository
+from figureground.exports.evaluation.dataset import Repository
 
 RED, GREEN, BLUE, YELLOW, WHITE = range(5)  # units of figure_models.ColourNetwork
 

@@ -23,7 +23,8 @@ from figureground.errors import DataError
 from figureground.exports.dataset.building import build_dataset
 from figureground.exports.dataset.inputs import Machines
 from figureground.exports.dataset.request import BuildOptions, describe_report, prepare_request
-from figureground.exports.evaluate import EvaluationError, load_rows, open_repository
+from figureground.exports.evaluation.dataset import load_rows, open_repository
+from figureground.exports.evaluation.values import EvaluationError
 from figureground.schemas.rasters.masks import decode_png1, pixels_sha256
 from figureground.schemas.records import Decision
 from figureground.schemas.sources.opening import open_source
@@ -119,7 +120,7 @@ def test_rows_without_images_load_and_are_refused_by_evaluate(crops: tuple[Path,
     assert "image" not in rows.column_names
     assert len(rows) == 9
     with pytest.raises(EvaluationError, match="holds no images"):
-        load_rows(open_repository(str(crops[0])), "plus", "test", None)
+        load_rows(open_repository(str(crops[0])), "plus", "test")
 
 
 def test_workers_change_no_byte_of_crops(crops: tuple[Path, Path], drawn: DrawnRelease, tmp_path: Path) -> None:

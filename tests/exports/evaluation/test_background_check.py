@@ -173,4 +173,4 @@ def test_what_cannot_be_scored_is_said(grounds: Path, call: dict[str, Any], reas
     ],
 )
 def test_the_configs_of_a_dataset_tell_its_protocol(configs: list[str], protocol: str) -> None:
-    assert script.find_protocol(configs) == protocol
+    assert script.find_protocol(configs).name == protocol

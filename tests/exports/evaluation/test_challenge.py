@@ -234,8 +234,13 @@ def test_what_cannot_be_challenged_says_why(pasted: Path, model: str, tmp_path: 
     rows["original"][3]["object_mask"]["bytes"] = rows["original"][3]["image"]["bytes"][:40]
     torn = write_repository(tmp_path / "torn", rows)
     faulty: list[tuple[Path, dict[str, Any], str, int]] = [
-        (pasted, {"challenge": ["hard"]}, "challenge: expected reference, exact, targeted .*got hard", 2),
-        (pasted, {"challenge": ["exact"], "protocol": "background_check"}, "the challenge is for imagenet9", 2),
+        (pasted, {"challenge": ["hard"]}, "--challenge: expected reference, exact, targeted; got hard", 2),
+        (
+            pasted,
+            {"challenge": ["exact"], "protocol": "background_check"},
+            "--challenge is for imagenet9, not for background_check",
+            2,
+        ),
         (bare, {"challenge": ["exact"]}, "has no config only_bg_t", 2),
         (unpaired, {"challenge": ["exact"], "configs": ["original"]}, r"only_bg_t: .*1 missing", 1),
         (torn, {"challenge": ["exact"]}, f"{rows['original'][3]['image_id']}: the object mask cannot be decoded", 1),

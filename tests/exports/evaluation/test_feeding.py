@@ -35,6 +35,22 @@ def test_normalising_is_the_plain_formula_to_the_bit(size: tuple[int, int, int],
     assert np.array_equal(shown, before)
 
 
+class Idle:
+    """An adapter that is never asked."""
+
+    name, input_size_hw, weights_sha256 = "idle", (2, 2), "0" * 64
+
+    def __init__(self, on_cpu: bool) -> None:
+        self.on_cpu = on_cpu
+
+    def logits(self, images: script.Images) -> script.Logits:
+        raise AssertionError(len(images))
+
+
+def feeder(batch_size: int, ahead: bool) -> script.Feeder:
+    return script.Feeder(adapter=Idle(on_cpu=not ahead), batch_size=batch_size)
+
+
 @pytest.mark.parametrize("ahead", [False, True])
 @pytest.mark.parametrize("rest", [1, 31, 32, 33, 70])
 def test_batches_are_the_rows_in_their_order(rest: int, ahead: bool) -> None:
@@ -49,7 +65,7 @@ def test_batches_are_the_rows_in_their_order(rest: int, ahead: bool) -> None:
         assert record == f"toy/{stored[0]}"
         return np.full((1, 2, 2, 3), stored[0], np.uint8)
 
-    batches = list(script._batches(table, "toy", 32, show, ahead))
+    batches = list(script._batches(feeder(32, ahead), table, "toy", show))
     assert max(map(len, batches)) <= 32
     assert np.concatenate(batches)[:, 0, 0, 0, 0].tolist() == list(range(rest))
 
@@ -65,7 +81,7 @@ def test_only_a_model_that_leaves_the_processors_alone_is_decoded_for_ahead(ahea
         shown.append(record)
         return np.zeros((1, 2, 2, 3), np.uint8)
 
-    batches = script._batches(table, "toy", 2, show, ahead)
+    batches = script._batches(feeder(2, ahead), table, "toy", show)
     next(batches)
     deadline = time.monotonic() + 10
     while len(shown) < decoded and time.monotonic() < deadline:

@@ -238,7 +238,7 @@ def test_whole_classes_are_resampled_where_asked() -> None:
     """Two classes, one all right and one all wrong: a resample is 0, the pooled share or 1, never between."""
     original = {f"{'r' if row < 30 else 'g'}{row:02}": int(row < 30) for row in range(40)}
     spread = {}
-    for cluster in script.CLUSTERS:
+    for cluster in script.CLUSTER.choices:
         found = summarise({"original": answers(original)}, cluster=cluster)["configs"]["original"]
         spread[cluster] = found["ci95_micro"], found["ci95"]
     assert spread["class"] == ([0, 1], [0, 1])
@@ -286,10 +286,14 @@ def test_rows_of_plus_must_say_what_was_cropped(tmp_path: Path, params: str | No
     [
         ({"configs": ["plus"]}, "imagenet_a needs the config original", 2),
         ({"configs": ["five_crop"]}, "imagenet_a needs the config original; got five_crop", 2),
-        ({"cluster": "photo"}, "cluster: expected image or class, got 'photo'", 2),
-        ({"protocol": "imagenet9", "cluster": "class"}, "cluster class is not for imagenet9", 2),
+        ({"cluster": "photo"}, "--cluster: expected image, class; got photo", 2),
+        (
+            {"protocol": "imagenet9", "cluster": "class"},
+            "--cluster is for background_check and imagenet_a, not for imagenet9",
+            2,
+        ),
         ({"protocol": "imagenet9", "configs": ["original", "five_crop"]}, "has no config five_crop", 2),
-        ({"masks_from": "."}, "noise and masks are for rival10, not for imagenet_a", 2),
+        ({"masks_from": "."}, "--masks-from is for rival10, not for imagenet_a", 2),
     ],
 )
 def test_what_cannot_be_scored_is_said(crops: Path, call: dict[str, Any], reason: str, code: int) -> None:

@@ -92,7 +92,7 @@ def test_empty_input_is_refused() -> None:
         lambda: script.image_categories(none, none, none),
         lambda: script.mcnemar_exact(none[:, 0], none[:, 0]),
         lambda: script.bootstrap_class_means(np.zeros((0, 1, 1)), labels, count=5, seed=0),
-        lambda: script.summarise({}, RGB, bootstrap=5, seed=0),
+        lambda: script.summarise({}, RGB, count=5, seed=0),
     ):
         with pytest.raises(EvaluationError, match="nothing to score"):
             call()
@@ -172,7 +172,7 @@ def test_summary_by_hand() -> None:
             "only_bg_t": answers(labels, [1, 1, 0, 0, 0, 0]),
         },
         RGB,
-        bootstrap=500,
+        count=500,
         seed=0,
     )
     assert found["balanced"] is True
@@ -198,7 +198,7 @@ def test_summary_by_hand() -> None:
 def test_unanimous_outcomes_get_wilsons_interval() -> None:
     labels = [0, 1, 2] * 10
     alike = answers(labels, [1] * 30)
-    found = script.summarise(dict.fromkeys(script.CATEGORY_CONFIGS, alike), RGB, bootstrap=50, seed=0)
+    found = script.summarise(dict.fromkeys(script.CATEGORY_CONFIGS, alike), RGB, count=50, seed=0)
     limit = 30 / (30 + 1.959964**2)
     assert found["configs"]["original"]["ci95"] == pytest.approx([limit, 1.0], abs=1e-6)
     assert found["categories"]["bg_irrelevant"]["ci95"] == pytest.approx([limit, 1.0], abs=1e-6)
@@ -216,7 +216,7 @@ def test_draws_are_averaged_and_spread() -> None:
             "mixed_rand": answers(labels, [1, 0, 0, 0, 0, 0], ids=ids, draws=draws),
         },
         RGB,
-        bootstrap=500,
+        count=500,
         seed=0,
     )
     same = found["configs"]["mixed_same"]
@@ -243,8 +243,8 @@ def test_order_of_rows_changes_nothing(order: list[int], outcomes: list[int]) ->
         )
         for i, name in enumerate(configs)
     }
-    first = script.summarise(plain, RGB, bootstrap=40, seed=1)
-    assert script.summarise(shuffled, RGB, bootstrap=40, seed=1) == first
+    first = script.summarise(plain, RGB, count=40, seed=1)
+    assert script.summarise(shuffled, RGB, count=40, seed=1) == first
     assert sum(share["value"] for share in first["categories"].values()) == pytest.approx(1)
 
 
@@ -252,16 +252,16 @@ def test_broken_pairs_are_named() -> None:
     original = answers([0, 1, 2], [1, 1, 1], ids=["a", "b", "c"])
     other = answers([0, 1, 2], [1, 1, 1], ids=["a", "b", "x"])
     with pytest.raises(EvaluationError, match=r"mixed_rand: .*1 missing \(c\), 1 extra \(x\)"):
-        script.summarise({"mixed_rand": other, "original": original}, RGB, bootstrap=5, seed=0)
+        script.summarise({"mixed_rand": other, "original": original}, RGB, count=5, seed=0)
     relabelled = answers([0, 1, 1], [1, 1, 1], ids=["a", "b", "c"])
     with pytest.raises(EvaluationError, match="labels of original, got others for c"):
-        script.summarise({"original": original, "mixed_rand": relabelled}, RGB, bootstrap=5, seed=0)
+        script.summarise({"original": original, "mixed_rand": relabelled}, RGB, count=5, seed=0)
     doubled = answers([0, 0, 1, 1], [1, 1, 1, 1], ids=["a", "a", "b", "b"], draws=[0, 1, 0, 0])
     with pytest.raises(EvaluationError, match="each draw once and one label an image; got others for b"):
-        script.summarise({"original": doubled}, RGB, bootstrap=5, seed=0)
+        script.summarise({"original": doubled}, RGB, count=5, seed=0)
     uneven = answers([0, 0, 1], [1, 1, 1], ids=["a", "a", "b"], draws=[0, 1, 0])
     with pytest.raises(EvaluationError, match="2 draws of every image, got fewer of b"):
-        script.summarise({"original": uneven}, RGB, bootstrap=5, seed=0)
+        script.summarise({"original": uneven}, RGB, count=5, seed=0)
 
 
 def test_1001_outputs_lose_their_background_column() -> None:

@@ -185,10 +185,9 @@ def shades(figures: Sequence[int], grounds: Sequence[int], labels: Sequence[int]
 
 
 def summary(adapter: ReaderAdapter, table: Any, settings: NoiseSettings) -> dict[str, Any]:
-    measured = script.measure(
-        adapter, table, TWO, "original", conditions=settings.conditions(), trials=settings.trials, size=64
-    )
-    return script.summarise_rival10({"original": measured["head2"]}, TWO, settings, bootstrap=50, seed=0)
+    feeder = script.Feeder(adapter=adapter, batch_size=64)
+    measured = script.measure(feeder, table, TWO, "original", conditions=settings.conditions(), trials=settings.trials)
+    return script.summarise_rival10({"original": measured["head2"]}, TWO, settings, count=50, seed=0)
 
 
 BOTH_TELL = shades([60, 195] * 10, [60, 195] * 10, [0, 1] * 10)
@@ -269,7 +268,8 @@ def test_models_of_raw_pixels_are_shown_rounded_noise() -> None:
             return super().logits(images)
 
     settings = NoiseSettings(levels={"sigma": (0.2,)})
-    script.measure(Raw(1.0, 1.0), BOTH_TELL, TWO, "original", conditions=settings.conditions(), size=7)
+    feeder = script.Feeder(adapter=Raw(1.0, 1.0), batch_size=7)
+    script.measure(feeder, BOTH_TELL, TWO, "original", conditions=settings.conditions())
     assert {each.dtype for each in seen} == {np.dtype(np.uint8)}
     assert sum(map(len, seen)) == 20 * 3
     assert (seen[0][0] == np.where(FIGURE, 60, 60)[..., None]).all()

@@ -209,7 +209,7 @@ def test_the_script_in_the_dataset_does_the_same(repo: Path, tmp_path: Path) -> 
     [
         ({"configs": ["bg_grey"]}, "needs the config original"),
         ({"protocol": "imagenet9"}, "rival10, not for imagenet9"),
-        ({"protocol": "other"}, "expected imagenet9 or imagenet_a or rival10"),
+        ({"protocol": "other"}, "expected background_check or imagenet9 or imagenet_a or rival10"),
     ],
 )
 def test_what_cannot_be_scored_is_said(repo: Path, call: dict[str, Any], reason: str) -> None:
@@ -231,10 +231,10 @@ def test_a_head_of_other_classes_is_refused(repo: Path, model: Any) -> None:
         ({"noise": "sigma", "levels": "a"}, "expected numbers"),
         ({"noise": "sigma", "levels": "-1"}, "above 0"),
         ({"mask_grow": "x"}, "expected numbers"),
-        ({"trials": 0}, "above 0"),
-        ({"rfs_undefined": "nan"}, "strict or hardimagenet"),
+        ({"trials": 0}, "at least 1"),
+        ({"rfs_undefined": "nan"}, "strict, hardimagenet"),
     ],
 )
 def test_noise_words_are_checked(words: dict[str, Any], reason: str) -> None:
     with pytest.raises(EvaluationError, match=reason):
-        script.parse_noise(**{**script.NOISE_WORDS, **words})
+        script.parse_noise(**script.fill_options(script.NOISE_OPTIONS, words))

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from figureground.exports.evaluate import Adapter, EvaluationError, Images, Logits, feed_adapter
+from figureground.exports.evaluation.adapters import Adapter, feed_adapter
+from figureground.exports.evaluation.values import EvaluationError, Images, Logits
 from figureground.exports.human.models import answer_kit, answer_task, class_shares, kit_classes, top_wrong_classes
 from figureground.exports.human.scoring import ScoreSettings, score_kit
 from figureground.schemas.pages.human_tasks import HumanAnswer, HumanKit, HumanTask, write_answers

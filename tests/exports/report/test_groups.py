@@ -13,8 +13,10 @@ from PIL import Image
 from scipy.stats import rankdata  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.errors import DataError, UsageError
-from figureground.exports import evaluate as script
-from figureground.exports.evaluate import CroppedFigure, MaskedAnswers, RowAnswers
+from figureground.exports.evaluation.label_spaces import parse_class_map
+from figureground.exports.evaluation.protocols.background_check import summarise_background_check
+from figureground.exports.evaluation.protocols.imagenet_a import CroppedFigure, MaskedAnswers, summarise_imagenet_a
+from figureground.exports.evaluation.shares import RowAnswers
 from figureground.exports.report.background import rank_correlation, relate
 from figureground.exports.report.crops import MARGINS, SHOWN, box_slices, crop_accuracies
 from figureground.exports.report.groups import group_results
@@ -24,7 +26,7 @@ from figureground.exports.report.timm_table import compare_published, describe_p
 pytest.importorskip("matplotlib")
 
 IMAGES = 120
-CLASSES = script.parse_class_map(
+CLASSES = parse_class_map(
     json.dumps(
         {
             "name": "toy",
@@ -78,7 +80,7 @@ def write_result(folder: Path, protocol: str, model: str, share: float, **more: 
             config: RowAnswers(**draw_answers(share + lost, seed + place))
             for place, (config, lost) in enumerate(GROUND_CONFIGS.items())
         }
-        spaces = {"map3": script.summarise_background_check(grounds, CLASSES, **SAMPLING)}
+        spaces = {"map3": summarise_background_check(grounds, CLASSES, **SAMPLING)}
     else:
         crops = {
             config: MaskedAnswers(
@@ -91,7 +93,7 @@ def write_result(folder: Path, protocol: str, model: str, share: float, **more: 
             for row, name in enumerate(crops["plus"].image_id)
         }
         space = more.pop("space", "imagenet_a200")
-        spaces = {space: script.summarise_imagenet_a(crops, figures, CLASSES, space, **SAMPLING)}
+        spaces = {space: summarise_imagenet_a(crops, figures, CLASSES, space, **SAMPLING)}
     result = {
         "model": model,
         "protocol": protocol,

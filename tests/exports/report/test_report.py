@@ -11,15 +11,18 @@ import pytest
 from PIL import Image
 
 from figureground.errors import DataError, UsageError
-from figureground.exports import evaluate as script
-from figureground.exports.evaluate import NoiseSettings, Outcomes, relative_foreground_sensitivity
+from figureground.exports.evaluation.jobs import write_predictions
+from figureground.exports.evaluation.label_spaces import parse_class_map
+from figureground.exports.evaluation.protocols.noise import NoiseSettings
+from figureground.exports.evaluation.protocols.outcomes import Outcomes
+from figureground.exports.evaluation.protocols.rival10 import relative_foreground_sensitivity, summarise_rival10
 from figureground.exports.report.families import load_families
 from figureground.exports.report.noise import noise_results, pool_families, read_results, worst_gaps
 
 pytest.importorskip("matplotlib")
 
 # In an order that is not the alphabet's, so that sorted JSON would mix the classes up.
-CLASSES = script.parse_class_map(
+CLASSES = parse_class_map(
     json.dumps(
         {
             "name": "toy",
@@ -51,8 +54,8 @@ def write_result(folder: Path, model: str, *, on_figure: float, on_ground: float
     key = f"{model}.predictions"
     arrays = {f"head2.{name}": getattr(outcomes, name) for name in Outcomes.__slots__}
     if kept:
-        script.write_predictions(folder / "predictions" / f"{key}.npz", arrays, key)
-    summary = script.summarise_rival10({"original": outcomes}, CLASSES, SETTINGS, bootstrap=50, seed=0)
+        write_predictions(folder / "predictions" / f"{key}.npz", arrays, key)
+    summary = summarise_rival10({"original": outcomes}, CLASSES, SETTINGS, count=50, seed=0)
     result: dict[str, Any] = {
         "model": model,
         "protocol": "rival10",

@@ -10,7 +10,7 @@ from PIL import Image
 
 from figureground.annotate.human.pictures import model_view
 from figureground.build.geometry.views import view_photo
-from figureground.exports.evaluate import Transform
+from figureground.exports.evaluation.pictures import Transform
 from figureground.schemas.rasters.resizing import CROP_PX, SHORT_SIDE_PX, crop_offset, short_side_hw
 from figureground.schemas.recipe_views import View
 

@@ -1,0 +1,163 @@
+"""A model's answers on rows: made and judged."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.special import softmax  # type: ignore[import-untyped]  # ships no annotations
+
+from figureground.exports.evaluation.adapters import Adapter, adapter_option
+from figureground.exports.evaluation.dataset import row_names
+from figureground.exports.evaluation.label_spaces import ClassMap, drop_background, find_label_space, map_predictions
+from figureground.exports.evaluation.pictures import Transform
+from figureground.exports.evaluation.values import (
+    Answers,
+    Bools,
+    Floats,
+    Images,
+    Ints,
+    Logits,
+    Progress,
+    Table,
+    require,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """A model's answers on one config: ``(R,)`` arrays, one entry a row."""
+
+    image_id: NDArray[np.str_]
+    draw: Ints
+    label: Ints
+    predicted: Ints  # raw argmax over all outputs, without a background column
+    mapped: Ints  # class index, negative outside the map
+    probability: Floats  # the largest, in [0, 1]
+    label_space: NDArray[np.str_]  # "map" or "head", of shape (): an array so that it is stored like the rest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feeder:
+    """A model, and how rows come to it."""
+
+    adapter: Adapter
+    batch_size: int = 32  # images a forward pass
+    workers: int | None = None  # threads that decode images; None for one a processor, up to 8
+    progress: Progress | None = None
+
+
+def predict(feeder: Feeder, table: Table, classes: ClassMap, config: str) -> Predictions:
+    """Run a model over rows of ``load_rows``; ``EvaluationError`` if an image or an answer is unusable."""
+    adapter = feeder.adapter
+
+    def judge(logits: Logits, rows: slice) -> dict[str, NDArray[Any]]:
+        space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))
+        raw, mapped = map_predictions(logits, classes, space)
+        largest = to_probabilities(adapter, drop_background(logits, space)).max(axis=1)
+        spaces = np.full(len(raw), space)
+        return {"predicted": raw, "mapped": mapped, "probability": largest, "label_space": spaces}
+
+    answers = answer_rows(feeder, table, config, judge)
+    space = answers.pop("label_space")[0]
+    draw = np.array(table["draw"][:], dtype=np.int64)
+    return Predictions(**row_names(table), draw=draw, label_space=np.array(space), **answers)
+
+
+def to_probabilities(adapter: Adapter, answers: Logits) -> Floats:
+    """Answers ``(…, K)`` as probabilities, in float64."""
+    exact = answers.astype(np.float64)
+    return exact if adapter_option(adapter, "outputs") == "probabilities" else np.asarray(softmax(exact, axis=-1))
+
+
+def answer_rows(
+    feeder: Feeder,
+    table: Table,
+    config: str,
+    judge: Callable[[Logits, slice], Answers],
+    *,
+    show: Callable[[bytes | None, str], Images] | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Run a model over rows, judge its logits batch by batch, and join the judgements by name.
+
+    ``judge`` gets the logits ``(N, K)`` of a batch and which rows they are of. ``show`` makes the views of an encoded
+    image, ``(V, H, W, 3)`` of the model's input size, by default the whole canvas; with several views the logits are
+    those of each row's views in turn, ``(N · V, K)``.
+    """
+    adapter, ids = feeder.adapter, table["image_id"][:]
+    parts, stop = list[Answers](), 0
+    for views in _batches(feeder, table, config, show or whole_canvas(adapter).crops):
+        start, stop = stop, stop + len(views)
+        records = [f"{config}/{name}" for name in ids[start:stop] for _ in range(views.shape[1])]
+        logits = checked_logits(adapter, views.reshape(-1, *views.shape[2:]), records)
+        parts.append(judge(logits, slice(start, stop)))
+        if feeder.progress is not None:
+            feeder.progress(config, stop, len(ids))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def whole_canvas(adapter: Adapter) -> Transform:
+    """The transform that resizes a stored canvas whole to the model's input."""
+    filter_name = adapter_option(adapter, "interpolation")
+    known = filter_name.upper() in Image.Resampling.__members__
+    require(known, f"{adapter.name}: no filter {filter_name!r} in Pillow")
+    return Transform(size_hw=adapter.input_size_hw, crop_pct=1, crop_mode="squash", interpolation=filter_name)
+
+
+def _batches(
+    feeder: Feeder, table: Table, config: str, show: Callable[[bytes | None, str], Images]
+) -> Iterator[Images]:
+    """Views ``(N, V, H, W, 3)``, decoded by threads (Pillow releases the GIL).
+
+    The next batch is decoded while the model works, unless the model keeps the processors busy itself.
+    """
+    size, ahead = feeder.batch_size, not adapter_option(feeder.adapter, "on_cpu")
+    waiting: deque[list[Future[Images]]] = deque()
+    with ThreadPoolExecutor(feeder.workers or min(8, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(table), size):
+            rows = table[start : start + size]
+            pairs = zip(rows["image"], rows["image_id"], strict=True)
+            waiting.append([pool.submit(show, image["bytes"], f"{config}/{name}") for image, name in pairs])
+            while len(waiting) > (ahead and start + size < len(table)):
+                yield np.stack([job.result() for job in waiting.popleft()])
+
+
+def judge_answers(
+    adapter: Adapter, logits: Logits, labels: Ints, source_labels: NDArray[np.str_], classes: ClassMap
+) -> dict[str, tuple[Bools, Floats]]:
+    """Right or wrong, and the true class's probability, ``(N,)`` each, in every label space that the outputs allow.
+
+    ``map<C>``: 1000 outputs through the class map, a class's probability is the sum of its outputs'; ``exact1000``:
+    only the photo's own wnid is right; ``head<C>``: outputs are the dataset's classes.
+    """
+    space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))
+    outputs = drop_background(logits, space)
+    shares = to_probabilities(adapter, outputs)
+    rows, raw = np.arange(len(outputs)), outputs.argmax(axis=1)
+    if space == "head":
+        return {f"head{len(classes.names)}": (raw == labels, shares[rows, labels])}
+    mapped = classes.class_of_output[raw]
+    in_class = (shares * (classes.class_of_output == labels[:, None])).sum(1)
+    judged = {f"map{len(classes.names)}": (mapped == labels, in_class)}
+    own = np.array([classes.output_of_source.get(name, -1) for name in source_labels])
+    if (own >= 0).all():
+        judged["exact1000"] = (raw == own, shares[rows, own])
+    return judged
+
+
+def checked_logits(adapter: Adapter, fed: NDArray[Any], rows: Sequence[str]) -> Logits:
+    """A model's logits; ``EvaluationError`` names the first of ``rows`` whose answer is not finite."""
+    logits = np.asarray(adapter.logits(fed), dtype=np.float32)
+    shaped = logits.ndim == 2 and len(logits) == len(fed)
+    require(shaped, f"{adapter.name}: expected logits ({len(fed)}, K), got {logits.shape}")
+    broken = ~np.isfinite(logits).all(axis=1)
+    first = rows[int(broken.argmax())]
+    require(not broken.any(), f"{adapter.name}: {first}: expected finite logits, got NaN or infinity")
+    return logits

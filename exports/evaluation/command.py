@@ -1,0 +1,72 @@
+"""Score image classifiers on this dataset: how much do they look at the object, how much at the background?
+
+    python evaluate.py --model onnx:my.onnx                                         (in the dataset's folder)
+    uv run --with timm --with torch evaluate.py --repo ORG/NAME --revision v1.0 --model timm:resnet50.a1_in1k
+
+Models: ``timm:NAME``, ``timm:NAME=CHECKPOINT``, ``onnx:FILE`` or ``MODULE:CALLABLE[=ARGUMENT]``, MODULE installed or in
+the working directory; the callable returns an ``Adapter`` (below).
+The file stands alone: it needs the packages named above, and timm and torch only for ``timm:``.
+Exit codes: 0 done, 1 a fault in the data or the model, 2 wrong usage, 3 a download failed (run again).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from figureground.exports.evaluation.registry import PROTOCOLS, option_owners
+from figureground.exports.evaluation.results import format_table
+from figureground.exports.evaluation.scoring import evaluate
+from figureground.exports.evaluation.values import EvaluationError, json_text, require
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line of the published file, from the table of options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", action="append", required=True, metavar="SPEC", help="see above; may be repeated")
+    parser.add_argument("--repo", help="folder or OWNER/NAME on the Hub; default: the folder of this file")
+    for name, (option, owners) in option_owners().items():
+        about = f"{', '.join(owners)}: {option.help}" if owners else option.help
+        choices = sorted(protocol.name for protocol in PROTOCOLS) if name == "protocol" else option.choices
+        parser.add_argument(
+            option.flag,
+            type=option.parse,
+            default=option.default,
+            choices=None if option.several else choices or None,
+            help=about,
+        )
+    parser.add_argument("--eval-results-yaml", metavar="FILE", help="write the Hub's eval results of the one model")
+    parser.add_argument("--out", help="folder for results; a killed run goes on from there")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit code."""
+    given = vars(make_parser().parse_args(arguments))
+    specs, as_json = given.pop("model"), given.pop("json")
+
+    def show(config: str, done: int, total: int) -> None:
+        print(f"\r{config} {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+    try:
+        single = len(specs) == 1 or given["eval_results_yaml"] is None
+        require(single, "eval results are of one model: give one --model", 2)
+        here = Path(__file__).resolve().parent
+        inside = (here / "README.md").is_file() and (here / "data").is_dir()
+        repo = given.pop("repo") or (str(here) if inside else "")
+        require(repo, "this file does not lie in a dataset: give --repo (and on the Hub --revision)", 2)
+        results = [evaluate(repo, spec, progress=show if sys.stderr.isatty() else None, **given) for spec in specs]
+    except Exception as error:  # an adapter's own errors, figureground's for one, may carry an exit code too
+        if not isinstance(getattr(error, "exit_code", None), int):
+            raise
+        EvaluationError.show(error)  # type: ignore[arg-type]
+        return int(error.exit_code)  # type: ignore[attr-defined]
+    print(json_text({"results": results}) if as_json else format_table(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

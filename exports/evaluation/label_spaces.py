@@ -1,0 +1,89 @@
+"""What a model's outputs mean: the class map and the label spaces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from figureground.exports.evaluation.values import EvaluationError, Ints, Logits, list_names, require
+
+IMAGENET_CLASSES: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassMap:
+    """The dataset's classes, and which ImageNet-1k outputs count as which (``class_map.json``)."""
+
+    name: str
+    names: tuple[str, ...]  # in the order of the stored labels
+    class_of_output: Ints  # (1000,) class index of every ImageNet-1k output; negative, so always wrong, outside
+    output_of_source: Mapping[str, int]  # source label (wnid) to its own output; empty where the map does not pair them
+
+
+def parse_class_map(text: str) -> ClassMap:
+    """Read a class map; ``EvaluationError`` if it has another shape, or gives one output to two classes."""
+    try:
+        parsed = json.loads(text)
+        name, unmapped = str(parsed.get("name") or "unnamed"), int(parsed.get("unmapped_value", -1))
+        listed = [(int(c["index"]), str(c["name"]), [int(i) for i in c["imagenet_indices"]]) for c in parsed["classes"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EvaluationError(f"class_map.json: expected index, name, imagenet_indices a class: {error!r}") from error
+    require([i for i, _, _ in listed] == list(range(len(listed) or 1)), "class_map.json: indices must count 0, 1, 2 …")
+    require(unmapped < 0, f"class_map.json: expected a negative unmapped_value, got {unmapped}")
+    table = np.full(IMAGENET_CLASSES, unmapped, dtype=np.int64)
+    for index, owner, outputs in listed:
+        for output in outputs:
+            fits = 0 <= output < IMAGENET_CLASSES and table[output] < 0
+            require(fits, f"class_map.json: {owner}: output {output} is outside 0 to 999, or listed twice")
+            table[output] = index
+    members = [
+        ([str(wnid) for wnid in given.get("wnids", [])], outputs)
+        for given, (_, _, outputs) in zip(parsed["classes"], listed, strict=True)
+    ]
+    paired = all(len(wnids) == len(outputs) for wnids, outputs in members)
+    own_outputs = {wnid: output for pair in members for wnid, output in zip(*pair, strict=True)} if paired else {}
+    return ClassMap(
+        name=name, names=tuple(owner for _, owner, _ in listed), class_of_output=table, output_of_source=own_outputs
+    )
+
+
+def find_label_space(outputs: int, classes: ClassMap, named: str | None = None) -> str:
+    """What K outputs mean: ``map`` (ImageNet-1k, 1000 or 1001 of them) or ``head`` (the dataset's own classes).
+
+    ``named`` is what the adapter says. ``EvaluationError`` if neither fits, or both do and nothing is named.
+    """
+    imagenet = outputs in (IMAGENET_CLASSES, IMAGENET_CLASSES + 1) and bool((classes.class_of_output >= 0).any())
+    fits = {"map": imagenet, "head": outputs == len(classes.names)}
+    fitting = [space for space in fits if fits[space] and named in (None, space)]
+    wanted = f"1000 or 1001 ImageNet outputs that are mapped, or a head of {len(classes.names)} for {classes.name}"
+    got = f"{outputs} outputs, label space {named}: set the adapter's label_space where both fit"
+    require(len(fitting) == 1, f"expected {wanted}; got {got}")
+    return fitting[0]
+
+
+def map_predictions(logits: Logits, classes: ClassMap, space: str) -> tuple[Ints, Ints]:
+    """Raw argmax ``(N,)`` of ``(N, K)`` logits, and the class index of each.
+
+    Under ``map`` the argmax is over all 1000 outputs, mapped or not, as in in9_eval.py: an answer outside is wrong.
+    """
+    raw = drop_background(logits, space).argmax(axis=1)
+    return raw, classes.class_of_output[raw] if space == "map" else raw.copy()
+
+
+def masked_outputs(classes: ClassMap) -> Ints:
+    """The one ImageNet-1k output of every class, ``(C,)``; ``EvaluationError`` if a class has none or several."""
+    outputs = [np.flatnonzero(classes.class_of_output == index) for index in range(len(classes.names))]
+    uneven = [owner for owner, own in zip(classes.names, outputs, strict=True) if len(own) != 1]
+    require(
+        not uneven, f"imagenet_a needs one output a class in class_map.json; other numbers for {list_names(uneven)}"
+    )
+    return np.concatenate(outputs)
+
+
+def drop_background(logits: Logits, space: str) -> Logits:
+    """Without column 0 of 1001 ImageNet outputs, TensorFlow's background class."""
+    return logits[:, 1:] if space == "map" and logits.shape[1] == IMAGENET_CLASSES + 1 else logits

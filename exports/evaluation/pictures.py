@@ -1,0 +1,89 @@
+"""Stored images and masks, decoded and brought to the size that a model takes."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from figureground.exports.evaluation.values import Bools, EvaluationError, Images, require
+
+MAX_PIXELS: Final = 100_000_000  # of a resized photo
+
+
+def open_image(stored: bytes | None, record: str) -> Image.Image:
+    """Decode an image to RGB; ``EvaluationError`` if that cannot be done."""
+    if stored is None:
+        raise EvaluationError(f"{record}: the dataset holds a path instead of the image")
+    try:
+        return Image.open(io.BytesIO(stored)).convert("RGB")
+    except (OSError, Image.DecompressionBombError) as error:
+        raise EvaluationError(f"{record}: the image cannot be decoded: {error}") from error
+
+
+def decode_image(stored: bytes | None, size_hw: tuple[int, int], interpolation: str, record: str) -> Images:
+    """Decode an image and resize it whole, antialiased, to ``(H, W, 3)`` uint8 RGB; nothing is cropped."""
+    whole = Transform(size_hw=size_hw, crop_pct=1, crop_mode="squash", interpolation=interpolation)
+    return np.asarray(whole.crops(stored, record)[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transform:
+    """How a photo of any size becomes a model's input: resized, then cropped; the geometry is torchvision's and timm's.
+
+    The short side is resized to the input ÷ ``crop_pct``, rounded down, and the long side truncated (``squash``: both
+    sides, whatever the aspect); the crop's offset is rounded half to even. A ``crop_pct`` above 1 leaves a black rim.
+    """
+
+    size_hw: tuple[int, int]  # of the input, pixels; a square but for squash
+    crop_pct: float
+    crop_mode: str
+    interpolation: str  # Pillow's name; always antialiased
+
+    def resized_hw(self, stored_hw: tuple[int, int]) -> tuple[int, int]:
+        """Size after resizing, pixels."""
+        height, width = (math.floor(side / self.crop_pct) for side in self.size_hw)
+        if self.crop_mode == "squash":
+            return height, width
+        short, long = sorted(stored_hw)
+        scaled = int(height * long / short)
+        return (height, scaled) if stored_hw[0] <= stored_hw[1] else (scaled, height)
+
+    def crops(self, stored: bytes | None, record: str, *, five: bool = False) -> Images:
+        """The centre crop ``(1, H, W, 3)`` of an encoded photo, or with ``five`` the corners and the centre."""
+        return self.crop(open_image(stored, record), record, five=five)
+
+    def crop(self, image: Image.Image, record: str, *, five: bool = False) -> Images:
+        """The same of a decoded photo."""
+        resized = self.resized_hw((image.height, image.width))
+        require(math.prod(resized) <= MAX_PIXELS, f"{record}: too narrow: {image.size} would be resized to {resized}")
+        if image.size != resized[::-1]:
+            image = image.resize(resized[::-1], Image.Resampling[self.interpolation.upper()])
+        rows, columns = _offsets(image.height, self.size_hw[0]), _offsets(image.width, self.size_hw[1])
+        corners_yx = [(rows[1], columns[1])]
+        if five:
+            corners_yx = [*itertools.product((rows[0], rows[2]), (columns[0], columns[2])), *corners_yx]
+        height, width = self.size_hw
+        return np.stack([np.asarray(image.crop((x, y, x + width, y + height))) for y, x in corners_yx])
+
+
+def _offsets(have: int, want: int) -> tuple[int, int, int]:
+    """Where a crop begins at the near end, in the middle, at the far end; all in the middle where it is the larger."""
+    if have < want:
+        return (-((want - have) // 2),) * 3
+    return 0, round((have - want) / 2), have - want
+
+
+def decode_mask(stored: bytes | None, name: str) -> Bools:
+    """Decode an object mask, ``(H, W)``, True on the figure; ``EvaluationError`` if that cannot be done."""
+    if stored is None:
+        raise EvaluationError(f"{name}: has no object mask")
+    try:
+        return np.asarray(Image.open(io.BytesIO(stored)).convert("L")) > 0
+    except OSError as error:
+        raise EvaluationError(f"{name}: the object mask cannot be decoded: {error}") from error

@@ -1,0 +1,1 @@
+"""The protocols: one module each, listed in the registry."""

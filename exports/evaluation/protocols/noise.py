@@ -1,0 +1,197 @@
+"""Noise on figure and ground."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import distance_transform_edt  # type: ignore[import-untyped]
+
+from figureground.exports.evaluation.options import Option
+from figureground.exports.evaluation.values import (
+    REFERENCE_SIZE_HW,
+    Bools,
+    EvaluationError,
+    Images,
+    list_names,
+    require,
+)
+
+NOISE_LEVELS: Final = {  # compute_noise_robustness.py of mmoayeri/RIVAL10, at 224 pixels
+    "sigma": tuple(level / 255 for level in (30, 60, 90, 120, 150, 180, 210)),
+    "l2": (25, 50, 75, 100, 125, 150, 175, 200),
+}
+RFS_UNDEFINED: Final = ("strict", "hardimagenet")
+NOISE_OPTIONS: Final = (
+    Option(name="noise", help="Noise: sigma, l2, both with a comma, or none.", default="sigma,l2"),
+    Option(name="levels", help="Levels of one kind of noise in place of the paper's, with commas."),
+    Option(name="trials", help="Noises of each image.", default=1, kind=int, least=1),
+    Option(name="mask_grow", help="Pixels to dilate masks by, or to erode where negative: 0,4,-4.", default="0"),
+    Option(name="rfs_undefined", help="RFS where it has none: null or 0.", default="strict", choices=RFS_UNDEFINED),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseSettings:
+    """What the protocol rival10 adds to images; levels are in [0, 1] pixel units."""
+
+    levels: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=lambda: dict(NOISE_LEVELS))
+    """Kind (``sigma``, ``l2``) to levels: the standard deviation of every pixel, or the norm of the whole noise."""
+    trials: int = 1
+    """Noises of each image; the paper took 1, Hard ImageNet 3."""
+    grow_px: Sequence[int] = (0,)
+    """Mask perturbations, each scored apart: canvas pixels to dilate by, or to erode by where negative."""
+    undefined: str = "strict"
+    """RFS where both accuracies are 0 or 1: ``strict`` gives none, ``hardimagenet`` 0."""
+
+    def conditions(self) -> list[Condition]:
+        """The clean image, and each noise on figure and ground."""
+        noises = [
+            Condition(kind=kind, level=float(level), region=region, grow_px=grow_px)
+            for grow_px in self.grow_px
+            for kind, levels in self.levels.items()
+            for level in levels
+            for region in ("figure", "ground")
+        ]
+        return [CLEAN, *noises]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What is done to an image before it is shown to a model."""
+
+    kind: str = "clean"
+    level: float = 0.0
+    region: str = ""  # figure or ground
+    grow_px: int = 0
+
+
+CLEAN: Final = Condition()
+
+
+def standard_normal(shape: tuple[int, ...], *parts: str | int) -> NDArray[np.float32]:
+    """Standard normal noise that is a function of ``parts`` alone: Philox's raw bits through Box and Muller."""
+    digest = hashlib.sha256("\0".join(map(str, parts)).encode()).digest()
+    count = int(np.prod(shape))
+    raw = np.random.Philox(key=int.from_bytes(digest[:16], "big")).random_raw((count + 1) // 2)
+    halves = raw.view(np.uint32).reshape(-1, 2).astype(np.float32)
+    radius = np.sqrt(-2 * np.log((halves[:, 0] + np.float32(1)) * np.float32(2**-32)))
+    angle = halves[:, 1] * np.float32(2 * np.pi * 2**-32)
+    pairs = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
+    return np.asarray(pairs[:count].reshape(shape), dtype=np.float32)
+
+
+def noise_scale(cut: NDArray[np.float32], kind: str, level: float) -> np.float32:
+    """What noise ``(H, W, 3)``, cut to its region, is multiplied by.
+
+    ``sigma``: ``level`` itself; ``l2``: what gives it the norm ``level`` · √(HW / 224²), so that other input sizes get
+    the same noise a pixel (compute_noise_robustness.py of the released code, at 224); 0 where the region is empty.
+    """
+    if kind == "sigma":
+        return np.float32(level)
+    norm = float(np.linalg.norm(cut))
+    target = level * (cut.shape[0] * cut.shape[1] / (REFERENCE_SIZE_HW[0] * REFERENCE_SIZE_HW[1])) ** 0.5
+    return np.float32(target / norm if norm else 0.0)
+
+
+def grow_mask(mask: Bools, radius_px: int) -> Bools:
+    """Dilate a mask ``(H, W)`` by a disc, or erode it where ``radius_px`` is negative; the rim does not erode."""
+    if radius_px == 0 or mask.all() or not mask.any():
+        return mask
+    if radius_px > 0:
+        return np.asarray(distance_transform_edt(~mask) <= radius_px)
+    return np.asarray(distance_transform_edt(mask) > -radius_px)
+
+
+def show_conditions(
+    image: Images, mask: Bools, conditions: Sequence[Condition], trials: int, name: str
+) -> Iterator[NDArray[np.float32]]:
+    """One decoded image ``(H, W, 3)`` under every condition and trial, float32 in [0, 1], conditions first.
+
+    Figure and ground share one noise, as in the released code; so do all kinds and levels.
+    """
+    plain = image.astype(np.float32) / np.float32(255)
+
+    @functools.cache
+    def matte(grow_px: int) -> Bools:
+        return _fit_mask(grow_mask(mask, grow_px), plain.shape[:2])
+
+    @functools.cache
+    def noise(trial: int) -> NDArray[np.float32]:
+        return standard_normal(plain.shape, "noise", name, trial)
+
+    @functools.cache
+    def cut(trial: int, grow_px: int, region: str) -> NDArray[np.float32]:
+        return np.asarray(noise(trial) * (matte(grow_px) ^ (region == "ground"))[..., None])
+
+    for condition in conditions:
+        for trial in range(trials):
+            if condition is CLEAN:
+                yield plain
+                continue
+            regional = cut(trial, condition.grow_px, condition.region)
+            noisy = regional * noise_scale(regional, condition.kind, condition.level)
+            noisy += plain
+            yield np.clip(noisy, 0, 1, out=noisy)
+
+
+def _fit_mask(mask: Bools, size_hw: tuple[int, ...]) -> Bools:
+    """A mask at another size: True where at least half of the pixel lies in it."""
+    if mask.shape == size_hw:
+        return mask
+    scaled = Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).resize((size_hw[1], size_hw[0]))
+    return np.asarray(scaled) >= 128
+
+
+def stack_batches(images: Iterator[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:
+    """Batches in two buffers by turns, so that one is filled while the other is scored: fresh memory costs more."""
+    first = next(images, None)
+    if first is None:
+        return
+    buffers, images = np.empty((2, size, *first.shape), np.float32), itertools.chain([first], images)
+    for buffer in itertools.cycle(buffers):
+        filled = 0
+        for filled, image in enumerate(itertools.islice(images, size), 1):
+            buffer[filled - 1] = image
+        if filled:
+            yield buffer[:filled]
+        if filled < size:
+            return
+
+
+def make_ahead(batches: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """The same batches; a thread makes the next while the model works."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, batches, None)
+        while (batch := waiting.result()) is not None:
+            waiting = pool.submit(next, batches, None)
+            yield batch
+
+
+def parse_noise(
+    *, noise: str | NoiseSettings, levels: str | None, trials: int, mask_grow: str, rfs_undefined: str
+) -> NoiseSettings:
+    """Noise settings from the words of the options; in Python ``noise`` may be the settings themselves."""
+    if isinstance(noise, NoiseSettings):
+        return noise
+    kinds = [kind for kind in noise.split(",") if kind and kind != "none"]
+    strange = set(kinds) - set(NOISE_LEVELS)
+    require(not strange, f"noise: expected {' or '.join(NOISE_LEVELS)}, got {list_names(strange)}", 2)
+    require(levels is None or len(kinds) == 1, "levels: they mean another thing for each kind; give one --noise", 2)
+    try:
+        given = tuple(map(float, levels.split(","))) if levels else ()
+        grow_px = tuple(map(int, mask_grow.split(",")))
+    except ValueError as error:
+        raise EvaluationError(f"levels and mask growth: expected numbers with commas: {error}", 2) from error
+    require(min(given, default=1) > 0, "levels: expected numbers above 0", 2)
+    chosen = {kind: given or NOISE_LEVELS[kind] for kind in kinds}
+    return NoiseSettings(levels=chosen, trials=trials, grow_px=grow_px, undefined=rfs_undefined)

@@ -1,0 +1,350 @@
+"""Protocol rival10: noise, RFS, ablations and attributes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground.exports.evaluation.adapters import adapter_option
+from figureground.exports.evaluation.dataset import load_rows, open_repository
+from figureground.exports.evaluation.jobs import Job, split_by_space
+from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.options import Option
+from figureground.exports.evaluation.protocol import Protocol
+from figureground.exports.evaluation.protocols.noise import CLEAN, NOISE_OPTIONS, NoiseSettings, parse_noise
+from figureground.exports.evaluation.protocols.outcomes import Outcomes, measure
+from figureground.exports.evaluation.shares import class_sizes
+from figureground.exports.evaluation.statistics import (
+    accuracy_macro,
+    accuracy_micro,
+    bootstrap_class_means,
+    bootstrap_interval,
+    varying_interval,
+)
+from figureground.exports.evaluation.tables import Figure, accuracy_figures, format_cell, value_figures
+from figureground.exports.evaluation.values import Floats, Ints, arrays_of, list_names, require
+
+ABLATIONS: Final = {  # config of protocol rival10: the config that it is compared with
+    "bg_grey": "original",
+    "object_grey": "original_crop",
+    "bbox_grey": "original_crop",
+    "bbox_tile": "original_crop",
+    "object_mean": "original_crop",
+    "bbox_mean": "original_crop",
+}
+ATTRIBUTE_CONFIGS: Final = ("attribute_grey", "attribute_control")
+
+
+MASKS_FROM: Final = Option(name="masks_from", help="Dataset of the same photos whose object masks to use.")
+
+
+def run_rival10(job: Job) -> dict[str, Any]:
+    """Score ``original`` under noise, and the ablations and attributes as they are stored."""
+    job = job.limited()
+    settings = parse_noise(**{option.name: job.options[option.name] for option in NOISE_OPTIONS})
+    scored = {"original", *ABLATIONS, *ABLATIONS.values(), *ATTRIBUTE_CONFIGS}
+    configs = [config for config in job.configs if config in scored]
+    masks, mask_source = _other_masks(job.options["masks_from"], job.split)
+    described = {"noise": {**dataclasses.asdict(settings), "undefined": None}, "masks_from": mask_source}
+    job = job.keyed(**described)
+
+    def run(config: str) -> dict[str, NDArray[Any]]:
+        noisy = config == "original"
+        measured = measure(
+            job.feeder,
+            job.rows(config, ["object_mask", "source_label", "attribute"]),
+            job.repository.classes,
+            config,
+            conditions=settings.conditions() if noisy else (CLEAN,),
+            trials=settings.trials if noisy else 1,
+            masks=masks if noisy else None,
+        )
+        arrays = ((space, arrays_of(outcomes)) for space, outcomes in measured.items())
+        return {f"{space}.{name}": value for space, named in arrays for name, value in named.items()}
+
+    stored = job.remembered(configs, run)
+    sampling = {name: job.sampling[name] for name in ("count", "seed")}
+    summaries = {
+        space: summarise_rival10(outcomes, job.repository.classes, settings, **sampling)
+        for space, outcomes in split_by_space(stored, Outcomes)
+    }
+    path = job.predictions_path("original")
+    return {
+        **described,
+        "rfs_undefined": settings.undefined,
+        "headline": "accuracy_macro",
+        "label_spaces": summaries,
+        "conditions": [dataclasses.asdict(condition) for condition in settings.conditions()],
+        "noise_rounded_to_uint8": not adapter_option(job.adapter, "takes_float"),
+        "predictions": path.relative_to(job.out).as_posix() if path and job.out else None,
+    }
+
+
+def _other_masks(repo: str | None, split: str) -> tuple[dict[str, bytes] | None, dict[str, str] | None]:
+    """Encoded object masks of another dataset by image_id, and which dataset it is; None for the rows' own."""
+    if repo is None:
+        return None, None
+    other = open_repository(repo)
+    table = load_rows(other, "original", split, columns=["object_mask"])
+    masks = {name: mask["bytes"] for name, mask in zip(table["image_id"], table["object_mask"], strict=True)}
+    return masks, {"name": other.name, "fingerprint": other.fingerprint}
+
+
+def relative_foreground_sensitivity(a_fg: Floats | float, a_bg: Floats | float, undefined: str = "strict") -> Floats:
+    """RFS = (a_bg - a_fg) / (2 min(ā, 1 - ā)) with ā the mean of both, in [-1, 1] (Moayeri et al., CVPR 2022, §4.1).
+
+    ``a_fg`` and ``a_bg`` are accuracies under noise on the foreground and on the background, of one shape. The
+    denominator is the largest gap that ā allows. Where ā is 0 or 1 there is none: NaN, or 0 under ``hardimagenet``.
+    """
+    figure, ground = np.asarray(a_fg, np.float64), np.asarray(a_bg, np.float64)
+    mean = (figure + ground) / 2
+    largest = 2 * np.minimum(mean, 1 - mean)
+    empty = 0.0 if undefined == "hardimagenet" else np.nan
+    return np.asarray(np.divide(ground - figure, largest, out=np.full(mean.shape, empty), where=largest > 0))
+
+
+def instance_rfs(p_fg: Floats, p_bg: Floats) -> Floats:
+    """iRFS: RFS of one image's true-class probabilities; 0 where it is undefined, as in the released code."""
+    return relative_foreground_sensitivity(p_fg, p_bg, "hardimagenet")
+
+
+def summarise_rival10(
+    outcomes: Mapping[str, Outcomes], classes: ClassMap, settings: NoiseSettings, *, count: int, seed: int
+) -> dict[str, Any]:
+    """All metrics of one model's answers in one label space, by config, JSON-ready, with intervals."""
+    original = outcomes["original"]
+    require(len(np.unique(original.image_id)) == len(original.label), "original: expected each image_id once")
+    sampling = {"count": count, "seed": seed}
+    per_source = {
+        str(name): accuracy_micro(original.right[original.source_label == name, 0])
+        for name in np.unique(original.source_label)
+    }
+    return {
+        **class_sizes(original.label, classes),
+        "class_names": list(classes.names),
+        "chance": 1 / len(classes.names),
+        "object_area_share": float(original.area.mean()),
+        "clean": {**_accuracy(original, 0, **sampling), "per_source_label": per_source},
+        "noise": {
+            str(grow_px): {
+                kind: _noise_summary(original, classes, settings, kind, grow_px, **sampling) for kind in settings.levels
+            }
+            for grow_px in settings.grow_px
+        },
+        "ablations": {
+            config: _drop(outcomes[base], outcomes[config], **sampling)
+            for config, base in ABLATIONS.items()
+            if config in outcomes and base in outcomes
+        },
+        "attributes": _attribute_drops(original, outcomes, classes, **sampling),
+    }
+
+
+def _accuracy(outcomes: Outcomes, condition: int, *, count: int, seed: int) -> dict[str, Any]:
+    """Accuracy under a condition, with its interval, and the mean probability of the true class."""
+    right = outcomes.right[:, condition]
+    samples = bootstrap_class_means(right[:, None].astype(np.float64), outcomes.label, count=count, seed=seed)
+    return {
+        "accuracy_macro": accuracy_macro(right, outcomes.label),
+        "accuracy_micro": accuracy_micro(right),
+        "ci95": bootstrap_interval(samples[:, 0], right),
+        "p_true": accuracy_macro(outcomes.probability[:, condition], outcomes.label),  # type: ignore[arg-type]
+    }
+
+
+def _noise_summary(
+    outcomes: Outcomes, classes: ClassMap, settings: NoiseSettings, kind: str, grow_px: int, **sampling: int
+) -> dict[str, Any]:
+    """Accuracies and RFS at every level of one kind of noise, over class means, and all levels pooled.
+
+    Pooled, as the paper's Figure 6: accuracies are averaged over levels first, then RFS is taken once.
+    """
+    levels, labels = list(settings.levels[kind]), outcomes.label
+    columns = {
+        region: [
+            index
+            for index, condition in enumerate(settings.conditions())
+            if (condition.kind, condition.region, condition.grow_px) == (kind, region, grow_px)
+        ]
+        for region in ("figure", "ground")
+    }
+    right = outcomes.right[:, columns["figure"] + columns["ground"]]
+    drawn = bootstrap_class_means(right.astype(np.float64), labels, **sampling)
+    samples = {"figure": drawn[:, : len(levels)], "ground": drawn[:, len(levels) :]}
+    means = {
+        region: np.array([accuracy_macro(outcomes.right[:, index], labels) for index in indices])
+        for region, indices in columns.items()
+    }
+    sensitivity = functools.partial(relative_foreground_sensitivity, undefined=settings.undefined)
+    rfs, rfs_samples = sensitivity(means["figure"], means["ground"]), sensitivity(samples["figure"], samples["ground"])
+    pooled = {region: values.mean() for region, values in means.items()}
+    pooled_samples = sensitivity(samples["figure"].mean(axis=1), samples["ground"].mean(axis=1))
+    accuracies = {
+        f"accuracy_{region}": [
+            {"value": float(value), "ci95": bootstrap_interval(samples[region][:, level], outcomes.right[:, index])}
+            for level, (value, index) in enumerate(zip(means[region], indices, strict=True))
+        ]
+        for region, indices in columns.items()
+    }
+    return {
+        "levels": levels,
+        **accuracies,
+        "rfs": [_rfs_json(value, rfs_samples[:, index]) for index, value in enumerate(rfs)],
+        "pooled": {
+            **{f"accuracy_{region}": float(value) for region, value in pooled.items()},
+            "rfs": _rfs_json(sensitivity(pooled["figure"], pooled["ground"]), pooled_samples),
+        },
+        "rfs_slope": _slope(levels, rfs),
+        **_instance_summary(outcomes, columns, classes),
+    }
+
+
+def _instance_summary(outcomes: Outcomes, columns: Mapping[str, Sequence[int]], classes: ClassMap) -> dict[str, Any]:
+    """IRFS over class means, and by class; probabilities are averaged over levels and trials first."""
+    means = (outcomes.probability[:, columns[region]].mean(axis=2) for region in ("figure", "ground"))
+    irfs = instance_rfs(*means)
+    by_label = {int(label): irfs[outcomes.label == label].mean() for label in np.unique(outcomes.label)}
+    return {
+        "irfs_per_class": {
+            owner: float(by_label[index]) for index, owner in enumerate(classes.names) if index in by_label
+        },
+        "irfs": float(np.mean(list(by_label.values()))),
+    }
+
+
+def _rfs_json(value: Any, samples: Floats) -> dict[str, Any]:  # noqa: ANN401  a number of NumPy's
+    """RFS with its interval over the resamples in which it is defined, and the share in which it is not."""
+    defined = samples[np.isfinite(samples)]
+    return {
+        "value": float(value) if np.isfinite(value) else None,
+        "ci95": varying_interval(defined) if np.isfinite(value) else None,
+        "undefined_share": 1 - len(defined) / len(samples),
+    }
+
+
+def _slope(levels: Sequence[float], rfs: Floats) -> float | None:
+    """Least-squares slope of RFS against the level, where the level runs from 0 to 1: the paper's adaptivity."""
+    defined = np.isfinite(rfs)
+    if defined.sum() < 2:
+        return None
+    return float(np.polyfit(np.asarray(levels)[defined] / max(levels), rfs[defined], 1)[0])
+
+
+def _drop(base: Outcomes, ablated: Outcomes, *, count: int, seed: int) -> dict[str, Any]:
+    """What an ablation costs, over class means of the same images."""
+    order = _rows_of(base, ablated)
+    before = np.stack([base.right[order, 0].mean(1), base.probability[order, 0].mean(1)], axis=1)
+    after = np.stack([ablated.right[:, 0].mean(1), ablated.probability[:, 0].mean(1)], axis=1)
+    return {**_accuracy(ablated, 0, count=count, seed=seed), **_drops(before, after, ablated.label, count, seed)}
+
+
+def _rows_of(base: Outcomes, other: Outcomes) -> Ints:
+    """Rows of ``base`` that hold the images of ``other``."""
+    row_of = {name: row for row, name in enumerate(base.image_id)}
+    missing = sorted(set(other.image_id) - set(row_of))
+    require(not missing, f"expected the images of original in every config; it lacks {list_names(missing)}")
+    return np.array([row_of[name] for name in other.image_id], dtype=np.int64)
+
+
+def _drops(before: Floats, after: Floats, labels: Ints, count: int, seed: int) -> dict[str, Any]:
+    """Loss of accuracy and of the true class's probability; ``before`` and ``after`` are (R, 2)."""
+    lost = before - after
+    samples = bootstrap_class_means(lost[:, :, None], labels, count=count, seed=seed)
+    means = np.mean([lost[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
+    return {
+        name: {"value": float(means[index]), "ci95": bootstrap_interval(samples[:, index])}
+        for index, name in enumerate(("accuracy_drop", "p_true_drop"))
+    }
+
+
+def _attribute_drops(
+    original: Outcomes, outcomes: Mapping[str, Outcomes], classes: ClassMap, *, count: int, seed: int
+) -> dict[str, Any]:
+    """What greying an attribute costs, beside a random part of the object of the same area; all photos count alike."""
+    if not {"attribute_grey", "attribute_control"} <= set(outcomes):
+        return {}
+    greyed, control = outcomes["attribute_grey"], outcomes["attribute_control"]
+    keys = [list(zip(rows.image_id, rows.attribute, strict=True)) for rows in (greyed, control)]
+    require(keys[0] == keys[1], "attribute_control: expected the rows of attribute_grey")
+    values = [
+        np.stack([answers.right[rows, 0].mean(1), answers.probability[rows, 0].mean(1)], axis=1)
+        for answers, rows in ((original, _rows_of(original, greyed)), (greyed, slice(None)), (control, slice(None)))
+    ]
+    summaries = {}
+    for name in np.unique(greyed.attribute):
+        chosen = greyed.attribute == name
+        clean, grey, random = (value[chosen] for value in values)
+        labels, alike = greyed.label[chosen], np.zeros(int(chosen.sum()), np.int64)
+        summaries[str(name)] = {
+            "n": int(chosen.sum()),
+            "accuracy_original": float(clean[:, 0].mean()),
+            "accuracy_grey": float(grey[:, 0].mean()),
+            "accuracy_control": float(random[:, 0].mean()),
+            "grey": _drops(clean, grey, alike, count, seed),
+            "control": _drops(clean, random, alike, count, seed),
+            "grey_beyond_control": _drops(random, grey, alike, count, seed),
+            "per_class": {
+                owner: {"n": int(own.sum()), "accuracy_drop": float((clean - grey)[own, 0].mean())}
+                for owner, own in ((owner, labels == index) for index, owner in enumerate(classes.names))
+                if own.any()
+            },
+        }
+    return summaries
+
+
+def rival10_cells(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Clean accuracy, then for every noise accuracy on figure and ground and RFS, then what ablations cost."""
+    clean = summary["clean"]
+    cells = {"-clean": "", "clean accuracy": format_cell(clean["accuracy_macro"], clean["ci95"])}
+    for grow_px, kinds in summary["noise"].items():
+        for kind, noise in kinds.items():
+            grown = "" if grow_px == "0" else f", mask {int(grow_px):+d} px"
+            cells |= {f"-{kind}{grown}": "", **_noise_cells(kind, grown, noise)}
+    cells["-ablations"] = ""
+    for config, measured in summary["ablations"].items():
+        drop = measured["accuracy_drop"]
+        cells[f"{config}: accuracy"] = format_cell(measured["accuracy_macro"], measured["ci95"])
+        cells[f"{config}: drop"] = format_cell(drop["value"], drop["ci95"], signed=True)
+    cells["-attributes"] = ""
+    for name, measured in summary["attributes"].items():
+        for what in ("grey", "control", "grey_beyond_control"):
+            drop = measured[what]["p_true_drop"]
+            row = f"{name} (n {measured['n']}): p drop, {what.replace('_', ' ')}"
+            cells[row] = format_cell(drop["value"], drop["ci95"], signed=True)
+    return cells
+
+
+def _noise_cells(kind: str, grown: str, noise: Mapping[str, Any]) -> dict[str, str]:
+    """Accuracy on figure and ground and RFS at every level of one kind of noise; ``grown`` says how masks were."""
+    cells = {}
+    for index, level in enumerate(noise["levels"]):
+        row, rfs = f"{kind} {level:.3g}{grown}", noise["rfs"][index]
+        for region in ("figure", "ground"):
+            accuracy = noise[f"accuracy_{region}"][index]
+            cells[f"{row}: noise on {region}"] = format_cell(accuracy["value"], accuracy["ci95"])
+        cells[f"{row}: RFS"] = format_cell(rfs["value"], rfs["ci95"], signed=True)
+    pooled = noise["pooled"]["rfs"]
+    cells[f"{kind}{grown}, all levels: RFS"] = format_cell(pooled["value"], pooled["ci95"], signed=True)
+    return cells
+
+
+def rival10_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
+    """Headline figures of a summary."""
+    yield from accuracy_figures({"original": summary["clean"], **summary["ablations"]})
+    kinds = summary["noise"].get("0", {})
+    yield from value_figures({f"rfs_{kind}": noise["pooled"]["rfs"] for kind, noise in kinds.items()})
+
+
+RIVAL10: Final = Protocol(
+    name="rival10",
+    claims=lambda configs: bool({*ABLATIONS, *ATTRIBUTE_CONFIGS} & set(configs)),
+    run=run_rival10,
+    cells=rival10_cells,
+    figures=rival10_figures,
+    options=(*NOISE_OPTIONS, MASKS_FROM),
+)

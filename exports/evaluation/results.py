@@ -1,0 +1,69 @@
+"""Results as text tables and as the Hub's eval results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from figureground.exports.evaluation.registry import named_protocol
+
+
+def format_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """Plain text: variants down, models across, percent with 95 % intervals.
+
+    Results of another dataset, protocol, label space or feed stand in a table of their own: they do not compare.
+    """
+    groups: dict[tuple[str, str], list[tuple[str, dict[str, str], str]]] = {}
+    for result, data in ((result, result["dataset"]) for result in results):
+        dataset = data["name"] if data["revision"] is None else f"{data['name']}@{data['revision']}"
+        protocol = named_protocol(result["protocol"])
+        spaces = result.get("label_spaces", {result.get("label_space"): result})
+        for space, summary in sorted(spaces.items(), reverse=True):
+            title = f"{dataset} ({data['split']}, {summary['n']} images), label space {space}, feed {result['feed']}"
+            mean = "balanced classes" if summary["balanced"] else "classes NOT balanced: class means"
+            mean = "images count alike, but in class means" if result["headline"] == "accuracy_micro" else mean
+            note = f"{mean}; chance {100 * summary['chance']:.1f}"
+            column = result["model"], protocol.cells(summary), note
+            groups.setdefault((title, data["fingerprint"]), []).append(column)
+    return "\n\n".join(_format_group(title, group) for (title, _), group in groups.items())
+
+
+def _format_group(title: str, columns: Sequence[tuple[str, dict[str, str], str]]) -> str:
+    """One table; ``columns`` are a model's name, its cells by row, and the note for the foot."""
+    names = list(dict.fromkeys(name for _, cells, _ in columns for name in cells))
+    rows = [["", *(model for model, _, _ in columns)]]
+    rows += [
+        [] if name.startswith("-") else [name, *(cells.get(name, "-") for _, cells, _ in columns)] for name in names
+    ]
+    widths = [max(len(row[column]) for row in rows if row) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    foot = f"percent [95 % interval]; {'; '.join(sorted({note for _, _, note in columns}))}; * interval excludes 0"
+    return "\n".join([title, *(line or "-" * (sum(widths) + 2 * len(columns)) for line in lines), foot])
+
+
+def format_eval_results(result: Mapping[str, Any]) -> str:
+    """Main figures as YAML for ``.eval_results/`` in a model's repository (eval_results.yaml of huggingface/hub-docs).
+
+    A task is a config or the name of another figure, after the label space where a protocol has several. Values are
+    percent; their interval, and all else that they are of, stand in the notes.
+    """
+    data, lines = result["dataset"], list[str]()
+    figures = named_protocol(result["protocol"]).figures
+    for space, summary in sorted(result.get("label_spaces", {"": result}).items()):
+        about = [
+            f"{summary['n']} images of {data['split']}",
+            f"protocol {result['protocol']}",
+            f"feed {result['feed']}",
+            f"label space {space or summary['label_space']}",
+            f"weights {result['weights_sha256']}",
+        ]
+        for name, value, ci95 in figures(summary):
+            if value is None:
+                continue
+            interval = f"[{100 * ci95[0]:.2f}, {100 * ci95[1]:.2f}]" if ci95 else "unknown"
+            notes = "; ".join([f"percent, 95 % interval {interval}", *about])
+            task = {"id": data["name"], "task_id": f"{space}.{name}".strip("."), "revision": data["revision"]}
+            lines += ["- dataset:", *(f"    {key}: {json.dumps(text)}" for key, text in task.items())]
+            lines += [f"  value: {100 * value:.4f}", f"  notes: {json.dumps(notes)}"]
+    return "\n".join([*lines, ""])

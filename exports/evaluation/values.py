@@ -1,0 +1,76 @@
+"""Types, errors and files that every module of the evaluation speaks in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCHEMA_VERSION: Final = "1"
+REFERENCE_SIZE_HW: Final = (224, 224)  # in9_eval.py resizes nothing: its images are 224 pixels wide and high
+EMPTY: Final = "nothing to score: expected at least one image, got none"
+Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)
+Table = Any  # datasets.Dataset, which ships no annotations
+Bools = NDArray[np.bool_]  # of I images and D donor draws of each, (I, D); D is 1 in most configs
+Ints = NDArray[np.int64]  # labels (I,) are class indices
+Floats = NDArray[np.float64]
+Images = NDArray[np.uint8]  # (N, H, W, 3), RGB, 0 to 255
+Logits = NDArray[np.float32]  # (N, K)
+Answers = Mapping[str, NDArray[Any]]  # of a model on one config, by name, as they are stored
+
+
+class EvaluationError(Exception):
+    """The data (exit code 1), the call (2) or a download (3) is at fault."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+    def show(self) -> None:
+        """Print the message on stderr."""
+        print(f"error: {self}", file=sys.stderr)
+
+
+def require(condition: object, message: str, exit_code: int = 1) -> None:
+    """Raise ``EvaluationError`` with ``message`` unless the condition holds."""
+    if not condition:
+        raise EvaluationError(message, exit_code)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, and make its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def arrays_of(record: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401  a dataclass of arrays
+    """Arrays of a slotted dataclass by field."""
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
+def json_text(value: Any) -> str:  # noqa: ANN401  any JSON value
+    """A value as JSON with sorted keys; ``ValueError`` if it holds NaN or infinity."""
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def list_names(items: Collection[str] | NDArray[np.str_], most: int = 8) -> str:
+    """Names for a message, sorted, and how many more there are beyond ``most``."""
+    return ", ".join(sorted(items)[:most]) + (f" … and {len(items) - most} more" if len(items) > most else "")
