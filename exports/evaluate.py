@@ -2735,7 +2735,7 @@ IMAGENET9: Final = Protocol(
 )
 
 
-# registry: The protocols that there are.
+# protocols.registry: The protocols that there are.
 
 PROTOCOLS: Final = [BACKGROUND_CHECK, IMAGENET_A, RIVAL10, IMAGENET9]
 """In the order in which they are asked whether a dataset is made for them; the last one takes any."""

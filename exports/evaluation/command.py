@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from figureground.exports.evaluation.registry import PROTOCOLS, option_owners
+from figureground.exports.evaluation.protocols.registry import PROTOCOLS, option_owners
 from figureground.exports.evaluation.results import format_table
 from figureground.exports.evaluation.scoring import evaluate
 from figureground.exports.evaluation.values import EvaluationError, json_text, require

@@ -20,7 +20,7 @@ from figureground.errors import UsageError
 from figureground.exports.evaluation.dataset import Repository, list_configs, open_repository
 from figureground.exports.evaluation.options import ScoringOptions
 from figureground.exports.evaluation.protocol import Protocol
-from figureground.exports.evaluation.registry import find_protocol, named_protocol
+from figureground.exports.evaluation.protocols.registry import find_protocol, named_protocol
 from figureground.exports.evaluation.results import format_eval_results
 from figureground.exports.evaluation.scoring import evaluate
 from figureground.runtime.engines import EngineChoice

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from figureground.exports.evaluation.registry import named_protocol
+from figureground.exports.evaluation.protocols.registry import named_protocol
 
 
 def format_table(results: Sequence[Mapping[str, Any]]) -> str:

@@ -14,7 +14,7 @@ from figureground.exports.evaluation.jobs import Job, file_stem
 from figureground.exports.evaluation.models import load_model
 from figureground.exports.evaluation.options import ScoringOptions, fill_options
 from figureground.exports.evaluation.protocol import Protocol
-from figureground.exports.evaluation.registry import find_protocol, named_protocol, option_owners
+from figureground.exports.evaluation.protocols.registry import find_protocol, named_protocol, option_owners
 from figureground.exports.evaluation.results import format_eval_results
 from figureground.exports.evaluation.values import SCHEMA_VERSION, Progress, json_text, list_names, require, write_whole
 

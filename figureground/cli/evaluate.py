@@ -15,7 +15,7 @@ from figureground.cli.options import JsonOption, ModelEngineOptions, verb
 from figureground.console import emit, progress_bar
 from figureground.errors import UsageError
 from figureground.exports.evaluation.options import Option
-from figureground.exports.evaluation.registry import PROTOCOLS, option_owners
+from figureground.exports.evaluation.protocols.registry import PROTOCOLS, option_owners
 from figureground.exports.evaluation.results import format_table
 from figureground.exports.evaluation.scoring import evaluate as evaluate_model
 

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from figureground.cli import evaluate as house
 from figureground.cli.app import main
-from figureground.exports.evaluation import registry
 from figureground.exports.evaluation.command import make_parser
 from figureground.exports.evaluation.options import ScoringOptions
+from figureground.exports.evaluation.protocols import registry
 from figureground.exports.join_evaluation import join_modules
 
 pytestmark = pytest.mark.usefixtures("offline_datasets", "fresh_modules")
@@ -53,11 +53,11 @@ def test_the_published_file_runs_a_fifth_protocol(repo: Path, tmp_path: Path) ->
     package = tmp_path / "evaluation"
     shutil.copytree(FILE.with_name("evaluation"), package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "protocols" / "rows.py").write_text(FIFTH, encoding="utf-8")
-    lines = (package / "registry.py").read_text(encoding="utf-8")
+    lines = (package / "protocols" / "registry.py").read_text(encoding="utf-8")
     lines = lines.replace("PROTOCOLS: Final = [", "PROTOCOLS: Final = [FIFTH, ")
     first = "from figureground.exports.evaluation.protocols.background_check import BACKGROUND_CHECK"
     lines = lines.replace(first, f"{first}\nfrom figureground.exports.evaluation.protocols.rows import FIFTH")
-    (package / "registry.py").write_text(lines, encoding="utf-8")
+    (package / "protocols" / "registry.py").write_text(lines, encoding="utf-8")
     script = tmp_path / "evaluate.py"
     script.write_text(join_modules(package), encoding="utf-8")
     call = [sys.executable, str(script), "--repo", str(repo), "--model", "reads:make", "--shout", "loud"]
