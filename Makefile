@@ -60,10 +60,14 @@ demo: $(STAMP)  ## Walk the whole path on bundled photos: propose, build, load, 
 	$(BIN)/figureground demo
 
 # -P keeps the root, where the stage folders lie, off the import path. More than four workers gain little and each may
-# hold a model.
+# hold a model. The protocols run on the evaluation package, and then on the published file that is joined from it.
+PYTEST := $(BIN)/python -P -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 .PHONY: test
 test: $(STAMP)  ## Run the tests; TESTS names a part of them
-	$(BIN)/python -P -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(TESTS)
+	$(PYTEST) $(TESTS)
+ifeq ($(strip $(TESTS)),)
+	FIGUREGROUND_EVALUATION=file $(PYTEST) tests/exports/evaluation
+endif
 
 # New examples for the property tests; `make test` always takes the same.
 SECONDS ?= 300

@@ -27,14 +27,11 @@ LONG_FUNCTIONS = {
     "exports/dataset/card.py::render_card",
     "exports/dataset/request.py::prepare_request",
     "exports/rebuilding/rebuild.py::rebuild_dataset",
-    "figureground/cli/evaluate.py::evaluate",
     "tests/exports/publishing/test_publish.py::test_a_version_is_published_loaded_and_followed_by_another",
 }
 LONG_SIGNATURES = {
     "exports/analyses/spuriosity.py::rank_spuriosity",
     "exports/dataset/request.py::prepare_request",
-    "exports/evaluation/on_ray.py::evaluate_on_ray",
-    "figureground/cli/evaluate.py::evaluate",
 }
 """Functions that are longer, or take more. Both lists shrink to nothing; none may be added."""
 
