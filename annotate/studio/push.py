@@ -13,7 +13,7 @@ from typing import Any, Final
 from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
-from figureground.annotate.studio.projects import open_project
+from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
 from figureground.annotate.studio.served import serve_copy
 from figureground.annotate.studio.tasks import Json, TaskSource, check_tasks, make_task, uncertainty
 from figureground.errors import DataError, Fault, FigureGroundError, UsageError
@@ -84,40 +84,49 @@ def push(
         ServiceError: if the server fails; run again to resume.
     """
     home = StudioHome.of(workspace.root)
+    owner = ProjectOwner(workspace=workspace, client=client, home=home)
     proposals = {proposal.image_id: proposal for proposal in best_proposals(workspace, settings.segmenter)}
     photos = _photos(workspace, proposals, settings.limit)
     annotators = settings.annotators or (EVERYBODY,)
-    projects = {
-        each: open_project(workspace, client, home, settings.schema, annotator=each, destructive=settings.destructive)
-        for each in annotators
-    }
-    there = {each: set(reconcile(workspace, client, projects[each])) for each in annotators}
+    projects: dict[str, int] = {}
+    for name in annotators:
+        request = ProjectRequest(schema=settings.schema, annotator=name)
+        projects[name] = open_project(owner, request, destructive=settings.destructive)
     report = PushReport(projects=dict(projects))
-    queues: dict[str, list[ImageRecord]] = {each: [] for each in annotators}
-    for photo in photos:
-        chosen = assign(
-            photo.image_id, annotators, settings.overlap, have={e for e in annotators if photo.image_id in there[e]}
-        )
-        report.overlapping += len(chosen) > 1
-        for each in chosen:
-            if photo.image_id in there[each]:
-                report.already_there += 1
-            else:
-                queues[each].append(photo)
+    queues = _queues(
+        photos, settings, {name: set(reconcile(workspace, client, projects[name])) for name in annotators}, report
+    )
     faults: list[Fault] = []
     total, done = sum(map(len, queues.values())), 0
-    for each, queue in queues.items():
-        batch = Batch(workspace=workspace, client=client, home=home, project=projects[each], schema=settings.schema)
+    for name, queue in queues.items():
+        batch = Batch(workspace=workspace, client=client, home=home, project=projects[name], schema=settings.schema)
         for start in range(0, len(queue), BATCH):
             part = queue[start : start + BATCH]
             sent, wrong = send_batch(batch, part, proposals)
             faults += wrong
-            report.sent[each] += sent
+            report.sent[name] += sent
             done += len(part)
             progress("push", done, total)
     if faults:
         raise DataError(faults)
     return report
+
+
+def _queues(
+    photos: Sequence[ImageRecord], settings: PushSettings, shown: Mapping[str, Set[str]], report: PushReport
+) -> dict[str, list[ImageRecord]]:
+    """Photos to send by annotator; what an annotator's project shows already (``shown``) is counted, not sent again."""
+    queues: dict[str, list[ImageRecord]] = {name: [] for name in shown}
+    for photo in photos:
+        have = {name for name, image_ids in shown.items() if photo.image_id in image_ids}
+        chosen = assign(photo.image_id, list(shown), settings.overlap, have=have)
+        report.overlapping += len(chosen) > 1
+        for name in chosen:
+            if name in have:
+                report.already_there += 1
+            else:
+                queues[name].append(photo)
+    return queues
 
 
 def assign(image_id: str, annotators: Sequence[str], overlap: float, *, have: Set[str] = frozenset()) -> list[str]:
@@ -132,7 +141,7 @@ def assign(image_id: str, annotators: Sequence[str], overlap: float, *, have: Se
         have: Those who have the photo already.
     """
     wanted = 1 + (len(annotators) > 1 and _fraction("overlap", image_id) < overlap)
-    ranked = sorted(annotators, key=lambda each: (each not in have, _fraction(each, image_id)))
+    ranked = sorted(annotators, key=lambda name: (name not in have, _fraction(name, image_id)))
     return ranked[: max(wanted, len(have))]
 
 
@@ -159,8 +168,8 @@ def reconcile(workspace: Workspace, client: StudioClient, project: int) -> dict[
     state = client.project(project)
     if state is not None and int(state["task_number"]) == len(known):
         return known
-    found = dict(client.task_images(project))
-    mine = {image_id: task for image_id, task in found.items() if workspace.image(image_id) is not None}
+    tasks = dict(client.task_images(project))
+    mine = {image_id: task for image_id, task in tasks.items() if workspace.image(image_id) is not None}
     workspace.add_studio_tasks(server, project, mine)
     return mine
 

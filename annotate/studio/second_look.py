@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from figureground.annotate.decisions import newest_answers
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
-from figureground.annotate.studio.projects import open_project
+from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
 from figureground.annotate.studio.push import BATCH, Batch, copy_address, reconcile, send_batch
 from figureground.annotate.studio.regions import share_out
 from figureground.annotate.studio.served import ServedView
@@ -54,11 +54,12 @@ def push_second_look(
     doubtful = [decision for decision in workspace.decisions().values() if decision.state == "needs_second"]
     if not doubtful:
         return 0
-    project = open_project(workspace, client, home, schema, annotator="", purpose="second_look")
-    there = reconcile(workspace, client, project)
-    queue = [decision for decision in doubtful if decision.image_id not in there]
-    first = [notes[-1] for notes in workspace.studio_projects(client.connection.server).values()]
-    uploads = next((each.project for each in first if each.purpose == "first_look"), None)
+    owner = ProjectOwner(workspace=workspace, client=client, home=home)
+    project = open_project(owner, ProjectRequest(schema=schema, purpose="second_look"))
+    shown = reconcile(workspace, client, project)
+    queue = [decision for decision in doubtful if decision.image_id not in shown]
+    newest = [notes[-1] for notes in workspace.studio_projects(client.connection.server).values()]
+    uploads = next((note.project for note in newest if note.purpose == "first_look"), None)
     batch = Batch(
         workspace=workspace,
         client=client,
@@ -68,16 +69,16 @@ def push_second_look(
         purpose="second_look",
         uploads=uploads,
     )
-    proposals = {each.proposal_id: each for each in workspace.proposals()}
+    proposals = {proposal.proposal_id: proposal for proposal in workspace.proposals()}
     faults: list[Fault] = []
     sent = 0
     for start in range(0, len(queue), BATCH):
         part = queue[start : start + BATCH]
-        asked = {decision.image_id: _Question.about(workspace, decision, proposals) for decision in part}
-        photos = [image for each in part if (image := workspace.image(each.image_id)) is not None]
-        began = {image_id: each.proposal for image_id, each in asked.items() if each.proposal is not None}
-        went, wrong = send_batch(batch, photos, began, partial(_task, batch, asked))
-        sent += went
+        questions = {decision.image_id: _Question.about(workspace, decision, proposals) for decision in part}
+        photos = [image for decision in part if (image := workspace.image(decision.image_id)) is not None]
+        began = {image_id: asked.proposal for image_id, asked in questions.items() if asked.proposal is not None}
+        count, wrong = send_batch(batch, photos, began, partial(_task, batch, questions))
+        sent += count
         faults += wrong
         progress("second look", start + len(part), len(queue))
     if faults:
@@ -87,7 +88,7 @@ def push_second_look(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """Why a photo is in doubt, and what was said of it."""
+    """Why a photo is in doubt, and what people answered."""
 
     reason: str
     answers: tuple[Annotation, ...]
@@ -100,14 +101,14 @@ class _Question:
         began = {answer.proposal_id for answer in answers}
         return cls(
             reason=decision.reason,
-            answers=tuple(sorted(answers, key=lambda each: each.annotation_id)),
+            answers=tuple(sorted(answers, key=lambda answer: answer.annotation_id)),
             proposal=proposals.get(began.pop()) if len(began) == 1 else None,
         )
 
 
-def _task(batch: Batch, asked: Mapping[str, _Question], source: TaskSource) -> Json:
+def _task(batch: Batch, questions: Mapping[str, _Question], source: TaskSource) -> Json:
     """A task whose predictions are the earlier answers and whose picture shows how they differ."""
-    task, question = make_task(source), asked[source.record.image_id]
+    task, question = make_task(source), questions[source.record.image_id]
     compared = compare_picture(source, question.answers)
     path = batch.home.served / f"compare-{source.record.image_id}-{hashlib.sha256(compared).hexdigest()[:12]}.jpg"
     with replace_file(path) as temporary:
