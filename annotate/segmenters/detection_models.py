@@ -1,4 +1,4 @@
-"""Object detectors on ONNX Runtime: a photo in, boxes and scores out, whatever the boxes are said to hold."""
+"""Object detectors on ONNX Runtime: a photo in, boxes and scores out, whatever classes the boxes belong to."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from figureground.annotate.segmenters.onnx_models import OnnxModel
 from figureground.annotate.segmenters.protocol import Photo
 from figureground.annotate.segmenters.tfjs_graph import convert_tfjs
 from figureground.errors import DataError, MissingExtraError
+from figureground.runtime.devices import AUTO
 
 Floats = NDArray[np.float32]
 
@@ -37,9 +38,9 @@ class DetectionModel:
         DataError: if the bytes are no such model.
     """
 
-    def __init__(self, model: bytes, *, where: str, threads: int | None) -> None:
+    def __init__(self, model: bytes, *, where: str, threads: int | None, device: str = AUTO) -> None:
         self._where = where
-        self._model = OnnxModel(model, where=where, threads=threads)
+        self._model = OnnxModel(model, where=where, threads=threads, device=device)
         shape, self._takes_float, outputs = _signature(model, where)
         self._channels_last = shape[3] == 3
         self._fixed_hw = shape[1:3] if self._channels_last else shape[2:4]
@@ -90,7 +91,7 @@ class DetectionModel:
         return boxes.reshape(count, 4), best
 
 
-def read_detection_model(paths: Sequence[Path], *, threads: int | None) -> DetectionModel:
+def read_detection_model(paths: Sequence[Path], *, threads: int | None, device: str = AUTO) -> DetectionModel:
     """A model from one ONNX file, or from the files of the TensorFlow.js model COCO-SSD: its JSON, then its weights.
 
     Raises:
@@ -107,7 +108,7 @@ def read_detection_model(paths: Sequence[Path], *, threads: int | None) -> Detec
             outputs=_COCO_SSD_OUTPUTS,
             where=str(first),
         )
-    return DetectionModel(model, where=str(first), threads=threads)
+    return DetectionModel(model, where=str(first), threads=threads, device=device)
 
 
 def _signature(model: bytes, where: str) -> tuple[tuple[int, ...], bool, list[str]]:
@@ -117,13 +118,13 @@ def _signature(model: bytes, where: str) -> tuple[tuple[int, ...], bool, list[st
     except ImportError as error:
         raise MissingExtraError("onnx", "onnx") from error
     graph = onnx.load_model_from_string(model).graph
-    kept = {tensor.name for tensor in graph.initializer}
-    inputs = [tensor for tensor in graph.input if tensor.name not in kept]
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [tensor for tensor in graph.input if tensor.name not in weights]
     kinds = {onnx.TensorProto.UINT8: False, onnx.TensorProto.FLOAT: True}
     tensor = inputs[0].type.tensor_type
     shape = tuple(side.dim_value for side in tensor.shape.dim)
     if len(inputs) != 1 or tensor.elem_type not in kinds or len(shape) != 4 or 3 not in (shape[1], shape[3]):
         expected = "one photo, (1, H, W, 3) or (1, 3, H, W), uint8 or float32"
-        got = f"{', '.join(each.name for each in inputs)} of shape {shape} and type {tensor.elem_type}"
+        got = f"{', '.join(entry.name for entry in inputs)} of shape {shape} and type {tensor.elem_type}"
         raise DataError.single(where, "inputs", expected=expected, got=got)
-    return shape, kinds[tensor.elem_type], [each.name for each in graph.output]
+    return shape, kinds[tensor.elem_type], [output.name for output in graph.output]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from figureground.annotate.segmenters.checkpoints import find_checkpoint
 from figureground.annotate.segmenters.detection_models import Floats, read_detection_model
 from figureground.annotate.segmenters.protocol import Candidate, Photo, SegmentationRejected, require_photo
+from figureground.runtime.devices import AUTO
 from figureground.schemas.rasters.masks import Box
 from figureground.schemas.records import Prompt
 
@@ -34,17 +35,18 @@ class DetectorSegmenter:
     Args:
         checkpoint: An ``.onnx`` file, or a name in ``checkpoints.yaml``; None for the default.
         threads: Threads inside the model; None leaves the choice to ONNX Runtime.
+        device: As for ``OnnxModel``.
     """
 
     name: str = "detector"
 
-    def __init__(self, checkpoint: Path | str | None = None, *, threads: int | None = None) -> None:
-        found = find_checkpoint(checkpoint, segmenter=self.name, default="coco_ssd")
-        self.checkpoint_sha256: str = found.sha256
-        self._model = read_detection_model(found.paths, threads=threads)
+    def __init__(self, checkpoint: Path | str | None = None, *, threads: int | None = None, device: str = AUTO) -> None:
+        weights = find_checkpoint(checkpoint, segmenter=self.name, default="coco_ssd")
+        self.checkpoint_sha256: str = weights.sha256
+        self._model = read_detection_model(weights.paths, threads=threads, device=device)
 
     def segment(self, photo_rgb: Photo, prompts: Sequence[Prompt]) -> list[Candidate]:
-        """The detections of the whole photo, best first, once for all prompts: a detector is not told where to look.
+        """The detections of the whole photo, best first, once for all prompts: a detector takes no prompt.
 
         Raises:
             SegmentationRejected: ``no_detection`` if nothing reaches ``LEAST_SCORE``.
@@ -53,10 +55,10 @@ class DetectorSegmenter:
         size_hw = require_photo(photo_rgb)
         if not prompts:
             return []
-        found = distinct_boxes(*self._model.detect(photo_rgb), size_hw=size_hw)
-        if not found:
+        detections = distinct_boxes(*self._model.detect(photo_rgb), size_hw=size_hw)
+        if not detections:
             raise SegmentationRejected("no_detection")
-        return [_candidate(box, score, size_hw) for box, score in found]
+        return [_candidate(box, score, size_hw) for box, score in detections]
 
 
 def distinct_boxes(boxes: Floats, scores: Floats, *, size_hw: tuple[int, int]) -> list[tuple[Box, float]]:
@@ -75,8 +77,8 @@ def distinct_boxes(boxes: Floats, scores: Floats, *, size_hw: tuple[int, int]) -
     filled = (pixels[:, 2] > pixels[:, 0]) & (pixels[:, 3] > pixels[:, 1])
     pixels, scores = pixels[filled], scores[likely][filled]
     corners_and_sides = np.concatenate([pixels[:, :2], pixels[:, 2:] - pixels[:, :2]], axis=1)
-    kept = cv2.dnn.NMSBoxes(corners_and_sides.tolist(), scores.tolist(), LEAST_SCORE, MOST_IOU)
-    return [_detection(pixels[index], scores[index]) for index in list(kept)[:MOST_DETECTIONS]]
+    best_first = cv2.dnn.NMSBoxes(corners_and_sides.tolist(), scores.tolist(), LEAST_SCORE, MOST_IOU)
+    return [_detection(pixels[index], scores[index]) for index in list(best_first)[:MOST_DETECTIONS]]
 
 
 def _detection(pixels: NDArray[np.int64], score: np.float32) -> tuple[Box, float]:

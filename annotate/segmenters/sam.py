@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle  # only to name the error that torch raises when it refuses one
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from figureground.annotate.segmenters.sam_decoding import (
     segment_with_sam,
 )
 from figureground.errors import DataError, MissingExtraError, UsageError
+from figureground.runtime.devices import AUTO, Precision, check_precision, device_kind, resolve_device, torch_dtype
 from figureground.schemas.records import Prompt
 
 ARCHITECTURES: Final = ("vit_b", "vit_h", "vit_l", "vit_t")
@@ -28,13 +30,15 @@ WIDTHS: Final = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
 class SamSegmenter:
-    """Takes boxes and points; the score is SAM's predicted IoU. Runs on CUDA where there is one.
+    """Takes boxes and points; the score is SAM's predicted IoU.
 
     Args:
         checkpoint: A ``.pth`` file or a name in ``checkpoints.yaml``; None for ViT-H.
         architecture: One of ``ARCHITECTURES``; None to tell it from the checkpoint's shapes.
         threads: Threads that torch may use, in this whole process; None leaves them.
-        device: A torch device; None for ``cuda`` where available, else ``cpu``.
+        device: A torch device, or ``auto`` for the best that there is (``resolve_device``).
+        precision: What the image encoder, which does nearly all of the work, computes in; weights are kept and masks
+            are decoded in float32.
         grid: Which masks of a grid survive.
     """
 
@@ -46,18 +50,21 @@ class SamSegmenter:
         *,
         architecture: str | None = None,
         threads: int | None = None,
-        device: str | None = None,
+        device: str = AUTO,
+        precision: str = "float32",
         grid: GridRule | None = None,
     ) -> None:
         torch = _import_torch()
+        target = resolve_device(device)
+        self.precision: Precision = check_precision(target, precision)
         if threads is not None:
             torch.set_num_threads(threads)
-        found = find_checkpoint(checkpoint, segmenter=self.name, default="sam_vit_h")
-        self.checkpoint_sha256: str = found.sha256
-        (path,) = found.paths
+        files = find_checkpoint(checkpoint, segmenter=self.name, default="sam_vit_h")
+        self.checkpoint_sha256: str = files.sha256
+        (path,) = files.paths
         weights = load_state_dict(path)
         model = build_sam(weights, architecture or guess_architecture(weights, where=str(path)), where=str(path))
-        self.network = TorchSam(model, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.network = TorchSam(model, target, self.precision)
         self._grid = grid or GridRule()
 
     def segment(self, photo_rgb: Photo, prompts: Sequence[Prompt]) -> list[Candidate]:
@@ -66,16 +73,23 @@ class SamSegmenter:
 
 
 class TorchSam:
-    """A ``SamNetwork`` around segment-anything's ``Sam`` module."""
+    """A ``SamNetwork`` around segment-anything's ``Sam`` module, on a torch device.
 
-    def __init__(self, model: Any, device: str) -> None:  # noqa: ANN401  segment-anything has no types
+    Args:
+        model: The module, in evaluation mode; it is moved to the device.
+        device: The torch device.
+        precision: What the encoder computes in.
+    """
+
+    def __init__(self, model: Any, device: str, precision: Precision = "float32") -> None:  # noqa: ANN401  untyped
         self._torch = _import_torch()
         self._model = model.to(device)
         self._device = device
+        self._precision = precision
 
     def encode(self, frame_rgb: Photo) -> Floats:
         """Embed a scaled photo (``SamNetwork.encode``)."""
-        with self._torch.inference_mode():
+        with self._torch.inference_mode(), self._encoder_precision():
             return self._array(self._model.image_encoder(self._tensor(normalise_frame(frame_rgb))))
 
     def decode(self, embedding: Floats, coords: Floats, labels: Sequence[int]) -> tuple[Floats, Floats]:
@@ -83,9 +97,9 @@ class TorchSam:
         placed = self._tensor(coords)
         clicks = labels.index(BOX_CORNERS[0]) if BOX_CORNERS[0] in labels else len(labels)
         with self._torch.inference_mode():
-            said = self._torch.tensor(labels[:clicks], dtype=self._torch.int, device=self._device)
+            kinds = self._torch.tensor(labels[:clicks], dtype=self._torch.int, device=self._device)
             sparse, dense = self._model.prompt_encoder(
-                points=(placed[:, :clicks], said.expand(len(coords), -1)) if clicks else None,
+                points=(placed[:, :clicks], kinds.expand(len(coords), -1)) if clicks else None,
                 boxes=placed[:, clicks:] if clicks < len(labels) else None,
                 masks=None,
             )
@@ -96,6 +110,14 @@ class TorchSam:
                 dense_prompt_embeddings=dense,
             )
         return self._array(logits), self._array(scores)
+
+    def _encoder_precision(self) -> AbstractContextManager[None]:
+        if self._precision == "float32":
+            return nullcontext()
+        context: AbstractContextManager[None] = self._torch.autocast(
+            device_kind(self._device), dtype=torch_dtype(self._precision)
+        )
+        return context
 
     def _tensor(self, values: Floats) -> Any:  # noqa: ANN401
         return self._torch.from_numpy(values).to(self._device)

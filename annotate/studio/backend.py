@@ -16,7 +16,7 @@ from PIL import Image
 from pydantic import AfterValidator, BaseModel, Field, FiniteFloat
 
 from figureground.annotate.segmenters.interactive import Clicks, InteractiveSam, interactive_sam
-from figureground.annotate.segmenters.loading import load_segmenter
+from figureground.annotate.segmenters.loading import ModelChoice, load_models
 from figureground.annotate.segmenters.protocol import Photo
 from figureground.annotate.studio.daemons import LOOPBACK
 from figureground.annotate.studio.served import served_path
@@ -147,22 +147,28 @@ def create_app(
 
 def serve_backend(
     served: Path,
-    segmenter: str,
-    checkpoint: str | None,
+    choice: ModelChoice,
     *,
     host: str = LOOPBACK,
     port: int = 9090,
     basic_auth: tuple[str, str] | None = None,
-    threads: int | None = None,
 ) -> None:
     """Load and warm the model, then serve until stopped; the port opens when the model is ready.
 
+    Args:
+        served: Folder of the served copies.
+        choice: The model, and the device, precision and threads that it runs with.
+        host: Address to listen at.
+        port: Port to listen at.
+        basic_auth: User and password that every route asks for; None for none.
+
     Raises:
-        UsageError: for a host beyond this machine without a login, or a segmenter that takes no clicks.
+        UsageError: for a host beyond this machine without a login, a segmenter that takes no clicks, or a device or
+            precision that it cannot compute with.
     """
     if host not in _HOSTS_HERE and basic_auth is None:
         raise UsageError(f"at {host} anybody could ask: give a login, or stay on {LOOPBACK}")
-    model = load_segmenter(segmenter, checkpoint=checkpoint, threads=threads)
+    model, _ = load_models(choice)
     sam = interactive_sam(model)
     sam.warm_up()
     version = "-".join(filter(None, [model.name, model.checkpoint_sha256[:8]]))

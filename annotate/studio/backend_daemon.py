@@ -8,22 +8,27 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Final
 
+from figureground.annotate.segmenters.loading import ModelChoice
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port
 from figureground.annotate.studio.home import StudioHome
 from figureground.errors import ServiceError
+from figureground.runtime.devices import AUTO
 from figureground.schemas.store.workspace import Workspace
 
 START_SECONDS: Final = 180.0
 """ViT-H takes its time to load."""
 
 
-def start_backend(
-    home: StudioHome, *, segmenter: str, checkpoint: str | None, say: Callable[[str], None] = lambda _: None
-) -> str | None:
+def start_backend(home: StudioHome, choice: ModelChoice, *, say: Callable[[str], None] = lambda _: None) -> str | None:
     """Start the interactive SAM on loopback, or find that it runs; returns its address.
 
     None where the extra ``backend`` is not installed: annotators can do without.
+
+    Args:
+        home: The studio of the workspace.
+        choice: The model, and the device and precision that it runs with.
+        say: Called with what is being done, a line each.
 
     Raises:
         ServiceError: if it does not come up.
@@ -35,17 +40,27 @@ def start_backend(
     if running is not None:
         return running
     port = free_port()
-    model = ["--segmenter", segmenter, *(["--checkpoint", checkpoint] if checkpoint else [])]
-    command = [sys.executable, "-P", "-m", "figureground", "studio", "backend", "-w", str(home.root.parent), *model]
+    command = [sys.executable, "-P", "-m", "figureground", "studio", "backend", "-w", str(home.root.parent)]
     daemon = _daemon(home)
-    daemon.start([*command, "--port", str(port)], {}, port=port)
-    say(f"starting the interactive SAM ({segmenter})")
+    daemon.start([*command, *model_options(choice), "--port", str(port)], {}, port=port)
+    say(f"starting the interactive SAM ({choice.segmenter})")
     try:
         _await_health(daemon, port)
     except BaseException:
         daemon.stop()
         raise
     return f"http://{LOOPBACK}:{port}"
+
+
+def model_options(choice: ModelChoice) -> list[str]:
+    """Options of ``figureground studio backend`` that name a model; what has its default is left out."""
+    options = {
+        "--checkpoint": choice.checkpoint,
+        "--device": None if choice.device == AUTO else choice.device,
+        "--precision": None if choice.precision == "float32" else choice.precision,
+    }
+    named = [part for name, value in options.items() if value is not None for part in (name, value)]
+    return ["--segmenter", choice.segmenter, *named]
 
 
 def stop_backend(home: StudioHome) -> bool:

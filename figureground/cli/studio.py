@@ -38,6 +38,7 @@ def up(
     as_json: JsonOption = False,
 ) -> None:
     """Start Label Studio for a workspace, on this machine alone; installed on first use. Running twice is fine."""
+    from figureground.annotate.segmenters.loading import ModelChoice
     from figureground.annotate.studio.backend_daemon import start_backend
     from figureground.annotate.studio.home import StudioHome
     from figureground.annotate.studio.server import connect_server, start_server
@@ -50,7 +51,8 @@ def up(
         connection = connect_server(home, url, token)
     else:
         connection = start_server(home, port=port, say=say)
-    backend = start_backend(home, segmenter=segmenter, checkpoint=checkpoint, say=say) if sam and url is None else None
+    model = ModelChoice(segmenter=segmenter, checkpoint=checkpoint)
+    backend = start_backend(home, model, say=say) if sam and url is None else None
     lines = [f"Label Studio runs at {connection.url}"]
     if connection.ours:
         lines.append(f"log in as {connection.username}; the password is in {home.root / 'connection.json'}")
@@ -227,6 +229,7 @@ def backend(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None,
 ) -> None:
     """Serve the interactive SAM in the foreground (studio up starts one by itself); stop with Ctrl-C."""
+    from figureground.annotate.segmenters.loading import ModelChoice
     from figureground.annotate.studio.backend import serve_backend
     from figureground.annotate.studio.home import StudioHome
 
@@ -236,11 +239,9 @@ def backend(
     say(f"loading {segmenter}")
     serve_backend(
         StudioHome.of(workspace).served,
-        segmenter,
-        checkpoint,
+        ModelChoice(segmenter=segmenter, checkpoint=checkpoint, threads=threads),
         host=host,
         port=port,
         basic_auth=(login, password) if login else None,
-        threads=threads,
     )
     sys.exit(0)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from skimage import data
 
 from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
+from figureground.annotate.segmenters.embeddings import keep_embeddings
 from figureground.annotate.segmenters.loading import load_segmenter
 from figureground.annotate.segmenters.mobile_sam import MobileSamSegmenter
 from figureground.annotate.segmenters.protocol import Photo
 from figureground.annotate.segmenters.sam import SamSegmenter, build_sam, guess_architecture, load_state_dict
-from figureground.annotate.segmenters.sam_decoding import PROMPTS_PER_BATCH
+from figureground.annotate.segmenters.sam_decoding import BOX_CORNERS, PROMPTS_PER_BATCH, Frame
 from figureground.errors import DataError, MissingExtraError, ServiceError, UsageError
 from figureground.runtime.files import file_sha256
 from figureground.schemas.rasters.masks import mask_iou
@@ -202,6 +203,22 @@ def test_real_weights_give_the_official_predictors_masks(vit_t: Path) -> None:
     for candidate, (mask, score) in zip([found[0], *found[4:]], official, strict=True):
         assert mask_iou(candidate.mask_hw, np.asarray(mask)) > 0.9999
         assert candidate.score == pytest.approx(min(float(score), 1.0), abs=1e-5)
+
+
+def test_the_encoder_in_bfloat16_gives_nearly_the_same_mask(vit_t: Path, tmp_path: Path) -> None:
+    exact, rounded = (SamSegmenter(vit_t, device="cpu", precision=name) for name in ("float32", "bfloat16"))
+    frame = Frame.of((400, 600))
+    first, second = (segmenter.network.encode(frame.scale(coffee())) for segmenter in (exact, rounded))
+    assert first.dtype == second.dtype == np.float32
+    assert 0 < np.linalg.norm(first - second) < 0.1 * np.linalg.norm(first)
+    coords = frame.coords([COFFEE_CUP])
+    logits = [exact.network.decode(embedding, coords, BOX_CORNERS)[0][0, 0] for embedding in (first, second)]
+    assert mask_iou(logits[0] > 0, logits[1] > 0) >= 0.95
+    assert {parameter.dtype for parameter in rounded.network._model.parameters()} == {torch.float32}
+    for segmenter in (exact, rounded):
+        keep_embeddings(segmenter, tmp_path)
+    stem = f"sam-{exact.checkpoint_sha256[:16]}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [stem, f"{stem}-bfloat16"]
 
 
 def test_the_same_masks_twice(vit_t: Path) -> None:

@@ -23,6 +23,7 @@ from PIL import Image
 
 from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
 from figureground.annotate.segmenters.interactive import InteractiveSam
+from figureground.annotate.segmenters.loading import ModelChoice
 from figureground.annotate.segmenters.protocol import Photo
 from figureground.annotate.studio.daemons import free_port
 from figureground.errors import MissingExtraError, ServiceError, UsageError
@@ -129,7 +130,8 @@ def backend(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     port, log = free_port(), tmp_path_factory.mktemp("log") / "backend.log"
     code = (
         "import os, sys; from pathlib import Path; from figureground.annotate.studio.backend import serve_backend;"
-        "serve_backend(Path(sys.argv[1]), 'mobile-sam', None, port=int(sys.argv[2]), threads=2,"
+        "from figureground.annotate.segmenters.loading import ModelChoice;"
+        "serve_backend(Path(sys.argv[1]), ModelChoice(segmenter='mobile-sam', threads=2), port=int(sys.argv[2]),"
         "basic_auth=('studio', os.environ['BACKEND_PASSWORD']))"
     )
     command = [sys.executable, "-P", "-c", code, str(served), str(port)]
@@ -385,9 +387,11 @@ def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
     from figureground.annotate.studio.backend import serve_backend
 
     with pytest.raises(UsageError, match="anybody could ask"):
-        serve_backend(tmp_path, "mobile-sam", None, host="0.0.0.0")
+        serve_backend(tmp_path, ModelChoice(segmenter="mobile-sam"), host="0.0.0.0")
     with pytest.raises(UsageError, match="grabcut takes no clicks; mobile-sam and sam do"):
-        serve_backend(tmp_path, "grabcut", None)
+        serve_backend(tmp_path, ModelChoice(segmenter="grabcut"))
+    with pytest.raises(UsageError, match="precision bfloat16: mobile-sam computes in float32 alone"):
+        serve_backend(tmp_path, ModelChoice(segmenter="mobile-sam", precision="bfloat16"))
 
 
 @pytest.mark.parametrize("package", ["fastapi", "uvicorn"])
