@@ -10,40 +10,98 @@ from importlib import import_module as _import_module
 
 TYPE_CHECKING = False  # what typing says, without importing it; type checkers take the name for true
 if TYPE_CHECKING:
+    from figureground import metrics
+    from figureground.annotate.catalogue import IndexReport
+    from figureground.annotate.freeze import FreezeReport
+    from figureground.annotate.proposals.proposing import ProposalReport, ProposalSettings
+    from figureground.annotate.segmenters.loading import ModelChoice
+    from figureground.annotate.verbs import SourceReading, freeze, index, propose
     from figureground.build.recipes.loading import load_recipe
     from figureground.errors import DataError, Fault, FigureGroundError, MissingExtraError, ServiceError, UsageError
+    from figureground.exports.dataset.building import BuildReport
+    from figureground.exports.dataset.folder import DatasetFolder
+    from figureground.exports.dataset.inputs import Machines
+    from figureground.exports.dataset.lock import RecipeLock
+    from figureground.exports.dataset.opening import open_dataset
+    from figureground.exports.dataset.request import BuildOptions, build
+    from figureground.exports.dataset.verify import VerifyReport
+    from figureground.exports.evaluate import Adapter, EvaluationError, evaluate, load_model
+    from figureground.exports.publishing.plan import PublishPlan, PublishRequest
+    from figureground.exports.publishing.publish import PublishReport
+    from figureground.exports.rebuilding.rebuild import RebuildReport
+    from figureground.exports.verbs import Published, export, publish, rebuild, report, verify
+    from figureground.runtime.engines import EngineChoice
     from figureground.schemas.attributes import AttributeSchema, load_attribute_schema
     from figureground.schemas.classes import ClassMap, load_class_map
     from figureground.schemas.rasters.masks import Box, CocoRle, Mask
     from figureground.schemas.recipes import Recipe
     from figureground.schemas.records import ImageRecord, ObjectRecord
     from figureground.schemas.store.releases import read_release
-    from figureground.schemas.store.workspace import Workspace
+    from figureground.schemas.store.workspace import Workspace, open_workspace
 
 __version__: str
 __all__ = [
+    "Adapter",
     "AttributeSchema",
     "Box",
+    "BuildOptions",
+    "BuildReport",
     "ClassMap",
     "CocoRle",
     "DataError",
+    "DatasetFolder",
+    "EngineChoice",
+    "EvaluationError",
     "Fault",
     "FigureGroundError",
+    "FreezeReport",
     "ImageRecord",
+    "IndexReport",
+    "Machines",
     "Mask",
     "MissingExtraError",
+    "ModelChoice",
     "ObjectRecord",
+    "ProposalReport",
+    "ProposalSettings",
+    "PublishPlan",
+    "PublishReport",
+    "PublishRequest",
+    "Published",
+    "RebuildReport",
     "Recipe",
+    "RecipeLock",
     "ServiceError",
+    "SourceReading",
     "UsageError",
+    "VerifyReport",
     "Workspace",
+    "build",
+    "evaluate",
+    "export",
+    "freeze",
+    "index",
     "load_attribute_schema",
     "load_class_map",
+    "load_model",
     "load_recipe",
+    "metrics",
+    "open_dataset",
+    "open_workspace",
+    "propose",
+    "publish",
     "read_release",
+    "rebuild",
+    "report",
+    "verify",
 ]
 
 _HOMES = {
+    "figureground.annotate.catalogue": ("IndexReport",),
+    "figureground.annotate.freeze": ("FreezeReport",),
+    "figureground.annotate.proposals.proposing": ("ProposalReport", "ProposalSettings"),
+    "figureground.annotate.segmenters.loading": ("ModelChoice",),
+    "figureground.annotate.verbs": ("SourceReading", "freeze", "index", "propose"),
     "figureground.build.recipes.loading": ("load_recipe",),
     "figureground.errors": (
         "DataError",
@@ -53,27 +111,49 @@ _HOMES = {
         "ServiceError",
         "UsageError",
     ),
+    "figureground.exports.dataset.building": ("BuildReport",),
+    "figureground.exports.dataset.folder": ("DatasetFolder",),
+    "figureground.exports.dataset.inputs": ("Machines",),
+    "figureground.exports.dataset.lock": ("RecipeLock",),
+    "figureground.exports.dataset.opening": ("open_dataset",),
+    "figureground.exports.dataset.request": ("BuildOptions", "build"),
+    "figureground.exports.dataset.verify": ("VerifyReport",),
+    "figureground.exports.evaluate": ("Adapter", "EvaluationError", "evaluate", "load_model"),
+    "figureground.exports.publishing.plan": ("PublishPlan", "PublishRequest"),
+    "figureground.exports.publishing.publish": ("PublishReport",),
+    "figureground.exports.rebuilding.rebuild": ("RebuildReport",),
+    "figureground.exports.verbs": ("Published", "export", "publish", "rebuild", "report", "verify"),
+    "figureground.runtime.engines": ("EngineChoice",),
     "figureground.schemas.attributes": ("AttributeSchema", "load_attribute_schema"),
     "figureground.schemas.classes": ("ClassMap", "load_class_map"),
     "figureground.schemas.rasters.masks": ("Box", "CocoRle", "Mask"),
     "figureground.schemas.recipes": ("Recipe",),
     "figureground.schemas.records": ("ImageRecord", "ObjectRecord"),
     "figureground.schemas.store.releases": ("read_release",),
-    "figureground.schemas.store.workspace": ("Workspace",),
+    "figureground.schemas.store.workspace": ("Workspace", "open_workspace"),
 }
 """Module to the names that come from it: the imports above, said again for the interpreter; a test compares them."""
 
+# The verb and the folder of its stage have one name. The folder holds no code: imported now, it binds that name here
+# once, and no later import of a module in it does so again.
+_import_module("figureground.build")
+del globals()["build"]
 
-def __getattr__(name: str) -> object:
-    """A name of ``__all__``, imported from its home; PEP 562."""
-    if name == "__version__":
-        return _import_module("importlib.metadata").version("figureground")
-    home = next((module for module, names in _HOMES.items() if name in names), None)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(_import_module(home), name)
-    globals()[name] = value
-    return value
+
+if not TYPE_CHECKING:  # or type checkers would believe that every name is here
+
+    def __getattr__(name: str) -> object:
+        """A name of ``__all__``, imported from its home; PEP 562."""
+        if name == "__version__":
+            value = _import_module("importlib.metadata").version("figureground")
+        elif name == "metrics":
+            value = _import_module("figureground.metrics")
+        elif home := next((module for module, names in _HOMES.items() if name in names), ""):
+            value = getattr(_import_module(home), name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

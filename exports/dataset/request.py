@@ -39,9 +39,9 @@ class BuildOptions:
 
 
 def build(
-    recipe: str,
-    workspace: Path,
-    out: Path,
+    recipe: Recipe | str | Path,
+    workspace: str | Path,
+    out: str | Path,
     *,
     release: str | None = None,
     options: BuildOptions | None = None,
@@ -52,7 +52,7 @@ def build(
     """Build a dataset repository; killed and called again, it goes on where it was.
 
     Args:
-        recipe: A shipped recipe's name, or a YAML file.
+        recipe: A recipe, a shipped recipe's name, or a YAML file.
         workspace: Folder of the workspace, which knows where the photos lie.
         out: Folder to make; may hold this very build already.
         release: Frozen version; None where there is only one.
@@ -61,12 +61,21 @@ def build(
         machines: Where the work runs; None for all processors of this machine.
         progress: Called with (stage, done, total).
 
+    Returns:
+        Rows, objects and splits, and what was left out with the reason.
+
     Raises:
         UsageError: for anything that does not exist, or an ``out`` that holds something else.
         DataError: with every fault in the recipe, the class map, the release or the photos.
+
+    Example:
+        >>> figureground.build("imagenet9", "work", "in9", release="v1").rows
+        90
     """
-    request = prepare_request(recipe, workspace, release=release, options=options, earlier=earlier, machines=machines)
-    return build_dataset(request, out, progress=progress)
+    request = prepare_request(
+        recipe, Path(workspace), release=release, options=options, earlier=earlier, machines=machines
+    )
+    return build_dataset(request, Path(out), progress=progress)
 
 
 def describe_recipes() -> dict[str, str]:
@@ -75,7 +84,7 @@ def describe_recipes() -> dict[str, str]:
 
 
 def prepare_request(
-    recipe_name: str,
+    recipe: Recipe | str | Path,
     workspace: Path,
     *,
     release: str | None = None,
@@ -85,7 +94,7 @@ def prepare_request(
 ) -> BuildRequest:
     """Gather what a build reads. Arguments and errors are those of ``build``."""
     options = options or BuildOptions()
-    recipe = _adapt(load_recipe(recipe_name), options)
+    recipe = _adapt(recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe)), options)
     objects = _read_objects(_release_path(workspace, release))
     return BuildRequest(
         design=Design(

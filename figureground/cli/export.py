@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from figureground.cli.options import JsonOption, verb
 from figureground.console import emit, progress_bar
+
+if TYPE_CHECKING:
+    from figureground.exports.layouts.coco import CocoLayout
+    from figureground.exports.layouts.imagenet9 import ImageNet9Layout
+    from figureground.exports.layouts.imagenet_a import ImageNetALayout
+    from figureground.exports.layouts.rival10 import LayoutReport
 
 
 @verb("Example: figureground export rival --layout rival10 -o as-rival10")
@@ -25,21 +31,29 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a dataset in another dataset's layout, so that its loaders read it."""
-    if layout == "imagenet9":
-        _imagenet9(repository, out, as_json)
-    elif layout == "imagenet-a":
-        _imagenet_a(repository, out, config, as_json)
-    elif layout == "coco":
-        _coco(repository, out, config, as_json)
-    else:
-        _rival10(repository, out, validation, as_json)
-
-
-def _imagenet9(repository: Path, out: Path, as_json: bool) -> None:
-    from figureground.exports.layouts.imagenet9 import TREE, export_imagenet9
+    from figureground.exports.verbs import export as run
 
     with progress_bar() as show:
-        report = export_imagenet9(repository, out, progress=show)
+        report = run(repository, layout, out, config=config, validation=validation, progress=show)
+    emit(report, as_json=as_json, text="\n".join(_lines(report)))
+
+
+def _lines(report: ImageNet9Layout | ImageNetALayout | CocoLayout | LayoutReport) -> list[str]:
+    """What was written, and what the layout has no room for, in lines for people."""
+    from figureground.exports.layouts.coco import CocoLayout
+    from figureground.exports.layouts.imagenet9 import ImageNet9Layout
+    from figureground.exports.layouts.imagenet_a import ImageNetALayout
+
+    if isinstance(report, ImageNet9Layout):
+        return _imagenet9_lines(report)
+    if isinstance(report, ImageNetALayout):
+        return _imagenet_a_lines(report)
+    return _coco_lines(report) if isinstance(report, CocoLayout) else _rival10_lines(report)
+
+
+def _imagenet9_lines(report: ImageNet9Layout) -> list[str]:
+    from figureground.exports.layouts.imagenet9 import TREE
+
     counts = ", ".join(f"{folder} {count}" for folder, count in report.images.items())
     lines = [f"{report.folder / TREE}: {counts}"]
     if report.further_draws:
@@ -50,28 +64,22 @@ def _imagenet9(repository: Path, out: Path, as_json: bool) -> None:
         lines.append("the classes are not ImageNet-9's: in9_eval.py reads models with their own outputs only (--in9)")
     if report.classes != 9:
         lines.append(f"challenge_eval.py expects 9 classes, this dataset has {report.classes}")
-    emit(report, as_json=as_json, text="\n".join(lines))
+    return lines
 
 
-def _imagenet_a(repository: Path, out: Path, config: str, as_json: bool) -> None:
-    from figureground.exports.layouts.imagenet_a import TREE, export_imagenet_a
+def _imagenet_a_lines(report: ImageNetALayout) -> list[str]:
+    from figureground.exports.layouts.imagenet_a import TREE
 
-    with progress_bar() as show:
-        report = export_imagenet_a(repository, out, config=config, progress=show)
     lines = [f"{report.folder / TREE}: {report.images} images of {report.config}"]
     if report.empty_classes:
         lines.append(
             f"{len(report.empty_classes)} of 200 classes have none: their folders are empty, so that labels keep their "
             "order, and ImageFolder needs allow_empty=True"
         )
-    emit(report, as_json=as_json, text="\n".join(lines))
+    return lines
 
 
-def _coco(repository: Path, out: Path, config: str, as_json: bool) -> None:
-    from figureground.exports.layouts.coco import export_coco
-
-    with progress_bar() as show:
-        report = export_coco(repository, out, config=config, progress=show)
+def _coco_lines(report: CocoLayout) -> list[str]:
     counts = ", ".join(f"{split} {count}" for split, count in report.images.items())
     lines = [f"{report.folder}: {counts} images of {report.config}, with {report.objects} objects"]
     if report.attribute_masks:
@@ -80,14 +88,10 @@ def _coco(repository: Path, out: Path, config: str, as_json: bool) -> None:
         lines.append(f"{report.without_object} images show nothing of their object and have no annotation")
     if report.unknown:
         lines.append(f"{report.unknown} attributes that nobody was sure of are left out")
-    emit(report, as_json=as_json, text="\n".join(lines))
+    return lines
 
 
-def _rival10(repository: Path, out: Path, validation: Literal["train", "drop"], as_json: bool) -> None:
-    from figureground.exports.layouts.rival10 import export_rival10
-
-    with progress_bar() as show:
-        report = export_rival10(repository, out, validation=validation, progress=show)
+def _rival10_lines(report: LayoutReport) -> list[str]:
     counts = ", ".join(f"{part} {count}" for part, count in report.instances.items())
     lines = [f"{report.folder / 'RIVAL10'}: {counts}"]
     if report.dropped:
@@ -98,4 +102,4 @@ def _rival10(repository: Path, out: Path, validation: Literal["train", "drop"], 
         lines.append(
             "the attributes are not RIVAL10's: LocalRIVAL10 reads it with masks_dict=False (meta/attributes.json)"
         )
-    emit(report, as_json=as_json, text="\n".join(lines))
+    return lines

@@ -22,12 +22,8 @@ def freeze(
     as_json: JsonOption = False,
 ) -> None:
     """Write the accepted masks as an immutable release, objects/VERSION.parquet."""
-    from figureground.annotate.freeze import FreezeOptions
-    from figureground.annotate.freeze import freeze as run
-    from figureground.schemas.store.workspace import Workspace
+    from figureground.annotate.verbs import freeze as run
 
-    options = FreezeOptions(unreviewed=unreviewed, unmasked=unmasked, segmenter=segmenter)
-    with Workspace.open(workspace) as store:
-        report = run(store, version, options)
+    report = run(workspace, version, unreviewed=unreviewed, unmasked=unmasked, segmenter=segmenter)
     text = f"{report.path}: {counts_text(report.states)}; left out: {counts_text(report.left_out)}"
     emit(report, as_json=as_json, text=text)

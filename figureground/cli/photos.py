@@ -46,20 +46,20 @@ def index(
     as_json: JsonOption = False,
 ) -> None:
     """Catalogue photos; those that cannot be used are reported by name, and none of them is fatal."""
-    from figureground.annotate.catalogue import index_source
-    from figureground.runtime.processes import default_workers
-    from figureground.schemas.sources.opening import open_source
-    from figureground.schemas.store.workspace import Workspace
-    from figureground.schemas.terms import options_of_terms
+    from figureground.annotate.verbs import SourceReading
+    from figureground.annotate.verbs import index as run
 
-    opened = open_source(source, kind=options.kind, name=options.name, boxes=options.boxes, labels=options.labels)
-    with Workspace.create(workspace) as store, progress_bar() as show:
-        known = store.sources().get(opened.name)
-        terms = options_of_terms(options.licence, options.restricted, known.options if known else {})
-        opened = open_source(
-            source, kind=opened.kind, name=opened.name, boxes=options.boxes, labels=options.labels, options=terms
+    with progress_bar() as show:
+        report = run(
+            source,
+            workspace,
+            name=options.name,
+            licence=options.licence,
+            restricted=options.restricted,
+            reading=SourceReading(kind=options.kind, boxes=options.boxes, labels=options.labels),
+            workers=workers,
+            progress=show,
         )
-        report = index_source(store, opened, workers=workers or default_workers(), progress=show)
     emit(report.to_dict(), as_json=as_json, text=str(report))
     report.faults.raise_if_any()
 

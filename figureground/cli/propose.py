@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from figureground.annotate.proposals.prompts import UNPROMPTED, PromptMode
+from figureground.annotate.proposals.prompts import PromptMode
 from figureground.annotate.segmenters.loading import SEGMENTER_NAMES
 from figureground.cli.options import JsonOption, ModelEngineOptions, WorkspaceOption, verb
 from figureground.console import counts_text, emit, progress_bar
@@ -38,30 +38,19 @@ def propose(
     *, workspace: WorkspaceOption, options: ProposalOptions, engine: ModelEngineOptions, as_json: JsonOption = False
 ) -> None:
     """Propose masks by machine; photos that are done already are skipped, so a killed run goes on."""
-    from figureground.annotate.proposals.proposing import ProposalReport, ProposalSettings
-    from figureground.annotate.proposals.proposing import propose as run
-    from figureground.annotate.segmenters.loading import ModelChoice, load_models
-    from figureground.schemas.store.workspace import Workspace
+    from figureground.annotate.proposals.proposing import ProposalSettings
+    from figureground.annotate.segmenters.loading import ModelChoice
+    from figureground.annotate.verbs import propose as run
 
-    choice = engine.choice()
+    model = ModelChoice(
+        segmenter=options.segmenter,
+        checkpoint=options.checkpoint,
+        threads=options.threads,
+        embeddings=options.embeddings,
+    )
     settings = ProposalSettings(prompt_mode=options.prompt, keep=options.keep, grid_side=options.grid)
-    with Workspace.open(workspace) as store, progress_bar() as show:
-        asked = options.prompt == "grid" or any(not image.boxes_xyxy_px for image in store.images())
-        models = ModelChoice(
-            segmenter=options.segmenter,
-            checkpoint=options.checkpoint,
-            with_saliency=asked and options.segmenter not in UNPROMPTED and options.prompt != "center",
-            threads=options.threads,
-            embeddings=options.embeddings,
-        )
-
-        if choice.kind == "ray":
-            from figureground.annotate.proposals.on_ray import propose_on_ray
-
-            report: ProposalReport = propose_on_ray(store, models, settings, choice, progress=show)
-        else:
-            model, saliency = load_models(models)
-            report = run(store, model, settings, saliency=saliency, progress=show)
+    with progress_bar() as show:
+        report = run(workspace, model, settings=settings, engine=engine.choice(), progress=show)
     text = f"{report.masks} masks for {report.images} photos, {report.already_done} done before"
     rejected = f"\nwithout a mask: {counts_text(report.rejected)}" if report.rejected else ""
     emit(report, as_json=as_json, text=text + rejected)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -49,15 +48,9 @@ def publish(
 
     Log in with hf auth login, or set HF_TOKEN; HF_ENDPOINT names another Hub. Killed or failed, run it again.
     """
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
     from figureground.exports.publishing.plan import PublishRequest, describe_plan
-    from figureground.exports.publishing.publish import plan_publication
-    from figureground.runtime.processes import default_workers
+    from figureground.exports.verbs import publish as run
 
-    disable_progress_bars()  # ours says more
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its warnings hold addresses that are signed
-    logging.getLogger("stamina").setLevel(logging.ERROR)  # notice says it with the reason
     request = PublishRequest(
         repo_id=repo_id,
         tag=options.tag,
@@ -66,14 +59,10 @@ def publish(
         may_redistribute=options.may_redistribute,
     )
     with progress_bar() as show:
-        publication = plan_publication(
-            repository, request, workers=workers or default_workers(), progress=show, notice=say
-        )
-        plan = publication.plan
-        if options.dry_run:
-            emit({"plan": plan}, as_json=as_json, text=describe_plan(plan))
-            return
-        say(describe_plan(plan))
-        report = publication.run()
+        published = run(repository, request, dry_run=options.dry_run, workers=workers, progress=show, notice=say)
+    plan, report = published.plan, published.report
+    if report is None:
+        emit({"plan": plan}, as_json=as_json, text=describe_plan(plan))
+        return
     text = f"{report.repo_id} {report.tag} is published: {report.url}"
     emit({"plan": plan, "report": report}, as_json=as_json, text=text)

@@ -23,12 +23,10 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check every file of a dataset against its manifest, and every image against its own hash and the plan."""
-    from figureground.exports.dataset.verify import verify_repository
-    from figureground.exports.publishing.hub_releases import open_release
-    from figureground.runtime.processes import default_workers
+    from figureground.exports.verbs import verify as run
 
-    with progress_bar() as show, open_release(repository, revision, progress=show) as folder:
-        report = verify_repository(folder, workers=workers or default_workers(), progress=show)
+    with progress_bar() as show:
+        report = run(repository, revision=revision, workers=workers, progress=show)
     name = f"{repository}@{revision}" if revision else repository
     text = f"{name}: {report.files} files, {report.rows} rows and {report.images} images are as they were released"
     emit(report, as_json=as_json, text=text)
@@ -67,19 +65,16 @@ def rebuild(
     as_json: JsonOption = False,
 ) -> None:
     """Make a release's rows from your own copy of its photos, to the same pixels; what is missing is named."""
-    from figureground.exports.publishing.hub_releases import REBUILT_FROM, open_release
-    from figureground.exports.rebuilding.rebuild import rebuild_dataset
-    from figureground.runtime.processes import default_workers
-    from figureground.schemas.sources.opening import open_source
+    from figureground.exports.verbs import rebuild as run
 
-    sources = [open_source(locator, name=f"source{number}") for number, locator in enumerate(source)]
-    with progress_bar() as show, open_release(release, revision, REBUILT_FROM, progress=show) as folder:
-        report = rebuild_dataset(
-            folder,
-            sources,
+    with progress_bar() as show:
+        report = run(
+            release,
+            source,
             out,
-            workers=workers or default_workers(),
+            revision=revision,
             tolerance=_ANY_DRIFT if drift.accept_drift else drift.tolerance,
+            workers=workers,
             progress=show,
         )
     lines = [f"{out}: {report.rows} of {report.rows_of_release} rows, from {report.photos} photos"]

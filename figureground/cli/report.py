@@ -27,7 +27,8 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Put results side by side: tables, families pooled, and the plots of the paper."""
-    from figureground.exports.report.report import write_report
+    from figureground.exports.verbs import report as run
 
-    written = write_report(results, out, models=models, repository=repository, published=published)
-    emit({"folder": str(out), "files": written}, as_json=as_json, text="\n".join(str(out / name) for name in written))
+    files = run(results, out, models=models, repository=repository, published=published)
+    written = {"folder": str(out), "files": [file.relative_to(out).as_posix() for file in files]}
+    emit(written, as_json=as_json, text="\n".join(map(str, files)))

@@ -316,3 +316,25 @@ class Workspace:
         marks = ", ".join(f":{name}" for name in rows[0])
         query = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608  names are ours
         return self._db.executemany(query, rows).rowcount
+
+
+def open_workspace(folder: str | Path, *, create: bool = False) -> Workspace:
+    """Open a workspace, to see what it holds.
+
+    Args:
+        folder: Folder of the workspace.
+        create: Make it if there is none.
+
+    Returns:
+        The open workspace; close it, or use it in a ``with`` statement.
+
+    Raises:
+        UsageError: if there is none and none is to be made.
+        DataError: if its database is damaged.
+
+    Example:
+        >>> with figureground.open_workspace("work") as workspace:
+        ...     [photo.label for photo in workspace.images()]
+        ['living', 'made']
+    """
+    return Workspace.create(Path(folder)) if create else Workspace.open(Path(folder))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from strategies import object_record, square_mask
 
+from figureground.build.planning import plan_files
 from figureground.build.planning.plan import Plan, make_plan
 from figureground.build.planning.plan_files import read_plan, write_plan
 from figureground.build.planning.plan_rows import PlanRows
@@ -313,7 +314,7 @@ def test_a_plan_written_in_parts_has_the_bytes_of_one_written_whole(
 ) -> None:
     made = plan(photos(a=160, b=3, c=3))
     write_plan(made.rows, tmp_path / "whole.parquet")
-    monkeypatch.setattr("figureground.build.planning.plan_files._ROWS_AT_A_TIME", 1024)
+    monkeypatch.setattr(plan_files, "_ROWS_AT_A_TIME", 1024)
     write_plan(made.rows, tmp_path / "parts.parquet")
     assert file_sha256(tmp_path / "whole.parquet") == file_sha256(tmp_path / "parts.parquet")
     assert read_plan(tmp_path / "parts.parquet") == tuple(made.rows)
@@ -327,8 +328,8 @@ def test_a_plan_written_in_parts_has_the_bytes_of_one_written_whole(
 
 def test_a_plan_of_several_row_groups_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = plan(photos(a=4, b=3, c=3))
-    monkeypatch.setattr("figureground.build.planning.plan_files._ROWS_AT_A_TIME", 8)
-    monkeypatch.setattr("figureground.build.planning.plan_files._ROWS_PER_GROUP", 32)
+    monkeypatch.setattr(plan_files, "_ROWS_AT_A_TIME", 8)
+    monkeypatch.setattr(plan_files, "_ROWS_PER_GROUP", 32)
     write_plan(made.rows, tmp_path / "plan.parquet")
     assert pq.ParquetFile(tmp_path / "plan.parquet").num_row_groups == 3
     assert read_plan(tmp_path / "plan.parquet") == tuple(made.rows)

@@ -1,0 +1,173 @@
+"""What is done with photos before a build: catalogue them, propose masks, freeze what was accepted.
+
+``import figureground`` and the command line call these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from figureground.annotate.catalogue import IndexReport, index_source
+from figureground.annotate.freeze import FreezeOptions, FreezeReport
+from figureground.annotate.freeze import freeze as freeze_workspace
+from figureground.annotate.proposals.prompts import UNPROMPTED
+from figureground.annotate.proposals.proposing import ProposalReport, ProposalSettings
+from figureground.annotate.proposals.proposing import propose as propose_with
+from figureground.annotate.segmenters.loading import ModelChoice, load_models
+from figureground.runtime.engines import EngineChoice
+from figureground.runtime.processes import default_workers
+from figureground.runtime.progress import Progress
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
+from figureground.schemas.terms import options_of_terms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceReading:
+    """How a source of photos is read, where looking at it does not tell."""
+
+    kind: str | None = None
+    """``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet`` or ``rival10``; None to look."""
+    boxes: Path | None = None
+    """Folder of Pascal-VOC XML files, if it is not in the tree."""
+    labels: Path | None = None
+    """CSV with the columns ``file`` (or ``id``) and ``label``, where folders are no labels."""
+
+
+def index(
+    source: str | Path,
+    workspace: str | Path,
+    *,
+    name: str | None = None,
+    licence: str | None = None,
+    restricted: bool | None = None,
+    reading: SourceReading = SourceReading(),
+    workers: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> IndexReport:
+    """Catalogue photos in a workspace, which is made if there is none; photos that are there already stay as they are.
+
+    Args:
+        source: An ImageFolder, an ILSVRC tree, ImageNet-A's folder or tar archive, a Parquet file, or
+            ``hf://datasets/OWNER/NAME``.
+        workspace: Folder of the workspace.
+        name: Name of the source; None for the last part of ``source``.
+        licence: Licence of the photos, for the card of datasets made of them; None leaves what was given before.
+        restricted: Whether their pixels may not be passed on; None leaves what was given before, and else follows
+            from what the photos are.
+        reading: How the source is read, where looking at it does not tell.
+        workers: Processes that read and measure; None for all processors.
+        progress: Called with (stage, photos done, photos in all).
+
+    Returns:
+        What was added, and every photo that cannot be used with the reason. ``report.faults.raise_if_any()`` raises
+        where equal bytes stand under two labels.
+
+    Raises:
+        UsageError: if there is no such source, or the workspace has another one of this name.
+        ServiceError: if the source cannot be reached any more; call again to go on.
+
+    Example:
+        >>> figureground.index("photos", "work", licence="CC BY 4.0").added
+        10
+    """
+    locator, folder = str(source), Path(workspace)
+    opened = open_source(locator, kind=reading.kind, name=name, boxes=reading.boxes, labels=reading.labels)
+    with Workspace.create(folder) as store:
+        known = store.sources().get(opened.name)
+        terms = options_of_terms(licence, restricted, known.options if known else {})
+        opened = open_source(
+            locator, kind=opened.kind, name=opened.name, boxes=reading.boxes, labels=reading.labels, options=terms
+        )
+        return index_source(
+            store,
+            opened,
+            workers=workers or default_workers(),
+            progress=progress,
+        )
+
+
+def propose(
+    workspace: str | Path,
+    model: ModelChoice | str = "mobile-sam",
+    *,
+    settings: ProposalSettings | None = None,
+    engine: EngineChoice | None = None,
+    progress: Progress = lambda *_: None,
+) -> ProposalReport:
+    """Propose masks by machine for every photo of a workspace; photos that are done are skipped.
+
+    Args:
+        workspace: Folder of the workspace.
+        model: The model that makes the masks, or the name of its segmenter: ``detector``, ``grabcut``,
+            ``mobile-sam``, ``saliency`` or ``sam``. The saliency model is added where the settings need it.
+        settings: Prompts, and how many candidates are stored for a photo; None for the defaults.
+        engine: Where the model runs; None for this process.
+        progress: Called with (stage, photos done, photos in all).
+
+    Returns:
+        How many masks there are of how many photos, and why photos have none.
+
+    Raises:
+        UsageError: for an unknown model or a device that this machine lacks, or if there is no workspace.
+        MissingExtraError: if the library that runs the model is not installed.
+        ServiceError: if weights are not in the cache and cannot be downloaded.
+        DataError: at the end, with every photo that could not be read any more.
+
+    Example:
+        >>> figureground.propose("work", "grabcut", settings=ProposalSettings(prompt_mode="box")).masks
+        10
+    """
+    choice = ModelChoice(segmenter=model) if isinstance(model, str) else model
+    settings = settings or ProposalSettings()
+    with Workspace.open(Path(workspace)) as store:
+        if _needs_saliency(store, choice.segmenter, settings):
+            choice = replace(choice, with_saliency=True)
+
+        if engine is not None and engine.kind == "ray":
+            from figureground.annotate.proposals.on_ray import propose_on_ray
+
+            return propose_on_ray(store, choice, settings, engine, progress=progress)
+        segmenter, saliency = load_models(choice)
+        return propose_with(store, segmenter, settings, saliency=saliency, progress=progress)
+
+
+def _needs_saliency(store: Workspace, segmenter: str, settings: ProposalSettings) -> bool:
+    """Whether prompts come from the saliency model: those of a grid, and those of photos without an annotated box."""
+    if segmenter in UNPROMPTED or settings.prompt_mode == "center":
+        return False
+    return settings.prompt_mode == "grid" or any(not image.boxes_xyxy_px for image in store.images())
+
+
+def freeze(
+    workspace: str | Path,
+    version: str,
+    *,
+    unreviewed: bool = False,
+    unmasked: bool = False,
+    segmenter: str | None = None,
+) -> FreezeReport:
+    """Write the accepted masks of a workspace as an immutable release, ``objects/VERSION.parquet``.
+
+    Args:
+        workspace: Folder of the workspace.
+        version: Name of the release, such as ``v1``.
+        unreviewed: Take the best machine mask of photos that nobody decided on; cards of datasets say so.
+        unmasked: Take photos without a mask, for recipes that need none.
+        segmenter: Whose proposals are taken, NAME or NAME:PROMPT; needed where several segmenters made some.
+
+    Returns:
+        Where the release is, and how many objects it holds by state.
+
+    Raises:
+        UsageError: for a bad name, a version that exists with other content, or several segmenters to choose from.
+        DataError: if nothing would be in it, or masks do not have their photos' sizes.
+
+    Example:
+        >>> figureground.freeze("work", "v1", unreviewed=True).path
+        PosixPath('work/objects/v1.parquet')
+    """
+    options = FreezeOptions(unreviewed=unreviewed, unmasked=unmasked, segmenter=segmenter)
+    with Workspace.open(Path(workspace)) as store:
+        return freeze_workspace(store, version, options)

@@ -1,0 +1,266 @@
+"""What is done with a dataset: check it, make it again, export and publish it, and put results side by side.
+
+``import figureground`` and the command line call these, beside ``figureground.exports.dataset.request.build`` and
+``evaluate``, which has a package of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from figureground.errors import UsageError
+from figureground.runtime.processes import default_workers
+from figureground.runtime.progress import Progress
+
+if TYPE_CHECKING:
+    from figureground.exports.dataset.verify import VerifyReport
+    from figureground.exports.layouts.coco import CocoLayout
+    from figureground.exports.layouts.imagenet9 import ImageNet9Layout
+    from figureground.exports.layouts.imagenet_a import ImageNetALayout
+    from figureground.exports.layouts.rival10 import LayoutReport
+    from figureground.exports.publishing.hub_attempts import Notice
+    from figureground.exports.publishing.plan import PublishPlan, PublishRequest
+    from figureground.exports.publishing.publish import PublishReport
+    from figureground.exports.rebuilding.rebuild import RebuildReport
+
+LayoutName = Literal["imagenet9", "imagenet-a", "rival10", "coco"]
+
+
+def verify(
+    repository: str | Path,
+    *,
+    revision: str | None = None,
+    workers: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> VerifyReport:
+    """Check every file of a dataset against its manifest, and every image against its own hash and the plan.
+
+    Args:
+        repository: Folder of a dataset repository, or OWNER/NAME on the Hub.
+        revision: Tag, branch or commit on the Hub; needed there, and for nothing else.
+        workers: Processes; None for all processors.
+        progress: Called with (stage, done, total).
+
+    Returns:
+        How many files, rows and images were checked.
+
+    Raises:
+        UsageError: if there is no such dataset.
+        ServiceError: if the Hub cannot be reached.
+        DataError: with every file and row that is missing, changed or unknown.
+
+    Example:
+        >>> figureground.verify("in9").rows
+        90
+    """
+    from figureground.exports.dataset.verify import verify_repository
+    from figureground.exports.publishing.hub_releases import open_release
+
+    with open_release(str(repository), revision, progress=progress) as folder:
+        return verify_repository(folder, workers=workers or default_workers(), progress=progress)
+
+
+def rebuild(
+    release: str | Path,
+    sources: Sequence[str | Path] | str | Path,
+    out: str | Path,
+    *,
+    revision: str | None = None,
+    tolerance: int | None = None,
+    workers: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> RebuildReport:
+    """Make a release's rows from your own copy of its photos, to the same pixels.
+
+    Args:
+        release: Folder of a dataset repository, with images or without, or OWNER/NAME on the Hub.
+        sources: Where the photos lie, one or several, as ``index`` takes them.
+        out: Folder of the dataset repository to make.
+        revision: Tag, branch or commit on the Hub; needed there, and for nothing else.
+        tolerance: Grey levels, [0, 255], that the mean of a block of a row may be off, where other versions of the
+            libraries made the pixels differ; None takes no such row.
+        workers: Processes; None for all processors.
+        progress: Called with (stage, done, total).
+
+    Returns:
+        What was made; photos that nobody had are in ``missing``, and their rows left out.
+
+    Raises:
+        UsageError: if ``out`` exists, there is no such release, or no photo is there.
+        ServiceError: if the Hub cannot be reached.
+        DataError: if the release is damaged, or rows are further off than is tolerated.
+
+    Example:
+        >>> figureground.rebuild("in9", "photos", "in9-again").missing
+        ()
+    """
+    from figureground.exports.publishing.hub_releases import REBUILT_FROM, open_release
+    from figureground.exports.rebuilding.rebuild import rebuild_dataset
+    from figureground.schemas.sources.opening import open_source
+
+    locators = [sources] if isinstance(sources, str | Path) else sources
+    opened = [open_source(str(locator), name=f"source{number}") for number, locator in enumerate(locators)]
+    with open_release(str(release), revision, REBUILT_FROM, progress=progress) as folder:
+        return rebuild_dataset(
+            folder, opened, Path(out), workers=workers or default_workers(), tolerance=tolerance, progress=progress
+        )
+
+
+def export(
+    repository: str | Path,
+    layout: LayoutName,
+    out: str | Path,
+    *,
+    config: str = "original",
+    validation: Literal["train", "drop"] = "train",
+    progress: Progress = lambda *_: None,
+) -> ImageNet9Layout | ImageNetALayout | LayoutReport | CocoLayout:
+    """Write a dataset in another dataset's layout, so that its loaders read it.
+
+    Args:
+        repository: Folder of a dataset repository.
+        layout: Whose layout: ``imagenet9``, ``imagenet-a``, ``rival10`` or ``coco``.
+        out: Folder to make.
+        config: ``coco`` and ``imagenet-a``: the config to write.
+        validation: ``rival10``: where validation rows go, which it has no split for.
+        progress: Called with (stage, done, total).
+
+    Returns:
+        What was written, and what the layout has no room for.
+
+    Raises:
+        UsageError: if ``out`` exists, or the layout cannot hold such a dataset.
+        DataError: for rows that cannot be written.
+
+    Example:
+        >>> figureground.export("in9", "coco", "in9-as-coco").objects
+        10
+    """
+    source, target = Path(repository), Path(out)
+    if layout == "imagenet9":
+        from figureground.exports.layouts.imagenet9 import export_imagenet9
+
+        return export_imagenet9(source, target, progress=progress)
+    if layout == "imagenet-a":
+        from figureground.exports.layouts.imagenet_a import export_imagenet_a
+
+        return export_imagenet_a(source, target, config=config, progress=progress)
+    if layout == "coco":
+        from figureground.exports.layouts.coco import export_coco
+
+        return export_coco(source, target, config=config, progress=progress)
+    if layout == "rival10":
+        from figureground.exports.layouts.rival10 import export_rival10
+
+        return export_rival10(source, target, validation=validation, progress=progress)
+    raise UsageError(f"no layout is called {layout!r}; there are imagenet9, imagenet-a, rival10 and coco")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What publishing does, and what it did."""
+
+    plan: PublishPlan
+    report: PublishReport | None
+    """None where only the plan was asked for."""
+
+
+def publish(
+    repository: str | Path,
+    request: PublishRequest | str,
+    *,
+    dry_run: bool = False,
+    workers: int | None = None,
+    progress: Progress = lambda *_: None,
+    notice: Notice = lambda _: None,
+) -> Published:
+    """Publish a dataset on the Hugging Face Hub: verified, staged, loaded back, then one commit and a tag.
+
+    Log in with ``hf auth login``, or set ``HF_TOKEN``; ``HF_ENDPOINT`` names another Hub.
+    Killed or failed, call it again.
+
+    Args:
+        repository: Folder of a dataset repository.
+        request: OWNER/NAME on the Hub, or that with a tag, who sees it and whether it may be passed on.
+        dry_run: Make the plan and change nothing.
+        workers: Processes that verify; None for all processors.
+        progress: Called with (stage, done, total).
+        notice: Called with the plan in words before it is carried out, and with failures of the Hub that are followed
+            by another attempt.
+
+    Returns:
+        The plan, and unless ``dry_run``, what was published.
+
+    Raises:
+        UsageError: for an id, a tag or rights that are wrong.
+        ServiceError: if the Hub failed more often than is worth trying.
+        DataError: if the repository is damaged, or the Hub does not hold what was sent.
+
+    Example:
+        >>> figureground.publish("in9", "me/in9", dry_run=True).plan.upload_bytes
+        52734
+    """
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    from figureground.exports.publishing.plan import PublishRequest, describe_plan
+    from figureground.exports.publishing.publish import plan_publication
+
+    disable_progress_bars()  # ours says more
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its warnings hold addresses that are signed
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # notice says it with the reason
+    publication = plan_publication(
+        Path(repository),
+        PublishRequest(repo_id=request) if isinstance(request, str) else request,
+        workers=workers or default_workers(),
+        progress=progress,
+        notice=notice,
+    )
+    plan = publication.plan
+    if dry_run:
+        return Published(plan=plan, report=None)
+    notice(describe_plan(plan))
+    return Published(plan=plan, report=publication.run())
+
+
+def report(
+    results: Sequence[str | Path] | str | Path,
+    out: str | Path,
+    *,
+    models: str | Path | None = None,
+    repository: str | Path | None = None,
+    published: str | Path | None = None,
+) -> tuple[Path, ...]:
+    """Put results side by side: tables, families pooled, and the plots of the papers.
+
+    Args:
+        results: Result files of ``evaluate``, or folders of them; one or several.
+        out: Folder for the tables and plots.
+        models: YAML file that lists models with family and training; None makes each model a family.
+        repository: The dataset that was scored, to show its images in the plots; None shows none.
+        published: timm's ``results-imagenet-a.csv``, to set results of ``imagenet_a`` beside; None sets none.
+
+    Returns:
+        Files that were written.
+
+    Raises:
+        UsageError: if there are no results, or results that cannot be pooled.
+        DataError: for files that are no results, and for faults in the models file or the published one.
+
+    Example:
+        >>> figureground.report("scores", "report")
+        (PosixPath('report/report.txt'),)
+    """
+    from figureground.exports.report.report import write_report
+
+    names = write_report(
+        [Path(item) for item in ([results] if isinstance(results, str | Path) else results)],
+        Path(out),
+        models=None if models is None else Path(models),
+        repository=None if repository is None else str(repository),
+        published=None if published is None else Path(published),
+    )
+    return tuple(Path(out) / name for name in names)

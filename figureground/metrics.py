@@ -1,0 +1,40 @@
+"""The metrics as plain functions of arrays: what each of the published figures is computed by.
+
+``figureground.metrics.background_gap(same, rand, labels)`` and so on; each says its shapes, units and source.
+"""
+
+from figureground.exports.evaluate import (
+    accuracy_macro,
+    accuracy_micro,
+    accuracy_per_class,
+    background_gap,
+    bootstrap_class_means,
+    bootstrap_interval,
+    bootstrap_means,
+    image_categories,
+    instance_rfs,
+    mcnemar_exact,
+    relative_foreground_sensitivity,
+    response_rate_accuracy,
+    rms_calibration_error,
+    sd_between_draws,
+    wilson_interval,
+)
+
+__all__ = [
+    "accuracy_macro",
+    "accuracy_micro",
+    "accuracy_per_class",
+    "background_gap",
+    "bootstrap_class_means",
+    "bootstrap_interval",
+    "bootstrap_means",
+    "image_categories",
+    "instance_rfs",
+    "mcnemar_exact",
+    "relative_foreground_sensitivity",
+    "response_rate_accuracy",
+    "rms_calibration_error",
+    "sd_between_draws",
+    "wilson_interval",
+]
