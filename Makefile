@@ -111,6 +111,11 @@ docs: $(STAMP)  ## Write what is generated: exports/evaluate.py and docs/cli.md
 wheel-check: $(STAMP)  ## Build sdist and wheel, compare with git, run the wheel in a bare environment
 	$(BIN)/python tests/support/check_wheel.py
 
+# In environments of its own below .scratch; the first time it downloads about 6 GB on x86_64 Linux.
+.PHONY: ranges
+ranges: $(STAMP)  ## Test both ends of the ranges in pyproject.toml; RANGES="oldest newest" names some
+	$(BIN)/python tests/support/check_ranges.py $(RANGES)
+
 .PHONY: bench
 bench: $(STAMP)  ## Run every benchmark, small, and print the figures
 	$(BIN)/python -P benchmarks/bench.py $(BENCHMARKS)
