@@ -80,12 +80,7 @@ def index(
         opened = open_source(
             locator, kind=opened.kind, name=opened.name, boxes=reading.boxes, labels=reading.labels, options=terms
         )
-        return index_source(
-            store,
-            opened,
-            workers=workers or default_workers(),
-            progress=progress,
-        )
+        return index_source(store, opened, workers=workers or default_workers(), progress=progress)
 
 
 def propose(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from figureground.cli.options import JsonOption, verb
-from figureground.console import emit
+from figureground.console import emit, progress_bar, say
 
 
 @verb("Example: figureground demo -o demo-run")
@@ -19,5 +19,6 @@ def demo(
     """Walk the whole path on photos that installed packages ship: propose, build, load back, score."""
     from figureground.demo.walk import run_demo
 
-    report = run_demo(out)
+    with progress_bar() as show:
+        report = run_demo(out, progress=show, notice=say)
     emit(report.to_dict(), as_json=as_json, text=str(report))

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from figureground.annotate.catalogue import index_source
-from figureground.annotate.freeze import FreezeOptions, freeze
-from figureground.annotate.proposals.proposing import ProposalSettings, propose
-from figureground.annotate.segmenters.loading import load_segmenter
-from figureground.annotate.segmenters.protocol import Segmenter
-from figureground.console import counts_text, progress_bar, say
+import figureground
 from figureground.demo.photos import write_demo_photos
-from figureground.errors import MissingExtraError, ServiceError, UsageError
-from figureground.exports.dataset.building import build_dataset
-from figureground.exports.dataset.inputs import BuildRequest
-from figureground.exports.dataset.request import prepare_request
-from figureground.exports.evaluation.results import format_table
-from figureground.exports.evaluation.scoring import evaluate
-from figureground.runtime.files import file_sha256
-from figureground.schemas.classes import load_class_map
-from figureground.schemas.recipes import Balance
-from figureground.schemas.sources.opening import open_source
-from figureground.schemas.store.workspace import Workspace
 
 CLASSIFIERS: Final = tuple(f"figureground.exports.evaluation.classifiers:efficientnet_lite{size}" for size in (0, 2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoReport:
-    """What the demo made and found."""
+    """What the demo made, and how the classifiers did."""
 
     segmenter: str
     """The model that proposed the masks."""
@@ -70,72 +56,86 @@ class DemoReport:
         return "\n".join(lines)
 
 
-def run_demo(folder: Path) -> DemoReport:
-    """Catalogue, propose, freeze, build, load back and score, all in ``folder``; run again, it reuses what is there."""
+def run_demo(
+    folder: Path,
+    *,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+    notice: Callable[[str], None] = lambda _: None,
+) -> DemoReport:
+    """Catalogue, propose, freeze, build, load back and score; run again, it reuses what is there.
+
+    Args:
+        folder: Everything that the demo makes lies in it.
+        progress: Called with (stage, done, total).
+        notice: Called with what a person should know at once.
+
+    Raises:
+        MissingExtraError: if a package of the extra ``demo`` is not installed.
+    """
     try:
-        return _walk(folder)
-    except MissingExtraError:
+        return _walk(folder, progress, notice)
+    except figureground.MissingExtraError:
         raise
-    except UsageError:
+    except figureground.UsageError:
         # What an earlier figureground left here fits this one no more.
         for stale in ("workspace", "dataset", "dataset.partial"):
             shutil.rmtree(folder / stale, ignore_errors=True)
-        return _walk(folder)
+        return _walk(folder, progress, notice)
 
 
-def _walk(folder: Path) -> DemoReport:
+def _walk(folder: Path, progress: Callable[[str, int, int], None], notice: Callable[[str], None]) -> DemoReport:
     start = time.perf_counter()
-    work, repository = folder / "workspace", folder / "dataset"
+    work, dataset, scores = folder / "workspace", folder / "dataset", folder / "scores"
     write_demo_photos(folder)
-    saliency = load_segmenter("saliency")
-    model, note = _load_sam()
-    with Workspace.create(work) as store, progress_bar() as show:
-        index_source(store, open_source(str(folder / "photos"), name="demo")).faults.raise_if_any()
-        settings = ProposalSettings(prompt_mode="auto")
-        propose(store, model, settings, saliency=saliency, progress=show)
-        freeze(store, f"demo-{model.name}", FreezeOptions(unreviewed=True, segmenter=model.name))
-        built = build_dataset(_request(work, f"demo-{model.name}"), repository, progress=show)
-        results = [evaluate(str(repository), name, out=folder / "scores") for name in CLASSIFIERS]
+    figureground.index(folder / "photos", work, name="demo", workers=1).faults.raise_if_any()
+    segmenter, note = _propose(work, progress, notice)
+    release = f"demo-{segmenter}"
+    figureground.freeze(work, release, unreviewed=True, segmenter=segmenter)
+    built = figureground.build(_recipe(), work, dataset, release=release, progress=progress)
+    for classifier in CLASSIFIERS:
+        figureground.evaluate(str(dataset), classifier, out=scores)
+    table, *_ = figureground.report(scores, folder / "report")
+    refused = ", ".join(f"{reason} {count}" for reason, count in built.refused.items())
     return DemoReport(
-        segmenter=model.name,
+        segmenter=segmenter,
         note=note,
-        refused=f"refused: {counts_text(built.refused)}",
-        repository=repository,
-        contact_sheet=repository / "report" / "contact_sheet.png",
-        table=format_table(results),
-        rows_loaded=_load_back(repository),
+        refused=f"refused: {refused or 'none'}",
+        repository=dataset,
+        contact_sheet=dataset / "report" / "contact_sheet.png",
+        table=table.read_text(encoding="utf-8").rstrip(),
+        rows_loaded=_load_back(dataset),
         seconds=time.perf_counter() - start,
     )
 
 
-def _load_sam() -> tuple[Segmenter, str]:
-    """A real SAM, or GrabCut and the reason where no SAM weights can be had."""
+def _propose(work: Path, progress: Callable[[str, int, int], None], notice: Callable[[str], None]) -> tuple[str, str]:
+    """Masks by a real SAM, or by GrabCut and the reason where no SAM weights can be had."""
     try:
-        return load_segmenter("mobile-sam"), ""
-    except (ServiceError, MissingExtraError) as error:
+        figureground.propose(work, "mobile-sam", progress=progress)
+        return "mobile-sam", ""
+    except (figureground.ServiceError, figureground.MissingExtraError) as error:
         reason = str(error).splitlines()[0]
-        say(f"No SAM weights, so GrabCut proposes the masks: {reason}")
-        return load_segmenter("grabcut"), f"no SAM weights: {reason}"
+        notice(f"No SAM weights, so GrabCut proposes the masks: {reason}")
+        figureground.propose(work, "grabcut", progress=progress)
+        return "grabcut", f"no SAM weights: {reason}"
 
 
-def _request(work: Path, release: str) -> BuildRequest:
+def _recipe() -> figureground.Recipe:
     """ImageNet-9's recipe over the demo's own two classes, which are as small as they are."""
-    request = prepare_request("imagenet9", work, release=release)
-    recipe = request.design.recipe.model_copy(
-        update={
-            "name": "demo",
-            "description": "ImageNet-9's variants of ten photos in two classes; a demonstration, not a benchmark.",
-            "class_map": "living_made",
-            "balance": Balance(per_class="all"),
-        }
-    )
-    design = replace(request.design, recipe=recipe, classes=load_class_map("living_made"))
-    return replace(request, design=design)
+    recipe = figureground.load_recipe("imagenet9")
+    changes = {
+        "name": "demo",
+        "description": "ImageNet-9's variants of ten photos in two classes; a demonstration, not a benchmark.",
+        "class_map": "living_made",
+        "balance": recipe.balance.model_copy(update={"per_class": "all"}),
+    }
+    return recipe.model_copy(update=changes)
 
 
-def _load_back(repository: Path) -> int:
+def _load_back(dataset: Path) -> int:
     from datasets import load_dataset
 
     # datasets takes a folder that was built anew for the one it has cached, so each build gets a cache of its own.
-    cache = repository.parent / "cache" / file_sha256(repository / "manifest.json")[:16]
-    return len(load_dataset(str(repository), "mixed_rand", split="test", cache_dir=str(cache)))
+    manifest = hashlib.sha256((dataset / "manifest.json").read_bytes()).hexdigest()
+    cache = dataset.parent / "cache" / manifest[:16]
+    return len(load_dataset(str(dataset), "mixed_rand", split="test", cache_dir=str(cache)))
