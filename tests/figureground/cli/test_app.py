@@ -63,7 +63,7 @@ def test_index_reports_as_json(drawn: DrawnRelease, tmp_path: Path) -> None:
         pytest.param(["freeze", "-w", "work", "--version", "v1"], 2, "figureground index", id="freeze without"),
         pytest.param(["build", "imagenet10", "-w", "work", "-o", "out"], 2, "imagenet9", id="unknown recipe"),
         pytest.param(["build"], 2, "no recipe", id="no recipe"),
-        pytest.param(["build", "imagenet9", "-w", "work"], 1, "figureground freeze", id="no release"),
+        pytest.param(["build", "imagenet9", "-w", "work", "-o", "out"], 1, "figureground freeze", id="no release"),
         pytest.param(["build", "imagenet9", "--rules", "sloppy"], 2, "sloppy", id="unknown rules"),
         pytest.param(["nonsense"], 2, "nonsense", id="unknown verb"),
     ],
