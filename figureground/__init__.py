@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from figureground.exports.dataset.opening import open_dataset
     from figureground.exports.dataset.request import BuildOptions, build
     from figureground.exports.dataset.verify import VerifyReport
-    from figureground.exports.evaluate import Adapter, EvaluationError, evaluate, load_model
+    from figureground.exports.evaluation.adapters import Adapter
+    from figureground.exports.evaluation.models import load_model
+    from figureground.exports.evaluation.scoring import evaluate
+    from figureground.exports.evaluation.values import EvaluationError
     from figureground.exports.publishing.plan import PublishPlan, PublishRequest
     from figureground.exports.publishing.publish import PublishReport
     from figureground.exports.rebuilding.rebuild import RebuildReport
@@ -118,7 +121,10 @@ _HOMES = {
     "figureground.exports.dataset.opening": ("open_dataset",),
     "figureground.exports.dataset.request": ("BuildOptions", "build"),
     "figureground.exports.dataset.verify": ("VerifyReport",),
-    "figureground.exports.evaluate": ("Adapter", "EvaluationError", "evaluate", "load_model"),
+    "figureground.exports.evaluation.adapters": ("Adapter",),
+    "figureground.exports.evaluation.models": ("load_model",),
+    "figureground.exports.evaluation.scoring": ("evaluate",),
+    "figureground.exports.evaluation.values": ("EvaluationError",),
     "figureground.exports.publishing.plan": ("PublishPlan", "PublishRequest"),
     "figureground.exports.publishing.publish": ("PublishReport",),
     "figureground.exports.rebuilding.rebuild": ("RebuildReport",),

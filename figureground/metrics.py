@@ -3,20 +3,17 @@
 ``figureground.metrics.background_gap(same, rand, labels)`` and so on; each says its shapes, units and source.
 """
 
-from figureground.exports.evaluate import (
+from figureground.exports.evaluation.protocols.imagenet9 import background_gap, image_categories
+from figureground.exports.evaluation.protocols.imagenet_a import response_rate_accuracy, rms_calibration_error
+from figureground.exports.evaluation.protocols.rival10 import instance_rfs, relative_foreground_sensitivity
+from figureground.exports.evaluation.statistics import (
     accuracy_macro,
     accuracy_micro,
     accuracy_per_class,
-    background_gap,
     bootstrap_class_means,
     bootstrap_interval,
     bootstrap_means,
-    image_categories,
-    instance_rfs,
     mcnemar_exact,
-    relative_foreground_sensitivity,
-    response_rate_accuracy,
-    rms_calibration_error,
     sd_between_draws,
     wilson_interval,
 )
