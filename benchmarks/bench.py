@@ -51,8 +51,8 @@ def run(name: str, options: Sequence[str], folder: Path) -> tuple[list[dict[str,
         return [], f"took more than {MOST_SECONDS} s"
     if not file.exists():
         return [], (f"{done.stdout}\n{done.stderr}".strip().splitlines() or ["said nothing"])[-1]
-    found = json.loads(file.read_text(encoding="utf-8"))
-    return (found["rows"], "") if isinstance(found, dict) else ([], "wrote no figures")
+    written = json.loads(file.read_text(encoding="utf-8"))
+    return (written["rows"], "") if isinstance(written, dict) else ([], "wrote no figures")
 
 
 def line(row: dict[str, Any]) -> str:
@@ -80,8 +80,8 @@ def main() -> None:
         for name in given.scripts or [name for name in SMALL if (HERE / f"{name}.py").exists()]:
             print(f"{name} ...", file=sys.stderr, flush=True)
             first = [wanted[name]] if wanted.get(name) else []
-            found, reason = run(name, [*first, *SMALL[name]], Path(scratch))
-            rows += found
+            written, reason = run(name, [*first, *SMALL[name]], Path(scratch))
+            rows += written
             without += [f"{name}: {reason}"] if reason else []
     print("| figure | value | target | | |\n|---|---|---|---|---|")
     print("\n".join(map(line, rows)))

@@ -85,7 +85,7 @@ def cases_of(name: str, rgba: NDArray[np.uint8], decode: int, encode: int, repet
     mask = rgba[:, :, 3] >= BRUSH_ALPHA
     if not np.array_equal(decode_brush_rle(rle, size_hw=size_hw), mask):
         raise SystemExit(f"{name}, {width}x{height}: decoded to another mask")
-    found = [
+    rows = [
         Case(
             name=name,
             size_hw=size_hw,
@@ -101,7 +101,7 @@ def cases_of(name: str, rgba: NDArray[np.uint8], decode: int, encode: int, repet
         ours = encode_brush_rle(mask)
         if brush.mask2rle(values)[: len(ours)] != ours:
             raise SystemExit(f"{name}, {width}x{height}: encoded to other numbers")
-        found.append(
+        rows.append(
             Case(
                 name=name,
                 size_hw=size_hw,
@@ -112,7 +112,7 @@ def cases_of(name: str, rgba: NDArray[np.uint8], decode: int, encode: int, repet
                 ours=lambda: encode_brush_rle(mask),
             )
         )
-    return found
+    return rows
 
 
 def grey(alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:

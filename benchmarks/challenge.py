@@ -79,9 +79,9 @@ def compare_rule(rule: str, answers: Ints, labels: Ints, under: Ints, likely: ND
     allowed = np.logical_or(under[None] != labels[:, None], not apart)
     fools = (answers != labels[:, None]) & allowed & np.logical_or(answers == under[None], not aimed)
     search = GroundSearch(under, likely, [rule])
-    found, shown = search.run(labels, lambda figure, ground: answers[figure, ground], BATCH, lambda _: None)
+    chosen, shown = search.run(labels, lambda figure, ground: answers[figure, ground], BATCH, lambda _: None)
     vulnerable = fools.any(axis=1)
-    if not np.array_equal(found[:, 0] >= 0, vulnerable):
+    if not np.array_equal(chosen[:, 0] >= 0, vulnerable):
         raise SystemExit(f"{rule}: the search finds other figures than the exhaustive answers")
     target = {"figure": f"{rule}: pictures shown / the reference order's, on vulnerable figures"}
     target |= {"target": f"<= {TARGET}" if rule == "reference" else ""}
@@ -109,7 +109,7 @@ def compare(repository: Repository, spec: str, images: int) -> list[dict[str, An
     answers = answer_all(adapter, figures, grounds, repository.classes)
     labels, under = np.array(figures["label"][:]), np.array(grounds["label"][:])
     # both evaluators take figures, and challenge_eval.py grounds, in the order of their classes
-    order, order_under = (np.argsort(each, kind="stable") for each in (labels, under))
+    order, order_under = (np.argsort(classes_of, kind="stable") for classes_of in (labels, under))
     likely = np.where(alone.mapped == under, alone.probability, 0)[order_under]
     answers = answers[order][:, order_under]
     return [compare_rule(rule, answers, labels[order], under[order_under], likely) for rule in CHALLENGE]

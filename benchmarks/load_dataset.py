@@ -67,7 +67,7 @@ def measure(folder: Path, config: str, turns: int) -> list[dict[str, Any]]:
             f"CPU seconds {median(cpu):.2f}; "
             f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
         }
-        for reading, (wall, cpu) in ((reading, tuple(zip(*each, strict=True))) for reading, each in timed.items())
+        for reading, (wall, cpu) in ((reading, tuple(zip(*runs, strict=True))) for reading, runs in timed.items())
     ]
 
 

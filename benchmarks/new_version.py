@@ -51,27 +51,27 @@ Photo = NDArray[np.uint8]
 
 def butterflies() -> list[tuple[str, Photo, Mask]]:
     """Class, BGR pixels and mask of every butterfly."""
-    found = []
+    photos = []
     with (BUTTERFLIES / "labels.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             photo = cv2.imread(str(BUTTERFLIES / "images" / f"{row['id']}.jpg"))
             mask = cv2.imread(str(BUTTERFLIES / "masks" / f"{row['id']}.png"), cv2.IMREAD_GRAYSCALE)
             if photo is not None and mask is not None and photo.shape[:2] == mask.shape:
-                found.append((row["wnid"], photo.astype(np.uint8), mask > 0))
-    return found
+                photos.append((row["wnid"], photo.astype(np.uint8), mask > 0))
+    return photos
 
 
 def drawn() -> list[tuple[str, Photo, Mask]]:
     """Some noisy pictures of an ellipse each."""
     rng = np.random.default_rng(0)
-    found = []
+    photos = []
     for number in range(24):
         coarse = rng.integers(0, 256, (9, 12, 3), np.uint8)
         photo = cv2.resize(coarse, (480, 360), interpolation=cv2.INTER_CUBIC)
         mask = np.zeros((360, 480), np.uint8)
         cv2.ellipse(mask, (240, 180), (90 + number, 60), 7.0 * number, 0, 360, 1, -1)
-        found.append((f"kind{number % 4}", np.where(mask[..., None] > 0, 255 - photo, photo), mask > 0))
-    return found
+        photos.append((f"kind{number % 4}", np.where(mask[..., None] > 0, 255 - photo, photo), mask > 0))
+    return photos
 
 
 def windows(objects: int) -> Iterator[tuple[str, Photo, Mask]]:
@@ -81,8 +81,8 @@ def windows(objects: int) -> Iterator[tuple[str, Photo, Mask]]:
     for number in range(objects):
         label, photo, mask = seen[number % len(seen)]
         rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-        top, left = (max(0, int(each[0] - rng.integers(*MARGIN_PX))) for each in (rows, columns))
-        bottom, right = (int(each[-1] + rng.integers(*MARGIN_PX)) for each in (rows, columns))
+        top, left = (max(0, int(axis[0] - rng.integers(*MARGIN_PX))) for axis in (rows, columns))
+        bottom, right = (int(axis[-1] + rng.integers(*MARGIN_PX)) for axis in (rows, columns))
         yield label, photo[top:bottom, left:right], mask[top:bottom, left:right]
 
 
@@ -160,7 +160,7 @@ def rows_using(folder: Path, objects: set[str]) -> int:
 
 
 def changed_rows(before: Path, after: Path) -> int:
-    """Rows with other pixels or another mask, found by comparing all of them."""
+    """Rows with other pixels or another mask, photos by comparing all of them."""
     return sum(
         one != other
         for path in sorted((after / "data").rglob("*.parquet"))

@@ -53,14 +53,14 @@ def time_model(spec: str, repository: Repository, images: int, batch_size: int, 
             start = time.perf_counter()
             run()
             seconds[name].append((time.perf_counter() - start) / pictures)
-    each = {name: median(values) for name, values in seconds.items()}
+    medians = {name: median(values) for name, values in seconds.items()}
     return {
         "model": adapter.name,
         "pictures": pictures,
         "batch_size": batch_size,
-        "ms_bare": 1000 * each["bare"],
-        "ms_protocol": 1000 * each["protocol"],
-        "ratio": each["bare"] / each["protocol"],
+        "ms_bare": 1000 * medians["bare"],
+        "ms_protocol": 1000 * medians["protocol"],
+        "ratio": medians["bare"] / medians["protocol"],
         "target": TARGET,
     }
 

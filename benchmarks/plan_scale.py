@@ -92,7 +92,7 @@ def boxes_of(number: int) -> tuple[tuple[int, int, int, int], ...]:
 def draw_masks() -> list[CocoRle]:
     """Blobs with a ragged rim, each of the size of the photos that it serves."""
     rng = np.random.default_rng(0)
-    found = []
+    masks = []
     for number in range(MASKS):
         height, width = size_of(number)
         middle, radius = rng.uniform(0.35, 0.65, 2), rng.uniform(0.15, 0.33, 2)
@@ -100,19 +100,19 @@ def draw_masks() -> list[CocoRle]:
         y, x = (rows / height - middle[0]) / radius[0], (columns / width - middle[1]) / radius[1]
         angle = np.arctan2(y, x)
         rim = 1 + 0.15 * np.sin(3 * angle + rng.uniform(0, 6)) + 0.08 * np.sin(11 * angle) + 0.03 * np.sin(37 * angle)
-        found.append(encode_coco_rle(x * x + y * y <= rim * rim))
-    return found
+        masks.append(encode_coco_rle(x * x + y * y <= rim * rim))
+    return masks
 
 
 def pictures() -> list[bytes]:
     """One picture of each size, as a file."""
-    found = []
+    photos = []
     for height, width in SIZES_HW:
         ramp = np.add.outer(np.arange(height), np.arange(width)).astype(np.uint8)
         buffer = io.BytesIO()
         Image.fromarray(np.dstack([ramp, ramp // 2, 255 - ramp])).save(buffer, format="JPEG", quality=90)
-        found.append(buffer.getvalue())
-    return found
+        photos.append(buffer.getvalue())
+    return photos
 
 
 class SharedPhotos:
@@ -219,9 +219,9 @@ def recipe() -> tuple[Recipe, ClassMap]:
         {"index": number, "name": f"c{number}", "wnids": [label_of(number)], "imagenet_indices": []}
         for number in range(CLASSES)
     ]
-    found = load_recipe("imagenet9")
-    variants = dict(islice(found.variants.items(), VARIANTS))
-    changed = found.model_copy(update={"variants": variants, "balance": Balance(per_class="all")})
+    shipped = load_recipe("imagenet9")
+    variants = dict(islice(shipped.variants.items(), VARIANTS))
+    changed = shipped.model_copy(update={"variants": variants, "balance": Balance(per_class="all")})
     return changed, ClassMap.model_validate({"name": "drawn", "classes": classes})
 
 
@@ -230,15 +230,15 @@ def plan(folder: Path, images: int) -> str:
     start = time.perf_counter()
     _, records = read_release(folder / "work" / "objects" / "v1.parquet")
     read = time.perf_counter()
-    found = make_plan(records, *recipe())
+    plan = make_plan(records, *recipe())
     made = time.perf_counter()
     (folder / "dataset" / "report").mkdir(parents=True, exist_ok=True)
     path = folder / "dataset" / "report" / "plan.parquet"
-    write_plan(found.rows, path)
+    write_plan(plan.rows, path)
     written = time.perf_counter()
-    assert len(found.rows) == VARIANTS * images, f"{len(found.refusals)} refused"
+    assert len(plan.rows) == VARIANTS * images, f"{len(plan.refusals)} refused"
     return (
-        f"{len(found.rows)} rows, {path.stat().st_size / 1e6:.0f} MB; reading the release {read - start:.0f} s, "
+        f"{len(plan.rows)} rows, {path.stat().st_size / 1e6:.0f} MB; reading the release {read - start:.0f} s, "
         f"planning {made - read:.0f} s, writing {written - made:.0f} s"
     )
 
@@ -277,8 +277,8 @@ def _counted(batch: pa.RecordBatch) -> Iterator[tuple[tuple[str, str], int]]:
 
 def _write_shard(path: Path, rows: pa.Table) -> None:
     none = pa.nulls(rows.num_rows, pa.string())
-    told = {"object_id": rows["object_id"].combine_chunks(), "source_sha256": none, "pixels_sha256": none}
-    provenance = pa.StructArray.from_arrays(list(told.values()), names=list(told))
+    columns = {"object_id": rows["object_id"].combine_chunks(), "source_sha256": none, "pixels_sha256": none}
+    provenance = pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
     columns = {"variant": rows["variant"], "draw": rows["draw"], "attribute": none, "provenance": provenance}
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path)
@@ -308,25 +308,25 @@ def run(stage: str, folder: Path, images: int) -> None:
 def measure(stage: str, folder: Path, images: int) -> dict[str, Any]:
     """Run one stage in a process of its own."""
     command = [sys.executable, __file__, "--stage", stage, "--images", str(images), "--folder", str(folder)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found: dict[str, Any] = json.loads(told.splitlines()[-1])
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    figures: dict[str, Any] = json.loads(printed.splitlines()[-1])
     print(
-        f"{images} photos, {stage}: {found['seconds']:.1f} s, {found['cpu_seconds']:.1f} s of a core, "
-        f"{found['peak_mb']:.0f} MB at most; {found['detail']}",
+        f"{images} photos, {stage}: {figures['seconds']:.1f} s, {figures['cpu_seconds']:.1f} s of a core, "
+        f"{figures['peak_mb']:.0f} MB at most; {figures['detail']}",
         flush=True,
     )
-    return found
+    return figures
 
 
 def grow(images: int, stages: tuple[str, ...], root: Path) -> dict[int, dict[str, dict[str, Any]]]:
     """All stages over the photos, and over twice as many."""
-    found = {}
+    figures = {}
     for count in (images, 2 * images):
         folder = root / str(count)
         folder.mkdir(parents=True)
-        found[count] = {stage: measure(stage, folder, count) for stage in stages}
+        figures[count] = {stage: measure(stage, folder, count) for stage in stages}
         shutil.rmtree(folder)
-    return found
+    return figures
 
 
 def main() -> None:
@@ -346,8 +346,8 @@ def main() -> None:
     if given.folder is not None:
         given.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
-        found = grow(given.images, ORDER if given.stages else ("write_objects", "plan"), Path(scratch))
-    one, twice = found[given.images], found[2 * given.images]
+        figures = grow(given.images, ORDER if given.stages else ("write_objects", "plan"), Path(scratch))
+    one, twice = figures[given.images], figures[2 * given.images]
     rows = []
     for stage in [stage for stage in MOST_MB if stage in one]:
         times = twice[stage]["cpu_seconds"] / one[stage]["cpu_seconds"]
@@ -358,9 +358,9 @@ def main() -> None:
                 "target": f"<= {MOST_TIMES}",
                 "reached": times <= MOST_TIMES,
                 "detail": "; ".join(
-                    f"{count} photos {each[stage]['seconds']:.1f} s, {each[stage]['cpu_seconds']:.1f} s of a core, "
-                    f"{each[stage]['peak_mb']:.0f} MB"
-                    for count, each in found.items()
+                    f"{count} photos {stages[stage]['seconds']:.1f} s, {stages[stage]['cpu_seconds']:.1f} s of a core, "
+                    f"{stages[stage]['peak_mb']:.0f} MB"
+                    for count, stages in figures.items()
                 ),
             }
         )

@@ -94,13 +94,13 @@ def measure(contender: Contender, samples: list[Sample], work: Path, grid_side: 
     with path.open("a", encoding="utf-8") as file:
         for sample in left:
             mask, reason = _first_choice(model, saliency, contender.prompt, sample, grid_side)
-            found = {
+            record = {
                 "id": sample.photo_id,
                 "reason": reason,
                 "iou": mask_iou(mask, sample.truth_hw),
                 "boundary_iou": boundary_iou(mask, sample.truth_hw),
             }
-            file.write(json.dumps(found) + "\n")
+            file.write(json.dumps(record) + "\n")
             file.flush()
 
 
@@ -173,14 +173,14 @@ def table(contenders: list[Contender], work: Path) -> str:
 
 def figures(contenders: list[Contender], work: Path) -> list[dict[str, Any]]:
     """Mean IoU of each contender so far, as benchmarks/bench.py collects it."""
-    found = []
+    rows = []
     for contender in contenders:
         path = work / f"{contender.name}.jsonl"
         iou = [json.loads(line)["iou"] for line in path.read_text().splitlines()] if path.exists() else []
         if iou:
             figure = {"figure": f"proposals of {contender.segmenter}, prompt {contender.prompt}: mean IoU"}
-            found.append({**figure, "value": mean(iou), "target": "", "reached": None, "detail": f"{len(iou)} photos"})
-    return found
+            rows.append({**figure, "value": mean(iou), "target": "", "reached": None, "detail": f"{len(iou)} photos"})
+    return rows
 
 
 def contenders(sam_checkpoint: Path | None) -> list[Contender]:
@@ -189,13 +189,13 @@ def contenders(sam_checkpoint: Path | None) -> list[Contender]:
     def load(name: str, checkpoint: Path | None = None) -> Callable[[], Segmenter]:
         return lambda: load_segmenter(name, checkpoint=checkpoint, threads=2)
 
-    found = [Contender(segmenter="saliency", prompt="none", load=load("saliency"))]
-    found += [Contender(segmenter="grabcut", prompt=prompt, load=load("grabcut")) for prompt in ("box", "auto")]
+    contenders = [Contender(segmenter="saliency", prompt="none", load=load("saliency"))]
+    contenders += [Contender(segmenter="grabcut", prompt=prompt, load=load("grabcut")) for prompt in ("box", "auto")]
     modes = ("box", "auto", "center", "grid")
-    found += [Contender(segmenter="mobile-sam", prompt=mode, load=load("mobile-sam")) for mode in modes]
+    contenders += [Contender(segmenter="mobile-sam", prompt=mode, load=load("mobile-sam")) for mode in modes]
     if sam_checkpoint is not None:
-        found += [Contender(segmenter="sam", prompt=mode, load=load("sam", sam_checkpoint)) for mode in modes]
-    return found
+        contenders += [Contender(segmenter="sam", prompt=mode, load=load("sam", sam_checkpoint)) for mode in modes]
+    return contenders
 
 
 def main() -> None:

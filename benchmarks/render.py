@@ -81,7 +81,7 @@ def render_rows(engine: Engine, request: BuildRequest, plan: Plan, rows: Sequenc
     """Both passes of a build over some rows, as ``build`` makes them; returns the shards."""
     rules = request.design.rule_set
     used = {name for row in rows for name in (row.object_id, row.ground_id)}
-    shown = [each for name, each in plan.objects.items() if name in used]
+    shown = [record for name, record in plan.objects.items() if name in used]
     (folder / "scenes").mkdir(parents=True)
     scenes = SceneJob(
         objects=(),
@@ -98,15 +98,15 @@ def render_rows(engine: Engine, request: BuildRequest, plan: Plan, rows: Sequenc
     schema = plan_features(request, plan).arrow_schema
     parts = sorted(_parts(rows), key=lambda part: part.start - part.stop)
 
-    def make(place: int) -> ShardJob:
-        part = rows[parts[place]]
-        named = {each for row in part for each in (row.object_id, row.ground_id) if each}
+    def make(shard: int) -> ShardJob:
+        part = rows[parts[shard]]
+        named = {name for row in part for name in (row.object_id, row.ground_id) if name}
         return ShardJob(
-            path=folder / part[0].variant / f"{place:05d}.parquet",
+            path=folder / part[0].variant / f"{shard:05d}.parquet",
             rows=tuple(part),
             recipe=request.design.recipe,
             rules=rules,
-            objects={each: plan.objects[each] for each in named},
+            objects={name: plan.objects[name] for name in named},
             mask_version=request.release.version,
             scenes=folder / "scenes",
             schema=schema,
@@ -141,7 +141,7 @@ def floor(request: BuildRequest, plan: Plan, shards: Sequence[Path]) -> tuple[Cl
                 spent.append(clocked(encode_png1, mask)[0])
                 again += spent[-1].wall if mask.tobytes() in seen else 0.0
                 seen.add(mask.tobytes())
-    return Clock(sum(each.wall for each in spent), sum(each.processor for each in spent)), again
+    return Clock(sum(clock.wall for clock in spent), sum(clock.processor for clock in spent)), again
 
 
 def _pixels(png: bytes) -> NDArray[np.uint8]:
@@ -165,9 +165,9 @@ def measure(request: BuildRequest, plan: Plan, root: Path, turns: int) -> list[d
         two.append(clocked(make_shards, request, plan, plan.rows, root / f"two-{turn}", 2)[0])
     near = median(bare.wall / mine.wall for bare, mine in zip(least, one, strict=True))
     processor = median(bare.processor / mine.processor for bare, mine in zip(least, one, strict=True))
-    strict = median((bare.wall - each) / mine.wall for bare, each, mine in zip(least, again, one, strict=True))
+    strict = median((bare.wall - seconds) / mine.wall for bare, seconds, mine in zip(least, again, one, strict=True))
     gain = median(mine.wall / ours.wall for mine, ours in zip(one, two, strict=True))
-    rows, alone, floored = len(plan.rows), median(each.wall for each in one), median(each.wall for each in least)
+    rows, alone, floored = len(plan.rows), median(clock.wall for clock in one), median(clock.wall for clock in least)
     return [
         {
             "figure": "render: rows a second on one core / codec floor",
@@ -183,7 +183,7 @@ def measure(request: BuildRequest, plan: Plan, root: Path, turns: int) -> list[d
             "value": gain,
             "target": f">= {TWO_WORKERS}",
             "reached": gain >= TWO_WORKERS,
-            "detail": f"{rows / median(each.wall for each in two):.0f} rows/s, processes' start counted in",
+            "detail": f"{rows / median(clock.wall for clock in two):.0f} rows/s, processes' start counted in",
         },
     ]
 

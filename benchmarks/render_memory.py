@@ -56,8 +56,8 @@ def measure(root: Path, objects: int) -> dict[str, Any]:
     """Peaks of a process that renders so many photos."""
     make_release(root, objects)
     command = [sys.executable, __file__, "--render", str(root)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return found
+    figures: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return figures
 
 
 def main() -> None:

@@ -107,18 +107,18 @@ def measure(tasks: int) -> dict[str, tuple[float, float]]:
         home = StudioHome.of(root)
         start_server(home)
         try:
-            told = {"push": run(root, "studio", "push", "--attributes", "rival10")}
-            told["push again"] = run(root, "studio", "push")
+            seconds = {"push": run(root, "studio", "push", "--attributes", "rival10")}
+            seconds["push again"] = run(root, "studio", "push")
             answer_all(root)
-            told["pull"] = run(root, "studio", "pull")
-            told["pull again"] = run(root, "studio", "pull")
+            seconds["pull"] = run(root, "studio", "pull")
+            seconds["pull again"] = run(root, "studio", "pull")
         finally:
             stop_server(home)
         with Workspace.open(root) as store:
             answers = list(store.annotations())
-    if len(answers) != tasks or any(len(each.masks) != 4 or each.changed_px for each in answers):
+    if len(answers) != tasks or any(len(answer.masks) != 4 or answer.changed_px for answer in answers):
         raise SystemExit("the answers that came back are not those that were given")
-    return told
+    return seconds
 
 
 def main() -> None:
