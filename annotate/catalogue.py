@@ -23,7 +23,7 @@ _BATCH: Final = 256  # photos in one transaction: what a killed run loses at mos
 _CHUNK: Final = 16  # photos that a worker is handed at a time, so that handing costs nothing
 _IN_FLIGHT: Final = 4  # chunks a worker has ahead of it: bounds memory, hides a slow photo
 
-_COMPARED: Final = 8  # photos that tell a moved source from another one of the same name
+_COMPARED: Final = 8  # photos that are compared to know a moved source from another one of the same name
 
 _DUPLICATE: Final = "duplicate"
 
@@ -39,12 +39,12 @@ class Rejection:
     reason: str
     """Stable code: those of ``PhotoRejected``, ``source_fault``, ``size_mismatch`` or ``label_conflict``."""
     detail: str
-    """What was expected and what was found."""
+    """The rule that the photo breaks, and how."""
 
 
 @dataclass(slots=True, kw_only=True)
 class IndexReport:
-    """What one call of ``index_source`` did."""
+    """Counts and rejections of one call of ``index_source``."""
 
     source: str
     """Name of the source."""
@@ -66,7 +66,7 @@ class IndexReport:
     @property
     def rejected(self) -> dict[str, int]:
         """Number of rejected photos by reason, sorted."""
-        return dict(sorted(Counter(each.reason for each in self.rejections).items()))
+        return dict(sorted(Counter(rejection.reason for rejection in self.rejections).items()))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""
@@ -76,7 +76,7 @@ class IndexReport:
             "already_there": self.already_there,
             "duplicates": self.duplicates,
             "rejected": self.rejected,
-            "rejections": [asdict(each) for each in self.rejections],
+            "rejections": [asdict(rejection) for rejection in self.rejections],
             "flags": dict(sorted(self.flags.items())),
             "passed_over": self.passed_over,
             "faults": [str(fault) for fault in self.faults],
@@ -89,7 +89,7 @@ class IndexReport:
             f"{self.duplicates} duplicates, {len(self.rejections)} rejected; "
             f"unusual but usable: {_counts(self.flags)}; files that are no photos: {_counts(self.passed_over)}"
         ]
-        lines += [f"  {each.uri}: {each.reason} ({each.detail})" for each in self.rejections]
+        lines += [f"  {rejection.uri}: {rejection.reason} ({rejection.detail})" for rejection in self.rejections]
         return "\n".join(lines)
 
 
@@ -102,7 +102,7 @@ def index_source(
 
     Args:
         workspace: Where the records go, a batch at a time; a killed run loses one batch at most.
-        source: Where the photos lie; its place is noted, so that a source that moved is indexed again.
+        source: Where the photos lie; its path or Hub id is noted, so that a source that moved can be indexed again.
         workers: Processes that read and measure; only this process writes.
         progress: Called after every batch, and once where nothing was new.
 
@@ -149,8 +149,8 @@ def measure(source: PhotoSource, item: SourceItem) -> ImageRecord | Rejection:
     except OSError as error:
         raise ServiceError(f"{source.name}: {item.uri} cannot be read ({error}); run again to go on") from error
     if item.annotated_hw not in {None, (facts.height, facts.width)}:
-        drawn, found = item.annotated_hw, (facts.height, facts.width)
-        detail = f"expected boxes drawn on the photo's height and width {found}, got boxes drawn on {drawn}"
+        annotated, stored = item.annotated_hw, (facts.height, facts.width)
+        detail = f"expected boxes drawn on the photo's height and width {stored}, got boxes drawn on {annotated}"
         return _rejection(source, item, "size_mismatch", detail)
     digest = hashlib.sha256(data).hexdigest()
     return ImageRecord(
@@ -208,7 +208,7 @@ def _refuse_another_source(workspace: Workspace, source: PhotoSource) -> None:
     row = workspace.sources().get(source.name)
     if row is None or row.locator == source.locator:
         return
-    known = list(islice((each for each in workspace.images() if each.source == source.name), _COMPARED))
+    known = list(islice((record for record in workspace.images() if record.source == source.name), _COMPARED))
     if known and not any(_holds(source, record) for record in known):
         raise UsageError(
             f"{source.locator} holds none of {len(known)} photos of the source {source.name!r}, which was indexed from "
@@ -238,25 +238,27 @@ def _store(workspace: Workspace, batch: Iterable[ImageRecord | Rejection], repor
     for record in records.values():
         report.flags.update([*record.flags, *(["exif_rotated"] if record.exif_orientation != 1 else [])])
     report.added += workspace.add_images(records.values())
-    workspace.add_rejections((each.source, each.uri, each.reason, each.detail) for each in rejections)
-    duplicates = sum(each.reason == _DUPLICATE for each in rejections)
+    workspace.add_rejections(
+        (rejection.source, rejection.uri, rejection.reason, rejection.detail) for rejection in rejections
+    )
+    duplicates = sum(rejection.reason == _DUPLICATE for rejection in rejections)
     report.duplicates += duplicates
-    report.rejections += [each for each in rejections if each.reason != _DUPLICATE]
+    report.rejections += [rejection for rejection in rejections if rejection.reason != _DUPLICATE]
 
 
 def _twin(record: ImageRecord, first: ImageRecord, faults: Faults) -> Rejection:
-    """A photo whose very bytes are catalogued already: a duplicate, or a contradiction."""
-    place = first.uri if first.source == record.source else f"{first.source}: {first.uri}"
+    """The rejection of a photo whose bytes are catalogued already: a duplicate, or a contradiction of labels."""
+    location = first.uri if first.source == record.source else f"{first.source}: {first.uri}"
     if record.label == first.label:
-        return Rejection(source=record.source, uri=record.uri, reason=_DUPLICATE, detail=f"the bytes of {place}")
+        return Rejection(source=record.source, uri=record.uri, reason=_DUPLICATE, detail=f"the bytes of {location}")
     faults.add(
         record.source,
         record.uri,
-        expected=f"the label {first.label} of the equal photo {place}, which stays",
+        expected=f"the label {first.label} of the equal photo {location}, which stays",
         got=f"the label {record.label}",
-        remedy=f"delete the file under the wrong label; if that is {place}, forget {first.image_id} and index again",
+        remedy=f"delete the file under the wrong label; if that is {location}, forget {first.image_id} and index again",
     )
-    detail = f"equal bytes stay catalogued as {first.label} in {place}; this file says {record.label}"
+    detail = f"equal bytes stay catalogued as {first.label} in {location}; this file says {record.label}"
     return Rejection(source=record.source, uri=record.uri, reason="label_conflict", detail=detail)
 
 

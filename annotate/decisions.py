@@ -1,4 +1,4 @@
-"""What a photo's answers decide. Drafts, skips and machine masks decide nothing."""
+"""Decisions about photos, made from people's answers. Drafts, skips and machine masks decide nothing."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ AGREEING_IOU: Final = 0.9
 at the rim, and a missed part of a tenth of the object does not pass."""
 
 DOUBTS: Final[tuple[DecisionState, ...]] = ("needs_second", "wrong_label", "confirmed_empty", "not_localisable")
-"""Flags that put a photo in doubt; they are states of a decision once a second person has said so."""
+"""Flags that put a photo in doubt; once a second person sets the same flag, it becomes the state of the decision."""
 
 
 def newest_answers(answers: Sequence[Annotation]) -> list[Annotation]:
     """The newest submitted answer of each annotator, the oldest first; a skip after it takes it back."""
     newest: dict[tuple[str, str], Annotation] = {}
-    for answer in sorted(answers, key=lambda each: (each.updated_at, each.annotation_id)):
+    for answer in sorted(answers, key=lambda answer: (answer.updated_at, answer.annotation_id)):
         if answer.state != "draft":
             newest.pop((answer.annotator, answer.purpose), None)  # a replaced value would keep its old place
             newest[answer.annotator, answer.purpose] = answer

@@ -30,20 +30,20 @@ from figureground.schemas.store.workspace import Workspace
 
 
 class OfImage(Protocol):
-    """Something about an image."""
+    """A record that belongs to an image."""
 
     @property
     def image_id(self) -> str:
-        """Which image."""
+        """Id of the image."""
         ...
 
 
-Found = TypeVar("Found", bound=OfImage)
+Entry = TypeVar("Entry", bound=OfImage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreezeOptions:
-    """What may enter a release besides accepted masks."""
+    """Objects that may enter a release besides those with accepted masks."""
 
     unreviewed: bool = False
     """Take the best machine mask of photos that nobody decided on."""
@@ -65,7 +65,7 @@ class LeftOutPhoto:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreezeReport:
-    """What a release holds."""
+    """The release that was written, in counts."""
 
     path: Path
     version: str
@@ -98,7 +98,7 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
         _judge(record, faults)
         origins[record.image_id] = record.mask_origin
         states[record.state] += 1
-    left_out = Counter(each.reason for each in missing)
+    left_out = Counter(photo.reason for photo in missing)
     path = workspace.root / "objects" / f"{version}.parquet"
     if not origins:
         raise DataError.single(
@@ -110,8 +110,8 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
         )
     faults.raise_if_any()
     by_label: dict[str, Counter[str]] = defaultdict(Counter)
-    for each in missing:
-        by_label[each.label][each.reason] += 1
+    for photo in missing:
+        by_label[photo.label][photo.reason] += 1
     annotation = summarise_annotation(workspace, origins)
     write_release(path, _objects(workspace, options, []), version=version, left_out=by_label, annotation=annotation)
     write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))
@@ -136,24 +136,25 @@ def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOut
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=reason))
 
 
-class _Ascending(Generic[Found]):
-    """What is found of each image, for images asked for in the order of their ids; none of it is kept."""
+class _Ascending(Generic[Entry]):
+    """Entries of images, looked up in the order of the images' ids; one is in memory at a time."""
 
-    def __init__(self, found: Iterator[Found]) -> None:
-        self._found = found
-        self._next = next(found, None)
+    def __init__(self, entries: Iterator[Entry]) -> None:
+        self._entries = entries
+        self._next = next(entries, None)
 
-    def of(self, image_id: str) -> Found | None:
-        """What is found of an image; None if nothing is."""
+    def of(self, image_id: str) -> Entry | None:
+        """The entry of an image; None if it has none."""
         while self._next is not None and self._next.image_id < image_id:
-            self._next = next(self._found, None)
+            self._next = next(self._entries, None)
         return self._next if self._next is not None and self._next.image_id == image_id else None
 
 
 def _answer(workspace: Workspace, decision: Decision) -> Annotation | None:
     """The newest state of the answer that was accepted."""
-    found = [each for each in workspace.annotations(decision.image_id) if each.annotation_id == decision.annotation_id]
-    return found[-1] if found else None
+    answers = workspace.annotations(decision.image_id)
+    states = [answer for answer in answers if answer.annotation_id == decision.annotation_id]
+    return states[-1] if states else None
 
 
 def _accepted(image: ImageRecord, answer: Annotation | None) -> ObjectRecord:

@@ -45,7 +45,7 @@ class KitRequest:
     per_class: int | None = None
     """Most images of a class."""
     seconds_limit: int = 10
-    """What raters are told, for one picture."""
+    """Instructions that raters read, for one picture."""
     foils: Path | None = None
     """CSV of foils."""
     foil_chooser: FoilChooser | None = None
@@ -62,7 +62,7 @@ class KitRequest:
             raise UsageError("foils come from a file or from a model, not from both")
         if given and self.plan.design != "verification":
             raise UsageError("foils belong to the design verification; choices are drawn by hash")
-        if min(self.seconds_limit, *(each for each in (self.images, self.per_class) if each is not None), 1) < 1:
+        if min(self.seconds_limit, *(count for count in (self.images, self.per_class) if count is not None), 1) < 1:
             raise UsageError("images, images of a class and seconds are numbers from 1")
 
 

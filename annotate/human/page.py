@@ -113,11 +113,11 @@ def read_choice(text: str, task: HumanTask, kit: HumanKit, *, rater: str, second
             got=repr(text[:80]),
             remedy="the answer belongs to another page; delete it in Label Studio and pull again",
         )
-    place = offered.index(text)
-    if place == len(offered) - 1:
+    position = offered.index(text)
+    if position == len(offered) - 1:
         return HumanAnswer(task_id=task.task_id, rater=rater, said="absent", seconds=seconds)
     if task.asked is None:
         return HumanAnswer(
-            task_id=task.task_id, rater=rater, said="chosen", chosen=task.offered[place], seconds=seconds
+            task_id=task.task_id, rater=rater, said="chosen", chosen=task.offered[position], seconds=seconds
         )
-    return HumanAnswer(task_id=task.task_id, rater=rater, said="no" if place else "yes", seconds=seconds)
+    return HumanAnswer(task_id=task.task_id, rater=rater, said="no" if position else "yes", seconds=seconds)

@@ -1,4 +1,4 @@
-"""What raters see of a row: its canvas, or the 224 pixels that classifiers see, as a PNG that says nothing else."""
+"""What raters see of a row: its canvas, or the 224 pixels that classifiers see, as a PNG without any other data."""
 
 from __future__ import annotations
 

@@ -89,14 +89,14 @@ class _ProjectReader:
         try:
             task = validate_document(stored, Task, where=f"Label Studio: {self._place}")
             given = [
-                validate_document(each, Answer, where=f"Label Studio: {self._place}, task {task.data.image_id[:32]}")
-                for each in task.annotations or []
+                validate_document(answer, Answer, where=f"Label Studio: {self._place}, task {task.data.image_id[:32]}")
+                for answer in task.annotations or []
             ]
         except DataError as error:
             self._faults.extend(error.faults)
             return
-        self.skipped += sum(bool(each.was_cancelled) for each in given)
-        submitted = [each for each in given if not each.was_cancelled]
+        self.skipped += sum(bool(answer.was_cancelled) for answer in given)
+        submitted = [answer for answer in given if not answer.was_cancelled]
         if not submitted:
             return
         task_id = task.data.image_id
@@ -139,5 +139,5 @@ class _ProjectReader:
             )
 
     def _fault(self, task_id: str, expected: str, got: str, remedy: str) -> None:
-        place = f"task {task_id[:32]}"
-        self._faults.add(f"Label Studio: {self._place}", place, expected=expected, got=got, remedy=remedy)
+        record = f"task {task_id[:32]}"
+        self._faults.add(f"Label Studio: {self._place}", record, expected=expected, got=got, remedy=remedy)

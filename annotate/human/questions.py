@@ -95,7 +95,7 @@ def _ask(row: DatasetRow, classes: int, plan: QuestionPlan, foils: Mapping[str, 
         )
 
     def ranked(purpose: str, among: Iterable[int]) -> list[int]:
-        return sorted(among, key=lambda each: seeded_hash(plan.seed, purpose, row.image_id, str(each)))
+        return sorted(among, key=lambda label: seeded_hash(plan.seed, purpose, row.image_id, str(label)))
 
     others = [index for index in range(classes) if index != row.label]
     if plan.design == "verification":
@@ -119,8 +119,8 @@ def _repeats(tasks: Sequence[HumanTask], plan: QuestionPlan) -> list[HumanTask]:
 
 def foils_text(tasks: Sequence[HumanTask], classes: ClassMap) -> str:
     """The foils of tasks as the CSV that ``read_foils`` reads, sorted by image."""
-    found = {task.image_id: classes.names[task.offered[1]] for task in tasks if task.asked is not None}
-    return csv_text(Foil, (Foil(image_id=image_id, foil=foil) for image_id, foil in sorted(found.items())))
+    foils = {task.image_id: classes.names[task.offered[1]] for task in tasks if task.asked is not None}
+    return csv_text(Foil, (Foil(image_id=image_id, foil=foil) for image_id, foil in sorted(foils.items())))
 
 
 def read_foils(path: Path, labels: Mapping[str, int], classes: ClassMap) -> dict[str, int]:
@@ -142,21 +142,21 @@ def read_foils(path: Path, labels: Mapping[str, int], classes: ClassMap) -> dict
     if not rows or not {"image_id", "foil"} <= set(rows[0]):
         got = ", ".join(rows[0]) if rows else "an empty file"
         raise DataError.single(str(path), "", expected="the columns image_id and foil", got=got)
-    index = {name: place for place, name in enumerate(classes.names)}
-    faults, found = Faults(), dict[str, int]()
+    index = {name: label for label, name in enumerate(classes.names)}
+    faults, foils = Faults(), dict[str, int]()
     for number, row in enumerate(rows, 2):
         image_id, foil = str(row["image_id"]), str(row["foil"])
-        place = f"line {number}, {image_id[:64]}"
-        if image_id in found:
-            faults.add(str(path), place, expected="each image once", got="it again")
+        record = f"line {number}, {image_id[:64]}"
+        if image_id in foils:
+            faults.add(str(path), record, expected="each image once", got="it again")
         elif foil not in index:
-            faults.add(str(path), place, expected="a class of class_map.json", got=repr(foil)[:80])
+            faults.add(str(path), record, expected="a class of class_map.json", got=repr(foil)[:80])
         elif labels.get(image_id) == index[foil]:
-            faults.add(str(path), place, expected="a class other than the true one", got=foil)
+            faults.add(str(path), record, expected="a class other than the true one", got=foil)
         else:
-            found[image_id] = index[foil]
+            foils[image_id] = index[foil]
     if not faults:
-        for image_id in sorted(set(labels) - set(found)):
+        for image_id in sorted(set(labels) - set(foils)):
             faults.add(str(path), image_id, expected="a foil for every image that is asked about", got="none")
     faults.raise_if_any()
-    return found
+    return foils

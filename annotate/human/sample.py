@@ -32,8 +32,8 @@ class DatasetRow:
     attribute: str | None
     shard: Path
     """The Parquet file that it lies in."""
-    place: int
-    """Its row there, from 0."""
+    row_index: int
+    """Its row in that file, from 0."""
 
 
 def seeded_hash(seed: int, *parts: str) -> str:
@@ -54,9 +54,9 @@ def read_rows(dataset: Path, configs: Sequence[str], split: str, classes: ClassM
         DataError: with every fault: rows without a label or with a strange id, other classes than the map's, no pixels.
     """
     faults = Faults()
-    found = {config: list(_rows(dataset, config, split, classes, faults)) for config in configs}
+    rows = {config: list(_rows(dataset, config, split, classes, faults)) for config in configs}
     faults.raise_if_any()
-    return found
+    return rows
 
 
 def _rows(dataset: Path, config: str, split: str, classes: ClassMap, faults: Faults) -> Iterator[DatasetRow]:
@@ -77,10 +77,10 @@ def _rows(dataset: Path, config: str, split: str, classes: ClassMap, faults: Fau
             continue
         if not _has_columns(file.schema_arrow, classes, where, faults):
             continue
-        for place, record in enumerate(records):
+        for number, record in enumerate(records):
             image_id, label = str(record["image_id"]), record["label"]
             if not NAME_PATTERN.fullmatch(image_id):
-                faults.add(where, f"row {place}", expected=f"an id, {NAME_PATTERN.pattern}", got=repr(image_id)[:80])
+                faults.add(where, f"row {number}", expected=f"an id, {NAME_PATTERN.pattern}", got=repr(image_id)[:80])
             elif label is None or not 0 <= label < len(classes.names):
                 faults.add(where, image_id, expected=f"a label from 0 to {len(classes.names) - 1}", got=str(label))
             else:
@@ -91,7 +91,7 @@ def _rows(dataset: Path, config: str, split: str, classes: ClassMap, faults: Fau
                     draw=int(record.get("draw") or 0),
                     attribute=record.get("attribute"),
                     shard=shard,
-                    place=place,
+                    row_index=number,
                 )
 
 
@@ -103,8 +103,8 @@ def _has_columns(schema: pa.Schema, classes: ClassMap, where: str, faults: Fault
         if name not in schema.names:
             faults.add(where, "", expected=f"a column {name}", got=", ".join(schema.names))
     try:
-        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        names = told.get("info", {}).get("features", {}).get("label", {}).get("names")
+        stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        names = stored.get("info", {}).get("features", {}).get("label", {}).get("names")
     except (ValueError, AttributeError) as error:
         faults.add(where, "metadata huggingface", expected="the features of datasets", got=str(error))
         names = None
@@ -132,14 +132,14 @@ def shared_rows(rows: Mapping[str, Sequence[DatasetRow]], seed: int) -> dict[str
             if config not in mine or _rank(row, seed) < _rank(mine[config], seed):
                 mine[config] = row
     faults.raise_if_any()
-    shared = {image_id: found for image_id, found in sorted(chosen.items()) if len(found) == len(rows)}
+    shared = {image_id: of_image for image_id, of_image in sorted(chosen.items()) if len(of_image) == len(rows)}
     if not shared:
         raise UsageError(f"the configs {', '.join(rows)} share no image")
     return shared
 
 
 def _rank(row: DatasetRow, seed: int) -> tuple[str, int]:
-    return seeded_hash(seed, "row", row.image_id, str(row.draw), row.attribute or ""), row.place
+    return seeded_hash(seed, "row", row.image_id, str(row.draw), row.attribute or ""), row.row_index
 
 
 def draw_sample(labels: Mapping[str, int], images: int | None, per_class: int | None, seed: int) -> tuple[str, ...]:
@@ -155,13 +155,13 @@ def draw_sample(labels: Mapping[str, int], images: int | None, per_class: int | 
         UsageError: if there are fewer than were asked for.
     """
     by_class: dict[int, list[str]] = {}
-    for image_id in sorted(labels, key=lambda each: seeded_hash(seed, "sample", each)):
+    for image_id in sorted(labels, key=lambda ranked_id: seeded_hash(seed, "sample", ranked_id)):
         by_class.setdefault(labels[image_id], []).append(image_id)
     turns = [(turn, image_id) for ranked in by_class.values() for turn, image_id in enumerate(ranked[:per_class])]
     if images is not None and images > len(turns):
         cap = f" at most {per_class} a class," if per_class is not None else ""
         raise UsageError(f"asked for {images} images,{cap} and there are {len(turns)}; ask for fewer, or raise the cap")
-    turns.sort(key=lambda each: (each[0], seeded_hash(seed, "sample", each[1])))
+    turns.sort(key=lambda entry: (entry[0], seeded_hash(seed, "sample", entry[1])))
     return tuple(sorted(image_id for _, image_id in turns[:images]))
 
 
@@ -169,15 +169,15 @@ def read_images(rows: Sequence[DatasetRow]) -> Iterator[tuple[DatasetRow, bytes 
     """Rows with their stored image bytes, shard after shard, read in small batches."""
     by_shard: dict[Path, dict[int, DatasetRow]] = {}
     for row in rows:
-        by_shard.setdefault(row.shard, {})[row.place] = row
+        by_shard.setdefault(row.shard, {})[row.row_index] = row
     for shard, wanted in sorted(by_shard.items()):
-        place = 0
+        first = 0
         for batch in pq.ParquetFile(shard).iter_batches(columns=["image"], batch_size=_BATCH_ROWS):
             column = batch.column("image")
             for offset in range(len(column)):
-                if place + offset in wanted:
-                    yield wanted[place + offset], _image_bytes(column[offset].as_py())
-            place += len(column)
+                if first + offset in wanted:
+                    yield wanted[first + offset], _image_bytes(column[offset].as_py())
+            first += len(column)
 
 
 def _image_bytes(stored: Any) -> bytes | None:  # noqa: ANN401  one Arrow value

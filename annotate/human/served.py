@@ -1,4 +1,4 @@
-"""Where pages load pictures from, and which projects are a kit's: names on the server that say nothing."""
+"""Where pages load pictures from, and which projects are a kit's: under names that give nothing away."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class ServedPictures:
 
     @cached_property
     def _uploads(self) -> int:
-        found = find_project(self._kit, self._client, _UPLOADS, _UPLOADS)
-        if found is None:
+        project = find_project(self._kit, self._client, _UPLOADS, _UPLOADS)
+        if project is None:
             mark = project_mark(self._kit, self._client, _UPLOADS, _UPLOADS)
-            found = self._client.create_project("pictures (no tasks)", _UPLOADS_PAGE, mark)
-        return found
+            project = self._client.create_project("pictures (no tasks)", _UPLOADS_PAGE, mark)
+        return project
 
     @cached_property
     def _sent(self) -> dict[str, str]:
@@ -72,5 +72,5 @@ def find_project(kit: HumanKit, client: StudioClient, number: int, turn: int) ->
 
 
 def project_mark(kit: HumanKit, client: StudioClient, number: int, turn: int) -> str:
-    """The description that a project is found by; it says nothing to who reads it."""
+    """The description by which a project is recognised; it gives nothing away to people who read it."""
     return f"figureground {content_id(client.connection.key, kit.kit_id, f'r{number}', str(turn))}"

@@ -8,7 +8,7 @@ from figureground.annotate.human.sample import hash_fraction
 from figureground.schemas.pages.human_tasks import HumanKit, HumanTask
 
 _JITTER: Final = 0.25
-"""Weight of the shift, against 1 for the place that a picture has in every part."""
+"""Weight of the shift; the position that a picture has in every part of the session weighs 1."""
 
 
 def config_of_round(kit: HumanKit, rater: int, turn: int) -> str:
@@ -28,7 +28,7 @@ def session(kit: HumanKit, rater: int, turn: int) -> tuple[HumanTask, ...]:
 
     A picture with n questions comes once in every nth part of the session, placed there by a hash of rater and picture
     and shifted a little by one of rater and question: so its questions lie about 1/n of the session apart, four fifths
-    of that at least, and the order of one part does not tell the next. A repeat comes after what it repeats.
+    of that at least, and the order of one part does not give away the next. A repeat comes after what it repeats.
     """
     config = config_of_round(kit, rater, turn)
     asked: dict[str, list[HumanTask]] = {}
@@ -36,14 +36,14 @@ def session(kit: HumanKit, rater: int, turn: int) -> tuple[HumanTask, ...]:
         if task.config == config:
             asked.setdefault(task.picture, []).append(task)
 
-    def place(*parts: str) -> float:
+    def fraction(*parts: str) -> float:
         return hash_fraction(kit.facts.seed, "order", f"r{rater}", *parts)
 
     times: dict[str, float] = {}
     for picture, tasks in asked.items():
-        tasks.sort(key=lambda task: (task.repeats is not None, place("pass", task.task_id)))
+        tasks.sort(key=lambda task: (task.repeats is not None, fraction("pass", task.task_id)))
         for number, task in enumerate(tasks):
-            within = (place("picture", picture) + _JITTER * place("task", task.task_id)) / (1 + _JITTER)
+            within = (fraction("picture", picture) + _JITTER * fraction("task", task.task_id)) / (1 + _JITTER)
             times[task.task_id] = (number + within) / len(tasks)
     chosen = (task for tasks in asked.values() for task in tasks)
     return tuple(sorted(chosen, key=lambda task: (times[task.task_id], task.task_id)))

@@ -38,7 +38,7 @@ class ImportOrigin:
     """The attributes that the masks speak of; None for object masks alone."""
 
     def require_valid(self) -> None:
-        """Check what people typed.
+        """Check the fields that people type.
 
         Raises:
             UsageError: for an empty or long origin, or an annotator that is no name.
@@ -51,22 +51,22 @@ class ImportOrigin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedAnswer:
-    """What is said elsewhere about one photo."""
+    """One photo's masks and attributes, made outside of this workspace."""
 
     image: ImageRecord
     masks: Mapping[str, Mask]
     """``object`` and local attributes to ``(H, W)`` bool, stored pixels, none of them empty."""
     instances: Sequence[Mask] = ()
-    """Masks of the single objects, whose union is ``object``, where several are told apart; else empty."""
+    """Masks of the single objects, whose union is ``object``, where several are kept apart; else empty."""
     attributes: Mapping[str, bool | None]
     """Attribute name to present, absent or (None) not known."""
     remark: str = ""
-    """What was done to the masks on the way in; empty for nothing."""
+    """How the masks were changed by the import; empty where they were not."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ImportReport:
-    """What one import did."""
+    """Counts of one import."""
 
     answers: int = 0
     """New answers."""
@@ -83,12 +83,12 @@ class ImportReport:
     resized: int = 0
     """Photos whose masks were of another size and were resized by nearest neighbour."""
     without_mask: int = 0
-    """Photos of the source that the import says nothing of, or that have no object mask there."""
+    """Photos of the source that the import does not mention, or for which it has no object mask."""
     not_indexed: list[str] = field(default_factory=list)
     """Names of photos that have masks there and are not in the workspace."""
 
     def warnings(self) -> list[str]:
-        """What a person should know, a line each."""
+        """Remarks for the person who imports, one line each."""
         bare = [f"{name}: {count} present without a mask" for name, count in sorted(self.present_without_mask.items())]
         painted = [
             f"{name}: {count} masks left out, the label says absent"
@@ -124,8 +124,8 @@ def store_answer(
     made = _annotation(answer, origin, now or spell_utc(datetime.now(UTC)))
     report.attributes.update(name for name, present in made.attributes.items() if present)
     stored = list(workspace.annotations(made.image_id))
-    ours = [each for each in stored if each.annotator == made.annotator and each.state == "submitted"]
-    newest = max(ours, key=lambda each: (each.updated_at, each.annotation_id), default=None)
+    ours = [earlier for earlier in stored if earlier.annotator == made.annotator and earlier.state == "submitted"]
+    newest = max(ours, key=lambda earlier: (earlier.updated_at, earlier.annotation_id), default=None)
     if newest is not None and newest.annotation_id == made.annotation_id:
         report.already_there += 1
         return
@@ -145,18 +145,18 @@ def agree_with_labels(
 
     Args:
         masks: ``object`` and attributes to ``(H, W)`` bool, none of them empty.
-        attributes: What the labels say.
+        attributes: Attribute name to the value of its label.
         schema: Which attributes are local.
         report: Counts the disagreements.
     """
-    kept = dict(masks)
+    agreeing = dict(masks)
     for name in schema.names("local"):
         if attributes.get(name) is True and name not in masks:
             report.present_without_mask[name] += 1
         elif attributes.get(name) is False and name in masks:
             report.mask_without_presence[name] += 1
-            del kept[name]
-    return kept
+            del agreeing[name]
+    return agreeing
 
 
 def require_source(workspace: Workspace, source: str | None) -> None:
@@ -180,12 +180,12 @@ def photos_by_name(workspace: Workspace, names: Iterable[str]) -> dict[str, list
         Name to every photo that it may mean; more than one where folders hold files of the same name.
     """
     wanted = set(names)
-    found: dict[str, list[ImageRecord]] = {}
+    photos: dict[str, list[ImageRecord]] = {}
     for image in workspace.images():
         file_name = "" if _PARQUET_ROW.search(image.uri) else image.uri.rpartition("/")[2]
         for name in {file_name.rpartition(".")[0], image.image_id} & wanted:
-            found.setdefault(name, []).append(image)
-    return found
+            photos.setdefault(name, []).append(image)
+    return photos
 
 
 def _annotation(answer: ImportedAnswer, origin: ImportOrigin, updated_at: str) -> Annotation:

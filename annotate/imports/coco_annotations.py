@@ -38,7 +38,7 @@ def import_coco(
         progress: Called after every photo with ("import", done, total).
 
     Raises:
-        UsageError: if there is no such file, folder or source, or the origin is not said.
+        UsageError: if there is no such file, folder or source, or the origin is missing.
         DataError: at the end, with every fault by file and annotation; answers of faultless photos were stored. Also if
             none of the images is in the workspace.
     """
@@ -49,8 +49,8 @@ def import_coco(
     faults, report = Faults(), CocoReport()
     photos, entries = _match(workspace, _read_files(files, faults), choices, faults, report)
     reader = AnswerReader(origin.schema, choices, faults, report)
-    for done, (image_id, found) in enumerate(sorted(entries.items()), start=1):
-        answer = reader.read(photos[image_id], found)
+    for done, (image_id, listed) in enumerate(sorted(entries.items()), start=1):
+        answer = reader.read(photos[image_id], listed)
         if answer is not None:
             store_answer(workspace, answer, origin, report)
         progress("import", done, len(entries))
@@ -63,19 +63,19 @@ def import_coco(
 
 def _read_files(files: Iterable[Path], faults: Faults) -> list[CocoFile]:
     """The files that can be read."""
-    found: list[CocoFile] = []
+    readable: list[CocoFile] = []
     for path in files:
         try:
-            found.append(read_coco(path, faults))
+            readable.append(read_coco(path, faults))
         except DataError as error:
             faults.extend(error.faults)
-    return found
+    return readable
 
 
 def _match(
     workspace: Workspace, files: Sequence[CocoFile], choices: CocoChoices, faults: Faults, report: CocoReport
 ) -> tuple[dict[str, ImageRecord], dict[str, list[PhotoEntry]]]:
-    """Photos by image_id, and what the files say of each that they have annotations of."""
+    """Photos by image_id, and the entries of the files that have annotations of them."""
     photos: dict[str, ImageRecord] = {}
     entries: dict[str, list[PhotoEntry]] = defaultdict(list)
     for file in files:

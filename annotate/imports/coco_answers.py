@@ -1,4 +1,4 @@
-"""What COCO annotations say of one photo: the masks of its object, united and told apart, and its attributes."""
+"""One photo's answer from its COCO annotations: the mask of its object, the single instances, its attributes."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class CocoChoices:
     source: str | None = None
     """Look at photos of this source only."""
     categories: CategoryMap | None = None
-    """Which labels the categories stand for; None where names or wnids say it."""
+    """Which labels the categories stand for; None where names or wnids decide."""
     polygons: bool = False
     """Fill polygons, which are lossy, instead of refusing them."""
 
 
 @dataclass(slots=True, kw_only=True)
 class CocoReport(ImportReport):
-    """What one import of COCO files did."""
+    """Counts of one import of COCO files."""
 
     united: int = 0
     """Photos whose object is the union of several annotations."""
@@ -61,7 +61,7 @@ class CocoReport(ImportReport):
     """Photos with an EXIF rotation that sizes do not show: the masks may be those of the upright photo."""
 
     def warnings(self) -> list[str]:
-        """What a person should know, a line each."""
+        """Remarks for the person who imports, one line each."""
         lines = [
             (self.from_polygons, f"{self.from_polygons} photos have masks filled from polygons, which are lossy"),
             (self.crowds, f"{self.crowds} annotations of groups (iscrowd) are taken as part of the object"),
@@ -90,7 +90,7 @@ class PhotoEntry:
 
 
 class AnswerReader:
-    """Reads one photo's answer after the other, and remembers what it had to refuse."""
+    """Reads one photo's answer after the other, and collects the annotations that it has to refuse."""
 
     def __init__(
         self, schema: AttributeSchema | None, choices: CocoChoices, faults: Faults, report: CocoReport
@@ -103,7 +103,7 @@ class AnswerReader:
         self._refused: dict[tuple[Path, str], list[int]] = defaultdict(list)
 
     def read(self, photo: ImageRecord, entries: Sequence[PhotoEntry]) -> ImportedAnswer | None:
-        """The answer for one photo, or None where what the files say of it has faults."""
+        """The answer for one photo, or None where its annotations have faults."""
         if any(entry.image.id in entry.file.faulty for entry in entries):
             return None
         before = len(self._faults)
@@ -198,7 +198,7 @@ class AnswerReader:
         return None
 
     def _attributes(self, annotations: Sequence[tuple[Path, CocoAnnotation]]) -> dict[str, bool | None]:
-        """What the annotations of an object say: present where one says so, absent where nobody is unsure."""
+        """Attributes of an object: present where one annotation says so, else unsure where one is, else absent."""
         values: dict[str, list[bool | None]] = defaultdict(list)
         for path, annotation in annotations:
             for name, value in annotation.attributes.items():

@@ -11,7 +11,7 @@ from figureground.errors import DataError, Faults
 from figureground.schemas.sources.coco_files import CocoCategory
 
 CategoryMap = Mapping[str, frozenset[str]]
-"""Category name, or id as text, to the source labels that it stands for."""
+"""Category name, or id as text, to the source labels that count as this category."""
 
 _COLUMNS: Final = ("category", "label")
 
@@ -42,11 +42,11 @@ def read_category_map(path: Path) -> CategoryMap:
     if not rows:
         faults.add(str(path), "", expected="at least one row", got="none")
     faults.raise_if_any()
-    return {category: frozenset(found) for category, found in labels.items()}
+    return {category: frozenset(stood_for) for category, stood_for in labels.items()}
 
 
 def category_has_label(category: CocoCategory, label: str, categories: CategoryMap | None) -> bool:
-    """Whether a category stands for a source label: by the map where there is one, else by its name or its wnids."""
+    """Whether a category includes a source label: by the map where there is one, else by its name or its wnids."""
     if categories is None:
         return label == category.name or label in category.wnids
     return any(label in categories.get(key, ()) for key in (category.name, str(category.id)))

@@ -30,10 +30,10 @@ def match_photos(
         source: Look at photos of this source only.
         faults: Gets images that mean several photos, and photos that several images mean.
     """
-    found = _by_bytes(workspace, file, folder, faults) if folder else _by_name(workspace, file, source, faults)
+    pairs = _by_bytes(workspace, file, folder, faults) if folder else _by_name(workspace, file, source, faults)
     matched: dict[int, ImageRecord] = {}
     owners: dict[str, CocoImage] = {}
-    for image, photo in found:
+    for image, photo in pairs:
         if source not in (None, photo.source):
             continue
         owner = owners.setdefault(photo.image_id, image)
@@ -77,12 +77,12 @@ def _by_name(
 ) -> Iterator[tuple[CocoImage, ImageRecord]]:
     photos = photos_by_name(workspace, (_stem(image.file_name) for image in file.images.values()))
     for image in file.images.values():
-        named = [each for each in photos.get(_stem(image.file_name), []) if source in (None, each.source)]
+        named = [photo for photo in photos.get(_stem(image.file_name), []) if source in (None, photo.source)]
         meant = _nearest(image.file_name, named)
         if len(meant) == 1:
             yield image, meant[0]
         elif meant:
-            places = ", ".join(f"{each.source}: {each.uri}" for each in meant[:3])
+            places = ", ".join(f"{photo.source}: {photo.uri}" for photo in meant[:3])
             faults.add(
                 str(file.path),
                 f"image {image.id} {image.file_name}",

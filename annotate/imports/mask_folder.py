@@ -44,13 +44,13 @@ class _Folder:
 
     masks: dict[str, dict[str, Path]] = field(default_factory=lambda: defaultdict(dict))
     """Photo's name to mask name to file."""
-    said: dict[str, dict[str, bool | None]] = field(default_factory=lambda: defaultdict(dict))
-    """Photo's name to attribute to what the table says."""
+    labels: dict[str, dict[str, bool | None]] = field(default_factory=lambda: defaultdict(dict))
+    """Photo's name to attribute to its value in the table."""
     asked: set[str] = field(default_factory=set)
     """Local attributes that have a folder: a photo without a file there lacks the attribute."""
 
     def names(self) -> set[str]:
-        return {*self.masks, *self.said}
+        return {*self.masks, *self.labels}
 
 
 def import_mask_folder(
@@ -65,7 +65,7 @@ def import_mask_folder(
 
     ``FOLDER/<photo>.png`` is an object mask, ``FOLDER/<attribute>/<photo>.png`` that of a local attribute, where
     ``<photo>`` is the photo's file name without its ending, or its image_id. ``attributes.csv`` (file, attribute, value
-    of true, false or unsure) says the rest: what it does not name is present where there is a mask, absent where the
+    of true, false or unsure) has the rest: what it does not name is present where there is a mask, absent where the
     attribute has a folder without one, and not known otherwise.
 
     Args:
@@ -76,7 +76,7 @@ def import_mask_folder(
         progress: Called after every photo with ("import", done, total).
 
     Raises:
-        UsageError: if there is no such folder or source, or the origin is not said.
+        UsageError: if there is no such folder or source, or the origin is missing.
         DataError: at the end, with every fault of the folder by file; answers of faultless photos were stored.
     """
     origin.require_valid()
@@ -84,12 +84,12 @@ def import_mask_folder(
         raise UsageError(f"{folder}: no such folder of masks")
     require_source(workspace, source)
     faults, report = Faults(), ImportReport()
-    found = _look(folder, origin.schema, faults)
-    photos = _match(workspace, found, folder, source, faults)
+    contents = _look(folder, origin.schema, faults)
+    photos = _match(workspace, contents, folder, source, faults)
     counted = [image for image in workspace.images() if source in (None, image.source)]
     report.without_mask = len(counted) - len({image.image_id for image in photos.values()})
     for done, (name, image) in enumerate(photos.items(), start=1):
-        answer = _read(folder / f"{name}.png", image, found, origin.schema, faults, report)
+        answer = _read(folder / f"{name}.png", image, contents, origin.schema, faults, report)
         if answer is not None:
             store_answer(workspace, answer, origin, report)
         progress("import", done, len(photos))
@@ -141,39 +141,39 @@ def read_png_mask(path: Path, size_hw: tuple[int, int], *, record: str = "") -> 
 
 
 def _look(folder: Path, schema: AttributeSchema | None, faults: Faults) -> _Folder:
-    """Every file of the folder at its place; what has none is a fault."""
-    found = _Folder()
+    """Every file of the folder by photo and mask name; a file that belongs to neither is a fault."""
+    contents = _Folder()
     local = schema.names("local") if schema else ()
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.name == ATTRIBUTE_TABLE:
-            _read_table(path, schema, found, faults)
+            _read_table(path, schema, contents, faults)
         elif path.is_dir() and path.name in local:
-            found.asked.add(path.name)
+            contents.asked.add(path.name)
             for mask in sorted(path.iterdir()):
-                _place(mask, path.name, found, faults)
+                _place(mask, path.name, contents, faults)
         elif path.is_dir():
             asked = f"of {schema.label}: {', '.join(local) or 'none'}" if schema else "of the schema: --attributes"
             faults.add(str(path), "", expected=f"a folder of a local attribute {asked}", got=f"{path.name!r}")
         else:
-            _place(path, OBJECT, found, faults)
-    if not found.names():
+            _place(path, OBJECT, contents, faults)
+    if not contents.names():
         faults.add(str(folder), "", expected="masks called after their photos, such as 0001.png", got="none")
-    return found
+    return contents
 
 
-def _place(path: Path, name: str, found: _Folder, faults: Faults) -> None:
+def _place(path: Path, name: str, contents: _Folder, faults: Faults) -> None:
     if path.name.startswith("."):
         return
     if path.suffix.lower() != ".png" or not path.is_file():
         faults.add(str(path), "", expected="a PNG mask", got="something else", remedy="take it out of the folder")
     else:
-        found.masks[path.stem][name] = path
+        contents.masks[path.stem][name] = path
 
 
-def _read_table(path: Path, schema: AttributeSchema | None, found: _Folder, faults: Faults) -> None:
-    """Rows of ``attributes.csv`` into ``found``, every bad one a fault."""
+def _read_table(path: Path, schema: AttributeSchema | None, contents: _Folder, faults: Faults) -> None:
+    """Add the rows of ``attributes.csv`` to ``contents``; every bad one is a fault."""
     known = schema.names() if schema else ()
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -194,23 +194,23 @@ def _read_table(path: Path, schema: AttributeSchema | None, found: _Folder, faul
         elif value.lower() not in _VALUES or not stem:
             expected = f"a file and one of {', '.join(_VALUES)}"
             faults.add(str(path), line, expected=expected, got=f"{file_name!r} and {value!r}")
-        elif found.said[stem].setdefault(attribute, _VALUES[value.lower()]) is not _VALUES[value.lower()]:
+        elif contents.labels[stem].setdefault(attribute, _VALUES[value.lower()]) is not _VALUES[value.lower()]:
             faults.add(str(path), line, expected=f"one value of {attribute} for {stem}", got="two")
 
 
 def _match(
-    workspace: Workspace, found: _Folder, folder: Path, source: str | None, faults: Faults
+    workspace: Workspace, contents: _Folder, folder: Path, source: str | None, faults: Faults
 ) -> dict[str, ImageRecord]:
     """The photo that each name means; names that mean none, or several, are faults."""
-    photos = photos_by_name(workspace, found.names())
+    photos = photos_by_name(workspace, contents.names())
     matched: dict[str, ImageRecord] = {}
     taken: dict[str, str] = {}
-    for name in sorted(found.names()):
-        place = str(next(iter(found.masks.get(name, {}).values()), folder / ATTRIBUTE_TABLE))
+    for name in sorted(contents.names()):
+        where = str(next(iter(contents.masks.get(name, {}).values()), folder / ATTRIBUTE_TABLE))
         meant = [image for image in photos.get(name, []) if source in (None, image.source)]
         if not meant:
             faults.add(
-                place,
+                where,
                 name,
                 expected="a photo of this name in the workspace",
                 got="none",
@@ -219,14 +219,14 @@ def _match(
         elif len(meant) > 1:
             places = ", ".join(f"{image.source}: {image.uri}" for image in meant[:3])
             faults.add(
-                place,
+                where,
                 name,
                 expected="one photo of this name",
                 got=f"{len(meant)} ({places})",
                 remedy="name the mask by the photo's image_id, or choose one source with --source",
             )
         elif meant[0].image_id in taken:
-            faults.add(place, name, expected="one name for a photo", got=f"{taken[meant[0].image_id]} as well")
+            faults.add(where, name, expected="one name for a photo", got=f"{taken[meant[0].image_id]} as well")
         else:
             matched[name] = meant[0]
             taken[meant[0].image_id] = name
@@ -234,12 +234,17 @@ def _match(
 
 
 def _read(
-    path: Path, image: ImageRecord, found: _Folder, schema: AttributeSchema | None, faults: Faults, report: ImportReport
+    path: Path,
+    image: ImageRecord,
+    contents: _Folder,
+    schema: AttributeSchema | None,
+    faults: Faults,
+    report: ImportReport,
 ) -> ImportedAnswer | None:
     """The answer for the photo whose object mask is ``path``, or None where its files have faults."""
     before, name = len(faults), path.stem
-    masks = dict(_masks(found.masks.get(name, {}), image, faults))
-    if OBJECT not in found.masks.get(name, {}):
+    masks = dict(_masks(contents.masks.get(name, {}), image, faults))
+    if OBJECT not in contents.masks.get(name, {}):
         faults.add(str(path), "", expected="an object mask beside its attributes", got="none")
     elif OBJECT not in masks and len(faults) == before:
         faults.add(str(path), "", expected="an object of at least one pixel", got="an empty mask")
@@ -247,13 +252,13 @@ def _read(
         return None
     if schema is None:
         return ImportedAnswer(image=image, masks=masks, attributes={})
-    said = found.said.get(name, {})
+    labels = contents.labels.get(name, {})
     attributes = {
-        each: said.get(each, True if each in masks else False if each in found.asked else None)
-        for each in schema.names()
+        attribute: labels.get(attribute, True if attribute in masks else False if attribute in contents.asked else None)
+        for attribute in schema.names()
     }
-    kept = agree_with_labels(masks, attributes, schema, report)
-    return ImportedAnswer(image=image, masks=kept, attributes=attributes)
+    agreeing = agree_with_labels(masks, attributes, schema, report)
+    return ImportedAnswer(image=image, masks=agreeing, attributes=attributes)
 
 
 def _masks(files: dict[str, Path], image: ImageRecord, faults: Faults) -> Iterator[tuple[str, Mask]]:

@@ -75,17 +75,17 @@ def read_plain_dict(data: bytes, *, where: str) -> dict[str, str | bytes]:
         raise DataError.single(where, "", expected=f"at most {MOST_BYTES} bytes", got=f"{len(data)} bytes")
     try:
         _require_plain_words(data)
-        found = _PlainUnpickler(io.BytesIO(data)).load()
+        content = _PlainUnpickler(io.BytesIO(data)).load()
     except Exception as error:  # unpickling raises nearly anything on damaged bytes
         got = f"{error or type(error).__name__}"
         raise DataError.single(where, "", expected=expected, got=got, remedy="do not open it otherwise") from error
-    if type(found) is not dict:
-        raise DataError.single(where, "", expected=expected, got=f"a {type(found).__name__}")
-    for name, value in found.items():
+    if type(content) is not dict:
+        raise DataError.single(where, "", expected=expected, got=f"a {type(content).__name__}")
+    for name, value in content.items():
         if type(name) is not str or type(value) not in (str, bytes):
             got = f"{type(value).__name__} under {name!r:.40}"
             raise DataError.single(where, "", expected=expected, got=got)
-    return found
+    return content
 
 
 def _require_plain_words(data: bytes) -> None:

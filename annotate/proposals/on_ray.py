@@ -1,6 +1,6 @@
 """Proposals on Ray: each actor loads the models once and makes the masks of one photo after another.
 
-Actors read photos where the catalogue says, so those paths must be there on every node; they return masks, and the
+Actors read photos from the paths of the catalogue, so those paths must be there on every node. They return masks; the
 command alone writes the workspace.
 """
 
@@ -88,8 +88,8 @@ class _RayProposer:
 
     def makers(self) -> Makers:
         with task_errors(self._ray):
-            found: Makers = self._ray.get(self._actors[0].makers.remote())
-        return found
+            makers: Makers = self._ray.get(self._actors[0].makers.remote())
+        return makers
 
     def outcomes(self, photos: Sequence[tuple[ImageRecord, str]]) -> Iterator[Outcome]:
         from ray.util import ActorPool
@@ -104,7 +104,7 @@ class _RayProposer:
 
 
 class _ModelActor:
-    """The models on one node. They are loaded when first used, so that what is wrong with them is told as it is."""
+    """The models on one node. They are loaded when first used, so that an error in them reaches the caller as it is."""
 
     def __init__(
         self, models: ModelChoice, settings: ProposalSettings, sources: Mapping[str, SourceRow], threads: int
@@ -112,11 +112,11 @@ class _ModelActor:
         self._models, self._settings, self._sources, self._threads = models, settings, sources, threads
 
     def makers(self) -> Makers:
-        """What is loaded."""
+        """Names and hashes of the loaded models."""
         return Makers.of(*self._loaded)
 
     def outcome(self, record: ImageRecord, run_id: str) -> Outcome:
-        """What comes of one photo."""
+        """The ranked masks of one photo, or its fault."""
         segmenter, saliency = self._loaded
         return propose_one(record, run_id, segmenter, self._settings, saliency, self._sources)
 

@@ -1,4 +1,4 @@
-"""What to ask a segmenter about a photo."""
+"""Prompts: the boxes and points that a segmenter is asked about on a photo."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from figureground.schemas.store.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposalSettings:
-    """What decides a machine mask besides the photo and the segmenter."""
+    """Settings that decide a machine mask, beside the photo and the segmenter."""
 
     prompt_mode: PromptMode = "auto"
     keep: int = 3
@@ -47,7 +47,7 @@ class ProposalSettings:
 
 @dataclass(slots=True, kw_only=True)
 class ProposalReport:
-    """What one call of ``propose`` did."""
+    """Counts of one call of ``propose``."""
 
     images: int = 0
     """Photos that this call worked on."""
@@ -60,7 +60,7 @@ class ProposalReport:
 
 
 Outcome = tuple[ProposalRun, list[ProposalRecord]] | Fault
-"""What came of one photo; a fault where it could not be read any more."""
+"""The finished run of one photo with its masks; a fault where the photo could not be read any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class Proposer(Protocol):
         ...
 
     def outcomes(self, photos: Sequence[tuple[ImageRecord, str]]) -> Iterator[Outcome]:
-        """What came of each photo and its run id, in whatever order they finish."""
+        """The outcome of each photo and run id, in the order in which they finish."""
         ...
 
 
@@ -108,8 +108,8 @@ def propose(
         workspace: Where photos come from and masks go to.
         segmenter: The model.
         settings: Prompts and number of candidates.
-        saliency: Gives a box prompt where the mode needs one and none is annotated, and tells a grid's masks of the
-            object from those of the ground.
+        saliency: Gives a box prompt where the mode needs one and none is annotated, and separates a grid's
+            masks of the object from those of the ground.
         progress: Called after every photo.
 
     Raises:
@@ -122,7 +122,7 @@ def propose(
 def store_proposals(
     workspace: Workspace, proposer: Proposer, settings: ProposalSettings, *, progress: Progress = lambda *_: None
 ) -> ProposalReport:
-    """Store what comes of every photo that these models have not yet done with these settings.
+    """Store the outcome of every photo that these models have not yet done with these settings.
 
     Each photo is stored as it is finished, so a killed run loses at most those under way.
 
@@ -168,13 +168,13 @@ class _LocalProposer:
         with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as ranking:
             reads = deque(reading.submit(steps.read, record) for record, _ in photos[:1])
             last: Future[Outcome] | None = None
-            for place, (record, run) in enumerate(photos, start=1):
+            for number, (record, run) in enumerate(photos, start=1):
                 photo = reads.popleft().result()
-                reads.extend(reading.submit(steps.read, following) for following, _ in photos[place : place + 1])
-                found = steps.ask(record, photo)
+                reads.extend(reading.submit(steps.read, following) for following, _ in photos[number : number + 1])
+                segmented = steps.ask(record, photo)
                 if last is not None:
                     yield last.result()
-                last = ranking.submit(steps.rank, record, run, found)
+                last = ranking.submit(steps.rank, record, run, segmented)
             if last is not None:
                 yield last.result()
 
@@ -204,8 +204,8 @@ def propose_one(
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What the models said of one photo."""
+class _Segmented:
+    """Candidates of one photo, not yet ranked."""
 
     candidates: Sequence[Candidate]
     guide_hw: Mask | None
@@ -216,7 +216,7 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _Steps:
-    """What is done with one photo; each step takes what the one before it gave, and passes a fault on."""
+    """The steps of one photo: read, ask, rank. Each takes the result of the step before it, and passes a fault on."""
 
     segmenter: Segmenter
     settings: ProposalSettings
@@ -233,7 +233,7 @@ class _Steps:
         except (FigureGroundError, OSError) as error:
             return _fault(record, error)
 
-    def ask(self, record: ImageRecord, photo: tuple[Photo, float] | Fault) -> _Found | Fault:
+    def ask(self, record: ImageRecord, photo: tuple[Photo, float] | Fault) -> _Segmented | Fault:
         """Candidates by the models."""
         if isinstance(photo, Fault):
             return photo
@@ -246,22 +246,22 @@ class _Steps:
             raise
         except (FigureGroundError, OSError) as error:
             return _fault(record, error)
-        return _Found(candidates, guide_hw, reason, seconds + time.perf_counter() - start)
+        return _Segmented(candidates, guide_hw, reason, seconds + time.perf_counter() - start)
 
-    def rank(self, record: ImageRecord, run_id: str, found: _Found | Fault) -> Outcome:
+    def rank(self, record: ImageRecord, run_id: str, segmented: _Segmented | Fault) -> Outcome:
         """The best candidates, as they are stored."""
-        if isinstance(found, Fault):
-            return found
+        if isinstance(segmented, Fault):
+            return segmented
         start = time.perf_counter()
-        ranked = rank_candidates(found.candidates, self.settings.keep, guide_hw=found.guide_hw)
+        ranked = rank_candidates(segmented.candidates, self.settings.keep, guide_hw=segmented.guide_hw)
         proposals = _records(record, run_id, ranked, self.segmenter)
         run = ProposalRun(
             run_id=run_id,
             image_id=record.image_id,
             segmenter=self.segmenter.name,
             prompt_mode=self.settings.prompt_mode,
-            reason=found.reason or ("" if ranked else "nothing_found"),
-            seconds=found.seconds + time.perf_counter() - start,
+            reason=segmented.reason or ("" if ranked else "nothing_found"),
+            seconds=segmented.seconds + time.perf_counter() - start,
         )
         return run, proposals
 

@@ -137,8 +137,8 @@ def _run_client(command: Sequence[str], package: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise ServiceError(f"{package}: {command[0]} did not answer in ten minutes") from error
     if done.returncode:
-        said = " ".join(done.stderr.split()) or " ".join(done.stdout.split())
-        raise ServiceError(f"{package}: {Path(command[0]).name} failed: {said[-400:]}")
+        output = " ".join(done.stderr.split()) or " ".join(done.stdout.split())
+        raise ServiceError(f"{package}: {Path(command[0]).name} failed: {output[-400:]}")
 
 
 def _extract(source: Archive, folder: Path, open_member: Callable[[str], IO[bytes] | None]) -> None:

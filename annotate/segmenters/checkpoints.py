@@ -157,7 +157,7 @@ def _download(name: str, entry: NamedCheckpoint, folder: Path, *, progress: bool
 
 
 def _identify(paths: tuple[Path, ...]) -> Checkpoint:
-    """Hash a user's own files, and say so if they are, or only look like, weights that have a name."""
+    """Hash a user's own files, and log it if they are, or only look like, weights that have a name."""
     digests = [file_sha256(path) for path in paths]
     for name, entry in named_checkpoints().items():
         if sorted(digests) == sorted(file.sha256 for file in entry.files):

@@ -30,7 +30,7 @@ FloatBox = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clicks:
-    """All that was said about one region so far, in pixels of the picture, which need not be whole."""
+    """Clicks and box of the region that is being made, in pixels of the picture, fractions included."""
 
     figure_xy_px: tuple[tuple[float, float], ...] = ()
     """Points on it."""
@@ -82,10 +82,10 @@ class InteractiveSam:
         Args:
             key: Names the picture; equal keys, equal pictures.
             load: Gives the picture, ``(H, W, 3)`` uint8 RGB, if it has to be encoded.
-            clicks: What was said.
+            clicks: Points on and beside the object, and a box.
 
         Raises:
-            UsageError: if nothing was said of where the figure is.
+            UsageError: if there is neither a point on the figure nor a box.
         """
         if not clicks.figure_xy_px and clicks.box_xyxy_px is None:
             raise UsageError("click on the object or draw a box first; points beside it alone say too little")

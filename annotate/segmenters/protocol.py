@@ -1,4 +1,4 @@
-"""What a segmenter is: prompts in, candidate masks out."""
+"""The protocol of segmenters: prompts in, candidate masks out."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Candidate:
     mask_hw: Mask
     """``(H, W)`` bool in stored pixels."""
     score: float
-    """The segmenter's own estimate of quality, in [0, 1]; what it measures is said by each segmenter."""
+    """The segmenter's own estimate of quality, in [0, 1]; each segmenter's docstring says what it measures."""
     stability: float
     """IoU of the masks at a raised and a lowered threshold, in [0, 1]."""
     prompt: Prompt
-    """What was asked."""
+    """The prompt that it answers."""
 
 
 class SegmentationRejected(FigureGroundError):

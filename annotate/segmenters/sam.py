@@ -34,7 +34,7 @@ class SamSegmenter:
 
     Args:
         checkpoint: A ``.pth`` file or a name in ``checkpoints.yaml``; None for ViT-H.
-        architecture: One of ``ARCHITECTURES``; None to tell it from the checkpoint's shapes.
+        architecture: One of ``ARCHITECTURES``; None to infer it from the checkpoint's shapes.
         threads: Threads that torch may use, in this whole process; None leaves them.
         device: A torch device, or ``auto`` for the best that there is (``resolve_device``).
         precision: What the image encoder, which does nearly all of the work, computes in; weights are kept and masks
@@ -148,10 +148,10 @@ def load_state_dict(path: Path) -> Mapping[str, Any]:
 
 
 def guess_architecture(weights: Mapping[str, Any], *, where: str) -> str:
-    """Tell a SAM's architecture from the shapes of its weights.
+    """Infer a SAM's architecture from the shapes of its weights.
 
     Raises:
-        DataError: if they are those of none that is known.
+        DataError: if no known architecture has such shapes.
     """
     if "image_encoder.patch_embed.seq.0.c.weight" in weights:
         return "vit_t"

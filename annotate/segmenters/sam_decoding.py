@@ -153,12 +153,12 @@ def segment_with_sam(
     if not prompts:
         return []
     embedding = network.encode(frame.scale(photo_rgb))
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     for origin_is_grid, group in groupby(prompts, key=lambda prompt: prompt.origin == "grid"):
         decoded = _decode(network, embedding, frame, list(group))
         answers = _filter_grid(decoded, frame, grid) if origin_is_grid else decoded
-        found += [_candidate(answer, frame) for answer in answers]
-    return found
+        candidates += [_candidate(answer, frame) for answer in answers]
+    return candidates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,17 +186,17 @@ def _decode(network: SamNetwork, embedding: Floats, frame: Frame, prompts: Seque
 
 def _filter_grid(decoded: Iterator[_Answer], frame: Frame, rule: GridRule) -> list[_Answer]:
     """The grid's distinct masks; suppression runs as masks come, so that memory holds distinct ones only."""
-    kept: list[_Answer] = []
+    survivors: list[_Answer] = []
     fresh = 0
     for answer in decoded:
         low = frame.unpad(answer.logits_hw)
         if answer.score <= rule.min_score or _stability(low) < rule.min_stability:
             continue
-        kept.append(_Answer(logits_hw=answer.logits_hw.copy(), score=answer.score, prompt=answer.prompt))
+        survivors.append(_Answer(logits_hw=answer.logits_hw.copy(), score=answer.score, prompt=answer.prompt))
         fresh += 1
         if fresh == SUPPRESS_EVERY:
-            kept, fresh = _suppress(kept, frame, rule), 0
-    return _suppress(kept, frame, rule)[: rule.max_masks]
+            survivors, fresh = _suppress(survivors, frame, rule), 0
+    return _suppress(survivors, frame, rule)[: rule.max_masks]
 
 
 def _suppress(answers: list[_Answer], frame: Frame, rule: GridRule) -> list[_Answer]:

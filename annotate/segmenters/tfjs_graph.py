@@ -126,7 +126,7 @@ class _Graph:
         while waiting:
             name = waiting.pop().partition(":")[0]
             if name not in before:
-                before[name] = [each.partition(":")[0] for each in _inputs(self._nodes[name])]
+                before[name] = [tensor.partition(":")[0] for tensor in _inputs(self._nodes[name])]
                 waiting += before[name]
         yield from (name for name in TopologicalSorter(before).static_order() if name != self._feed)
 
@@ -140,7 +140,7 @@ class _Graph:
                 raise ValueError(f"{name} takes another side than the batch from a shape")
             return np.array(1, np.int32)
         if node["op"] == "Pack":
-            parts = [self.value(each) for each in _inputs(node)]
+            parts = [self.value(tensor) for tensor in _inputs(node)]
             known = [part for part in parts if part is not None]
             return np.stack(known) if len(known) == len(parts) else None
         return None
@@ -153,7 +153,7 @@ class _Graph:
         return value
 
     def convert(self, name: str) -> None:
-        """Add what one node stands for."""
+        """Add the ONNX operations of one node."""
         node = self._nodes[name]
         op, inputs = node["op"], _inputs(node)
         if op == "Shape":
@@ -192,7 +192,7 @@ class _Graph:
     def _normalise(self, node: Node, inputs: Sequence[str]) -> None:
         """Batch normalisation with fixed mean and variance: one factor and one term a channel."""
         name = node["name"]
-        gamma, beta, mean, variance = (self.known(each).astype(np.float64) for each in inputs[1:])
+        gamma, beta, mean, variance = (self.known(tensor).astype(np.float64) for tensor in inputs[1:])
         factor = gamma / np.sqrt(variance + node["attr"]["epsilon"]["f"])
         scaled = self.add("Mul", [inputs[0], self.constant(f"{name}/factor", factor)], f"{name}/scaled")
         self.add("Add", [scaled, self.constant(f"{name}/term", beta - mean * factor)], name)
@@ -211,15 +211,18 @@ class _Graph:
             axes = self.constant(f"{name}/axes", np.array(_integers(attributes["squeeze_dims"])))
             self.add("Squeeze", [inputs[0], axes], name)
         elif op == "Slice":
-            begin, size = (self.known(each).astype(np.int64) for each in inputs[1:])
+            begin, size = (self.known(tensor).astype(np.int64) for tensor in inputs[1:])
             end = np.where(size < 0, np.iinfo(np.int64).max, begin + size)  # -1 is to the end
             self.add(
                 "Slice", [inputs[0], self.constant(f"{name}/begin", begin), self.constant(f"{name}/end", end)], name
             )
         elif op == "Pack":
             axis = int(attributes["axis"]["i"])
-            place = self.constant(f"{name}/axis", np.array([axis]))
-            parts = [self.add("Unsqueeze", [each, place], f"{name}/part{number}") for number, each in enumerate(inputs)]
+            axis_name = self.constant(f"{name}/axis", np.array([axis]))
+            parts = [
+                self.add("Unsqueeze", [tensor, axis_name], f"{name}/part{number}")
+                for number, tensor in enumerate(inputs)
+            ]
             self.add("Concat", parts, name, axis=axis)
         elif op == "Unpack":
             for number in range(int(attributes["num"]["i"])):
@@ -232,11 +235,11 @@ class _Graph:
 
 def _inputs(node: Node) -> list[str]:
     """Inputs without those that only order the execution."""
-    return [each.removesuffix(":0") for each in node["input"] if not each.startswith("^")]
+    return [tensor.removesuffix(":0") for tensor in node["input"] if not tensor.startswith("^")]
 
 
 def _integers(attribute: Node) -> list[int]:
-    return [int(each) for each in attribute["list"]["i"]]
+    return [int(number) for number in attribute["list"]["i"]]
 
 
 def _text(attribute: Node) -> str:

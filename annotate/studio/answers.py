@@ -1,4 +1,4 @@
-"""What came back: Label Studio's JSON of one answer as our record, with nothing of it guessed."""
+"""Label Studio's JSON of one answer, read as our record; nothing in it is guessed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNSURE: Final = "unsure"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerContext:
-    """What an answer is read against."""
+    """Photo, proposal and questions that an answer belongs to."""
 
     image: ImageRecord
     proposal: ProposalRecord | None

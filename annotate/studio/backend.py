@@ -136,7 +136,7 @@ def create_app(
     @app.post("/predict", dependencies=guard)
     def predict(request: PredictRequest) -> Json:
         # Without clicks there is nothing to add: the proposals came with the task, and an empty prediction of ours
-        # would take their place in the page.
+        # would replace them in the page.
         if request.params.context is None:
             return {"results": []}
         prompts = request.params.context.result
@@ -178,7 +178,7 @@ def serve_backend(
 
 def _login(basic_auth: tuple[str, str]) -> Any:  # noqa: ANN401  a dependency of FastAPI's
     def check(given: Annotated[HTTPBasicCredentials, Depends(HTTPBasic())]) -> None:
-        # Both are compared, whatever the first gives: the time taken must not say which was wrong.
+        # Both are compared, even if the first is wrong: the time taken must not give away which one was.
         user = secrets.compare_digest(given.username.encode(), basic_auth[0].encode())
         password = secrets.compare_digest(given.password.encode(), basic_auth[1].encode())
         if not (user and password):
@@ -190,20 +190,20 @@ def _login(basic_auth: tuple[str, str]) -> Any:  # noqa: ANN401  a dependency of
 def _say_what_is_strange(_: Request, error: Exception) -> JSONResponse:
     """Places and rules, never the input: a body may hold passwords, and a NaN in it could not be sent back."""
     faults = error.errors() if isinstance(error, RequestValidationError) else []
-    said = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults[:10]]
-    return JSONResponse({"detail": "; ".join(said)}, status_code=422)
+    lines = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults[:10]]
+    return JSONResponse({"detail": "; ".join(lines)}, status_code=422)
 
 
 def _say_that_it_failed(_: Request, error: Exception) -> JSONResponse:
-    said = f"the interactive SAM failed ({type(error).__name__}); see its log"
-    # The server drops the connection after an error; a client that is not told would send its next request into it.
-    return JSONResponse({"detail": said}, 500, {"Connection": "close"})
+    message = f"the interactive SAM failed ({type(error).__name__}); see its log"
+    # The server drops the connection after an error; a client that does not know would send its next request into it.
+    return JSONResponse({"detail": message}, 500, {"Connection": "close"})
 
 
 def _answer(
     served: Path, sam: InteractiveSam, task: PredictTask, prompts: list[SmartPrompt], model_version: str
 ) -> Json:
-    """One task's prediction: one region, or none and a message that says why.
+    """One task's prediction: one region, or none and a message with the reason.
 
     What an annotator can do by a slip of the mouse is answered so, since of an HTTP error Label Studio passes on the
     number alone. What no page sends is an HTTP error.
@@ -217,15 +217,15 @@ def _answer(
             got = f"{strange[0].original_width}x{strange[0].original_height}"
             raise HTTPException(409, f"{image_id} is {size_wh[0]}x{size_wh[1]}, not {got}: reload the page")
         label = _label(prompts)
-        found = sam.suggest(image_id, lambda: _read(path), _clicks(prompts, size_wh))
-    except UsageError as said:
-        return {"model_version": model_version, "score": 0.0, "result": [], "message": str(said)}
+        suggestion = sam.suggest(image_id, lambda: _read(path), _clicks(prompts, size_wh))
+    except UsageError as error:
+        return {"model_version": model_version, "score": 0.0, "result": [], "message": str(error)}
     except OSError as error:
         raise HTTPException(500, f"the served copy of {image_id} cannot be read") from error
     regions = []
-    if found.mask_hw.any():
-        regions = [mask_region(found.mask_hw, region_id=uuid4().hex[:10], label=label, score=found.score)]
-    return {"model_version": model_version, "score": found.score, "result": regions}
+    if suggestion.mask_hw.any():
+        regions = [mask_region(suggestion.mask_hw, region_id=uuid4().hex[:10], label=label, score=suggestion.score)]
+    return {"model_version": model_version, "score": suggestion.score, "result": regions}
 
 
 def _served_copy(served: Path, task: PredictTask) -> tuple[str, Path]:
@@ -238,7 +238,7 @@ def _served_copy(served: Path, task: PredictTask) -> tuple[str, Path]:
 
 
 def _label(prompts: list[SmartPrompt]) -> str:
-    """What the region is to be called: the newest prompt says it."""
+    """Label of the region: that of the newest prompt."""
     value = prompts[-1].value
     labels = value.keypointlabels or value.rectanglelabels or value.labels
     if not labels:

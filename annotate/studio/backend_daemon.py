@@ -28,7 +28,7 @@ def start_backend(home: StudioHome, choice: ModelChoice, *, say: Callable[[str],
     Args:
         home: The studio of the workspace.
         choice: The model, and the device and precision that it runs with.
-        say: Called with what is being done, a line each.
+        say: Called with a line for the user, when something takes long.
 
     Raises:
         ServiceError: if it does not come up.

@@ -75,8 +75,8 @@ class StudioClient:
 
     def whoami(self) -> StudioUser:
         """The user that the token belongs to."""
-        found = self._get("/api/current-user/whoami")
-        return StudioUser(id=int(found["id"]), email=str(found.get("email") or found.get("username")))
+        user = self._get("/api/current-user/whoami")
+        return StudioUser(id=int(user["id"]), email=str(user.get("email") or user.get("username")))
 
     def users(self) -> list[StudioUser]:
         """Every account of the server."""
@@ -94,8 +94,8 @@ class StudioClient:
         """The server's time, to the second."""
         with self._service("asking for the time"):
             answer = self._http.get("/health")
-        said = answer.headers.get("date")
-        return parsedate_to_datetime(said) if said else datetime.now(UTC)
+        date = answer.headers.get("date")
+        return parsedate_to_datetime(date) if date else datetime.now(UTC)
 
     # Projects
 
@@ -125,14 +125,15 @@ class StudioClient:
 
     def project(self, project: int) -> Json | None:
         """A project's own fields, or None if the server has none of that id."""
-        found = self._request("GET", f"/api/projects/{project}/", missing_is_fine=True)
-        return None if found is None else dict(found)
+        state = self._request("GET", f"/api/projects/{project}/", missing_is_fine=True)
+        return None if state is None else dict(state)
 
     def projects_described(self, description: str) -> list[int]:
         """Projects with exactly this description, newest first."""
         with self._service("listing projects"):
             return sorted(
-                (int(each.id) for each in self._sdk.projects.list() if each.description == description), reverse=True
+                (int(project.id) for project in self._sdk.projects.list() if project.description == description),
+                reverse=True,
             )
 
     def serve_folder(self, project: int, folder: Path) -> None:
@@ -184,13 +185,13 @@ class StudioClient:
                 params={"commit_to_project": "false"},
                 files={"file": (path.name, file)},
             )
-        found = self._get(f"/api/import/file-upload/{sent['file_upload_ids'][0]}")
-        return f"/data/{str(found['file']).lstrip('/')}"
+        stored = self._get(f"/api/import/file-upload/{sent['file_upload_ids'][0]}")
+        return f"/data/{str(stored['file']).lstrip('/')}"
 
     def uploaded(self, project: int) -> list[str]:
         """Addresses of all files that were copied to a project."""
-        found = self._get(f"/api/projects/{project}/file-uploads", {"all": "true"})
-        return [f"/data/{str(each['file']).lstrip('/')}" for each in found]
+        uploads = self._get(f"/api/projects/{project}/file-uploads", {"all": "true"})
+        return [f"/data/{str(upload['file']).lstrip('/')}" for upload in uploads]
 
     def task_images(self, project: int) -> list[tuple[str, int]]:
         """(image_id, task) of every task of a project, as the server has them now."""
@@ -281,11 +282,11 @@ class _Fleeting(ServiceError):
 
 
 def _status_error(url: str, status: int, what: str, body: str) -> FigureGroundError:
-    said = " ".join(body.split())[:300]
+    text = " ".join(body.split())[:300]
     if status in (401, 403):
-        return UsageError(f"{url} refused the token ({status}) at {what}: {said}")
+        return UsageError(f"{url} refused the token ({status}) at {what}: {text}")
     kind = _Fleeting if status in (409, 429) or status >= 500 else ServiceError
-    return kind(f"{url} answered {status} to {what}: {said}")
+    return kind(f"{url} answered {status} to {what}: {text}")
 
 
 def _token_auth(connection: Connection) -> Any:  # noqa: ANN401  an httpx.Auth

@@ -34,7 +34,7 @@ class _State(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """One program in a folder: ``NAME.json`` says which process, ``NAME.log`` what it printed."""
+    """One program in a folder: ``NAME.json`` identifies the process, ``NAME.log`` holds its output."""
 
     folder: Path
     name: str
@@ -73,7 +73,7 @@ class Daemon:
         return None if state is None or self.process() is None else state.port
 
     def process(self) -> Any | None:  # noqa: ANN401  psutil.Process
-        """The running process; None if it ended. A stranger that got its number is told by its birth."""
+        """The running process; None if it ended, also where another program (of another start time) has its id now."""
         psutil, state = _import_psutil(), self._state()
         if state is None:
             return None

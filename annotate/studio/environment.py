@@ -30,7 +30,7 @@ def server_environment(say: Callable[[str], None]) -> Path:
     """Folder of an environment with Label Studio in it, installed on first use into the user's cache.
 
     Args:
-        say: Told when something takes long.
+        say: Called with a line for the user, when something takes long.
 
     Raises:
         UsageError: if this Python is too new for Label Studio.
@@ -66,7 +66,7 @@ def _is_ready(folder: Path) -> bool:
 
 
 def _install(folder: Path, lock: str) -> None:
-    """Build the environment in its place (scripts hold its path) and mark it ready as the last act."""
+    """Build the environment in its final folder (scripts hold its path) and mark it ready as the last act."""
     shutil.rmtree(folder, ignore_errors=True)
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     venv.create(folder, with_pip=uv is None)

@@ -73,7 +73,7 @@ class StudioHome:
         write_secret(self._connection_file, json.dumps(asdict(connection), indent=1))
 
     def connection(self) -> Connection | None:
-        """The connection that was kept, or None.
+        """The stored connection, or None.
 
         Raises:
             DataError: if the file is damaged.
@@ -92,18 +92,18 @@ class StudioHome:
             ) from error
 
     def require_connection(self) -> Connection:
-        """The connection that was kept.
+        """The stored connection.
 
         Raises:
             UsageError: if there is none.
         """
-        found = self.connection()
-        if found is None:
+        connection = self.connection()
+        if connection is None:
             raise UsageError(f"no Label Studio belongs to {self.root.parent}; start one with: figureground studio up")
-        return found
+        return connection
 
     def forget_connection(self) -> None:
-        """Delete what was kept of a connection."""
+        """Delete the stored connection."""
         self._connection_file.unlink(missing_ok=True)
 
 

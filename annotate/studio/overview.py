@@ -1,4 +1,4 @@
-"""What ``studio status`` tells: the server, its projects, and how far the annotators are."""
+"""The report of ``studio status``: the server, its projects, and how far the annotators are."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Overview:
         server = self.server
         lines = [" ".join(filter(None, ["Label Studio", server.version, server.state, "at", server.url]))]
         lines.append(f"interactive SAM: {self.backend or 'not running'}")
-        for each in self.projects:
-            answered = "?" if each.answered is None else each.answered
-            lines.append(f"  {each.title}: {answered} of {each.tasks} answered ({each.attributes})")
+        for state in self.projects:
+            answered = "?" if state.answered is None else state.answered
+            lines.append(f"  {state.title}: {answered} of {state.tasks} answered ({state.attributes})")
         lines.append(f"pulled: {_counts(self.answers)}; decisions: {_counts(self.decisions)}")
         if self.accounts:
             lines.append(f"accounts: {', '.join(self.accounts)} (passwords: studio/accounts.json)")
@@ -60,7 +60,7 @@ def overview(workspace: Workspace, home: StudioHome, server: ServerStatus, *, ba
     client = StudioClient(connection, patient=False) if server.state == "running" else None
     projects = []
     for project, notes in workspace.studio_projects(connection.server).items():
-        found = client.project(project) if client else None
+        state = client.project(project) if client else None
         schema = AttributeSchema.model_validate_json(notes[-1].attribute_schema)
         projects.append(
             ProjectState(
@@ -68,7 +68,7 @@ def overview(workspace: Workspace, home: StudioHome, server: ServerStatus, *, ba
                 title=notes[-1].title,
                 attributes=schema.label,
                 tasks=len(workspace.studio_tasks(connection.server, project)),
-                answered=int(found["num_tasks_with_annotations"]) if found else None,
+                answered=int(state["num_tasks_with_annotations"]) if state else None,
             )
         )
     return Overview(

@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 @dataclass(slots=True, kw_only=True)
 class PullReport:
-    """What one call of ``pull`` brought."""
+    """Counts of one call of ``pull``."""
 
     tasks: int = 0
     """Tasks that were looked at."""
@@ -51,7 +51,7 @@ class _Page:
 
     tasks: Sequence[Task]
     notes: Sequence[StudioProject]
-    """What the project's page was, the oldest first."""
+    """The project's pages, the oldest first."""
 
 
 def pull(workspace: Workspace, client: StudioClient, *, progress: Progress = lambda *_: None) -> PullReport:
@@ -147,21 +147,21 @@ class _Reader:
         self._workspace = workspace
         self._pseudonyms = pseudonyms
         self.faults: list[Fault] = []
-        """What has to be looked at again."""
+        """Faults whose tasks the next pull looks at again."""
         self.strangers: list[Fault] = []
-        """What will not be ours the next time either."""
+        """Faults of tasks that do not belong to this workspace; the next pull does not change them."""
         self.report = PullReport()
 
     def checked(self, tasks: Sequence[Any], where: str = "Label Studio") -> list[Task]:
         """Tasks that have the form of tasks; the others are faults."""
-        found: list[Task] = []
+        valid: list[Task] = []
         for number, task in enumerate(tasks):
             name = task.get("id") if isinstance(task, dict) else f"at place {number}"
             try:
-                found.append(validate_document(task, Task, where=f"{where}: task {name}"))
+                valid.append(validate_document(task, Task, where=f"{where}: task {name}"))
             except DataError as error:
                 self.faults += error.faults
-        return found
+        return valid
 
     def read(self, page: _Page) -> None:
         """Store submitted and skipped answers."""
@@ -193,7 +193,7 @@ class _Reader:
                         self.report.decisions[decision.state] += 1
 
     def _decision(self, answer: Annotation) -> Decision | None:
-        """What the answer changes in what its photo's answers decide; None if nothing."""
+        """The decision that the photo's answers now make; None if the answer does not change it."""
         if answer.state == "draft":
             return None
         decision = decide(answer.image_id, [*self._workspace.annotations(answer.image_id), answer])
@@ -217,7 +217,7 @@ class _Reader:
                 )
             return
         proposals = self._workspace.proposals(image_id)
-        proposal = next((each for each in proposals if each.proposal_id == task.data.proposal_id), None)
+        proposal = next((proposal for proposal in proposals if proposal.proposal_id == task.data.proposal_id), None)
         for answer in answers:
             try:
                 note = _note_of(answer, notes)

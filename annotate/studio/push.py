@@ -59,7 +59,7 @@ class PushSettings:
 
 @dataclass(slots=True, kw_only=True)
 class PushReport:
-    """What one call of ``push`` did."""
+    """Counts of one call of ``push``."""
 
     sent: Counter[str] = field(default_factory=Counter)
     """Annotator to number of new tasks."""
@@ -242,7 +242,7 @@ def copy_address(batch: Batch, copy: Path) -> str:
 
 @cache
 def label_interface(schema: AttributeSchema, purpose: Purpose) -> Any:  # noqa: ANN401  the SDK's LabelInterface
-    """The SDK's reading of a page, which knows what a prediction may say."""
+    """The SDK's reading of a page, which checks predictions against it."""
     from label_studio_sdk.label_interface.interface import LabelInterface
 
     return LabelInterface(labeling_configuration(schema, purpose=purpose))

@@ -1,4 +1,4 @@
-"""Painted regions of an answer: read and judged, united by name, and told apart where they show several objects."""
+"""Painted regions of an answer: read and judged, united by name, and kept apart where they show several objects."""
 
 from __future__ import annotations
 

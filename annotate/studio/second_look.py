@@ -36,7 +36,7 @@ Json = dict[str, Any]
 ANSWER_NAMES: Final = "ABCDEFGH"
 """Answers are shown by letters, in the order of their ids: who gave them shall not count."""
 _COLOURS: Final = ((255, 140, 0), (0, 114, 255), (0, 158, 115), (204, 121, 167))
-"""Okabe and Ito's, so that most kinds of colour vision tell them apart."""
+"""Okabe and Ito's, so that people with most kinds of colour vision can distinguish them."""
 _PANEL_WIDTH: Final = 480
 _DIMMED: Final = 0.35
 
@@ -145,7 +145,7 @@ def answer_regions(image: ImageRecord, answer: Annotation) -> list[Json]:
 
 
 def _served_masks(image: ImageRecord, answer: Annotation) -> dict[str, list[Mask]]:
-    """Masks of an answer by name, served pixels; of the object a mask for each one that it tells apart."""
+    """Masks of an answer by name, served pixels; of the object one mask for each instance."""
     view = ServedView.of(image)
 
     def served(rle: CocoRle) -> Mask:

@@ -118,7 +118,7 @@ def forget_copies(home: StudioHome, image_id: str) -> None:
 
 
 def _upright(raster: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Rows and columns as EXIF says that they should be shown (TIFF 6.0, tag Orientation)."""
+    """The raster turned upright, by its EXIF orientation (TIFF 6.0, tag Orientation)."""
     if orientation in (6, 8):
         return np.rot90(raster, k=-1 if orientation == 6 else 1)
     turned = np.rot90(raster, k=2) if orientation in (3, 7) else raster

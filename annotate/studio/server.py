@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStatus:
-    """What ``studio status`` tells of the server."""
+    """The server's part of ``studio status``."""
 
     url: str
     ours: bool
@@ -43,7 +43,7 @@ def start_server(home: StudioHome, *, port: int | None = None, say: Say = lambda
     Args:
         home: The workspace's studio folder.
         port: The port to listen on; None for any free one.
-        say: Told what takes long.
+        say: Called with a line for the user, when something takes long.
 
     Raises:
         UsageError: if the port is taken, or the workspace is connected to a server that is not ours.
@@ -152,7 +152,7 @@ def _daemon(home: StudioHome) -> Daemon:
 
 
 def _settings(home: StudioHome, connection: Connection) -> dict[str, str]:
-    """All that the server is told, by its environment."""
+    """The server's settings, which it reads from its environment."""
     settings = {
         "BASE_DATA_DIR": str(home.data),
         "USERNAME": connection.username,

@@ -112,8 +112,8 @@ def check_tasks(tasks: Sequence[Json], copies: Mapping[str, Path], interface: An
             size_wh = copy.size
         for prediction in task.get("predictions", ()):
             faults += (
-                Fault(where="task", record=image_id, expected="a prediction that the page can show", got=str(said))
-                for said in interface.validate_prediction(prediction, return_errors=True)
+                Fault(where="task", record=image_id, expected="a prediction that the page can show", got=str(error))
+                for error in interface.validate_prediction(prediction, return_errors=True)
             )
             faults += check_regions(prediction["result"], size_wh=size_wh, record=image_id)
     return faults
@@ -125,12 +125,12 @@ def check_regions(regions: Iterable[Json], *, size_wh: tuple[int, int], record: 
     for region in regions:
         if region.get("type") != "brushlabels":
             continue
-        place = f"{record} region {region.get('id')!r}"
+        region_record = f"{record} region {region.get('id')!r}"
         if not isinstance(region.get("id"), str):
             faults.append(
                 Fault(
                     where="task",
-                    record=place,
+                    record=region_record,
                     expected="a region id that is text",
                     got=type(region.get("id")).__name__,
                     remedy="the page waits for ever on a number",
@@ -141,7 +141,7 @@ def check_regions(regions: Iterable[Json], *, size_wh: tuple[int, int], record: 
             faults.append(
                 Fault(
                     where="task",
-                    record=place,
+                    record=region_record,
                     expected=f"a mask of {size_wh[0]}x{size_wh[1]}, the served copy's size",
                     got=f"{sides[0]}x{sides[1]}",
                     remedy="the page would shear it",
@@ -149,7 +149,7 @@ def check_regions(regions: Iterable[Json], *, size_wh: tuple[int, int], record: 
             )
             continue
         try:
-            decode_brush_rle(region["value"]["rle"], size_hw=(size_wh[1], size_wh[0]), record=place)
+            decode_brush_rle(region["value"]["rle"], size_hw=(size_wh[1], size_wh[0]), record=region_record)
         except DataError as error:
             faults += error.faults
     return faults
