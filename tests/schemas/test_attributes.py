@@ -59,7 +59,8 @@ def test_the_same_attributes_in_other_words_and_order() -> None:
         name="animals",
         version="2",
         attributes=tuple(
-            each.model_copy(update={"ask": "another question", "category": "part"}) for each in reversed(OLD.attributes)
+            attribute.model_copy(update={"ask": "another question", "category": "part"})
+            for attribute in reversed(OLD.attributes)
         ),
     )
     change = compare_schemas(OLD, other)
@@ -128,7 +129,7 @@ def test_a_change_is_named_by_its_gravest_part(new: AttributeSchema, expected: s
 plans = st.dictionaries(
     st.sampled_from(["a", "b", "c", "d", "e", "f"]),
     st.tuples(
-        st.sampled_from(["local", "global"]), st.sampled_from(["kept", "renamed", "rescoped", "removed", "added"])
+        st.sampled_from(["local", "global"]), st.sampled_from(["unchanged", "renamed", "rescoped", "removed", "added"])
     ),
 )
 """Attribute name to its scope and to what happens to it."""
@@ -148,12 +149,14 @@ def test_every_mix_of_changes_is_told_apart(plan: dict[str, tuple[str, str]]) ->
         AttributeSchema.model_validate({"name": "x", "version": "1", "attributes": old}),
         AttributeSchema.model_validate({"name": "x", "version": "2", "attributes": new}),
     )
-    named = {fate: tuple(name for name, (_, each) in plan.items() if each == fate) for _, fate in plan.values()}
+    named = {
+        fate: tuple(name for name, (_, other_fate) in plan.items() if other_fate == fate) for _, fate in plan.values()
+    }
     assert change.added == named.get("added", ())
     assert change.removed == named.get("removed", ())
     assert change.rescoped == named.get("rescoped", ())
     assert change.renamed == tuple((name, f"new-{name}") for name in named.get("renamed", ()))
-    ranks = ["kept", "added", "renamed", "removed", "rescoped"]
+    ranks = ["unchanged", "added", "renamed", "removed", "rescoped"]
     worst = max((ranks.index(fate) for fate in named), default=0)
     assert change.kind == ["same", "additive", "rename", "destructive", "destructive"][worst]
 
@@ -181,11 +184,11 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
     assert (schema.names(), schema.names("local"), schema.names("global")) == (("horns", "wet"), ("horns",), ("wet",))
 
 
-def changed(place: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    """Set what lies at a dotted place; a value of None deletes it."""
+def changed(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    """Set the value at a dotted path; a value of None deletes it."""
 
     def change(document: Any) -> None:
-        *parents, last = place.split(".")
+        *parents, last = path.split(".")
         for step in parents:
             document = document[int(step) if step.isdigit() else step]
         key = int(last) if last.isdigit() else last
@@ -288,7 +291,9 @@ def test_rival10_has_the_published_names_in_their_order() -> None:
     schema = load_attribute_schema("rival10")
     assert schema.names() == RIVAL10
     assert schema.names("local") == RIVAL10[:11]
-    assert all(each.ask for each in schema.attributes)
-    kinds = {kind: [each.name for each in schema.attributes if each.category == kind] for kind in CATEGORIES}
+    assert all(attribute.ask for attribute in schema.attributes)
+    kinds = {
+        kind: [attribute.name for attribute in schema.attributes if attribute.category == kind] for kind in CATEGORIES
+    }
     assert kinds == CATEGORIES
     assert sum(map(len, kinds.values())) == len(RIVAL10)

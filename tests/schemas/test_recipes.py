@@ -1,4 +1,4 @@
-"""Recipes and class maps: shipped ones load, the user's own too, and every fault of a file is told at once."""
+"""Recipes and class maps: shipped ones load, the user's own too, and every fault of a file is reported at once."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_a_view_has_a_name_like_all_others(name: str) -> None:
     named = {"rules": {"exact": {"views": {name: {}}}}, "variants": {"original": {"ground": "source", "view": name}}}
     with pytest.raises(ValidationError) as caught:
         Recipe.model_validate({**GOOD, **named})
-    places = {".".join(map(str, fault["loc"])) for fault in caught.value.errors()}
-    assert {f"rules.exact.views.{name}.[key]", "variants.original.layers.0.view"} <= places
+    key_paths = {".".join(map(str, fault["loc"])) for fault in caught.value.errors()}
+    assert {f"rules.exact.views.{name}.[key]", "variants.original.layers.0.view"} <= key_paths
 
 
 def test_shorthand_means_the_same_as_layers() -> None:
@@ -73,13 +73,13 @@ def test_shorthand_means_the_same_as_layers() -> None:
 def _changed(path: str, value: object) -> str:
     document = json.loads(json.dumps(GOOD))
     *parents, last = path.split("/")
-    place = document
+    node = document
     for part in parents:
-        place = place.setdefault(part, {})
+        node = node.setdefault(part, {})
     if value is None:
-        del place[last]
+        del node[last]
     else:
-        place[last] = value
+        node[last] = value
     return yaml.safe_dump(document)
 
 
@@ -176,7 +176,7 @@ def test_a_recipe_finds_the_class_map_beside_it(tmp_path: Path) -> None:
 def test_imagenet9_is_the_shipped_map_not_the_wordnet_descendants() -> None:
     loaded = load_class_map("imagenet9")
     assert len(loaded.index_of_label) == 370
-    assert [len(each.wnids) for each in loaded.classes] == [116, 52, 42, 36, 35, 27, 26, 20, 16]
+    assert [len(entry.wnids) for entry in loaded.classes] == [116, 52, 42, 36, 35, 27, 26, 20, 16]
     for dropped in ("n02091134", "n02123045", "n01806143"):  # whippet, tabby, peacock
         assert dropped not in loaded.index_of_label
 
@@ -184,11 +184,11 @@ def test_imagenet9_is_the_shipped_map_not_the_wordnet_descendants() -> None:
 def test_imagenet9_equals_the_released_mapping() -> None:
     need_shared(SHARED)
     released = json.loads((SHARED / "class_maps" / "imagenet9.json").read_text())
-    assert [list(each.wnids) for each in load_class_map("imagenet9").classes] == [
-        each["wnids"] for each in released["classes"]
+    assert [list(entry.wnids) for entry in load_class_map("imagenet9").classes] == [
+        entry["wnids"] for entry in released["classes"]
     ]
-    assert [list(each.imagenet_indices) for each in load_class_map("imagenet9").classes] == [
-        each["imagenet_indices"] for each in released["classes"]
+    assert [list(entry.imagenet_indices) for entry in load_class_map("imagenet9").classes] == [
+        entry["imagenet_indices"] for entry in released["classes"]
     ]
 
 

@@ -29,13 +29,13 @@ SIZE = (100, 200)  # height, width
 )
 def test_the_largest_margin_wins(box: Box, side: str, strip: Box | None) -> None:
     if strip is None:  # left 40 x 100 = top 20 x 200: horizontal; top 20 > bottom 10
-        found = largest_strip(box, SIZE)
-        assert found is not None
-        assert found.side == "top"
+        largest = largest_strip(box, SIZE)
+        assert largest is not None
+        assert largest.side == "top"
         return
-    found = largest_strip(box, SIZE)
-    assert found is not None
-    assert (found.side, found.box_xyxy_px) == (side, strip)
+    largest = largest_strip(box, SIZE)
+    assert largest is not None
+    assert (largest.side, largest.box_xyxy_px) == (side, strip)
 
 
 def test_no_margin_no_strip() -> None:
@@ -101,5 +101,5 @@ def test_a_tiled_box_repeats_the_strip_from_the_origin_and_leaves_the_rest(corne
     tiled = tile_box(photo, box, strip)
     for row, column in np.ndindex(40, 60):
         inside = box[0] <= column < box[2] and box[1] <= row < box[3]
-        place = (y0 + row % (y1 - y0), x0 + column % (x1 - x0)) if inside else (row, column)
-        assert (tiled[row, column] == photo[place]).all()
+        position = (y0 + row % (y1 - y0), x0 + column % (x1 - x0)) if inside else (row, column)
+        assert (tiled[row, column] == photo[position]).all()

@@ -63,10 +63,10 @@ def test_no_window_excludes_a_pixel_of_what_it_was_placed_by(mask: Mask, window:
         assert _holds(crop.frame.content_xyxy_px, crop.box_xyxy_px)
         assert _holds(crop.frame.frame_xyxy_px, crop.frame.content_xyxy_px)
         assert 0 <= crop.frame.pad_share < 1
-        outside = [each for each in components if not _holds(crop.box_xyxy_px, _tight(each))]
+        outside = [component for component in components if not _holds(crop.box_xyxy_px, _tight(component))]
         if window.take == "union" and "far_apart" not in crop.flags:
-            assert sum(each.sum() for each in outside) <= sum(crop.dropped_areas_px)
-            assert all(each.sum() < max(window.least_component_px, 1) for each in outside)
+            assert sum(component.sum() for component in outside) <= sum(crop.dropped_areas_px)
+            assert all(component.sum() < max(window.least_component_px, 1) for component in outside)
 
 
 def _tight(mask: Mask) -> Box:
@@ -101,13 +101,13 @@ def test_rows_that_the_centre_crop_amputates_are_flagged_and_no_others(
     x0, y0, x1, y1 = geometry.crop_xyxy_px
     scale_y, scale_x = (new / old for new, old in zip(geometry.resized_hw, crop.frame.size_hw, strict=True))
     rows, columns = np.nonzero(on_window)
-    kept = (
+    survives = (
         columns.min() * scale_x >= x0
         and rows.min() * scale_y >= y0
         and (columns.max() + 1) * scale_x <= x1
         and (rows.max() + 1) * scale_y <= y1
     )
-    assert ("amputated_by_eval" in crop.flags) == (not kept)
+    assert ("amputated_by_eval" in crop.flags) == (not survives)
 
 
 @pytest.mark.parametrize("outside", ["shift", "clip", "pad"])
@@ -207,15 +207,15 @@ def test_far_instances_give_way_to_the_largest_and_say_so() -> None:
 def test_instances_that_annotators_told_apart_count_and_components_do_not() -> None:
     mask = _two_squares(*NEAR)
     recorded = [square_mask(SIZE_HW, box) for box in NEAR]
-    told_apart = Window(instances="recorded", margin=0)
-    (one,) = place_window(told_apart, mask, [], seed=0)
-    (two,) = place_window(told_apart, mask, recorded, seed=0)
+    recorded_window = Window(instances="recorded", margin=0)
+    (one,) = place_window(recorded_window, mask, [], seed=0)
+    (two,) = place_window(recorded_window, mask, recorded, seed=0)
     (components,) = place_window(Window(), mask, [], seed=0)
     assert (one.instances, two.instances, components.instances) == (1, 2, 2)
-    (largest,) = place_window(told_apart.model_copy(update={"take": "largest"}), mask, recorded, seed=0)
+    (largest,) = place_window(recorded_window.model_copy(update={"take": "largest"}), mask, recorded, seed=0)
     assert largest.box_xyxy_px == NEAR[1]
-    each = place_window(told_apart.model_copy(update={"take": "each"}), mask, recorded, seed=0)
-    assert [crop.box_xyxy_px for crop in each] == [NEAR[1], NEAR[0]]
+    crops = place_window(recorded_window.model_copy(update={"take": "each"}), mask, recorded, seed=0)
+    assert [crop.box_xyxy_px for crop in crops] == [NEAR[1], NEAR[0]]
     with pytest.raises(NoWindow, match="several_instances"):
         place_window(Window(take="single"), mask, [], seed=0)
 
@@ -257,15 +257,15 @@ def test_controls_are_as_large_as_the_window_and_inside_the_photo_where_it_fits(
     assert len(set(sizes.values())) == 1
 
 
-def test_a_random_place_is_drawn_evenly_among_those_clear_of_the_object() -> None:
+def test_a_random_window_is_drawn_evenly_among_those_clear_of_the_object() -> None:
     box, size_hw = (4, 4, 6, 6), (10, 10)
     window = Window(around="random", margin=0.5)
-    found = {
+    drawn = {
         place_window(window, square_mask(size_hw, box), [], seed)[0].frame.frame_xyxy_px[:2] for seed in range(500)
     }
     side = 4
     clear = {(x, y) for x in range(7) for y in range(7) if x + side <= 4 or x >= 6 or y + side <= 4 or y >= 6}
-    assert found == clear
+    assert drawn == clear
 
 
 def _recipe(window: dict[str, object], **filters: object) -> Recipe:
@@ -288,7 +288,7 @@ def test_a_photo_that_a_window_refuses_leaves_the_recipe_with_the_reason() -> No
     for take, expected in (("single", "several_instances"), ("union", None)):
         recipe = _recipe({"take": take})
         taken, refused = select_objects([record], recipe, recipe.rules["exact"], CLASSES)
-        assert [each.reason for each in refused] == ([expected] if expected else [])
+        assert [refusal.reason for refusal in refused] == ([expected] if expected else [])
         assert len(taken) == (0 if expected else 1)
 
 

@@ -21,7 +21,7 @@ from figureground.schemas.rasters.masks import Mask
 
 
 def ramp(height: int, width: int) -> Canvas:
-    """Every pixel tells its place: (row, column, 7)."""
+    """Every pixel holds its position: (row, column, 7)."""
     rows, columns = np.mgrid[:height, :width]
     return np.stack([rows, columns, np.full_like(rows, 7)], axis=2).astype(np.uint8)
 

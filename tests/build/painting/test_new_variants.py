@@ -74,7 +74,7 @@ class Studio:
             name: make_scene(candidate, self.photos[name], self.rules, made)
             for name, candidate in self.plan.objects.items()
         }
-        self.textures = {each.image_id: np.full((80, 90, 3), 7, dtype=np.uint8) for each in textures}
+        self.textures = {photo.image_id: np.full((80, 90, 3), 7, dtype=np.uint8) for photo in textures}
 
     def rows(self, variant: str) -> list[PlanRow]:
         return [row for row in self.plan.rows if row.variant == variant]
@@ -156,14 +156,14 @@ def test_textures_are_drawn_by_the_rows_seed_or_taken_from_a_source_and_told() -
     textures = tuple(map(_texture, ("brick", "grass", "sand")))
     studio = Studio(recipe(variants, textures="wallpapers"), textures)
     for row in studio.plan.rows:
-        rendered, told = studio.render(row).image_rgb, json.loads(row.params)["texture"]
+        rendered, params = studio.render(row).image_rgb, json.loads(row.params)["texture"]
         np.testing.assert_array_equal(rendered[studio.mask], studio.photos[row.object_id][studio.mask])
         if row.variant == "photos":
-            assert told == {"image_id": row.texture_id, "sha256": studio.plan.textures[row.texture_id].sha256}
+            assert params == {"image_id": row.texture_id, "sha256": studio.plan.textures[row.texture_id].sha256}
             expected = texture_from_photo(studio.textures[row.texture_id], row.seed, SIZE_HW)
         else:
             assert row.texture_id == ""
-            expected = draw_texture(told["family"], row.seed, SIZE_HW)
+            expected = draw_texture(params["family"], row.seed, SIZE_HW)
         np.testing.assert_array_equal(rendered[~studio.mask], expected[~studio.mask])
 
 
@@ -201,10 +201,10 @@ def test_params_of_a_crop_lead_back_to_the_stored_photo() -> None:
     view = {"resize": "squash", "size": 40, "crop": None, "window": {"margin": 0, "take": "largest"}}
     studio = Studio(recipe({"plus": {"view": "crop", "ground": "source"}}, {"crop": view}))
     row = studio.rows("plus")[0]
-    told = json.loads(row.params)["figure"]
-    assert told["affine"] == [2.0, -40.0, 2.0, -32.0]
-    assert (told["box"], told["size"]) == (list(OBJECT), list(SIZE_HW))
-    assert told["crop"] == {
+    params = json.loads(row.params)["figure"]
+    assert params["affine"] == [2.0, -40.0, 2.0, -32.0]
+    assert (params["box"], params["size"]) == (list(OBJECT), list(SIZE_HW))
+    assert params["crop"] == {
         "window": list(OBJECT),
         "content": list(OBJECT),
         "pad_share": 0.0,
@@ -213,7 +213,7 @@ def test_params_of_a_crop_lead_back_to_the_stored_photo() -> None:
         "dropped_areas": [],
         "box_share": round(400 / 4096, 6),
     }
-    assert {"low_res", "several_instances", "amputated_by_eval"} <= set(told["flags"])
+    assert {"low_res", "several_instances", "amputated_by_eval"} <= set(params["flags"])
 
 
 @pytest.mark.parametrize(

@@ -100,12 +100,12 @@ def test_a_scene_that_is_there_is_not_made_again(job: SceneJob) -> None:
     assert {path: path.stat().st_mtime_ns for path in job.folder.iterdir()} == before
 
 
-@pytest.mark.parametrize("kept", [0, 3, 8, 40, -1])
-def test_a_scene_that_was_cut_off_is_made_anew(job: SceneJob, kept: int) -> None:
+@pytest.mark.parametrize("length", [0, 3, 8, 40, -1])
+def test_a_scene_that_was_cut_off_is_made_anew(job: SceneJob, length: int) -> None:
     write_scenes(job)
     path = sorted(job.folder.iterdir())[0]
     whole = path.read_bytes()
-    path.write_bytes(whole[:kept])
+    path.write_bytes(whole[:length])
     assert write_scenes(job) == (2, [])
     assert path.read_bytes() == whole
 

@@ -37,8 +37,8 @@ def test_a_seed_gives_the_same_bytes_for_ever(family: str) -> None:
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_seeds_differ_and_no_texture_is_plain(family: str) -> None:
     drawn = [draw_texture(family, seed, (64, 64)) for seed in range(20)]
-    assert len({_digest(each) for each in drawn}) == 20
-    assert all(len(np.unique(each.reshape(-1, 3), axis=0)) > 1 for each in drawn)
+    assert len({_digest(texture) for texture in drawn}) == 20
+    assert all(len(np.unique(texture.reshape(-1, 3), axis=0)) > 1 for texture in drawn)
 
 
 @pytest.mark.parametrize("family", ["bricks", "checks", "dots", "stripes"])
@@ -64,9 +64,9 @@ def test_any_family_is_drawn_about_as_often() -> None:
 def test_a_photo_covers_the_canvas_at_a_place_of_the_seeds(size_hw: tuple[int, int]) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
     drawn = [texture_from_photo(photo, seed, (64, 48)) for seed in range(8)]
-    assert {each.shape for each in drawn} == {(64, 48, 3)}
+    assert {texture.shape for texture in drawn} == {(64, 48, 3)}
     np.testing.assert_array_equal(drawn[0], texture_from_photo(photo, 0, (64, 48)))
-    assert len({_digest(each) for each in drawn}) > 1
+    assert len({_digest(texture) for texture in drawn}) > 1
 
 
 def test_a_large_photo_is_cut_and_not_resized() -> None:

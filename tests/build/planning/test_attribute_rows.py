@@ -96,15 +96,15 @@ def test_grey_covers_the_attribute_and_nothing_else(studio: Studio) -> None:
 
 def test_the_control_is_as_large_inside_the_object_and_elsewhere(studio: Studio) -> None:
     part, whole = square_mask((224, 224), HORNS), square_mask((224, 224), OBJECT)
-    places = []
+    changes = []
     for row in studio.rows("attribute_control", attribute="horns"):
         changed = (studio.render(row).image_rgb != studio.photos[row.object_id]).any(axis=2)
         grey = (studio.render(row).image_rgb == 128).all(axis=2)
         assert grey.sum() >= part.sum()
         assert not (changed & ~whole).any()
         assert part.sum() - 5 <= changed.sum() <= part.sum()  # a pixel may have been grey before
-        places.append(changed)
-    assert not np.array_equal(places[0], places[1])
+        changes.append(changed)
+    assert not np.array_equal(changes[0], changes[1])
 
 
 def test_superimposed_is_labelled_by_what_it_was_pasted_on(studio: Studio) -> None:

@@ -1,4 +1,4 @@
-"""Gates: each finds what it is for, all are told together, and errors stop a build."""
+"""Gates: each finds its own kind of fault, all are reported together, and errors stop a build."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ def planned(records: list[ObjectRecord], recipe: Recipe = RECIPE) -> Plan:
     return make_plan(records, recipe, CLASSES, attributes=SCHEMA)
 
 
-def found(records: list[ObjectRecord], recipe: Recipe = RECIPE) -> dict[str, GateFinding]:
-    return {each.gate: each for each in check_gates(planned(records, recipe), recipe, CLASSES, SCHEMA)}
+def findings_of(records: list[ObjectRecord], recipe: Recipe = RECIPE) -> dict[str, GateFinding]:
+    return {finding.gate: finding for finding in check_gates(planned(records, recipe), recipe, CLASSES, SCHEMA)}
 
 
 PLAIN = [photo(number) for number in range(40)]
 
 
 def test_a_sound_dataset_passes() -> None:
-    assert found(PLAIN) == {}
+    assert findings_of(PLAIN) == {}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_sound_dataset_passes() -> None:
 )
 def test_each_gate_names_what_it_finds(changes: dict[str, Any], gate: str, severity: str) -> None:
     odd = photo(100, **changes)
-    findings = found([*PLAIN, odd])
+    findings = findings_of([*PLAIN, odd])
     assert set(findings) == {gate}
     assert (findings[gate].severity, findings[gate].count) == (severity, 1)
     assert odd.object_id in findings[gate].examples[0]
@@ -104,19 +104,19 @@ def test_near_duplicates_across_the_source_s_own_splits_are_found() -> None:
     records = [photo(number, source_split="train") for number in range(20)]
     records.append(photo(50, source_split="test", phash=records[0].phash))
     records.append(photo(51, source_split="test"))
-    findings = found(records, by_source)
+    findings = findings_of(records, by_source)
     assert findings["near_duplicates_in_two_splits"].count == 1
 
 
 def test_classes_that_no_attribute_tells_apart_are_named() -> None:
     records = [photo(n, attributes={"horns": None, "hairy": True}, attribute_masks={}) for n in range(40)]
-    assert found(records)["classes_alike"].examples == ("a/b",)
+    assert findings_of(records)["classes_alike"].examples == ("a/b",)
 
 
 def test_errors_are_raised_together_and_warnings_are_not() -> None:
     odd = [photo(100, attributes={"horns": False}), photo(102, attributes={"horns": True}, attribute_masks={})]
     findings = check_gates(planned([*PLAIN, *odd]), RECIPE, CLASSES, SCHEMA)
-    assert [each.severity for each in findings] == ["error", "warning"]
+    assert [finding.severity for finding in findings] == ["error", "warning"]
     with pytest.raises(DataError, match="mask_without_presence") as caught:
         require_no_errors(findings)
     assert len(caught.value.faults) == 1
@@ -125,7 +125,11 @@ def test_errors_are_raised_together_and_warnings_are_not() -> None:
 
 def test_frequencies_count_every_answer() -> None:
     records = [*PLAIN, photo(100, attributes={"horns": None}, attribute_masks={})]
-    horns = next(each for each in attribute_frequencies(planned(records), CLASSES, SCHEMA) if each.class_name == "a")
+    horns = next(
+        frequency
+        for frequency in attribute_frequencies(planned(records), CLASSES, SCHEMA)
+        if frequency.class_name == "a"
+    )
     assert (horns.attribute, horns.present, horns.absent, horns.unknown, horns.masks) == ("horns", 20, 0, 1, 20)
 
 

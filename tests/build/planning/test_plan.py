@@ -152,9 +152,11 @@ def test_classes_are_balanced_to_the_smallest_by_hash() -> None:
     made = plan(records, recipe)
     assert made.class_counts == {"a": 3, "b": 3, "c": 3}
     assert made.balanced
-    kept = {row.object_id for row in made.rows if row.label == 0}
-    ids = sorted((each.object_id for each in records if each.label == "a"), key=lambda o: hash_order("9\0balance", o))
-    assert kept == set(ids[:3])
+    taken = {row.object_id for row in made.rows if row.label == 0}
+    ids = sorted(
+        (record.object_id for record in records if record.label == "a"), key=lambda o: hash_order("9\0balance", o)
+    )
+    assert taken == set(ids[:3])
     assert {refusal.reason for refusal in made.refusals} == {"balance"}
 
 
@@ -297,7 +299,7 @@ def test_rows_are_a_sequence() -> None:
     rows = plan(photos(a=4, b=3, c=3)).rows
     listed = list(rows)
     assert len(rows) == len(listed) == 10 * len(ALL.variants)
-    assert [rows[place] for place in range(len(rows))] == listed
+    assert [rows[index] for index in range(len(rows))] == listed
     assert rows[-1] == listed[-1]
     for part in (slice(7, 33), slice(-5, None), slice(0, 0), slice(60, 3, -7), slice(None)):
         assert list(rows[part]) == listed[part]

@@ -26,8 +26,8 @@ def test_of_few_all_are_compared(count: int) -> None:
     candidates = ids(count)
     ring = HashRing(candidates)
     for seed in SEEDS[:50]:
-        ordered = [candidates[place] for place in ring.in_order(seed)]
-        assert ordered == sorted(candidates, key=lambda each: hash_order(seed, each))
+        ordered = [candidates[index] for index in ring.in_order(seed)]
+        assert ordered == sorted(candidates, key=lambda candidate: hash_order(seed, candidate))
 
 
 @pytest.mark.parametrize("count", [0, RING_SPAN + 1, 2 * RING_SPAN, 500])

@@ -1,4 +1,4 @@
-"""Splits: exact shares of every class, duplicates kept together, stable under one photo more."""
+"""Splits: exact shares of every class, duplicates in one split, stable under one photo more."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def test_every_source_class_is_divided_by_the_shares() -> None:
     records = photos(a=100, b=50)
     splits = assign_splits(records, RIVAL10)
     for label, counts in {"a": (70, 10, 20), "b": (35, 5, 10)}.items():
-        found = Counter(splits[record.object_id] for record in records if record.label == label)
-        assert (found["train"], found["validation"], found["test"]) == counts
+        sizes = Counter(splits[record.object_id] for record in records if record.label == label)
+        assert (sizes["train"], sizes["validation"], sizes["test"]) == counts
 
 
 def test_order_changes_nothing_and_the_seed_everything() -> None:
@@ -49,7 +49,7 @@ def test_one_photo_more_moves_at_most_one_at_each_cut(count: int, name: int) -> 
     records = photos(a=count)
     before = assign_splits(records, RIVAL10)
     after = assign_splits([*records, object_record(f"more{name}", "a")], RIVAL10)
-    assert sum(before[each] != after[each] for each in before) <= 2
+    assert sum(before[object_id] != after[object_id] for object_id in before) <= 2
 
 
 def test_near_duplicates_stay_together_across_classes() -> None:

@@ -1,4 +1,4 @@
-"""The choice of an engine: what makes no sense is refused early, and what cannot be reached is said."""
+"""The choice of an engine: what makes no sense is refused early, and what cannot be reached is named."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from figureground.runtime.engines import EngineChoice, ray_session
     ],
 )
 def test_contradictions_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UsageError, match=message) as told:
+    with pytest.raises(UsageError, match=message) as raised:
         EngineChoice(**options)
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(raised.value)
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def kit(tmp_path: Path) -> HumanKit:
 def test_answers_come_out_as_they_went_in_sorted(kit: HumanKit) -> None:
     given = answers_of(kit, {"r10": truth, "r2": error})
     write_answers(kit, reversed(given))
-    assert read_answers(kit) == sorted(given, key=lambda each: (int(each.rater[1:]), each.task_id))
+    assert read_answers(kit) == sorted(given, key=lambda answer: (int(answer.rater[1:]), answer.task_id))
     before = (kit.folder / "answers.parquet").read_bytes()
     write_answers(kit, given)
     assert (kit.folder / "answers.parquet").read_bytes() == before
@@ -75,7 +75,7 @@ Change = Callable[[list[HumanAnswer]], list[HumanAnswer]]
 def test_answers_at_fault_are_named(change: Change, message: str, kit: HumanKit) -> None:
     give_answers(kit, {"r1": truth})
     good = read_answers(kit)
-    rows = [{name: getattr(each, name) for name in HumanAnswer.__slots__} for each in change(good)]
+    rows = [{name: getattr(answer, name) for name in HumanAnswer.__slots__} for answer in change(good)]
     path = kit.folder / "answers.parquet"
     pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(path)), path)
     with pytest.raises(DataError, match=message):

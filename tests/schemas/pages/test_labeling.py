@@ -40,7 +40,7 @@ def schemas(draw: st.DrawFn, *, most_parts: int = MOST_LABELS_WITH_SIMPLE_KEYS -
     scopes = st.sampled_from(["local", "global"])
     for name in draw(st.lists(names, max_size=most_parts + 8, unique_by=str.casefold)):
         scope = draw(scopes)
-        if scope == "global" or sum(each.scope == "local" for each in attributes) < most_parts:
+        if scope == "global" or sum(attribute.scope == "local" for attribute in attributes) < most_parts:
             ask = draw(asks | st.sampled_from(["<b>&amp;\"'", "]]>", "$image", "Hörner, 角\u200d"]))
             attributes.append(Attribute.model_validate({"name": name, "scope": scope, "ask": ask}))
     return AttributeSchema(name="any", version="1", attributes=tuple(attributes))
@@ -51,8 +51,8 @@ def page(schema: AttributeSchema, purpose: Purpose = "first_look") -> xml.Elemen
 
 
 def control(root: xml.Element, name: str) -> xml.Element:
-    (found,) = [element for element in root.iter() if element.get("name") == name]
-    return found
+    (control,) = [element for element in root.iter() if element.get("name") == name]
+    return control
 
 
 def values(root: xml.Element, name: str) -> list[str | None]:
@@ -138,8 +138,8 @@ def test_what_is_asked_arrives_as_it_was_written(schema: AttributeSchema) -> Non
     hints = {option.get("value"): option.get("hint", "") for option in control(root, "mask")}
     if schema.names("global"):
         hints |= {option.get("value"): option.get("hint", "") for option in control(root, "attributes")}
-    assert {each.name: hints[each.name] for each in schema.attributes} == {
-        each.name: each.ask for each in schema.attributes
+    assert {attribute.name: hints[attribute.name] for attribute in schema.attributes} == {
+        attribute.name: attribute.ask for attribute in schema.attributes
     }
 
 
@@ -189,7 +189,7 @@ def assert_distinct_keys(root: xml.Element, *, painted_without: bool = False) ->
     assert not set(keys) & EDITORS_KEYS
     assert all(len(key.split("+")[-1]) == 1 for key in keys)
     kinds = ("KeyPointLabels", "RectangleLabels") if painted_without else ("*",)
-    assert all(label.get("hotkey") for kind in kinds for each in root.iter(kind) for label in each.iter("Label"))
+    assert all(label.get("hotkey") for kind in kinds for group in root.iter(kind) for label in group.iter("Label"))
 
 
 def test_keys_of_the_three_label_controls_go_together() -> None:

@@ -22,8 +22,8 @@ SQUARE = [2, 2, 6, 2, 6, 6, 2, 6]
 
 def runs_of(mask: Mask) -> list[int]:
     """Runs down the columns, ground first."""
-    found = [(value, len(list(run))) for value, run in groupby(mask.flatten(order="F").tolist())]
-    return [0] * bool(found[0][0]) + [length for _, length in found]
+    runs = [(value, len(list(run))) for value, run in groupby(mask.flatten(order="F").tolist())]
+    return [0] * bool(runs[0][0]) + [length for _, length in runs]
 
 
 @given(masks())

@@ -25,26 +25,26 @@ GOOD = content(
 
 def read(path: Path) -> tuple[CocoFile, list[str]]:
     faults = Faults()
-    found = read_coco(path, faults)
+    file = read_coco(path, faults)
     assert all(fault.where == str(path) for fault in faults)
-    return found, [str(fault).removeprefix(f"{path}: ") for fault in faults]
+    return file, [str(fault).removeprefix(f"{path}: ") for fault in faults]
 
 
 def test_what_a_file_says(tmp_path: Path) -> None:
     path = tmp_path / "good.json"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(GOOD, indent=2).encode())  # some tools write a byte order mark
-    found, faults = read(path)
+    file, faults = read(path)
     assert faults == []
-    assert [image.file_name for image in found.images.values()] == [each["file_name"] for each in GOOD["images"]]
-    assert {number: each.name for number, each in found.categories.items()} == {1: "bird", 2: "fish", 3: "wing"}
-    object_, part = found.annotations[1]
-    (group,) = found.annotations[4]
+    assert [image.file_name for image in file.images.values()] == [image["file_name"] for image in GOOD["images"]]
+    assert {number: category.name for number, category in file.categories.items()} == {1: "bird", 2: "fish", 3: "wing"}
+    object_, part = file.annotations[1]
+    (group,) = file.annotations[4]
     assert object_.rle is not None
     assert np.array_equal(decode_coco_rle(object_.rle, size_hw=SIZE_HW), ring())
     assert (object_.attributes, object_.crowd, part.rle) == ({"wet": True}, False, None)
     assert [outline.tolist() for outline in part.polygons] == [[1, 1, 4, 1, 4, 4]]
     assert (group.crowd, group.rle, group.polygons) == (True, None, ())
-    assert found.faulty == set()
+    assert file.faulty == set()
 
 
 Change = Callable[[dict[str, Any]], None]
@@ -54,11 +54,11 @@ def change(path: str, value: Any) -> Change:
     """Set the value at ``kind.position.key``."""
 
     def apply(whole: dict[str, Any]) -> None:
-        *parents, last = [int(each) if each.isdigit() else each for each in path.split(".")]
-        place: Any = whole
-        for each in parents:
-            place = place[each]
-        place[last] = value
+        *parents, last = [int(key) if key.isdigit() else key for key in path.split(".")]
+        node: Any = whole
+        for key in parents:
+            node = node[key]
+        node[last] = value
 
     return apply
 
@@ -102,30 +102,30 @@ def test_every_fault_is_named_by_its_id(tmp_path: Path, changed: Change, message
     changed(whole)
     path = tmp_path / "bad.json"
     path.write_text(json.dumps(whole))
-    found, faults = read(path)
+    file, faults = read(path)
     assert any(fault.startswith(message) for fault in faults), faults
-    assert found.faulty >= faulty
+    assert file.faulty >= faulty
     assert all(len(fault) < 400 for fault in faults)
-    assert found.annotations[4][0].annotation_id == 13  # the rest is read
+    assert file.annotations[4][0].annotation_id == 13  # the rest is read
 
 
-def test_faults_of_a_file_are_told_together(tmp_path: Path) -> None:
+def test_faults_of_a_file_are_reported_together(tmp_path: Path) -> None:
     whole = copy.deepcopy(GOOD)
     change("images.1.width", -1)(whole)
     change("annotations.0.iscrowd", 7)(whole)
     change("annotations.2.category_id", 70)(whole)
     (tmp_path / "bad.json").write_text(json.dumps(whole))
-    found, faults = read(tmp_path / "bad.json")
+    file, faults = read(tmp_path / "bad.json")
     assert [fault.split(":")[0] for fault in faults] == ["image 2", "annotation 11", "annotation 13"]
-    assert found.faulty == {1, 2, 4}
+    assert file.faulty == {1, 2, 4}
 
 
 def test_annotations_may_come_before_images(tmp_path: Path) -> None:
     turned = dict(reversed(GOOD.items()))
     (tmp_path / "turned.json").write_text(json.dumps(turned))
-    found, faults = read(tmp_path / "turned.json")
+    file, faults = read(tmp_path / "turned.json")
     assert faults == []
-    assert set(found.annotations) == {1, 4}
+    assert set(file.annotations) == {1, 4}
 
 
 @pytest.mark.parametrize(
@@ -171,10 +171,10 @@ def test_uncompressed_groups_are_read(tmp_path: Path) -> None:
     """As COCO's own files have them: ``iscrowd`` 1 and counts that are numbers."""
     height, width = SIZE_HW
     runs = {"size": [height, width], "counts": [height, height, height * (width - 2)]}
-    found, faults = read(write_coco(tmp_path / "crowd.json", annotation(1, 1, 1, runs, iscrowd=1)))
+    file, faults = read(write_coco(tmp_path / "crowd.json", annotation(1, 1, 1, runs, iscrowd=1)))
     expected = np.zeros(SIZE_HW, dtype=np.bool_)
     expected[:, 1] = True
     assert faults == []
-    rle = found.annotations[1][0].rle
+    rle = file.annotations[1][0].rle
     assert rle is not None
     assert {"size": list(rle.size_hw), "counts": rle.counts} == rle_of(expected)

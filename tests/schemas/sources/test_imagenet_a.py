@@ -1,4 +1,4 @@
-"""ImageNet-A as a source: the folder and the archive give the same photos, and whatever is odd is said by name."""
+"""ImageNet-A as a source: the folder and the archive give the same photos, and whatever is odd is reported by name."""
 
 from __future__ import annotations
 
@@ -180,12 +180,12 @@ def test_strange_places_are_faults_by_name(tmp_path: Path, packed: bool) -> None
     put(root, "n01498041/a.png", "n01498041/b.txt")
     source = opened(pack(root, tmp_path / "a.tar") if packed else root)
     assert [(item.uri, item.label) for item in source if not item.fault] == [(f"n01498041/{NAME}.jpg", "n01498041")]
-    found = faults(source)
-    assert sorted(found) == ["loose.jpg", "n01440764/tench.jpg", "n01498041/deep/x.jpg", "notes/x.JPEG"]
-    assert found["n01440764/tench.jpg"] == (
+    faulty = faults(source)
+    assert sorted(faulty) == ["loose.jpg", "n01440764/tench.jpg", "n01498041/deep/x.jpg", "notes/x.JPEG"]
+    assert faulty["n01440764/tench.jpg"] == (
         "expected <wnid>/<file> with one of ImageNet-A's 200 wnids, got the folder n01440764"
     )
-    assert "a file at the top" in found["loose.jpg"]
+    assert "a file at the top" in faulty["loose.jpg"]
     assert count_passed_over(source) == {".png": 1, ".txt": 1}
 
 
@@ -245,11 +245,11 @@ def test_missing_photos_are_told_of_where_all_classes_are_there(tmp_path: Path) 
     assert faults(opened(root)) == {}
     for wnid in WNIDS[:10]:
         (root / wnid / "0.000000_a _ a_0.5.jpg").unlink()
-    told = faults(opened(root))
-    assert list(told) == ["."]
-    assert told["."].startswith("expected the 7,500 photos of the released archive, got 7,490: other numbers in ")
-    assert "n01498041 (75 of 76)" in told["."]
-    assert told["."].endswith("and 2 more") or told["."].endswith(", 2 more")
+    faulty = faults(opened(root))
+    assert list(faulty) == ["."]
+    assert faulty["."].startswith("expected the 7,500 photos of the released archive, got 7,490: other numbers in ")
+    assert "n01498041 (75 of 76)" in faulty["."]
+    assert faulty["."].endswith("and 2 more") or faulty["."].endswith(", 2 more")
     shutil.rmtree(root / WNIDS[-1])
     assert faults(opened(root)) == {}  # a subset of the classes is the user's own choice
 
@@ -266,9 +266,9 @@ def test_an_incomplete_set_is_indexed_and_says_so(tmp_path: Path) -> None:
 def test_equal_bytes_under_two_names_or_labels(tmp_path: Path) -> None:
     root = tmp_path / "imagenet-a"
     put(root, f"{WNIDS[0]}/{NAME}.jpg")
-    for place in (f"{WNIDS[0]}/{NAME}.JPEG", f"{WNIDS[1]}/{NAME}.jpg"):
-        (root / place).parent.mkdir(exist_ok=True)
-        shutil.copy(root / WNIDS[0] / f"{NAME}.jpg", root / place)
+    for path in (f"{WNIDS[0]}/{NAME}.JPEG", f"{WNIDS[1]}/{NAME}.jpg"):
+        (root / path).parent.mkdir(exist_ok=True)
+        shutil.copy(root / WNIDS[0] / f"{NAME}.jpg", root / path)
     with Workspace.create(tmp_path / "work") as store:
         report = index_source(store, opened(root))
     assert (report.added, report.duplicates, report.rejected) == (1, 1, {"label_conflict": 1})

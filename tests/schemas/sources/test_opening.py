@@ -1,4 +1,4 @@
-"""Sources: every layout read as it lies, labels and boxes found, hostile paths and tables refused by name."""
+"""Sources: every layout is read as it lies, with labels and boxes; hostile paths and tables are refused by name."""
 
 from __future__ import annotations
 
@@ -168,8 +168,8 @@ def test_what_cannot_be_photos_is_an_item_with_a_fault(tmp_path: Path) -> None:
     (root / "dog" / "broken.jpg").symlink_to(tmp_path / "nothing")
     os.mkfifo(root / "dog" / "pipe.jpg")
     Path(os.fsdecode(os.fsencode(root / "dog") + b"/caf\xe9.jpg")).write_bytes(b"x")
-    found = faults(open_source(str(root)))
-    assert found == {
+    faulty = faults(open_source(str(root)))
+    assert faulty == {
         "dog/broken.jpg": "expected a file, got a broken link or a device",
         "dog/caf\\xe9.jpg": "expected a path in UTF-8, got other bytes",
         "dog/pipe.jpg": "expected a file, got a broken link or a device",
@@ -386,7 +386,7 @@ def test_wrong_calls_are_usage_errors(tmp_path: Path, arguments: dict[str, Any],
 def test_the_real_photos_are_a_folder_of_wnids() -> None:
     root = SHARED / "photos_in9"
     need_shared(root)
-    found = placed(open_source(str(root)))
-    assert len(found) == 186
-    assert all(label[0] == "n" and label[1:].isdecimal() for _, label, _ in found)
-    assert len({label for _, label, _ in found}) == 186
+    photos = placed(open_source(str(root)))
+    assert len(photos) == 186
+    assert all(label[0] == "n" and label[1:].isdecimal() for _, label, _ in photos)
+    assert len({label for _, label, _ in photos}) == 186

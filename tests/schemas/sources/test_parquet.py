@@ -99,9 +99,9 @@ def test_the_hubs_imagenet_is_labelled_by_the_wnid_in_its_file_names(tmp_path: P
         photo_row(1, 1, "ILSVRC2012_val_00000001_n02071294.JPEG"),
     ]
     put_parquet(tmp_path / "validation-0.parquet", [*rows, photo_row(2, 1, "x.JPEG")], ["tench, Tinca", "killer whale"])
-    found = list(open_source(str(tmp_path)))
-    assert [item.label for item in found] == ["n01440764", "n02071294", "killer whale"]
-    assert {item.source_split for item in found} == {"validation"}
+    items = list(open_source(str(tmp_path)))
+    assert [item.label for item in items] == ["n01440764", "n02071294", "killer whale"]
+    assert {item.source_split for item in items} == {"validation"}
 
 
 @pytest.mark.parametrize("uri", ["train/0000.parquet", "default/train/0000.parquet", "data/train-0-of-1.parquet"])

@@ -21,9 +21,9 @@ def test_photos_are_found_with_labels_and_splits(tmp_path: Path, given: str, kin
     draw_tree(tmp_path)
     source = open_source(str(tmp_path / given), kind=kind, name="own")
     assert isinstance(source, Rival10Source)
-    found = {item.uri: (item.label, item.source_split, item.fault) for item in source}
-    assert found == {
-        f"{split}/ordinary/{stem}.JPEG": (stem[:9], split, "") for split, stem in (place.split("/") for place in PHOTOS)
+    items = {item.uri: (item.label, item.source_split, item.fault) for item in source}
+    assert items == {
+        f"{split}/ordinary/{stem}.JPEG": (stem[:9], split, "") for split, stem in (path.split("/") for path in PHOTOS)
     }
 
 

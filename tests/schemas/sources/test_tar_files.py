@@ -49,7 +49,7 @@ def test_files_are_read_where_they_lie(tmp_path: Path, format_name: str) -> None
     path = pack(tmp_path / "a.tar", ("./b/x.jpg", b"x" * 513), (name, b"yz"), ("b/e", b""), format_name=format_name)
     files = open_tar(path)
     assert list(files.members) == ["b/e", "b/x.jpg", name]
-    assert [files.read(each) for each in files.members] == [b"", b"x" * 513, b"yz"]
+    assert [files.read(name) for name in files.members] == [b"", b"x" * 513, b"yz"]
     assert not files.faults
     assert os.listdir(tmp_path) == ["a.tar"]  # noqa: PTH208  nothing was unpacked
 

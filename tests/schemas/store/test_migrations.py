@@ -46,16 +46,16 @@ def make_first_version(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tables_of(root: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Columns of every table: name, type, whether it may be null, default and place in the key."""
+    """Columns of every table: name, type, whether it may be null, default and position in the key."""
     connection = sqlite3.connect(root / DATABASE_NAME)
     names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-    found = {
+    tables = {
         name: [tuple(row)[1:] for row in connection.execute(f"PRAGMA table_info({name})").fetchall()] for name in names
     }
     strict = connection.execute("SELECT count(*) FROM pragma_table_list WHERE strict").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     connection.close()
-    return {**found, "strict": [(strict,)], "user_version": [(version,)]}
+    return {**tables, "strict": [(strict,)], "user_version": [(version,)]}
 
 
 def test_a_workspace_of_the_first_version_keeps_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

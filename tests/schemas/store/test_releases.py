@@ -80,7 +80,7 @@ def test_a_version_never_changes(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="another version"):
         write_release(path, RECORDS[:1], version="v1")
     assert file_sha256(path) == before
-    assert [each.name for each in tmp_path.iterdir()] == ["v1.parquet"]
+    assert [path.name for path in tmp_path.iterdir()] == ["v1.parquet"]
 
 
 def test_strangers_are_refused(tmp_path: Path) -> None:

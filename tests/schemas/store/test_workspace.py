@@ -122,7 +122,7 @@ def test_forget_takes_everything_of_a_photo_and_nothing_else(tmp_path: Path) -> 
             store.decide(Decision(image_id=image(name).image_id, state="accepted", reason=""))
         store.forget(image("a").image_id)
         assert list(store.images()) == [image("b")]
-        assert [each.image_id for each in store.proposals()] == [image("b").image_id]
+        assert [proposal.image_id for proposal in store.proposals()] == [image("b").image_id]
         assert set(store.decisions()) == {image("b").image_id}
 
 
