@@ -1,4 +1,9 @@
-"""Long lists in a JSON text, element by element: a file of hundreds of megabytes never becomes one Python object."""
+"""Long lists in a JSON text, element by element: a file of hundreds of megabytes never becomes one Python object.
+
+ijson 3.6 was tried instead. It takes four times as long for COCO's polygons, reads a lone surrogate as a question mark,
+and its C parser ends the whole process (segmentation fault) at a number of more than 4,300 digits; told to read numbers
+as C does, it refuses a whole file for one number beyond 64 bits, where here that annotation alone is a fault.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +29,7 @@ def list_elements(text: str, names: Collection[str], *, where: str) -> Iterator[
         The list's name, the element's position in it, the element.
 
     Raises:
-        DataError: at the place where the text is no such object.
+        DataError: if the text is no such object, with the position of the first character that is wrong.
     """
     cursor, missing = _Cursor(text), set(names)
     try:
@@ -51,25 +56,25 @@ def list_elements(text: str, names: Collection[str], *, where: str) -> Iterator[
 
 
 class _Cursor:
-    """A place in JSON text, which moves on value by value. Raises ``ValueError`` where the text is none."""
+    """A position in JSON text, which moves on value by value. Raises ``ValueError`` where the text is no JSON."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._place = 0
+        self._position = 0
         self._decoder = JSONDecoder(parse_constant=_refuse_constant)
 
     def value(self) -> Any:  # noqa: ANN401  any JSON value
-        """The value that stands here."""
+        """The value at this position; moves past it."""
         self._skip_space()
-        found, self._place = self._decoder.raw_decode(self._text, self._place)
-        return found
+        value, self._position = self._decoder.raw_decode(self._text, self._position)
+        return value
 
     def members(self, brackets: str) -> Iterator[None]:
         """Stop before each member of an object or a list, whose brackets are given."""
         closing = brackets[1]
         self.expect(brackets[0])
         self._skip_space()
-        if self._text.startswith(closing, self._place):
+        if self._text.startswith(closing, self._position):
             self.expect(closing)
             return
         while True:
@@ -78,24 +83,24 @@ class _Cursor:
                 return
 
     def expect(self, chars: str) -> str:
-        """Pass one of ``chars``, and return it."""
+        """Move past one of ``chars``, and return it."""
         self._skip_space()
-        found = self._text[self._place : self._place + 1]
-        if not found or found not in chars:
+        char = self._text[self._position : self._position + 1]
+        if not char or char not in chars:
             wanted = " or ".join(map(repr, chars))
-            raise ValueError(f"{wanted} expected at char {self._place}, found {found or 'the end'!r}")
-        self._place += 1
-        return found
+            raise ValueError(f"{wanted} expected at char {self._position}, found {char or 'the end'!r}")
+        self._position += 1
+        return char
 
     def expect_end(self) -> None:
         """Check that nothing follows."""
         self._skip_space()
-        if self._place < len(self._text):
-            raise ValueError(f"nothing more expected at char {self._place}")
+        if self._position < len(self._text):
+            raise ValueError(f"nothing more expected at char {self._position}")
 
     def _skip_space(self) -> None:
-        found = _NO_SPACE.search(self._text, self._place)
-        self._place = found.start() if found else len(self._text)
+        match = _NO_SPACE.search(self._text, self._position)
+        self._position = match.start() if match else len(self._text)
 
 
 def _refuse_constant(name: str) -> None:

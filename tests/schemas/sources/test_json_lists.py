@@ -32,11 +32,11 @@ def test_lists_are_what_json_has(
 ) -> None:
     lists = {"images": images, "annotations": annotations}
     text = json.dumps({**others, **lists} if last else {**lists, **others}, indent=indent)
-    found: dict[str, list[Any]] = {name: [] for name in NAMES}
+    elements: dict[str, list[Any]] = {name: [] for name in NAMES}
     for name, position, value in list_elements(text, NAMES, where="x.json"):
-        assert position == len(found[name])
-        found[name].append(value)
-    assert found == lists
+        assert position == len(elements[name])
+        elements[name].append(value)
+    assert elements == lists
 
 
 @pytest.mark.parametrize(
