@@ -26,9 +26,9 @@ class Attribute(Document):
     scope: Literal["local", "global"]
     """``local``: a part, painted as a mask of its own; ``global``: ticked for the whole object."""
     ask: str = Field(default="", max_length=200)
-    """What annotators read beside it."""
+    """Text that annotators read beside it, on one line."""
     category: Name | None = None
-    """What kind it is, for tables: ``part``, ``shape``, ``texture``, ``other``; it changes nothing else."""
+    """Its kind, for tables: ``part``, ``shape``, ``texture``, ``other``; it changes nothing else."""
     was: Name | None = None
     """Its name in the version before, where it was renamed."""
 
@@ -73,7 +73,7 @@ class AttributeSchema(Document):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaChange:
-    """How one version of a schema differs from the one before."""
+    """Differences of a version of a schema from the version before."""
 
     kind: ChangeKind
     """The gravest change: ``destructive`` if any is removed or rescoped, else ``rename``, else ``additive``."""

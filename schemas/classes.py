@@ -43,7 +43,7 @@ class ClassMap(Document):
 
     name: Name | Literal[""] = ""
     unmapped_value: int = -1
-    """What a prediction outside every class becomes; it equals no label, so it is wrong."""
+    """Class index of a prediction outside every class; it equals no label, so the prediction is wrong."""
     classes: tuple[MappedClass, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

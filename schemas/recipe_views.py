@@ -20,9 +20,9 @@ class Window(Document):
     """``object``: around its box; ``center``: as large, in the middle of the photo; ``random``: as large, at a place
     drawn by hash, clear of the object's box where the photo has room."""
     instances: Literal["components", "recorded"] = "components"
-    """What counts as one instance: a connected component (8 neighbours), or what a release tells apart."""
+    """Definition of one instance: a connected component (8 neighbours), or one that the release records."""
     take: Literal["union", "largest", "each", "single"] = "union"
-    """Which of several instances: all in one window, the largest, one row for each, or refuse the photo."""
+    """Choice among several instances: all in one window, the largest, one row for each, or refuse the photo."""
     max_union_share: float | None = Field(default=0.8, gt=0, le=1)
     """A union box that covers more of the photo gives way to the largest instance, and is flagged ``far_apart``."""
     least_component_share: float = Field(default=0.005, ge=0, lt=1)
@@ -31,14 +31,14 @@ class Window(Document):
     margin: Annotated[float, Field(ge=0, le=100_000)] | Literal["survive"] = 0.1
     """Added on each side, in units of ``margin_of``; ``survive``: what the standard centre crop then cuts away."""
     margin_of: Literal["longest_side", "diagonal", "pixel"] = "longest_side"
-    """What a margin is counted in: max(w, h) of the box, its diagonal, or pixels."""
+    """Unit of a margin: max(w, h) of the box, its diagonal, or pixels."""
     shape: Literal["square", "tight", "letterbox"] = "square"
     """``square``: expanded with what the photo shows beside the box; ``tight``: the box's own aspect ratio;
     ``letterbox``: tight, brought to a square by padding."""
     outside: Literal["shift", "clip", "pad"] = "shift"
     """A window beyond the photo's rim is shifted inwards, clipped, or padded; what cannot be shifted is padded."""
     pad: Literal["edge", "mean", "black", "grey"] = "black"
-    """What padding shows: the nearest pixel, the mean colour of the window, or a colour."""
+    """Content of padding: the nearest pixel, the mean colour of the window, or a colour."""
     low_res_px: int = Field(default=64, ge=0)
     """A box whose longer side is below is flagged ``low_res``."""
     no_context_share: float = Field(default=0.9, gt=0, le=1)
@@ -52,10 +52,10 @@ class Window(Document):
 
 
 class View(Document):
-    """How a photo and its mattes come onto the canvas."""
+    """The way of a photo and its mattes onto the canvas."""
 
     window: Window | None = None
-    """What is taken of the photo; None takes all of it."""
+    """Part of the photo that is taken; None takes all of it."""
     resize: Literal["short_side", "squash", "none"] = "short_side"
     """``short_side``: keep the aspect ratio; ``squash``: ignore it; ``none``: stored pixels."""
     size: int = Field(default=SHORT_SIDE_PX, ge=1)

@@ -47,7 +47,7 @@ class Blur(Document):
     sigma: float = Field(gt=0, le=64)
     """Standard deviation, canvas pixels."""
     within: Literal["figure", "ground", "photo"] = "photo"
-    """Where colours are taken from: the object, all but the object, or everywhere."""
+    """Region that colours are taken from: the object, all but the object, or everywhere."""
 
 
 class Move(Document):
@@ -56,7 +56,7 @@ class Move(Document):
     scale: float = Field(default=1.0, gt=0, le=4)
     """Size ÷ size on the canvas before."""
     to: tuple[float, float] | None = None
-    """Where the middle of the box goes, as shares (x, y) of the canvas; None leaves it there."""
+    """New middle of the box, as shares (x, y) of the canvas; None leaves it where it is."""
 
 
 class Layer(Document):
@@ -93,7 +93,7 @@ class Variant(Document):
 
     layers: tuple[Layer, ...] = Field(min_length=1)
     labels: Literal["self", "donor"] = "self"
-    """Whose label, object mask and attributes a row has: the photo's that is seen outside the matte."""
+    """Photo whose label, object mask and attributes a row has: the one that is seen outside the matte."""
 
     @model_validator(mode="before")
     @classmethod
@@ -138,12 +138,12 @@ class Variant(Document):
 
     @property
     def texture(self) -> str | None:
-        """Where the variant's texture comes from; None without one."""
+        """Texture of the variant, as its layers name it; None without one."""
         return next((layer.texture for layer in self.layers if layer.paint == "texture"), None)
 
     @property
     def moved(self) -> Move | None:
-        """Where the row's own figure is drawn, if not where it was."""
+        """Move of the row's own figure; None where it stays."""
         return next((layer.move for layer in reversed(self.layers) if layer.move and layer.of == "self"), None)
 
     @property
@@ -153,7 +153,7 @@ class Variant(Document):
 
 
 class Filters(Document):
-    """Which objects a recipe refuses; a refused object leaves every variant. None switches a filter off."""
+    """Filters of a recipe: an object that one of them refuses leaves every variant. None switches a filter off."""
 
     one_box: bool = False
     """Refuse photos with more than one annotated box (ImageNet-9 did)."""
@@ -174,7 +174,7 @@ class Filters(Document):
 
 
 class DonorRules(Document):
-    """Who may lend a ground."""
+    """Rules about who may lend a ground."""
 
     exclude_self: bool = True
     near_duplicate_bits: int | None = Field(default=8, ge=0, le=63)
@@ -182,7 +182,7 @@ class DonorRules(Document):
 
 
 class Splits(Document):
-    """How photos are divided into splits; near-duplicates stay together."""
+    """Division of photos into splits; near-duplicates stay together."""
 
     by: SplitBy = "seed"
     """``seed``: shares of every source class, chosen by hash; ``source``: as the source has them."""
@@ -200,7 +200,7 @@ class Splits(Document):
 
 
 class RuleSet(Document):
-    """How the layers are read: as the careful reader expects, or as the released code did."""
+    """Rules by which the layers are read: as a careful reader expects, or as the released code did."""
 
     views: dict[Name, View]
     box: Literal["hull", "annotated"] = "hull"
@@ -210,13 +210,13 @@ class RuleSet(Document):
     black_is_ground: bool = False
     """True: black figure pixels show the donor, as ImageNet-9's did."""
     adjacent: Literal["exact", "released"] = "exact"
-    """How adjacent tiles are taken: ``released`` as Hard ImageNet's code does, with the axes exchanged."""
+    """Rule for adjacent tiles: ``released`` is that of Hard ImageNet's code, with the axes exchanged."""
     filters: Filters = Filters()
     donors: DonorRules = DonorRules()
 
 
 class Balance(Document):
-    """How many objects a class keeps."""
+    """Number of objects that each class has."""
 
     per_class: int | Literal["smallest", "all"] = "smallest"
     """A number, the size of the smallest class, or no balancing."""
@@ -238,11 +238,11 @@ class Recipe(Document):
     class_map: str
     """A shipped map's name, or a path beside the recipe."""
     attributes: str = "none"
-    """What annotators are asked for: a shipped attribute schema's name, or a path beside the recipe."""
+    """Attributes that annotators are asked for: a shipped attribute schema's name, or a path beside the recipe."""
     split: Name = "test"
     """Split that the rows are published under, where there is one."""
     splits: Splits | None = None
-    """How photos are divided; None puts all into ``split``."""
+    """Division of photos into splits; None puts all into ``split``."""
     source_splits: tuple[str, ...] | None = None
     """Splits of the source to take photos from; None takes all."""
     rules: dict[RuleName, RuleSet]

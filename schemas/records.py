@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 from figureground.schemas.rasters.masks import Box, CocoRle
 
 NAME_PATTERN: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,128}")
-"""What an id, class, attribute or config name may look like; ``/`` would break ``datasets``, dots alone are paths."""
+"""Form of every id, class, attribute and config name; ``/`` would break ``datasets``, dots alone are paths."""
 
 DecisionState = Literal["accepted", "rejected", "confirmed_empty", "not_localisable", "wrong_label", "needs_second"]
 
@@ -21,7 +21,7 @@ ObjectState = Literal["accepted", "unreviewed", "unmasked"]
 AnswerState = Literal["submitted", "skipped", "draft"]
 
 Purpose = Literal["first_look", "second_look"]
-"""Why people are asked about a photo: for the first time, or because earlier answers left a doubt."""
+"""The reason why people are asked about a photo: a first look, or a second one after answers that left a doubt."""
 
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401  any JSON value
@@ -35,13 +35,13 @@ def content_id(*parts: str) -> str:
 
 
 class RowKey(NamedTuple):
-    """What a row of a plan or of a dataset is sorted and found by."""
+    """Key of a row of a plan or of a dataset: rows are sorted and looked up by it."""
 
     variant: str
     """Also the name of the config that the row is published in."""
     split: str
     object_id: str
-    """Whose figure the row shows."""
+    """Object whose figure the row shows."""
     attribute: str
     """Attribute that the row is about; empty in variants that are about whole photos."""
     draw: int
@@ -59,7 +59,7 @@ class RowKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRow:
-    """Where a named source of photos lies now."""
+    """Location of a named source of photos, as it is now."""
 
     name: str
     kind: str
@@ -67,7 +67,7 @@ class SourceRow:
     locator: str
     """A path or a Hub id, as the user gave it; never part of a release."""
     options: Mapping[str, str]
-    """What else is needed to open it, such as ``boxes``, and its terms: ``licence``, ``restricted``."""
+    """Other settings that open it, such as ``boxes``, and its terms: ``licence``, ``restricted``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class ImageRecord:
     source: str
     """Name of the source that it was catalogued from."""
     uri: str
-    """Where the source keeps it: a path below the source's root, or ``file.parquet#row``."""
+    """Its location in the source: a path below the source's root, or ``file.parquet#row``."""
     sha256: str
     """SHA-256 of the stored bytes, hex."""
     width: int
@@ -97,7 +97,7 @@ class ImageRecord:
     phash: str
     """64-bit perceptual hash of the stored pixels, 16 hex digits (imagehash.phash)."""
     flags: tuple[str, ...] = ()
-    """What was unusual but usable: ``cmyk``, ``palette``, ``grey``, ``alpha``, sorted."""
+    """Properties that are unusual but usable: ``cmyk``, ``palette``, ``grey``, ``alpha``, sorted."""
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -107,7 +107,7 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What a segmenter was asked: a box, points, or nothing."""
+    """The question to a segmenter: a box, a point, or nothing."""
 
     kind: Literal["box", "point", "none"]
     """``box`` and ``point`` carry coordinates; ``none`` asks for whatever the segmenter finds by itself."""
@@ -116,7 +116,7 @@ class Prompt:
     point_xy_px: tuple[float, float] | None = None
     """A point on the figure in stored pixels; the centre of the first pixel is (0.5, 0.5)."""
     origin: str = ""
-    """Where the prompt came from: ``annotated``, ``saliency``, ``detector``, ``centre``, ``grid``."""
+    """Origin of the coordinates: ``annotated``, ``saliency``, ``detector``, ``centre``, ``grid``."""
 
     def to_json(self) -> str:
         """Canonical JSON without absent fields."""
@@ -157,7 +157,7 @@ class ProposalRun:
     segmenter: str
     prompt_mode: str
     reason: str
-    """Why there are no candidates; empty where there are some."""
+    """Reason why there are no candidates; empty where there are some."""
     seconds: float
     """Wall clock spent on the image; never part of a release."""
 
@@ -183,7 +183,7 @@ class Annotation:
     seconds: float
     """Time on the page, as Label Studio counts it (``lead_time``)."""
     tool: str
-    """How the object's regions came about (Label Studio's ``origin``), sorted, joined by ``+``."""
+    """Origins of the object's regions (Label Studio's ``origin``), sorted, joined by ``+``."""
     proposal_id: str
     """The proposal it began from; empty for none."""
     edit_iou: float | None
@@ -207,11 +207,11 @@ class StudioProject:
     """A Label Studio project that we filled."""
 
     server: str
-    """Which server: the random id of one that we started, or the address of one that was there."""
+    """The server: the random id of one that we started, or the address of another one."""
     project: int
     title: str
     annotator: str
-    """Whose project it is, as the maintainer named them; empty where anybody answers."""
+    """Name of the annotator whose project it is, as the maintainer gave it; empty where anybody answers."""
     purpose: Purpose
     attribute_schema: str
     """JSON of the attribute schema that its page was made from."""
@@ -221,7 +221,7 @@ class StudioProject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """Why an image stands as it does; the newest one counts."""
+    """State of an image and the reason for it; the newest decision on an image counts."""
 
     image_id: str
     state: DecisionState
@@ -287,7 +287,7 @@ class PlanRow:
 
     variant: str
     object_id: str
-    """Whose figure and label."""
+    """Object whose figure the row shows."""
     draw: int
     """Number of the repeated donor draw, from 0, or that of the instance where each instance has a row."""
     split: str
@@ -309,5 +309,5 @@ class PlanRow:
 
     @property
     def key(self) -> RowKey:
-        """What rows are sorted and looked up by."""
+        """Key by which rows are sorted and looked up."""
         return RowKey(self.variant, self.split, self.object_id, self.attribute, self.draw)

@@ -25,12 +25,12 @@ _NAMED: Final = {"rival": "rival10", "imagenet[-_]?a(?![a-z])": "imagenet-a", "i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceTerms:
-    """What may be done with the photos of one source."""
+    """Terms under which the photos of one source may be used."""
 
     licence: str
     """As the maintainer named it; empty where they did not."""
     restricted: str
-    """Why its pixels may not be passed on; empty where nothing is known against it."""
+    """Reason why its pixels may not be passed on; empty where none is known."""
 
 
 def options_of_terms(licence: str | None, restricted: bool | None, before: Mapping[str, str]) -> dict[str, str]:
@@ -62,7 +62,7 @@ def source_terms(row: SourceRow, uris: Iterable[str]) -> SourceTerms:
 
 
 def restriction_by_name(name: str) -> str:
-    """Why the pixels of a source may not be passed on, judged by its name alone; empty where nothing is known."""
+    """Reason why the pixels of a source may not be passed on, judged by its name alone; empty where none is known."""
     kinds = (kind for words, kind in _NAMED.items() if re.search(words, name, re.IGNORECASE))
     return RESTRICTED_KINDS.get(next(kinds, ""), "")
 

@@ -1,1 +1,1 @@
-"""Where things lie: views, windows and tiles."""
+"""Positions on photos and canvases: views, windows, tiles, and the objects measured by them."""

@@ -29,7 +29,7 @@ class MeasuredObject:
     strip: Strip | None
     """The margin that tiles the box; None where there is none."""
     flags: tuple[str, ...] = ()
-    """What rows that show the photo are flagged with, whatever they show of it; sorted."""
+    """Flags of every row that shows the photo, whatever it shows of it; sorted."""
     crops: Mapping[str, tuple[Crop, ...]] = field(default_factory=lambda: NO_CROPS)
     """View to where its window lies, for views that have one; several where each instance has its own."""
 
@@ -39,7 +39,7 @@ class MeasuredObject:
         return self.record.object_id
 
     def crop(self, view: str, draw: int) -> Crop | None:
-        """Where a row's window lies: its instance's where each has one; None for a view without a window.
+        """The crop of a row: that of its instance where each has one; None for a view without a window.
 
         Args:
             view: Name of the view.

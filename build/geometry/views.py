@@ -29,7 +29,7 @@ _PAD_RGB = {"black": (0, 0, 0), "grey": (128, 128, 128)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What a view takes of a photo, stored pixels."""
+    """The part of a photo that a view takes, stored pixels."""
 
     frame_xyxy_px: Box
     """The rectangle taken, half-open; it may reach beyond the photo."""
@@ -59,10 +59,10 @@ def whole_frame(size_hw: tuple[int, int]) -> Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """Where a view puts a frame of a photo."""
+    """Position of a frame of a photo on the canvas of a view."""
 
     frame_xyxy_px: Box
-    """What is taken of the photo, stored pixels."""
+    """The frame, stored pixels, half-open."""
     resized_hw: tuple[int, int]
     """Its size after resizing, pixels."""
     crop_xyxy_px: Box

@@ -193,7 +193,7 @@ def _random_place(size_wh: tuple[int, int], box: Box, size_hw: tuple[int, int], 
 
 
 def _starts(length: int, room: int) -> NDArray[np.int64]:
-    """Where an interval of ``length`` may begin in ``[0, room)``: anywhere it fits, or centred where it is longer."""
+    """Starts of an interval of ``length`` in ``[0, room)``: all that fit, or the centred one where it is longer."""
     return np.arange(room - length + 1) if length <= room else np.array([(room - length) // 2])
 
 

@@ -35,7 +35,7 @@ _LENGTH_BYTES: Final = 8
 
 
 class ArrayName(NamedTuple):
-    """What an array of a scene's file is."""
+    """Name of an array in the file of a scene."""
 
     part: Literal["photo", "matte", "attribute", "mask_png", "texture"]
     name: str = ""

@@ -18,7 +18,7 @@ from figureground.schemas.recipes import PER_ATTRIBUTE, Layer, Recipe, RuleSet
 
 
 class CanvasKey(NamedTuple):
-    """Which canvas of a photo."""
+    """One canvas of a photo."""
 
     view: str
     """Name of the view that brings the photo onto it."""
@@ -31,7 +31,7 @@ class PlacedPhoto:
     """A photo and its masks on one canvas."""
 
     photos: Mapping[str, Canvas]
-    """What a layer may paint from the photo (``source``, ``tile``, ``adjacent``, ``mean``) to the canvas of it."""
+    """Canvases to paint from, by the name of the paint: ``source``, ``tile``, ``adjacent`` or ``mean``."""
     mattes: Mapping[str, Mask]
     """``mask``, and the other mattes that rows need (``box``, ``mask_box``, ``component_box``), canvas-sized."""
     attributes: Mapping[str, Mask]
@@ -51,14 +51,14 @@ Scene = Mapping[CanvasKey, PlacedPhoto]
 
 @dataclass(frozen=True, slots=True)
 class CanvasNeeds:
-    """What the variants of a recipe show of a photo on the canvases of one view; names sorted."""
+    """Paints and mattes that the variants of a recipe take from a canvas of one view; names sorted."""
 
     paints: tuple[str, ...]
     mattes: tuple[str, ...]
 
 
 def canvas_needs(recipe: Recipe) -> dict[str, CanvasNeeds]:
-    """What rows are composed of, by the name of the view."""
+    """Paints and mattes that rows are composed of, by the name of the view."""
     paints: dict[str, set[str]] = defaultdict(set)
     mattes: dict[str, set[str]] = defaultdict(set)
     for variant in recipe.variants.values():

@@ -1,1 +1,1 @@
-"""Who is drawn with whom: the plan, made before any pixel."""
+"""The plan of a build, made before any pixel: which rows there are, and whose pixels each takes."""

@@ -26,14 +26,14 @@ _COMMON_SHARE: Final = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateFinding:
-    """What fails one gate."""
+    """Objects, attributes or classes that fail one gate."""
 
     gate: str
     severity: Severity
     count: int
     """Number of objects, attributes or pairs of classes that fail."""
     expected: str
-    """What would have been right."""
+    """What would have been right, in words."""
     examples: tuple[str, ...]
     """The first 20 of them, sorted."""
 
@@ -45,7 +45,7 @@ class GateFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributeFrequency:
-    """How many objects of a class have an attribute."""
+    """Number of objects of a class that have an attribute, lack it, and of which it is not known."""
 
     class_name: str
     attribute: str

@@ -129,12 +129,12 @@ class Bounds:
 
 
 def bound_box(box: Box, size_hw: tuple[int, int], view: View, *, cropped: bool) -> Bounds:
-    """How many canvas pixels a box of the photo has in a view that takes whole photos, without drawing it.
+    """Bounds of the number of canvas pixels that a box of the photo covers, without drawing it.
 
     Args:
         box: Half-open, stored pixels.
         size_hw: Height and width of the photo.
-        view: The view.
+        view: A view that takes whole photos.
         cropped: Whether to count after the view's crop, or before it.
     """
     geometry = _geometry(view, size_hw)

@@ -24,7 +24,7 @@ _COMPARED: Final = 1 << 22
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NearDuplicates:
-    """Which of some photos are near-duplicates: looked for once, then asked of any part of them."""
+    """The near-duplicates among some photos: looked for once, then asked for any part of them."""
 
     _hashes: NDArray[np.uint64]
     """``(n,)``: the different perceptual hashes, ascending."""

@@ -113,7 +113,7 @@ class RowWriter:
 
 
 def _swap_params(figure: MeasuredObject, donor: MeasuredObject, attribute: str) -> dict[str, str]:
-    """Who has the attribute that the row pastes in or takes away, and who lacks it."""
+    """Photos and classes of a swapped attribute, as canonical JSON by name: ``pos`` has it, ``neg`` lacks it."""
     return {
         "pos_id": json_text(figure.record.image_id),
         "pos_label": json_text(figure.label),

@@ -1,1 +1,1 @@
-"""How work is run: processes, Ray, files that appear whole, storage by URI, the Hub."""
+"""The running of work: processes, Ray, files that appear whole, storage by URI, the Hub."""

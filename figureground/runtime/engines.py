@@ -1,4 +1,4 @@
-"""Which engine runs the work of a command, and how it is reached: processes of this machine, or Ray."""
+"""The engine that runs the work of a command: processes of this machine, or Ray, and how Ray is reached."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from figureground.runtime.storage import check_location
 EngineKind = Literal["local", "ray"]
 
 RETRIES: Final = 5
-"""How often Ray runs a task again whose worker or node was lost; a task that raises is never run again."""
+"""Number of times that Ray runs a task again whose worker or node was lost; a task that raises is not run again."""
 
 _ANSWERS_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineChoice:
-    """Where the work of a command runs, which never changes a byte of what the command makes."""
+    """The engine that runs the work of a command; the choice never changes a byte of what the command makes."""
 
     kind: EngineKind = "local"
     ray_address: str = ""

@@ -1,4 +1,4 @@
-"""What we ask of the Hugging Face Hub: ids, trees, hashes; and its errors as ours, with nothing secret in them."""
+"""Requests to the Hugging Face Hub: ids, trees, hashes; and its errors as ours, with nothing secret in them."""
 
 from __future__ import annotations
 

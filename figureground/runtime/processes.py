@@ -16,7 +16,7 @@ from types import ModuleType
 import cv2
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""What tells the libraries of numbers how many threads to start."""
+"""Variables that set how many threads the libraries of numbers start."""
 
 
 def default_workers() -> int:

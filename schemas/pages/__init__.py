@@ -1,1 +1,1 @@
-"""What people are shown in Label Studio."""
+"""Pages that people are shown in Label Studio."""

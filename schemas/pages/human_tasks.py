@@ -167,7 +167,7 @@ class HumanKit:
 
     @cached_property
     def titles(self) -> tuple[str, ...]:
-        """What raters read of each class, in index order."""
+        """Names of the classes as raters read them, in index order."""
         return class_titles(self.classes)
 
     def picture_path(self, picture: str) -> Path:
@@ -176,7 +176,7 @@ class HumanKit:
 
 
 def class_titles(classes: ClassMap) -> tuple[str, ...]:
-    """What people read of classes: words for wnids and underscores, with the name itself where two would be alike."""
+    """Names of classes for people: words for wnids and underscores, with the name itself where two would be alike."""
     plain = [imagenet_names().get(name, name).replace("_", " ") for name in classes.names]
     return tuple(
         title if plain.count(title) == 1 else f"{title} ({name})"
@@ -231,7 +231,7 @@ def read_kit(folder: Path) -> HumanKit:
 
 
 def _task_fault(task: HumanTask, kit: HumanKit) -> str:
-    """What would have been right of a task that is at fault; empty for a sound one."""
+    """What would have been right, for a task that is at fault; empty for a sound one."""
     ids = [task.task_id, task.picture, *([task.repeats] if task.repeats is not None else [])]
     if not all(map(BLIND_ID.fullmatch, ids)):
         return "ids of 16 hex digits"

@@ -127,7 +127,7 @@ def unpack_alpha(data: bytes, *, size_hw: tuple[int, int], threshold: int, recor
 
 
 def zero_one_mask(record: str) -> DataError:
-    """What to raise for a mask whose only alpha beside 0 is 1."""
+    """The error for a mask whose only alpha beside 0 is 1."""
     return DataError.single(
         "mask",
         record,
@@ -271,7 +271,11 @@ def _read_bits(windows: NDArray[Any], at: _Ints, width: int | _Ints) -> _Ints:
 
 
 def _require_padding(data: bytes, end_bit: int, record: str) -> None:
-    """That behind ``end_bit`` there are zeros to the end of its byte and at most one byte more."""
+    """Check that zeros follow ``end_bit`` to the end of its byte, and at most one byte more.
+
+    Raises:
+        DataError: if there are other or more bits.
+    """
     left = 8 * len(data) - end_bit
     if left >= 16 or int.from_bytes(data[end_bit >> 3 :]) & (1 << left) - 1:
         raise DataError.single(

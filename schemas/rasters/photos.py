@@ -83,7 +83,7 @@ class PhotoRejected(FigureGroundError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoFacts:
-    """What a photo's header says of it."""
+    """Facts of a photo that its header holds."""
 
     width: int
     """Stored width in pixels, before any EXIF rotation."""

@@ -22,5 +22,5 @@ def short_side_hw(size_hw: tuple[int, int], short_px: int) -> tuple[int, int]:
 
 
 def crop_offset(length_px: int, crop_px: int) -> int:
-    """Where a centre crop begins along one side, rounded half to even; negative where it is longer than the side."""
+    """Offset of a centre crop along one side, rounded half to even; negative where it is longer than the side."""
     return round((length_px - crop_px) / 2)

@@ -1,1 +1,1 @@
-"""Where photos come from: one reader a kind of source."""
+"""Sources of photos: one reader for each kind."""

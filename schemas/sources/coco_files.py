@@ -88,7 +88,7 @@ class CocoAnnotation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CocoFile:
-    """What a file says."""
+    """Contents of a file, by id."""
 
     path: Path
     images: dict[int, CocoImage] = field(default_factory=dict)
@@ -143,7 +143,7 @@ def _read_text(path: Path) -> str:
 
 
 def _name(kind: str, position: int, value: Any) -> str:  # noqa: ANN401  any JSON value
-    """What an element is called in errors: its id, or its position where it has none."""
+    """Name of an element in errors: its id, or its position where it has none."""
     known = isinstance(value, dict) and isinstance(value.get("id"), int)
     return f"{_SINGULAR[kind]} {value['id']}" if known else f"{kind}[{position}]"
 

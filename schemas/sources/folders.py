@@ -62,7 +62,7 @@ class FolderSource:
         return open_tar_tree(root).read(uri) if is_tar(root) else _read_below(root, uri, self.name)
 
     def passed_over(self) -> Counter[str]:
-        """How many files are no photos, by their ending."""
+        """Number of files that are no photos, by their ending."""
         root = Path(self.locator)
         if is_tar(root):
             return Counter(file_ending(name) for name in open_tar_tree(root).files.members if not _is_photo(name))
@@ -118,7 +118,7 @@ class IlsvrcSource:
         return _read_below(self._photos(), uri, self.name)
 
     def passed_over(self) -> Counter[str]:
-        """How many files of ``train`` and ``val`` are no photos, by their ending."""
+        """Number of files of ``train`` and ``val`` that are no photos, by their ending."""
         return sum((_other_files(self._photos() / split) for split in _ILSVRC_SPLITS), Counter[str]())
 
     def _photos(self) -> Path:

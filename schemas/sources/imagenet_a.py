@@ -68,7 +68,7 @@ class ImageNetASource:
         return self._tar().read(uri) if self._is_tar() else self._folder().read(uri)
 
     def passed_over(self) -> Counter[str]:
-        """How many files are no photos, by their ending."""
+        """Number of files that are no photos, by their ending."""
         if self._is_tar():
             return Counter(file_ending(name) for name in self._tar().files.members if not _is_photo(name))
         others = Counter(file_ending(item.uri) for item in self._folder() if not item.fault and not _is_photo(item.uri))

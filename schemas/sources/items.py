@@ -1,4 +1,4 @@
-"""What every source of photos gives."""
+"""Photos as every source gives them, and the protocol of a source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SourceItem:
     """One photo of a source, before its bytes are looked at."""
 
     uri: str
-    """Where the source keeps it: a path below its root, or ``file.parquet#row``."""
+    """Its location in the source: a path below the root, or ``file.parquet#row``."""
     label: str
     """Source label."""
     source_split: str
@@ -25,7 +25,7 @@ class SourceItem:
     annotated_hw: tuple[int, int] | None = None
     """Height and width that the boxes were drawn on; None without boxes."""
     fault: str = ""
-    """Why the item cannot be used; empty where it can."""
+    """Reason why the item cannot be used; empty where it can."""
 
     def changed(self, **fields: Any) -> SourceItem:  # noqa: ANN401  the dataclass checks the names
         """A copy with other fields."""
@@ -53,12 +53,12 @@ class PhotoSource(Protocol):
 
     @property
     def locator(self) -> str:
-        """Where it lies; never part of a release."""
+        """A path or a Hub id; never part of a release."""
         ...
 
     @property
     def options(self) -> Mapping[str, str]:
-        """What else is needed to open it again."""
+        """Other settings that open it again."""
         ...
 
     def __iter__(self) -> Iterator[SourceItem]:

@@ -1,4 +1,4 @@
-"""Where photos come from: folders, the ILSVRC tree, ImageNet-A, Parquet files and Hub datasets, read as bytes."""
+"""Sources of photos by kind: folders, the ILSVRC tree, ImageNet-A, RIVAL10, Parquet files and datasets of the Hub."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def read_catalogued(record: ImageRecord | ObjectRecord | PhotoRef, sources: Mapp
 
 
 def count_passed_over(source: PhotoSource) -> dict[str, int]:
-    """How many files of a source are no photos, by ending, sorted; nothing for Parquet, whose rows all count."""
+    """Number of files of a source that are no photos, by ending, sorted; empty for Parquet, whose rows all count."""
     if isinstance(source, FolderSource | IlsvrcSource | ImageNetASource):
         return dict(sorted(source.passed_over().items()))
     return {}

@@ -29,7 +29,7 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """Where a file's bytes lie in the archive."""
+    """Position of a file's bytes in the archive."""
 
     offset: int
     size: int
@@ -137,7 +137,7 @@ def _damaged(path: Path, got: str) -> DataError:
 
 
 def _fault(info: tarfile.TarInfo) -> str:
-    """What is wrong with a member that is no folder; empty for nothing."""
+    """Fault of a member that is no folder; empty for a sound one."""
     parts = info.name.removeprefix("./").split("/")
     if {"", ".", ".."}.intersection(parts) or "\0" in info.name:
         return "expected a path inside the archive, got one that leaves it"

@@ -17,7 +17,7 @@ _CORNERS: Final = ("xmin", "ymin", "xmax", "ymax")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VocAnnotation:
-    """What one XML file says."""
+    """Contents of one XML file."""
 
     size_hw: tuple[int, int]
     """Height and width that the annotation was drawn on."""

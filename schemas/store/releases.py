@@ -130,7 +130,7 @@ def read_release(path: Path) -> tuple[str, tuple[ObjectRecord, ...]]:
 
 
 def read_left_out(path: Path) -> LeftOut:
-    """What a release that ``read_release`` has read leaves out; empty where it does not say."""
+    """Numbers of photos that are not in a release, which ``read_release`` has read; empty where it holds none."""
     left_out = _read_metadata(path, _LEFT_OUT)
     try:
         return {str(label): {str(key): int(n) for key, n in reasons.items()} for label, reasons in left_out.items()}
@@ -139,7 +139,7 @@ def read_left_out(path: Path) -> LeftOut:
 
 
 def read_annotation(path: Path) -> dict[str, Any]:
-    """How the masks of a release that ``read_release`` has read came about; empty where it does not say."""
+    """Numbers about the making of a release's masks, which ``read_release`` has read; empty where it holds none."""
     return _read_metadata(path, _ANNOTATION)
 
 

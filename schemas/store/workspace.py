@@ -282,7 +282,7 @@ class Workspace:
         return {row["image_id"]: row["task"] for row in self._db.execute(query, (server, project))}
 
     def move_studio_cursor(self, server: str, project: int, updated_at: str) -> None:
-        """Note up to when a project was pulled."""
+        """Note the time up to which a project was pulled, UTC, ISO 8601."""
         if self.studio_cursor(server, project) == updated_at:
             return
         with self._db:
@@ -293,7 +293,7 @@ class Workspace:
             )
 
     def studio_cursor(self, server: str, project: int) -> str | None:
-        """Up to when a project was pulled, UTC; None if it never was."""
+        """Time up to which a project was pulled, UTC, ISO 8601; None if it never was."""
         query = "SELECT updated_at FROM studio_cursors WHERE server = ? AND project = ? ORDER BY sequence DESC LIMIT 1"
         row = self._db.execute(query, (server, project)).fetchone()
         return None if row is None else str(row["updated_at"])
