@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,12 @@ def write_repository(folder: Path, rows: Mapping[str, Sequence[Mapping[str, Any]
     return folder
 
 
+@cache
 def mean_answers() -> NDArray[np.int64]:
     """What the mean colour says of every figure on every ground, ``(F, G)`` in the order of ``make_rows``."""
     photos = [(row["label"], int(row["image_id"][0])) for row in make_rows()["original"]]
-    return np.array(
+    answers = np.array(
         [[paste(*figure, draw_ground(*ground)).mean(axis=(0, 1)).argmax() for ground in photos] for figure in photos]
     )
+    answers.setflags(write=False)
+    return answers

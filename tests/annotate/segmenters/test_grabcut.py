@@ -15,11 +15,13 @@ from figureground.errors import UsageError
 from figureground.schemas.rasters.masks import Box
 from figureground.schemas.records import Prompt
 
-CAT: Box = (20, 10, 430, 290)
+CAT: Box = (10, 5, 215, 145)
 
 
 def chelsea() -> Photo:
-    return np.asarray(data.chelsea())  # type: ignore[no-untyped-call]  # scikit-image has no annotations
+    """A cat, every second pixel of it: 150 x 226."""
+    photo = np.asarray(data.chelsea())  # type: ignore[no-untyped-call]  # scikit-image has no annotations
+    return np.ascontiguousarray(photo[::2, ::2])
 
 
 def boxed(*boxes: Box) -> list[Prompt]:

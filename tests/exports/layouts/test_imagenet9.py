@@ -137,6 +137,7 @@ def test_photos_are_called_by_fifteen_characters(tree: Path) -> None:
 
 def test_the_list_leads_from_every_file_to_its_photos(tree: Path) -> None:
     files, known = listed(tree), stems()
+    source_labels = {original["source_label"] for original in make_rows()["original"]}
     assert list(files) == sorted(files)
     assert set(files) == {path.relative_to(tree.parent).as_posix() for path in tree.rglob("*.JPEG")}
     for file, row in files.items():
@@ -144,7 +145,7 @@ def test_the_list_leads_from_every_file_to_its_photos(tree: Path) -> None:
         figure, _, ground = stem.removeprefix("fg_").partition("_bg_")
         assert known[row["image_id"]] == figure
         assert (known[row["ground_id"]] if row["ground_id"] else figure) == (ground or figure)
-        assert row["source_label"] in {original["source_label"] for original in make_rows()["original"]}
+        assert row["source_label"] in source_labels
 
 
 def test_the_same_dataset_gives_the_same_bytes(repo: Path, tree: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,12 @@ def score(repo: Path, **more: Any) -> dict[str, Any]:
     return script.evaluate(str(repo), "reddest:make", **{"noise": LEVELS, "bootstrap": 50, "split": "train", **more})
 
 
+@cache
+def default_score(repo: Path) -> dict[str, Any]:
+    """As ``score`` without options, which several tests look at."""
+    return score(repo)
+
+
 def test_the_dataset_has_splits_and_attribute_rows_that_load(repo: Path) -> None:
     sizes = {split: len(rows) for split, rows in load_dataset(str(repo), "original").items()}
     assert list(sizes.items()) == [("train", 21), ("validation", 3), ("test", 6)]
@@ -87,7 +94,7 @@ def test_the_dataset_has_splits_and_attribute_rows_that_load(repo: Path) -> None
 
 
 def test_the_protocol_is_found_and_everything_is_scored(repo: Path) -> None:
-    result = score(repo)
+    result = default_score(repo)
     assert result["protocol"] == "rival10"
     found = result["label_spaces"]["head3"]
     assert found["clean"]["accuracy_macro"] == 1  # the figures' colours stand out
@@ -172,7 +179,7 @@ def test_masks_can_be_grown_or_taken_from_another_dataset(repo: Path) -> None:
     assert noise["12"] < noise["0"]  # at the mask's very edge the figure's colour is left
     same = score(repo, masks_from=str(repo))
     assert same["masks_from"]["name"] == "repo"
-    assert same["label_spaces"] == score(repo)["label_spaces"]
+    assert same["label_spaces"] == default_score(repo)["label_spaces"]
 
 
 def test_the_script_in_the_dataset_does_the_same(repo: Path, tmp_path: Path) -> None:
@@ -201,7 +208,7 @@ def test_the_script_in_the_dataset_does_the_same(repo: Path, tmp_path: Path) -> 
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["results"] == [json.loads(json.dumps(score(repo)))]
+    assert json.loads(done.stdout)["results"] == [json.loads(json.dumps(default_score(repo)))]
 
 
 @pytest.mark.parametrize(
