@@ -81,7 +81,7 @@ def test_a_record_says_what_the_stored_bytes_are(tmp_path: Path) -> None:
 
 def test_no_bad_photo_is_fatal_and_each_has_its_reason(photos: Path) -> None:
     results = measured(open_source(str(photos)))
-    rejected = {each.uri: each.reason for each in results if isinstance(each, Rejection)}
+    rejected = {result.uri: result.reason for result in results if isinstance(result, Rejection)}
     assert rejected == {f"bad/{number:02}.jpg": reason for number, (_, reason) in enumerate(REJECTED.values())}
     assert len(results) == len(REJECTED) + len(FLAGGED) + 1
 
@@ -213,15 +213,17 @@ def test_equal_bytes_under_two_labels_are_a_fault_until_a_person_decides(tmp_pat
     source = open_source(str(tmp_path / "p"))
     with Workspace.create(tmp_path / "ws") as store:
         report = index_source(store, source)
-        (kept,) = store.images()
-        assert (kept.uri, kept.label) == ("cat/a.png", "cat")
-        assert [(each.uri, each.reason) for each in report.rejections] == [("dog/a.png", "label_conflict")]
+        (first,) = store.images()
+        assert (first.uri, first.label) == ("cat/a.png", "cat")
+        assert [(rejection.uri, rejection.reason) for rejection in report.rejections] == [
+            ("dog/a.png", "label_conflict")
+        ]
         with pytest.raises(DataError) as caught:
             report.faults.raise_if_any()
         (fault,) = caught.value.faults
         assert "cat/a.png" in fault.expected
         assert (fault.where, fault.record, fault.got) == ("p", "dog/a.png", "the label dog")
-        assert kept.image_id in fault.remedy
+        assert first.image_id in fault.remedy
         assert report.to_dict()["faults"] == [str(fault)]
         assert index_source(store, source).faults.collected == [fault]  # a run that was killed hides none
         (tmp_path / "p/dog/a.png").unlink()
@@ -284,9 +286,9 @@ def test_a_killed_run_loses_one_batch_at_most_and_leaves_no_process(tmp_path: Pa
     process.stdout.close()
     with Workspace.open(tmp_path / "ws") as store:
         assert stored <= len(list(store.images())) < count
-        kept = len(list(store.images()))
+        before = len(list(store.images()))
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert int(done.stdout.split()[-1]) == count - kept
+    assert int(done.stdout.split()[-1]) == count - before
     with Workspace.open(tmp_path / "ws") as store:
         assert len(list(store.images())) == count
 

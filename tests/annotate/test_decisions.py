@@ -21,7 +21,7 @@ NEARER: Box = (10, 10, 60, 59)  # between the two
 FAR: Box = (10, 10, 60, 50)  # IoU 0.8 with WHOLE
 
 
-def said(
+def first(
     who: str, *flags: str, at: int = 1, box: Box | None = WHOLE, number: str | None = None, **changes: Any
 ) -> Annotation:
     """An answer of somebody at some minute."""
@@ -43,68 +43,74 @@ def said(
 
 def second(who: str, *flags: str, at: int = 9, box: Box | None = WHOLE, **changes: Any) -> Annotation:
     """An answer of somebody who was shown the earlier ones."""
-    return said(who, *flags, at=at, box=box, **{"number": f"second-{who}", "purpose": "second_look", **changes})
+    return first(who, *flags, at=at, box=box, **{"number": f"second-{who}", "purpose": "second_look", **changes})
 
 
 CASES: dict[str, tuple[list[Annotation], tuple[str, str, str] | None]] = {
     "nobody": ([], None),
-    "a draft": ([said("a", state="draft")], None),
-    "a skip": ([said("a", state="skipped", box=None)], None),
-    "one": ([said("a")], ("accepted", "one answer", "by-a")),
-    "one, and a draft of another": ([said("a"), said("b", state="draft", at=2, box=FAR)], ("accepted", "one", "by-a")),
-    "one, and a skip of another": ([said("a"), said("b", state="skipped", at=2)], ("accepted", "one answer", "by-a")),
-    "a flag that only describes": ([said("a", "class_visible_outside")], ("accepted", "one answer", "by-a")),
-    "one without a mask": ([said("a", box=None)], ("needs_second", "without an object mask", "")),
+    "a draft": ([first("a", state="draft")], None),
+    "a skip": ([first("a", state="skipped", box=None)], None),
+    "one": ([first("a")], ("accepted", "one answer", "by-a")),
+    "one, and a draft of another": (
+        [first("a"), first("b", state="draft", at=2, box=FAR)],
+        ("accepted", "one", "by-a"),
+    ),
+    "one, and a skip of another": ([first("a"), first("b", state="skipped", at=2)], ("accepted", "one answer", "by-a")),
+    "a flag that only describes": ([first("a", "class_visible_outside")], ("accepted", "one answer", "by-a")),
+    "one without a mask": ([first("a", box=None)], ("needs_second", "without an object mask", "")),
     "one without the object": (
-        [said("a", masks={"tail": encode_coco_rle(np.ones(SIZE, dtype=np.bool_))})],
+        [first("a", masks={"tail": encode_coco_rle(np.ones(SIZE, dtype=np.bool_))})],
         ("needs_second", "without an object mask", ""),
     ),
-    "a doubt": ([said("a", "wrong_label")], ("needs_second", "flagged wrong_label", "")),
-    "a doubt, no mask": ([said("a", "confirmed_empty", box=None)], ("needs_second", "flagged confirmed_empty", "")),
+    "a doubt": ([first("a", "wrong_label")], ("needs_second", "flagged wrong_label", "")),
+    "a doubt, no mask": ([first("a", "confirmed_empty", box=None)], ("needs_second", "flagged confirmed_empty", "")),
     "several doubts": (
-        [said("a", "wrong_label", "not_localisable")],
+        [first("a", "wrong_label", "not_localisable")],
         ("needs_second", "flagged not_localisable, wrong_label", ""),
     ),
-    "two agree": ([said("a"), said("b", box=NEAR)], ("accepted", "2 answers agree", "by-a")),
-    "two differ": ([said("a"), said("b", box=FAR)], ("needs_second", "object masks differ: IoU 0.800", "")),
+    "two agree": ([first("a"), first("b", box=NEAR)], ("accepted", "2 answers agree", "by-a")),
+    "two differ": ([first("a"), first("b", box=FAR)], ("needs_second", "object masks differ: IoU 0.800", "")),
     "one of three differs": (
-        [said("a"), said("b", box=NEAR), said("c", box=FAR)],
+        [first("a"), first("b", box=NEAR), first("c", box=FAR)],
         ("needs_second", "masks differ: IoU 0.800", ""),
     ),
     "the middle one of three": (
-        [said("a"), said("b", box=NEAR), said("c", box=NEARER)],
+        [first("a"), first("b", box=NEAR), first("c", box=NEARER)],
         ("accepted", "3 answers agree", "by-c"),
     ),
     "attributes differ": (
-        [said("a"), said("b", attributes={"wet": False})],
+        [first("a"), first("b", attributes={"wet": False})],
         ("needs_second", "attributes differ: wet", ""),
     ),
-    "one is unsure": ([said("a"), said("b", attributes={"wet": None})], ("needs_second", "attributes differ: wet", "")),
-    "one has a mask": ([said("a"), said("b", box=None)], ("needs_second", "without an object mask", "")),
-    "one of two doubts": ([said("a"), said("b", "wrong_label")], ("needs_second", "flagged wrong_label", "")),
+    "one is unsure": (
+        [first("a"), first("b", attributes={"wet": None})],
+        ("needs_second", "attributes differ: wet", ""),
+    ),
+    "one has a mask": ([first("a"), first("b", box=None)], ("needs_second", "without an object mask", "")),
+    "one of two doubts": ([first("a"), first("b", "wrong_label")], ("needs_second", "flagged wrong_label", "")),
     "two share a doubt": (
-        [said("a", "wrong_label"), said("b", "needs_second", "wrong_label")],
+        [first("a", "wrong_label"), first("b", "needs_second", "wrong_label")],
         ("wrong_label", "flagged by 2", ""),
     ),
     "two ask for a second": (
-        [said("a", "needs_second"), said("b", "needs_second")],
+        [first("a", "needs_second"), first("b", "needs_second")],
         ("needs_second", "flagged needs_second", ""),
     ),
     "two have different doubts": (
-        [said("a", "wrong_label"), said("b", "confirmed_empty")],
+        [first("a", "wrong_label"), first("b", "confirmed_empty")],
         ("needs_second", "flagged confirmed_empty, wrong_label", ""),
     ),
     "two of three share a doubt": (
-        [said("a", "wrong_label"), said("b", "wrong_label"), said("c")],
+        [first("a", "wrong_label"), first("b", "wrong_label"), first("c")],
         ("needs_second", "flagged wrong_label", ""),
     ),
     "one person twice is one person": (
-        [said("a", "wrong_label", number="1"), said("a", "wrong_label", at=2, number="2")],
+        [first("a", "wrong_label", number="1"), first("a", "wrong_label", at=2, number="2")],
         ("needs_second", "flagged wrong_label", ""),
     ),
-    "a mind that changed": ([said("a", "wrong_label"), said("a", at=2)], ("accepted", "one answer", "by-a")),
+    "a mind that changed": ([first("a", "wrong_label"), first("a", at=2)], ("accepted", "one answer", "by-a")),
     "an answer that was taken back": (
-        [said("a"), said("a", at=2, state="skipped")],
+        [first("a"), first("a", at=2, state="skipped")],
         ("needs_second", "answered, then skipped", ""),
     ),
     "a second look that was mended after another": (
@@ -112,40 +118,40 @@ CASES: dict[str, tuple[list[Annotation], tuple[str, str, str] | None]] = {
         ("accepted", "second look", "second-c"),
     ),
     "a disagreement that was taken back": (
-        [said("a"), said("b", box=FAR), said("b", at=2, state="skipped")],
+        [first("a"), first("b", box=FAR), first("b", at=2, state="skipped")],
         ("accepted", "one answer", "by-a"),
     ),
-    "a draft does not take back": ([said("a"), said("a", at=2, state="draft")], ("accepted", "one answer", "by-a")),
+    "a draft does not take back": ([first("a"), first("a", at=2, state="draft")], ("accepted", "one answer", "by-a")),
     "a second look settles": (
-        [said("a"), said("b", box=FAR), second("c", box=NEAR)],
+        [first("a"), first("b", box=FAR), second("c", box=NEAR)],
         ("accepted", "second look", "second-c"),
     ),
     "a second look with a doubt": (
-        [said("a"), said("b", box=FAR), second("c", "confirmed_empty", box=None)],
+        [first("a"), first("b", box=FAR), second("c", "confirmed_empty", box=None)],
         ("confirmed_empty", "flagged in the second look", ""),
     ),
     "a second look that asks for another": (
-        [said("a"), second("c", "needs_second")],
+        [first("a"), second("c", "needs_second")],
         ("needs_second", "flagged in the second look", ""),
     ),
     "a second look without a mask": (
-        [said("a", "needs_second"), second("c", box=None)],
+        [first("a", "needs_second"), second("c", box=None)],
         ("needs_second", "second look without an object mask", ""),
     ),
     "a second look that was skipped": (
-        [said("a"), said("b", box=FAR), second("c", state="skipped")],
+        [first("a"), first("b", box=FAR), second("c", state="skipped")],
         ("needs_second", "object masks differ", ""),
     ),
-    "a second look in draft": ([said("a", "needs_second"), second("c", state="draft")], ("needs_second", "flag", "")),
+    "a second look in draft": ([first("a", "needs_second"), second("c", state="draft")], ("needs_second", "flag", "")),
     "a later first look does not unsettle": (
-        [second("c", at=3), said("a", "wrong_label", at=5)],
+        [second("c", at=3), first("a", "wrong_label", at=5)],
         ("accepted", "second look", "second-c"),
     ),
     "the later of two second looks": (
         [second("c", at=3), second("d", "wrong_label", at=4)],
         ("wrong_label", "flagged in the second look", ""),
     ),
-    "one's own second look": ([said("a", "needs_second"), second("a")], ("accepted", "second look", "second-a")),
+    "one's own second look": ([first("a", "needs_second"), second("a")], ("accepted", "second look", "second-a")),
 }
 
 
@@ -165,7 +171,7 @@ def test_answers_decide(kind: str) -> None:
 
 def test_masks_agree_from_the_threshold_on() -> None:
     for rows, state in ((45, "accepted"), (44, "needs_second")):  # of 50: IoU 0.90 and 0.88
-        decision = decide("photo", [said("a"), said("b", box=(10, 10, 60, 10 + rows))])
+        decision = decide("photo", [first("a"), first("b", box=(10, 10, 60, 10 + rows))])
         assert decision is not None
         assert decision.state == state
     assert AGREEING_IOU == 0.9
@@ -173,18 +179,18 @@ def test_masks_agree_from_the_threshold_on() -> None:
 
 def test_newest_answers_are_one_for_each_person_and_purpose() -> None:
     answers = [
-        said("b", at=4),
-        said("a", at=2, number="old"),
-        said("a", at=5, number="new"),
-        said("a", at=6, state="draft"),
+        first("b", at=4),
+        first("a", at=2, number="old"),
+        first("a", at=5, number="new"),
+        first("a", at=6, state="draft"),
         second("a", at=3),
-        said("c", at=1),
-        said("c", at=7, state="skipped"),
-        said("d", at=8, state="skipped"),
-        said("d", at=9, number="again"),
+        first("c", at=1),
+        first("c", at=7, state="skipped"),
+        first("d", at=8, state="skipped"),
+        first("d", at=9, number="again"),
     ]
-    told = {(each.annotator, each.purpose, each.annotation_id) for each in newest_answers(answers)}
-    assert told == {
+    newest = {(answer.annotator, answer.purpose, answer.annotation_id) for answer in newest_answers(answers)}
+    assert newest == {
         ("b", "first_look", "by-b"),
         ("a", "first_look", "new"),
         ("a", "second_look", "second-a"),

@@ -21,7 +21,7 @@ from figureground.schemas.attributes import (
     shipped_attribute_schemas,
 )
 
-OLD = make_schema(local=["horns", "tail"], said=["wet", "hairy"])
+OLD = make_schema(local=["horns", "tail"], ticked=["wet", "hairy"])
 
 RIVAL10 = (
     "long-snout",
@@ -72,48 +72,48 @@ def test_the_same_attributes_in_other_words_and_order() -> None:
     ("new", "expected"),
     [
         pytest.param(
-            make_schema(local=["horns", "tail", "mane"], said=["wet", "hairy", "tall"]),
+            make_schema(local=["horns", "tail", "mane"], ticked=["wet", "hairy", "tall"]),
             "additive: adds mane, tall",
             id="added",
         ),
         pytest.param(
-            make_schema(local=["antlers", "tail"], said=["wet", "furry"], was={"antlers": "horns", "furry": "hairy"}),
+            make_schema(local=["antlers", "tail"], ticked=["wet", "furry"], was={"antlers": "horns", "furry": "hairy"}),
             "rename: renames horns to antlers, hairy to furry",
             id="renamed",
         ),
-        pytest.param(make_schema(local=["horns"], said=["wet"]), "destructive: removes tail, hairy", id="removed"),
+        pytest.param(make_schema(local=["horns"], ticked=["wet"]), "destructive: removes tail, hairy", id="removed"),
         pytest.param(
-            make_schema(local=["horns", "wet"], said=["tail", "hairy"]),
+            make_schema(local=["horns", "wet"], ticked=["tail", "hairy"]),
             "destructive: changes the scope of wet, tail",
             id="rescoped",
         ),
         pytest.param(
-            make_schema(local=["antlers", "tail", "mane"], said=["wet", "hairy"], was={"antlers": "horns"}),
+            make_schema(local=["antlers", "tail", "mane"], ticked=["wet", "hairy"], was={"antlers": "horns"}),
             "rename: adds mane; renames horns to antlers",
             id="renamed and added",
         ),
         pytest.param(
-            make_schema(local=["antlers"], said=["wet", "hairy", "tall"], was={"antlers": "horns"}),
+            make_schema(local=["antlers"], ticked=["wet", "hairy", "tall"], was={"antlers": "horns"}),
             "destructive: adds tall; renames horns to antlers; removes tail",
             id="removed beside lesser changes",
         ),
         pytest.param(
-            make_schema(local=["tail"], said=["antlers", "wet", "hairy"], was={"antlers": "horns"}),
+            make_schema(local=["tail"], ticked=["antlers", "wet", "hairy"], was={"antlers": "horns"}),
             "destructive: renames horns to antlers; changes the scope of antlers",
             id="renamed and rescoped",
         ),
         pytest.param(
-            make_schema(local=["tail"], said=["wet", "hairy"], was={"tail": "horns"}),
+            make_schema(local=["tail"], ticked=["wet", "hairy"], was={"tail": "horns"}),
             "destructive: renames horns to tail; removes tail",
             id="renamed onto another",
         ),
         pytest.param(
-            make_schema(local=["horns", "tail", "mane"], said=["wet", "hairy"], was={"mane": "hair"}),
+            make_schema(local=["horns", "tail", "mane"], ticked=["wet", "hairy"], was={"mane": "hair"}),
             "additive: adds mane",
             id="renamed from nothing",
         ),
         pytest.param(
-            make_schema(local=["horns", "tail"], said=["wet", "hairy"], was={"horns": "antlers"}),
+            make_schema(local=["horns", "tail"], ticked=["wet", "hairy"], was={"horns": "antlers"}),
             "same: the same attributes",
             id="renamed before",
         ),

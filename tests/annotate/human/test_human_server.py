@@ -47,8 +47,8 @@ def run(*words: str | Path) -> Json:
     """What a command prints as JSON; its error is raised."""
     done = CliRunner().invoke(human, [*map(str, words), "--json"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    found: Json = json.loads(done.stdout)
-    return found
+    document: Json = json.loads(done.stdout)
+    return document
 
 
 @contextmanager
@@ -67,11 +67,11 @@ def logged_in(home: StudioHome, client: StudioClient, rater: str) -> Iterator[An
         yield browser
 
 
-def choice_text(task: HumanTask, kit: HumanKit, said: Json) -> str:
+def choice_text(task: HumanTask, kit: HumanKit, answer: Json) -> str:
     """The text that stands beside an answer."""
     texts = options(task, kit)
-    place = {"yes": 0, "no": 1, "absent": -1}.get(said["said"])
-    return texts[task.offered.index(said["chosen"]) if place is None else place]
+    position = {"yes": 0, "no": 1, "absent": -1}.get(answer["said"])
+    return texts[task.offered.index(answer["chosen"]) if position is None else position]
 
 
 def result_of(text: str) -> list[Json]:
@@ -82,8 +82,8 @@ def result_of(text: str) -> list[Json]:
 
 
 def tasks_of(client: StudioClient, project: int) -> list[Json]:
-    found = [task for page in client.changed_tasks(project, None) for task in page]
-    return sorted(found, key=lambda task: int(task["id"]))
+    tasks = [task for page in client.changed_tasks(project, None) for task in page]
+    return sorted(tasks, key=lambda task: int(task["id"]))
 
 
 def answer(client: StudioClient, task: Json, result: list[Json], **fields: Any) -> None:
@@ -109,7 +109,7 @@ def test_from_a_dataset_to_scores(server: tuple[StudioHome, StudioClient], tmp_p
             for turn, project in enumerate(pushed["projects"][name], 1):
                 answer_as_rater(browser, kit, session(kit, number, turn), project, say)
     assert run("pull", folder, "-w", home.root.parent) == {"answers": {"r1": 14, "r2": 14}, "of": 14, "skipped": 0}
-    assert {each.seconds for each in read_answers(kit)} == {3.5}
+    assert {given.seconds for given in read_answers(kit)} == {3.5}
     scored = run(
         "score", folder, "-o", tmp_path / "scores", "--model", "crop_dataset:looks_at_figure", "--bootstrap=200"
     )
@@ -126,9 +126,9 @@ def test_from_a_dataset_to_scores(server: tuple[StudioHome, StudioClient], tmp_p
 
 def answer_as_rater(browser: Any, kit: HumanKit, asked: tuple[HumanTask, ...], project: int, say: Any) -> None:
     """Look at all that a rater's account is told, and answer every question in the order shown."""
-    told = browser.get(f"/api/projects/{project}/").text
+    shown = browser.get(f"/api/projects/{project}/").text
     listed = browser.get("/api/tasks", params={"project": project, "fields": "all", "page_size": 200})
-    assert SECRET not in told + listed.text
+    assert SECRET not in shown + listed.text
     shown = sorted(listed.json()["tasks"], key=lambda task: int(task["id"]))
     assert [task["data"]["image_id"] for task in shown] == [task.task_id for task in asked]
     for stored, task in zip(shown, asked, strict=True):
@@ -253,11 +253,11 @@ def test_choices_come_back_as_classes(server: tuple[StudioHome, StudioClient], t
     dataset = draw_dataset(tmp_path / "drawn", per_class=1)
     kit = make(tmp_path / "kit", dataset, design="choice", configs=CONFIGS[:1], arm="full", repeat_share=0)
     (project,) = push_kit(kit, client, home, ["ada"]).projects["ada"]
-    said: list[Json] = [{"said": "chosen", "chosen": 1}, {"said": "absent"}, {"said": "chosen", "chosen": 2}]
-    for stored, each in zip(tasks_of(client, project), said, strict=True):
+    choices: list[Json] = [{"said": "chosen", "chosen": 1}, {"said": "absent"}, {"said": "chosen", "chosen": 2}]
+    for stored, choice in zip(tasks_of(client, project), choices, strict=True):
         task = kit.by_id[stored["data"]["image_id"]]
-        answer(client, stored, result_of(choice_text(task, kit, each)))
+        answer(client, stored, result_of(choice_text(task, kit, choice)))
     pull_kit(kit, client, home)
-    found = {each.task_id: (each.said, each.chosen) for each in read_answers(kit)}
+    read_back = {choice.task_id: (choice.said, choice.chosen) for choice in read_answers(kit)}
     asked = session(kit, 1, 1)
-    assert [found[task.task_id] for task in asked] == [("chosen", 1), ("absent", None), ("chosen", 2)]
+    assert [read_back[task.task_id] for task in asked] == [("chosen", 1), ("absent", None), ("chosen", 2)]

@@ -89,8 +89,8 @@ def test_few_classes_are_all_offered_in_order_and_many_are_drawn_with_the_true_o
 def test_a_sample_is_even_over_classes_capped_and_stable(tmp_path: Path) -> None:
     labels = {f"c{label}-{serial:02}": label for label, size in enumerate((3, 30, 30)) for serial in range(size)}
     sample = draw_sample(labels, 21, None, 1)
-    assert Counter(labels[each] for each in sample) == {0: 3, 1: 9, 2: 9}
-    assert Counter(labels[each] for each in draw_sample(labels, None, 5, 1)) == {0: 3, 1: 5, 2: 5}
+    assert Counter(labels[image_id] for image_id in sample) == {0: 3, 1: 9, 2: 9}
+    assert Counter(labels[image_id] for image_id in draw_sample(labels, None, 5, 1)) == {0: 3, 1: 5, 2: 5}
     more = draw_sample({**labels, "c1-99": 1}, 21, None, 1)
     assert len(set(sample) ^ set(more)) <= 2, "one photo more changes one photo of its class"
     assert sample != draw_sample(labels, 21, None, 2)
@@ -127,17 +127,17 @@ def test_nothing_that_is_sent_names_anything_but_the_question(dataset: Path, tmp
 
 def test_pictures_carry_pixels_and_nothing_else() -> None:
     note = PngImagePlugin.PngInfo()
-    told = f"a red {SECRET}"
-    note.add_text("Title", told)
+    title = f"a red {SECRET}"
+    note.add_text("Title", title)
     canvas = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (224, 224, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(canvas).save(buffer, "PNG", pnginfo=note)
-    assert told.encode() in buffer.getvalue()
+    assert title.encode() in buffer.getvalue()
     picture = make_picture(buffer.getvalue(), "model")
     with Image.open(io.BytesIO(picture)) as shown:
         assert np.array_equal(np.asarray(shown), canvas)
         assert shown.info == {}
-    assert told.encode() not in picture
+    assert title.encode() not in picture
 
 
 @settings(max_examples=40)
@@ -171,9 +171,9 @@ def test_an_image_with_several_rows_is_shown_by_one_of_them(tmp_path: Path) -> N
 
     dataset = write_repository(tmp_path / "draws", crop_configs(photos(3)))
     kit = make(tmp_path / "kit", dataset, configs=("random_box",))
-    draws = {task.image_id: {each.draw for each in kit.tasks if each.image_id == task.image_id} for task in kit.tasks}
-    assert {len(each) for each in draws.values()} == {1}
-    assert {draw for each in draws.values() for draw in each} == {0, 1}
+    draws = {task.image_id: {same.draw for same in kit.tasks if same.image_id == task.image_id} for task in kit.tasks}
+    assert {len(same) for same in draws.values()} == {1}
+    assert {draw for same in draws.values() for draw in same} == {0, 1}
 
 
 def test_foils_from_a_file_are_asked_and_come_out_as_they_went_in(dataset: Path, tmp_path: Path) -> None:

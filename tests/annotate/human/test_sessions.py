@@ -21,11 +21,11 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> HumanKit:
 def test_a_rater_sees_every_question_once_one_config_a_round(kit: HumanKit) -> None:
     for rater in (1, 2, 3):
         sessions = [session(kit, rater, turn) for turn in (1, 2)]
-        assert [{task.config for task in each} for each in sessions] == [
+        assert [{task.config for task in tasks} for tasks in sessions] == [
             {config_of_round(kit, rater, 1)},
             {config_of_round(kit, rater, 2)},
         ]
-        assert sorted(task.task_id for each in sessions for task in each) == [task.task_id for task in kit.tasks]
+        assert sorted(task.task_id for tasks in sessions for task in tasks) == [task.task_id for task in kit.tasks]
 
 
 def test_which_config_comes_first_alternates_over_raters(kit: HumanKit) -> None:
@@ -37,7 +37,7 @@ def test_orders_differ_between_raters_and_never_change(kit: HumanKit) -> None:
     assert all(sorted(order) == sorted(orders[1]) for order in orders.values())
     assert len({tuple(order) for order in orders.values()}) == 3
     assert orders[1] == [task.task_id for task in session(kit, 1, 1)]
-    ranks = [[order.index(each) for each in orders[1]] for order in (orders[3], orders[5])]
+    ranks = [[order.index(task_id) for task_id in orders[1]] for order in (orders[3], orders[5])]
     agreement = sum(a < b for rank in ranks for a, b in pairwise(rank)) / (2 * len(orders[1]) - 2)
     assert 0.35 < agreement < 0.65, "neighbours are in either order as often"
 
@@ -46,11 +46,11 @@ def test_questions_about_one_picture_lie_far_apart_and_repeats_come_last(kit: Hu
     for rater in range(1, 7):
         order = session(kit, rater, 1)
         places: dict[str, list[int]] = {}
-        for place, task in enumerate(order):
-            places.setdefault(task.picture, []).append(place)
-        gaps = [b - a for found in places.values() for a, b in pairwise(found)]
+        for position, task in enumerate(order):
+            places.setdefault(task.picture, []).append(position)
+        gaps = [b - a for positions in places.values() for a, b in pairwise(positions)]
         assert min(gaps) > len(order) / 5
-        at = {task.task_id: place for place, task in enumerate(order)}
+        at = {task.task_id: position for position, task in enumerate(order)}
         assert all(at[task.task_id] > at[task.repeats] for task in order if task.repeats is not None)
 
 

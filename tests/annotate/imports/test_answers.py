@@ -119,8 +119,8 @@ def test_a_mended_mask_replaces_the_older_one_and_can_come_back(store: Workspace
     ]
     for second, answer in enumerate((answers[0], answers[1], answers[1], answers[0])):
         store_answer(store, answer, ORIGIN, ImportReport(), now=f"2026-01-01T00:00:0{second}.000000Z")
-        found = freeze(store, f"v{second}", FreezeOptions())
-        (record,) = read_release(found.path)[1]
+        report = freeze(store, f"v{second}", FreezeOptions())
+        (record,) = read_release(report.path)[1]
         assert record.mask == encode_coco_rle(answer.masks["object"])
     assert len(list(store.annotations(image.image_id))) == 3  # the third time nothing was new
 
@@ -181,8 +181,8 @@ def test_rows_of_parquet_files_are_named_by_their_id_alone(store: Workspace, tmp
     (image, *_) = store.images()
     row = replace(image, image_id="f" * 32, uri="a.parquet#7")
     store.add_images([row])
-    found = photos_by_name(store, ["a", row.image_id])
-    assert {name: [each.uri for each in images] for name, images in found.items()} == {
+    by_name = photos_by_name(store, ["a", row.image_id])
+    assert {name: [image.uri for image in images] for name, images in by_name.items()} == {
         "a": ["bird/a.png"],
         row.image_id: ["a.parquet#7"],
     }

@@ -176,8 +176,8 @@ def command(*arguments: str | Path) -> dict[str, Any]:
     """What the command prints as JSON; its error is raised."""
     done = CliRunner().invoke(import_masks, ["coco", *map(str, arguments), "--json"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
 
 
 def test_the_command_takes_every_choice(store: Workspace, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_an_object_without_a_pixel_is_a_fault(store: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("given", "expected"),
     [
         ([{"wet": True}], True),
         ([{"wet": "True"}], True),
@@ -97,9 +97,9 @@ def test_an_object_without_a_pixel_is_a_fault(store: Workspace) -> None:
     ],
 )
 def test_attributes_of_several_annotations_are_one_answer(
-    store: Workspace, said: list[dict[str, Any]], expected: bool | None
+    store: Workspace, given: list[dict[str, Any]], expected: bool | None
 ) -> None:
-    drawn = [annotation(number, 1, 1, ring(), attributes=each) for number, each in enumerate(said, start=1)]
+    drawn = [annotation(number, 1, 1, ring(), attributes=values) for number, values in enumerate(given, start=1)]
     assert read(store, *drawn)[1].attributes["wet"] is expected
 
 

@@ -26,19 +26,19 @@ def match(
 ) -> tuple[dict[int, str], list[str]]:
     """Paths of the photos by the place of their names, and the faults."""
     path = Path(store.root) / "a.json"
-    images = [{"id": place, "file_name": name, "height": 12, "width": 16} for place, name in enumerate(names)]
+    images = [{"id": number, "file_name": name, "height": 12, "width": 16} for number, name in enumerate(names)]
     path.write_text(json.dumps({**content(), "images": images}))
     faults = Faults()
     file = read_coco(path, faults)
     assert not len(faults)
-    found = match_photos(store, file, folder=folder, source=source, faults=faults)
-    return {place: image.uri for place, image in found.items()}, [str(fault) for fault in faults]
+    matched = match_photos(store, file, folder=folder, source=source, faults=faults)
+    return {number: image.uri for number, image in matched.items()}, [str(fault) for fault in faults]
 
 
 def test_names_mean_the_photo_with_the_same_folders(store: Workspace) -> None:
     names = ("b.jpg", "bird/a.png", r"C:\data\fish\a.png", "elsewhere/c.png", "z.png")
-    found, faults = match(store, *names)
-    assert found == {0: "bird/b.png", 1: "bird/a.png", 2: "fish/a.png", 3: "fish/c.png"}
+    matched, faults = match(store, *names)
+    assert matched == {0: "bird/b.png", 1: "bird/a.png", 2: "fish/a.png", 3: "fish/c.png"}
     assert faults == []
 
 
@@ -48,16 +48,16 @@ def test_an_image_id_is_a_name(store: Workspace) -> None:
 
 
 def test_a_name_of_several_photos_is_a_fault(store: Workspace) -> None:
-    found, (fault,) = match(store, "a.png", "c.png")
-    assert found == {1: "fish/c.png"}
+    matched, (fault,) = match(store, "a.png", "c.png")
+    assert matched == {1: "fish/c.png"}
     assert "image 0 a.png: expected one photo of this name, got 2 (" in fault
     assert "photos: bird/a.png" in fault
     assert "--images" in fault
 
 
 def test_two_images_of_one_photo_are_a_fault(store: Workspace) -> None:
-    found, (fault,) = match(store, "x/c.png", "y/c.png")
-    assert found == {0: "fish/c.png"}
+    matched, (fault,) = match(store, "x/c.png", "y/c.png")
+    assert matched == {0: "fish/c.png"}
     assert "image 1 y/c.png: expected one image for a photo, got image 0 x/c.png as well" in fault
 
 
@@ -67,8 +67,8 @@ def test_bytes_mean_the_photo_whatever_it_is_called(store: Workspace, tmp_path: 
     (folder / "000.jpg").write_bytes((tmp_path / "photos" / "fish" / "a.png").read_bytes())
     (folder / "deep" / "001.jpg").write_bytes((tmp_path / "photos" / "bird" / "b.png").read_bytes())
     (folder / "a.png").write_bytes(b"another photo")
-    found, faults = match(store, "000.jpg", "deep/001.jpg", "a.png", "gone.png", folder=folder)
-    assert found == {0: "fish/a.png", 1: "bird/b.png"}
+    matched, faults = match(store, "000.jpg", "deep/001.jpg", "a.png", "gone.png", folder=folder)
+    assert matched == {0: "fish/a.png", 1: "bird/b.png"}
     assert faults == []
 
 
@@ -77,15 +77,15 @@ def test_paths_that_leave_the_folder_are_not_opened(store: Workspace, tmp_path: 
     folder = tmp_path / "val"
     folder.mkdir()
     (folder / "link").symlink_to(tmp_path / "photos" / "bird")
-    found, (fault,) = match(store, name.format(root=tmp_path), folder=folder)
-    assert found == {}
+    matched, (fault,) = match(store, name.format(root=tmp_path), folder=folder)
+    assert matched == {}
     assert f"expected a path inside {folder}, got one that leaves it" in fault
 
 
 def test_what_cannot_be_read_is_a_fault(store: Workspace, tmp_path: Path) -> None:
     (tmp_path / "val" / "folder.png").mkdir(parents=True)
-    found, faults = match(store, "folder.png", "n" * 900, folder=tmp_path / "val")
-    assert found == {}
+    matched, faults = match(store, "folder.png", "n" * 900, folder=tmp_path / "val")
+    assert matched == {}
     assert sorted(fault.partition("a readable file, got ")[2] for fault in faults) == [
         "File name too long",
         "Is a directory",

@@ -43,11 +43,11 @@ def test_python_2_text_is_read() -> None:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("place", ["value", "key", "whole"])
-def test_a_pickle_that_runs_a_command_runs_nothing(tmp_path: Path, protocol: int, place: str) -> None:
+@pytest.mark.parametrize("position", ["value", "key", "whole"])
+def test_a_pickle_that_runs_a_command_runs_nothing(tmp_path: Path, protocol: int, position: str) -> None:
     mark = tmp_path / "ran"
     evil = RunsACommand(f"touch {mark}")
-    made = {"value": {"wings": evil}, "key": {("wings", evil): "x"}, "whole": evil}[place]
+    made = {"value": {"wings": evil}, "key": {("wings", evil): "x"}, "whole": evil}[position]
     data = pickle.dumps(made, protocol=protocol)
     with pytest.raises(DataError, match=r"f: expected a pickled dict of text"):
         read_plain_dict(data, where="f")

@@ -58,9 +58,9 @@ def test_labels_and_masks_become_accepted_answers(store: Workspace, tree: Path) 
     report = import_rival10(store, tree.parent, ORIGIN)
     assert (report.answers, report.decisions) == (4, {"accepted": 4})
     assert report.attributes == {"wings": 2, "wheels": 1, "ears": 1, "metallic": 1}
-    found = answers(store)
-    for place, present in PHOTOS.items():
-        answer = found[place.partition("/")[2]]
+    stored = answers(store)
+    for uri, present in PHOTOS.items():
+        answer = stored[uri.partition("/")[2]]
         assert answer.attributes == {name: name in present for name in SCHEMA.names()}
         local = {name for name in present if name in SCHEMA.names("local")}
         assert set(answer.masks) == {"object", *local}  # a global attribute's mask is the object's again
@@ -219,7 +219,7 @@ def test_a_tree_with_attributes_of_its_own_is_read_with_their_schema(store: Work
     own = AttributeSchema.model_validate(
         {"name": "own", "version": "1", "attributes": [{"name": "wings", "scope": "local"}]}
     )
-    for stem, present in ((place.partition("/")[2], present) for place, present in PHOTOS.items()):
+    for stem, present in ((uri.partition("/")[2], present) for uri, present in PHOTOS.items()):
         for folder in tree.glob("*/ordinary"):
             if (folder / f"{stem}_attr_dict.pkl").exists():
                 named = {name: base64_png(draw_mask(name)) for name in ("entire-object", *present) if name != "wheels"}

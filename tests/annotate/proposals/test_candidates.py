@@ -35,13 +35,13 @@ masks = st.integers(1, 6).flatmap(lambda count: arrays(np.bool_, (count, 7, 11))
 @given(masks)
 def test_packed_masks_give_the_same_choice_as_a_plain_loop(stack: NDArray[np.bool_]) -> None:
     quality = np.linspace(1.0, 0.5, len(stack))
-    kept: list[int] = []
+    chosen: list[int] = []
     for index, mask in enumerate(stack):
-        unions = [int((mask | stack[other]).sum()) for other in kept]
-        commons = [int((mask & stack[other]).sum()) for other in kept]
+        unions = [int((mask | stack[other]).sum()) for other in chosen]
+        commons = [int((mask & stack[other]).sum()) for other in chosen]
         if all(common <= 0.5 * union for common, union in zip(commons, unions, strict=True)):
-            kept.append(index)
-    assert distinct_masks(pack_masks(stack), quality, same_iou=0.5) == kept
+            chosen.append(index)
+    assert distinct_masks(pack_masks(stack), quality, same_iou=0.5) == chosen
 
 
 @given(arrays(np.bool_, (3, 5)), arrays(np.bool_, (3, 5)))

@@ -25,7 +25,7 @@ RAY = EngineChoice(kind="ray")
 
 def proposals(workspace: Path) -> list[ProposalRecord]:
     with Workspace.open(workspace) as store:
-        return sorted(store.proposals(), key=lambda each: each.proposal_id)
+        return sorted(store.proposals(), key=lambda proposal: proposal.proposal_id)
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +68,9 @@ def test_faults_are_told_as_they_are(tree: Path, local: list[ProposalRecord], tm
     index(tmp_path, tmp_path / "work")
     (tmp_path / "photos" / "disc" / "1.png").unlink()
     with Workspace.open(tmp_path / "work") as store:
-        with pytest.raises(DataError, match=r"disc/1\.png") as told:
+        with pytest.raises(DataError, match=r"disc/1\.png") as caught:
             propose_on_ray(store, ModelChoice(segmenter="grabcut", threads=1), BOX, RAY)
-        assert len(told.value.faults) == 1
+        assert len(caught.value.faults) == 1
         assert len(list(store.proposals())) == 2
         with pytest.raises(UsageError, match="grabcut has no weights"):
             propose_on_ray(store, ModelChoice(segmenter="grabcut", checkpoint="any", threads=1), BOX, RAY)

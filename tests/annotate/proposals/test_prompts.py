@@ -58,8 +58,8 @@ def test_annotated_boxes_come_first(mode: PromptMode) -> None:
 
 @pytest.mark.parametrize("mode", ["box", "auto"])
 def test_without_a_box_the_salient_one(mode: PromptMode) -> None:
-    (found,) = prompts_for(mode, record(), PHOTO, SquareFinder((3, 4, 20, 25)))
-    assert found == Prompt(kind="box", box_xyxy_px=(3, 4, 20, 25), origin="saliency")
+    (prompt,) = prompts_for(mode, record(), PHOTO, SquareFinder((3, 4, 20, 25)))
+    assert prompt == Prompt(kind="box", box_xyxy_px=(3, 4, 20, 25), origin="saliency")
 
 
 def test_nothing_salient() -> None:
@@ -77,14 +77,14 @@ def test_no_box_and_no_saliency_model() -> None:
 
 
 def test_center() -> None:
-    (found,) = prompts_for("center", record(), PHOTO, None)
-    assert found == Prompt(kind="point", point_xy_px=(20.0, 15.0), origin="centre")
+    (prompt,) = prompts_for("center", record(), PHOTO, None)
+    assert prompt == Prompt(kind="point", point_xy_px=(20.0, 15.0), origin="centre")
 
 
 def test_grid_lies_in_the_middle_of_equal_cells() -> None:
-    found = prompts_for("grid", record(), PHOTO, None, grid_side=2)
-    assert [prompt.point_xy_px for prompt in found] == [(10.0, 7.5), (30.0, 7.5), (10.0, 22.5), (30.0, 22.5)]
-    assert {prompt.origin for prompt in found} == {"grid"}
+    prompts = prompts_for("grid", record(), PHOTO, None, grid_side=2)
+    assert [prompt.point_xy_px for prompt in prompts] == [(10.0, 7.5), (30.0, 7.5), (10.0, 22.5), (30.0, 22.5)]
+    assert {prompt.origin for prompt in prompts} == {"grid"}
     assert len(prompts_for("grid", record(), PHOTO, None)) == 256
 
 

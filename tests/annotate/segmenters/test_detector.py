@@ -53,9 +53,9 @@ def write_model(
         helper.make_node("Div", ["mean", "most"], ["bright"]),
         helper.make_node("Mul", ["bright", "nothing"], ["zero"]),
     ]
-    kept: dict[str, Any] = {"most": np.float32(255 if kind == BYTE else 1), "nothing": np.float32(0)}
+    constants: dict[str, Any] = {"most": np.float32(255 if kind == BYTE else 1), "nothing": np.float32(0)}
     for name, value in outputs.items():
-        kept[f"{name}_"] = np.asarray(value, np.float32)
+        constants[f"{name}_"] = np.asarray(value, np.float32)
         nodes.append(
             helper.make_node(
                 *(("Mul", [f"{name}_", "bright"]) if name == tied else ("Add", [f"{name}_", "zero"])), [name]
@@ -66,7 +66,7 @@ def write_model(
         "test",
         [helper.make_tensor_value_info("image", kind, list(shape))],
         [helper.make_tensor_value_info(name, FLOAT, None) for name in outputs],
-        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in kept.items()],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     path.write_bytes(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
@@ -75,7 +75,7 @@ def write_model(
 
 
 def boxes_of(segmenter: DetectorSegmenter, photo: Photo) -> list[tuple[Box | None, float]]:
-    return [(tight_box(each.mask_hw), round(each.score, 4)) for each in segmenter.segment(photo, ASKED)]
+    return [(tight_box(candidate.mask_hw), round(candidate.score, 4)) for candidate in segmenter.segment(photo, ASKED)]
 
 
 WHITE: Photo = np.full((40, 80, 3), 255, np.uint8)
@@ -163,21 +163,21 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
 # Which boxes are kept
 
 
-def kept(boxes: Any, scores: Any, size_hw: tuple[int, int] = (100, 200)) -> list[tuple[Box, float]]:
+def distinct(boxes: Any, scores: Any, size_hw: tuple[int, int] = (100, 200)) -> list[tuple[Box, float]]:
     return distinct_boxes(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), size_hw=size_hw)
 
 
 def test_boxes_are_whole_pixels_inside_the_photo() -> None:
     boxes = [[-5.0, -7.0, 30.4, 20.6], [150, 50, 900, 900], [250, 0, 260, 50], [10, 80, 10.3, 90], [60, 9, 50, 5]]
-    found = kept([*boxes, [np.nan, 0, 9, 9], [0, 0, np.inf, 9]], [0.9, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9])
-    assert [box for box, _ in found] == [(0, 0, 30, 21), (150, 50, 200, 100)]
+    detections = distinct([*boxes, [np.nan, 0, 9, 9], [0, 0, np.inf, 9]], [0.9, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9])
+    assert [box for box, _ in detections] == [(0, 0, 30, 21), (150, 50, 200, 100)]
 
 
 def test_the_same_object_again_is_left_out() -> None:
     boxes = [[0, 0, 100, 100], [0, 0, 100, 60], [0, 0, 100, 40], [150, 0, 200, 50]]
     # of the first, the second is 0.6 and the third 0.4; the third is 0.67 of the second
-    assert [box for box, _ in kept(boxes, [0.7, 0.9, 0.8, 0.5])] == [(0, 0, 100, 60), (150, 0, 200, 50)]
-    assert [box for box, _ in kept(boxes, [0.9, 0.7, 0.8, 0.5])] == [
+    assert [box for box, _ in distinct(boxes, [0.7, 0.9, 0.8, 0.5])] == [(0, 0, 100, 60), (150, 0, 200, 50)]
+    assert [box for box, _ in distinct(boxes, [0.9, 0.7, 0.8, 0.5])] == [
         (0, 0, 100, 100),
         (0, 0, 100, 40),
         (150, 0, 200, 50),
@@ -185,20 +185,20 @@ def test_the_same_object_again_is_left_out() -> None:
 
 
 def test_neighbours_far_from_the_corner_stay_apart() -> None:
-    assert len(kept([[100, 50, 140, 90], [120, 50, 160, 90]], [0.9, 0.8])) == 2  # their IoU is a third
+    assert len(distinct([[100, 50, 140, 90], [120, 50, 160, 90]], [0.9, 0.8])) == 2  # their IoU is a third
 
 
 def test_there_is_an_end_to_detections() -> None:
     boxes = [[x, y, x + 5, y + 5] for x in range(0, 100, 5) for y in range(0, 100, 5)]
-    assert len(kept(boxes, [0.5] * len(boxes))) == MOST_DETECTIONS
+    assert len(distinct(boxes, [0.5] * len(boxes))) == MOST_DETECTIONS
 
 
 BOXES = st.tuples(*[st.floats(-50, 250, width=32)] * 4)
 
 
 @given(st.lists(st.tuples(BOXES, st.floats(0, 1, width=32)), max_size=30))
-def test_what_is_kept_is_sorted_apart_and_inside(found: list[tuple[Any, float]]) -> None:
-    result = kept([box for box, _ in found], [score for _, score in found])
+def test_what_is_kept_is_sorted_apart_and_inside(detections: list[tuple[Any, float]]) -> None:
+    result = distinct([box for box, _ in detections], [score for _, score in detections])
     scores = [score for _, score in result]
     assert scores == sorted(scores, reverse=True)
     assert all(score >= np.float32(LEAST_SCORE) for score in scores)
@@ -232,8 +232,8 @@ def test_boxes_are_proposed_and_frozen_like_any_other_mask(tmp_path: Path) -> No
         assert (report.images, report.masks, report.rejected) == (3, 4, {"no_detection": 1})
         assert propose(store, segmenter, ProposalSettings(prompt_mode="center")).already_done == 3
         labels = {image.image_id: image.label for image in store.images()}
-        ranked = {(labels[each.image_id], each.rank): each for each in store.proposals()}
-        assert {key: round(each.score, 3) for key, each in ranked.items()} == {
+        ranked = {(labels[proposal.image_id], proposal.rank): proposal for proposal in store.proposals()}
+        assert {key: round(proposal.score, 3) for key, proposal in ranked.items()} == {
             ("light", 0): 0.9,
             ("light", 1): 0.6,
             ("grey", 0): 0.565,
@@ -277,8 +277,8 @@ def test_coco_ssd_finds_butterflies_that_it_has_no_name_for(coco: DetectorSegmen
         photo = np.asarray(Image.open(BUTTERFLIES / "images" / f"{mask_path.stem}.jpg").convert("RGB"))
         true = tight_box(decode_png1(mask_path.read_bytes()))
         try:
-            found = tight_box(coco.segment(photo, ASKED)[0].mask_hw)
+            detected = tight_box(coco.segment(photo, ASKED)[0].mask_hw)
         except SegmentationRejected:
-            found = None
-        ious.append(box_iou(found, true) if found and true else 0.0)
+            detected = None
+        ious.append(box_iou(detected, true) if detected and true else 0.0)
     assert np.median(ious) > 0.5

@@ -48,8 +48,8 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Photo]:
     return seen
 
 
-def answers(found: list[Candidate]) -> list[tuple[bytes, float, float]]:
-    return [(each.mask_hw.tobytes(), each.score, each.stability) for each in found]
+def answers(candidates: list[Candidate]) -> list[tuple[bytes, float, float]]:
+    return [(candidate.mask_hw.tobytes(), candidate.score, candidate.stability) for candidate in candidates]
 
 
 def test_masks_are_the_same_and_the_encoder_runs_once(weights: Path, encoded: list[Photo], tmp_path: Path) -> None:
@@ -103,11 +103,11 @@ def test_the_command_asks_again_without_the_encoder(weights: Path, encoded: list
         Image.fromarray(draw_photo("disc", number)[0]).save(path)
     run, work = CliRunner().invoke, ["-w", str(tmp_path / "work")]
     assert run(app, ["index", str(tmp_path / "photos"), *work]).exit_code == 0
-    told = []
+    counts = []
     for prompt in (["center"], ["grid", "--grid", "2"]):
-        kept = ["--checkpoint", str(weights), "--embeddings", str(tmp_path / "kept"), "--json", "--prompt"]
-        done = run(app, ["propose", *work, *kept, *prompt])
+        options = ["--checkpoint", str(weights), "--embeddings", str(tmp_path / "kept"), "--json", "--prompt"]
+        done = run(app, ["propose", *work, *options, *prompt])
         assert done.exit_code == 0, done.output
-        told.append(json.loads(done.stdout)["images"])
-    assert told == [2, 2]
+        counts.append(json.loads(done.stdout)["images"])
+    assert counts == [2, 2]
     assert len(encoded) == 2

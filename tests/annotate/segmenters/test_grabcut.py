@@ -58,24 +58,24 @@ def test_the_rectangle_is_that_of_the_inclusive_corners() -> None:
 def test_equal_to_the_original_code(photo: Photo) -> None:
     height, width = photo.shape[:2]
     voc = (width // 8, height // 8, width - width // 8, height - height // 8)
-    (found,) = GrabCutSegmenter().segment(photo, boxed((voc[0], voc[1], voc[2] + 1, voc[3] + 1)))
-    assert np.array_equal(found.mask_hw, original_mask(photo, voc).astype(bool))
+    (candidate,) = GrabCutSegmenter().segment(photo, boxed((voc[0], voc[1], voc[2] + 1, voc[3] + 1)))
+    assert np.array_equal(candidate.mask_hw, original_mask(photo, voc).astype(bool))
 
 
 def test_finds_the_disc() -> None:
-    (found,) = GrabCutSegmenter().segment(photo_of_a_disc(), boxed((45, 25, 116, 96)))
+    (candidate,) = GrabCutSegmenter().segment(photo_of_a_disc(), boxed((45, 25, 116, 96)))
     rows, columns = np.mgrid[:120, :160]
     disc = (rows - 60) ** 2 + (columns - 80) ** 2 < 900
-    assert (found.mask_hw & disc).sum() / (found.mask_hw | disc).sum() > 0.99
-    assert (found.score, found.stability) == (1.0, 1.0)
+    assert (candidate.mask_hw & disc).sum() / (candidate.mask_hw | disc).sum() > 0.99
+    assert (candidate.score, candidate.stability) == (1.0, 1.0)
 
 
 def test_nothing_outside_the_box() -> None:
-    (found,) = GrabCutSegmenter().segment(chelsea(), boxed(CAT))
+    (candidate,) = GrabCutSegmenter().segment(chelsea(), boxed(CAT))
     x0, y0, x1, y1 = CAT
-    outside = found.mask_hw.copy()
+    outside = candidate.mask_hw.copy()
     outside[y0 : y1 - 1, x0 : x1 - 1] = False
-    assert found.mask_hw.any()
+    assert candidate.mask_hw.any()
     assert not outside.any()
 
 

@@ -119,11 +119,11 @@ def central_point(mask_hw: NDArray[np.bool_]) -> tuple[float, float]:
 
 
 def test_a_click_gives_the_mask_that_it_lies_in(coffee_sam: InteractiveSam) -> None:
-    found = on_coffee(coffee_sam, figure_xy_px=(CUP,))
-    assert found.mask_hw.shape == coffee().shape[:2]
-    assert found.mask_hw.dtype == np.bool_
-    assert found.mask_hw[200, 300]
-    assert 0.0 <= found.score <= 1.0
+    suggestion = on_coffee(coffee_sam, figure_xy_px=(CUP,))
+    assert suggestion.mask_hw.shape == coffee().shape[:2]
+    assert suggestion.mask_hw.dtype == np.bool_
+    assert suggestion.mask_hw[200, 300]
+    assert 0.0 <= suggestion.score <= 1.0
 
 
 def test_clicks_follow_real_masks(network: OnnxSam) -> None:
@@ -211,14 +211,14 @@ class TestWhichOfFourMasks:
 
     def test_points_of_both_kinds_are_not(self, coffee_sam: InteractiveSam, uncut: Any) -> None:
         expected = uncut([CUP, SAUCER, (0.0, 0.0)], [FIGURE_POINT, GROUND_POINT, -1])
-        found = on_coffee(coffee_sam, figure_xy_px=(CUP,), ground_xy_px=(SAUCER,))
-        assert mask_iou(found.mask_hw, expected) > 0.999
+        suggestion = on_coffee(coffee_sam, figure_xy_px=(CUP,), ground_xy_px=(SAUCER,))
+        assert mask_iou(suggestion.mask_hw, expected) > 0.999
 
     def test_points_and_a_box_are_not(self, coffee_sam: InteractiveSam, uncut: Any) -> None:
         corners = [AROUND_CUP[:2], AROUND_CUP[2:]]
         expected = uncut([CUP, SAUCER, *corners], [FIGURE_POINT, GROUND_POINT, *BOX_CORNERS])
-        found = on_coffee(coffee_sam, figure_xy_px=(CUP,), ground_xy_px=(SAUCER,), box_xyxy_px=AROUND_CUP)
-        assert mask_iou(found.mask_hw, expected) > 0.999
+        suggestion = on_coffee(coffee_sam, figure_xy_px=(CUP,), ground_xy_px=(SAUCER,), box_xyxy_px=AROUND_CUP)
+        assert mask_iou(suggestion.mask_hw, expected) > 0.999
 
 
 def test_torch_takes_points_and_a_box_as_sam_predictor_does() -> None:
@@ -248,10 +248,10 @@ def test_torch_takes_points_and_a_box_as_sam_predictor_does() -> None:
             box=None if clicks.box_xyxy_px is None else np.array(clicks.box_xyxy_px),
             multimask_output=False,
         )
-        found = sam.suggest("coffee", coffee, clicks)
+        suggestion = sam.suggest("coffee", coffee, clicks)
         assert 0.01 < masks[0].mean() < 0.99
-        assert mask_iou(found.mask_hw, np.asarray(masks[0])) > 0.99
-        assert found.score == pytest.approx(float(np.clip(scores[0], 0, 1)), abs=1e-4)
+        assert mask_iou(suggestion.mask_hw, np.asarray(masks[0])) > 0.99
+        assert suggestion.score == pytest.approx(float(np.clip(scores[0], 0, 1)), abs=1e-4)
 
 
 def small_sam() -> Any:
@@ -325,10 +325,10 @@ def test_many_people_at_once_share_one_encoding_of_each_picture(counted: Counted
         return sam.suggest(job[0], loader(pictures[job[0]]), Clicks(figure_xy_px=(job[1],)))
 
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(ask, jobs))
+        suggestions = list(pool.map(ask, jobs))
     assert counted.encoded == len(pictures)
     assert counted.most_at_once == 1
-    for (name, point), suggestion in zip(jobs, found, strict=True):
+    for (name, point), suggestion in zip(jobs, suggestions, strict=True):
         expected = sam.suggest(name, loader(pictures[name]), Clicks(figure_xy_px=(point,)))
         assert np.array_equal(suggestion.mask_hw, expected.mask_hw)
 

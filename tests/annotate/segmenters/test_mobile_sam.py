@@ -124,8 +124,8 @@ def test_best_alternative_of_a_box_is_the_uncut_decoders(folder: Path, mixed: li
 @pytest.mark.parametrize("size_hw", [(333, 500), (500, 333), (64, 64), (1400, 1100), (3, 200), (1024, 1024), (1, 1)])
 def test_masks_have_the_photos_size(segmenter: MobileSamSegmenter, size_hw: tuple[int, int]) -> None:
     photo = np.asarray(Image.fromarray(coffee()).resize((size_hw[1], size_hw[0])))
-    found = segmenter.segment(photo, [box((0, 0, max(1, size_hw[1] // 2), size_hw[0]))])
-    assert [candidate.mask_hw.shape for candidate in found] == [size_hw] * 4
+    candidates = segmenter.segment(photo, [box((0, 0, max(1, size_hw[1] // 2), size_hw[0]))])
+    assert [candidate.mask_hw.shape for candidate in candidates] == [size_hw] * 4
 
 
 def test_follows_real_masks(segmenter: MobileSamSegmenter) -> None:
@@ -143,15 +143,15 @@ def test_follows_real_masks(segmenter: MobileSamSegmenter) -> None:
 
 def test_grid_gives_distinct_good_masks(segmenter: MobileSamSegmenter) -> None:
     photo = coffee()
-    found = segmenter.segment(photo, grid(6, photo))
-    assert 3 <= len(found) <= 64
+    candidates = segmenter.segment(photo, grid(6, photo))
+    assert 3 <= len(candidates) <= 64
     rule = GridRule()
-    for index, candidate in enumerate(found):
+    for index, candidate in enumerate(candidates):
         assert candidate.score > rule.min_score
         assert candidate.prompt.origin == "grid"
-        for other in found[:index]:
+        for other in candidates[:index]:
             assert mask_iou(candidate.mask_hw, other.mask_hw) < rule.same_iou + 0.05  # measured at another size
-    assert [c.score for c in found] == sorted((c.score for c in found), reverse=True)
+    assert [c.score for c in candidates] == sorted((c.score for c in candidates), reverse=True)
 
 
 def test_grid_keeps_no_more_than_asked(folder: Path) -> None:

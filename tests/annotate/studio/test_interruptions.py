@@ -51,8 +51,8 @@ def run(root: Path, verb: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, said = process.communicate(timeout=PATIENCE)
-    return process.returncode, said
+    _, output = process.communicate(timeout=PATIENCE)
+    return process.returncode, output
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -98,13 +98,13 @@ def test_interrupted_pushes_and_pulls(root: Path) -> None:
     pushing = run(root, "push")
     wait_for(lambda: count(root, "studio_tasks") > 0, pushing)
     kill_server(root)
-    code, said = finish(pushing)
-    assert code == 3, said
-    assert "run again" in said
+    code, output = finish(pushing)
+    assert code == 3, output
+    assert "run again" in output
     assert 0 < count(root, "studio_tasks") < PHOTOS
-    code, said = finish(run(root, "push"))
+    code, output = finish(run(root, "push"))
     assert code == 2
-    assert "studio up" in said
+    assert "studio up" in output
 
     start_server(home)
     before = count(root, "studio_tasks")
@@ -112,8 +112,8 @@ def test_interrupted_pushes_and_pulls(root: Path) -> None:
     wait_for(lambda: count(root, "studio_tasks") > before, pushing)
     pushing.send_signal(signal.SIGKILL)
     finish(pushing)
-    code, said = finish(run(root, "push"))
-    assert code == 0, said[-2000:]
+    code, output = finish(run(root, "push"))
+    assert code == 0, output[-2000:]
     shown = Counter(image_id for image_id, _ in tasks_on(root))
     assert len(shown) == PHOTOS
     assert set(shown.values()) == {1}
@@ -122,11 +122,11 @@ def test_interrupted_pushes_and_pulls(root: Path) -> None:
     pulling = run(root, "pull")
     wait_for(lambda: count(root, "annotations") > 0, pulling)
     kill_server(root)
-    code, said = finish(pulling)
-    assert code == 3, said
+    code, output = finish(pulling)
+    assert code == 3, output
     start_server(home)
-    code, said = finish(run(root, "pull"))
-    assert code == 0, said[-2000:]
+    code, output = finish(run(root, "pull"))
+    assert code == 0, output[-2000:]
     assert count(root, "annotations") == ANSWERED
     assert count(root, "decisions") == ANSWERED
     code, _ = finish(run(root, "pull"))

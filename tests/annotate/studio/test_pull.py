@@ -37,7 +37,7 @@ from figureground.schemas.store.workspace import Workspace
 
 A, B = make_photo("a"), make_photo("b")
 SENT = block_mask(A.size_hw)
-SCHEMA = make_schema(local=["horns"], said=["wet"])
+SCHEMA = make_schema(local=["horns"], ticked=["wet"])
 
 
 @pytest.fixture
@@ -191,17 +191,17 @@ def test_a_skip_decides_nothing(store: Workspace) -> None:
 
 def test_the_page_that_an_answer_was_given_on_says_what_was_asked(store: Workspace) -> None:
     """An attribute that was added later was not denied by those who were never asked."""
-    more = make_schema(local=["horns"], said=["wet", "hairy"], version="2")
+    more = make_schema(local=["horns"], ticked=["wet", "hairy"], version="2")
     note_project(store, SCHEMA, since="2026-05-01T10:00:00+00:00")
     note_project(store, more, since="2026-05-01T12:30:00+02:00")
     early = make_answer([same()], at="29")
     late = make_answer([same(B)], updated_at="2026-05-01T10:30:00Z")
     pull(store, export(early), export(late, image=B), schema=None)
-    told = {answer.image_id: answer for answer in store.annotations()}
-    assert dict(told[A.image_id].attributes) == {"horns": False, "wet": False}
-    assert dict(told[B.image_id].attributes) == {"horns": False, "wet": False, "hairy": False}
-    assert told[A.image_id].attribute_schema == "animals@1"
-    assert told[B.image_id].attribute_schema == "animals@2"
+    answers = {answer.image_id: answer for answer in store.annotations()}
+    assert dict(answers[A.image_id].attributes) == {"horns": False, "wet": False}
+    assert dict(answers[B.image_id].attributes) == {"horns": False, "wet": False, "hairy": False}
+    assert answers[A.image_id].attribute_schema == "animals@1"
+    assert answers[B.image_id].attribute_schema == "animals@2"
 
 
 def test_an_answer_from_before_the_first_note_is_read_by_it(store: Workspace) -> None:
@@ -223,7 +223,7 @@ def test_a_second_look_settles(store: Workspace, schema: AttributeSchema | None)
 
 def test_attributes_that_are_given_win(store: Workspace) -> None:
     note_project(store, SCHEMA, since="2026-05-01T10:00:00+00:00")
-    pull(store, export(make_answer([same()])), schema=make_schema(said=["tall"], version="9"))
+    pull(store, export(make_answer([same()])), schema=make_schema(ticked=["tall"], version="9"))
     (answer,) = store.annotations()
     assert (dict(answer.attributes), answer.attribute_schema) == ({"tall": False}, "animals@9")
 
@@ -249,8 +249,8 @@ def test_damaged_answers_are_named_together_and_good_ones_stay(store: Workspace)
     for _ in range(2):  # a second time the good one is there already
         with pytest.raises(DataError) as caught:
             pull(store, *tasks)
-        told = [fault.record.split(" region")[0] for fault in caught.value.faults]
-        assert sorted(told) == sorted([f"{A.image_id} answer 11", f"{B.image_id} answer 13"])
+        records = [fault.record.split(" region")[0] for fault in caught.value.faults]
+        assert sorted(records) == sorted([f"{A.image_id} answer 11", f"{B.image_id} answer 13"])
         assert len(list(store.annotations())) == 1
         assert state_of(store) == ("accepted", "one answer")
         assert state_of(store, B) is None

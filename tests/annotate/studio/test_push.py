@@ -61,11 +61,11 @@ def test_one_annotator_less_leaves_the_others_photos_where_they_are(
     image_id: str, annotators: list[str], overlap: float, data: Any
 ) -> None:
     gone = data.draw(st.sampled_from(annotators))
-    left = [each for each in annotators if each != gone]
+    left = [name for name in annotators if name != gone]
     if left:
-        kept = [each for each in assign(image_id, annotators, overlap) if each != gone]
+        others = [name for name in assign(image_id, annotators, overlap) if name != gone]
         after = assign(image_id, left, overlap)
-        assert kept[: len(after)] == after[: len(kept)]
+        assert others[: len(after)] == after[: len(others)]
 
 
 @given(image_id=photos, annotators=people, overlap=shares, higher=shares)
@@ -86,8 +86,8 @@ def test_the_overlap_is_the_share_that_was_asked_for(overlap: float) -> None:
 def test_photos_are_shared_out_evenly_and_so_are_the_pairs() -> None:
     annotators = ["ada", "ben", "cleo"]
     first = [assign(image_id, annotators, 0.5) for image_id in MANY]
-    for each in annotators:
-        assert sum(chosen[0] == each for chosen in first) / len(MANY) == pytest.approx(1 / 3, abs=0.03)
+    for name in annotators:
+        assert sum(chosen[0] == name for chosen in first) / len(MANY) == pytest.approx(1 / 3, abs=0.03)
     pairs = [frozenset(chosen) for chosen in first if len(chosen) == 2]
     assert len(set(pairs)) == 3
     assert max(map(pairs.count, set(pairs))) / len(pairs) == pytest.approx(1 / 3, abs=0.05)

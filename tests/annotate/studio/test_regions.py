@@ -103,9 +103,9 @@ def test_shares_are_together_the_mask_that_is_shared_out(whole: Mask, count: int
     shares = share_out(whole, list(drawn))
     np.testing.assert_array_equal(reduce(np.logical_or, shares), whole)
     assert all(share.any() for share in shares)
-    kept = [part & whole for part in drawn if (part & whole).any()]
-    assert len(shares) == max(len(kept), 1)
-    assert all((share | part == share).all() for share, part in zip(shares, kept, strict=False))
+    inside = [part & whole for part in drawn if (part & whole).any()]
+    assert len(shares) == max(len(inside), 1)
+    assert all((share | part == share).all() for share, part in zip(shares, inside, strict=False))
 
 
 def test_pixels_that_no_part_has_go_to_the_nearest() -> None:

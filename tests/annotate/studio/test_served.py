@@ -126,7 +126,7 @@ def test_a_served_pixel_stands_for_the_stored_ones_whose_centres_it_holds(
     one[row, column] = True
     upright_hw = size_hw if orientation < 5 else size_hw[::-1]
     inside = [
-        [Fraction(at, small) <= Fraction(2 * each + 1, 2 * side) < Fraction(at + 1, small) for each in range(side)]
+        [Fraction(at, small) <= Fraction(2 * pixel + 1, 2 * side) < Fraction(at + 1, small) for pixel in range(side)]
         for at, small, side in zip((row, column), view.served_hw, upright_hw, strict=True)
     ]
     expected = np.logical_and.outer(*inside)

@@ -74,8 +74,8 @@ def test_our_server_listens_on_loopback_alone_and_keeps_its_secrets() -> None:
     process = server_status(home)
     assert process.state == "running"
     assert process.version == "1.23.2"
-    kept = home.root / "connection.json"
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    secret_file = home.root / "connection.json"
+    assert stat.S_IMODE(secret_file.stat().st_mode) == 0o600
     log = (home.root / "server.log").read_text(errors="replace")
     assert connection.token not in log
     assert connection.password not in log
@@ -83,8 +83,8 @@ def test_our_server_listens_on_loopback_alone_and_keeps_its_secrets() -> None:
     import psutil
 
     port = int(connection.url.rsplit(":", 1)[1])
-    found = [each.laddr for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
-    assert {address.ip for address in found if address and address.port == port} == {"127.0.0.1"}
+    addresses = [socket.laddr for socket in psutil.net_connections("tcp") if socket.status == psutil.CONN_LISTEN]
+    assert {address.ip for address in addresses if address and address.port == port} == {"127.0.0.1"}
 
 
 def test_up_twice_is_one_server() -> None:
@@ -210,7 +210,7 @@ def test_an_annotators_account_lets_them_in(tmp_path: Path) -> None:
 def test_answers_skips_edits_and_the_second_pull(store: Workspace, client: StudioClient) -> None:
     (project,) = send(store, client).projects.values()
     tasks = tasks_of(client, project)
-    kept = answer(client, tasks[0])
+    unchanged = answer(client, tasks[0])
     answer(client, tasks[1], [], was_cancelled=True)
     client._request(
         "POST", f"/api/tasks/{tasks[2]['id']}/drafts", params={"project": project}, json={"result": [], "lead_time": 1}
@@ -229,7 +229,7 @@ def test_answers_skips_edits_and_the_second_pull(store: Workspace, client: Studi
     mask = decode_coco_rle(proposal.rle)
     mask[0, 0] = True
     painted = {**mask_region(mask, region_id=submitted.proposal_id, label="object"), "origin": "prediction-changed"}
-    client._request("PATCH", f"/api/annotations/{kept}/", json={"result": [painted]})
+    client._request("PATCH", f"/api/annotations/{unchanged}/", json={"result": [painted]})
     assert pull(store, client).answers == {"submitted": 1}
     newest = list(store.annotations(submitted.image_id))[-1]
     assert (newest.changed_px, newest.tool) == (1, "prediction-changed")
@@ -295,7 +295,7 @@ def test_photos_in_doubt_come_back_with_both_answers(store: Workspace, client: S
         if notes[-1].purpose == "second_look"
     )
     (task,) = client._request("GET", "/api/tasks/", params={"project": project, "fields": "all"})["tasks"]
-    assert [each["model_version"] for each in task["predictions"]] == ["answer A", "answer B"]
+    assert [prediction["model_version"] for prediction in task["predictions"]] == ["answer A", "answer B"]
     assert "IoU" in task["data"]["question"]
     picture = client._http.get(task["data"]["compare"])
     assert picture.headers["content-type"] == "image/jpeg"
@@ -350,13 +350,13 @@ def test_a_renamed_attribute_keeps_what_was_painted(store: Workspace, client: St
 
 def test_two_commands_that_start_at_once_start_one_server() -> None:
     root, _ = shared_server()
-    found: list[Connection] = []
-    threads = [threading.Thread(target=lambda: found.append(start_server(StudioHome.of(root)))) for _ in range(2)]
+    connections: list[Connection] = []
+    threads = [threading.Thread(target=lambda: connections.append(start_server(StudioHome.of(root)))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found[0] == found[1]
+    assert connections[0] == connections[1]
 
 
 def test_sign_up_is_closed() -> None:

@@ -46,7 +46,7 @@ from figureground.schemas.records import ImageRecord, ProposalRecord
 
 @cache
 def interface() -> Any:
-    return label_interface(labeling_configuration(make_schema(local=["horns"], said=["wet"])))
+    return label_interface(labeling_configuration(make_schema(local=["horns"], ticked=["wet"])))
 
 
 def task_of(image: ImageRecord, proposal: ProposalRecord | None) -> Json:
@@ -190,15 +190,15 @@ def test_a_silent_killer_is_named(tmp_path: Path, kind: str) -> None:
     task = task_of(image, make_proposal(image))
     assert faults_of(task, tmp_path) == []
     change(task["predictions"][0]["result"][0])
-    said = faults_of(task, tmp_path)
-    assert any(re.search(expected, each) for each in said), said
-    assert all(image.image_id in each for each in said)
+    faults = faults_of(task, tmp_path)
+    assert any(re.search(expected, fault) for fault in faults), faults
+    assert all(image.image_id in fault for fault in faults)
 
 
 def test_a_copy_of_another_size_than_the_mask_is_named(tmp_path: Path) -> None:
     image = make_photo(size_hw=SIZE)
-    (said,) = faults_of(task_of(image, make_proposal(image)), tmp_path, size_wh=(30, 40))
-    assert "expected a mask of 30x40, the served copy's size, got 40x30" in said
+    (fault,) = faults_of(task_of(image, make_proposal(image)), tmp_path, size_wh=(30, 40))
+    assert "expected a mask of 30x40, the served copy's size, got 40x30" in fault
 
 
 def test_all_faults_of_all_tasks_are_named(tmp_path: Path) -> None:
@@ -210,10 +210,10 @@ def test_all_faults_of_all_tasks_are_named(tmp_path: Path) -> None:
     copy = tmp_path / "copy.png"
     copy.write_bytes(png_bytes((40, 30)))
     faults = check_tasks(tasks, {image.image_id: copy for image in images}, interface())
-    told = [fault.record[:32] for fault in faults]
-    assert images[1].image_id not in told
-    assert told.count(images[0].image_id) >= 2
-    assert told.count(images[2].image_id) == 1
+    records = [fault.record[:32] for fault in faults]
+    assert images[1].image_id not in records
+    assert records.count(images[0].image_id) >= 2
+    assert records.count(images[2].image_id) == 1
 
 
 @given(masks())

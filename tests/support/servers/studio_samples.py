@@ -27,15 +27,15 @@ PROJECT = 7
 def make_schema(
     *,
     local: Sequence[str] = (),
-    said: Sequence[str] = (),
+    ticked: Sequence[str] = (),
     was: Mapping[str, str] | None = None,
     version: str = "1",
     name: str = "animals",
 ) -> AttributeSchema:
-    """A schema of painted (``local``) and said (global) attributes; ``was`` holds earlier names."""
+    """A schema of painted (``local``) and ticked (global) attributes; ``was`` holds earlier names."""
     attributes = [
-        *(Attribute(name=each, scope="local", was=(was or {}).get(each)) for each in local),
-        *(Attribute(name=each, scope="global", was=(was or {}).get(each)) for each in said),
+        *(Attribute(name=part, scope="local", was=(was or {}).get(part)) for part in local),
+        *(Attribute(name=word, scope="global", was=(was or {}).get(word)) for word in ticked),
     ]
     return AttributeSchema(name=name, version=version, attributes=tuple(attributes))
 
