@@ -132,7 +132,7 @@ def _load_split(repository: Repository, config: str, split: str) -> Table:
     import datasets.config
 
     dataset = open_dataset(repository.location, repository.revision)
-    paths = [str(dataset.shard_path(shard).resolve()) for shard in dataset.find_shards(config, split)]
+    paths = [str(dataset.shard_path(shard).absolute()) for shard in dataset.find_shards(config, split)]
     # datasets does not notice that the files of a local folder have changed: it gets a cache for each fingerprint
     cache = str(Path(datasets.config.HF_DATASETS_CACHE, repository.fingerprint[-16:]))
     try:
