@@ -2779,7 +2779,7 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
         for space, summary in sorted(spaces.items(), reverse=True):
             title = f"{dataset} ({data['split']}, {summary['n']} images), label space {space}, feed {result['feed']}"
             mean = "balanced classes" if summary["balanced"] else "classes NOT balanced: class means"
-            mean = "images count alike, but in class means" if result["headline"] == "accuracy_micro" else mean
+            mean = "images count alike, but in class means" if result.get("headline") == "accuracy_micro" else mean
             note = f"{mean}; chance {100 * summary['chance']:.1f}"
             column = result["model"], protocol.cells(summary), note
             groups.setdefault((title, data["fingerprint"]), []).append(column)

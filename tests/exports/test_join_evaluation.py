@@ -83,3 +83,10 @@ def test_the_file_stands_alone(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--precision {float32,bfloat16,float16}" in done.stdout
+
+
+def test_the_file_loads_nothing_of_the_house_and_no_torch() -> None:
+    loaded = "sorted({'torch', 'timm', 'figureground'} & set(sys.modules))"
+    code = f"import runpy, sys; runpy.run_path({str(FILE)!r}); print({loaded})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[]"
