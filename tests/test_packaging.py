@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from check_ranges import CORE_TESTS, EXTRAS_TESTS
 from checkout import CODE_FOLDERS, PACKAGE_FOLDERS, ROOT, STAGES, is_checkout, project_files, tracked_files
 from needs import need
 from packaging.requirements import Requirement
@@ -143,3 +144,7 @@ def test_the_lock_names_versions_and_no_place() -> None:
     assert [text for text in _constraints() if not line.fullmatch(text)] == []
     names = [text.split("==")[0] for text in _constraints()]
     assert names == sorted(names)
+
+
+def test_the_check_of_ranges_runs_tests_that_exist() -> None:
+    assert [path for path in (*CORE_TESTS, *EXTRAS_TESTS) if not (ROOT / path).exists()] == []

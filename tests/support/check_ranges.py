@@ -47,7 +47,7 @@ EXTRAS_TESTS: Final = (
     "tests/exports/analyses",
     "tests/exports/evaluation/test_classifiers.py",
     "tests/exports/evaluation/test_models.py",
-    "tests/exports/evaluation/test_noise.py",
+    "tests/exports/evaluation/protocols/test_noise.py",
     "tests/exports/human/test_scores.py",
     "tests/exports/publishing/test_publish.py",
     "tests/figureground/runtime/test_ray_engine.py",
