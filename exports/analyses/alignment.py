@@ -16,12 +16,13 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from figureground.errors import UsageError
-from figureground.exports.analyses.attribution import Explained, Explainer, Progress
+from figureground.exports.analyses.attribution import Explained, Explainer
 from figureground.exports.analyses.rows import AnalysedRows
 from figureground.exports.analyses.saliency_metrics import METRIC_NAMES, find_undefined, measure_alignment
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.statistics import bootstrap_class_means, bootstrap_interval
 from figureground.exports.evaluation.values import Floats, Ints
+from figureground.runtime.progress import Progress
 
 Grouping = Literal["true", "predicted"]
 

@@ -8,7 +8,7 @@ frames differ in scale only, and masks are compared as they are stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -23,10 +23,10 @@ from figureground.exports.analyses.networks import AnalysedModel, OutputClasses
 from figureground.exports.analyses.rows import AnalysedRow, AnalysedRows
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.values import Ints
+from figureground.runtime.progress import Progress
 
 Method = Literal["gradcam", "gradient", "integrated_gradients"]
 TargetChoice = Literal["predicted", "true"]
-Progress = Callable[[str, int, int], None]
 
 DEFINITIONS: Final = {
     "gradcam": "ReLU of the sum over channels of activation x mean gradient of the target logit, at the layer named",
@@ -78,7 +78,7 @@ class Explainer:
         self.layer: SpatialLayer | None = None
         if settings.method == "gradcam":
             self.layer = find_explained_layer(model.network, model.input_size_hw, settings.layer)
-        with torch.no_grad():
+        with torch.no_grad(), model.autocast():
             outputs = model.network(torch.zeros((1, 3, *model.input_size_hw), device=model.device)).shape[1]
         self.classes: OutputClasses = model.label_space(outputs, classes)
 
@@ -96,37 +96,39 @@ class Explainer:
 
     def _explain_batch(self, batch: Sequence[AnalysedRow], indices: Ints) -> list[Explained]:
         images = self.model.feed([row.canvas_rgb for row in batch])
-        with torch.no_grad():
+        with torch.no_grad(), self.model.autocast():
             logits = self.model.network(images).float()
         self._require_finite(logits, batch)
-        kept = logits[:, self.classes.offset :]
-        confidence, raw = kept.softmax(dim=1).max(dim=1)
+        answers = logits[:, self.classes.offset :]
+        confidence, raw = answers.softmax(dim=1).max(dim=1)
         predicted = self.classes.class_of_output[raw.cpu().numpy()]
-        targets = [self._target(logits[place], row) for place, row in enumerate(batch)]
-        explained = [place for place, target in enumerate(targets) if target is not None]
+        targets = [self._target(scores, row) for scores, row in zip(logits, batch, strict=True)]
+        explained = [number for number, target in enumerate(targets) if target is not None]
         size_hw = (batch[0].canvas_rgb.shape[0], batch[0].canvas_rgb.shape[1])
         maps = dict[int, NDArray[np.float32]]()
         if explained:
-            wanted = torch.tensor([targets[place] for place in explained], device=images.device)
-            found = self._attribute(images[explained], wanted, size_hw)
-            maps = dict(zip(explained, found, strict=True))
+            wanted = torch.tensor([targets[number] for number in explained], device=images.device)
+            with self.model.autocast():
+                saliency_nhw = self._attribute(images[explained], wanted, size_hw)
+            maps = dict(zip(explained, saliency_nhw, strict=True))
         return [
             Explained(
-                index=int(indices[place]),
+                index=int(indices[number]),
                 row=row,
-                saliency_hw=maps.get(place),
-                output=targets[place],
-                predicted=int(predicted[place]),
-                confidence=float(confidence[place]),
+                saliency_hw=maps.get(number),
+                output=targets[number],
+                predicted=int(predicted[number]),
+                confidence=float(confidence[number]),
             )
-            for place, row in enumerate(batch)
+            for number, row in enumerate(batch)
         ]
 
     def _target(self, logits: torch.Tensor, row: AnalysedRow) -> int | None:
+        """The output to explain, a column of the network's answer ``(K,)``; None if the true class has none."""
         if self.settings.target == "predicted":
             return int(logits[self.classes.offset :].argmax()) + self.classes.offset
         own = self.classes.outputs_of(row.label)
-        return int(own[int(logits[torch.from_numpy(own)].argmax())]) if len(own) else None
+        return int(own[int(logits[torch.from_numpy(own).to(logits.device)].argmax())]) if len(own) else None
 
     def _attribute(self, images: torch.Tensor, targets: torch.Tensor, size_hw: tuple[int, int]) -> NDArray[np.float32]:
         """Saliency ``(N, H, W)`` of the canvas for one output of each image."""
@@ -147,8 +149,8 @@ class Explainer:
             )
             maps = sums.sum(dim=1, keepdim=True).abs()
         resized = LayerAttribution.interpolate(maps.detach().float(), size_hw, interpolate_mode="bilinear")
-        found: NDArray[np.float32] = resized[:, 0].cpu().numpy().astype(np.float32)
-        return found
+        saliency_nhw: NDArray[np.float32] = resized[:, 0].cpu().numpy().astype(np.float32)
+        return saliency_nhw
 
     def _require_finite(self, logits: torch.Tensor, batch: Sequence[AnalysedRow]) -> None:
         broken = ~torch.isfinite(logits).all(dim=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from figureground.exports.analyses.attribution import Progress
 from figureground.exports.analyses.feature_pictures import draw_features, draw_units
 from figureground.exports.analyses.networks import AnalysedModel
 from figureground.exports.analyses.neural_features import (
@@ -18,6 +17,7 @@ from figureground.exports.analyses.neural_features import (
 from figureground.exports.analyses.results import describe_model, write_json, write_result
 from figureground.exports.analyses.saliency_report import AnalysisInput
 from figureground.exports.analyses.units import UnitReader, rank_top
+from figureground.runtime.progress import Progress
 
 
 def attribute_features(

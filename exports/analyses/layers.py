@@ -11,20 +11,21 @@ from typing import Any
 import torch
 
 from figureground.errors import UsageError
+from figureground.exports.analyses.networks import device_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpatialLayer:
-    """One layer whose output has places."""
+    """One layer whose output is laid out over the image: a grid of cells with one value a channel."""
 
     name: str
     """Name of the module in the network."""
     call: int
-    """Which of its calls in one forward pass, from 0; a module may be shared between places."""
+    """Which of its calls in one forward pass, from 0; a module may be used several times in it."""
     grid_hw: tuple[int, int]
-    """Places: rows and columns of the output."""
+    """Rows and columns of cells of the output."""
     channels: int
-    """Values at each place."""
+    """Values of each cell."""
     prefix_tokens: int | None
     """Class and register tokens before the patch tokens of a ``(N, L, C)`` output; None for ``(N, C, h, w)``."""
 
@@ -35,10 +36,10 @@ def find_explained_layer(
     """The layer that GradCAM looks at.
 
     ``name`` if given. Else ``blocks[-1].norm1`` of a timm ViT (what the paper of RIVAL10 takes); else the last module,
-    in the order of computation, whose output ``(N, C, h, w)`` is wider and higher than one place.
+    in the order of computation, whose output ``(N, C, h, w)`` is wider and higher than one cell.
 
     Raises:
-        UsageError: if no module fits, or ``name`` is no module, or its output has no places.
+        UsageError: if no module fits, or ``name`` is no module, or its output is no grid.
     """
     transformer = _find_vision_transformer(network)
     if name is None and transformer is not None:
@@ -58,10 +59,10 @@ def find_feature_layer(
 
 
 def find_spatial_layer(network: torch.nn.Module, input_size_hw: tuple[int, int], name: str | None) -> SpatialLayer:
-    """The named layer, or the last that has places; see ``find_explained_layer``."""
+    """The named layer, or the last whose output is a grid; see ``find_explained_layer``."""
     modules = dict(network.named_modules())
     if name is not None and name not in modules:
-        near = [each for each in modules if each and each.count(".") <= 1]
+        near = [label for label in modules if label and label.count(".") <= 1]
         raise UsageError(f"layer {name!r}: the network has no such module; some are {', '.join(near[-8:])}")
     calls: list[tuple[str, int, tuple[int, ...]]] = []
     counts: dict[str, int] = {}
@@ -77,10 +78,9 @@ def find_spatial_layer(network: torch.nn.Module, input_size_hw: tuple[int, int],
         for label, module in wanted.items()
         if label
     ]
-    device = next(network.parameters(), torch.empty(0)).device
     try:
         with torch.no_grad():
-            network(torch.zeros((1, 3, *input_size_hw), device=device))
+            network(torch.zeros((1, 3, *input_size_hw), device=device_of(network)))
     finally:
         for hook in hooks:
             hook.remove()
@@ -102,8 +102,8 @@ def _choose(
             )
         if len(shape) == 3 and name is not None:
             transformer = _find_vision_transformer(network)
-            own = 0 if transformer is None else int(transformer[1].num_prefix_tokens)  # type: ignore[arg-type]
-            for prefix in (own, 0):  # before the class token joins there is none
+            leading = 0 if transformer is None else int(transformer[1].num_prefix_tokens)  # type: ignore[arg-type]
+            for prefix in (leading, 0):  # before the class token joins there is none
                 grid_hw = _grid_of(shape[1] - prefix, input_size_hw)
                 if grid_hw is not None:
                     return SpatialLayer(name=label, call=call, grid_hw=grid_hw, channels=shape[2], prefix_tokens=prefix)
@@ -112,7 +112,7 @@ def _choose(
 
 
 def _like_input(grid_hw: tuple[int, ...], input_size_hw: tuple[int, int]) -> bool:
-    """Whether a grid has the proportions of the input, to a place's rounding: rules out (N, h, w, C)."""
+    """Whether a grid has the proportions of the input, to the rounding of a cell: rules out (N, h, w, C)."""
     return abs(grid_hw[0] * input_size_hw[1] / input_size_hw[0] - grid_hw[1]) <= 1
 
 
@@ -140,7 +140,7 @@ def _find_vision_transformer(network: torch.nn.Module) -> tuple[str, torch.nn.Mo
 
 @contextmanager
 def tap_layer(network: torch.nn.Module, layer: SpatialLayer) -> Iterator[torch.nn.Identity]:
-    """While open, the layer's activations pass through the module that is given, as ``(N, C, h, w)``.
+    """While open, the layer's activations pass through the yielded module, as ``(N, C, h, w)``.
 
     So attribution methods see one shape for all networks: prefix tokens go round it, patch tokens are laid on their
     grid and taken up again. Gradients pass; the answer of the network is unchanged. What is computed in place
@@ -162,8 +162,8 @@ def tap_layer(network: torch.nn.Module, layer: SpatialLayer) -> Iterator[torch.n
             passed: torch.Tensor = grid(output).clone()
             return passed
         prefix, patches = output[:, : layer.prefix_tokens], output[:, layer.prefix_tokens :]
-        laid = patches.transpose(1, 2).reshape(len(output), layer.channels, *layer.grid_hw)
-        return torch.cat([prefix, grid(laid).flatten(2).transpose(1, 2)], dim=1)
+        on_grid = patches.transpose(1, 2).reshape(len(output), layer.channels, *layer.grid_hw)
+        return torch.cat([prefix, grid(on_grid).flatten(2).transpose(1, 2)], dim=1)
 
     hooks = [
         network.register_forward_pre_hook(start),

@@ -7,6 +7,7 @@ adapter offers as its attribute ``network``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.errors import UsageError
-from figureground.exports.evaluation.adapters import ADAPTER_DEFAULTS, Adapter, normalise
+from figureground.exports.evaluation.adapters import Adapter, adapter_option, normalise
 from figureground.exports.evaluation.label_spaces import IMAGENET_CLASSES, ClassMap, find_label_space
 from figureground.exports.evaluation.models import load_model
 from figureground.exports.evaluation.values import Images, Ints
@@ -43,30 +44,37 @@ class AnalysedModel:
     """Three, in [0, 1] units."""
     interpolation: str
     """Pillow's name of the filter from canvas to input."""
+    precision: str = "float32"
+    """What the network computes in: ``float32``, or by torch's autocast ``bfloat16`` or ``float16``."""
 
     @property
     def libraries(self) -> tuple[str, ...]:
         """Packages whose versions belong on record."""
-        return tuple(self._option("libraries"))
+        return tuple(adapter_option(self.adapter, "libraries"))
 
     def feed(self, canvases: Sequence[Images]) -> torch.Tensor:
         """Canvases ``(H, W, 3)`` uint8 to the normalised input ``(N, 3, h, w)``, each resized whole as in evaluate."""
         size = (self.input_size_hw[1], self.input_size_hw[0])
         filter_ = Image.Resampling[self.interpolation.upper()]
         fitted = [
-            each if each.shape[:2] == self.input_size_hw else np.asarray(Image.fromarray(each).resize(size, filter_))
-            for each in canvases
+            canvas
+            if canvas.shape[:2] == self.input_size_hw
+            else np.asarray(Image.fromarray(canvas).resize(size, filter_))
+            for canvas in canvases
         ]
         batch: NDArray[np.float32] = normalise(np.stack(fitted), self.mean, self.std)
         return torch.from_numpy(batch).permute(0, 3, 1, 2).contiguous().to(self.device)
 
-    def _option(self, name: str) -> Any:  # noqa: ANN401  whatever the option holds
-        return getattr(self.adapter, name, ADAPTER_DEFAULTS[name])
-
     @property
     def device(self) -> torch.device:
-        """Where the network lies."""
-        return next(self.network.parameters(), torch.empty(0)).device
+        """Where the network lies, and what it is fed must lie."""
+        return device_of(self.network)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """While open, the network computes in ``precision``; every pass through it belongs inside."""
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, getattr(torch, self.precision))
 
     def label_space(self, outputs: int, classes: ClassMap) -> OutputClasses:
         """What the K outputs mean for a dataset; ``EvaluationError`` if nothing fits.
@@ -77,7 +85,7 @@ class AnalysedModel:
         named = getattr(self.adapter, "class_names", None)
         if named is not None and tuple(named) != classes.names:
             raise UsageError(f"{self.name} answers in {', '.join(named)}; the dataset's are {', '.join(classes.names)}")
-        space = find_label_space(outputs, classes, self._option("label_space"))
+        space = find_label_space(outputs, classes, adapter_option(self.adapter, "label_space"))
         if space == "head":
             return OutputClasses(space=space, offset=0, class_of_output=np.arange(outputs))
         return OutputClasses(
@@ -101,13 +109,14 @@ class OutputClasses:
         return np.flatnonzero(self.class_of_output == label) + self.offset
 
 
-def load_network(spec: str, *, device: str = "cpu") -> AnalysedModel:
-    """Load a model by its specification, as ``evaluate --model`` takes it.
+def load_network(spec: str, *, device: str = "auto", precision: str = "float32") -> AnalysedModel:
+    """Load a model by its specification, onto a device and in a precision, as ``evaluate`` takes all three.
 
     Raises:
         UsageError: if its adapter has no ``network``, or does not say how it is normalised.
+        EvaluationError: if there is no such model or no such device here.
     """
-    return look_into(load_model(spec, device=device))
+    return look_into(load_model(spec, device=device, precision=precision))
 
 
 def look_into(adapter: Adapter) -> AnalysedModel:
@@ -126,8 +135,14 @@ def look_into(adapter: Adapter) -> AnalysedModel:
         input_size_hw=(int(adapter.input_size_hw[0]), int(adapter.input_size_hw[1])),
         mean=tuple(map(float, mean)),
         std=tuple(map(float, std)),
-        interpolation=str(getattr(adapter, "interpolation", ADAPTER_DEFAULTS["interpolation"])),
+        interpolation=str(adapter_option(adapter, "interpolation")),
+        precision=str(adapter_option(adapter, "precision")),
     )
+
+
+def device_of(network: torch.nn.Module) -> torch.device:
+    """Where the parameters of a network lie; the CPU if it has none."""
+    return next(network.parameters(), torch.empty(0)).device
 
 
 def find_classifier(network: torch.nn.Module) -> tuple[str, torch.nn.Linear]:
@@ -138,11 +153,11 @@ def find_classifier(network: torch.nn.Module) -> tuple[str, torch.nn.Linear]:
     Raises:
         UsageError: if there is none.
     """
-    linears = [(name, each) for name, each in network.named_modules() if isinstance(each, torch.nn.Linear)]
-    said: Any = network.get_classifier() if is_timm(network) else None  # type: ignore[operator]
-    for name, each in reversed(linears):
-        if said is None or each is said:
-            return name, each
+    linears = [(name, module) for name, module in network.named_modules() if isinstance(module, torch.nn.Linear)]
+    classifier: Any = network.get_classifier() if is_timm(network) else None  # type: ignore[operator]
+    for name, linear in reversed(linears):
+        if classifier is None or linear is classifier:
+            return name, linear
     raise UsageError(f"{type(network).__name__}: expected a network that ends in a linear layer, found none")
 
 

@@ -15,11 +15,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.exports.analyses.attribution import Progress
 from figureground.exports.analyses.rows import AnalysedRow, AnalysedRows
 from figureground.exports.analyses.saliency_metrics import HALF_OF_MAXIMUM
 from figureground.exports.analyses.units import UnitReader, rank_top
 from figureground.exports.evaluation.values import Floats, Ints
+from figureground.runtime.progress import Progress
 from figureground.schemas.rasters.masks import Mask
 
 OBJECT: Final = "entire-object"

@@ -2,7 +2,7 @@
 
 ``figureground.exports.analyses.probe:head=FILE`` is a model specification for ``evaluate`` and for every analysis. A
 head names its backbone, but files come from strangers, and a specification can name any code: only backbones of timm's
-by name and those that figureground ships are loaded on a file's word. Others are said by the user, after two colons:
+by name and those that figureground ships are loaded on a file's word. Others are named by the user, after two colons:
 ``figureground.exports.analyses.probe:head=FILE::timm:resnet50=my.safetensors``; the weights' SHA-256 must be the one
 that the head was trained on, whoever names it.
 """
@@ -12,25 +12,25 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.analyses.networks import AnalysedModel, Penultimate, look_into
-from figureground.exports.evaluation.adapters import ADAPTER_DEFAULTS, Adapter, normalise
-from figureground.exports.evaluation.models import load_model
-from figureground.exports.evaluation.values import Logits, file_sha256
+from figureground.exports.evaluation.adapters import Adapter, adapter_option
+from figureground.exports.evaluation.models import TorchAdapter, load_model
+from figureground.exports.evaluation.values import file_sha256
 from figureground.runtime.files import replace_file
 from figureground.schemas.documents import Document, validate_document
 
 _KEY: Final = "figureground_head"  # the one entry of the file's metadata: several would be written in any order
-_TRUSTED: Final = re.compile(r"timm:[A-Za-z0-9_.-]+|figureground\.exports\.classifiers:efficientnet_lite[0-2]")
+_TRUSTED: Final = re.compile(
+    r"timm:[A-Za-z0-9_.-]+|figureground\.exports\.evaluation\.classifiers:efficientnet_lite[0-2]"
+)
 _SEPARATOR: Final = "::"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -68,6 +68,10 @@ class HeadRecord(Document):
     """Model specification; a file's folder is left out."""
     backbone_name: str
     backbone_weights_sha256: Sha256
+    device: str
+    """Where the backbone computed the features, such as ``cpu`` or ``cuda:0``."""
+    precision: str
+    """What it computed them in, such as ``float32``."""
     class_names: Annotated[tuple[str, ...], Field(min_length=2)]
     """In the order of the outputs."""
     feeding: Feeding
@@ -109,36 +113,34 @@ def read_head(path: Path) -> tuple[torch.Tensor, torch.Tensor, HeadRecord]:
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such head")
-    place = path.name
+    name = path.name
     try:
         with safe_open(path, framework="pt") as file:
-            record = _parse_record((file.metadata() or {}).get(_KEY), place)
+            record = _parse_record((file.metadata() or {}).get(_KEY), name)
             keys, classes = sorted(file.keys()), len(record.class_names)
             shapes = {key: (file.get_slice(key).get_dtype(), tuple(file.get_slice(key).get_shape())) for key in keys}
             width = shapes["weight"][1][-1] if shapes.get("weight", ("", ()))[1] else 0
             wanted = {"bias": ("F32", (classes,)), "weight": ("F32", (classes, width))}
             if shapes != wanted or not width:
-                raise DataError.single(
-                    place, "", expected=f"tensors bias and weight of {classes} rows", got=f"{shapes}"
-                )
+                raise DataError.single(name, "", expected=f"tensors bias and weight of {classes} rows", got=f"{shapes}")
             weight, bias = file.get_tensor("weight"), file.get_tensor("bias")
     except (SafetensorError, OSError) as error:
-        raise DataError.single(place, "", expected="a safetensors file", got=str(error)) from error
+        raise DataError.single(name, "", expected="a safetensors file", got=str(error)) from error
     if len(set(record.class_names)) < len(record.class_names):
-        raise DataError.single(place, "class_names", expected="different names", got=", ".join(record.class_names))
+        raise DataError.single(name, "class_names", expected="different names", got=", ".join(record.class_names))
     if not bool(torch.isfinite(weight).all() and torch.isfinite(bias).all()):
-        raise DataError.single(place, "", expected="finite weights", got="NaN or infinity")
+        raise DataError.single(name, "", expected="finite weights", got="NaN or infinity")
     return weight, bias, record
 
 
-def _parse_record(text: str | None, place: str) -> HeadRecord:
+def _parse_record(text: str | None, file: str) -> HeadRecord:
     if text is None:
-        raise DataError.single(place, "", expected=f"a head, with {_KEY} in its metadata", got="another file")
+        raise DataError.single(file, "", expected=f"a head, with {_KEY} in its metadata", got="another file")
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise DataError.single(place, _KEY, expected="JSON", got=str(error)) from error
-    return validate_document(value, HeadRecord, where=place)
+        raise DataError.single(file, _KEY, expected="JSON", got=str(error)) from error
+    return validate_document(value, HeadRecord, where=file)
 
 
 def portable_spec(spec: str) -> str:
@@ -176,11 +178,10 @@ class ProbedNetwork(torch.nn.Module):
         return answer
 
 
-class ProbedClassifier:
+class ProbedClassifier(TorchAdapter):
     """A trained head on its backbone, as ``evaluate`` and the analyses take models."""
 
     label_space = "head"
-    takes_float = True
 
     def __init__(self, path: Path, backbone: str | None = None) -> None:
         """Load a head and the backbone that it names, or that ``backbone`` names.
@@ -208,26 +209,20 @@ class ProbedClassifier:
         self.input_size_hw = model.input_size_hw
         self.mean, self.std, self.interpolation = record.feeding.mean, record.feeding.std, model.interpolation
         self.libraries = (*model.libraries, "safetensors")
-        self.refeedable = True
-        self.any_size = bool(getattr(adapter, "any_size", ADAPTER_DEFAULTS["any_size"]))
-
-    def logits(self, images: NDArray[Any]) -> Logits:
-        """``(N, H, W, 3)`` RGB, uint8 or float32 in [0, 1], to ``(N, K)`` float32."""
-        with torch.inference_mode():
-            fed = torch.from_numpy(normalise(images, self.mean, self.std)).permute(0, 3, 1, 2)
-            return np.asarray(self.network(fed).float().numpy())
+        self.any_size = bool(adapter_option(adapter, "any_size"))
 
 
-def _load_backbone(record: HeadRecord, said: str | None, place: str) -> Adapter:
-    if said is None and not _TRUSTED.fullmatch(record.backbone):
+def _load_backbone(record: HeadRecord, spec: str | None, file: str) -> Adapter:
+    """The backbone of a head on the CPU, by the user's ``spec`` or the head's own; raises as ``ProbedClassifier``."""
+    if spec is None and not _TRUSTED.fullmatch(record.backbone):
         raise UsageError(
-            f"{place}: its backbone is {record.backbone!r}, which no file may choose; name it after the file: "
-            f"{place}{_SEPARATOR}{record.backbone}"
+            f"{file}: its backbone is {record.backbone!r}, which no file may choose; name it after the file: "
+            f"{file}{_SEPARATOR}{record.backbone}"
         )
-    adapter = load_model(said or record.backbone)
+    adapter = load_model(spec or record.backbone, device="cpu")
     if adapter.weights_sha256 != record.backbone_weights_sha256:
         expected = f"weights {record.backbone_weights_sha256[:16]}… of {record.backbone_name}"
-        raise DataError.single(place, "backbone", expected=expected, got=f"{adapter.weights_sha256[:16]}…")
+        raise DataError.single(file, "backbone", expected=expected, got=f"{adapter.weights_sha256[:16]}…")
     return adapter
 
 

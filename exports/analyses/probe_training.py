@@ -1,7 +1,7 @@
 """Training linear heads on frozen backbones, as RIVAL10's models got their ten classes.
 
 Unlike the released code, which leaves the network in training mode, so that the BatchNorm statistics of a "frozen"
-CNN drift with every batch, the backbone is in eval mode throughout; its features are computed once and kept. And the
+CNN drift with every batch, the backbone is in eval mode throughout; its features are computed once. And the
 best epoch is chosen on the validation split, where the released code takes the best on test: here the test split is
 not opened at all.
 """
@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 
 from figureground.errors import DataError, UsageError
-from figureground.exports.analyses.attribution import Progress
 from figureground.exports.analyses.networks import AnalysedModel, Penultimate, load_network
 from figureground.exports.analyses.probe import (
     HeadRecord,
@@ -33,6 +32,7 @@ from figureground.exports.analyses.rows import AnalysedRows, open_rows
 from figureground.exports.evaluation.dataset import Repository
 from figureground.exports.evaluation.statistics import accuracy_macro
 from figureground.exports.evaluation.values import Ints
+from figureground.runtime.progress import Progress
 
 Preset = Literal["figureground", "paper"]
 Features = NDArray[np.float32]
@@ -50,37 +50,47 @@ class TrainingSettings:
     """Features a step."""
     epochs: int = 40
     seed: int = 0
-    """Of the first weights and of the order of the images."""
+    """Of the generator that draws the first weights and the order of the images."""
 
 
 PRESETS: Final = {
     "paper": TrainingSettings(preset="paper", learning_rate=1e-5, epochs=10),  # finetuner.py of mmoayeri/RIVAL10
-    "figureground": TrainingSettings(),  # on kept features an epoch costs nothing, and 1e-5 stops far from the end
+    "figureground": TrainingSettings(),  # on stored features an epoch costs nothing, and 1e-5 stops far from the end
 }
 
 
 def choose_settings(
     preset: Preset, *, epochs: int | None = None, learning_rate: float | None = None, seed: int = 0
 ) -> TrainingSettings:
-    """A preset with what is given in place of its own."""
-    chosen = replace(PRESETS[preset], seed=seed)
+    """A preset, with other epochs or another learning rate than its own unless they are None."""
+    settings = replace(PRESETS[preset], seed=seed)
     if epochs is not None:
-        chosen = replace(chosen, epochs=epochs)
-    return chosen if learning_rate is None else replace(chosen, learning_rate=learning_rate)
+        settings = replace(settings, epochs=epochs)
+    return settings if learning_rate is None else replace(settings, learning_rate=learning_rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRequest:
-    """What a head is trained on."""
+    """What a head is trained on, and how its features are computed."""
 
     repository: Repository
     config: str = "original"
     train_split: str = "train"
     validation_split: str = "validation"
     limit: int | None = None
-    """Only the images of so many smallest ids, in each split."""
+    """Most images of each split, those of the smallest ids; None for all."""
     batch_size: int = 32
     """Images a pass of the backbone."""
+    device: str = "auto"
+    """Where the backbone runs, as ``evaluate`` takes it; the head is fitted on the CPU."""
+    precision: str = "float32"
+    """What the backbone computes in."""
+    workers: int | None = None
+    """Threads that decode images; None for one a processor, up to 8."""
+
+    def rows(self, split: str) -> AnalysedRows:
+        """Open the rows of a split."""
+        return open_rows(self.repository, self.config, split, limit=self.limit, unique=False, workers=self.workers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,19 +120,22 @@ def train_probe(
     if "test" in splits or len(set(splits)) < 2:
         raise UsageError(f"a head is trained on one split, chosen on another, and never sees test; got {splits}")
     classes = request.repository.classes
-    train, validation = (
-        open_rows(request.repository, request.config, split, limit=request.limit, unique=False) for split in splits
-    )
+    train, validation = map(request.rows, splits)
     _require_apart(train, validation, request)
-    model = load_network(spec)
+    model = load_network(spec, device=request.device, precision=request.precision)
     penultimate = Penultimate(model.network).eval()
-    fitted_on = extract_features(penultimate, model, train, request, progress=progress, stage="train")
-    chosen_on = extract_features(penultimate, model, validation, request, progress=progress, stage="validation")
-    head = fit_head(fitted_on, train.labels, chosen_on, validation.labels, settings, n_classes=len(classes.names))
+    features, validation_features = (
+        extract_features(penultimate, model, rows, request, progress=progress, stage=stage)
+        for rows, stage in ((train, "train"), (validation, "validation"))
+    )
+    n_classes = len(classes.names)
+    head = fit_head(features, train.labels, validation_features, validation.labels, settings, n_classes=n_classes)
     record = HeadRecord(
         backbone=portable_spec(spec),
         backbone_name=model.name,
         backbone_weights_sha256=model.weights_sha256,
+        device=str(model.device),
+        precision=model.precision,
         class_names=classes.names,
         feeding=describe_feeding(model),
         trained_on=_describe(request, train, validation),
@@ -155,11 +168,11 @@ def extract_features(
     done = 0
     penultimate.eval()
     for batch in rows.batches(np.arange(len(rows)), request.batch_size):
-        with torch.inference_mode():
-            found = penultimate(model.feed([row.canvas_rgb for row in batch])).float().cpu().numpy()
-        if not np.isfinite(found).all():
+        with torch.inference_mode(), model.autocast():
+            vectors = penultimate(model.feed([row.canvas_rgb for row in batch])).float().cpu().numpy()
+        if not np.isfinite(vectors).all():
             raise DataError.single(model.name, batch[0].image_id, expected="finite features", got="NaN or infinity")
-        features[done : done + len(batch)] = found
+        features[done : done + len(batch)] = vectors
         done += len(batch)
         if progress is not None:
             progress(f"{model.name}: {stage}", done, len(rows))
@@ -175,16 +188,17 @@ def fit_head(
     *,
     n_classes: int,
 ) -> FittedHead:
-    """Fit a linear layer, and keep the epoch of the best class-mean accuracy on validation; the earlier of equals.
+    """Fit a linear layer, and return the epoch of the best class-mean accuracy on validation; the earlier of equals.
 
-    First weights are uniform in ±1/√D, as ``nn.Linear`` draws them, but from a generator of the seed: the global one is
-    neither read nor moved.
+    Features are ``(N, D)``, labels ``(N,)`` class indices below ``n_classes``. It runs on the CPU. First weights are
+    uniform in ±1/√D, as ``nn.Linear`` draws them, but from a generator of the seed: the global one is neither read nor
+    moved.
     """
     generator = torch.Generator().manual_seed(settings.seed)
-    given, wanted = torch.from_numpy(features), torch.from_numpy(labels)
-    shown = torch.from_numpy(validation_features)
-    head = blank_linear(given.shape[1], n_classes)
-    bound = 1 / math.sqrt(given.shape[1])
+    inputs, targets = torch.from_numpy(features), torch.from_numpy(labels)
+    validation_inputs = torch.from_numpy(validation_features)
+    head = blank_linear(inputs.shape[1], n_classes)
+    bound = 1 / math.sqrt(inputs.shape[1])
     with torch.no_grad():
         for parameter in (head.weight, head.bias):
             parameter.uniform_(-bound, bound, generator=generator)
@@ -195,16 +209,16 @@ def fit_head(
     best = (-1.0, 0, head.weight.detach(), head.bias.detach())
     for epoch in range(1, settings.epochs + 1):
         total = 0.0
-        order = torch.randperm(len(given), generator=generator)
+        order = torch.randperm(len(inputs), generator=generator)
         for chosen in torch.split(order, settings.batch_size):
-            loss = torch.nn.functional.cross_entropy(head(given[chosen]), wanted[chosen])
+            loss = torch.nn.functional.cross_entropy(head(inputs[chosen]), targets[chosen])
             adam.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             adam.step()
             total += float(loss.detach()) * len(chosen)
         with torch.inference_mode():
-            answers = head(shown).argmax(dim=1).numpy()
-        losses.append(total / len(given))
+            answers = head(validation_inputs).argmax(dim=1).numpy()
+        losses.append(total / len(inputs))
         accuracies.append(accuracy_macro((answers == validation_labels)[:, None], validation_labels))
         if accuracies[-1] > best[0]:
             best = (accuracies[-1], epoch, head.weight.detach().clone(), head.bias.detach().clone())
@@ -219,14 +233,14 @@ def fit_head(
 
 
 def _require_apart(train: AnalysedRows, validation: AnalysedRows, request: ProbeRequest) -> None:
-    place = f"{request.repository.name}/{request.config}"
+    where = f"{request.repository.name}/{request.config}"
     both = np.intersect1d(train.image_ids, validation.image_ids)
     if len(both):
-        raise DataError.single(place, str(both[0]), expected="an image in one split", got=f"{len(both)} in two splits")
+        raise DataError.single(where, str(both[0]), expected="an image in one split", got=f"{len(both)} in two splits")
     names = request.repository.classes.names
     absent = [names[label] for label in range(len(names)) if label not in train.labels]
     if absent:
-        raise DataError.single(place, request.train_split, expected="images of every class", got=f"none of {absent}")
+        raise DataError.single(where, request.train_split, expected="images of every class", got=f"none of {absent}")
 
 
 def _describe(request: ProbeRequest, train: AnalysedRows, validation: AnalysedRows) -> TrainedOn:

@@ -59,10 +59,12 @@ def library_versions(names: Iterable[str]) -> dict[str, str]:
 
 
 def describe_model(model: AnalysedModel) -> dict[str, Any]:
-    """Which weights, fed how, JSON-ready."""
+    """Which weights, run where and in what, fed how; JSON-ready."""
     return {
         "model": model.name,
         "weights_sha256": model.weights_sha256,
+        "device": str(model.device),
+        "precision": model.precision,
         "feeding": {
             "input_size_hw": list(model.input_size_hw),
             "mean": list(model.mean),

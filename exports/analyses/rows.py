@@ -1,9 +1,12 @@
-"""The rows that analyses read: a canvas, its object mask and its attribute masks, decoded one at a time."""
+"""The rows that analyses read: a canvas, its object mask and its attribute masks, decoded when they are needed."""
 
 from __future__ import annotations
 
 import io
+import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -33,26 +36,33 @@ class AnalysedRow:
     object_mask_hw: Mask | None
     """``(H, W)`` bool; None where the row has none."""
     attributes: Mapping[str, bool]
-    """Attributes that were answered; those that nobody knows are absent."""
+    """Whether the object has an attribute, by name; attributes about which nothing is known are absent."""
     attribute_masks_hw: Mapping[str, Mask]
     """``(H, W)`` bool by attribute; several masks of one attribute are united."""
 
 
 class AnalysedRows(Sequence[AnalysedRow]):
-    """Rows of one config and split in the order of the files; each is decoded when asked for, none is kept."""
+    """Rows of one config and split in the order of the files; a row is decoded when it is asked for and not kept."""
 
-    def __init__(self, table: Table, name: str) -> None:
-        """Wrap rows that are loaded; ``name`` of dataset and config stands in errors."""
+    def __init__(self, table: Table, name: str, *, workers: int | None = None) -> None:
+        """Wrap the rows of a loaded table.
+
+        Args:
+            table: A ``datasets.Dataset`` with the columns of ``open_rows``.
+            name: Of dataset and config, for errors.
+            workers: Threads that decode batches; None for one a processor, up to 8.
+        """
         self._table = table
         self._name = name
+        self._workers = workers or min(8, os.cpu_count() or 1)
         self.image_ids: NDArray[np.str_] = np.array(table["image_id"][:])
         """``(N,)`` str."""
         self.labels: Ints = np.array(table["label"][:], dtype=np.int64)
         """``(N,)`` class indices."""
 
     def attributes(self) -> list[Mapping[str, bool]]:
-        """Attributes that were answered, of every row, without decoding anything else."""
-        return [_answered(row) for row in self._table["attributes"][:]]
+        """``AnalysedRow.attributes`` of every row, without decoding anything else."""
+        return [_known(row) for row in self._table["attributes"][:]]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,22 +80,38 @@ class AnalysedRows(Sequence[AnalysedRow]):
     def batches(self, indices: Sequence[int] | NDArray[np.int64], size: int) -> Iterator[list[AnalysedRow]]:
         """The rows of ``indices`` in lists of ``size``, the last one shorter.
 
-        Canvases of one config all have the same size, save in configs of a native view: those come one at a time where
-        sizes differ.
+        Canvases of one config all have the same size, save in configs of a native view: there a batch ends where the
+        size changes. The next batch is decoded while the last one is worked on.
         """
-        waiting: list[AnalysedRow] = []
-        for index in indices:
-            row = self[int(index)]
-            if waiting and (len(waiting) == size or waiting[0].canvas_rgb.shape != row.canvas_rgb.shape):
-                yield waiting
-                waiting = []
-            waiting.append(row)
-        if waiting:
-            yield waiting
+        batch: list[AnalysedRow] = []
+        for row in self._decode(indices, size):
+            if batch and (len(batch) == size or batch[0].canvas_rgb.shape != row.canvas_rgb.shape):
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
+
+    def _decode(self, indices: Sequence[int] | NDArray[np.int64], ahead: int) -> Iterator[AnalysedRow]:
+        """The rows of ``indices`` in their order; threads decode up to ``ahead`` of them beforehand."""
+        pending: deque[Future[AnalysedRow]] = deque()
+        with ThreadPoolExecutor(self._workers) as pool:
+            for index in indices:
+                pending.append(pool.submit(decode_row, self._table[int(index)], self._name))
+                if len(pending) > ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
 
 
 def open_rows(
-    repository: Repository, config: str, split: str, *, limit: int | None = None, unique: bool = True
+    repository: Repository,
+    config: str,
+    split: str,
+    *,
+    limit: int | None = None,
+    unique: bool = True,
+    workers: int | None = None,
 ) -> AnalysedRows:
     """Open rows of one config and split; files of other splits are not even looked for.
 
@@ -98,6 +124,7 @@ def open_rows(
         split: Name of the split.
         limit: Only the images of the smallest ids, as in ``evaluate``.
         unique: Refuse a config in which an image has several rows (draws, attributes): statistics here are of images.
+        workers: Threads that decode batches; None for one a processor, up to 8.
 
     Raises:
         UsageError: if there is no such config or split, or with ``unique`` if an image has several rows.
@@ -119,7 +146,7 @@ def open_rows(
     unlabelled = sum(label is None or label < 0 for label in table["label"][:])
     if unlabelled or not len(table):
         raise EvaluationError(f"{name}: {unlabelled} of {len(table)} rows have no label; expected at least one row")
-    rows = AnalysedRows(table, name)
+    rows = AnalysedRows(table, name, workers=workers)
     distinct = len(np.unique(rows.image_ids))
     if unique and distinct != len(rows):
         raise UsageError(f"{config}: expected one row an image, got {len(rows)} rows of {distinct} images")
@@ -151,7 +178,7 @@ def _without_decoding(table: Table) -> Table:
 
 
 def decode_row(stored: Mapping[str, Any], where: str) -> AnalysedRow:
-    """Decode one stored row; ``DataError`` names what is at fault, and ``where``."""
+    """Decode one stored row; ``DataError`` names ``where``, the image and what is at fault."""
     image_id = str(stored["image_id"])
     canvas = _decode_canvas((stored["image"] or {}).get("bytes"), where, image_id)
     size_hw = (canvas.shape[0], canvas.shape[1])
@@ -170,12 +197,12 @@ def decode_row(stored: Mapping[str, Any], where: str) -> AnalysedRow:
         label=int(stored["label"]),
         canvas_rgb=canvas,
         object_mask_hw=object_mask,
-        attributes=_answered(stored["attributes"]),
+        attributes=_known(stored["attributes"]),
         attribute_masks_hw=masks,
     )
 
 
-def _answered(stored: Mapping[str, bool | None] | None) -> Mapping[str, bool]:
+def _known(stored: Mapping[str, bool | None] | None) -> Mapping[str, bool]:
     return {name: bool(value) for name, value in (stored or {}).items() if value is not None}
 
 

@@ -18,7 +18,7 @@ from figureground.exports.analyses.alignment import (
     family_of,
     summarise_model,
 )
-from figureground.exports.analyses.attribution import Explained, Explainer, Progress, SaliencySettings
+from figureground.exports.analyses.attribution import Explained, Explainer, SaliencySettings
 from figureground.exports.analyses.networks import AnalysedModel
 from figureground.exports.analyses.overlays import overlay_saliency
 from figureground.exports.analyses.plots import Bar, Tile, TileRow, draw_bars, draw_sheet
@@ -27,6 +27,7 @@ from figureground.exports.analyses.rows import AnalysedRows, open_rows
 from figureground.exports.evaluation.dataset import Repository
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.runtime.files import csv_text
+from figureground.runtime.progress import Progress
 
 PLOTTED: Final = {  # the five metrics of the paper
     "iou": "IoU",
@@ -47,11 +48,13 @@ class AnalysisInput:
     config: str = "original"
     split: str = "test"
     limit: int | None = None
-    """Only the images of so many smallest ids."""
+    """Most images, those of the smallest ids; None for all."""
+    workers: int | None = None
+    """Threads that decode images; None for one a processor, up to 8."""
 
     def rows(self) -> AnalysedRows:
         """Open the rows."""
-        return open_rows(self.repository, self.config, self.split, limit=self.limit)
+        return open_rows(self.repository, self.config, self.split, limit=self.limit, workers=self.workers)
 
     def describe(self, analysis: str, models: Sequence[AnalysedModel]) -> dict[str, Any]:
         """The head of a result file."""

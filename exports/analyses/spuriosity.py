@@ -15,7 +15,6 @@ from typing import Any, Final
 import numpy as np
 
 from figureground.errors import UsageError
-from figureground.exports.analyses.attribution import Progress
 from figureground.exports.analyses.networks import AnalysedModel
 from figureground.exports.analyses.overlays import overlay_saliency
 from figureground.exports.analyses.plots import Tile, TileRow, draw_sheet
@@ -27,6 +26,7 @@ from figureground.exports.analyses.units import LocatedUnits, UnitActivations, U
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.values import Floats, Ints
 from figureground.runtime.files import csv_text
+from figureground.runtime.progress import Progress
 
 SPURIOUS_BELOW: Final = 0.5
 DEFINITION: Final = (
@@ -153,16 +153,28 @@ def _rows_of(rows: AnalysedRows, activations: UnitActivations, label: int) -> In
     return np.flatnonzero((rows.labels == label) & (activations.target >= 0))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpuriositySettings:
+    """How a ranking is made and shown."""
+
+    top_n: int = 5
+    """Most important units of each class that are looked at."""
+    k: int = 10
+    """Images of the class with the largest activation, on which a unit's map is measured."""
+    shown: int = 5
+    """Images of each end of a class's ranking in the picture."""
+    layer: str | None = None
+    """Module whose channels are the units; None to find it."""
+    batch_size: int = 32
+    """Images a pass."""
+
+
 def rank_spuriosity(
     given: AnalysisInput,
     model: AnalysedModel,
+    settings: SpuriositySettings,
     out: Path,
     *,
-    top_n: int = 5,
-    k: int = 10,
-    shown: int = 5,
-    layer: str | None = None,
-    batch_size: int = 32,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Rank the images of every class; ``spuriosity.json``, ``spuriosity.csv`` and ``spuriosity.png`` into ``out``.
@@ -173,9 +185,9 @@ def rank_spuriosity(
         UsageError: if the network's units have no maps, or no class has an output.
     """
     rows, classes = given.rows(), given.repository.classes
-    reader = UnitReader(model, classes, layer=layer, batch_size=batch_size)
+    reader = UnitReader(model, classes, layer=settings.layer, batch_size=settings.batch_size)
     activations = reader.read(rows, progress=progress)
-    candidates = find_candidates(reader, rows, activations, top_n=top_n, k=k, progress=progress)
+    candidates = find_candidates(reader, rows, activations, top_n=settings.top_n, k=settings.k, progress=progress)
     if not candidates:
         raise UsageError(f"{model.name}: no class of {classes.name} has an output of this model")
     ranked = {
@@ -186,8 +198,8 @@ def rank_spuriosity(
         **describe_model(model),
         **reader.describe(activations),
         "definition": DEFINITION,
-        "top_n": top_n,
-        "k": k,
+        "top_n": settings.top_n,
+        "k": settings.k,
         "n": len(rows),
         "n_skipped": {"no_output": int((activations.target < 0).sum())},
         "classes": {classes.names[label]: _describe_class(found) for label, found in candidates.items()},
@@ -195,7 +207,7 @@ def rank_spuriosity(
         "files": ["spuriosity.csv", "spuriosity.png"],
     }
     write_result(out, "spuriosity.csv", csv_text(RankedRow, [each for found in ranked.values() for each in found]))
-    write_result(out, "spuriosity.png", draw_spuriosity(reader, rows, candidates, ranked, classes, shown))
+    write_result(out, "spuriosity.png", draw_spuriosity(reader, rows, candidates, ranked, classes, settings.shown))
     return write_json(out, "spuriosity.json", result)
 
 

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from figureground.exports.analyses.alignment import DEFINITIONS, Grouping, ImageAlignment, align_model
-from figureground.exports.analyses.attribution import Explainer, Progress, SaliencySettings
+from figureground.exports.analyses.attribution import Explainer, SaliencySettings
 from figureground.exports.analyses.networks import AnalysedModel
 from figureground.exports.analyses.plots import Tile, TileRow, draw_sheet
 from figureground.exports.analyses.results import describe_model, file_stem, write_json, write_result
 from figureground.exports.analyses.rows import AnalysedRows
 from figureground.exports.analyses.saliency_report import NOTE, PLOTTED, AnalysisInput, draw_tile, require_distinct
 from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.runtime.progress import Progress
 
 End = Literal["worst", "best"]
 

@@ -1,7 +1,7 @@
 """Penultimate units of a network: how strongly each is active on an image, and where.
 
 A unit's neural activation map (Singla and Feizi, "Salient ImageNet", ICLR 2022, arXiv 2110.04301) is its channel of the
-last spatial layer, whose mean over places is the unit's activation in a network that ends in global average pooling.
+last spatial layer, whose mean over its cells is the unit's activation in a network that ends in global average pooling.
 In a ViT it is the unit's coordinate of the patch tokens after the last norm, whose class token (or mean) is the
 penultimate vector: a map of the same unit, but not what the activation is computed from.
 """
@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 
 from figureground.errors import DataError, UsageError
-from figureground.exports.analyses.attribution import Progress
 from figureground.exports.analyses.layers import SpatialLayer, find_feature_layer, tap_layer
 from figureground.exports.analyses.networks import AnalysedModel, OutputClasses, find_classifier
 from figureground.exports.analyses.rows import AnalysedRow, AnalysedRows
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.values import Floats, Ints
+from figureground.runtime.progress import Progress
 
 _UNITS_AT_ONCE: Final = 64  # maps of 224 pixels: 13 MB
 _MEAN_TOLERANCE: Final = 1e-3  # of the largest activation: float32 sums in another order stay far below
@@ -90,8 +90,7 @@ class UnitReader:
             if not np.isfinite(penultimate).all():
                 name = batch[0].image_id
                 raise DataError.single(self.model.name, name, expected="finite features", got="NaN or infinity")
-            place = slice(done, done + len(batch))
-            activation[place] = penultimate
+            activation[done : done + len(batch)] = penultimate
             for offset, row in enumerate(batch):
                 own = self.classes.outputs_of(row.label)
                 target[done + offset] = own[logits[offset, own].argmax()] if len(own) else -1
@@ -112,12 +111,12 @@ class UnitReader:
         order, done = sorted(units_of_row), 0
         for batch in rows.batches(order, self.batch_size):
             _, maps, _ = self._run(batch)
-            for place, row in enumerate(batch):
-                index = order[done + place]
+            for number, row in enumerate(batch):
+                index = order[done + number]
                 size_hw = (row.canvas_rgb.shape[0], row.canvas_rgb.shape[1])
                 for start in range(0, len(units_of_row[index]), _UNITS_AT_ONCE):
                     units = tuple(units_of_row[index][start : start + _UNITS_AT_ONCE])
-                    chosen = torch.from_numpy(maps[place, list(units)][None])
+                    chosen = torch.from_numpy(maps[number, list(units)][None])
                     raised = torch.nn.functional.interpolate(chosen.relu(), size_hw, mode="bilinear")
                     yield LocatedUnits(index=index, row=row, units=units, maps_hw=raised[0].numpy())
             done += len(batch)
@@ -129,10 +128,10 @@ class UnitReader:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Penultimate vectors ``(N, D)``, maps ``(N, D, h, w)`` and logits ``(N, K)``."""
         seen: dict[str, torch.Tensor] = {}
-        with tap_layer(self.model.network, self.layer) as grid, torch.inference_mode():
+        with tap_layer(self.model.network, self.layer) as grid, torch.inference_mode(), self.model.autocast():
             hooks = [
                 grid.register_forward_hook(lambda _, __, output: seen.update(maps=output.clone())),
-                self.classifier.register_forward_pre_hook(lambda _, given: seen.update(penultimate=given[0])),
+                self.classifier.register_forward_pre_hook(lambda _, inputs: seen.update(penultimate=inputs[0])),
             ]
             try:
                 logits = self.model.network(self.model.feed([row.canvas_rgb for row in batch]))
@@ -140,7 +139,7 @@ class UnitReader:
                 for hook in hooks:
                     hook.remove()
         penultimate, maps, answers = (
-            each.float().cpu().numpy() for each in (seen["penultimate"], seen["maps"], logits)
+            tensor.float().cpu().numpy() for tensor in (seen["penultimate"], seen["maps"], logits)
         )
         return penultimate, maps, answers
 

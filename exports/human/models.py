@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from scipy.special import softmax  # type: ignore[import-untyped]
 
-from figureground.exports.evaluation.adapters import ADAPTER_DEFAULTS, Adapter
-from figureground.exports.evaluation.answers import Feeder, answer_rows
+from figureground.exports.evaluation.adapters import Adapter, adapter_option
+from figureground.exports.evaluation.answers import Feeder, answer_rows, to_probabilities
 from figureground.exports.evaluation.label_spaces import ClassMap, drop_background, find_label_space, parse_class_map
 from figureground.exports.evaluation.pictures import Transform
 from figureground.exports.evaluation.values import EvaluationError, Floats, Images, Logits
+from figureground.runtime.progress import Progress
 from figureground.schemas.pages.human_tasks import CLASS_MAP_FILE, Arm, HumanAnswer, HumanKit, HumanTask
-
-Progress = Callable[[str, int, int], None]
 
 MODEL_RATER: Final = "r1"
 """The rater that a model's answers have: it is the only one."""
@@ -47,45 +45,37 @@ def class_shares(adapter: Adapter, logits: Logits, classes: ClassMap) -> Floats:
     Raises:
         EvaluationError: if a class has no output, or the outputs fit neither.
     """
-    space = find_label_space(logits.shape[1], classes, _option(adapter, "label_space"))
-    kept = drop_background(logits, space).astype(np.float64)
-    shares = kept if _option(adapter, "outputs") == "probabilities" else np.asarray(softmax(kept, axis=1))
+    space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))
+    shares = to_probabilities(adapter, drop_background(logits, space))
     if space == "head":
         return shares
     members = classes.class_of_output[:, None] == np.arange(len(classes.names))
     absent = [name for name, outputs in zip(classes.names, members.T, strict=True) if not outputs.any()]
     if absent:
         raise EvaluationError(f"{adapter.name}: class_map.json gives no ImageNet output to {', '.join(absent[:8])}")
-    found: Floats = shares @ members
-    return found
+    by_class: Floats = shares @ members
+    return by_class
 
 
 def picture_shares(
-    adapter: Adapter,
-    classes: ClassMap,
-    pictures: Mapping[str, Path],
-    arm: Arm,
-    *,
-    stage: str,
-    batch_size: int = 32,
-    progress: Progress | None = None,
+    feeder: Feeder, classes: ClassMap, pictures: Mapping[str, Path], arm: Arm, *, stage: str
 ) -> dict[str, Floats]:
     """``class_shares`` of picture files, ``(C,)`` each, by the ids of ``pictures``.
 
     Pictures of the arm ``model`` are resized whole to the model's input; those of the arm ``full`` get the model's own
-    resize and centre crop, as protocol imagenet_a feeds photos.
+    resize and centre crop, as protocol imagenet_a feeds photos. ``stage`` is what progress is shown under.
 
     Raises:
         EvaluationError: if a picture or an answer is unusable, or a head answers in other classes.
     """
-    named = _option(adapter, "class_names")
-    if named is not None and tuple(named) != classes.names:
-        raise EvaluationError(f"{adapter.name}: answers in {named}, not in the dataset's {', '.join(classes.names)}")
+    adapter = feeder.adapter
+    names = adapter_option(adapter, "class_names")
+    if names is not None and tuple(names) != classes.names:
+        raise EvaluationError(f"{adapter.name}: answers in {names}, not in the dataset's {', '.join(classes.names)}")
 
     def judge(logits: Logits, _: slice) -> dict[str, Floats]:
         return {"shares": class_shares(adapter, logits, classes)}
 
-    feeder = Feeder(adapter=adapter, batch_size=batch_size, progress=progress)
     answers = answer_rows(feeder, PictureTable(pictures), stage, judge, show=_view(adapter, arm))
     return dict(zip(pictures, answers["shares"], strict=True))
 
@@ -96,15 +86,20 @@ def _view(adapter: Adapter, arm: Arm) -> Callable[[bytes | None, str], Images] |
         return None
     transform = Transform(
         size_hw=adapter.input_size_hw,
-        crop_pct=_option(adapter, "crop_pct"),
-        crop_mode=_option(adapter, "crop_mode"),
-        interpolation=_option(adapter, "interpolation"),
+        crop_pct=adapter_option(adapter, "crop_pct"),
+        crop_mode=adapter_option(adapter, "crop_mode"),
+        interpolation=adapter_option(adapter, "interpolation"),
     )
     return transform.crops
 
 
 def answer_kit(
-    kit: HumanKit, adapter: Adapter, *, batch_size: int = 32, progress: Progress | None = None
+    kit: HumanKit,
+    adapter: Adapter,
+    *,
+    batch_size: int = 32,
+    workers: int | None = None,
+    progress: Progress | None = None,
 ) -> list[HumanAnswer]:
     """A model's answers to every question of a kit that is no repeat.
 
@@ -121,9 +116,8 @@ def answer_kit(
     """
     asked = [task for task in kit.tasks if task.repeats is None]
     pictures = {task.picture: kit.picture_path(task.picture) for task in asked}
-    shares = picture_shares(
-        adapter, kit_classes(kit), pictures, kit.facts.arm, stage=adapter.name, batch_size=batch_size, progress=progress
-    )
+    feeder = Feeder(adapter=adapter, batch_size=batch_size, workers=workers, progress=progress)
+    shares = picture_shares(feeder, kit_classes(kit), pictures, kit.facts.arm, stage=adapter.name)
     return [answer_task(task, shares[task.picture]) for task in asked]
 
 
@@ -157,7 +151,8 @@ def top_wrong_classes(
         arm: How the pictures were made.
         progress: Called with (stage, done, total).
     """
-    shares = picture_shares(adapter, classes, pictures, arm, stage="foils", progress=progress)
+    feeder = Feeder(adapter=adapter, progress=progress)
+    shares = picture_shares(feeder, classes, pictures, arm, stage="foils")
     wrong = {image_id: np.where(np.arange(len(row)) == labels[image_id], -1.0, row) for image_id, row in shares.items()}
     return {image_id: int(row.argmax()) for image_id, row in wrong.items()}
 
@@ -167,10 +162,6 @@ def kit_classes(kit: HumanKit) -> ClassMap:
     return parse_class_map((kit.folder / CLASS_MAP_FILE).read_text(encoding="utf-8"))
 
 
-def _option(adapter: Adapter, name: str) -> Any:  # noqa: ANN401  whatever the option holds
-    return getattr(adapter, name, ADAPTER_DEFAULTS[name])
-
-
 def feeding(adapter: Adapter, arm: Arm) -> dict[str, Any]:
     """How pictures reach a model, JSON-ready."""
     names = ("interpolation", "mean", "std", "outputs", *(("crop_pct", "crop_mode") if arm == "full" else ()))
@@ -178,5 +169,5 @@ def feeding(adapter: Adapter, arm: Arm) -> dict[str, Any]:
     return {
         "input_size_hw": list(adapter.input_size_hw),
         "fit": fit,
-        **{name: _option(adapter, name) for name in names},
+        **{name: adapter_option(adapter, name) for name in names},
     }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from figureground.errors import MissingExtraError, UsageError
-from figureground.exports.evaluation.adapters import Adapter, feed_adapter
+from figureground.exports.evaluation.adapters import Adapter, adapter_option, feed_adapter
 from figureground.exports.human.models import MODEL_RATER, answer_kit, feeding
 from figureground.exports.human.scores import (
     agreement,
@@ -20,10 +20,10 @@ from figureground.exports.human.scores import (
     time_taken,
 )
 from figureground.runtime.files import replace_file, write_text
+from figureground.runtime.progress import Progress
 from figureground.schemas.pages.human_tasks import HumanAnswer, HumanKit, read_answers
 
 SCHEMA_VERSION: Final = "1"
-Progress = Callable[[str, int, int], None]
 
 _LINES: Final = {
     "accuracy": "accuracy",
@@ -47,7 +47,7 @@ class ScoreSettings:
     bootstrap: int = 10_000
     """Resamples behind the intervals."""
     seed: int = 0
-    """Of the bootstrap."""
+    """Of the generator that draws the resamples."""
     threshold: float = 0.8
     """Share of repeats answered alike under which a rater is reported as inattentive."""
     exclude_inattentive: bool = False
@@ -57,6 +57,9 @@ class ScoreSettings:
     feed: str = "canvas"
     """As ``evaluate`` feeds: ``canvas`` or ``reference``."""
     batch_size: int = 32
+    """Images a forward pass."""
+    workers: int | None = None
+    """Threads that decode images; None for one a processor, up to 8."""
 
     def __post_init__(self) -> None:
         """Refuse senseless numbers."""
@@ -114,13 +117,15 @@ def score_humans(kit: HumanKit, answers: Sequence[HumanAnswer], settings: ScoreS
 
 
 def _score_model(kit: HumanKit, model: Adapter, settings: ScoreSettings, progress: Progress | None) -> dict[str, Any]:
-    answers = answer_kit(kit, model, batch_size=settings.batch_size, progress=progress)
+    answers = answer_kit(kit, model, batch_size=settings.batch_size, workers=settings.workers, progress=progress)
     # A model never says absent: shares of what it cannot say would read as findings.
     measures = {name: each for name, each in measures_of(kit).items() if name not in ("absent", "accuracy_of_decided")}
     summary = summarise(kit, answers, [MODEL_RATER], measures, count=settings.bootstrap, seed=settings.seed)
     return {
         "model": model.name,
         "weights_sha256": model.weights_sha256,
+        "device": adapter_option(model, "device"),
+        "precision": adapter_option(model, "precision"),
         "feed": settings.feed,
         "feeding": feeding(model, kit.facts.arm),
         **summary,

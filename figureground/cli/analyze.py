@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from figureground.cli.options import JsonOption, flattened
+from figureground.cli.options import JsonOption, NetworkOptions, flattened
 from figureground.console import emit, progress_bar
 from figureground.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from figureground.exports.analyses.attribution import SaliencySettings
+    from figureground.exports.analyses.networks import AnalysedModel
     from figureground.exports.analyses.saliency_report import AnalysisInput
 
 analyze = typer.Typer(
@@ -65,6 +66,7 @@ class SaliencyReportOptions:
 
     shown: Annotated[int, typer.Option(min=0, help="Images of each class on the montage.")] = 4
     bootstrap: Annotated[int, typer.Option(min=1, help="Resamples behind the intervals.")] = 10_000
+    seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,15 +89,16 @@ class UnitOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FeedOptions:
-    """How many images the network sees, and how many at once where gradients are taken."""
+    """Which images the network sees, how many at once where gradients are taken, and where it runs."""
 
     limit: Annotated[int | None, typer.Option(min=1, help="Only the images with the smallest ids.")] = None
     batch_size: BatchSize = 16
+    network: NetworkOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForwardFeedOptions(FeedOptions):
-    """How many images the network sees, and how many at once where no gradient is taken."""
+    """Which images the network sees, how many at once where no gradient is taken, and where it runs."""
 
     batch_size: BatchSize = 32
 
@@ -119,20 +122,29 @@ class ProbeOptions:
 
 
 def _require_extra() -> None:
-    """``MissingExtraError`` if a library of the extra is absent: said at once, not after an hour."""
+    """``MissingExtraError`` if a library of the extra is absent: at once, not after an hour."""
     for package, name in (("torch",) * 2, ("captum",) * 2, ("matplotlib",) * 2, ("sklearn", "scikit-learn")):
         if find_spec(package) is None:
             raise MissingExtraError(name, "analyses")
 
 
-def _open(repo: str, rows: RowOptions, limit: int | None) -> AnalysisInput:
+def _open(repo: str, rows: RowOptions, feed: FeedOptions) -> AnalysisInput:
     """The rows to analyse; raises as ``_require_extra`` and ``open_repository`` do."""
     _require_extra()
     from figureground.exports.analyses.saliency_report import AnalysisInput
     from figureground.exports.evaluation.dataset import open_repository
 
     repository = open_repository(repo, rows.revision)
-    return AnalysisInput(repository=repository, config=rows.config, split=rows.split, limit=limit)
+    return AnalysisInput(
+        repository=repository, config=rows.config, split=rows.split, limit=feed.limit, workers=feed.network.workers
+    )
+
+
+def _load(spec: str, network: NetworkOptions) -> AnalysedModel:
+    """The network of a model's specification, where and in what the options say; raises as ``load_network``."""
+    from figureground.exports.analyses.networks import load_network
+
+    return load_network(spec, device=network.device, precision=network.precision)
 
 
 def _means_text(result: dict[str, Any]) -> str:
@@ -163,14 +175,14 @@ def saliency(
     as_json: JsonOption = False,
 ) -> None:
     """Measure how far saliency lies on the figure, by model and class, with intervals, bars and overlays."""
-    images = _open(repo, rows, feed.limit)
-    from figureground.exports.analyses.networks import load_network
+    images = _open(repo, rows, feed)
     from figureground.exports.analyses.saliency_report import SaliencyRequest, analyse_saliency
 
     settings = attribution.settings(feed.batch_size)
-    request = SaliencyRequest(settings=settings, bootstrap=report.bootstrap, shown=report.shown)
+    request = SaliencyRequest(settings=settings, bootstrap=report.bootstrap, seed=report.seed, shown=report.shown)
+    models = [_load(spec, feed.network) for spec in model]
     with progress_bar() as show:
-        result = analyse_saliency(images, [load_network(name) for name in model], request, out, progress=show)
+        result = analyse_saliency(images, models, request, out, progress=show)
     emit(result, as_json=as_json, text=f"{_means_text(result)}\n{out}: {', '.join(result['files'])}, saliency.json")
 
 
@@ -191,13 +203,12 @@ def worst(
     as_json: JsonOption = False,
 ) -> None:
     """List and draw the images of each class on which a model looks least, and most, at the figure."""
-    images = _open(repo, rows, feed.limit)
-    from figureground.exports.analyses.networks import load_network
+    images = _open(repo, rows, feed)
     from figureground.exports.analyses.spurious import find_spurious
 
     settings = attribution.settings(feed.batch_size)
+    models = [_load(spec, feed.network) for spec in model]
     with progress_bar() as show:
-        models = [load_network(name) for name in model]
         result = find_spurious(images, models, settings, out, k=lists.k, grouping=lists.by, progress=show)
     emit(result, as_json=as_json, text=f"{out}: {', '.join(result['files'])}, worst.json")
 
@@ -232,6 +243,9 @@ def probe(
         validation_split=options.validation_split,
         limit=feed.limit,
         batch_size=feed.batch_size,
+        device=feed.network.device,
+        precision=feed.network.precision,
+        workers=feed.network.workers,
     )
     with progress_bar() as show:
         record = train_probe(request, model, settings, out, progress=show)
@@ -256,13 +270,12 @@ def features(
     as_json: JsonOption = False,
 ) -> None:
     """Compare where penultimate units are active with the masks of attributes."""
-    images = _open(repo, rows, feed.limit)
+    images = _open(repo, rows, feed)
     from figureground.exports.analyses.feature_report import attribute_features
-    from figureground.exports.analyses.networks import load_network
 
     with progress_bar() as show:
         result = attribute_features(
-            images, load_network(model), out, k=k, layer=layer, batch_size=feed.batch_size, progress=show
+            images, _load(model, feed.network), out, k=k, layer=layer, batch_size=feed.batch_size, progress=show
         )
     best = {name: region["best_units"][0] for name, region in result["regions"].items() if region["best_units"]}
     lines = [f"{name}: unit {unit['unit']}, IoU {unit['mean_iou']:.2f}" for name, unit in best.items()]
@@ -284,22 +297,14 @@ def spuriosity(
     as_json: JsonOption = False,
 ) -> None:
     """Rank the images of each class by how much of its spurious features they show."""
-    images = _open(repo, rows, feed.limit)
-    from figureground.exports.analyses.networks import load_network
-    from figureground.exports.analyses.spuriosity import rank_spuriosity
+    images = _open(repo, rows, feed)
+    from figureground.exports.analyses.spuriosity import SpuriositySettings, rank_spuriosity
 
+    settings = SpuriositySettings(
+        top_n=units.top_n, k=units.k, shown=units.shown, layer=units.layer, batch_size=feed.batch_size
+    )
     with progress_bar() as show:
-        result = rank_spuriosity(
-            images,
-            load_network(model),
-            out,
-            top_n=units.top_n,
-            k=units.k,
-            shown=units.shown,
-            layer=units.layer,
-            batch_size=feed.batch_size,
-            progress=show,
-        )
+        result = rank_spuriosity(images, _load(model, feed.network), settings, out, progress=show)
     lines = []
     for name, ranking in result["classes"].items():
         spurious = ranking["spurious_units"]

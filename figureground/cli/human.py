@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from figureground.cli.options import JsonOption, WorkspaceOption, flattened
+from figureground.cli.options import JsonOption, NetworkOptions, WorkspaceOption, flattened
 from figureground.console import counts_text, emit, progress_bar
 
 if TYPE_CHECKING:
@@ -184,6 +184,7 @@ def score(
     kit: Kit,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for JSON, table and figure.")],
     options: ScoreOptions,
+    network: NetworkOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Put people and models side by side: accuracy with intervals, agreement, attention, a table and a figure."""
@@ -199,9 +200,11 @@ def score(
         allow_missing=options.allow_missing,
         feed=options.feed,
         batch_size=options.batch_size,
+        workers=network.workers,
     )
     opened = read_kit(kit)
+    models = [load_model(spec, device=network.device, precision=network.precision) for spec in options.model or []]
     with progress_bar() as show:
-        result = score_kit(opened, [load_model(name) for name in options.model or []], settings, progress=show)
+        result = score_kit(opened, models, settings, progress=show)
     files = write_scores(result, out)
     emit({**result, "files": files}, as_json=as_json, text=f"{format_scores(result)}\n{out}: {', '.join(files)}")

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from figureground.runtime.devices import AUTO, Precision
+
 if TYPE_CHECKING:
     from figureground.runtime.engines import EngineChoice
 
@@ -70,6 +72,17 @@ class ModelEngineOptions(EngineOptions):
     def choice(self, **further: Any) -> EngineChoice:  # noqa: ANN401
         """The engine that the options name, with the GPUs of a model; raises as ``EngineOptions.choice``."""
         return super().choice(gpus=self.ray_gpus, **further)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """Where a network runs, in what it computes, and how its images are decoded."""
+
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps; auto takes the best there is.")] = AUTO
+    precision: Annotated[Precision, typer.Option(help="What a torch model computes in.")] = "float32"
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that decode images; by default one a processor, up to 8.")
+    ] = None
 
 
 def verb(epilog: str) -> Callable[[Callable[..., None]], typer.Typer]:

@@ -134,6 +134,13 @@ def test_evaluate_and_saliency_take_a_head(figures: Path, given: AnalysisInput, 
     assert each.saliency_hw.max() > 0
 
 
+def test_a_head_moves_with_its_backbone(trained: Path) -> None:
+    classifier = probe.head(f"{trained}::{HALF_LAZY}")
+    assert (classifier.record.device, classifier.record.precision) == ("cpu", "float32")
+    classifier.run_on("meta", "float32")
+    assert {parameter.device.type for parameter in classifier.network.parameters()} == {"meta"}
+
+
 def test_a_head_on_a_vision_transformer(request_: ProbeRequest, given: AnalysisInput, tmp_path: Path) -> None:
     spec = "figure_models:small_vit"
     train_probe(request_, spec, TrainingSettings(epochs=1), tmp_path / "vit.safetensors")

@@ -33,6 +33,26 @@ def test_rows_are_what_was_drawn(figures: Path) -> None:
     assert [len(batch) for batch in rows.batches(range(12), 5)] == [5, 5, 2]
 
 
+@pytest.mark.parametrize("workers", [1, 3, None])
+def test_batches_are_in_the_order_asked_for(figures: Path, workers: int | None) -> None:
+    rows = open_rows(open_repository(str(figures)), "original", "test", workers=workers)
+    order = [7, 0, 3, 11, 2]
+    batches = list(rows.batches(order, 2))
+    assert [[row.image_id for row in batch] for batch in batches] == [
+        [str(rows.image_ids[index]) for index in part] for part in ([7, 0], [3, 11], [2])
+    ]
+    assert np.array_equal(batches[1][1].canvas_rgb, rows[11].canvas_rgb)
+
+
+def test_a_damaged_row_comes_after_the_batch_before_it(figures: Path, tmp_path: Path) -> None:
+    stored = [make_row(0, number, "test") for number in range(4)]
+    stored[2]["image"] = {"bytes": b"no image", "path": None}
+    batches = altered(figures, tmp_path, stored).batches(range(4), 1)
+    assert [next(batches)[0].image_id] == ["test-red-00"]
+    with pytest.raises(DataError, match="test-red-02"):
+        list(batches)
+
+
 def test_an_unknown_attribute_is_absent_and_a_missing_mask_none(figures: Path, tmp_path: Path) -> None:
     row = {**make_row(0, 0, "test"), "object_mask": None}
     decoded = altered(figures, tmp_path, [row])[0]

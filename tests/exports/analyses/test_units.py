@@ -19,7 +19,7 @@ from figureground.exports.analyses.networks import load_network
 from figureground.exports.analyses.neural_features import binary_maps_iou, point_biserial
 from figureground.exports.analyses.saliency_metrics import saliency_iou
 from figureground.exports.analyses.saliency_report import AnalysisInput
-from figureground.exports.analyses.spuriosity import rank_spuriosity, standardise, unit_importance
+from figureground.exports.analyses.spuriosity import SpuriositySettings, rank_spuriosity, standardise, unit_importance
 from figureground.exports.analyses.units import UnitReader, rank_top
 from figureground.exports.evaluation.dataset import Repository
 
@@ -117,7 +117,7 @@ def test_the_unit_that_sees_knobs_is_found(given: AnalysisInput, tmp_path: Path)
 
 def test_a_lazy_class_is_ranked_by_its_patch(repository: Repository, tmp_path: Path) -> None:
     given = AnalysisInput(repository=repository, split="train")
-    result = rank_spuriosity(given, load_network("figure_models:half_lazy"), tmp_path, k=3)
+    result = rank_spuriosity(given, load_network("figure_models:half_lazy"), SpuriositySettings(k=3), tmp_path)
     assert result["classes"]["red"]["spurious_units"] == [YELLOW]
     assert result["without_spurious_features"] == ["green", "blue"]
     lines = list(csv.DictReader((tmp_path / "spuriosity.csv").open(encoding="utf-8")))
@@ -133,7 +133,7 @@ def test_a_lazy_class_is_ranked_by_its_patch(repository: Repository, tmp_path: P
 
 def test_without_spurious_features_nothing_is_ranked(repository: Repository, tmp_path: Path) -> None:
     given = AnalysisInput(repository=repository, split="train")
-    result = rank_spuriosity(given, load_network("figure_models:looks_at_figure"), tmp_path)
+    result = rank_spuriosity(given, load_network("figure_models:looks_at_figure"), SpuriositySettings(), tmp_path)
     assert result["without_spurious_features"] == ["red", "green", "blue"]
     assert (tmp_path / "spuriosity.csv").read_text(encoding="utf-8") == "image_id,label,spuriosity,rank\n"
     Image.open(tmp_path / "spuriosity.png").verify()

@@ -87,6 +87,7 @@ def test_scores_of_a_model_are_those_of_its_answers(kit: HumanKit) -> None:
     assert figure["differences"][0]["value"] == 1 - np.mean(list(right.values()))
     assert ground["configs"][CONFIGS[0]]["accuracy"]["value"] == 1.0
     assert figure["feeding"]["fit"] == "the picture is resized whole"
+    assert (figure["device"], figure["precision"]) == ("cpu", "float32")
 
 
 class Recorder(ColourCounter):

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from figureground.cli import analyze as analyze_cli
+from figureground.cli.app import main
 from figureground.errors import MissingExtraError
 
 VERBS = ("saliency", "worst", "spuriosity", "features", "probe")
@@ -58,14 +59,29 @@ def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         assert str(done.exception) == f"{name} is not installed; install it with: pip install 'figureground[analyses]'"
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_device_that_is_not_there_is_one_line(
+    figures: Path, tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("captum")
+    model = ["--model", "figure_models:half_lazy", "--device", "cuda:99"]
+    with pytest.raises(SystemExit) as stop:
+        main(["analyze", verb, str(figures), *model, "-o", str(tmp_path / "out")])
+    assert stop.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]  # datasets may have shown its progress before
+    assert last.startswith("error: device cuda:99: this machine has none; it has cpu")
+    assert not (tmp_path / "out").exists()
+
+
 def test_saliency_as_json_and_as_text(figures: Path, tmp_path: Path) -> None:
     common = ("saliency", figures, "--model", "figure_models:looks_at_figure", "--bootstrap", "50", "--shown", "1")
     told = json.loads(run(*common, "-o", tmp_path / "one", "--json"))
     assert told["models"][0]["by_true_class"]["mean"]["iou"]["value"] > 0.9
-    text = run(*common, "-o", tmp_path / "two", "--limit", "3", "--method", "gradient", "--target", "true")
+    text = run(*common, "-o", tmp_path / "two", "--limit", "3", "--method", "gradient", "--seed", "3")
     assert "3 of 3 images" in text
     stored = json.loads((tmp_path / "two" / "saliency.json").read_text(encoding="utf-8"))
-    assert stored["dataset"]["limit"] == 3
+    assert (stored["dataset"]["limit"], stored["seed"]) == (3, 3)
+    assert (stored["models"][0]["device"], stored["models"][0]["precision"]) == ("cpu", "float32")
     assert stored["models"][0]["saliency"]["method"] == "gradient"
     assert stored["models"][0]["saliency"]["layer"] is None
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import ast
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Annotated
+from typing import Annotated, get_args, get_type_hints
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 import figureground.cli
-from figureground.cli.options import EngineOptions, ModelEngineOptions, RenderEngineOptions, flattened, verb
+from figureground.cli.options import (
+    EngineOptions,
+    ModelEngineOptions,
+    NetworkOptions,
+    RenderEngineOptions,
+    flattened,
+    verb,
+)
 from figureground.errors import UsageError
+from figureground.runtime.devices import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,3 +107,14 @@ def _parameter_counts(source: str) -> list[tuple[str, int]]:
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.FunctionDef)
     ]
+
+
+def test_networks_run_where_those_of_evaluate_do() -> None:
+    from figureground.exports.evaluation.options import COMMON
+
+    table = {option.name: option for option in COMMON}
+    for field in fields(NetworkOptions):
+        option = table[field.name]
+        (described,) = get_type_hints(NetworkOptions, include_extras=True)[field.name].__metadata__
+        assert (field.default, described.help, described.min) == (option.default, option.help, option.least)
+    assert get_args(Precision) == table["precision"].choices
