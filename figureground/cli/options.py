@@ -29,6 +29,14 @@ RevisionOption = Annotated[str | None, typer.Option(help="Tag, branch or commit,
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeviceOptions:
+    """Where a network runs and in which numbers; what this machine lacks ends the command before weights are read."""
+
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps; auto takes the best there is.")] = AUTO
+    precision: Annotated[Precision, typer.Option(help="What a torch model computes in.")] = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
 class EngineOptions:
     """Where the work of a verb runs."""
 
@@ -75,11 +83,9 @@ class ModelEngineOptions(EngineOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkOptions:
-    """Where a network runs, in what it computes, and how its images are decoded."""
+class NetworkOptions(DeviceOptions):
+    """Where a network runs that is shown the rows of a dataset, and how these are decoded."""
 
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps; auto takes the best there is.")] = AUTO
-    precision: Annotated[Precision, typer.Option(help="What a torch model computes in.")] = "float32"
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that decode images; by default one a processor, up to 8.")
     ] = None

@@ -10,7 +10,7 @@ import typer
 
 from figureground.annotate.proposals.prompts import PromptMode
 from figureground.annotate.segmenters.loading import SEGMENTER_NAMES
-from figureground.cli.options import JsonOption, ModelEngineOptions, WorkspaceOption, verb
+from figureground.cli.options import DeviceOptions, JsonOption, ModelEngineOptions, WorkspaceOption, verb
 from figureground.console import counts_text, emit, progress_bar
 
 
@@ -32,10 +32,16 @@ class ProposalOptions:
 @verb(
     "Examples: figureground propose -w work --segmenter mobile-sam --prompt auto\n\n"
     "figureground propose -w work --segmenter sam --checkpoint sam_vit_b --prompt box\n\n"
+    "figureground propose -w work --segmenter sam --device cuda --precision bfloat16\n\n"
     "figureground propose -w work --segmenter sam --engine ray --ray-address head:6379 --ray-gpus 1"
 )
 def propose(
-    *, workspace: WorkspaceOption, options: ProposalOptions, engine: ModelEngineOptions, as_json: JsonOption = False
+    *,
+    workspace: WorkspaceOption,
+    options: ProposalOptions,
+    network: DeviceOptions,
+    engine: ModelEngineOptions,
+    as_json: JsonOption = False,
 ) -> None:
     """Propose masks by machine; photos that are done already are skipped, so a killed run goes on."""
     from figureground.annotate.proposals.proposing import ProposalSettings
@@ -47,6 +53,8 @@ def propose(
         checkpoint=options.checkpoint,
         threads=options.threads,
         embeddings=options.embeddings,
+        device=network.device,
+        precision=network.precision,
     )
     settings = ProposalSettings(prompt_mode=options.prompt, keep=options.keep, grid_side=options.grid)
     with progress_bar() as show:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from figureground.cli.options import JsonOption, WorkspaceOption, flattened
+from figureground.cli.options import DeviceOptions, JsonOption, WorkspaceOption, flattened
 from figureground.console import counts_text, emit, progress_bar, say
 from figureground.errors import UsageError
 
@@ -28,13 +28,16 @@ studio = typer.Typer(
     epilog="Examples: figureground studio up -w work\n\n"
     "LABEL_STUDIO_API_KEY=... figureground studio up -w work --url https://annotate.example.org"
 )
+@flattened
 def up(
+    *,
     workspace: WorkspaceOption,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port; default: any free one.")] = None,
     url: Annotated[str | None, typer.Option(help="Use a server that runs already; its token is asked for.")] = None,
     sam: Annotated[bool, typer.Option(help="Also start the interactive SAM.")] = True,
     segmenter: Annotated[str, typer.Option(help="The interactive model: mobile-sam or sam.")] = "mobile-sam",
     checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of its weights.")] = None,
+    network: DeviceOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Start Label Studio for a workspace, on this machine alone; installed on first use. Running twice is fine."""
@@ -42,16 +45,19 @@ def up(
     from figureground.annotate.studio.backend_daemon import start_backend
     from figureground.annotate.studio.home import StudioHome
     from figureground.annotate.studio.server import connect_server, start_server
+    from figureground.runtime.devices import AUTO, check_precision, resolve_device
     from figureground.schemas.store.workspace import Workspace
 
     Workspace.open(workspace).close()
+    model = ModelChoice(segmenter=segmenter, checkpoint=checkpoint, device=network.device, precision=network.precision)
+    if model.device != AUTO:  # said here, not in the log of a server that does not come up
+        check_precision(resolve_device(model.device), model.precision)
     home = StudioHome.of(workspace)
     if url is not None:
         token = os.environ.get(TOKEN_VARIABLE) or typer.prompt("Token of your account there", hide_input=True, err=True)
         connection = connect_server(home, url, token)
     else:
         connection = start_server(home, port=port, say=say)
-    model = ModelChoice(segmenter=segmenter, checkpoint=checkpoint)
     backend = start_backend(home, model, say=say) if sam and url is None else None
     lines = [f"Label Studio runs at {connection.url}"]
     if connection.ours:
@@ -217,7 +223,9 @@ def pull(
 
 
 @studio.command(epilog="Example: figureground studio backend -w work --segmenter mobile-sam --port 9090")
+@flattened
 def backend(
+    *,
     workspace: WorkspaceOption,
     segmenter: Annotated[str, typer.Option(help="The model: mobile-sam or sam.")] = "mobile-sam",
     checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None,
@@ -227,6 +235,7 @@ def backend(
         str | None, typer.Option(help=f"User of HTTP Basic; the password is in {PASSWORD_VARIABLE}.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None,
+    network: DeviceOptions,
 ) -> None:
     """Serve the interactive SAM in the foreground (studio up starts one by itself); stop with Ctrl-C."""
     from figureground.annotate.segmenters.loading import ModelChoice
@@ -237,11 +246,10 @@ def backend(
     if login and not password:
         raise UsageError(f"a login needs a password, in {PASSWORD_VARIABLE}")
     say(f"loading {segmenter}")
+    model = ModelChoice(
+        segmenter=segmenter, checkpoint=checkpoint, threads=threads, device=network.device, precision=network.precision
+    )
     serve_backend(
-        StudioHome.of(workspace).served,
-        ModelChoice(segmenter=segmenter, checkpoint=checkpoint, threads=threads),
-        host=host,
-        port=port,
-        basic_auth=(login, password) if login else None,
+        StudioHome.of(workspace).served, model, host=host, port=port, basic_auth=(login, password) if login else None
     )
     sys.exit(0)

@@ -6,6 +6,7 @@ import ast
 import inspect
 from dataclasses import dataclass, fields
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Annotated, get_args, get_type_hints
 
@@ -14,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 import figureground.cli
+from figureground.cli.app import app
 from figureground.cli.options import (
     EngineOptions,
     ModelEngineOptions,
@@ -24,6 +26,7 @@ from figureground.cli.options import (
 )
 from figureground.errors import UsageError
 from figureground.runtime.devices import Precision
+from figureground.schemas.store.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,13 +93,32 @@ def test_engines_are_chosen_by_their_options() -> None:
         RenderEngineOptions(ray_staging="/shared/staging").choice()
 
 
+@pytest.mark.parametrize("words", [["propose"], ["studio", "up"], ["studio", "backend"]])
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        pytest.param(["--device", "cuda:99"], "device cuda:99: this machine has none", id="no such device"),
+        pytest.param(["--device", "tpu"], "expected auto, cpu, cuda, cuda:N or mps", id="no device"),
+        pytest.param(["--device", "cpu", "--precision", "float16"], "no arithmetic for it", id="float16"),
+    ],
+)
+def test_a_device_that_is_not_there_is_one_line(
+    tmp_path: Path, words: list[str], network: list[str], message: str
+) -> None:
+    Workspace.create(tmp_path).close()
+    done = CliRunner().invoke(app, [*words, "-w", str(tmp_path), *network, "--segmenter", "sam"])
+    assert isinstance(done.exception, UsageError)
+    assert message in str(done.exception)
+    assert "\n" not in str(done.exception)
+
+
 def test_no_function_of_the_command_line_takes_more_than_eight_parameters() -> None:
     """As written; ``flattened`` gives a command its options. ``evaluate`` waits for the table of its options."""
     long = []
     for module in iter_modules(figureground.cli.__path__, "figureground.cli."):
         source = inspect.getsource(import_module(module.name))
         for name, count in _parameter_counts(source):
-            if count > 8 and name != "evaluate":
+            if count > 8:
                 long.append(f"{module.name}.{name}: {count}")
     assert long == []
 
