@@ -52,6 +52,7 @@ def build(
 ) -> None:
     """Turn a release into a dataset repository that datasets.load_dataset reads."""
     from figureground.exports.dataset import request as build_command
+    from figureground.exports.dataset.building import build_dataset
     from figureground.exports.dataset.inputs import Machines
     from figureground.runtime.processes import default_workers
 
@@ -67,15 +68,14 @@ def build(
         pixels=options.pixels,
         licence=options.licence,
     )
+    request = build_command.prepare_request(
+        build_command.require_recipe(recipe),
+        workspace,
+        release=release,
+        options=use,
+        earlier=options.earlier,
+        machines=Machines(workers=options.workers or default_workers(), engine=engine.choice()),
+    )
     with progress_bar() as show:
-        report = build_command.build(
-            build_command.require_recipe(recipe),
-            workspace,
-            build_command.require_folder(out),
-            release=release,
-            options=use,
-            earlier=options.earlier,
-            machines=Machines(workers=options.workers or default_workers(), engine=engine.choice()),
-            progress=show,
-        )
+        report = build_dataset(request, build_command.require_folder(out), progress=show)
     emit(report, as_json=as_json, text=build_command.describe_report(report))
