@@ -41,7 +41,7 @@ DEFINITIONS: Final = {
     "skipped": "no_mask, empty_mask, full_mask: nothing to hit or to miss; flat_map: no pixel matters more than "
     "another; no_output: the true class has no output",
 }
-_FAMILIES: Final = (  # the groups of the paper's plots, told by timm's names; a model without one is its own family
+_FAMILIES: Final = (  # the groups of the paper's plots, by patterns of timm's names
     (r"deit", "DeiTs"),
     (r"clip.*vit|vit.*clip", "CLIP ViTs"),
     (r"clip.*resnet|resnet.*clip", "CLIP ResNets"),
@@ -86,16 +86,16 @@ def align_model(
 ) -> tuple[ImageAlignment, ...]:
     """Explain and measure every row, one batch in memory at a time."""
     name = explainer.model.name
-    return tuple(measure_image(name, each) for each in explainer.explain(rows, progress=progress))
+    return tuple(measure_image(name, explained) for explained in explainer.explain(rows, progress=progress))
 
 
 def measure_image(model: str, explained: Explained) -> ImageAlignment:
     """Metrics of one explained row, or why it has none."""
     row, saliency = explained.row, explained.saliency_hw
     skipped = "no_output" if saliency is None else find_undefined(saliency, row.object_mask_hw)
-    found: Mapping[str, float | None] = dict.fromkeys(METRIC_NAMES)
+    metrics: Mapping[str, float | None] = dict.fromkeys(METRIC_NAMES)
     if saliency is not None and row.object_mask_hw is not None and skipped is None:
-        found = measure_alignment(saliency, row.object_mask_hw)
+        metrics = measure_alignment(saliency, row.object_mask_hw)
     return ImageAlignment(
         model=model,
         image_id=row.image_id,
@@ -104,7 +104,7 @@ def measure_image(model: str, explained: Explained) -> ImageAlignment:
         output=explained.output,
         confidence=explained.confidence,
         skipped=skipped or "",
-        **found,
+        **metrics,
     )
 
 
@@ -118,8 +118,8 @@ def summarise_model(
     """
     if not images:
         raise UsageError("nothing to summarise: expected at least one image")
-    skipped = Counter(each.skipped for each in images if each.skipped)
-    correct = [each.predicted == each.label for each in images]
+    skipped = Counter(image.skipped for image in images if image.skipped)
+    correct = [image.predicted == image.label for image in images]
     return {
         "n": len(images),
         "n_skipped": dict(sorted(skipped.items())),
@@ -137,14 +137,14 @@ def summarise_groups(
 
     Intervals by predicted class take the predictions as given.
     """
-    groups = [each.label if grouping == "true" else each.predicted for each in images]
-    kept = [place for place, each in enumerate(images) if not each.skipped and groups[place] >= 0]
-    outside = sum(not each.skipped and groups[place] < 0 for place, each in enumerate(images))
-    labels = np.array([groups[place] for place in kept], dtype=np.int64)
-    found: dict[str, Any] = {"n": len(kept), "n_outside_classes": outside, "classes": {}, "mean": {}}
-    if not kept:
-        return found
-    values = np.array([images[place].metrics() for place in kept])
+    groups = [image.label if grouping == "true" else image.predicted for image in images]
+    measured = [index for index, image in enumerate(images) if not image.skipped and groups[index] >= 0]
+    outside = sum(not image.skipped and groups[index] < 0 for index, image in enumerate(images))
+    labels = np.array([groups[index] for index in measured], dtype=np.int64)
+    summary: dict[str, Any] = {"n": len(measured), "n_outside_classes": outside, "classes": {}, "mean": {}}
+    if not measured:
+        return summary
+    values = np.array([images[index].metrics() for index in measured])
     means, samples = [], []
     for label in np.unique(labels):
         own = labels == label
@@ -152,9 +152,9 @@ def summarise_groups(
         means.append(values[own].mean(axis=0))
         samples.append(drawn)
         metrics = _cells(means[-1], drawn, single=int(own.sum()) < 2)
-        found["classes"][classes.names[label]] = {"n": int(own.sum()), "metrics": metrics}
-    found["mean"] = _cells(np.mean(means, axis=0), np.mean(samples, axis=0), single=len(kept) < 2)
-    return found
+        summary["classes"][classes.names[label]] = {"n": int(own.sum()), "metrics": metrics}
+    summary["mean"] = _cells(np.mean(means, axis=0), np.mean(samples, axis=0), single=len(measured) < 2)
+    return summary
 
 
 def _cells(values: Floats, samples: Floats, *, single: bool) -> dict[str, Any]:
@@ -165,14 +165,14 @@ def _cells(values: Floats, samples: Floats, *, single: bool) -> dict[str, Any]:
 
 
 def family_of(model: str) -> str:
-    """The paper's group of a model, told by its name; its own name if it is in none.
+    """The paper's group of a model, recognised by its name; its own name if it is in none.
 
     Backbones with trained heads are families of their own: they answer in other classes.
     """
     backbone, headed, _ = model.partition("+head:")
     short = backbone.rpartition(":")[2].partition("=")[0].lower()
-    found = next((family for pattern, family in _FAMILIES if re.search(pattern, short)), None)
-    return model if found is None else f"{found} with heads" if headed else found
+    family = next((family for pattern, family in _FAMILIES if re.search(pattern, short)), None)
+    return model if family is None else f"{family} with heads" if headed else family
 
 
 def compare_models(
@@ -183,7 +183,7 @@ def compare_models(
     By true class. All columns share each resample of images, so differences are paired. JSON-ready.
     """
     names = list(alignments)
-    measured = [{each.image_id for each in images if not each.skipped} for images in alignments.values()]
+    measured = [{image.image_id for image in images if not image.skipped} for images in alignments.values()]
     common = sorted(set.intersection(*measured)) if measured else []
     families = {family: [name for name in names if family_of(name) == family] for family in map(family_of, names)}
     report: dict[str, Any] = {"n_common": len(common), "families": {}, "beyond_first": {}}
@@ -199,14 +199,14 @@ def compare_models(
         own = [names.index(name) for name in members]
         cells = _cells(means[own].mean(axis=0), samples[:, own].mean(axis=1), single=single)
         report["families"][family] = {"models": members, "metrics": cells}
-    for place, name in enumerate(names[1:], start=1):
-        cells = _cells(means[place] - means[0], samples[:, place] - samples[:, 0], single=single)
+    for index, name in enumerate(names[1:], start=1):
+        cells = _cells(means[index] - means[0], samples[:, index] - samples[:, 0], single=single)
         report["beyond_first"][name] = {"first": names[0], "metrics": cells}
     return report
 
 
 def _stack(alignments: Mapping[str, Sequence[ImageAlignment]], ids: Sequence[str]) -> tuple[Floats, Ints]:
     """Metrics ``(I, M, 8)`` of the images of ``ids`` under M models, and their labels ``(I,)``."""
-    by_id = [{each.image_id: each for each in images} for images in alignments.values()]
-    values = np.array([[found[image_id].metrics() for found in by_id] for image_id in ids])
+    by_id = [{image.image_id: image for image in images} for images in alignments.values()]
+    values = np.array([[images[image_id].metrics() for images in by_id] for image_id in ids])
     return values, np.array([by_id[0][image_id].label for image_id in ids], dtype=np.int64)

@@ -72,7 +72,7 @@ class Explainer:
     """One network, ready to explain rows of one dataset."""
 
     def __init__(self, model: AnalysedModel, classes: ClassMap, settings: SaliencySettings) -> None:
-        """Find the layer and what the outputs mean; ``UsageError`` or ``EvaluationError`` if that cannot be told."""
+        """Find the layer and what the outputs mean; ``UsageError`` or ``EvaluationError`` if that is unclear."""
         self.model = model
         self.settings = settings
         self.layer: SpatialLayer | None = None
@@ -159,7 +159,7 @@ class Explainer:
             raise DataError.single(self.model.name, first, expected="finite logits", got="NaN or infinity")
 
     def describe(self) -> dict[str, Any]:
-        """What results must say about how maps were made, JSON-ready."""
+        """How maps were made, for results; JSON-ready."""
         settings = self.settings
         layer = self.layer
         return {

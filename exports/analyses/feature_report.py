@@ -54,7 +54,7 @@ def attribute_features(
         "regions": {
             name: {
                 "rate_all": float(table.rate_all[region]),
-                "best_units": [describe_pair(table, place, region) for place in best[name]],
+                "best_units": [describe_pair(table, index, region) for index in best[name]],
             }
             for region, name in enumerate(table.regions)
         },
@@ -63,9 +63,9 @@ def attribute_features(
     write_result(out, "features.csv", features_csv(table))
     write_result(out, "features.png", draw_features(table, best, model.name, k))
     top = {
-        name: rank_top(activations.activation[:, [table.units[places[0]]]], k)[:, 0]
-        for name, places in best.items()
-        if places
+        name: rank_top(activations.activation[:, [table.units[indices[0]]]], k)[:, 0]
+        for name, indices in best.items()
+        if indices
     }
     write_result(out, "units.png", draw_units(reader, rows, table, best, top))
     return write_json(out, "features.json", result)

@@ -1,4 +1,4 @@
-"""Neural-feature attribution: which penultimate units are active on which attribute, and on its very place.
+"""Neural-feature attribution: which penultimate units are active on which attribute, and where it lies.
 
 The abstract of Moayeri et al. (CVPR 2022, arXiv 2201.10766) names this analysis; no code of it was released. What is
 here is a reconstruction of ours, and every result says so in its ``definition``.
@@ -35,10 +35,10 @@ DEFINITION: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitTable:
-    """What units and regions have to do with each other; U units, R regions. NaN where nothing is known."""
+    """How units and regions are related, for U units and R regions. NaN where nothing is known."""
 
     units: Ints
-    """``(U,)`` their numbers; units that never change are left out."""
+    """``(U,)`` columns of the penultimate features; units that never change are left out."""
     regions: tuple[str, ...]
     """Attributes by name, then ``entire-object``."""
     mean_iou: Floats
@@ -60,7 +60,7 @@ def point_biserial(activation: Floats, present: Floats) -> Floats:
 
     Pearson's, over the images where presence is known; NaN where either never changes.
     """
-    found = np.full((activation.shape[1], present.shape[1]), np.nan)
+    correlations = np.full((activation.shape[1], present.shape[1]), np.nan)
     for region in range(present.shape[1]):
         known = np.isfinite(present[:, region])
         has, values = present[known, region], activation[known]
@@ -69,8 +69,8 @@ def point_biserial(activation: Floats, present: Floats) -> Floats:
         values, has = values - values.mean(axis=0), has - has.mean()
         spread = np.sqrt((values**2).sum(axis=0) * (has**2).sum())
         moving = spread > 0
-        found[moving, region] = (values[:, moving] * has[:, None]).sum(axis=0) / spread[moving]
-    return found
+        correlations[moving, region] = (values[:, moving] * has[:, None]).sum(axis=0) / spread[moving]
+    return correlations
 
 
 def binary_maps_iou(maps_hw: NDArray[Any], masks_hw: Sequence[Mask]) -> Floats:
@@ -92,16 +92,16 @@ def row_regions(row: AnalysedRow) -> dict[str, Mask | None]:
 
     An attribute that is there without a mask (a texture, say) takes the object's.
     """
-    found: dict[str, Mask | None] = {}
-    for name, said in row.attributes.items():
+    regions: dict[str, Mask | None] = {}
+    for name, present in row.attributes.items():
         mask = row.attribute_masks_hw.get(name, row.object_mask_hw)
-        if not said:
-            found[name] = None
+        if not present:
+            regions[name] = None
         elif mask is not None and mask.any():
-            found[name] = mask
+            regions[name] = mask
     if row.object_mask_hw is not None and row.object_mask_hw.any():
-        found[OBJECT] = row.object_mask_hw
-    return found
+        regions[OBJECT] = row.object_mask_hw
+    return regions
 
 
 def tabulate_units(
@@ -119,19 +119,19 @@ def tabulate_units(
     for column, unit in enumerate(moving):
         for row in top[:, column]:
             units_of_row.setdefault(int(row), []).append(int(unit))
-    place_of = {int(unit): place for place, unit in enumerate(moving)}
+    index_of = {int(unit): index for index, unit in enumerate(moving)}
     shape = (len(moving), len(regions))
     sums, with_mask, known = np.zeros(shape), np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    for each in reader.locate(rows, units_of_row, progress=progress):
-        places, found = [place_of[unit] for unit in each.units], row_regions(each.row)
-        columns = {name: regions.index(name) for name in found}
-        masks = {name: mask for name, mask in found.items() if mask is not None}
+    for located in reader.locate(rows, units_of_row, progress=progress):
+        own, masks_of = [index_of[unit] for unit in located.units], row_regions(located.row)
+        columns = {name: regions.index(name) for name in masks_of}
+        masks = {name: mask for name, mask in masks_of.items() if mask is not None}
         for column in columns.values():
-            known[places, column] += 1
+            known[own, column] += 1
         if masks:
-            for name, ious in zip(masks, binary_maps_iou(each.maps_hw, list(masks.values())).T, strict=True):
-                sums[places, columns[name]] += ious
-                with_mask[places, columns[name]] += 1
+            for name, ious in zip(masks, binary_maps_iou(located.maps_hw, list(masks.values())).T, strict=True):
+                sums[own, columns[name]] += ious
+                with_mask[own, columns[name]] += 1
     chosen = present[top]  # (k, U, A)
     rates = _mean(np.nan_to_num(chosen).sum(axis=0), np.isfinite(chosen).sum(axis=0))
     whole = _mean(with_mask[:, -1:].astype(np.float64), known[:, -1:])
@@ -149,10 +149,10 @@ def tabulate_units(
 
 def _presence(rows: AnalysedRows) -> tuple[tuple[str, ...], Floats]:
     """Names of all attributes, and ``(N, A)`` 1, 0 or NaN."""
-    said = rows.attributes()
-    names = tuple(sorted({name for each in said for name in each}))
-    return names, np.array([[float(each.get(name, np.nan)) for name in names] for each in said]).reshape(
-        len(said), len(names)
+    answers = rows.attributes()
+    names = tuple(sorted({name for answered in answers for name in answered}))
+    return names, np.array([[float(answered.get(name, np.nan)) for name in names] for answered in answers]).reshape(
+        len(answers), len(names)
     )
 
 
@@ -162,21 +162,21 @@ def _mean(sums: Floats, counts: Ints) -> Floats:
 
 
 def best_units(table: UnitTable, region: int, count: int) -> list[int]:
-    """Places in the table of the units with the largest ``mean_iou`` with a region; those without one are left out."""
+    """Positions in the table of the units with the largest ``mean_iou`` with a region; those without one are left out."""
     values = table.mean_iou[:, region]
     order = np.argsort(-np.nan_to_num(values, nan=-1.0), kind="stable")
-    return [int(place) for place in order[:count] if values[place] > 0]
+    return [int(index) for index in order[:count] if values[index] > 0]
 
 
-def describe_pair(table: UnitTable, place: int, region: int) -> dict[str, Any]:
-    """What is known of one unit and one region, JSON-ready."""
+def describe_pair(table: UnitTable, index: int, region: int) -> dict[str, Any]:
+    """One row ``index`` and one column ``region`` of the table, JSON-ready."""
     return {
-        "unit": int(table.units[place]),
-        "mean_iou": float(table.mean_iou[place, region]),
-        "mean_iou_where_present": float(table.mean_iou_where_present[place, region]),
-        "n_with_mask": int(table.n_with_mask[place, region]),
-        "rate_top": float(table.rate_top[place, region]),
-        "correlation": float(table.correlation[place, region]),
+        "unit": int(table.units[index]),
+        "mean_iou": float(table.mean_iou[index, region]),
+        "mean_iou_where_present": float(table.mean_iou_where_present[index, region]),
+        "n_with_mask": int(table.n_with_mask[index, region]),
+        "rate_top": float(table.rate_top[index, region]),
+        "correlation": float(table.correlation[index, region]),
     }
 
 
@@ -187,8 +187,8 @@ def features_csv(table: UnitTable) -> str:
     names = ["unit", "mean_iou", "mean_iou_where_present", "n_with_mask", "rate_top", "correlation"]
     writer.writerow(["region", *names, "rate_all"])
     for region, name in enumerate(table.regions):
-        for place in range(len(table.units)):
-            cell = {**describe_pair(table, place, region), "rate_all": float(table.rate_all[region])}
+        for index in range(len(table.units)):
+            cell = {**describe_pair(table, index, region), "rate_all": float(table.rate_all[region])}
             values = ["" if value != value else f"{value:.6g}" for value in cell.values()]
             writer.writerow([name, *values])
     return text.getvalue()

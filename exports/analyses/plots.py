@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 from figureground.exports.evaluation.values import Floats, Images
 
 PALETTE: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+MARKERS: Final = "osD^vP*X"
+"""Matplotlib's markers, for what must be told apart without colour."""
 _GREY: Final = "#555555"
 _INK: Final = "#111111"
 _DPI: Final = 120
@@ -29,7 +31,7 @@ class Bar:
     """One bar."""
 
     value: float | None
-    """None draws nothing."""
+    """Length; None draws nothing."""
     ci95: tuple[float, float] | None = None
     """Lower and upper end of the whisker."""
 
@@ -56,7 +58,7 @@ class TileRow:
 
 def draw_bars(panels: Mapping[str, Mapping[str, Mapping[str, Bar]]], *, title: str, note: str = "") -> bytes:
     """Horizontal bars: panels by title, in them groups by name, in them bars by series; the series share a legend."""
-    series = list(dict.fromkeys(each for groups in panels.values() for bars in groups.values() for each in bars))
+    series = list(dict.fromkeys(name for groups in panels.values() for bars in groups.values() for name in bars))
     groups = list(dict.fromkeys(name for groups in panels.values() for name in groups))
     height = max(0.3, 0.17 * len(series)) * len(groups)
     figure = Figure(figsize=(2.35 * len(panels) + 2.2, height + 1.7 + 0.2 * -(-len(series) // 4)), dpi=_DPI)
@@ -64,14 +66,14 @@ def draw_bars(panels: Mapping[str, Mapping[str, Mapping[str, Bar]]], *, title: s
     axes = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
     thickness = 0.8 / len(series)
     for axis, (name, bars_of) in zip(axes, panels.items(), strict=True):
-        for order, each in enumerate(series):
-            found = [bars_of.get(group, {}).get(each, Bar(value=None)) for group in groups]
-            places = np.arange(len(groups)) + (order - (len(series) - 1) / 2) * thickness
-            values = [np.nan if bar.value is None else bar.value for bar in found]
-            axis.barh(places, values, thickness * 0.92, color=PALETTE[order % len(PALETTE)], label=shorten(each))
-            for place, bar in zip(places, found, strict=True):
+        for order, label in enumerate(series):
+            drawn = [bars_of.get(group, {}).get(label, Bar(value=None)) for group in groups]
+            centres = np.arange(len(groups)) + (order - (len(series) - 1) / 2) * thickness
+            values = [np.nan if bar.value is None else bar.value for bar in drawn]
+            axis.barh(centres, values, thickness * 0.92, color=PALETTE[order % len(PALETTE)], label=shorten(label))
+            for centre, bar in zip(centres, drawn, strict=True):
                 if bar.ci95 is not None:
-                    axis.plot(bar.ci95, (place, place), color=_INK, linewidth=1.3, solid_capstyle="butt")
+                    axis.plot(bar.ci95, (centre, centre), color=_INK, linewidth=1.3, solid_capstyle="butt")
         axis.set_title(name, fontsize=10)
         axis.axvline(0, color=_GREY, linewidth=0.8)
         axis.tick_params(labelsize=8, length=0)
@@ -148,5 +150,5 @@ def encode_figure(figure: Figure) -> bytes:
 
 
 def shorten(name: str) -> str:
-    """A name that fits beside an axis: its end, which tells models apart, is kept."""
+    """A name that fits beside an axis; a long one loses its beginning, since models differ at the end."""
     return name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"

@@ -1,4 +1,4 @@
-"""What every analysis writes down: of which data, with which model, by which versions; and files that appear whole."""
+"""Head of every result file: data, model, versions of libraries; and files that appear whole."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def describe_run(
 
 def library_versions(names: Iterable[str]) -> dict[str, str]:
     """Installed versions by name of the package; those that are not installed are left out."""
-    found = {}
+    versions = {}
     for name in sorted(set(names)):
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def describe_model(model: AnalysedModel) -> dict[str, Any]:
@@ -77,16 +77,16 @@ def describe_model(model: AnalysedModel) -> dict[str, Any]:
 
 def write_json(folder: Path, name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     """Write a result as sorted, indented JSON, and return it as a reader of the file finds it: NaN is null."""
-    plain = {str(key): _finite(each) for key, each in result.items()}
+    plain = {str(key): _finite(item) for key, item in result.items()}
     write_result(folder, name, json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
     return plain
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401  any JSON value
     if isinstance(value, Mapping):
-        return {str(key): _finite(each) for key, each in value.items()}
+        return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

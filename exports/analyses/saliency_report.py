@@ -42,7 +42,7 @@ NOTE: Final = "heat: saliency · light blue: outline of the figure · orange fra
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisInput:
-    """A dataset, the part of it that is looked at, and what looks."""
+    """The rows of a dataset that are analysed."""
 
     repository: Repository
     config: str = "original"
@@ -92,31 +92,33 @@ def analyse_saliency(
     require_distinct(models)
     rows, classes = given.rows(), given.repository.classes
     explainers = [Explainer(model, classes, request.settings) for model in models]
-    found = {each.model.name: align_model(each, rows, progress=progress) for each in explainers}
+    alignments = {explainer.model.name: align_model(explainer, rows, progress=progress) for explainer in explainers}
     sampling = {"bootstrap": request.bootstrap, "seed": request.seed}
     entries = [
         {
-            **describe_model(each.model),
-            "saliency": each.describe(),
-            "label_space": each.classes.space,
-            "family": family_of(each.model.name),
-            **summarise_model(found[each.model.name], classes, **sampling),
+            **describe_model(explainer.model),
+            "saliency": explainer.describe(),
+            "label_space": explainer.classes.space,
+            "family": family_of(explainer.model.name),
+            **summarise_model(alignments[explainer.model.name], classes, **sampling),
         }
-        for each in explainers
+        for explainer in explainers
     ]
     result = {
         **given.describe("saliency", models),
         **sampling,
         "definitions": DEFINITIONS,
         "models": entries,
-        "comparison": compare_models(found, **sampling),
+        "comparison": compare_models(alignments, **sampling),
     }
     pictures = draw_alignment(result)
     for explainer in explainers if request.shown else ():
         png = draw_montage(explainer, rows, classes, per_class=request.shown)
         pictures[f"montage-{file_stem(explainer.model.name)}.png"] = png
     result["files"] = sorted(["images.csv", *pictures])
-    write_result(out, "images.csv", csv_text(ImageAlignment, [each for images in found.values() for each in images]))
+    write_result(
+        out, "images.csv", csv_text(ImageAlignment, [image for images in alignments.values() for image in images])
+    )
     for name, png in pictures.items():
         write_result(out, name, png)
     return write_json(out, "saliency.json", result)
@@ -133,42 +135,44 @@ def draw_alignment(result: Mapping[str, Any]) -> dict[str, bytes]:
     """Bars by model, by family where one has several models, and by class, as PNG by file name."""
     models: Sequence[Mapping[str, Any]] = result["models"]
     data = result["dataset"]
-    place = f"{data['name']}, {data['config']}, {data['split']}"
-    counts = sorted({each["n_measured"] for each in models})
+    where = f"{data['name']}, {data['config']}, {data['split']}"
+    counts = sorted({model["n_measured"] for model in models})
     measured = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
-    spaces = " and ".join(sorted({each["label_space"] for each in models}))
+    spaces = " and ".join(sorted({model["label_space"] for model in models}))
     method = models[0]["saliency"]["method"]
     note = f"{method} · label space {spaces} · {measured} images · mean over true classes · line: 95 % interval"
     metrics = {title: name for name, title in PLOTTED.items()}
     overall = {
-        title: {each["model"]: {"": _bar(each["by_true_class"]["mean"], name)} for each in models}
+        title: {model["model"]: {"": _bar(model["by_true_class"]["mean"], name)} for model in models}
         for title, name in metrics.items()
     }
-    names = list(dict.fromkeys(name for each in models for name in each["by_true_class"]["classes"]))
+    names = list(dict.fromkeys(name for model in models for name in model["by_true_class"]["classes"]))
     by_class = {
-        title: {group: {each["model"]: _bar(_class_metrics(each, group), name) for each in models} for group in names}
+        title: {
+            group: {model["model"]: _bar(_class_metrics(model, group), name) for model in models} for group in names
+        }
         for title, name in metrics.items()
     }
-    pictures = {"models.png": draw_bars(overall, title=f"Saliency on the figure: {place}", note=note)}
+    pictures = {"models.png": draw_bars(overall, title=f"Saliency on the figure: {where}", note=note)}
     if names:
-        title = f"Saliency on the figure, by true class: {place}"
+        title = f"Saliency on the figure, by true class: {where}"
         pictures["classes.png"] = draw_bars(by_class, title=title, note=note)
     families = result["comparison"]["families"]
     if any(len(family["models"]) > 1 for family in families.values()):
         panels = {
-            title: {family: {"": _bar(each["metrics"], name)} for family, each in families.items()}
+            title: {family: {"": _bar(pooled["metrics"], name)} for family, pooled in families.items()}
             for title, name in metrics.items()
         }
         common = (
             f"mean over a family's models · {result['comparison']['n_common']} images that all could be measured on"
         )
-        pictures["families.png"] = draw_bars(panels, title=f"Saliency on the figure, by family: {place}", note=common)
+        pictures["families.png"] = draw_bars(panels, title=f"Saliency on the figure, by family: {where}", note=common)
     return pictures
 
 
 def _class_metrics(model: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = model["by_true_class"]["classes"].get(name, {}).get("metrics", {})
-    return found
+    metrics: Mapping[str, Any] = model["by_true_class"]["classes"].get(name, {}).get("metrics", {})
+    return metrics
 
 
 def _bar(metrics: Mapping[str, Any], name: str) -> Bar:
@@ -184,8 +188,8 @@ def draw_montage(explainer: Explainer, rows: AnalysedRows, classes: ClassMap, *,
     present = [int(label) for label in np.unique(rows.labels)][:_MOST_CLASSES]
     chosen = [int(index) for label in present for index in order[rows.labels[order] == label][:per_class]]
     tiles: dict[int, list[Tile]] = {label: [] for label in present}
-    for each in explainer.explain(rows, chosen):
-        tiles[each.row.label].append(draw_tile(each, classes))
+    for explained in explainer.explain(rows, chosen):
+        tiles[explained.row.label].append(draw_tile(explained, classes))
     sheet = [TileRow(title=classes.names[label], tiles=tuple(tiles[label])) for label in present]
     return draw_sheet(sheet, title=f"What {explainer.model.name} looks at", note=NOTE)
 

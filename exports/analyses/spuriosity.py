@@ -1,7 +1,7 @@
 """Spuriosity rankings: the images of each class in the order of how much of its spurious features they show.
 
 After Hard ImageNet (Moayeri, Singla and Feizi, NeurIPS 2022), whose ranking people made from features of a robust
-network. Here a feature is called spurious by its place instead, with the masks that a dataset of ours has; the
+network. Here a feature is called spurious by where it lies instead, with the masks that a dataset of ours has; the
 definition is ours, and every result carries it.
 """
 
@@ -41,7 +41,7 @@ _MOST_CLASSES: Final = 12  # on the figure, two rows each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class CandidateUnit:
     """One of a class's most important units."""
 
     unit: int
@@ -60,7 +60,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankedRow:
-    """One image's place in its class: a line of ``spuriosity.csv``."""
+    """One image's rank in its class: a line of ``spuriosity.csv``."""
 
     image_id: str
     label: str
@@ -92,7 +92,7 @@ def find_candidates(
     top_n: int,
     k: int,
     progress: Progress | None = None,
-) -> dict[int, list[Candidate]]:
+) -> dict[int, list[CandidateUnit]]:
     """The most important units of every class by label, and how much of their maps is on the object.
 
     Images whose class has no output are left out; classes with no others are absent.
@@ -114,14 +114,14 @@ def find_candidates(
                 asked.setdefault(row, set()).add(int(unit))
     shares: dict[tuple[int, int], list[float]] = {pair: [] for pair in tops}
     wanted = {row: sorted(units) for row, units in asked.items()}
-    for each in reader.locate(rows, wanted, progress=progress):
-        mask = each.row.object_mask_hw
-        for unit, map_hw in zip(each.units, each.maps_hw, strict=True):
-            if mask is not None and each.index in tops.get((each.row.label, unit), ()) and map_hw.max() > 0:
-                shares[each.row.label, unit].append(saliency_precision(map_hw, mask))
+    for located in reader.locate(rows, wanted, progress=progress):
+        mask = located.row.object_mask_hw
+        for unit, map_hw in zip(located.units, located.maps_hw, strict=True):
+            if mask is not None and located.index in tops.get((located.row.label, unit), ()) and map_hw.max() > 0:
+                shares[located.row.label, unit].append(saliency_precision(map_hw, mask))
     return {
         label: [
-            Candidate(
+            CandidateUnit(
                 unit=int(unit),
                 importance=float(importance[unit]),
                 n_measured=len(shares[label, int(unit)]),
@@ -134,18 +134,18 @@ def find_candidates(
 
 
 def rank_class(
-    rows: AnalysedRows, activations: UnitActivations, label: int, candidates: Sequence[Candidate], name: str
+    rows: AnalysedRows, activations: UnitActivations, label: int, candidates: Sequence[CandidateUnit], name: str
 ) -> list[RankedRow]:
     """Images of one class from most to least spurious, equals by image_id; empty if no unit is spurious."""
-    units = [each.unit for each in candidates if each.spurious]
+    units = [candidate.unit for candidate in candidates if candidate.spurious]
     if not units:
         return []
     own = _rows_of(rows, activations, label)
     values = standardise(activations.activation[own][:, units]).mean(axis=1)
     ids = rows.image_ids[own]
     return [
-        RankedRow(image_id=str(ids[place]), label=name, spuriosity=float(values[place]), rank=rank)
-        for rank, place in enumerate(np.lexsort((ids, -values)), start=1)
+        RankedRow(image_id=str(ids[index]), label=name, spuriosity=float(values[index]), rank=rank)
+        for rank, index in enumerate(np.lexsort((ids, -values)), start=1)
     ]
 
 
@@ -191,7 +191,7 @@ def rank_spuriosity(
     if not candidates:
         raise UsageError(f"{model.name}: no class of {classes.name} has an output of this model")
     ranked = {
-        label: rank_class(rows, activations, label, found, classes.names[label]) for label, found in candidates.items()
+        label: rank_class(rows, activations, label, units, classes.names[label]) for label, units in candidates.items()
     }
     result: dict[str, Any] = {
         **given.describe("spuriosity", [model]),
@@ -202,33 +202,35 @@ def rank_spuriosity(
         "k": settings.k,
         "n": len(rows),
         "n_skipped": {"no_output": int((activations.target < 0).sum())},
-        "classes": {classes.names[label]: _describe_class(found) for label, found in candidates.items()},
-        "without_spurious_features": [classes.names[label] for label, found in ranked.items() if not found],
+        "classes": {classes.names[label]: _describe_class(units) for label, units in candidates.items()},
+        "without_spurious_features": [classes.names[label] for label, entries in ranked.items() if not entries],
         "files": ["spuriosity.csv", "spuriosity.png"],
     }
-    write_result(out, "spuriosity.csv", csv_text(RankedRow, [each for found in ranked.values() for each in found]))
+    write_result(
+        out, "spuriosity.csv", csv_text(RankedRow, [entry for entries in ranked.values() for entry in entries])
+    )
     write_result(out, "spuriosity.png", draw_spuriosity(reader, rows, candidates, ranked, classes, settings.shown))
     return write_json(out, "spuriosity.json", result)
 
 
-def _describe_class(candidates: Sequence[Candidate]) -> dict[str, Any]:
+def _describe_class(candidates: Sequence[CandidateUnit]) -> dict[str, Any]:
     units = [
         {
-            "unit": each.unit,
-            "importance": each.importance,
-            "precision": each.precision,
-            "n_measured": each.n_measured,
-            "spurious": each.spurious,
+            "unit": candidate.unit,
+            "importance": candidate.importance,
+            "precision": candidate.precision,
+            "n_measured": candidate.n_measured,
+            "spurious": candidate.spurious,
         }
-        for each in candidates
+        for candidate in candidates
     ]
-    return {"candidates": units, "spurious_units": [each.unit for each in candidates if each.spurious]}
+    return {"candidates": units, "spurious_units": [candidate.unit for candidate in candidates if candidate.spurious]}
 
 
 def draw_spuriosity(
     reader: UnitReader,
     rows: AnalysedRows,
-    candidates: dict[int, list[Candidate]],
+    candidates: dict[int, list[CandidateUnit]],
     ranked: dict[int, list[RankedRow]],
     classes: ClassMap,
     shown: int,
@@ -237,14 +239,14 @@ def draw_spuriosity(
 
     Of the first 12 classes that have one.
     """
-    place_of = {str(image_id): place for place, image_id in enumerate(rows.image_ids)}
+    index_of = {str(image_id): index for index, image_id in enumerate(rows.image_ids)}
     sheet = []
-    for label in [label for label, found in ranked.items() if found][:_MOST_CLASSES]:
-        unit = next(each.unit for each in candidates[label] if each.spurious)
+    for label in [label for label, entries in ranked.items() if entries][:_MOST_CLASSES]:
+        unit = next(candidate.unit for candidate in candidates[label] if candidate.spurious)
         ends = {"most": ranked[label][:shown], "least": ranked[label][::-1][:shown]}
-        wanted = {place_of[entry.image_id]: [unit] for chosen in ends.values() for entry in chosen}
-        located = {each.row.image_id: each for each in reader.locate(rows, wanted)}
-        largest = max(float(each.maps_hw.max()) for each in located.values())
+        wanted = {index_of[entry.image_id]: [unit] for chosen in ends.values() for entry in chosen}
+        located = {located_row.row.image_id: located_row for located_row in reader.locate(rows, wanted)}
+        largest = max(float(located_row.maps_hw.max()) for located_row in located.values())
         for end, chosen in ends.items():
             tiles = [_draw_ranked(located[entry.image_id], entry, largest) for entry in chosen]
             sheet.append(TileRow(title=f"{classes.names[label]}\n{end} spurious\nunit {unit}", tiles=tuple(tiles)))

@@ -31,7 +31,7 @@ _MOST_CLASSES: Final = 20  # rows of a sheet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankedImage:
-    """One place of one list."""
+    """One entry of one list."""
 
     group: str
     """Name of the class whose list it is."""
@@ -59,32 +59,32 @@ def rank_images(
     Skipped images, and under ``predicted`` those that are answered outside the dataset's classes, are in no list. A
     class with fewer than 2 k images has some in both.
     """
-    found = []
+    listed = []
     for label, name in enumerate(classes.names):
         own = [
-            each
-            for each in images
-            if not each.skipped and label == (each.predicted if grouping == "predicted" else each.label)
+            image
+            for image in images
+            if not image.skipped and label == (image.predicted if grouping == "predicted" else image.label)
         ]
         for metric in RANKED_BY:
             for end in _ENDS:
                 sign = 1 if end == "worst" else -1
-                ordered = sorted(own, key=lambda each: (sign * getattr(each, metric), each.image_id))
-                found += [
+                ordered = sorted(own, key=lambda image: (sign * getattr(image, metric), image.image_id))
+                listed += [
                     RankedImage(
                         group=name,
                         metric=metric,
                         end=end,
                         rank=rank,
-                        image_id=each.image_id,
-                        label=classes.names[each.label],
-                        predicted=classes.names[each.predicted] if each.predicted >= 0 else "",
-                        confidence=each.confidence,
-                        value=float(getattr(each, metric)),
+                        image_id=image.image_id,
+                        label=classes.names[image.label],
+                        predicted=classes.names[image.predicted] if image.predicted >= 0 else "",
+                        confidence=image.confidence,
+                        value=float(getattr(image, metric)),
                     )
-                    for rank, each in enumerate(ordered[:k], start=1)
+                    for rank, image in enumerate(ordered[:k], start=1)
                 ]
-    return found
+    return listed
 
 
 def find_spurious(
@@ -112,7 +112,7 @@ def find_spurious(
         ranked = rank_images(images, classes, k=k, grouping=grouping)
         for metric in RANKED_BY:
             for end in _ENDS:
-                listed = [each for each in ranked if each.metric == metric and each.end == end]
+                listed = [entry for entry in ranked if entry.metric == metric and entry.end == end]
                 name = f"{end}-{metric}-{file_stem(model.name)}.png"
                 files.append(write_result(out, name, draw_ranked(explainer, rows, listed, classes, grouping)))
         entries.append(
@@ -121,8 +121,8 @@ def find_spurious(
                 "saliency": explainer.describe(),
                 "label_space": explainer.classes.space,
                 "n": len(images),
-                "n_skipped": sum(bool(each.skipped) for each in images),
-                "images": [asdict(each) for each in ranked],
+                "n_skipped": sum(bool(image.skipped) for image in images),
+                "images": [asdict(entry) for entry in ranked],
             }
         )
     result = {
@@ -141,18 +141,18 @@ def draw_ranked(
 ) -> bytes:
     """One list of every class as a contact sheet, PNG; of the first 20 classes with images.
 
-    Images are explained again, so that no heat map had to be kept for all of them.
+    Images are explained again, so that heat maps of all of them need not be stored.
     """
-    groups = list(dict.fromkeys(each.group for each in listed))[:_MOST_CLASSES]
-    place_of = {str(image_id): place for place, image_id in enumerate(rows.image_ids)}
-    shown = [each for each in listed if each.group in groups]
+    groups = list(dict.fromkeys(entry.group for entry in listed))[:_MOST_CLASSES]
+    index_of = {str(image_id): index for index, image_id in enumerate(rows.image_ids)}
+    shown = [entry for entry in listed if entry.group in groups]
     tiles: dict[str, list[Tile]] = {group: [] for group in groups}
-    explained = explainer.explain(rows, [place_of[each.image_id] for each in shown])
-    for entry, each in zip(shown, explained, strict=True):
+    explained = explainer.explain(rows, [index_of[entry.image_id] for entry in shown])
+    for entry, explanation in zip(shown, explained, strict=True):
         title = PLOTTED[entry.metric]
         aside = f"{title} {entry.value:.2f}"
         tiles[entry.group].append(
-            draw_tile(each, classes, aside if entry.label == entry.group else f"{entry.label}, {aside}")
+            draw_tile(explanation, classes, aside if entry.label == entry.group else f"{entry.label}, {aside}")
         )
     if not listed:
         return draw_sheet([TileRow(title="no image", tiles=())], title=f"{explainer.model.name}: nothing to show")

@@ -144,7 +144,7 @@ class UnitReader:
         return penultimate, maps, answers
 
     def describe(self, activations: UnitActivations) -> dict[str, Any]:
-        """What results must say about units and maps, JSON-ready."""
+        """Where units and maps come from, for results; JSON-ready."""
         return {
             "head": self.classifier_name,
             "layer": self.layer.name,

@@ -17,7 +17,7 @@ from figureground.runtime.progress import Progress
 from figureground.schemas.pages.human_tasks import CLASS_MAP_FILE, Arm, HumanAnswer, HumanKit, HumanTask
 
 MODEL_RATER: Final = "r1"
-"""The rater that a model's answers have: it is the only one."""
+"""Id of the rater of a model's answers; a model is the only rater of its own."""
 
 
 class PictureTable:
@@ -37,7 +37,7 @@ class PictureTable:
 
 
 def class_shares(adapter: Adapter, logits: Logits, classes: ClassMap) -> Floats:
-    """What a model gives to each class of the dataset, ``(N, C)`` from ``(N, K)`` logits, in [0, 1].
+    """Probability that a model gives to each class of the dataset, ``(N, C)`` from ``(N, K)`` logits, in [0, 1].
 
     1000 outputs go through the class map: softmax over all of them, and a class has the sum of its outputs', as in
     ``evaluate.judge_answers``. A head's outputs are the classes.
@@ -141,7 +141,7 @@ def top_wrong_classes(
     *,
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """The class that a model gives most of those that are wrong, by image; of equal ones the first.
+    """The wrong class to which a model gives the most, by image; of equal ones the first.
 
     Args:
         adapter: The model.

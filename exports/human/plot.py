@@ -8,18 +8,17 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from figureground.exports.analyses.plots import PALETTE, encode_figure, shorten
+from figureground.exports.analyses.plots import MARKERS, PALETTE, encode_figure, shorten
 
 _ROW_INCHES: Final = 0.17
 _DPI: Final = 120
 _GREY: Final = "#555555"
-_MARKERS: Final = "osD^vP*X"
 
 
 def draw_accuracy(result: Mapping[str, Any]) -> bytes:
     """A point with its 95 % interval for people and for every model in each config, as PNG; chance is a dashed line."""
     kit, humans = result["kit"], result["humans"]
-    series = {f"people ({humans['n_raters']} raters)": humans, **{each["model"]: each for each in result["models"]}}
+    series = {f"people ({humans['n_raters']} raters)": humans, **{model["model"]: model for model in result["models"]}}
     configs = list(kit["configs"])
     height = max(0.45, _ROW_INCHES * (len(series) + 1)) * len(configs) + 1.3
     figure = Figure(figsize=(8.4, max(height, _ROW_INCHES * len(series) + 1.3)), dpi=_DPI)
@@ -27,21 +26,21 @@ def draw_accuracy(result: Mapping[str, Any]) -> bytes:
     axis = figure.subplots()
     step = 0.7 / len(series)
     for order, (name, side) in enumerate(series.items()):
-        found = [side["configs"][config]["accuracy"] for config in configs]
-        places = np.arange(len(configs)) + (order - (len(series) - 1) / 2) * step
+        cells = [side["configs"][config]["accuracy"] for config in configs]
+        centres = np.arange(len(configs)) + (order - (len(series) - 1) / 2) * step
         colour = PALETTE[order % len(PALETTE)]
         axis.plot(
-            [np.nan if each["value"] is None else each["value"] for each in found],
-            places,
+            [np.nan if cell["value"] is None else cell["value"] for cell in cells],
+            centres,
             linestyle="",
-            marker=_MARKERS[order % len(_MARKERS)],
+            marker=MARKERS[order % len(MARKERS)],
             color=colour,
             markersize=6 if order else 8,
             label=shorten(name),
         )
-        for place, each in zip(places, found, strict=True):
-            if each["ci95"] is not None:
-                axis.plot(each["ci95"], (place, place), color=colour, linewidth=1.6, solid_capstyle="butt")
+        for centre, cell in zip(centres, cells, strict=True):
+            if cell["ci95"] is not None:
+                axis.plot(cell["ci95"], (centre, centre), color=colour, linewidth=1.6, solid_capstyle="butt")
     axis.axvline(result["chance"], color=_GREY, linewidth=1, linestyle="--", label="chance")
     axis.set_yticks(np.arange(len(configs)), [shorten(config) for config in configs])
     axis.set_ylim(len(configs) - 0.45, -0.55)

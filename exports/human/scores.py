@@ -1,4 +1,4 @@
-"""Accuracies of people and of models on one human task, with intervals that know that a few people answered.
+"""Accuracies of people and of models on one human task, with intervals that allow for few raters.
 
 Answers of one rater resemble each other, and so do answers to one picture. Intervals come from a bootstrap that
 resamples raters and images, crossed (the pigeonhole bootstrap of Owen, Annals of Applied Statistics 1(2), 2007); for a
@@ -21,7 +21,7 @@ from figureground.exports.evaluation.values import Floats
 from figureground.schemas.pages.human_tasks import HumanAnswer, HumanKit, HumanTask
 
 COLUMNS: Final = ("answered", "right", "decided", "true_asked", "absent", "hits", "foil_asked", "false_alarms")
-"""What is counted of answers. Under choice every question is one about the true class."""
+"""Counts of answers to questions. Under the design choice every question is one about the true class."""
 
 Measure = Callable[[Mapping[str, Floats]], Floats]
 """From counts ``(…,)`` by column to values of the same shape."""
@@ -69,31 +69,31 @@ def count_answers(kit: HumanKit, answers: Sequence[HumanAnswer], config: str, ra
     Images are sorted by id. Repeats are attention checks and do not count.
     """
     tasks = {task.task_id: task for task in kit.tasks if task.config == config and task.repeats is None}
-    images = {image_id: place for place, image_id in enumerate(sorted({task.image_id for task in tasks.values()}))}
-    place_of = {rater: place for place, rater in enumerate(raters)}
+    images = {image_id: index for index, image_id in enumerate(sorted({task.image_id for task in tasks.values()}))}
+    index_of = {rater: index for index, rater in enumerate(raters)}
     counts = np.zeros((len(images), len(COLUMNS), len(raters)))
     for answer in answers:
         task = tasks.get(answer.task_id)
-        if task is not None and answer.rater in place_of:
-            counts[images[task.image_id], :, place_of[answer.rater]] += _count(task, answer)
+        if task is not None and answer.rater in index_of:
+            counts[images[task.image_id], :, index_of[answer.rater]] += _count(task, answer)
     return counts
 
 
 def _count(task: HumanTask, answer: HumanAnswer) -> Floats:
     of_true = task.asked in (None, task.label)
     absent = answer.said == "absent"
-    said_so = answer.said == "yes" or (task.asked is None and task.is_right(answer))
-    found = {
+    named = answer.said == "yes" or (task.asked is None and task.is_right(answer))
+    counted = {
         "answered": True,
         "right": task.is_right(answer),
         "decided": not absent,
         "true_asked": of_true,
         "absent": absent and of_true,
-        "hits": said_so and of_true,
+        "hits": named and of_true,
         "foil_asked": not of_true,
-        "false_alarms": said_so and not of_true,
+        "false_alarms": named and not of_true,
     }
-    return np.array([found[name] for name in COLUMNS], dtype=np.float64)
+    return np.array([counted[name] for name in COLUMNS], dtype=np.float64)
 
 
 def bootstrap_counts(counts: Floats, *, count: int, seed: int) -> Floats:
@@ -107,14 +107,14 @@ def measure_config(counts: Floats, measures: Mapping[str, Measure], *, count: in
     """Value and 95 % interval of every measure over ``(I, Q, R)`` counts; no interval where resamples cannot vary."""
     samples = _by_column(bootstrap_counts(counts, count=count, seed=seed))
     total, by_image = _by_column(counts.sum(axis=(0, 2))), _by_column(counts.sum(axis=2))
-    told: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
     for name, measure in measures.items():
         drawn = measure(samples)
         outcomes = None if name == "d_prime" else measure(by_image)
         known = None if outcomes is None else outcomes[~np.isnan(outcomes)]
         interval = varying_interval(drawn[~np.isnan(drawn)], known if known is not None and len(known) else None)
-        told[name] = {"value": _known(measure(total)), "ci95": interval}
-    return told
+        measured[name] = {"value": _known(measure(total)), "ci95": interval}
+    return measured
 
 
 def measure_difference(first: Floats, second: Floats, *, count: int, seed: int) -> dict[str, Any]:
@@ -165,8 +165,8 @@ def summarise(
     base, *others = kit.facts.configs
     return {
         "configs": {
-            config: {"n_answers": int(each[:, 0].sum()), **measure_config(each, measures, **sampling)}
-            for config, each in counts.items()
+            config: {"n_answers": int(of_config[:, 0].sum()), **measure_config(of_config, measures, **sampling)}
+            for config, of_config in counts.items()
         },
         "differences": [
             {"minuend": config, "subtrahend": base, **measure_difference(counts[config], counts[base], **sampling)}
@@ -177,7 +177,7 @@ def summarise(
 
 def _by_column(counts: Floats) -> dict[str, Floats]:
     """Counts ``(…, Q)`` by column, ``(…,)`` each."""
-    return {name: counts[..., place] for place, name in enumerate(COLUMNS)}
+    return {name: counts[..., index] for index, name in enumerate(COLUMNS)}
 
 
 def _known(value: Floats) -> float | None:
@@ -186,36 +186,34 @@ def _known(value: Floats) -> float | None:
 
 
 def check_attention(answers: Sequence[HumanAnswer], kit: HumanKit, threshold: float) -> list[dict[str, Any]]:
-    """Every rater: how often a repeated question got the answer that it got first, and what else tells them apart.
+    """Every rater: how often a repeated question got the same answer again, and scores of their own.
 
-    The design is exact repeats: they cannot be told from the other questions, and need no picture from elsewhere. They
+    The design is exact repeats: they look like the other questions, and need no picture from elsewhere. They
     do not catch who says the same to everything: hit and false alarm rates, or the accuracy, do.
     ``attentive`` is None where no repeat was answered.
     """
     by_rater: dict[str, dict[str, HumanAnswer]] = {}
     for answer in answers:
         by_rater.setdefault(answer.rater, {})[answer.task_id] = answer
-    told = []
-    for rater, given in sorted(by_rater.items(), key=lambda item: int(item[0][1:])):
+    raters = []
+    for rater, own in sorted(by_rater.items(), key=lambda item: int(item[0][1:])):
         pairs = [
-            (given[task.task_id], given[task.repeats])
-            for task in kit.tasks
-            if task.repeats in given and task.task_id in given
+            (own[task.task_id], own[task.repeats]) for task in kit.tasks if task.repeats in own and task.task_id in own
         ]
         alike = sum((again.said, again.chosen) == (first.said, first.chosen) for again, first in pairs)
         counts = sum(count_answers(kit, answers, config, [rater]).sum(axis=(0, 2)) for config in kit.facts.configs)
-        told.append(
+        raters.append(
             {
                 "rater": rater,
-                "n_answers": len(given),
+                "n_answers": len(own),
                 "n_repeats": len(pairs),
                 "repeats_alike": alike / len(pairs) if pairs else None,
                 "attentive": alike / len(pairs) >= threshold if pairs else None,
-                "median_seconds": median_seconds(given.values()),
+                "median_seconds": median_seconds(own.values()),
                 **{name: _known(measure(_by_column(counts))) for name, measure in measures_of(kit).items()},
             }
         )
-    return told
+    return raters
 
 
 def median_seconds(answers: Iterable[HumanAnswer]) -> float | None:
@@ -225,10 +223,10 @@ def median_seconds(answers: Iterable[HumanAnswer]) -> float | None:
 
 
 def time_taken(kit: HumanKit, answers: Sequence[HumanAnswer], config: str) -> dict[str, float | None]:
-    """Median seconds of a config's first answers, and the share over the limit that raters were told."""
+    """Median seconds of a config's first answers, and the share over the time limit of the instructions."""
     first = [answer for answer in answers if _is_first_of(kit.by_id[answer.task_id], config)]
     known = [answer.seconds for answer in first if answer.seconds is not None]
-    late = sum(each > kit.facts.seconds_limit for each in known)
+    late = sum(seconds > kit.facts.seconds_limit for seconds in known)
     return {"median_seconds": median_seconds(first), "over_limit": late / len(known) if known else None}
 
 
@@ -246,13 +244,13 @@ def agreement(kit: HumanKit, answers: Sequence[HumanAnswer], config: str, raters
     except ImportError as error:
         raise MissingExtraError("krippendorff", "agree") from error
     tasks = [task for task in kit.tasks if _is_first_of(task, config)]
-    place_of = {task.task_id: place for place, task in enumerate(tasks)}
+    index_of = {task.task_id: index for index, task in enumerate(tasks)}
     code_of = {"absent": -1, "no": -2, "yes": -3}
     table = np.full((len(raters), len(tasks)), np.nan)
     for answer in answers:
-        if answer.task_id in place_of and answer.rater in raters:
+        if answer.task_id in index_of and answer.rater in raters:
             code = answer.chosen if answer.chosen is not None else code_of[answer.said]
-            table[raters.index(answer.rater), place_of[answer.task_id]] = code
+            table[raters.index(answer.rater), index_of[answer.task_id]] = code
     shared = (~np.isnan(table)).sum(axis=0) > 1
     if len(np.unique(table[:, shared])) < 2:
         return None

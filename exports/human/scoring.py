@@ -37,7 +37,7 @@ _LINES: Final = {
     "over_limit": "over the time limit",
 }
 _PLAIN: Final = {"d_prime", "alpha", "median_seconds"}
-"""Lines that are no shares."""
+"""Lines that are not shares, and so not shown in percent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,14 +98,14 @@ def score_kit(
 def score_humans(kit: HumanKit, answers: Sequence[HumanAnswer], settings: ScoreSettings) -> dict[str, Any]:
     """Scores of people; raters whose repeats fall short are named, and left out only if that was asked for."""
     raters = check_attention(answers, kit, settings.threshold)
-    inattentive = [each["rater"] for each in raters if each["attentive"] is False]
+    inattentive = [rater["rater"] for rater in raters if rater["attentive"] is False]
     excluded = inattentive if settings.exclude_inattentive else []
-    scored = [each["rater"] for each in raters if each["rater"] not in excluded]
-    kept = [answer for answer in answers if answer.rater in scored]
-    summary = summarise(kit, kept, scored, measures_of(kit), count=settings.bootstrap, seed=settings.seed)
-    for config, each in summary["configs"].items():
-        each["alpha"] = agreement(kit, kept, config, scored)
-        each.update(time_taken(kit, kept, config))
+    scored = [rater["rater"] for rater in raters if rater["rater"] not in excluded]
+    counted = [answer for answer in answers if answer.rater in scored]
+    summary = summarise(kit, counted, scored, measures_of(kit), count=settings.bootstrap, seed=settings.seed)
+    for config, measured in summary["configs"].items():
+        measured["alpha"] = agreement(kit, counted, config, scored)
+        measured.update(time_taken(kit, counted, config))
     return {
         "raters": raters,
         "threshold": settings.threshold,
@@ -119,7 +119,9 @@ def score_humans(kit: HumanKit, answers: Sequence[HumanAnswer], settings: ScoreS
 def _score_model(kit: HumanKit, model: Adapter, settings: ScoreSettings, progress: Progress | None) -> dict[str, Any]:
     answers = answer_kit(kit, model, batch_size=settings.batch_size, workers=settings.workers, progress=progress)
     # A model never says absent: shares of what it cannot say would read as findings.
-    measures = {name: each for name, each in measures_of(kit).items() if name not in ("absent", "accuracy_of_decided")}
+    measures = {
+        name: measure for name, measure in measures_of(kit).items() if name not in ("absent", "accuracy_of_decided")
+    }
     summary = summarise(kit, answers, [MODEL_RATER], measures, count=settings.bootstrap, seed=settings.seed)
     return {
         "model": model.name,
@@ -140,7 +142,7 @@ def _chance(kit: HumanKit) -> float:
 def format_scores(result: Mapping[str, Any]) -> str:
     """Plain text: measures down, people and models across; then the raters."""
     kit, humans = result["kit"], result["humans"]
-    columns = [("people", humans), *((each["model"], each) for each in result["models"])]
+    columns = [("people", humans), *((model["model"], model) for model in result["models"])]
     rows = [["", *(name for name, _ in columns)]]
     for config in kit["configs"]:
         rows.append([config])
@@ -148,8 +150,8 @@ def format_scores(result: Mapping[str, Any]) -> str:
             cells = [_cell(side["configs"][config].get(key), key) for _, side in columns]
             if any(cells):
                 rows.append([f"  {title}", *cells])
-    for place, gap in enumerate(humans["differences"]):
-        cells = [_signed(side["differences"][place]) for _, side in columns]
+    for index, gap in enumerate(humans["differences"]):
+        cells = [_signed(side["differences"][index]) for _, side in columns]
         rows.append([f"{gap['minuend']} - {gap['subtrahend']}", *cells])
     sizes = list(result["n_per_class"].values())
     even = f"{sizes[0]}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
@@ -165,12 +167,12 @@ def format_scores(result: Mapping[str, Any]) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[place]) for row in rows if len(row) > place) for place in range(len(rows[0]))]
+    widths = [max(len(row[column]) for row in rows if len(row) > column) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
 
 
-def _cell(found: Any, key: str) -> str:  # noqa: ANN401  a measure, a number or None
-    value, interval = (found["value"], found["ci95"]) if isinstance(found, Mapping) else (found, None)
+def _cell(measured: Any, key: str) -> str:  # noqa: ANN401  a measure, a number or None
+    value, interval = (measured["value"], measured["ci95"]) if isinstance(measured, Mapping) else (measured, None)
     if value is None:
         return ""
     scale, digits = (1, 2) if key in _PLAIN else (100, 1)

@@ -1,4 +1,4 @@
-"""What results of the protocol background_check say together: do better models lean on the background more, or less?"""
+"""Results of the protocol background_check together: do better models lean on the background more, or less?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from figureground.exports.evaluation.protocols.background_check import MEASURES
 from figureground.exports.report.groups import ResultGroup
 
 MIN_MODELS: Final = 10
-"""Models below which a rank correlation is said to be undecidable: of 9, only one above 0.7 is told from none (5 %)."""
+"""Fewest models whose rank correlation is decidable: of 9, only one above 0.7 differs from none at the 5 % level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,39 +41,39 @@ class BackgroundRelation:
     spearman: float | None
     """Rank correlation; None below three models, or where one side is alike in all."""
     undecidable: bool
-    """Whether the models are too few to tell its sign."""
+    """Whether the models are too few for its sign to be known."""
 
 
 def relate(group: ResultGroup) -> list[BackgroundRelation]:
     """Accuracy against every config of influence, then of invariance; configs keep their order."""
-    found = []
+    relations = []
     for config in group.configs():
-        members = [each for each in group.members if config in each.summary["configs"]]
+        members = [member for member in group.members if config in member.summary["configs"]]
         measures = members[0].summary["configs"][config]["measures"]
         if measures is None:
             continue
         points = tuple(
             BackgroundPoint(
-                model=each.model,
-                parameters=each.parameters,
-                accuracy=each.summary["configs"]["original"]["accuracy_macro"],
-                accuracy_ci95=each.interval("original"),
-                measured=each.summary["configs"][config]["accuracy_macro"],
-                measured_ci95=each.interval(config),
+                model=member.model,
+                parameters=member.parameters,
+                accuracy=member.summary["configs"]["original"]["accuracy_macro"],
+                accuracy_ci95=member.interval("original"),
+                measured=member.summary["configs"][config]["accuracy_macro"],
+                measured_ci95=member.interval(config),
             )
-            for each in members
+            for member in members
         )
-        found.append(
+        relations.append(
             BackgroundRelation(
                 config=config,
                 measures=measures,
                 chance=members[0].summary["chance"],
                 points=points,
-                spearman=rank_correlation([each.accuracy for each in points], [each.measured for each in points]),
+                spearman=rank_correlation([point.accuracy for point in points], [point.measured for point in points]),
                 undecidable=len(points) < MIN_MODELS,
             )
         )
-    return sorted(found, key=lambda each: MEASURES.index(each.measures))
+    return sorted(relations, key=lambda relation: MEASURES.index(relation.measures))
 
 
 def rank_correlation(first: list[float], second: list[float]) -> float | None:
@@ -83,20 +83,20 @@ def rank_correlation(first: list[float], second: list[float]) -> float | None:
     return float(spearmanr(first, second).statistic)
 
 
-def tell_background(group: ResultGroup) -> dict[str, Any]:
+def background_section(group: ResultGroup) -> dict[str, Any]:
     """Every relation of a group, JSON-ready."""
     return {
         **group.key(),
         "undecidable_below_models": MIN_MODELS,
-        "relations": [asdict(each) for each in relate(group)],
+        "relations": [asdict(relation) for relation in relate(group)],
     }
 
 
 def describe_background(group: ResultGroup) -> str:
     """Rank correlations as plain text."""
     lines = [f"{group.dataset} ({group.split}), label space {group.space}: rank correlation with accuracy"]
-    for each in relate(group):
-        rho = "-" if each.spearman is None else f"{each.spearman:+.2f}"
-        mark = f"; undecidable below {MIN_MODELS}" if each.undecidable else ""
-        lines.append(f"{each.config}: {rho} (models: {len(each.points)}{mark})")
+    for relation in relate(group):
+        rho = "-" if relation.spearman is None else f"{relation.spearman:+.2f}"
+        mark = f"; undecidable below {MIN_MODELS}" if relation.undecidable else ""
+        lines.append(f"{relation.config}: {rho} (models: {len(relation.points)}{mark})")
     return "\n".join(lines)

@@ -42,7 +42,7 @@ def draw_relations(relations: Sequence[BackgroundRelation], path: Path) -> None:
     figure = Figure(figsize=(max(5.4, 4.0 * columns + 0.4), height), dpi=120, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, relation in zip(panels, relations, strict=False):
-        _draw_panel(axes, relation, numbers, max((each.parameters or 0 for each in models.values()), default=0))
+        _draw_panel(axes, relation, numbers, max((point.parameters or 0 for point in models.values()), default=0))
     for axes in panels[len(relations) :]:
         axes.set_visible(False)
     names = [f"{number}  {_named(models[model])}" for model, number in numbers.items()]

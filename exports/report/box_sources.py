@@ -48,7 +48,7 @@ def compare_box_sources(results: Sequence[Mapping[str, Any]]) -> list[BoxSources
     """Models that were scored on several datasets of the protocol imagenet_a, in the order of their first result.
 
     Args:
-        results: As ``read_results`` gives them; answers must have been kept with ``--out``.
+        results: As ``read_results`` gives them; their answers must have been stored, with ``--out``.
 
     Raises:
         UsageError: if the datasets share no photo.
@@ -59,30 +59,30 @@ def compare_box_sources(results: Sequence[Mapping[str, Any]]) -> list[BoxSources
             for space in result["label_spaces"]:
                 key = (result["model"], result.get("weights_sha256", ""), space, result["feed"], result["split"])
                 groups.setdefault(key, []).append(result)
-    several = {key: found for key, found in groups.items() if len({each["dataset"]["name"] for each in found}) > 1}
+    several = {key: alike for key, alike in groups.items() if len({result["dataset"]["name"] for result in alike}) > 1}
     compared = (_compare(key, members) for key, members in several.items())
-    return [each for each in compared if each is not None]
+    return [sources for sources in compared if sources is not None]
 
 
 def _compare(key: tuple[str, ...], members: Sequence[Mapping[str, Any]]) -> BoxSources | None:
-    """None where answers were not kept."""
+    """The comparison of one model; None where its answers were not stored."""
     model, _, space, feed, split = key
     crops: dict[str, ImageShares] = {}
     whole: ImageShares | None = None
     for result in members:
-        found = {config: _read_shares(result, space, config) for config in (WHOLE, CROP)}
-        if (crop := found[CROP]) is None or found[WHOLE] is None:
+        shares = {config: _read_shares(result, space, config) for config in (WHOLE, CROP)}
+        if (crop := shares[CROP]) is None or shares[WHOLE] is None:
             return None
         crops[result["dataset"]["name"]] = crop
-        whole = whole or found[WHOLE]
+        whole = whole or shares[WHOLE]
     if whole is None:
         return None
-    common = set(whole.image_id).intersection(*(each.image_id for each in crops.values()))
+    common = set(whole.image_id).intersection(*(shares.image_id for shares in crops.values()))
     if not common:
         raise UsageError(f"{', '.join(crops)} are of other photos: none of their crops can be compared")
-    right = {name: _only(each, common) for name, each in {WHOLE: whole, **crops}.items()}
+    right = {name: _only(shares, common) for name, shares in {WHOLE: whole, **crops}.items()}
     names = list(right)
-    pairs = [(name, before) for place, name in enumerate(names) for before in names[:place]]
+    pairs = [(name, before) for index, name in enumerate(names) for before in names[:index]]
     sampling = {"count": members[0]["bootstrap"], "seed": members[0]["seed"]}
     return BoxSources(
         model=model,
@@ -90,8 +90,8 @@ def _compare(key: tuple[str, ...], members: Sequence[Mapping[str, Any]]) -> BoxS
         feed=feed,
         split=split,
         images=len(common),
-        crops={name: len(each.label) for name, each in crops.items()},
-        accuracies={name: measure_accuracy(each, **sampling) for name, each in right.items()},
+        crops={name: len(shares.label) for name, shares in crops.items()},
+        accuracies={name: measure_accuracy(shares, **sampling) for name, shares in right.items()},
         differences=compare_pairs(right, pairs, **sampling),
     )
 
@@ -106,21 +106,24 @@ def _read_shares(result: Mapping[str, Any], space: str, config: str) -> ImageSha
 
 
 def _only(shares: ImageShares, common: set[str]) -> ImageShares:
-    kept = np.isin(shares.image_id, sorted(common))
+    chosen = np.isin(shares.image_id, sorted(common))
     return ImageShares(
-        image_id=shares.image_id[kept], label=shares.label[kept], rows=shares.rows[kept], value=shares.value[kept]
+        image_id=shares.image_id[chosen],
+        label=shares.label[chosen],
+        rows=shares.rows[chosen],
+        value=shares.value[chosen],
     )
 
 
-def describe_box_sources(found: Sequence[BoxSources]) -> str:
+def describe_box_sources(comparisons: Sequence[BoxSources]) -> str:
     """The comparison as plain text, a table for each label space."""
     blocks = []
-    for space in dict.fromkeys(each.space for each in found):
+    for space in dict.fromkeys(compared.space for compared in comparisons):
         rows = [["model", "photos", "source", "crops", "accuracy", "minus original"]]
-        for each in (each for each in found if each.space == space):
-            for name, accuracy in each.accuracies.items():
-                gain = each.differences.get(f"{name}_minus_{WHOLE}")
-                cells = [each.model, str(each.images), name, str(each.crops.get(name, ""))]
+        for compared in (compared for compared in comparisons if compared.space == space):
+            for name, accuracy in compared.accuracies.items():
+                gain = compared.differences.get(f"{name}_minus_{WHOLE}")
+                cells = [compared.model, str(compared.images), name, str(compared.crops.get(name, ""))]
                 cells += [_cell(accuracy["accuracy_micro"], accuracy["ci95_micro"], signed=False)]
                 cells += [_cell(gain["micro"]["value"], gain["micro"]["ci95"], signed=True) if gain else ""]
                 rows.append(cells)

@@ -16,14 +16,13 @@ from figureground.runtime.files import replace_file
 try:
     from matplotlib.figure import Figure
 
-    from figureground.exports.analyses.plots import PALETTE, Bar, draw_bars, encode_figure
+    from figureground.exports.analyses.plots import MARKERS, PALETTE, Bar, draw_bars, encode_figure
 except ImportError as error:
     raise MissingExtraError("matplotlib", "analyses") from error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MARKERS: Final = "osD^vP*X"
 _GREY: Final = "#777777"
 _MARGIN_SPREAD: Final = 0.03
 """How far apart the first and the last model stand at one margin, so that whiskers do not hide each other."""
@@ -34,7 +33,7 @@ _GROUP_SPREAD: Final = 0.5
 def draw_arms(group: ResultGroup, path: Path) -> None:
     """Accuracy of every model on the photo, the crop, and what a crop is compared with: bars with 95 % intervals."""
     bars = {
-        member.model: {each.config: Bar(value=each.accuracy, ci95=each.ci95) for each in crop_accuracies(member, SHOWN)}
+        member.model: {bar.config: Bar(value=bar.accuracy, ci95=bar.ci95) for bar in crop_accuracies(member, SHOWN)}
         for member in group.members
     }
     title = f"{group.dataset}: top-1 accuracy over images, label space {group.space}"
@@ -46,11 +45,11 @@ def draw_margins(group: ResultGroup, path: Path) -> None:
     """Accuracy against the margin around the box, a line a model; dotted is the whole photo."""
     figure = Figure(figsize=(7.6, 4.6 + 0.1 * len(group.members)), dpi=120, layout="constrained")
     axes = figure.subplots()
-    for place, member in enumerate(group.members):
-        found = crop_accuracies(member, list(MARGINS))
-        style, aside = _style(place), _MARGIN_SPREAD * _aside(place, len(group.members))
-        margins = np.array([MARGINS[each.config] for each in found]) + aside
-        _draw_line(axes, margins, [(each.accuracy, each.ci95) for each in found], member.model, style)
+    for index, member in enumerate(group.members):
+        accuracies = crop_accuracies(member, list(MARGINS))
+        style, aside = _style(index), _MARGIN_SPREAD * _aside(index, len(group.members))
+        margins = np.array([MARGINS[accuracy.config] for accuracy in accuracies]) + aside
+        _draw_line(axes, margins, [(accuracy.accuracy, accuracy.ci95) for accuracy in accuracies], member.model, style)
         for whole in crop_accuracies(member, ["original"]):
             axes.axhline(whole.accuracy, color=style["color"], linestyle=":", linewidth=1)
     axes.set(xlabel="margin, share of the box's longer side", ylabel="top-1 accuracy over images")
@@ -66,14 +65,14 @@ def draw_box_slices(group: ResultGroup, path: Path) -> None:
     panels = np.atleast_1d(figure.subplots(1, len(names), sharey=True))
     for axes, name in zip(panels, names, strict=True):
         sizes: dict[str, int] = {}
-        for place, member in enumerate(group.members):
-            found = box_slices(member).get(name, [])
-            sizes |= {each.group: each.n for each in found}
-            style = _style(place)
-            places = np.arange(len(found), dtype=np.float64) + _GROUP_SPREAD * _aside(place, len(group.members))
-            _draw_line(axes, places, [(each.value, each.ci95) for each in found], member.model, style)
-            _hollow(axes, places, found, style)
-        labels = [f"{each.replace(' to ', '–')}\nn {size}" for each, size in sizes.items()]  # noqa: RUF001  a range
+        for index, member in enumerate(group.members):
+            slices = box_slices(member).get(name, [])
+            sizes |= {piece.group: piece.n for piece in slices}
+            style = _style(index)
+            positions = np.arange(len(slices), dtype=np.float64) + _GROUP_SPREAD * _aside(index, len(group.members))
+            _draw_line(axes, positions, [(piece.value, piece.ci95) for piece in slices], member.model, style)
+            _hollow(axes, positions, slices, style)
+        labels = [f"{name.replace(' to ', '–')}\nn {size}" for name, size in sizes.items()]  # noqa: RUF001  a range
         axes.set_xticks(range(len(sizes)), labels, rotation=60, fontsize=7.5)
         axes.axhline(0, color=_GREY, linewidth=0.9)
         axes.set_title(name.replace("_minus_", " - "), fontsize=10)
@@ -83,19 +82,19 @@ def draw_box_slices(group: ResultGroup, path: Path) -> None:
     _finish(figure, panels[0], path, columns=3)
 
 
-def _style(place: int) -> dict[str, Any]:
+def _style(index: int) -> dict[str, Any]:
     """A model's colour and marker."""
-    return {"color": PALETTE[place % len(PALETTE)], "marker": _MARKERS[place // len(PALETTE) % len(_MARKERS)]}
+    return {"color": PALETTE[index % len(PALETTE)], "marker": MARKERS[index // len(PALETTE) % len(MARKERS)]}
 
 
-def _aside(place: int, members: int) -> float:
+def _aside(index: int, members: int) -> float:
     """Where a model stands among its fellows, from -0.5 to 0.5; a few stand close together."""
-    return ((place + 0.5) / members - 0.5) * min(1.0, members / 6)
+    return ((index + 0.5) / members - 0.5) * min(1.0, members / 6)
 
 
 def _draw_line(
     axes: Axes,
-    places: Floats,
+    positions: Floats,
     values: list[tuple[float, tuple[float, float] | None]],
     label: str,
     style: dict[str, Any],
@@ -104,15 +103,15 @@ def _draw_line(
     reach = [[0.0, 0.0] if ci95 is None else [value - ci95[0], ci95[1] - value] for value, ci95 in values]
     below, above = np.clip(np.array(reach).reshape(-1, 2).T, 0, None)
     axes.errorbar(
-        places, heights, yerr=[below, above], markersize=5, linewidth=1.3, elinewidth=0.9, label=label, **style
+        positions, heights, yerr=[below, above], markersize=5, linewidth=1.3, elinewidth=0.9, label=label, **style
     )
 
 
-def _hollow(axes: Axes, places: Floats, found: list[CropSlice], style: dict[str, Any]) -> None:
-    few = [index for index, each in enumerate(found) if each.undecidable]
-    heights = [found[index].value for index in few]
+def _hollow(axes: Axes, positions: Floats, slices: list[CropSlice], style: dict[str, Any]) -> None:
+    few = [index for index, piece in enumerate(slices) if piece.undecidable]
+    heights = [slices[index].value for index in few]
     face: dict[str, Any] = {"markerfacecolor": "white", "markersize": 5, "linestyle": "", "zorder": 3}
-    axes.plot(places[few], heights, **style, **face)
+    axes.plot(positions[few], heights, **style, **face)
 
 
 def _finish(figure: Figure, axes: Axes, path: Path, *, columns: int) -> None:

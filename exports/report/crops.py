@@ -1,4 +1,4 @@
-"""What results of the protocol imagenet_a say together: crops beside their controls, by margin, by size of the box."""
+"""Results of the protocol imagenet_a side by side: crops beside their controls, by margin, by size of the box."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from figureground.exports.report.groups import ModelSummary, ResultGroup
 
 SHOWN: Final = ("original", "center_zoom", "five_crop", "plus", "plus_masked", "bg_only")
-"""Configs that are set side by side, controls before what they are controls of."""
+"""Configs that are set side by side, each control before the configs it is compared with."""
 MARGINS: Final = {"plus_m00": 0.0, "plus": 0.1, "plus_m25": 0.25, "plus_m50": 0.5}
 """Configs with their margin as a share of the box's longer side, of each side of the box."""
 
@@ -57,30 +57,33 @@ def box_slices(member: ModelSummary) -> dict[str, list[CropSlice]]:
     return {
         name: [
             CropSlice(
-                group=each["group"],
-                n=each["n"],
-                value=each["value"],
-                undecidable=each["undecidable"],
-                ci95=None if each["ci95"] is None else (each["ci95"][0], each["ci95"][1]),
+                group=piece["group"],
+                n=piece["n"],
+                value=piece["value"],
+                undecidable=piece["undecidable"],
+                ci95=None if piece["ci95"] is None else (piece["ci95"][0], piece["ci95"][1]),
             )
-            for each in by["box_share"]
+            for piece in by["box_share"]
         ]
         for name, by in slices.items()
     }
 
 
-def tell_crops(group: ResultGroup) -> dict[str, Any]:
+def crops_section(group: ResultGroup) -> dict[str, Any]:
     """What the plots of a group show, JSON-ready."""
     return {
         **group.key(),
         "models": {
             member.model: {
                 "parameters": member.parameters,
-                "accuracies": [asdict(each) for each in crop_accuracies(member, SHOWN)],
+                "accuracies": [asdict(accuracy) for accuracy in crop_accuracies(member, SHOWN)],
                 "margins": [
-                    asdict(each) | {"margin": MARGINS[each.config]} for each in crop_accuracies(member, list(MARGINS))
+                    asdict(accuracy) | {"margin": MARGINS[accuracy.config]}
+                    for accuracy in crop_accuracies(member, list(MARGINS))
                 ],
-                "box_slices": {name: [asdict(each) for each in found] for name, found in box_slices(member).items()},
+                "box_slices": {
+                    name: [asdict(piece) for piece in slices] for name, slices in box_slices(member).items()
+                },
             }
             for member in group.members
         },

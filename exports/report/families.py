@@ -28,8 +28,8 @@ class ModelsFile(Document):
     models: tuple[ListedModel, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _each_once(self) -> ModelsFile:
-        twice = [name for name, count in Counter(each.model for each in self.models).items() if count > 1]
+    def _named_once(self) -> ModelsFile:
+        twice = [name for name, count in Counter(listed.model for listed in self.models).items() if count > 1]
         if twice:
             raise ValueError(f"each model once, not {', '.join(twice)} again")
         return self
@@ -44,10 +44,10 @@ def load_families(path: Path | None, models: Iterable[str]) -> dict[str, list[Li
     """
     listed = read_document(path, ModelsFile).models if path else ()
     asked = list(dict.fromkeys(models))
-    known = {each.model for each in listed}
+    known = {entry.model for entry in listed}
     alone = [ListedModel(model=name, family=name) for name in asked if name not in known]
     families: dict[str, list[ListedModel]] = {}
-    for each in [*listed, *alone]:
-        if each.model in asked:
-            families.setdefault(each.family, []).append(each)
+    for entry in [*listed, *alone]:
+        if entry.model in asked:
+            families.setdefault(entry.family, []).append(entry)
     return families

@@ -16,7 +16,7 @@ class ModelSummary:
 
     model: str
     parameters: int | None
-    """Number of the model's parameters, where its adapter tells."""
+    """Number of the model's parameters; None if its adapter does not state it."""
     summary: Mapping[str, Any]
     """``label_spaces[space]`` of the result."""
 
@@ -43,10 +43,10 @@ class ResultGroup:
 
     def configs(self) -> list[str]:
         """Configs that any model was scored on, in the order of the first that was."""
-        return list(dict.fromkeys(config for each in self.members for config in each.summary["configs"]))
+        return list(dict.fromkeys(config for member in self.members for config in member.summary["configs"]))
 
     def key(self) -> dict[str, str]:
-        """What all members share, JSON-ready."""
+        """The fields that all members share, JSON-ready."""
         names = ("protocol", "space", "dataset", "fingerprint", "split", "feed")
         return {name: getattr(self, name) for name in names}
 
@@ -58,14 +58,14 @@ def group_results(results: Sequence[Mapping[str, Any]], protocol: str) -> list[R
         UsageError: if a model has several results of one kind.
     """
     groups: dict[tuple[str, ...], list[ModelSummary]] = {}
-    for result in (each for each in results if each["protocol"] == protocol):
+    for result in (result for result in results if result["protocol"] == protocol):
         data = result["dataset"]
         for space, summary in result["label_spaces"].items():
             key = (space, data["name"], data["fingerprint"], result["split"], result["feed"])
             member = ModelSummary(model=result["model"], parameters=result.get("parameters"), summary=summary)
             groups.setdefault(key, []).append(member)
     for (_, dataset, *_), members in groups.items():
-        twice = [model for model, count in Counter(each.model for each in members).items() if count > 1]
+        twice = [model for model, count in Counter(member.model for member in members).items() if count > 1]
         if twice:
             raise UsageError(f"several results of {', '.join(twice)} on {dataset}: give one of each")
     return [

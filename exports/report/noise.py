@@ -1,4 +1,4 @@
-"""What results of the protocol rival10 say together: families pooled, and the images that noise on the ground hurts."""
+"""Results of the protocol rival10 together: families pooled, and the images that noise on the ground hurts."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.evaluation.protocols.noise import Condition
 from figureground.exports.evaluation.protocols.outcomes import Outcomes
 from figureground.exports.evaluation.protocols.rival10 import instance_rfs, relative_foreground_sensitivity
 from figureground.exports.evaluation.statistics import bootstrap_class_means, bootstrap_interval
+from figureground.exports.evaluation.values import Floats
 from figureground.exports.report.families import ListedModel
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseResult:
-    """One model in one label space, with its answers where they were kept."""
+    """One model in one label space, with its answers where they were stored."""
 
     model: str
     space: str
@@ -42,14 +40,14 @@ class NoiseResult:
         """Conditions of one kind of noise on one region under the mask as it is, by level."""
         return [
             index
-            for index, each in enumerate(self.conditions)
-            if (each.kind, each.region, each.grow_px) == (kind, region, 0)
+            for index, condition in enumerate(self.conditions)
+            if (condition.kind, condition.region, condition.grow_px) == (kind, region, 0)
         ]
 
     def irfs(self, kind: str) -> Floats:
         """RFS of every image at every level, ``(I, L)``."""
-        found = _require_outcomes(self).probability.mean(axis=2)
-        return instance_rfs(found[:, self.columns(kind, "figure")], found[:, self.columns(kind, "ground")])
+        chances = _require_outcomes(self).probability.mean(axis=2)
+        return instance_rfs(chances[:, self.columns(kind, "figure")], chances[:, self.columns(kind, "ground")])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +57,7 @@ class FamilyNoise:
     family: str
     models: tuple[str, ...]
     training: tuple[str, ...]
-    """Training procedure of each model; empty where the models file does not say."""
+    """Training procedure of each model; empty where the models file has none."""
     kind: str
     levels: tuple[float, ...]
     accuracy_figure: tuple[float, ...]
@@ -95,18 +93,18 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
     files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
     if not files:
         raise UsageError(f"no results in {', '.join(map(str, paths))}: give what evaluate wrote with --out")
-    found = []
+    results = []
     for file in files:
         try:
             read = json.loads(file.read_text(encoding="utf-8"))
             listed = read.get("results", [read])
-            place = {"folder": str(file.parent), "stem": file.stem}
-            found += [{**each, **place} for each in listed if each["model"] and each["protocol"]]
+            origin = {"folder": str(file.parent), "stem": file.stem}
+            results += [{**result, **origin} for result in listed if result["model"] and result["protocol"]]
         except OSError as error:
             raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError.single(str(file), "", expected="a result of evaluate", got=repr(error)) from error
-    return found
+    return results
 
 
 def noise_results(results: Sequence[Mapping[str, Any]]) -> list[NoiseResult]:
@@ -116,7 +114,7 @@ def noise_results(results: Sequence[Mapping[str, Any]]) -> list[NoiseResult]:
             model=result["model"],
             space=space,
             summary=summary,
-            conditions=tuple(Condition(**each) for each in result["conditions"]),
+            conditions=tuple(Condition(**stored) for stored in result["conditions"]),
             outcomes=_outcomes(result, space),
             dataset=result["dataset"]["name"],
             fingerprint=result["dataset"]["fingerprint"],
@@ -137,8 +135,8 @@ def pool_families(
     by_model = {result.model: result for result in results}
     pooled = []
     for family, models in families.items():
-        listed = [each for each in models if each.model in by_model]
-        members = [by_model[each.model] for each in listed]
+        listed = [entry for entry in models if entry.model in by_model]
+        members = [by_model[entry.model] for entry in listed]
         kinds = list(members[0].summary["noise"].get("0", {})) if members else []
         for kind in kinds:
             tables = [member.summary["noise"]["0"].get(kind) for member in members]
@@ -154,11 +152,11 @@ def worst_gaps(result: NoiseResult, kind: str, level_index: int, *, most: int = 
     chances = outcomes.probability.mean(axis=2)
     figure = chances[:, result.columns(kind, "figure")[level_index]]
     ground = chances[:, result.columns(kind, "ground")[level_index]]
-    found: dict[str, list[NoiseGap]] = {}
+    gaps_by_class: dict[str, list[NoiseGap]] = {}
     for label, name in enumerate(result.class_names):
         rows = np.flatnonzero(outcomes.label == label)
         order = sorted(rows, key=lambda row: (ground[row] - figure[row], outcomes.image_id[row]))
-        found[name] = [
+        gaps_by_class[name] = [
             NoiseGap(
                 image_id=str(outcomes.image_id[row]),
                 class_name=name,
@@ -167,7 +165,7 @@ def worst_gaps(result: NoiseResult, kind: str, level_index: int, *, most: int = 
             )
             for row in order[:most]
         ]
-    return {name: gaps for name, gaps in found.items() if gaps}
+    return {name: gaps for name, gaps in gaps_by_class.items() if gaps}
 
 
 def _pool(
@@ -175,7 +173,7 @@ def _pool(
 ) -> FamilyNoise:
     tables = [member.summary["noise"]["0"][kind] for member in members]
     means = {
-        region: np.mean([[each["value"] for each in table[f"accuracy_{region}"]] for table in tables], axis=0)
+        region: np.mean([[cell["value"] for cell in table[f"accuracy_{region}"]] for table in tables], axis=0)
         for region in ("figure", "ground")
     }
     undefined = members[0].undefined
@@ -190,8 +188,8 @@ def _pool(
             intervals[index] = (low, high)
     return FamilyNoise(
         family=family,
-        models=tuple(each.model for each in listed),
-        training=tuple(each.training for each in listed),
+        models=tuple(entry.model for entry in listed),
+        training=tuple(entry.training for entry in listed),
         kind=kind,
         levels=tuple(tables[0]["levels"]),
         accuracy_figure=tuple(map(float, means["figure"])),

@@ -18,15 +18,13 @@ from figureground.runtime.files import replace_file
 try:
     from matplotlib.figure import Figure
 
-    from figureground.exports.analyses.plots import PALETTE
+    from figureground.exports.analyses.plots import MARKERS, PALETTE
 except ImportError as error:
     raise MissingExtraError("matplotlib", "analyses") from error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MARKERS: Final = "osD^vP*X"
-"""What tells models of one family apart, which share a colour."""
 _UNIT: Final = {"sigma": "standard deviation of the noise", "l2": "norm of the noise"}
 _DENSITY_POINTS: Final = 201
 _DENSITY_WIDTH: Final = 0.08
@@ -40,16 +38,16 @@ def draw_scatter(results: Sequence[NoiseResult], families: Mapping[str, Sequence
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     axes = figure.add_subplot()
     by_model = {result.model: result for result in results}
-    for place, (family, models) in enumerate(families.items()):
-        for turn, listed in enumerate(each for each in models if each.model in by_model):
+    for number, (family, models) in enumerate(families.items()):
+        for turn, listed in enumerate(entry for entry in models if entry.model in by_model):
             pooled = by_model[listed.model].summary["noise"]["0"][kind]["pooled"]
             axes.plot(
                 pooled["accuracy_figure"],
                 pooled["accuracy_ground"],
                 linestyle="",
                 markersize=9,
-                color=PALETTE[place % len(PALETTE)],
-                marker=_MARKERS[turn % len(_MARKERS)],
+                color=PALETTE[number % len(PALETTE)],
+                marker=MARKERS[turn % len(MARKERS)],
                 label=listed.model if family == listed.model else f"{family}: {listed.model}",
             )
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
@@ -65,10 +63,10 @@ def draw_levels(pooled: Sequence[FamilyNoise], path: Path) -> None:
     figure = Figure(figsize=(12.5, 4.0), layout="constrained")
     panels = figure.subplots(1, 3)
     titles = ("accuracy, noise on the figure", "accuracy, noise on the ground", "RFS")
-    for place, family in enumerate(pooled):
+    for number, family in enumerate(pooled):
         style: dict[str, Any] = {
-            "color": PALETTE[place % len(PALETTE)],
-            "marker": _MARKERS[place % len(_MARKERS)],
+            "color": PALETTE[number % len(PALETTE)],
+            "marker": MARKERS[number % len(MARKERS)],
             "markersize": 4,
             "label": f"{family.family} ({len(family.models)})" if len(family.models) > 1 else family.family,
         }
@@ -92,10 +90,10 @@ def draw_densities(results: Sequence[NoiseResult], kind: str, path: Path) -> Non
     panels = figure.subplots(-(-len(names) // 5), min(len(names), 5), squeeze=False).ravel()
     points = np.linspace(-1, 1, _DENSITY_POINTS)
     for axes, name in zip(panels, names, strict=False):
-        for place, result in enumerate(results):
+        for number, result in enumerate(results):
             if result.outcomes is not None:
                 own = result.irfs(kind)[result.outcomes.label == result.class_names.index(name)].ravel()
-                axes.plot(points, _density(own, points), color=PALETTE[place % len(PALETTE)], label=result.model)
+                axes.plot(points, _density(own, points), color=PALETTE[number % len(PALETTE)], label=result.model)
         axes.axvline(0, color="grey", linewidth=1, linestyle="--")
         axes.set(title=name, xlabel="iRFS", yticks=[])
     for axes in panels[len(names) :]:
@@ -125,15 +123,15 @@ def draw_ablations(results: Sequence[NoiseResult], path: Path) -> None:
     figure = Figure(figsize=(2.4 + 1.5 * (len(configs) + 1), 4.2), layout="constrained")
     axes = figure.add_subplot()
     width = 0.8 / len(results)
-    for place, result in enumerate(results):
+    for number, result in enumerate(results):
         cells = [result.summary["clean"], *(result.summary["ablations"][name] for name in configs)]
         heights = np.array([cell["accuracy_macro"] for cell in cells])
         low, high = np.array([cell["ci95"] for cell in cells]).T
         axes.bar(
-            np.arange(len(cells)) + place * width,
+            np.arange(len(cells)) + number * width,
             heights,
             width,
-            color=PALETTE[place % len(PALETTE)],
+            color=PALETTE[number % len(PALETTE)],
             yerr=np.clip([heights - low, high - heights], 0, None),
             error_kw={"linewidth": 1},
             label=result.model,
@@ -150,10 +148,10 @@ def draw_gaps(gaps: Mapping[str, Sequence[NoiseGap]], images: Mapping[str, bytes
     columns = max(map(len, gaps.values()))
     figure = Figure(figsize=(1.6 * columns, 1.9 * len(gaps) + 0.4), layout="constrained")
     panels = figure.subplots(len(gaps), columns, squeeze=False)
-    for row, (name, found) in enumerate(gaps.items()):
+    for row, (name, worst) in enumerate(gaps.items()):
         for axes in panels[row]:
             axes.axis("off")
-        for axes, gap in zip(panels[row], found, strict=False):
+        for axes, gap in zip(panels[row], worst, strict=False):
             with Image.open(io.BytesIO(images[gap.image_id])) as picture:
                 axes.imshow(np.asarray(picture.convert("RGB").resize((_CELL_PX, _CELL_PX))))
             axes.set_title(f"{name}\nfigure {gap.p_figure:.2f} · ground {gap.p_ground:.2f}", fontsize=7)

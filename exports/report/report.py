@@ -11,9 +11,9 @@ from typing import Any, Final
 from figureground.errors import UsageError
 from figureground.exports.evaluation.dataset import load_rows, open_repository
 from figureground.exports.evaluation.results import format_table
-from figureground.exports.report.background import BackgroundRelation, describe_background, relate, tell_background
+from figureground.exports.report.background import BackgroundRelation, background_section, describe_background, relate
 from figureground.exports.report.box_sources import compare_box_sources, describe_box_sources
-from figureground.exports.report.crops import MARGINS, tell_crops
+from figureground.exports.report.crops import MARGINS, crops_section
 from figureground.exports.report.families import ListedModel, load_families
 from figureground.exports.report.groups import ResultGroup, group_results
 from figureground.exports.report.noise import (
@@ -67,45 +67,45 @@ def write_report(
     texts += [describe_published(compared)] if published else []
     texts += [describe_box_sources(box_sources)] if box_sources else []
     write_text(out / "report.txt", "\n\n".join(texts) + "\n")
-    told, drawn = _report_noise(read, families, out, repository)
-    told += [{"protocol": "imagenet_a", "box_sources": asdict(each)} for each in box_sources]
-    for draw, tell, groups in ((_draw_crops, tell_crops, crops), (_draw_grounds, tell_background, grounds)):
+    sections, drawn = _report_noise(read, families, out, repository)
+    sections += [{"protocol": "imagenet_a", "box_sources": asdict(comparison)} for comparison in box_sources]
+    for draw, section, groups in ((_draw_crops, crops_section, crops), (_draw_grounds, background_section, grounds)):
         for group in groups:
-            told.append(tell(group))
+            sections.append(section(group))
             drawn += draw(group, out, _stem(group, groups))
     if published:
         write_text(out / "published.csv", csv_text(PublishedComparison, compared))
         drawn.append("published.csv")
-    if not told:
+    if not sections:
         return ["report.txt", *drawn]
-    write_text(out / "report.json", json.dumps(told, indent=1, sort_keys=True) + "\n")
+    write_text(out / "report.json", json.dumps(sections, indent=1, sort_keys=True) + "\n")
     return ["report.txt", *drawn, "report.json"]
 
 
 def _stem(group: ResultGroup, groups: Sequence[ResultGroup]) -> str:
-    """How the files of a group begin; numbered where several have its label space."""
-    alike = [each for each in groups if each.space == group.space]
+    """First part of the names of a group's files; numbered where several groups have its label space."""
+    alike = [other for other in groups if other.space == group.space]
     return f"{group.protocol}.{group.space}" + (f".{alike.index(group)}" if len(alike) > 1 else "")
 
 
 def _report_noise(
     read: Sequence[Mapping[str, Any]], families: Mapping[str, Sequence[ListedModel]], out: Path, repository: str | None
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """What is told of the protocol rival10, and the files drawn."""
+    """Sections of the report on the protocol rival10, and names of the files drawn."""
     groups: dict[tuple[str, str, str], list[NoiseResult]] = {}
     for result in noise_results(read):
         groups.setdefault((result.space, result.fingerprint, result.split), []).append(result)
-    told, written = [], []
+    sections, written = [], []
     for number, ((space, fingerprint, split), members) in enumerate(groups.items()):
-        twice = {each.model for each in members if sum(other.model == each.model for other in members) > 1}
+        twice = {member.model for member in members if sum(other.model == member.model for other in members) > 1}
         if twice:
             raise UsageError(f"several results of {', '.join(sorted(twice))} on {members[0].dataset}: give one of each")
         stem = space if sum(key[0] == space for key in groups) == 1 else f"{space}.{number}"
         pooled = pool_families(members, families)
         key = {"protocol": "rival10", "space": space, "fingerprint": fingerprint, "split": split}
-        told.append(_told(members, pooled, **key))
+        sections.append(_noise_section(members, pooled, **key))
         written += _draw(members, families, pooled, out, stem, repository)
-    return told, written
+    return sections, written
 
 
 def _draw_crops(group: ResultGroup, out: Path, stem: str) -> list[str]:
@@ -125,19 +125,19 @@ def _draw_grounds(group: ResultGroup, out: Path, stem: str) -> list[str]:
     from figureground.exports.report import background_plots
 
     panels: dict[str, list[BackgroundRelation]] = {}
-    for each in relate(group):
-        panels.setdefault(each.measures, []).append(each)
+    for relation in relate(group):
+        panels.setdefault(relation.measures, []).append(relation)
     for name, relations in panels.items():
         background_plots.draw_relations(relations, out / f"{stem}.{name}.png")
     return [f"{stem}.{name}.png" for name in panels]
 
 
-def _told(members: Sequence[NoiseResult], pooled: Sequence[FamilyNoise], **key: str) -> dict[str, Any]:
+def _noise_section(members: Sequence[NoiseResult], pooled: Sequence[FamilyNoise], **key: str) -> dict[str, Any]:
     return {
         **key,
         "dataset": members[0].dataset,
         "models": [member.model for member in members],
-        "families": [asdict(each) for each in pooled],
+        "families": [asdict(family) for family in pooled],
         "worst_noise_gaps": {
             member.model: {
                 kind: {name: [asdict(gap) for gap in gaps] for name, gaps in worst_gaps(member, kind, index).items()}
@@ -161,20 +161,20 @@ def _draw(
 
     written: list[str] = []
 
-    def place(name: str) -> Path:
+    def next_path(name: str) -> Path:
         written.append(f"{stem}.{name}.png")
         return out / written[-1]
 
     kinds = list(members[0].summary["noise"].get("0", {}))
     for kind in kinds:
-        noise_plots.draw_scatter(members, families, kind, place(f"scatter_{kind}"))
-        noise_plots.draw_levels([each for each in pooled if each.kind == kind], place(f"levels_{kind}"))
+        noise_plots.draw_scatter(members, families, kind, next_path(f"scatter_{kind}"))
+        noise_plots.draw_levels([family for family in pooled if family.kind == kind], next_path(f"levels_{kind}"))
         if any(member.outcomes is not None for member in members):
-            noise_plots.draw_densities(members, kind, place(f"irfs_{kind}"))
+            noise_plots.draw_densities(members, kind, next_path(f"irfs_{kind}"))
     if members[0].summary["ablations"]:
-        noise_plots.draw_ablations(members, place("ablations"))
+        noise_plots.draw_ablations(members, next_path("ablations"))
     if members[0].summary["attributes"]:
-        noise_plots.draw_attributes(members, place("attributes"))
+        noise_plots.draw_attributes(members, next_path("attributes"))
     if repository is not None:
         images = _images(repository, members[0])
         for member in members:
@@ -182,19 +182,21 @@ def _draw(
                 level = member.summary["noise"]["0"][kind]["levels"][index]
                 title = f"{member.model}: hurt most by noise on the ground, {kind} {level:.3g}"
                 safe = "".join(char if char.isalnum() or char in "-._" else "-" for char in member.model)
-                noise_plots.draw_gaps(worst_gaps(member, kind, index), images, title, place(f"gaps_{kind}.{safe}"))
+                noise_plots.draw_gaps(worst_gaps(member, kind, index), images, title, next_path(f"gaps_{kind}.{safe}"))
     return written
 
 
 def _gap_levels(result: NoiseResult) -> list[tuple[str, int]]:
-    """Each kind of noise with the index of the level that gaps are told at: a usual one, else the middle."""
-    found = []
+    """Each kind of noise with the index of the level at which gaps are shown: a usual one, else the middle."""
+    levels = []
     for kind, noise in result.summary["noise"].get("0", {}).items():
         usual = [
-            index for index, level in enumerate(noise["levels"]) if any(abs(level - each) < 1e-6 for each in GAP_LEVELS)
+            index
+            for index, level in enumerate(noise["levels"])
+            if any(abs(level - usual_level) < 1e-6 for usual_level in GAP_LEVELS)
         ]
-        found.append((kind, usual[0] if usual else len(noise["levels"]) // 2))
-    return found
+        levels.append((kind, usual[0] if usual else len(noise["levels"]) // 2))
+    return levels
 
 
 def _images(repository: str, result: NoiseResult) -> dict[str, bytes]:

@@ -73,7 +73,7 @@ def read_published(path: Path) -> list[PublishedRow]:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path}: is no CSV file: {error}") from error
-    faults, found = Faults(), dict[tuple[str, int, float], PublishedRow]()
+    faults, rows = Faults(), dict[tuple[str, int, float], PublishedRow]()
     lacking = [name for name in _COLUMNS if name not in header]
     if lacking:
         faults.add(
@@ -88,13 +88,13 @@ def read_published(path: Path) -> list[PublishedRow]:
         if row is None:
             got = ", ".join(f"{name} {line.get(name)!r}" for name in _COLUMNS)
             faults.add(str(path), f"line {number}", expected="numbers but for the model", got=got)
-        elif (key := (row.model, row.img_size, row.crop_pct)) in found:
+        elif (key := (row.model, row.img_size, row.crop_pct)) in rows:
             got = f"{row.model}, {row.img_size} px, {row.crop_pct:g} again"
             faults.add(str(path), f"line {number}", expected="each model, size and crop once", got=got)
         else:
-            found[key] = row
+            rows[key] = row
     faults.raise_if_any()
-    return list(found.values())
+    return list(rows.values())
 
 
 def _parse(line: Mapping[str, str | None]) -> PublishedRow | None:
@@ -136,13 +136,13 @@ def _distance(row: PublishedRow, *, size: int, crop_pct: float) -> tuple[int, fl
 def _compare(name: str, result: Mapping[str, Any], row: PublishedRow | None) -> PublishedComparison:
     fed, space = result["transform"], result["label_spaces"].get(SPACE)
     size, crop_pct = int(fed["size_hw"][0]), float(fed["crop_pct"])
-    found = space["configs"]["original"] if space else None
-    n = int(found["n"]) if found else 0
-    ours, (low, high) = _percent(found["accuracy_micro"]) if found else None, _interval(found)
+    scored = space["configs"]["original"] if space else None
+    n = int(scored["n"]) if scored else 0
+    ours, (low, high) = _percent(scored["accuracy_micro"]) if scored else None, _interval(scored)
     missing = [
         ("not in the published file", row is None),
-        (f"not scored in the label space {SPACE}", found is None),
-        (f"{n} of {IMAGENET_A_IMAGES} images", found is not None and n != IMAGENET_A_IMAGES),
+        (f"not scored in the label space {SPACE}", scored is None),
+        (f"{n} of {IMAGENET_A_IMAGES} images", scored is not None and n != IMAGENET_A_IMAGES),
     ]
     published = row.top1 if row else None
     return PublishedComparison(
@@ -164,8 +164,8 @@ def _compare(name: str, result: Mapping[str, Any], row: PublishedRow | None) -> 
     )
 
 
-def _interval(found: Mapping[str, Any] | None) -> tuple[float | None, float | None]:
-    ci95 = found["ci95_micro"] if found else None
+def _interval(scored: Mapping[str, Any] | None) -> tuple[float | None, float | None]:
+    ci95 = scored["ci95_micro"] if scored else None
     return (_percent(ci95[0]), _percent(ci95[1])) if ci95 else (None, None)
 
 
