@@ -162,7 +162,7 @@ def _mean(sums: Floats, counts: Ints) -> Floats:
 
 
 def best_units(table: UnitTable, region: int, count: int) -> list[int]:
-    """Positions in the table of the units with the largest ``mean_iou`` with a region; those without one are left out."""
+    """Positions in the table of the units with the largest ``mean_iou`` with a region; those with none are left out."""
     values = table.mean_iou[:, region]
     order = np.argsort(-np.nan_to_num(values, nan=-1.0), kind="stable")
     return [int(index) for index in order[:count] if values[index] > 0]

@@ -36,10 +36,18 @@ def _format_group(title: str, columns: Sequence[tuple[str, dict[str, str], str]]
     rows += [
         [] if name.startswith("-") else [name, *(cells.get(name, "-") for _, cells, _ in columns)] for name in names
     ]
-    widths = [max(len(row[column]) for row in rows if row) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
     foot = f"percent [95 % interval]; {'; '.join(sorted({note for _, _, note in columns}))}; * interval excludes 0"
-    return "\n".join([title, *(line or "-" * (sum(widths) + 2 * len(columns)) for line in lines), foot])
+    return "\n".join([title, *align_columns(rows), foot])
+
+
+def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table whose columns are as wide as their widest cell.
+
+    The first row has a cell in every column; later ones may have fewer, and one without cells becomes a dashed line.
+    """
+    widths = [max(len(row[column]) for row in rows if len(row) > column) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    return [line or "-" * (sum(widths) + 2 * len(widths) - 2) for line in lines]
 
 
 def format_eval_results(result: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from figureground.errors import MissingExtraError, UsageError
 from figureground.exports.evaluation.adapters import Adapter, adapter_option, feed_adapter
+from figureground.exports.evaluation.results import align_columns
 from figureground.exports.human.models import MODEL_RATER, answer_kit, feeding
 from figureground.exports.human.scores import (
     agreement,
@@ -163,12 +164,7 @@ def format_scores(result: Mapping[str, Any]) -> str:
         f"shares in percent [95 % interval, raters and images resampled]; chance {100 * result['chance']:.1f}; images "
         f"count alike; * interval excludes 0"
     )
-    return "\n".join([head, *_aligned(rows), foot, *map(_rater_line, humans["raters"]), *_attention_lines(humans)])
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows if len(row) > column) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    return "\n".join([head, *align_columns(rows), foot, *map(_rater_line, humans["raters"]), *_attention_lines(humans)])
 
 
 def _cell(measured: Any, key: str) -> str:  # noqa: ANN401  a measure, a number or None

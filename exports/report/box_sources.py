@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from figureground.errors import UsageError
+from figureground.exports.evaluation.results import align_columns
 from figureground.exports.evaluation.shares import (
     ImageShares,
     RowAnswers,
@@ -127,9 +128,11 @@ def describe_box_sources(comparisons: Sequence[BoxSources]) -> str:
                 cells += [_cell(accuracy["accuracy_micro"], accuracy["ci95_micro"], signed=False)]
                 cells += [_cell(gain["micro"]["value"], gain["micro"]["ci95"], signed=True) if gain else ""]
                 rows.append(cells)
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        blocks.append("\n".join([f"crops by source of their boxes, label space {space}, photos that all have", *lines]))
+        blocks.append(
+            "\n".join(
+                [f"crops by source of their boxes, label space {space}, photos that all have", *align_columns(rows)]
+            )
+        )
     return "\n\n".join(blocks)
 
 

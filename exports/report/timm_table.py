@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from figureground.errors import Faults, UsageError
+from figureground.exports.evaluation.results import align_columns
 
 SPACE: Final = "imagenet_a200"
 """The label space of timm's file: argmax over the 200 outputs."""
@@ -185,6 +186,6 @@ def describe_published(rows: Sequence[PublishedComparison]) -> str:
         cells += ["-" if row.published is None else f"{row.published:.2f}"]
         cells += ["-" if row.difference is None else f"{row.difference:+.2f}", alike, row.missing or "-"]
         table.append(cells)
-    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
-    return "\n".join(["ImageNet-A, 200-way top-1 in percent over images, beside timm's published results", *lines])
+    return "\n".join(
+        ["ImageNet-A, 200-way top-1 in percent over images, beside timm's published results", *align_columns(table)]
+    )
