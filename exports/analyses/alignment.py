@@ -7,7 +7,6 @@ here, and both are reported. Images that cannot be measured are left out and cou
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 
 from figureground.errors import UsageError
 from figureground.exports.analyses.attribution import Explained, Explainer
+from figureground.exports.analyses.families import ListedModel
 from figureground.exports.analyses.rows import AnalysedRows
 from figureground.exports.analyses.saliency_metrics import METRIC_NAMES, find_undefined, measure_alignment
 from figureground.exports.evaluation.label_spaces import ClassMap
@@ -41,14 +41,6 @@ DEFINITIONS: Final = {
     "skipped": "no_mask, empty_mask, full_mask: nothing to hit or to miss; flat_map: no pixel matters more than "
     "another; no_output: the true class has no output",
 }
-_FAMILIES: Final = (  # the groups of the paper's plots, by patterns of timm's names
-    (r"deit", "DeiTs"),
-    (r"clip.*vit|vit.*clip", "CLIP ViTs"),
-    (r"clip.*resnet|resnet.*clip", "CLIP ResNets"),
-    (r"vit", "ViTs"),
-    (r"resnet", "ResNets"),
-    (r"efficientnet-lite|efficientnet_lite", "EfficientNet-Lites"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,19 +156,12 @@ def _cells(values: Floats, samples: Floats, *, single: bool) -> dict[str, Any]:
     }
 
 
-def family_of(model: str) -> str:
-    """The paper's group of a model, recognised by its name; its own name if it is in none.
-
-    Backbones with trained heads are families of their own: they answer in other classes.
-    """
-    backbone, headed, _ = model.partition("+head:")
-    short = backbone.rpartition(":")[2].partition("=")[0].lower()
-    family = next((family for pattern, family in _FAMILIES if re.search(pattern, short)), None)
-    return model if family is None else f"{family} with heads" if headed else family
-
-
 def compare_models(
-    alignments: Mapping[str, Sequence[ImageAlignment]], *, bootstrap: int = 10_000, seed: int = 0
+    alignments: Mapping[str, Sequence[ImageAlignment]],
+    families: Mapping[str, Sequence[ListedModel]],
+    *,
+    bootstrap: int = 10_000,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Families' means, and what each model has beyond the first, on the images that every model could be measured on.
 
@@ -185,7 +170,6 @@ def compare_models(
     names = list(alignments)
     measured = [{image.image_id for image in images if not image.skipped} for images in alignments.values()]
     common = sorted(set.intersection(*measured)) if measured else []
-    families = {family: [name for name in names if family_of(name) == family] for family in map(family_of, names)}
     report: dict[str, Any] = {"n_common": len(common), "families": {}, "beyond_first": {}}
     if not common:
         return report
@@ -195,7 +179,8 @@ def compare_models(
     samples = samples.reshape(bootstrap, len(names), len(METRIC_NAMES))
     means = np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
     single = len(common) < 2
-    for family, members in families.items():
+    for family, listed in families.items():
+        members = [model.model for model in listed]
         own = [names.index(name) for name in members]
         cells = _cells(means[own].mean(axis=0), samples[:, own].mean(axis=1), single=single)
         report["families"][family] = {"models": members, "metrics": cells}

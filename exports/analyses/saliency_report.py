@@ -15,10 +15,10 @@ from figureground.exports.analyses.alignment import (
     ImageAlignment,
     align_model,
     compare_models,
-    family_of,
     summarise_model,
 )
 from figureground.exports.analyses.attribution import Explained, Explainer, SaliencySettings
+from figureground.exports.analyses.families import family_of, load_families
 from figureground.exports.analyses.networks import AnalysedModel
 from figureground.exports.analyses.overlays import overlay_saliency
 from figureground.exports.analyses.plots import Bar, Tile, TileRow, draw_bars, draw_sheet
@@ -72,6 +72,8 @@ class SaliencyRequest:
     """Of the bootstrap."""
     shown: int = 4
     """Images of each class on the montage; 0 for none."""
+    families: Path | None = None
+    """Models file; models that it does not list are in the paper's groups, by name."""
 
 
 def analyse_saliency(
@@ -87,9 +89,12 @@ def analyse_saliency(
     Returns what ``saliency.json`` holds.
 
     Raises:
-        UsageError: if two models have one name.
+        UsageError: if two models have one name, or there is no such models file.
+        DataError: with every fault of the models file.
     """
     require_distinct(models)
+    families = load_families(request.families, [model.name for model in models], unlisted=family_of)
+    family_by_model = {listed.model: family for family, members in families.items() for listed in members}
     rows, classes = given.rows(), given.repository.classes
     explainers = [Explainer(model, classes, request.settings) for model in models]
     alignments = {explainer.model.name: align_model(explainer, rows, progress=progress) for explainer in explainers}
@@ -99,7 +104,7 @@ def analyse_saliency(
             **describe_model(explainer.model),
             "saliency": explainer.describe(),
             "label_space": explainer.classes.space,
-            "family": family_of(explainer.model.name),
+            "family": family_by_model[explainer.model.name],
             **summarise_model(alignments[explainer.model.name], classes, **sampling),
         }
         for explainer in explainers
@@ -109,7 +114,7 @@ def analyse_saliency(
         **sampling,
         "definitions": DEFINITIONS,
         "models": entries,
-        "comparison": compare_models(alignments, **sampling),
+        "comparison": compare_models(alignments, families, **sampling),
     }
     pictures = draw_alignment(result)
     for explainer in explainers if request.shown else ():

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from figureground.errors import DataError, UsageError
+from figureground.exports.analyses.families import ListedModel
 from figureground.exports.evaluation.protocols.noise import Condition
 from figureground.exports.evaluation.protocols.outcomes import Outcomes
 from figureground.exports.evaluation.protocols.rival10 import instance_rfs, relative_foreground_sensitivity
 from figureground.exports.evaluation.statistics import bootstrap_class_means, bootstrap_interval
 from figureground.exports.evaluation.values import Floats
-from figureground.exports.report.families import ListedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

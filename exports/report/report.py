@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from figureground.errors import UsageError
+from figureground.exports.analyses.families import ListedModel, load_families
 from figureground.exports.evaluation.dataset import load_rows, open_repository
 from figureground.exports.evaluation.results import format_table
 from figureground.exports.report.background import BackgroundRelation, background_section, describe_background, relate
 from figureground.exports.report.box_sources import compare_box_sources, describe_box_sources
 from figureground.exports.report.crops import MARGINS, crops_section
-from figureground.exports.report.families import ListedModel, load_families
 from figureground.exports.report.groups import ResultGroup, group_results
 from figureground.exports.report.noise import (
     FamilyNoise,

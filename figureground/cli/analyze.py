@@ -67,6 +67,9 @@ class SaliencyReportOptions:
     shown: Annotated[int, typer.Option(min=0, help="Images of each class on the montage.")] = 4
     bootstrap: Annotated[int, typer.Option(min=1, help="Resamples behind the intervals.")] = 10_000
     seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0
+    families: Annotated[
+        Path | None, typer.Option(help="YAML that lists models with family, as report takes it; default: by name.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +182,9 @@ def saliency(
     from figureground.exports.analyses.saliency_report import SaliencyRequest, analyse_saliency
 
     settings = attribution.settings(feed.batch_size)
-    request = SaliencyRequest(settings=settings, bootstrap=report.bootstrap, seed=report.seed, shown=report.shown)
+    request = SaliencyRequest(
+        settings=settings, bootstrap=report.bootstrap, seed=report.seed, shown=report.shown, families=report.families
+    )
     models = [_load(spec, feed.network) for spec in model]
     with progress_bar() as show:
         result = analyse_saliency(images, models, request, out, progress=show)

@@ -11,14 +11,9 @@ import pytest
 from PIL import Image
 
 from figureground.errors import UsageError
-from figureground.exports.analyses.alignment import (
-    ImageAlignment,
-    align_model,
-    compare_models,
-    family_of,
-    summarise_model,
-)
+from figureground.exports.analyses.alignment import ImageAlignment, align_model, compare_models, summarise_model
 from figureground.exports.analyses.attribution import Explainer, SaliencySettings
+from figureground.exports.analyses.families import family_of, load_families
 from figureground.exports.analyses.networks import load_network
 from figureground.exports.analyses.saliency_metrics import METRIC_NAMES
 from figureground.exports.analyses.saliency_report import AnalysisInput, SaliencyRequest, analyse_saliency
@@ -73,7 +68,7 @@ def test_differences_are_paired(repository: Repository) -> None:
     first = [image(serial, serial % 2, 0, float(value)) for serial, value in enumerate(values)]
     second = [image(serial, serial % 2, 0, float(value) + 0.1, "b") for serial, value in enumerate(values)]
     second.append(image(99, 0, 0, 1.0, "b"))  # the first never measured it
-    found = compare_models({"a": first, "b": second}, bootstrap=200)
+    found = compare_models({"a": first, "b": second}, load_families(None, "ab"), bootstrap=200)
     assert found["n_common"] == 10
     cell = found["beyond_first"]["b"]["metrics"]["iou"]
     assert [cell["value"], *cell["ci95"]] == pytest.approx([0.1] * 3)
@@ -83,7 +78,8 @@ def test_differences_are_paired(repository: Repository) -> None:
 
 def test_families_are_means_over_models() -> None:
     models = {"timm:resnet50": 0.2, "timm:resnet18": 0.6, "timm:vit_tiny": 0.9}
-    found = compare_models({name: [image(0, 0, 0, value, name)] for name, value in models.items()}, bootstrap=10)
+    alignments = {name: [image(0, 0, 0, value, name)] for name, value in models.items()}
+    found = compare_models(alignments, load_families(None, models, unlisted=family_of), bootstrap=10)
     families = found["families"]
     assert families["ResNets"]["metrics"]["iou"] == {"value": pytest.approx(0.4), "ci95": None}
     assert families["ViTs"]["models"] == ["timm:vit_tiny"]

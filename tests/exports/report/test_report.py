@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from figureground.errors import DataError, UsageError
+from figureground.exports.analyses.families import load_families
 from figureground.exports.evaluation.jobs import write_predictions
 from figureground.exports.evaluation.label_spaces import parse_class_map
 from figureground.exports.evaluation.protocols.noise import NoiseSettings
 from figureground.exports.evaluation.protocols.outcomes import Outcomes
 from figureground.exports.evaluation.protocols.rival10 import relative_foreground_sensitivity, summarise_rival10
-from figureground.exports.report.families import load_families
 from figureground.exports.report.noise import noise_results, pool_families, read_results, worst_gaps
 
 pytest.importorskip("matplotlib")

@@ -77,12 +77,16 @@ def test_saliency_as_json_and_as_text(figures: Path, tmp_path: Path) -> None:
     common = ("saliency", figures, "--model", "figure_models:looks_at_figure", "--bootstrap", "50", "--shown", "1")
     told = json.loads(run(*common, "-o", tmp_path / "one", "--json"))
     assert told["models"][0]["by_true_class"]["mean"]["iou"]["value"] > 0.9
-    text = run(*common, "-o", tmp_path / "two", "--limit", "3", "--method", "gradient", "--seed", "3")
+    families = tmp_path / "families.yaml"
+    families.write_text("models:\n  - {model: looks-at-figure, family: careful}\n", encoding="utf-8")
+    further = ("--limit", "3", "--method", "gradient", "--seed", "3", "--families", families)
+    text = run(*common, "-o", tmp_path / "two", *further)
     assert "3 of 3 images" in text
     stored = json.loads((tmp_path / "two" / "saliency.json").read_text(encoding="utf-8"))
     assert (stored["dataset"]["limit"], stored["seed"]) == (3, 3)
     assert (stored["models"][0]["device"], stored["models"][0]["precision"]) == ("cpu", "float32")
     assert stored["models"][0]["saliency"]["method"] == "gradient"
+    assert list(stored["comparison"]["families"]) == [stored["models"][0]["family"]] == ["careful"]
     assert stored["models"][0]["saliency"]["layer"] is None
 
 
