@@ -1,4 +1,4 @@
-"""A workspace of drawn photos whose true masks are accepted and frozen: what builds are tested on."""
+"""A workspace of drawn photos whose true masks are accepted and frozen: what builds are tested on; and plain locks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from PIL import Image
 
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
+from figureground.exports.dataset.lock import RecipeLock
 from figureground.schemas.rasters.masks import encode_coco_rle
 from figureground.schemas.records import Annotation, Decision
 from figureground.schemas.sources.opening import open_source
@@ -27,6 +29,29 @@ CLASS_MAP = json.dumps(
         ],
     }
 )
+
+
+_LOCK: dict[str, Any] = {
+    "figureground": "0.0.0",
+    "png": {"library": "libdeflate", "level": 1},
+    "packages": {"pillow": "1.0"},
+    "libraries": {"jpg": "3.0"},
+    "recipe": "toy@1",
+    "rules": "exact",
+    "seed": 0,
+    "draws": 1,
+    "release": {"version": "v1", "sha256": "0"},
+    "quotas": {"disc": 4, "ring": 5, "bar": 3},
+    "balanced": False,
+    "objects": 12,
+    "objects_in_release": 14,
+    "refused": {"mask_empty": 1, "no_strip": 1},
+    "refused_total": 2,
+    "states": {"accepted": 9, "unreviewed": 3},
+    "unreviewed": 3,
+    "segmenters": ["mobile-sam"],
+    "sources": {"shapes": {"photos": 12, "licence": "CC0-1.0", "restricted": ""}},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,3 +122,8 @@ def draw_release(root: Path, per_class: int = 4, *, part: str = "") -> DrawnRele
             store.decide(decision)
         report = freeze(store, "v1", FreezeOptions())
     return DrawnRelease(photos=photos, workspace=workspace, release=report.path)
+
+
+def lock_of(**changes: Any) -> RecipeLock:
+    """A lock of a dataset that nobody built: these keys, and plain values elsewhere."""
+    return RecipeLock.model_validate({**_LOCK, **changes})

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 import yaml
-from drawn_release import CLASS_MAP
-from recipe_locks import lock_of
+from drawn_release import CLASS_MAP, lock_of
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 

@@ -10,9 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from drawn_release import draw_release
+from drawn_release import draw_release, lock_of
 from hub_client import build_toy
-from recipe_locks import lock_of
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.dataset.files import ShardName

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recipe_locks import lock_of
+from drawn_release import lock_of
 
 from figureground.exports.dataset.lock import RecipeLock
 from figureground.exports.publishing.redistribution import restrictions
