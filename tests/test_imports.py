@@ -100,6 +100,12 @@ def test_imports_point_one_way(tree: Path) -> None:
         ("build/recipes/loading.py", "from figureground.build.planning.plan import make_plan"),
         ("exports/dataset/card.py", "from figureground.annotate import freeze"),
         ("exports/dataset/card.py", "import figureground.cli.app"),
+        ("exports/dataset/card.py", "from figureground.exports.publishing import plan"),
+        ("exports/publishing/plan.py", "from figureground.exports.rebuilding import drift"),
+        ("exports/analyses/rows.py", "from figureground.exports.report import report"),
+        ("exports/evaluation/values.py", "from figureground.errors import DataError"),
+        ("exports/evaluation/values.py", "from figureground.exports.report import noise"),
+        ("exports/report/report.py", "from figureground.exports import evaluate"),
     ],
 )
 def test_an_import_against_the_arrows_is_seen(tree: Path, file: str, line: str) -> None:

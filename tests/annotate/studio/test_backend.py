@@ -43,10 +43,8 @@ BUTTERFLY = SHARED / "masked" / "leeds_butterfly"
 LOGIN = ("studio", "pass-of-the-backend")
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 DISC, LEEDS, DAMAGED, LINK = (letter * 32 for letter in "abcd")
-ROUTES = (
-    ("GET", "/"), ("GET", "/health"), ("POST", "/setup"), ("POST", "/predict"), ("GET", "/versions"),
-    ("POST", "/versions"), ("POST", "/webhook"), ("POST", "/train"),
-)  # fmt: skip
+POSTED = ("/setup", "/predict", "/versions", "/webhook", "/train")
+ROUTES = (*(("GET", path) for path in ("/", "/health", "/versions")), *(("POST", path) for path in POSTED))
 DISC_WH = (240, 800)
 DISC_XY = (180, 700)
 """Centre of a disc of 50 px, far from the picture's diagonal: axes that were exchanged would miss it."""
