@@ -69,6 +69,10 @@ ifeq ($(strip $(TESTS)),)
 	FIGUREGROUND_EVALUATION=file $(PYTEST) tests/exports/evaluation
 endif
 
+.PHONY: quick
+quick: $(STAMP)  ## The tests between two edits, in under a minute of one processor
+	$(BIN)/python -P -m pytest --quick --quiet $(TESTS)
+
 # New examples for the property tests; `make test` always takes the same.
 SECONDS ?= 300
 .PHONY: fuzz

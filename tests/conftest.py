@@ -34,8 +34,44 @@ settings.register_profile("fuzz", deadline=None, max_examples=500, database=None
 settings.load_profile("same")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--quick`, for the loop between two edits."""
+    parser.addoption("--quick", action="store_true", help="leave out tests that cost much (tests/support/costs.py)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers."""
+    from costs import MARKERS
+
+    for name, meaning in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """In the quick loop, do not even import modules that cost much."""
+    from costs import is_costly
+
+    return True if config.getoption("quick") and is_costly(collection_path) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark every test with what its module costs; in the quick loop, leave out those that are slow by themselves."""
+    from costs import mark_module
+
+    for item in items:
+        mark_module(item)
+    if config.getoption("quick"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in set(slow)]
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """End the run before this test if `make fuzz` says that the time is up."""
+    """Say which markers the next test has; end the run before it if `make fuzz` says that the time is up."""
+    from costs import note_markers
+
+    note_markers(item)
     if time.time() > float(os.environ.get("FIGUREGROUND_TESTS_END", "inf")):
         item.session.shouldstop = "the time is up"
 

@@ -38,6 +38,7 @@ def pages() -> dict[str, str]:
     return {name: (ROOT / name).read_text(encoding="utf-8") for name in project_files() if name.endswith(".md")}
 
 
+@pytest.mark.slow
 def test_the_command_reference_is_current() -> None:
     script = ROOT / "docs" / "make_cli_reference.py"
     run = subprocess.run([sys.executable, "-P", script, "--check"], capture_output=True, text=True, check=False)

@@ -121,6 +121,7 @@ def test_known_photos_are_passed_over_and_progress_counts_them_as_done(tmp_path:
     assert calls == [("index", 5, 5)]
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_gives_the_same_records_in_the_same_order(photos: Path) -> None:
     for number in range(200):  # more than the workers are handed ahead
         put(photos, f"many/{number:03}.png", number)
@@ -269,6 +270,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_run_loses_one_batch_at_most_and_leaves_no_process(tmp_path: Path, workers: int) -> None:
     count = 700
@@ -306,6 +308,7 @@ def _ends(session: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_the_real_photos_are_catalogued_once_each(tmp_path: Path) -> None:
     root = SHARED / "photos_in9"
     need_shared(root)

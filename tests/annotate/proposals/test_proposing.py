@@ -41,6 +41,7 @@ def stored(workspace: Path) -> list[tuple[object, ...]]:
 BOX = ProposalSettings(prompt_mode="box", keep=2)
 
 
+@pytest.mark.slow
 def test_masks_are_those_of_the_figures(tree: tuple[Path, dict[str, Mask]], tmp_path: Path) -> None:
     root, truth = tree
     index(root, tmp_path)
@@ -57,6 +58,7 @@ def test_masks_are_those_of_the_figures(tree: tuple[Path, dict[str, Mask]], tmp_
         assert proposal.rank == 0
 
 
+@pytest.mark.slow
 def test_nothing_is_done_twice(tree: tuple[Path, dict[str, Mask]], tmp_path: Path) -> None:
     index(tree[0], tmp_path)
     with Workspace.open(tmp_path) as store:
@@ -93,6 +95,7 @@ def test_photos_that_are_gone_are_all_named_and_the_rest_is_done(
         assert len(list(store.proposals())) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_masks(tree: tuple[Path, dict[str, Mask]], tmp_path: Path) -> None:
     for name in ("whole", "killed"):
         index(tree[0], tmp_path / name)

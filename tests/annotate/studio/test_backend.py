@@ -31,11 +31,9 @@ from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.pages.labeling import labeling_configuration
 from figureground.schemas.rasters.masks import Mask, decode_brush_rle, decode_png1, mask_iou, tight_box
 
-httpx = pytest.importorskip("httpx")
-uvicorn = pytest.importorskip("uvicorn")
-pytest.importorskip("fastapi")
-pytest.importorskip("onnxruntime")
-pytest.importorskip("onnx")
+httpx, uvicorn = (pytest.importorskip(library) for library in ("httpx", "uvicorn"))
+for library in ("fastapi", "onnxruntime", "onnx"):
+    pytest.importorskip(library)
 
 Json = dict[str, Any]
 

@@ -19,6 +19,7 @@ photos = st.integers(0, 10_000).map(lambda number: content_id(str(number)))
 MANY = [content_id(str(number)) for number in range(4000)]
 
 
+@pytest.mark.slow
 @given(image_id=photos, annotators=people, overlap=shares, data=st.data())
 def test_nothing_but_the_names_decides(image_id: str, annotators: list[str], overlap: float, data: Any) -> None:
     chosen = assign(image_id, annotators, overlap)

@@ -19,6 +19,7 @@ IMAGENET = View()
 NEAREST = View(image="nearest", matte="nearest")
 
 
+@pytest.mark.slow
 @given(st.integers(1, 700), st.integers(1, 700))
 def test_geometry_is_torchvisions(height: int, width: int) -> None:
     transforms = pytest.importorskip("torchvision.transforms.functional")
@@ -31,6 +32,7 @@ def test_geometry_is_torchvisions(height: int, width: int) -> None:
     np.testing.assert_array_equal(np.asarray(numbered)[y0:y1, x0:x1], expected)
 
 
+@pytest.mark.slow
 def test_bilinear_photo_equals_torchvisions() -> None:
     transforms = pytest.importorskip("torchvision.transforms.functional")
     photo = np.random.default_rng(0).integers(0, 256, (301, 450, 3), dtype=np.uint8)
@@ -38,6 +40,7 @@ def test_bilinear_photo_equals_torchvisions() -> None:
     np.testing.assert_array_equal(view_photo(photo, IMAGENET), np.asarray(expected))
 
 
+@pytest.mark.slow
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 99))
 def test_nearest_keeps_photo_and_matte_in_step(height: int, width: int, seed: int) -> None:
     matte = np.random.default_rng(seed).random((height, width)) > 0.5

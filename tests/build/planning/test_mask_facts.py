@@ -31,6 +31,7 @@ def facts_of(mask: Mask) -> MaskFacts:
     return MaskFacts(encode_coco_rle(mask), size_hw=(mask.shape[0], mask.shape[1]), record="x")
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(masks(), views)
 def test_facts_are_those_of_the_pixels(mask: Mask, view: View) -> None:
@@ -81,6 +82,7 @@ def blobs(draw: st.DrawFn) -> Mask:
     return mask
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(sizes_hw, scaled_views(), st.data())
 def test_a_canvas_pixel_sees_no_farther_than_its_reach(
@@ -97,6 +99,7 @@ def test_a_canvas_pixel_sees_no_farther_than_its_reach(
         assert (centres <= scale * (stored + 1) + offset + reach(scale)).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(masks() | blobs(), scaled_views())
 def test_what_is_surely_so_is_so_on_the_canvas(mask: Mask, view: View) -> None:
@@ -128,6 +131,7 @@ def test_a_mask_holds_the_boxes_that_are_all_figure(mask: Mask, data: st.DataObj
         assert facts_of(mask).holds((x0, y0, x1, y1)) == (inside and bool(mask[y0:y1, x0:x1].all()))
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(sizes_hw, scaled_views(), st.booleans(), st.data())
 def test_bounds_of_boxes_hold_at_every_scale(

@@ -265,6 +265,7 @@ def test_the_order_of_the_objects_changes_nothing(records: list[ObjectRecord]) -
     assert plan(records).rows == plan(photos(a=5, b=4, c=6)).rows
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 14),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-
-pytest.importorskip("captum")  # the extra analyses
-
 from figure_dataset import write_figures
 
-from figureground.exports.analyses.saliency_report import AnalysisInput
 from figureground.exports.evaluation.dataset import Repository, open_repository
+
+if TYPE_CHECKING:
+    from figureground.exports.analyses.saliency_report import AnalysisInput
+if find_spec("captum") is None:
+    pytest.skip("captum is not installed (extra analyses)", allow_module_level=True)
 
 
 @pytest.fixture(scope="session")
@@ -26,4 +29,6 @@ def repository(figures: Path) -> Repository:
 
 @pytest.fixture
 def given(repository: Repository) -> AnalysisInput:
+    from figureground.exports.analyses.saliency_report import AnalysisInput  # imports torch
+
     return AnalysisInput(repository=repository)

@@ -51,6 +51,7 @@ def slow_metrics(saliency: Any, mask: Any) -> dict[str, float]:
     return {**found, "average_precision": average}
 
 
+@pytest.mark.slow
 @given(pairs())
 def test_metrics_are_their_definitions(pair: tuple[Any, Any]) -> None:
     saliency, mask = pair
@@ -63,6 +64,7 @@ def test_metrics_are_their_definitions(pair: tuple[Any, Any]) -> None:
     assert tuple(found) == metrics.METRIC_NAMES
 
 
+@pytest.mark.slow
 @given(pairs(), st.integers(1, 5), st.integers(0, 3))
 def test_scale_and_shift_do_not_matter(pair: tuple[Any, Any], factor: int, shift: int) -> None:
     saliency, mask = pair

@@ -127,6 +127,7 @@ def test_the_worst_gaps_are_those_of_their_class(scores: Path) -> None:
     assert [gap.gap for gap in gaps["ant"]] == sorted(difference[1::2])[:3]
 
 
+@pytest.mark.slow
 def test_the_report_is_written_and_the_same_again(scores: Path, models: Path, tmp_path: Path) -> None:
     from figureground.exports.report.report import write_report
 

@@ -15,6 +15,8 @@ import pytest
 from drawn_release import DrawnRelease, draw_photo, draw_release
 from PIL import Image
 
+pytestmark = pytest.mark.slow  # every test starts the command
+
 VERBS = ("index", "propose", "freeze", "forget", "build", "evaluate", "demo")
 
 

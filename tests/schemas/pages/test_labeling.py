@@ -72,6 +72,7 @@ def test_label_studio_takes_the_pages_of_shipped_schemas(name: str, purpose: Pur
     assert_label_studio_takes(load_attribute_schema(name), purpose)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(schema=schemas(most_parts=30), purpose=st.sampled_from(PURPOSES))
 def test_label_studio_takes_the_page_of_any_schema(schema: AttributeSchema, purpose: Purpose) -> None:
@@ -177,6 +178,7 @@ def test_keys_of_shipped_schemas_are_distinct(name: str, purpose: Purpose) -> No
     assert_distinct_keys(page(load_attribute_schema(name), purpose))
 
 
+@pytest.mark.slow
 @given(schema=schemas(), purpose=st.sampled_from(PURPOSES))
 def test_keys_are_distinct_and_every_label_has_one(schema: AttributeSchema, purpose: Purpose) -> None:
     assert_distinct_keys(page(schema, purpose))

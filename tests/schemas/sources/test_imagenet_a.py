@@ -106,6 +106,7 @@ def test_the_classes_are_the_released_ones() -> None:
 # The miniature
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes(tree: Path, archive: Path, tmp_path: Path) -> None:
     draw_photos.cache_clear()
     draw_tree(tmp_path)
@@ -118,6 +119,7 @@ def test_same_seed_same_bytes(tree: Path, archive: Path, tmp_path: Path) -> None
     assert draw_photos(1)[0].data != draw_photos()[0].data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [".", ".."])
 @pytest.mark.parametrize("kind", ["imagenet-a", None])
 def test_folder_and_archive_give_the_same_photos(tree: Path, archive: Path, given: str, kind: str | None) -> None:
@@ -138,6 +140,7 @@ def test_every_ending_and_apostrophe_counts(tree: Path) -> None:
     assert any("'" in uri and " " in uri for uri in uris)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_archive_is_catalogued_and_read_again(archive: Path, tmp_path: Path, workers: int) -> None:
     with Workspace.create(tmp_path / "work") as store:

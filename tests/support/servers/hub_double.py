@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from costs import require_marker
 from hub_store import Blob, Commit, Refused, Repo, folder_hashes, is_lfs
 from hub_traffic import Asked, Trouble
 
@@ -50,6 +51,7 @@ class HubDouble:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> HubDouble:
+        require_marker("hub")
         self._thread.start()
         return self
 

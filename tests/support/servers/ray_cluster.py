@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
+from costs import require_marker
 from needs import ROOT, need
 
 _SMALL_STORE = 80 * 1024**2
@@ -50,6 +51,7 @@ class TwoNodes:
 
 def need_ray() -> None:
     """Skip the test where Ray is not installed."""
+    require_marker("ray")
     need(find_spec("ray") is not None, "Ray is not installed (extra ray)")
 
 

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from costs import require_marker
 from needs import SHARED, need, need_shared
 from PIL import Image
 
@@ -22,6 +23,7 @@ from figureground.schemas.store.workspace import Workspace
 
 def shared_server() -> tuple[Path, Connection]:
     """The workspace that owns the run's server, and the way to it; started on first use, stopped by conftest."""
+    require_marker("label_studio")
     need_server()
     root = Path(os.environ["FIGUREGROUND_TEST_STUDIO"])
     with (root / "lock").open("w") as lock:

@@ -230,6 +230,7 @@ def test_draws_are_averaged_and_spread() -> None:
     assert found["configs"]["original"]["sd_between_draws"] is None
 
 
+@pytest.mark.slow
 @given(st.permutations(list(range(12))), st.lists(st.integers(0, 1), min_size=36, max_size=36))
 def test_order_of_rows_changes_nothing(order: list[int], outcomes: list[int]) -> None:
     labels = [0, 1, 2] * 4

@@ -24,7 +24,7 @@ from figureground.exports.evaluate import CroppedFigure, EvaluationError, Masked
 
 pytestmark = pytest.mark.usefixtures("offline_datasets", "fresh_modules")
 
-SUPPORT = ROOT / "tests" / "support"
+SAMPLES = ROOT / "tests" / "support" / "samples"
 DRAWN = photos(30)
 ASIDE = [photo for photo in DRAWN if photo.instances == 2]
 """Photos whose figure the centre crop does not show: a third of each class."""
@@ -345,7 +345,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
 
     def run(out: str, **environment: str) -> subprocess.CompletedProcess[str]:
         root = str(ROOT)
-        paths = os.pathsep.join([str(SUPPORT), root])
+        paths = os.pathsep.join([str(SAMPLES), root])
         return subprocess.run(
             [sys.executable, "-P", str(repo / "evaluate.py"), "--model", "killer:make", "--out", out, "--json",
              "--bootstrap", "50", "--cluster", "class"],
