@@ -38,10 +38,10 @@ def image(serial: int, label: int, predicted: int, value: float | None, model: s
 
 def test_classes_count_alike_and_skipped_images_not_at_all(repository: Repository) -> None:
     images = [image(0, 0, 0, 0.0), image(1, 0, 0, 0.5), image(2, 0, 1, 1.0), image(3, 1, -1, 0.8), image(4, 1, 1, None)]
-    found = summarise_model(images, repository.classes, bootstrap=200)
-    assert (found["n"], found["n_measured"], found["n_skipped"]) == (5, 4, {"flat_map": 1})
-    assert found["accuracy_micro"] == pytest.approx(3 / 5)
-    true, predicted = found["by_true_class"], found["by_predicted_class"]
+    summary = summarise_model(images, repository.classes, bootstrap=200)
+    assert (summary["n"], summary["n_measured"], summary["n_skipped"]) == (5, 4, {"flat_map": 1})
+    assert summary["accuracy_micro"] == pytest.approx(3 / 5)
+    true, predicted = summary["by_true_class"], summary["by_predicted_class"]
     assert true["mean"]["iou"]["value"] == pytest.approx((0.5 + 0.8) / 2)
     assert true["classes"]["red"]["n"] == 3
     assert true["classes"]["green"]["metrics"]["precision"] == {"value": pytest.approx(0.8), "ci95": None}
@@ -51,13 +51,13 @@ def test_classes_count_alike_and_skipped_images_not_at_all(repository: Repositor
     assert true["n_outside_classes"] == 0
     lower, upper = true["mean"]["iou"]["ci95"]
     assert 0.4 <= lower < 0.65 < upper <= 0.9
-    assert summarise_model(images, repository.classes, bootstrap=200) == found
+    assert summarise_model(images, repository.classes, bootstrap=200) == summary
 
 
 def test_nothing_measured_is_said_and_nothing_at_all_is_an_error(repository: Repository) -> None:
-    found = summarise_model([image(0, 0, 0, None)], repository.classes)
-    assert found["n_measured"] == 0
-    assert found["by_true_class"] == {"n": 0, "n_outside_classes": 0, "classes": {}, "mean": {}}
+    summary = summarise_model([image(0, 0, 0, None)], repository.classes)
+    assert summary["n_measured"] == 0
+    assert summary["by_true_class"] == {"n": 0, "n_outside_classes": 0, "classes": {}, "mean": {}}
     with pytest.raises(UsageError, match="at least one"):
         summarise_model([], repository.classes)
 
@@ -68,19 +68,19 @@ def test_differences_are_paired(repository: Repository) -> None:
     first = [image(serial, serial % 2, 0, float(value)) for serial, value in enumerate(values)]
     second = [image(serial, serial % 2, 0, float(value) + 0.1, "b") for serial, value in enumerate(values)]
     second.append(image(99, 0, 0, 1.0, "b"))  # the first never measured it
-    found = compare_models({"a": first, "b": second}, load_families(None, "ab"), bootstrap=200)
-    assert found["n_common"] == 10
-    cell = found["beyond_first"]["b"]["metrics"]["iou"]
+    comparison = compare_models({"a": first, "b": second}, load_families(None, "ab"), bootstrap=200)
+    assert comparison["n_common"] == 10
+    cell = comparison["beyond_first"]["b"]["metrics"]["iou"]
     assert [cell["value"], *cell["ci95"]] == pytest.approx([0.1] * 3)
-    spread = found["families"]["a"]["metrics"]["iou"]["ci95"]
+    spread = comparison["families"]["a"]["metrics"]["iou"]["ci95"]
     assert spread[1] - spread[0] > 0.2
 
 
 def test_families_are_means_over_models() -> None:
     models = {"timm:resnet50": 0.2, "timm:resnet18": 0.6, "timm:vit_tiny": 0.9}
     alignments = {name: [image(0, 0, 0, value, name)] for name, value in models.items()}
-    found = compare_models(alignments, load_families(None, models, unlisted=family_of), bootstrap=10)
-    families = found["families"]
+    comparison = compare_models(alignments, load_families(None, models, unlisted=family_of), bootstrap=10)
+    families = comparison["families"]
     assert families["ResNets"]["metrics"]["iou"] == {"value": pytest.approx(0.4), "ci95": None}
     assert families["ViTs"]["models"] == ["timm:vit_tiny"]
 
@@ -106,11 +106,11 @@ def test_models_come_out_in_the_order_that_they_are_built_for(given: AnalysisInp
     names = ("looks_at_figure", "half_lazy", "looks_at_ground")
     models = [load_network(f"figure_models:{name}") for name in names]
     result = analyse_saliency(given, models, replace(REQUEST, shown=0), tmp_path / "out")
-    found = {each["model"]: each for each in result["models"]}
-    iou = [found[name.replace("_", "-")]["by_true_class"]["mean"]["iou"]["value"] for name in names]
+    by_name = {entry["model"]: entry for entry in result["models"]}
+    iou = [by_name[name.replace("_", "-")]["by_true_class"]["mean"]["iou"]["value"] for name in names]
     assert iou[0] > 0.9 > 0.05 > iou[2]
     assert iou[0] > iou[1] > iou[2]
-    assert found["looks-at-ground"]["n_skipped"] == {"flat_map": 7}  # no patch, nothing to look at
+    assert by_name["looks-at-ground"]["n_skipped"] == {"flat_map": 7}  # no patch, nothing to look at
     beyond = result["comparison"]["beyond_first"]["half-lazy"]["metrics"]["precision"]
     assert beyond["value"] < 0
 
@@ -154,4 +154,4 @@ def test_two_models_of_one_name_are_refused(given: AnalysisInput, tmp_path: Path
 def test_limit_takes_the_smallest_ids(repository: Repository) -> None:
     given = AnalysisInput(repository=repository, limit=2)
     explainer = Explainer(load_network("figure_models:looks_at_figure"), repository.classes, SaliencySettings())
-    assert [each.image_id for each in align_model(explainer, given.rows())] == ["test-blue-08", "test-blue-09"]
+    assert [entry.image_id for entry in align_model(explainer, given.rows())] == ["test-blue-08", "test-blue-09"]

@@ -101,7 +101,7 @@ def test_the_best_epoch_is_validations_and_the_earlier_of_equals() -> None:
     assert opposed.chosen_epoch == best + 1 < 12
     shorter = TrainingSettings(learning_rate=0.1, epochs=best + 1)
     stopped = fit_head(features, labels, features, wrong, shorter, n_classes=3)
-    assert torch.equal(opposed.weight, stopped.weight)  # the weights kept are those of that epoch
+    assert torch.equal(opposed.weight, stopped.weight)  # the weights returned are those of that epoch
 
 
 def test_accuracy_is_of_classes() -> None:
@@ -129,9 +129,9 @@ def test_evaluate_and_saliency_take_a_head(figures: Path, given: AnalysisInput, 
     explainer = Explainer(model, given.repository.classes, SaliencySettings())
     assert explainer.layer is not None
     assert explainer.layer.name.endswith("rise")
-    each = next(explainer.explain(given.rows(), [0]))
-    assert each.saliency_hw is not None
-    assert each.saliency_hw.max() > 0
+    explained = next(explainer.explain(given.rows(), [0]))
+    assert explained.saliency_hw is not None
+    assert explained.saliency_hw.max() > 0
 
 
 def test_a_head_moves_with_its_backbone(trained: Path) -> None:
@@ -204,8 +204,8 @@ HOSTILE = [
 @pytest.mark.parametrize(("changes", "tensors", "message"), HOSTILE)
 def test_a_damaged_head_is_refused(trained: Path, tmp_path: Path, changes: Any, tensors: Any, message: str) -> None:
     weight, bias, record = probe.read_head(trained)
-    told = {**record.model_dump(mode="json"), **changes}
-    path = _write(tmp_path / "bad.safetensors", told, **{"weight": weight, "bias": bias, **tensors})
+    stored = {**record.model_dump(mode="json"), **changes}
+    path = _write(tmp_path / "bad.safetensors", stored, **{"weight": weight, "bias": bias, **tensors})
     with pytest.raises(DataError, match=message):
         probe.head(f"{path}::{HALF_LAZY}")
 

@@ -33,7 +33,7 @@ def slow_metrics(saliency: Any, mask: Any) -> dict[str, float]:
     either = sum(h or m for h, (_, m) in zip(hot, pixels, strict=True))
     inside, outside = [s for s, m in pixels if m], [s for s, m in pixels if not m]
     total = sum(s for s, _ in pixels)
-    found = {
+    values = {
         "iou": both / either,
         "dice": 2 * both / (sum(hot) + len(inside)),
         "delta_density": sum(inside) / len(inside) - sum(outside) / len(outside),
@@ -41,14 +41,14 @@ def slow_metrics(saliency: Any, mask: Any) -> dict[str, float]:
     }
     for percent in (25, 50, 75):
         fitting = [t for t, _ in pixels if sum(s for s, _ in pixels if s < t) < percent / 100 * total - 1e-12]
-        found[f"recall_{percent}"] = sum(s >= max(fitting) for s in inside) / len(inside)
+        values[f"recall_{percent}"] = sum(s >= max(fitting) for s in inside) / len(inside)
     average, recalled = 0.0, 0.0
     for threshold in sorted({s for s, _ in pixels}, reverse=True):
         taken = [m for s, m in pixels if s >= threshold]
         recall = sum(taken) / len(inside)
         average += (recall - recalled) * sum(taken) / len(taken)
         recalled = recall
-    return {**found, "average_precision": average}
+    return {**values, "average_precision": average}
 
 
 @pytest.mark.slow
@@ -59,9 +59,9 @@ def test_metrics_are_their_definitions(pair: tuple[Any, Any]) -> None:
     held = np.cumsum(np.sort((shifted / shifted.max()).ravel()))
     shares = np.array(metrics.RECALL_LEVELS) * held[-1]
     assume(not np.isclose(held[:, None], shares[None], rtol=0, atol=1e-9).any())  # a tie is a matter of rounding
-    found = metrics.measure_alignment(saliency, mask)
-    assert dict(found) == pytest.approx(slow_metrics(saliency, mask))
-    assert tuple(found) == metrics.METRIC_NAMES
+    measured = metrics.measure_alignment(saliency, mask)
+    assert dict(measured) == pytest.approx(slow_metrics(saliency, mask))
+    assert tuple(measured) == metrics.METRIC_NAMES
 
 
 @pytest.mark.slow

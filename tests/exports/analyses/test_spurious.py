@@ -37,16 +37,16 @@ def test_lists_are_of_the_predicted_class_and_in_order(repository: Repository) -
         image("f", 0, 0, None),
     ]
     ranked = rank_images(images, repository.classes, k=2)
-    worst = [each for each in ranked if (each.metric, each.end) == ("precision", "worst")]
-    assert [(each.rank, each.image_id, each.group, each.label) for each in worst] == [
+    worst = [entry for entry in ranked if (entry.metric, entry.end) == ("precision", "worst")]
+    assert [(entry.rank, entry.image_id, entry.group, entry.label) for entry in worst] == [
         (1, "c", "red", "green"),
         (2, "a", "red", "red"),
     ]
-    best = [each.image_id for each in ranked if (each.metric, each.end) == ("precision", "best")]
+    best = [entry.image_id for entry in ranked if (entry.metric, entry.end) == ("precision", "best")]
     assert best == ["d", "a"]
     by_true = rank_images(images, repository.classes, k=2, grouping="true")
     assert [
-        each.image_id for each in by_true if (each.metric, each.end, each.group) == ("precision", "worst", "red")
+        entry.image_id for entry in by_true if (entry.metric, entry.end, entry.group) == ("precision", "worst", "red")
     ] == ["e", "a"]
 
 
@@ -54,9 +54,9 @@ def test_the_worst_reds_are_those_with_a_patch(given: AnalysisInput, tmp_path: P
     model = load_network("figure_models:half_lazy")
     result = find_spurious(given, [model], SaliencySettings(), tmp_path, k=3)
     (entry,) = result["models"]
-    reds = [each for each in entry["images"] if each["group"] == "red" and each["metric"] == "precision"]
-    assert {each["image_id"] for each in reds if each["end"] == "worst"} == {f"test-red-{n:02}" for n in (8, 9, 10)}
-    assert next(each for each in reds if each["end"] == "best")["image_id"] == "test-red-11"
+    reds = [red for red in entry["images"] if red["group"] == "red" and red["metric"] == "precision"]
+    assert {red["image_id"] for red in reds if red["end"] == "worst"} == {f"test-red-{n:02}" for n in (8, 9, 10)}
+    assert next(red for red in reds if red["end"] == "best")["image_id"] == "test-red-11"
     assert set(reds[0]) >= {"image_id", "label", "predicted", "confidence", "value", "rank"}
     assert json.loads((tmp_path / "worst.json").read_text(encoding="utf-8")) == result
     assert len(result["files"]) == 2 * len(RANKED_BY)

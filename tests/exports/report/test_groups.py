@@ -77,16 +77,18 @@ def write_result(folder: Path, protocol: str, model: str, share: float, **more: 
     seed = sum(map(ord, model))
     if protocol == "background_check":
         grounds = {
-            config: RowAnswers(**draw_answers(share + lost, seed + place))
-            for place, (config, lost) in enumerate(GROUND_CONFIGS.items())
+            config: RowAnswers(**draw_answers(share + lost, seed + number))
+            for number, (config, lost) in enumerate(GROUND_CONFIGS.items())
         }
         spaces = {"map3": summarise_background_check(grounds, CLASSES, **SAMPLING)}
     else:
         crops = {
             config: MaskedAnswers(
-                **(rows := draw_answers(share + won, seed + place)), top5=rows["right"], confidence=np.full(IMAGES, 0.5)
+                **(rows := draw_answers(share + won, seed + number)),
+                top5=rows["right"],
+                confidence=np.full(IMAGES, 0.5),
             )
-            for place, (config, won) in enumerate(CROP_CONFIGS.items())
+            for number, (config, won) in enumerate(CROP_CONFIGS.items())
         }
         figures = {
             name: CroppedFigure(box_share=(row + 1) / 200, instances=1 + row % 2, traits={"flag low_res": row % 5 == 0})
@@ -122,7 +124,7 @@ def scores(tmp_path: Path) -> Path:
 def test_relations_hold_the_accuracies_of_every_model(scores: Path) -> None:
     (group,) = group_results(read_results([scores]), "background_check")
     relations = relate(group)
-    assert [(each.config, each.measures) for each in relations] == [
+    assert [(relation.config, relation.measures) for relation in relations] == [
         ("bg_influence_blur", "influence"),
         ("bg_influence_white", "influence"),
         ("bg_invariance_black", "invariance"),
@@ -134,14 +136,14 @@ def test_relations_hold_the_accuracies_of_every_model(scores: Path) -> None:
         assert len(relation.points) == 3
         assert relation.undecidable
         for member in group.members:
-            (point,) = (each for each in relation.points if each.model == member.model)
+            (point,) = (candidate for candidate in relation.points if candidate.model == member.model)
             configs = member.summary["configs"]
             assert point.accuracy == configs["original"]["accuracy_macro"]
             assert point.measured == configs[relation.config]["accuracy_macro"]
             assert list(point.measured_ci95 or ()) == configs[relation.config]["ci95"]
             assert point.parameters == member.parameters
     pooled, noise, stripes = (
-        next(each for each in relations if each.config.endswith(end)).points[0].measured
+        next(relation for relation in relations if relation.config.endswith(end)).points[0].measured
         for end in ("texture*", "noise", "stripes")
     )
     assert pooled == pytest.approx((noise + stripes) / 2)
@@ -160,21 +162,21 @@ def test_enough_models_decide(tmp_path: Path) -> None:
     for number in range(10):
         write_result(tmp_path, "background_check", f"m{number}", 0.3 + 0.05 * number)
     (group,) = group_results(read_results([tmp_path]), "background_check")
-    white = next(each for each in relate(group) if each.config == "bg_influence_white")
+    white = next(relation for relation in relate(group) if relation.config == "bg_influence_white")
     assert not white.undecidable
     assert (white.spearman or 0) > 0.8
-    assert not any(each.undecidable for each in relate(group))
+    assert not any(relation.undecidable for relation in relate(group))
 
 
 def test_crops_are_told_by_config_margin_and_box(scores: Path) -> None:
     (group,) = group_results(read_results([scores]), "imagenet_a")
     member = group.members[0]
-    assert [each.config for each in crop_accuracies(member, SHOWN)] == list(SHOWN)
-    assert [each.config for each in crop_accuracies(member, list(MARGINS))] == list(MARGINS)
+    assert [entry.config for entry in crop_accuracies(member, SHOWN)] == list(SHOWN)
+    assert [entry.config for entry in crop_accuracies(member, list(MARGINS))] == list(MARGINS)
     slices = box_slices(member)
     assert set(slices) == {"plus_minus_original", "plus_minus_center_zoom"}
-    assert [each.n for each in slices["plus_minus_original"]] == [30] * 4
-    mean = np.mean([each.value for each in slices["plus_minus_original"]])
+    assert [entry.n for entry in slices["plus_minus_original"]] == [30] * 4
+    mean = np.mean([entry.value for entry in slices["plus_minus_original"]])
     assert mean == pytest.approx(member.summary["differences"]["plus_minus_original"]["micro"]["value"])
 
 
@@ -197,10 +199,10 @@ def test_the_report_is_written_and_the_same_again(scores: Path, tmp_path: Path) 
         if name.endswith(".png"):
             with Image.open(tmp_path / "a" / name) as picture:
                 assert np.asarray(picture.convert("L")).std() > 5
-    told = {each["protocol"]: each for each in json.loads((tmp_path / "a" / "report.json").read_text())}
-    assert set(told) == {"imagenet_a", "background_check"}
-    assert set(told["imagenet_a"]["models"]) == {"timm:small", "timm:middle", "other"}
-    assert len(told["background_check"]["relations"]) == 6
+    sections = {section["protocol"]: section for section in json.loads((tmp_path / "a" / "report.json").read_text())}
+    assert set(sections) == {"imagenet_a", "background_check"}
+    assert set(sections["imagenet_a"]["models"]) == {"timm:small", "timm:middle", "other"}
+    assert len(sections["background_check"]["relations"]) == 6
     text = (tmp_path / "a" / "report.txt").read_text()
     assert "bg_influence_white: +" in text or "bg_influence_white: -" in text
     assert "(models: 3; undecidable below 10)" in text
@@ -217,7 +219,7 @@ def test_results_that_do_not_compare_stand_apart(scores: Path) -> None:
     write_result(scores, "imagenet_a", "fed-otherwise", 0.5, feed="reference")
     write_result(scores, "imagenet_a", "head", 0.5, space="masked3")
     groups = group_results(read_results([scores]), "imagenet_a")
-    assert {(each.space, each.feed): len(each.members) for each in groups} == {
+    assert {(group.space, group.feed): len(group.members) for group in groups} == {
         ("imagenet_a200", "canvas"): 3,
         ("imagenet_a200", "reference"): 1,
         ("masked3", "canvas"): 1,
@@ -246,12 +248,12 @@ def test_ours_stand_beside_the_published(tmp_path: Path) -> None:
     rows = {row.model: row for row in compare_published(results, read_published(table))}
     assert set(rows) == {"small", "middle", "unheard", "huge"}  # not those with other weights
     small = rows["small"]
-    found = next(each for each in results if each["model"] == "timm:small")["label_spaces"]["imagenet_a200"]
-    ours = 100 * found["configs"]["original"]["accuracy_micro"]
+    scored = next(result for result in results if result["model"] == "timm:small")["label_spaces"]["imagenet_a200"]
+    ours = 100 * scored["configs"]["original"]["accuracy_micro"]
     assert small.ours == pytest.approx(ours, abs=1e-3)
     assert small.published == 40
     assert small.difference == pytest.approx(ours - 40, abs=1e-3)
-    low, high = found["configs"]["original"]["ci95_micro"]
+    low, high = scored["configs"]["original"]["ci95_micro"]
     assert small.published_in_interval == (100 * low <= 40 <= 100 * high)
     assert (small.fed_alike, small.missing) == (True, "120 of 7500 images")
     middle = rows["middle"]

@@ -36,7 +36,7 @@ CLASSES = parse_class_map(
 SETTINGS = NoiseSettings(levels={"sigma": (0.1, 0.5)})
 
 
-def write_result(folder: Path, model: str, *, on_figure: float, on_ground: float, kept: bool = True) -> Path:
+def write_result(folder: Path, model: str, *, on_figure: float, on_ground: float, stored: bool = True) -> Path:
     """A result as evaluate writes it, of answers with these chances at the first level, half of them at the second."""
     generator = np.random.default_rng(len(model))
     images = 60
@@ -53,7 +53,7 @@ def write_result(folder: Path, model: str, *, on_figure: float, on_ground: float
     )
     key = f"{model}.predictions"
     arrays = {f"head2.{name}": getattr(outcomes, name) for name in Outcomes.__slots__}
-    if kept:
+    if stored:
         write_predictions(folder / "predictions" / f"{key}.npz", arrays, key)
     summary = summarise_rival10({"original": outcomes}, CLASSES, SETTINGS, count=50, seed=0)
     result: dict[str, Any] = {
@@ -64,11 +64,11 @@ def write_result(folder: Path, model: str, *, on_figure: float, on_ground: float
         "rfs_undefined": "strict",
         "dataset": {"name": "toy", "fingerprint": "f", "revision": None, "split": "test"},
         "conditions": [
-            {"kind": each.kind, "level": each.level, "region": each.region, "grow_px": each.grow_px}
-            for each in SETTINGS.conditions()
+            {"kind": condition.kind, "level": condition.level, "region": condition.region, "grow_px": condition.grow_px}
+            for condition in SETTINGS.conditions()
         ],
         "label_spaces": {"head2": summary},
-        "predictions": f"predictions/{key}.npz" if kept else None,
+        "predictions": f"predictions/{key}.npz" if stored else None,
     }
     path = folder / f"{model}.json"
     path.write_text(json.dumps(result, sort_keys=True))
@@ -91,10 +91,10 @@ def models(tmp_path: Path) -> Path:
 
 def test_families_average_accuracies_first_and_have_intervals(scores: Path, models: Path) -> None:
     results = noise_results(read_results([scores]))
-    lite, other = pool_families(results, load_families(models, [each.model for each in results]))
+    lite, other = pool_families(results, load_families(models, [result.model for result in results]))
     assert (lite.family, lite.models, lite.training) == ("Lite", ("lite0", "lite1"), ("", "supervised"))
     assert (other.family, other.models) == ("other", ("other",))
-    noises = [each.summary["noise"]["0"]["sigma"] for each in results if each.model != "other"]
+    noises = [result.summary["noise"]["0"]["sigma"] for result in results if result.model != "other"]
     for level in (0, 1):
         figure, ground = (
             float(np.mean([noise[f"accuracy_{region}"][level]["value"] for noise in noises]))
@@ -108,7 +108,7 @@ def test_families_average_accuracies_first_and_have_intervals(scores: Path, mode
 
 
 def test_results_without_answers_pool_without_intervals(tmp_path: Path) -> None:
-    write_result(tmp_path, "bare", on_figure=0.4, on_ground=0.8, kept=False)
+    write_result(tmp_path, "bare", on_figure=0.4, on_ground=0.8, stored=False)
     results = noise_results(read_results([tmp_path]))
     (family,) = pool_families(results, load_families(None, ["bare"]))
     assert family.rfs_ci95 == (None, None)
@@ -145,9 +145,9 @@ def test_the_report_is_written_and_the_same_again(scores: Path, models: Path, tm
         if name.endswith(".png"):
             with Image.open(tmp_path / "a" / name) as picture:
                 assert np.asarray(picture.convert("L")).std() > 5
-    told = json.loads((tmp_path / "a" / "report.json").read_text())
-    assert [each["family"] for each in told[0]["families"]] == ["Lite", "other"]
-    assert set(told[0]["worst_noise_gaps"]) == {"lite0", "lite1", "other"}
+    sections = json.loads((tmp_path / "a" / "report.json").read_text())
+    assert [family["family"] for family in sections[0]["families"]] == ["Lite", "other"]
+    assert set(sections[0]["worst_noise_gaps"]) == {"lite0", "lite1", "other"}
 
 
 @pytest.mark.parametrize(

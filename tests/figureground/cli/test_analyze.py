@@ -26,7 +26,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*arguments: str | Path) -> str:
     pytest.importorskip("captum")
-    done = CliRunner().invoke(analyze_cli.analyze, [str(each) for each in arguments], catch_exceptions=False)
+    done = CliRunner().invoke(analyze_cli.analyze, [str(argument) for argument in arguments], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.stdout
 
@@ -75,8 +75,8 @@ def test_a_device_that_is_not_there_is_one_line(
 
 def test_saliency_as_json_and_as_text(figures: Path, tmp_path: Path) -> None:
     common = ("saliency", figures, "--model", "figure_models:looks_at_figure", "--bootstrap", "50", "--shown", "1")
-    told = json.loads(run(*common, "-o", tmp_path / "one", "--json"))
-    assert told["models"][0]["by_true_class"]["mean"]["iou"]["value"] > 0.9
+    printed = json.loads(run(*common, "-o", tmp_path / "one", "--json"))
+    assert printed["models"][0]["by_true_class"]["mean"]["iou"]["value"] > 0.9
     families = tmp_path / "families.yaml"
     families.write_text("models:\n  - {model: looks-at-figure, family: careful}\n", encoding="utf-8")
     further = ("--limit", "3", "--method", "gradient", "--seed", "3", "--families", families)
@@ -94,9 +94,9 @@ def test_worst_features_and_spuriosity(figures: Path, tmp_path: Path) -> None:
     model = ("--model", "figure_models:half_lazy")
     assert "worst.json" in run("worst", figures, *model, "-o", tmp_path / "worst", "-k", "2", "--by", "true")
     features = run("features", figures, *model, "-o", tmp_path / "features", "-k", "4", "--json")
-    told = json.loads(features, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
-    assert told["regions"]["entire-object"]["best_units"][0]["correlation"] is None
-    assert told["regions"]["knob"]["best_units"][0]["unit"] == 4
+    printed = json.loads(features, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert printed["regions"]["entire-object"]["best_units"][0]["correlation"] is None
+    assert printed["regions"]["knob"]["best_units"][0]["unit"] == 4
     text = run("spuriosity", figures, *model, "-o", tmp_path / "ranks", "-k", "3", "--split", "train")
     assert "red: spurious units [3]" in text
     assert "green: no spurious feature" in text
@@ -105,9 +105,9 @@ def test_worst_features_and_spuriosity(figures: Path, tmp_path: Path) -> None:
 def test_probe_then_saliency_of_the_head(figures: Path, tmp_path: Path) -> None:
     head = tmp_path / "heads" / "lazy.safetensors"
     arguments = ("--model", "figure_models:half_lazy", "--epochs", "12", "--learning-rate", "0.5")
-    told = json.loads(run("probe", figures, *arguments, "-o", head, "--json"))
-    assert told["epochs"] == 12
-    assert told["validation_accuracy"][told["chosen_epoch"] - 1] == 1.0
+    printed = json.loads(run("probe", figures, *arguments, "-o", head, "--json"))
+    assert printed["epochs"] == 12
+    assert printed["validation_accuracy"][printed["chosen_epoch"] - 1] == 1.0
     spec = f"figureground.exports.analyses.probe:head={head}::figure_models:half_lazy"
     text = run("saliency", figures, "--model", spec, "-o", tmp_path / "out", "--bootstrap", "50", "--shown", "0")
     assert "half-lazy+head:lazy (12 of 12 images)" in text
