@@ -2846,11 +2846,25 @@ def evaluate(
     progress: Progress | None = None,
     **options: Unpack[ScoringOptions],
 ) -> dict[str, Any]:
-    """Score one model on a dataset; JSON-ready results, shares in [0, 1]. ``EvaluationError`` names what is at fault.
+    """Score one model on a dataset.
 
-    ``repo`` is as ``open_repository`` takes it, ``model_spec`` as ``load_model``. ``out`` is a folder for predictions
-    and results, from which a killed run goes on, ``eval_results_yaml`` a file for what ``format_eval_results`` makes of
-    them. ``options`` are those of the table (``COMMON``), and of the protocol.
+    Args:
+        repo: Folder of a dataset repository, or its id ``OWNER/NAME`` on the Hub; that needs ``revision``.
+        model_spec: ``timm:NAME``, ``timm:NAME=FILE``, ``onnx:FILE`` or ``MODULE:CALLABLE[=ARGUMENT]``.
+        out: Folder for predictions and results, from which a killed run goes on.
+        eval_results_yaml: File for the Hub's eval results, of a dataset on the Hub.
+        progress: Called with the config, rows done, and rows in all.
+        options: Those of ``COMMON`` and of the protocol, such as ``limit=100``, ``device="cuda"``,
+            ``challenge=["exact"]``.
+
+    Returns:
+        JSON-ready results: what was scored, with what, and every figure with its interval; shares are in [0, 1].
+
+    Raises:
+        EvaluationError: what is at fault with the data (exit code 1), the call (2) or a download (3).
+
+    Example:
+        ``evaluate("in9", "timm:resnet50.a1_in1k", limit=100)["configs"]["original"]["accuracy_macro"]``
     """
     values = fill_options([option for option, _ in option_owners().values()], options)
     repository = open_repository(str(repo), values["revision"])

@@ -16,4 +16,4 @@ if os.environ.get("FIGUREGROUND_EVALUATION") != "file":
 
     module = package_as_one_module()
     sys.modules[module.__name__] = module
-    figureground.exports.evaluate = module  # type: ignore[attr-defined]
+    vars(figureground.exports)["evaluate"] = module
