@@ -16,4 +16,4 @@ if os.environ.get("FIGUREGROUND_EVALUATION") != "file":
 
     module = package_as_one_module()
     sys.modules[module.__name__] = module
-    vars(figureground.exports)["evaluate"] = module
+    setattr(figureground.exports, "evaluate", module)  # noqa: B010  a module has no such attribute to type checkers

@@ -26,7 +26,8 @@ def grounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def score(repo: Path, model: str = "looks_at_figure", **more: Any) -> dict[str, Any]:
-    return script.evaluate(str(repo), f"crop_dataset:{model}", **{"bootstrap": 200, **more})
+    options: Any = {"bootstrap": 200, **more}
+    return script.evaluate(str(repo), f"crop_dataset:{model}", **options)
 
 
 def answers(right: list[int], ids: list[str] | None = None, labels: list[int] | None = None) -> RowAnswers:

@@ -37,7 +37,8 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def score(repo: Path, model: str = "looks_at_figure", **more: Any) -> dict[str, Any]:
-    return script.evaluate(str(repo), f"crop_dataset:{model}", **{"bootstrap": 200, **more})
+    options: Any = {"bootstrap": 200, **more}
+    return script.evaluate(str(repo), f"crop_dataset:{model}", **options)
 
 
 def found_in(result: dict[str, Any], space: str = "masked3") -> dict[str, Any]:

@@ -69,7 +69,8 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def score(repo: Path, **more: Any) -> dict[str, Any]:
-    return script.evaluate(str(repo), "reddest:make", **{"noise": LEVELS, "bootstrap": 50, "split": "train", **more})
+    options: Any = {"noise": LEVELS, "bootstrap": 50, "split": "train", **more}
+    return script.evaluate(str(repo), "reddest:make", **options)
 
 
 @cache
