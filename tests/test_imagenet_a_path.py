@@ -9,35 +9,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from imagenet_a_tree import SHAPES, SKETCHES, draw_photos, draw_tar, draw_tree, write_masks
+from imagenet_a_tree import SKETCHES, draw_photos, draw_tar, draw_tree, write_masks
 from needs import need
 from typer.testing import CliRunner
 
 from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
 from figureground.cli.app import app
 from figureground.errors import ServiceError
-from figureground.exports.evaluation.values import Images, Logits
 from figureground.schemas.classes import load_class_map
-
-
-class ColourReader:
-    """Answers with the class whose colour most pixels have; ImageNet's 1000 outputs. It sees no ground."""
-
-    name = "reads colours"
-    input_size_hw = (224, 224)
-    weights_sha256 = "0" * 64
-    mean = std = None
-
-    def logits(self, images: Images) -> Logits:
-        answers = np.full((len(images), 1000), -10.0, dtype=np.float32)
-        tones = images.astype(np.float32) / np.maximum(images.max(axis=3, keepdims=True), 1)
-        bright = images.max(axis=3) > 140  # the clutter is darker
-        outputs = {entry.wnids[0]: entry.imagenet_indices[0] for entry in load_class_map("imagenet_a").classes}
-        for wnid, (_, colour) in SHAPES.items():
-            tone = np.array(colour, dtype=np.float32) / max(colour)
-            near = (np.abs(tones - tone).max(axis=3) < 0.12) & bright
-            answers[:, outputs[wnid]] = 20 * near.mean(axis=(1, 2))
-        return answers
 
 
 def run(*arguments: str | Path) -> Any:
@@ -136,7 +115,7 @@ def test_a_reader_of_colours_is_right_where_the_object_is_seen(work: Path) -> No
         "evaluate",
         work / "plus",
         "--model",
-        "test_imagenet_a_path:ColourReader",
+        "colour_reader:ColourReader",
         "--bootstrap",
         "200",
         "--configs",
