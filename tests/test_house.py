@@ -23,14 +23,6 @@ MOST_SKIPS = 25
 SKIP = "# fmt:" + " skip"
 GENERATED = "exports/evaluate.py"
 """Published as one file, written as the package exports/evaluation."""
-LONG_FUNCTIONS = {
-    "exports/dataset/card.py::render_card",
-    "exports/dataset/request.py::prepare_request",
-    "exports/rebuilding/rebuild.py::rebuild_dataset",
-    "tests/exports/publishing/test_publish.py::test_a_version_is_published_loaded_and_followed_by_another",
-}
-LONG_SIGNATURES = {"exports/dataset/request.py::prepare_request"}
-"""Functions that are longer, or take more. Both lists shrink to nothing; none may be added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +80,12 @@ def test_a_file_is_read_at_one_sitting(sources: dict[str, str]) -> None:
 
 def test_a_function_fits_on_a_screen(functions: list[Function]) -> None:
     too_long = {function.name: function.lines for function in functions if function.lines > MOST_FUNCTION_LINES}
-    assert {name: lines for name, lines in too_long.items() if name not in LONG_FUNCTIONS} == {}
+    assert too_long == {}
 
 
 def test_a_call_is_read_without_counting(functions: list[Function]) -> None:
     too_many = {function.name: function.parameters for function in functions if function.parameters > MOST_PARAMETERS}
-    assert {name: count for name, count in too_many.items() if name not in LONG_SIGNATURES} == {}
+    assert too_many == {}
 
 
 def test_few_tables_keep_their_columns(sources: dict[str, str]) -> None:

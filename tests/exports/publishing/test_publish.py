@@ -82,6 +82,19 @@ def stored_ids(folder: Path, config: str) -> list[str]:
     return [str(name) for name in pq.read_table(shard, columns=["image_id"])["image_id"].to_pylist()]
 
 
+FIRST_RELEASE = [
+    "POST /api/repos/create",
+    "PUT /lfs/",
+    "POST .*/commit/main[?]create_pr=1",
+    "GET .*/resolve/.*parquet",
+    "POST .*/commit/main$",
+    "POST .*/tag/",
+    "POST .*/paths-info/v1",
+    "POST .*/discussions/1/status",
+]
+"""Requests in their order: staged on a pull request, loaded back, one commit, a tag."""
+
+
 def test_a_version_is_published_loaded_and_followed_by_another(
     hub: HubDouble, drawn: DrawnRelease, first: Path, tmp_path: Path
 ) -> None:
@@ -103,19 +116,7 @@ def test_a_version_is_published_loaded_and_followed_by_another(
     assert (report["tag"], report["commit"], report["pull_request"]) == ("v1", repo.main.oid, 1)
     assert on_main(hub) == folder_hashes(first)
     assert uploaded(hub) == large(first)
-    _assert_order(
-        [f"{item.method} {item.path}" for item in hub.log],
-        [
-            "POST /api/repos/create",
-            "PUT /lfs/",
-            "POST .*/commit/main[?]create_pr=1",
-            "GET .*/resolve/.*parquet",
-            "POST .*/commit/main$",
-            "POST .*/tag/",
-            "POST .*/paths-info/v1",
-            "POST .*/discussions/1/status",
-        ],
-    )
+    _assert_order([f"{item.method} {item.path}" for item in hub.log], FIRST_RELEASE)
     titles = [commit.title for commit in repo.commits.values() if commit.parent]
     assert [title.partition(" (")[0] for title in titles] == ["figureground: stage v1", "Release v1"]
     assert [item["status"] for item in repo.pull_requests.values()] == ["closed"]
