@@ -66,7 +66,7 @@ PYTEST := $(BIN)/python -P -m pytest -n $(WORKERS) --maxprocesses 4 --dist works
 test: $(STAMP)  ## Run the tests; TESTS names a part of them
 	$(PYTEST) $(TESTS)
 ifeq ($(strip $(TESTS)),)
-	FIGUREGROUND_EVALUATION=file $(PYTEST) tests/exports/evaluation
+	FIGUREGROUND_EVALUATION=file $(PYTEST) tests/exports/evaluation --ignore=tests/exports/evaluation/test_on_ray.py
 endif
 
 .PHONY: quick

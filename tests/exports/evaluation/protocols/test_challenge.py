@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from figureground.cli.app import app
 from figureground.exports import evaluate as script
 from figureground.exports.evaluate import EvaluationError
+from figureground.exports.evaluation.values import EvaluationError as HouseError
 
 pytestmark = pytest.mark.usefixtures("offline_datasets")
 
@@ -317,7 +318,7 @@ def test_eval_results_are_written_for_one_model_on_the_hub(
     pasted: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["evaluate", str(pasted), "--model", model, "--eval-results-yaml", str(tmp_path / "pasted.yaml")]
-    with pytest.raises(EvaluationError, match="give its id and a revision, not a folder"):
+    with pytest.raises(HouseError, match="give its id and a revision, not a folder"):
         CliRunner().invoke(app, arguments, catch_exceptions=False)
     given = ["--repo", str(pasted), *arguments[2:]]
     assert script.main([*given, "--model", model]) == script.main(given) == 2
