@@ -69,7 +69,7 @@ def test_the_parts_of_a_drawn_butterfly_are_found(script: ModuleType) -> None:
     np.testing.assert_array_equal(found.wings_hw | found.body_hw, mask)
     assert found.pattern_hw[75, 70]
     assert not found.pattern_hw[100, 85]
-    assert found.said == {"spread": True, "spotted": True, "orange": True, "pale": False}
+    assert found.global_attributes == {"spread": True, "spotted": True, "orange": True, "pale": False}
     again = script.dissect("drawn", photo, mask)
     np.testing.assert_array_equal(found.body_hw, again.body_hw)
     np.testing.assert_array_equal(found.pattern_hw, again.pattern_hw)
@@ -92,7 +92,7 @@ def test_real_butterflies(script: ModuleType, name: str, dropped: str) -> None:
     assert bool(found.dropped) == bool(dropped)
     if not dropped:
         assert 0.015 < found.body_hw.sum() / mask.sum() < 0.14
-        assert found.said["spread"]
+        assert found.global_attributes["spread"]
 
 
 def test_what_is_written_is_what_the_schema_asks_for(script: ModuleType, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ class Butterfly:
     wings_hw: Mask
     body_hw: Mask
     pattern_hw: Mask
-    said: dict[str, bool]
+    global_attributes: dict[str, bool]
     """Global attributes."""
     dropped: str
     """Why the photo cannot be used; empty where it can."""
@@ -205,7 +205,7 @@ def dissect(name: str, photo_rgb: Image, mask_hw: Mask) -> Butterfly:
         wings_hw=wings,
         body_hw=body,
         pattern_hw=pattern,
-        said={
+        global_attributes={
             "spread": width > SPREAD * length,
             "spotted": _round_patches(pattern, np.count_nonzero(wings)) >= 4,
             "orange": _orange_share(lab, wings) > 0.15,
@@ -257,12 +257,12 @@ def _without_specks(mask_hw: Mask, least_area: float) -> Mask:
 def _round_patches(pattern_hw: Mask, wing_area: int) -> int:
     """Patches of 0.1 % to 3 % of the wings that fill most of their circle."""
     contours, _ = cv2.findContours(pattern_hw.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    found = 0
+    patches = 0
     for contour in contours:
         area = cv2.contourArea(contour)
         radius = cv2.minEnclosingCircle(contour)[1]
-        found += bool(0.001 <= area / wing_area <= 0.03 and area > 0.5 * np.pi * radius**2)
-    return found
+        patches += bool(0.001 <= area / wing_area <= 0.03 and area > 0.5 * np.pi * radius**2)
+    return patches
 
 
 def _orange_share(lab: Lab, wings_hw: Mask) -> float:
@@ -291,7 +291,7 @@ def write_masks(out: Path, butterfly: Butterfly) -> list[tuple[str, str, str]]:
             path = out / folder / f"{butterfly.name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), mask.astype(np.uint8) * 255)
-    rows = {**{name: bool(mask.any()) for name, mask in parts.items()}, **butterfly.said}
+    rows = {**{name: bool(mask.any()) for name, mask in parts.items()}, **butterfly.global_attributes}
     return [(f"{butterfly.name}.png", name, str(value).lower()) for name, value in rows.items()]
 
 
@@ -338,8 +338,8 @@ def _tile(butterfly: Butterfly) -> Image:
     small = cv2.resize(drawn, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     tile = np.zeros((186, 440, 3), dtype=np.uint8)
     tile[: small.shape[0], : small.shape[1]] = small
-    said = " ".join(name for name, value in butterfly.said.items() if value)
-    text = f"{butterfly.name} {butterfly.axis.likeness:.2f} {butterfly.dropped or said}"
+    ticked = " ".join(name for name, value in butterfly.global_attributes.items() if value)
+    text = f"{butterfly.name} {butterfly.axis.likeness:.2f} {butterfly.dropped or ticked}"
     colour = (255, 120, 120) if butterfly.dropped else (255, 255, 255)
     cv2.putText(tile, text, (2, 182), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
     return tile
