@@ -73,6 +73,14 @@ endif
 quick: $(STAMP)  ## The tests between two edits, in under a minute of one processor
 	$(BIN)/python -P -m pytest --quick --quiet $(TESTS)
 
+# Worker processes and programs that tests start are counted in; below the floor of pyproject.toml it fails.
+.PHONY: coverage
+coverage: $(STAMP)  ## Branch coverage of the tests, with every line that none reaches
+	@rm -rf .scratch/coverage && mkdir -p .scratch/coverage
+	$(BIN)/python -P -m coverage run -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(TESTS)
+	$(BIN)/python -P -m coverage combine --quiet
+	$(BIN)/python -P -m coverage report
+
 # New examples for the property tests; `make test` always takes the same.
 SECONDS ?= 300
 .PHONY: fuzz
