@@ -35,22 +35,23 @@ import sys
 import typing
 import zipfile
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypedDict, Unpack
+from typing import Any, Final, NamedTuple, TypeVar, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import distance_transform_edt  # type: ignore[import-untyped]
+from scipy.optimize import brentq  # type: ignore[import-untyped]  # ships no annotations
 from scipy.special import softmax  # type: ignore[import-untyped]  # ships no annotations
-from scipy.stats import binomtest  # type: ignore[import-untyped]  # ships no annotations
+from scipy.stats import norm, t  # type: ignore[import-untyped]
 
 # values: Types, errors and files that every module of the evaluation speaks in.
 
-SCHEMA_VERSION: Final = "1"
+SCHEMA_VERSION: Final = "2"
 REFERENCE_SIZE_HW: Final = (224, 224)  # in9_eval.py resizes nothing: its images are 224 pixels wide and high
 EMPTY: Final = "nothing to score: expected at least one image, got none"
 Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)
@@ -246,6 +247,296 @@ def check_precision(device: str, precision: str) -> None:
     require(device != "cpu" or precision != "float16", "precision float16: the cpu has no arithmetic for it", 2)
 
 
+# intervals: 95 % intervals, and the p-values that decide stars: of shares, class means, paired differences and clusters.
+
+Z: Final = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
+MIN_DECIDABLE: Final = 25  # images below which nothing is starred: Wilson's interval of a share is over 35 points wide
+MIN_RESAMPLED: Final = 24  # images below which a bootstrap interval covers under 90 %
+MAX_GAIN: Final = 4.0  # how much more than its images a stratified mean may be trusted
+TOO_FEW: Final = "too few to say"
+ALPHA: Final = 0.05  # chance of any star in a table where nothing differs
+_BOOTSTRAP_CELLS: Final = 1 << 21  # resampled counts held at once: 16 MB of int64
+
+
+class Estimate(NamedTuple):
+    """A figure, its 95 % interval, and p of the hypothesis that it is 0."""
+
+    value: float
+    ci95: list[float] | None
+    p: float | None
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready; ``no_ci95`` says why there is no interval."""
+        reason = {} if self.ci95 else {"no_ci95": TOO_FEW}
+        return {"value": self.value, "ci95": self.ci95, "p": self.p, **reason}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """What intervals take for a sample."""
+
+    count: int = 10_000  # bootstrap resamples
+    seed: int = 0  # of the bootstrap
+    cluster: str = "image"  # "image": images are a sample; "class": so are the dataset's classes
+
+    def bootstrap(self, values: Floats, labels: Ints) -> Floats:
+        """Resampled means over classes of ``(I, M)`` values: ``(B, M)``, paired."""
+        return bootstrap_class_means(values, labels, count=self.count, seed=self.seed)
+
+
+class _Strata(NamedTuple):
+    """The mean over K strata of the means in each."""
+
+    mean: float
+    variance: float | None  # of that mean; None where it cannot be told
+    images: float  # of a simple random sample that would be as exact, if strata did not differ: K² / Σ 1/m
+    degrees: float  # of freedom of the variance, after Satterthwaite; NaN where it is 0
+
+
+def wilson_interval(share: float, n: float, critical: float = Z) -> list[float]:
+    """Wilson's 95 % score interval of a share in [0, 1] of ``n`` images (JASA 22, 1927); it always has a width.
+
+    ``n`` may be an effective number; ``critical`` is the quantile of the distribution that the share is judged by.
+    """
+    require(n > 0, EMPTY)
+    square = critical**2
+    middle = (share + square / (2 * n)) / (1 + square / n)
+    half = critical / (1 + square / n) * np.sqrt(share * (1 - share) / n + square / (4 * n**2))
+    return [float(max(0.0, middle - half)), float(min(1.0, middle + half))]
+
+
+def share_interval(values: Floats, strata: Ints) -> list[float]:
+    """Interval of the mean over strata of mean values in [0, 1], ``(I,)`` each: Wilson's, of an effective number.
+
+    The number is that of a simple random sample with the variance of the stratified mean (design effect of Kish,
+    Survey Sampling, 1965), as Korn and Graubard do for surveys (Survey Methodology 24(2), 1998). Where all outcomes
+    agree it is the number of images.
+    """
+    parts = _measure_strata(values, strata)
+    if len(np.unique(strata)) == 1 and bool(np.isin(values, (0, 1)).all()):
+        return wilson_interval(parts.mean, len(values))
+    spread = parts.mean * (1 - parts.mean)
+    if spread <= 0:
+        return wilson_interval(round(parts.mean), len(values))
+    return wilson_interval(parts.mean, _effective(spread, parts))
+
+
+def paired_difference(first: Floats, second: Floats, strata: Ints) -> Estimate:
+    """Mean over strata of the differences of two outcomes in [0, 1] of the same images, ``(I,)`` each.
+
+    Tango's score interval (Statistics in Medicine 17, 1998), in which the counts of discordant pairs are those of an
+    effective number of images; p is that of its test, which is McNemar's where images count alike, and judged by
+    Student's t where the variance was estimated within strata.
+    """
+    lost = first - second
+    parts = _measure_strata(lost, strata)
+    gains, losses = (_measure_strata(np.maximum(sign * lost, 0), strata).mean for sign in (1, -1))
+    binary = bool(np.isin(lost, (-1, 0, 1)).all())
+    spread = gains + losses - parts.mean**2
+    n = float(len(lost))
+    if len(np.unique(strata)) > 1 or not binary:
+        n = _effective(spread, parts) if spread > 0 else parts.images
+    score = abs(_tango(0.0, gains * n, losses * n, n)) if gains + losses > 0 else 0.0
+    stratified = n != len(lost) and parts.variance is not None
+    p = float(2 * (t.sf(score, parts.degrees) if stratified else norm.sf(score)))
+    return Estimate(parts.mean, tango_interval(gains * n, losses * n, n), p)
+
+
+def tango_interval(only_first: float, only_second: float, n: float) -> list[float]:
+    """Tango's 95 % score interval of a difference of paired shares, in [-1, 1].
+
+    Args:
+        only_first: Number of the ``n`` pairs in which only the first is right.
+        only_second: Number of pairs in which only the second is.
+        n: Number of pairs; like the others it need not be whole.
+    """
+    value = (only_first - only_second) / n
+
+    def bound(sign: int) -> float:
+        def excess(delta: float) -> float:
+            return _tango(delta, only_first, only_second, n) + sign * Z
+
+        near, far = value, sign * (1 - 1e-12)
+        if sign * (far - near) <= 1e-12 or sign * excess(far) > 0:
+            return float(sign)
+        return float(brentq(excess, near, far, xtol=1e-12))
+
+    return [bound(-1), bound(1)]
+
+
+def _tango(delta: float, only_first: float, only_second: float, n: float) -> float:
+    """The score statistic of the hypothesis that the difference is ``delta`` (Tango 1998, formula 7)."""
+    linear = -only_first - only_second + (2 * n - only_first + only_second) * delta
+    constant = -only_second * delta * (1 - delta)
+    share = (np.sqrt(max(linear**2 - 8 * n * constant, 0.0)) - linear) / (4 * n)
+    variance = n * (2 * share + delta * (1 - delta))
+    score = only_first - only_second - n * delta
+    return float(score / np.sqrt(variance)) if variance > 0 else (0.0 if abs(score) < 1e-9 else np.sign(score) * np.inf)
+
+
+def mean_estimate(values: Floats, strata: Ints, bounds: tuple[float, float]) -> Estimate:
+    """Mean over strata of real values ``(I,)`` within ``bounds``: Student's t, with Satterthwaite's degrees of freedom.
+
+    None below ``MIN_RESAMPLED`` images and where nothing varies.
+    """
+    parts = _measure_strata(values, strata)
+    if len(values) < MIN_RESAMPLED or not parts.variance:
+        return Estimate(parts.mean, None, None)
+    return student_estimate(parts.mean, parts.variance, parts.degrees, bounds)
+
+
+def student_estimate(value: float, variance: float, degrees: float, bounds: tuple[float, float]) -> Estimate:
+    """A value with the variance of its estimate, judged by Student's t; its interval is cut to ``bounds``."""
+    error = float(np.sqrt(variance))
+    half = float(t.ppf(0.975, degrees)) * error
+    interval = [max(bounds[0], value - half), min(bounds[1], value + half)]
+    return Estimate(value, interval, float(2 * t.sf(abs(value) / error, degrees)))
+
+
+def cluster_estimate(values: Floats, clusters: Ints, over: str, bounds: tuple[float, float]) -> Estimate:
+    """Mean over ``images`` or over ``classes`` of ``(I,)`` values whose classes are a sample of all classes.
+
+    Student's t with K - 1 degrees of freedom on the K class means, or on the linearised class totals of the mean over
+    images (Cochran, Sampling Techniques, 1977, section 6.3). None for fewer than three classes, and where none differs.
+    """
+    require(len(values), EMPTY)
+    _, own, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
+    count, sums = len(sizes), np.bincount(own, weights=values)
+    means = sums / sizes
+    value = float(means.mean() if over == "classes" else values.mean())
+    if count < 3:
+        return Estimate(value, None, None)
+    residuals = means - value if over == "classes" else (sums - value * sizes) / sizes.mean()
+    variance = float((residuals**2).sum() / (count - 1) / count)
+    return student_estimate(value, variance, count - 1, bounds) if variance > 1e-18 else Estimate(value, None, None)
+
+
+class Crossed(NamedTuple):
+    """Variance of a figure over images and raters, both of which are samples, and its degrees of freedom."""
+
+    variance: float
+    degrees: float
+
+    def share_interval(self, share: float, n: float) -> list[float]:
+        """Interval of a share: Wilson's of an effective number, by Student's t; of ``n`` images where none differs."""
+        if self.variance < 1e-18 or not 0 < share < 1:
+            return wilson_interval(share, n)
+        return wilson_interval(share, min(n * MAX_GAIN, share * (1 - share) / self.variance), self.critical)
+
+    @property
+    def critical(self) -> float:
+        """97.5 % quantile of Student's t."""
+        return float(t.ppf(0.975, max(1.0, self.degrees)))
+
+
+def crossed_variance(parts: Floats) -> Crossed:
+    """Variance of the sum of ``(I, R)`` parts, images by raters, that add up to about 0 (a linearised figure).
+
+    Two-way clustering (Cameron, Gelbach and Miller, Journal of Business & Economic Statistics 29(2), 2011, formula
+    2.13), each way with its own correction K / (K - 1), and Satterthwaite's degrees of freedom. Of one rater it is the
+    variance over images alone.
+    """
+    images, raters = parts.shape
+    by_image = float((parts.sum(axis=1) ** 2).sum()) * images / max(1, images - 1)
+    if raters == 1:
+        return Crossed(by_image, images - 1.0)
+    by_rater = float((parts.sum(axis=0) ** 2).sum()) * raters / (raters - 1)
+    variance = max(by_image + by_rater - float((parts**2).sum()), by_image, by_rater)
+    spent = by_rater**2 / (raters - 1) + by_image**2 / max(1, images - 1)
+    return Crossed(variance, variance**2 / spent if spent > 0 else np.inf)
+
+
+def _measure_strata(values: Floats, strata: Ints) -> _Strata:
+    """Mean, and the variance of the mean; where a stratum has one image, strata are pooled for the variance."""
+    require(len(values), EMPTY)
+    _, own, sizes = np.unique(strata, return_inverse=True, return_counts=True)
+    means = np.bincount(own, weights=values) / sizes
+    count, inverse = len(sizes), float((1 / sizes).sum())
+    images = count**2 / inverse
+    mean = float(means.mean())
+    if sizes.min() > 1:
+        squares = np.bincount(own, weights=(values - means[own]) ** 2) / (sizes - 1) / sizes / count**2
+        variance = float(squares.sum())
+        degrees = variance**2 / float((squares**2 / (sizes - 1)).sum()) if variance > 0 else np.nan
+    else:
+        variance = float(np.var(values, ddof=1)) / images if len(values) > 1 else 0.0
+        degrees = len(values) - 1.0
+    return _Strata(mean, variance if variance > 1e-18 else None, images, degrees)
+
+
+def _effective(spread: float, parts: _Strata) -> float:
+    """Images of a simple random sample with the variance of a stratified mean; ``spread`` is that of one image."""
+    pooled = parts.variance is None
+    return parts.images if pooled else min(spread / float(parts.variance or 1), MAX_GAIN * parts.images)
+
+
+def bootstrap_class_means(values: Floats, labels: Ints, *, count: int, seed: int) -> Floats:
+    """Bootstrap the mean over classes of class means; columns share each resample, so their differences are paired.
+
+    Of a class of m images m - 1 are drawn, with replacement: a resample of m varies too little (Rao and Wu, JASA 83,
+    1988). Classes of one image are drawn as one class. Equal rows of a class are interchangeable, so their counts in a
+    resample are multinomial; drawing those is the same bootstrap as drawing indices, in the memory of the distinct
+    rows. ``values`` is ``(I, M)``, images by quantities; the result ``(B, M)``, B = ``count``; ``seed`` is PCG64's.
+    """
+    require(values.size, EMPTY)
+    generator = np.random.Generator(np.random.PCG64(seed))
+    classes, own, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    single = sizes[own] == 1
+    groups = [(values[own == index], 1) for index in np.flatnonzero(sizes > 1)]
+    groups += [(values[single], int(single.sum()))] if single.any() else []
+    means = np.zeros((count, values.shape[1]))
+    for rows, weight in groups:
+        distinct, frequency = np.unique(rows, axis=0, return_counts=True)
+        drawn_rows, step = max(1, len(rows) - 1), max(1, _BOOTSTRAP_CELLS // len(distinct))
+        for start in range(0, count, step):
+            stop = min(start + step, count)
+            drawn = generator.multinomial(drawn_rows, frequency / len(rows), size=stop - start)
+            means[start:stop] += weight * (drawn @ distinct) / drawn_rows
+    return means / len(classes)
+
+
+def bootstrap_interval(samples: Floats, n: int) -> list[float] | None:
+    """Central 95 % of the finite ones of bootstrap samples ``(B,)`` of ``n`` images.
+
+    None below ``MIN_RESAMPLED`` images, where more than a tenth of the samples is undefined, and where none differs.
+    """
+    finite = samples[np.isfinite(samples)]
+    if n < MIN_RESAMPLED or len(finite) < 0.9 * len(samples) or float(np.ptp(finite)) < 1e-9:
+        return None
+    return [float(bound) for bound in np.quantile(finite, [0.025, 0.975])]
+
+
+def root_interval(value: float, samples: Floats, n: int) -> list[float] | None:
+    """95 % interval of the root of a sum of squares, which resamples ``(B,)`` of ``n`` images exceed by their noise.
+
+    Normal about the square less its bootstrap bias (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+    chapter 10), cut at 0; a percentile interval of such a figure lies beside it. None below ``MIN_RESAMPLED`` images.
+    """
+    squares = samples**2
+    error = float(squares.std())
+    if n < MIN_RESAMPLED or error < 1e-12:
+        return None
+    middle = 2 * value**2 - float(squares.mean())
+    return [float(np.sqrt(max(0.0, middle + sign * Z * error))) for sign in (-1, 1)]
+
+
+def resampled_rows(n: int, *, count: int, seed: int) -> Iterator[Ints]:
+    """Rows ``(n,)`` of each of ``count`` bootstrap resamples of ``n`` images; ``seed`` is PCG64's."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    for _ in range(count):
+        yield generator.integers(0, n, n)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number (Holm, Scandinavian Journal of Statistics 6, 1979), in [0, 1]."""
+    order = np.argsort(p_values, kind="stable")
+    factors = len(p_values) - np.arange(len(p_values))
+    adjusted = np.minimum(1.0, np.maximum.accumulate(factors * np.asarray(p_values, np.float64)[order]))
+    corrected = np.empty(len(p_values))
+    corrected[order] = adjusted
+    return [float(p) for p in corrected]
+
+
 # label_spaces: What a model's outputs mean: the class map and the label spaces.
 
 IMAGENET_CLASSES: Final = 1000
@@ -309,6 +600,21 @@ def map_predictions(logits: Logits, classes: ClassMap, space: str) -> tuple[Ints
     """
     raw = drop_background(logits, space).argmax(axis=1)
     return raw, classes.class_of_output[raw] if space == "map" else raw.copy()
+
+
+def restrict_predictions(logits: Logits, classes: ClassMap, space: str) -> Ints:
+    """Class index ``(N,)`` of the largest output that belongs to a class, so that no answer is outside the map."""
+    if space == "head":
+        return np.asarray(logits.argmax(axis=1))
+    inside = np.flatnonzero(classes.class_of_output >= 0)
+    return np.asarray(classes.class_of_output[inside[drop_background(logits, space)[:, inside].argmax(axis=1)]])
+
+
+def exact_answers(predicted: Ints, source_labels: NDArray[np.str_], classes: ClassMap, space: str) -> Ints:
+    """1 where the raw argmax ``(N,)`` is the photo's own ImageNet class, 0 where not, -1 where that is not known."""
+    own = np.array([classes.output_of_source.get(name, -1) for name in source_labels], dtype=np.int64)
+    known = (own >= 0) & (space == "map")
+    return np.where(known, predicted == own, -1)
 
 
 def masked_outputs(classes: ClassMap) -> Ints:
@@ -495,9 +801,7 @@ def decode_mask(stored: bytes | None, name: str) -> Bools:
         raise EvaluationError(f"{name}: the object mask cannot be decoded: {error}") from error
 
 
-# statistics: Shares, class means, and their intervals.
-
-_BOOTSTRAP_CELLS: Final = 1 << 21  # resampled counts held at once: 16 MB of int64
+# statistics: Shares and class means.
 
 
 def accuracy_micro(correct: Bools) -> float:
@@ -515,84 +819,6 @@ def accuracy_macro(correct: Bools, labels: Ints) -> float:
     """Mean of the class accuracies: every class counts the same, however many images it has."""
     require(correct.size, EMPTY)
     return float(np.mean(list(accuracy_per_class(correct, labels).values())))
-
-
-def mcnemar_exact(first: Bools, second: Bools) -> float:
-    """Two-sided p of McNemar's exact test: of images that only one of two ``(I,)`` gets right, is it half and half?"""
-    require(first.size, EMPTY)
-    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    return float(binomtest(only_first, only_first + only_second).pvalue) if only_first + only_second else 1.0
-
-
-def bootstrap_class_means(values: Floats, labels: Ints, *, count: int, seed: int) -> Floats:
-    """Bootstrap the mean over classes of class means; columns share each resample, so their differences are paired.
-
-    Images are resampled within their class. Draws are resampled as wholes, crossed with the images (the pigeonhole
-    bootstrap of Owen, Annals of Applied Statistics 1(2), 2007): draw d of one image goes with draw d of all others.
-    Equal rows of a class are interchangeable, so their counts in a resample are multinomial; drawing those is the
-    same bootstrap as drawing indices, in the memory of the distinct rows. ``values`` is ``(I, M, D)``, images by
-    quantities by draws; the result ``(B, M)``, with B = ``count``; ``seed`` is PCG64's.
-    """
-    require(values.size, EMPTY)
-    _, columns, draws = values.shape
-    generator = np.random.Generator(np.random.PCG64(seed))
-    weights = generator.multinomial(draws, np.full(draws, 1 / draws), size=count) / draws
-    classes = np.unique(labels)
-    means = np.zeros((count, columns))
-    for label in classes:
-        rows = values[labels == label].reshape(-1, columns * draws)
-        distinct, frequency = np.unique(rows, axis=0, return_counts=True)
-        step = max(1, _BOOTSTRAP_CELLS // len(distinct))
-        for start in range(0, count, step):
-            stop = min(start + step, count)
-            drawn = generator.multinomial(len(rows), frequency / len(rows), size=stop - start)
-            sums = (drawn @ distinct).reshape(-1, columns, draws)
-            means[start:stop] += np.einsum("bmd,bd->bm", sums, weights[start:stop]) / len(rows)
-    return means / len(classes)
-
-
-def bootstrap_means(
-    values: Floats, labels: Ints, *, over: str, count: int, seed: int, cluster: str = "image"
-) -> Floats:
-    """Bootstrap the mean over ``images``, or over ``classes`` of class means, of ``(I, M)`` values: ``(B, M)``, paired.
-
-    Under the cluster ``image`` images are resampled, for class means within their class; under ``class`` whole classes
-    are, as if the dataset's were a sample of all classes.
-    """
-    sampling, alike = {"count": count, "seed": seed}, np.zeros_like(labels)
-    if cluster == "image":
-        return bootstrap_class_means(values[:, :, None], labels if over == "classes" else alike, **sampling)
-    _, class_of_image, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    sums = np.stack([np.bincount(class_of_image, weights=column) for column in values.T], axis=1)
-    cells = sums / sizes[:, None] if over == "classes" else np.concatenate([sums, sizes[:, None]], axis=1)
-    drawn = bootstrap_class_means(cells[:, :, None], alike[: len(sizes)], **sampling)
-    return drawn if over == "classes" else drawn[:, :-1] / drawn[:, -1:]
-
-
-def bootstrap_interval(samples: Floats, outcomes: Bools | None = None) -> list[float]:
-    """Central 95 % of bootstrap samples ``(B,)``; Wilson's interval where all ``outcomes`` ``(I, D)`` agree.
-
-    Every resample is alike then: the bootstrap would be certain of what few images happen to show.
-    """
-    if outcomes is not None and bool((outcomes == outcomes[0, 0]).all()):
-        return wilson_interval(int(outcomes[:, 0].sum()), len(outcomes))
-    return [float(bound) for bound in np.quantile(samples, [0.025, 0.975])]
-
-
-def wilson_interval(right: int, total: int) -> list[float]:
-    """Wilson's 95 % score interval of a share; it has a width even where all or none are right."""
-    return [float(bound) for bound in binomtest(right, total).proportion_ci(0.95, method="wilson")]
-
-
-def varying_interval(samples: Floats, outcomes: Floats | None = None) -> list[float] | None:
-    """Central 95 % of ``(B,)`` samples that differ; else Wilson's for ``(I,)`` outcomes all 0 or all 1; else None.
-
-    Where resamples cannot vary, as where every answer of one side is right, few images would pass for certainty.
-    """
-    if len(samples) and float(np.ptp(samples)) > 1e-9:  # sums of floats differ in their last digits
-        return bootstrap_interval(samples)
-    alike = outcomes is not None and outcomes.mean() in (0, 1)
-    return wilson_interval(int(outcomes.sum()), len(outcomes)) if alike and outcomes is not None else None
 
 
 def sd_between_draws(values: NDArray[Any], labels: Ints) -> float | None:
@@ -958,6 +1184,139 @@ def row_names(table: Table) -> dict[str, NDArray[Any]]:
     return {"image_id": np.array(table["image_id"][:]), "label": np.array(table["label"][:], dtype=np.int64)}
 
 
+# shares: Shares of right answers by image, with intervals, and their differences.
+
+CHANCE_NOTE: Final = "a constant answer scores this on class means; an answer outside the map is always wrong"
+
+
+def class_sizes(labels: Ints, classes: ClassMap) -> dict[str, Any]:
+    """How many of the labelled images each class has, and whether all have as many."""
+    counts = np.bincount(labels, minlength=len(classes.names)).tolist()
+    by_name = dict(zip(classes.names, counts, strict=True))
+    return {"n": len(labels), "n_per_class": by_name, "balanced": len(set(counts)) == 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowAnswers:
+    """Answers of a model on one config in one label space: R rows, of which an image may have several."""
+
+    image_id: NDArray[np.str_]  # (R,)
+    label: Ints  # (R,)
+    right: Bools  # (R,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageShares:
+    """One config by image: what each image's rows average to."""
+
+    image_id: NDArray[np.str_]  # (I,), sorted
+    label: Ints  # (I,)
+    rows: Ints  # (I,) rows of each image
+    value: Floats  # (I,) in [0, 1]
+
+    def chosen(self, own: Bools) -> ImageShares:
+        """The images of ``own``, ``(I,)``."""
+        return ImageShares(**{name: values[own] for name, values in arrays_of(self).items()})
+
+    def strata(self, over: str) -> Ints:
+        """Stratum of each image, ``(I,)``: its class, or where ``images`` count alike the same for all."""
+        return self.label if over == "classes" else np.zeros_like(self.label)
+
+    def mean(self, over: str) -> float:
+        """Mean over ``images``, or over ``classes`` of class means."""
+        strata = self.strata(over)
+        return float(np.mean([self.value[strata == label].mean() for label in np.unique(strata)]))
+
+
+def average_rows(config: str, answers: RowAnswers, values: Bools | None = None) -> ImageShares:
+    """Mean of ``(R,)`` values over the rows of each image, by default of whether they are right.
+
+    ``EvaluationError`` if an image has two labels.
+    """
+    ids, first, image_of_row, rows = np.unique(
+        answers.image_id, return_index=True, return_inverse=True, return_counts=True
+    )
+    values, labels = answers.right if values is None else values, answers.label[first]
+    mixed = np.unique(answers.image_id[answers.label != labels[image_of_row]])
+    require(not len(mixed), f"{config}: expected one label an image; got others for {list_names(mixed)}")
+    return ImageShares(image_id=ids, label=labels, rows=rows, value=np.bincount(image_of_row, weights=values) / rows)
+
+
+def pair_images(first: ImageShares, second: ImageShares) -> tuple[ImageShares, ImageShares]:
+    """Both cut to the images that both have, in one order; ``EvaluationError`` if there is none, or labels differ."""
+    _, *shared_rows = np.intersect1d(first.image_id, second.image_id, assume_unique=True, return_indices=True)
+    first, second = (
+        ImageShares(**{name: values[rows] for name, values in arrays_of(side).items()})
+        for side, rows in zip((first, second), shared_rows, strict=True)
+    )
+    mixed = first.image_id[first.label != second.label]
+    require(not len(mixed), f"expected one label an image in every config; got others for {list_names(mixed)}")
+    require(len(first.label), "expected configs that share images with original; got one that shares none")
+    return first, second
+
+
+def measure_accuracy(right: ImageShares, sampling: Sampling) -> dict[str, Any]:
+    """Accuracy over images and over class means, with intervals; ``ci95`` is that of the class means."""
+    micro, macro = (_share_interval(right, over, sampling) for over in ("images", "classes"))
+    return {
+        "n": len(right.label),
+        "n_rows": int(right.rows.sum()),
+        "undecidable": len(right.label) < MIN_DECIDABLE,
+        "accuracy_micro": right.mean("images"),
+        "ci95_micro": micro,
+        "accuracy_macro": right.mean("classes"),
+        "ci95": macro,
+    }
+
+
+def _share_interval(right: ImageShares, over: str, sampling: Sampling) -> list[float] | None:
+    if sampling.cluster == "class":
+        return cluster_estimate(right.value, right.label, over, (0.0, 1.0)).ci95
+    return share_interval(right.value, right.strata(over))
+
+
+def compare_pairs(
+    right: Mapping[str, ImageShares], pairs: Collection[tuple[str, str]], sampling: Sampling
+) -> dict[str, dict[str, Any]]:
+    """Difference and ratio over the images that both configs have, over images (micro) and class means (macro).
+
+    Each has the p of the hypothesis that it is 0. Ratios are bootstrapped; resamples whose subtrahend is 0 have none.
+    """
+    return {
+        f"{one}_minus_{two}": {
+            "minuend": one,
+            "subtrahend": two,
+            **_compare(*pair_images(right[one], right[two]), sampling),
+        }
+        for one, two in pairs
+    }
+
+
+def _compare(first: ImageShares, second: ImageShares, sampling: Sampling) -> dict[str, Any]:
+    """Difference and ratio of two configs of the same images, in one order."""
+    compared: dict[str, Any] = {"n": len(first.label), "undecidable": len(first.label) < MIN_DECIDABLE}
+    both = np.stack([first.value, second.value], axis=1)
+    for name, over in (("micro", "images"), ("macro", "classes")):
+        top, base = first.mean(over), second.mean(over)
+        drawn = sampling.bootstrap(both, first.strata(over))
+        ratios = np.divide(drawn[:, 0], drawn[:, 1], out=np.full(len(drawn), np.nan), where=drawn[:, 1] > 0)
+        compared[name] = {
+            "minuend": top,
+            "subtrahend": base,
+            **estimate_difference(first, second, over, sampling).json(),
+            "ratio": top / base if base else None,
+            "ratio_ci95": bootstrap_interval(ratios, len(both)) if base and sampling.cluster == "image" else None,
+        }
+    return compared
+
+
+def estimate_difference(first: ImageShares, second: ImageShares, over: str, sampling: Sampling) -> Estimate:
+    """Difference of two configs of the same images, in one order, over ``images`` or ``classes``."""
+    if sampling.cluster == "class":
+        return cluster_estimate(first.value - second.value, first.label, over, (-1.0, 1.0))
+    return paired_difference(first.value, second.value, first.strata(over))
+
+
 # protocols.noise: Noise on figure and ground.
 
 NOISE_LEVELS: Final = {  # compute_noise_robustness.py of mmoayeri/RIVAL10, at 224 pixels
@@ -1131,128 +1490,6 @@ def parse_noise(
     return NoiseSettings(levels=chosen, trials=trials, grow_px=grow_px, undefined=rfs_undefined)
 
 
-# shares: Shares of right answers by image, with intervals, and their differences.
-
-MIN_DECIDABLE: Final = 25  # images below which a share is marked undecidable: Wilson's interval is over 35 points wide
-CHANCE_NOTE: Final = "a constant answer scores this on class means; an answer outside the map is always wrong"
-
-
-def class_sizes(labels: Ints, classes: ClassMap) -> dict[str, Any]:
-    """How many of the labelled images each class has, and whether all have as many."""
-    counts = np.bincount(labels, minlength=len(classes.names)).tolist()
-    by_name = dict(zip(classes.names, counts, strict=True))
-    return {"n": len(labels), "n_per_class": by_name, "balanced": len(set(counts)) == 1}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowAnswers:
-    """Answers of a model on one config in one label space: R rows, of which an image may have several."""
-
-    image_id: NDArray[np.str_]  # (R,)
-    label: Ints  # (R,)
-    right: Bools  # (R,)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageShares:
-    """One config by image: what each image's rows average to."""
-
-    image_id: NDArray[np.str_]  # (I,), sorted
-    label: Ints  # (I,)
-    rows: Ints  # (I,) rows of each image
-    value: Floats  # (I,) in [0, 1]
-
-    def mean(self, over: str) -> float:
-        """Mean over ``images``, or over ``classes`` of class means."""
-        strata = self.label if over == "classes" else np.zeros_like(self.label)
-        return float(np.mean([self.value[strata == label].mean() for label in np.unique(strata)]))
-
-
-def average_rows(config: str, answers: RowAnswers, values: Bools) -> ImageShares:
-    """Mean of ``(R,)`` values over the rows of each image; ``EvaluationError`` if an image has two labels."""
-    ids, first, image_of_row, rows = np.unique(
-        answers.image_id, return_index=True, return_inverse=True, return_counts=True
-    )
-    labels = answers.label[first]
-    mixed = np.unique(answers.image_id[answers.label != labels[image_of_row]])
-    require(not len(mixed), f"{config}: expected one label an image; got others for {list_names(mixed)}")
-    return ImageShares(image_id=ids, label=labels, rows=rows, value=np.bincount(image_of_row, weights=values) / rows)
-
-
-def pair_images(first: ImageShares, second: ImageShares) -> tuple[ImageShares, ImageShares]:
-    """Both cut to the images that both have, in one order; ``EvaluationError`` if there is none, or labels differ."""
-    _, *shared_rows = np.intersect1d(first.image_id, second.image_id, assume_unique=True, return_indices=True)
-    first, second = (
-        ImageShares(**{name: values[rows] for name, values in arrays_of(side).items()})
-        for side, rows in zip((first, second), shared_rows, strict=True)
-    )
-    mixed = first.image_id[first.label != second.label]
-    require(not len(mixed), f"expected one label an image in every config; got others for {list_names(mixed)}")
-    require(len(first.label), "expected configs that share images with original; got one that shares none")
-    return first, second
-
-
-def measure_accuracy(right: ImageShares, **sampling: Any) -> dict[str, Any]:  # noqa: ANN401  of bootstrap_means
-    """Accuracy over images and over class means, with intervals; ``ci95`` is that of the class means."""
-    micro, macro = (
-        varying_interval(bootstrap_means(right.value[:, None], right.label, over=over, **sampling)[:, 0], right.value)
-        for over in ("images", "classes")
-    )
-    return {
-        "n": len(right.label),
-        "n_rows": int(right.rows.sum()),
-        "undecidable": len(right.label) < MIN_DECIDABLE,
-        "accuracy_micro": right.mean("images"),
-        "ci95_micro": micro,
-        "accuracy_macro": right.mean("classes"),
-        "ci95": macro,
-    }
-
-
-def compare_pairs(
-    right: Mapping[str, ImageShares],
-    pairs: Collection[tuple[str, str]],
-    **sampling: Any,  # noqa: ANN401
-) -> dict[str, dict[str, Any]]:
-    """Difference and ratio over the images that both configs have, over images (micro) and class means (macro).
-
-    Intervals are paired. McNemar's p is there where every image has one row in both; ratios leave out resamples whose
-    subtrahend is 0.
-    """
-    return {
-        f"{one}_minus_{two}": {
-            "minuend": one,
-            "subtrahend": two,
-            **_compare(*pair_images(right[one], right[two]), **sampling),
-        }
-        for one, two in pairs
-    }
-
-
-def _compare(first: ImageShares, second: ImageShares, **sampling: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Difference and ratio of two configs of the same images, in one order."""
-    both = np.stack([first.value, second.value], axis=1)
-    single = max(first.rows.max(), second.rows.max()) == 1
-    compared: dict[str, Any] = {
-        "n": len(first.label),
-        "undecidable": len(first.label) < MIN_DECIDABLE,
-        "mcnemar_p": mcnemar_exact(first.value == 1, second.value == 1) if single else None,
-    }
-    for name, over in (("micro", "images"), ("macro", "classes")):
-        top, base = first.mean(over), second.mean(over)
-        drawn = bootstrap_means(both, first.label, over=over, **sampling)
-        ci95, defined = varying_interval(drawn[:, 0] - drawn[:, 1]), drawn[drawn[:, 1] > 0]
-        compared[name] = {
-            "minuend": top,
-            "subtrahend": base,
-            "value": top - base,
-            "ci95": ci95,
-            "ratio": top / base if base else None,
-            "ratio_ci95": varying_interval(defined[:, 0] / defined[:, 1]) if base else None,
-        }
-    return compared
-
-
 # answers: A model's answers on rows: made and judged.
 
 
@@ -1264,7 +1501,9 @@ class Predictions:
     draw: Ints
     label: Ints
     predicted: Ints  # raw argmax over all outputs, without a background column
-    mapped: Ints  # class index, negative outside the map
+    mapped: Ints  # class index of the largest output, negative outside the map
+    restricted: Ints  # class index of the largest of the outputs that are in the map
+    exact: Ints  # whether the photo's own ImageNet class is answered: 1 or 0, -1 where it is not known
     probability: Floats  # the largest, in [0, 1]
     label_space: NDArray[np.str_]  # "map" or "head", of shape (): an array so that it is stored like the rest
 
@@ -1282,13 +1521,21 @@ class Feeder:
 def predict(feeder: Feeder, table: Table, classes: ClassMap, config: str) -> Predictions:
     """Run a model over rows of ``load_rows``; ``EvaluationError`` if an image or an answer is unusable."""
     adapter = feeder.adapter
+    wnids = np.array([str(wnid or "") for wnid in table["source_label"][:]])
 
     def judge(logits: Logits, rows: slice) -> dict[str, NDArray[Any]]:
         space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))
         raw, mapped = map_predictions(logits, classes, space)
         largest = to_probabilities(adapter, drop_background(logits, space)).max(axis=1)
-        spaces = np.full(len(raw), space)
-        return {"predicted": raw, "mapped": mapped, "probability": largest, "label_space": spaces}
+        restricted = restrict_predictions(logits, classes, space)
+        return {
+            "predicted": raw,
+            "mapped": mapped,
+            "restricted": restricted,
+            "exact": exact_answers(raw, wnids[rows], classes, space),
+            "probability": largest,
+            "label_space": np.full(len(raw), space),
+        }
 
     answers = answer_rows(feeder, table, config, judge)
     space = answers.pop("label_space")[0]
@@ -1411,50 +1658,77 @@ def value_figures(values: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
         yield Figure(name, measured["value"], measured.get("ci95"))
 
 
-def shares_cells(summary: Mapping[str, Any], headline: str = "macro", ci95: str = "ci95") -> dict[str, str]:
+class Cell(NamedTuple):
+    """One cell of a text table, a share or a difference of shares."""
+
+    value: float | None
+    ci95: Sequence[float] | None = None
+    p: float | None = None  # of the hypothesis that a difference is 0
+    signed: bool = False  # whether it is a difference, which may have a star
+    few: bool = False  # whether it is of fewer than MIN_DECIDABLE images
+    bare: bool = False  # whether such figures have no interval anywhere
+    note: str = ""
+
+    @property
+    def testable(self) -> bool:
+        """Whether it is one of the comparisons that stars are shared among."""
+        return self.signed and not self.few and self.value is not None and self.p is not None and self.ci95 is not None
+
+    def text(self, star: bool = False) -> str:
+        """In percent with its interval, or the words why it has none; a star where the test rejects."""
+        if self.value is None:
+            return "-"
+        number = f"{100 * self.value:+.1f}" if self.signed else f"{100 * self.value:.1f}"
+        interval = f" [{100 * self.ci95[0]:.1f}, {100 * self.ci95[1]:.1f}]" if self.ci95 else f" [{TOO_FEW}]"
+        marks = [number + ("" if self.bare else interval), "undecidable" if self.few else "", "*" if star else ""]
+        return " ".join(mark for mark in [*marks, self.note] if mark)
+
+
+Key = TypeVar("Key", bound=Hashable)
+RULE: Final = Cell(None)
+
+
+def measured_cell(measured: Mapping[str, Any], *, signed: bool = False, few: bool = False) -> Cell:
+    """A cell of a figure that is stored with ``value``, ``ci95`` and ``p``."""
+    value, ci95, p = (measured.get(name) for name in ("value", "ci95", "p"))
+    return Cell(value, ci95, p, signed=signed, few=few)
+
+
+def find_stars(cells: Mapping[Key, Cell]) -> tuple[set[Key], int]:
+    """Cells that differ from 0 after Holm's correction over all comparisons of one table, and how many those are."""
+    tested = {key: cell.p for key, cell in cells.items() if cell.testable and cell.p is not None}
+    corrected = holm(list(tested.values()))
+    return {key for key, p in zip(tested, corrected, strict=True) if p < ALPHA}, len(tested)
+
+
+def describe_stars(comparisons: int) -> str:
+    """Foot of a table: what its stars mean."""
+    return (
+        f"* differs from 0 at {ALPHA:.0%} after Holm's correction over {comparisons} comparisons" if comparisons else ""
+    )
+
+
+def shares_cells(summary: Mapping[str, Any], headline: str = "macro", ci95: str = "ci95") -> dict[str, Cell]:
     """Accuracy of every config by what it measures, differences over the images that both configs have, and ratios."""
-    cells, configs = {}, sorted(summary["configs"].items(), key=lambda pair: config_rank(pair[0]))
+    cells, configs = dict[str, Cell](), sorted(summary["configs"].items(), key=lambda pair: config_rank(pair[0]))
     for kind in dict.fromkeys(measured.get("measures") for _, measured in configs):
-        cells[f"-{kind}"] = ""
+        cells[f"-{kind}"] = RULE
         for config, measured in configs:
             if measured.get("measures") == kind:
-                value = format_cell(measured[f"accuracy_{headline}"], measured[ci95], few=measured["undecidable"])
+                value = Cell(measured[f"accuracy_{headline}"], measured[ci95], few=measured["undecidable"])
                 cells[f"{config} (n {measured['n']})"] = value
-    cells["-differences"] = ""
+    cells["-differences"] = RULE
     differences = summary["differences"].values()
     for compared in differences:
         minuend, subtrahend, gap = compared["minuend"], compared["subtrahend"], compared[headline]
         name, n = f"{minuend} - {subtrahend}", compared["n"]
-        cells[f"{name} (n {n})"] = format_cell(gap["value"], gap["ci95"], signed=True, few=compared["undecidable"])
+        cells[f"{name} (n {n})"] = measured_cell(gap, signed=True, few=compared["undecidable"])
         if n < summary["configs"][subtrahend]["n"]:
-            cells[f"{name}: the latter on these {n}"] = format_cell(gap["subtrahend"], ())
+            cells[f"{name}: the latter on these {n}"] = Cell(gap["subtrahend"], bare=True)
     for compared in differences if headline == "macro" else ():
-        ratio = format_cell(compared["macro"]["ratio"], compared["macro"]["ratio_ci95"])
+        ratio = Cell(compared["macro"]["ratio"], compared["macro"]["ratio_ci95"], few=compared["undecidable"])
         cells[f"{compared['minuend']} / {compared['subtrahend']}"] = ratio
     return cells
-
-
-def format_cell(
-    value: float | None,
-    ci95: Sequence[float] | None,
-    *,
-    signed: bool = False,
-    marked: bool | None = None,
-    few: bool = False,
-) -> str:
-    """A share in percent with its interval, and a star where the interval excludes 0.
-
-    ``ci95`` is empty for figures that have no interval, and None where this one has none. ``marked`` decides the star
-    where it is known; ``few`` marks a figure of few images as undecidable.
-    """
-    if value is None:
-        return "-"
-    text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
-    mark = " undecidable" if few else ""
-    if not ci95:
-        return f"{text}{mark}" if ci95 is not None else f"{text} [no interval]{mark}"
-    excludes = signed and (ci95[0] > 0 or ci95[1] < 0) if marked is None else marked
-    return f"{text} [{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]{mark or (' *' if excludes else '')}"
 
 
 # jobs: One model on one dataset: what is scored, and the answers that are stored, so that a killed run goes on.
@@ -1473,7 +1747,7 @@ class Job:
     batch_size: int
     workers: int | None  # threads that decode images
     out: Path | None  # folder for results
-    sampling: Mapping[str, Any]  # arguments of bootstrap_means: count, seed, cluster
+    sampling: Sampling  # behind intervals
     options: Mapping[str, Any]  # of the protocol, by name
     key: Mapping[str, Any]  # everything that decides a prediction: stored ones of any other key are stale
     progress: Progress | None
@@ -1629,7 +1903,7 @@ def measure(
 # protocol: What a protocol is: one record, so that a new one is a module of its own and a line in the registry.
 
 CLUSTER: Final = Option(
-    name="cluster", help="What the bootstrap resamples.", default="image", choices=("image", "class")
+    name="cluster", help="What is a sample: images, or whole classes.", default="image", choices=("image", "class")
 )
 
 
@@ -1644,7 +1918,7 @@ class Protocol:
     name: str
     claims: Callable[[Collection[str]], bool]  # whether a dataset with these configs is made for it
     run: Callable[[Job], dict[str, Any]]  # results: a summary, or several by label space under "label_spaces"
-    cells: Callable[[Mapping[str, Any]], dict[str, str]]  # rows of the text table of a summary; "-" begins a rule
+    cells: Callable[[Mapping[str, Any]], dict[str, Cell]]  # rows of the text table of a summary; RULE is a line
     figures: Callable[[Mapping[str, Any]], Iterator[Figure]]  # headline figures of a summary
     options: tuple[Option, ...] = ()  # of this protocol, besides those of every evaluation
     views: tuple[str, ...] = ()  # configs that the dataset does not hold: other views of the images of original
@@ -1814,11 +2088,7 @@ def answer_pasted(adapter: Adapter, figures: Table, grounds: Table, classes: Cla
 
 
 def summarise_challenge(
-    challenged: Challenged,
-    original: Predictions,
-    rules: Sequence[str],
-    classes: ClassMap,
-    **sampling: Any,  # noqa: ANN401
+    challenged: Challenged, original: Predictions, rules: Sequence[str], classes: ClassMap, sampling: Sampling
 ) -> dict[str, Any]:
     """How many figures some ground fools, by rule, JSON-ready; ``value`` is their share of all figures."""
     right = np.isin(challenged.image_id, original.image_id[original.mapped == original.label])
@@ -1826,7 +2096,7 @@ def summarise_challenge(
     for rule, grounds in zip(rules, challenged.ground_id.T, strict=True):
         fooled = grounds != ""
         rows = RowAnswers(image_id=challenged.image_id, label=challenged.label, right=fooled)
-        shares = measure_accuracy(average_rows(rule, rows, fooled), **sampling)
+        shares = measure_accuracy(average_rows(rule, rows, fooled), sampling)
         by_rule[rule] = {
             **_vulnerable(fooled, np.ones_like(fooled)),
             "value": shares["accuracy_micro"],
@@ -1873,16 +2143,14 @@ def run_background_check(job: Job) -> dict[str, Any]:
 
     stored = job.remembered(job.configs, run)
     summaries = {
-        space: summarise_background_check(answers, classes, **job.sampling)
+        space: summarise_background_check(answers, classes, job.sampling)
         for space, answers in split_by_space(stored, RowAnswers)
     }
     return {"headline": "accuracy_macro", "undecidable_below": MIN_DECIDABLE, "label_spaces": summaries}
 
 
 def summarise_background_check(
-    answers: Mapping[str, RowAnswers],
-    classes: ClassMap,
-    **sampling: Any,  # noqa: ANN401  of bootstrap_means
+    answers: Mapping[str, RowAnswers], classes: ClassMap, sampling: Sampling
 ) -> dict[str, Any]:
     """Accuracy by config and against ``original``, JSON-ready.
 
@@ -1901,10 +2169,10 @@ def summarise_background_check(
         "chance": 1 / len(classes.names),
         "chance_note": CHANCE_NOTE,
         "configs": {
-            config: {"measures": measured_by(config), **measure_accuracy(shares, **sampling)}
+            config: {"measures": measured_by(config), **measure_accuracy(shares, sampling)}
             for config, shares in right.items()
         },
-        "differences": compare_pairs(right, pairs, **sampling),
+        "differences": compare_pairs(right, pairs, sampling),
     }
 
 
@@ -1929,6 +2197,7 @@ BACKGROUND_CHECK: Final = Protocol(
 FIVE_CROP: Final = "five_crop"  # no config of the dataset, but five crops of original
 CROP_CONTROLS: Final = ("center_zoom", "random_box", FIVE_CROP)  # that plus is compared with, besides original
 CALIBRATION_BIN: Final = 100  # images; calibration_tools.py of hendrycks/natural-adv-examples
+CONFIDENCE_RESAMPLES: Final = 1000  # behind intervals of calibration and AURRA, which sort every resample
 MIN_CALIBRATION: Final = 200  # answers below which the released error is 0 or does not exist
 
 
@@ -1986,7 +2255,7 @@ def run_imagenet_a(job: Job) -> dict[str, Any]:
     stored = job.remembered(job.configs, run)
     figures = read_figures(job.rows("plus", ["provenance", "attributes"])) if "plus" in stored else {}
     summaries = {
-        space: summarise_imagenet_a(answers, figures, classes, space, **job.sampling)
+        space: summarise_imagenet_a(answers, figures, classes, space, job.sampling)
         for space, answers in split_by_space(stored, MaskedAnswers)
     }
     feeding = {**dataclasses.asdict(transform), "antialias": True, FIVE_CROP: "mean of the crops' softmax"}
@@ -2062,7 +2331,7 @@ def summarise_imagenet_a(
     figures: Mapping[str, CroppedFigure],
     classes: ClassMap,
     space: str,
-    **sampling: Any,  # noqa: ANN401  of bootstrap_means
+    sampling: Sampling,
 ) -> dict[str, Any]:
     """All metrics of one model's answers by config in one label space, JSON-ready."""
     outputs = IMAGENET_CLASSES if space == "1000" else len(classes.names)
@@ -2078,35 +2347,51 @@ def summarise_imagenet_a(
         "chance": 1 / outputs,
         "configs": {
             config: {
-                **measure_accuracy(shares, **sampling),
+                **measure_accuracy(shares, sampling),
                 "coverage": len(shares.label) / int(original.sum()),
                 "per_class": _measure_classes(shares, original, classes),
-                **_measure_confidence(answers[config]),
-                "top5": measure_accuracy(top5[config], **sampling) if outputs > 5 else None,
+                **_measure_confidence(answers[config], sampling),
+                "top5": measure_accuracy(top5[config], sampling) if outputs > 5 else None,
             }
             for config, shares in right.items()
         },
-        "differences": compare_pairs(right, pairs, **sampling),
+        "differences": compare_pairs(right, pairs, sampling),
         "slices": {
-            f"{first}_minus_{second}": slice_difference(right[first], right[second], figures, classes, **sampling)
+            f"{first}_minus_{second}": slice_difference(right[first], right[second], figures, classes, sampling)
             for first, second in pairs
             if first == "plus" and second in ("original", "center_zoom")
         },
     }
 
 
-def _measure_confidence(answers: MaskedAnswers) -> dict[str, Any]:
-    """Calibration and AURRA over rows, as released and mended; bins of a tenth of the answers where they are few."""
-    confidence, right = answers.confidence, answers.right
+def _measure_confidence(answers: MaskedAnswers, sampling: Sampling) -> dict[str, Any]:
+    """Calibration and AURRA over rows, as released and mended; bins of a tenth of the answers where they are few.
+
+    Neither has an interval where an image has several rows.
+    """
+    confidence, right, n = answers.confidence, answers.right, len(answers.right)
+    single = len(np.unique(answers.image_id)) == n
     aurra, aurra_released = (response_rate_accuracy(confidence, right, released=way) for way in (False, True))
-    calibration: dict[str, Any] = {"value": None, "released": None}
-    if len(right) < MIN_CALIBRATION:
-        calibration["reason"] = f"{len(right)} answers, fewer than {MIN_CALIBRATION}"
+    bin_size = min(CALIBRATION_BIN, n // 10)
+    calibration: dict[str, Any] = {"value": None, "released": None, "ci95": None}
+    drawn = (
+        list(resampled_rows(n, count=min(sampling.count, CONFIDENCE_RESAMPLES), seed=sampling.seed)) if single else []
+    )
+    if n < MIN_CALIBRATION:
+        calibration["reason"] = f"{n} answers, fewer than {MIN_CALIBRATION}"
     else:
-        calibration["bin_size"] = min(CALIBRATION_BIN, len(right) // 10)
-        calibration["value"] = rms_calibration_error(confidence, right, calibration["bin_size"])
+        errors = np.array([rms_calibration_error(confidence[rows], right[rows], bin_size) for rows in drawn])
+        calibration["bin_size"] = bin_size
+        calibration["value"] = rms_calibration_error(confidence, right, bin_size)
+        calibration["ci95"] = root_interval(calibration["value"], errors, n) if single else None
         calibration["released"] = rms_calibration_error(confidence, right, CALIBRATION_BIN, released=True)
-    return {"rms_calibration": calibration, "aurra": aurra, "aurra_released": aurra_released}
+    samples = np.array([response_rate_accuracy(confidence[rows], right[rows]) for rows in drawn])
+    return {
+        "rms_calibration": calibration,
+        "aurra": aurra,
+        "aurra_ci95": bootstrap_interval(samples, n) if single else None,
+        "aurra_released": aurra_released,
+    }
 
 
 def _measure_classes(right: ImageShares, original: Ints, classes: ClassMap) -> dict[str, dict[str, Any]]:
@@ -2119,7 +2404,7 @@ def _measure_classes(right: ImageShares, original: Ints, classes: ClassMap) -> d
             "undecidable": len(own) < MIN_DECIDABLE,
             "coverage": len(own) / size if size else None,
             "accuracy": float(own.mean()) if len(own) else None,
-            "ci95": wilson_interval(round(own.sum()), len(own)) if len(own) else None,
+            "ci95": share_interval(own, np.zeros(len(own), np.int64)) if len(own) else None,
         }
     return measured
 
@@ -2129,7 +2414,7 @@ def slice_difference(
     subtrahend: ImageShares,
     figures: Mapping[str, CroppedFigure],
     classes: ClassMap,
-    **sampling: Any,  # noqa: ANN401  of bootstrap_means
+    sampling: Sampling,
 ) -> dict[str, list[dict[str, Any]]]:
     """A difference within groups of images: by share of the box, instances, flags, attributes and class.
 
@@ -2137,14 +2422,13 @@ def slice_difference(
     together.
     """
     first, second = pair_images(minuend, subtrahend)
-    lost, labels, own_figures = first.value - second.value, first.label, [figures[name] for name in first.image_id]
+    labels, own_figures = first.label, [figures[name] for name in first.image_id]
     measured: dict[str, list[dict[str, Any]]] = {}
     for by, group, own in _slices(own_figures, labels, classes):
         if own.any():
-            ci95 = varying_interval(bootstrap_means(lost[own, None], labels[own], over="images", **sampling)[:, 0])
+            lost = estimate_difference(first.chosen(own), second.chosen(own), "images", sampling)
             size = {"n": int(own.sum()), "undecidable": bool(own.sum() < MIN_DECIDABLE)}
-            row = {"group": group, **size, "value": float(lost[own].mean()), "ci95": ci95}
-            measured.setdefault(by, []).append(row)
+            measured.setdefault(by, []).append({"group": group, **size, **lost.json()})
     return measured
 
 
@@ -2166,24 +2450,23 @@ def _slices(figures: Sequence[CroppedFigure], labels: Ints, classes: ClassMap) -
         yield "class", owner, labels == index
 
 
-def imagenet_a_cells(summary: Mapping[str, Any]) -> dict[str, str]:
+def imagenet_a_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
     """Accuracies, differences, calibration, and the slices but those by class."""
-    cells = shares_cells(summary, "micro", "ci95_micro")
-    more = {}
+    cells, more = shares_cells(summary, "micro", "ci95_micro"), dict[tuple[str, str], Cell]()
     for config, measured in sorted(summary["configs"].items(), key=lambda pair: config_rank(pair[0])):
         few = measured["undecidable"]
-        more["class means", config] = format_cell(measured["accuracy_macro"], measured["ci95"], few=few)
+        more["class means", config] = Cell(measured["accuracy_macro"], measured["ci95"], few=few)
         if measured["top5"]:
-            more["top 5", config] = format_cell(measured["top5"]["accuracy_micro"], measured["top5"]["ci95_micro"])
-        more["RMS calibration error", config] = format_cell(measured["rms_calibration"]["value"], ())
-        more["AURRA", config] = format_cell(measured["aurra"], ())
+            more["top 5", config] = Cell(measured["top5"]["accuracy_micro"], measured["top5"]["ci95_micro"], few=few)
+        more["RMS calibration error", config] = measured_cell(measured["rms_calibration"], few=few)
+        more["AURRA", config] = Cell(measured["aurra"], measured["aurra_ci95"], few=few)
     ordered = sorted(more.items(), key=lambda item: item[0][0])
-    cells |= {"-more": "", **{f"{config}: {title}": text for (title, config), text in ordered}}
+    cells |= {"-more": RULE, **{f"{config}: {title}": cell for (title, config), cell in ordered}}
     for name, slices in summary["slices"].items():
-        cells[f"-{name}"] = ""
+        cells[f"-{name}"] = RULE
         for by, group in ((by, group) for by, groups in slices.items() if by != "class" for group in groups):
             row = f"{name.replace('_minus_', ' - ')}, {by.replace('_', ' ')} {group['group']} (n {group['n']})"
-            cells[row] = format_cell(group["value"], group["ci95"], signed=True, few=group["undecidable"])
+            cells[row] = measured_cell(group, signed=True, few=group["undecidable"])
     return cells
 
 
@@ -2246,9 +2529,8 @@ def run_rival10(job: Job) -> dict[str, Any]:
         return {f"{space}.{name}": value for space, named in arrays for name, value in named.items()}
 
     stored = job.remembered(configs, run)
-    sampling = {name: job.sampling[name] for name in ("count", "seed")}
     summaries = {
-        space: summarise_rival10(outcomes, job.repository.classes, settings, **sampling)
+        space: summarise_rival10(outcomes, job.repository.classes, settings, job.sampling)
         for space, outcomes in split_by_space(stored, Outcomes)
     }
     path = job.predictions_path("original")
@@ -2278,12 +2560,13 @@ def relative_foreground_sensitivity(a_fg: Floats | float, a_bg: Floats | float, 
 
     ``a_fg`` and ``a_bg`` are accuracies under noise on the foreground and on the background, of one shape. The
     denominator is the largest gap that ā allows. Where ā is 0 or 1 there is none: NaN, or 0 under ``hardimagenet``.
+    Weighted means of accuracies differ from 0 and 1 in their last digits, and count as these.
     """
     figure, ground = np.asarray(a_fg, np.float64), np.asarray(a_bg, np.float64)
     mean = (figure + ground) / 2
     largest = 2 * np.minimum(mean, 1 - mean)
     empty = 0.0 if undefined == "hardimagenet" else np.nan
-    return np.asarray(np.divide(ground - figure, largest, out=np.full(mean.shape, empty), where=largest > 0))
+    return np.asarray(np.divide(ground - figure, largest, out=np.full(mean.shape, empty), where=largest > 1e-9))
 
 
 def instance_rfs(p_fg: Floats, p_bg: Floats) -> Floats:
@@ -2292,12 +2575,11 @@ def instance_rfs(p_fg: Floats, p_bg: Floats) -> Floats:
 
 
 def summarise_rival10(
-    outcomes: Mapping[str, Outcomes], classes: ClassMap, settings: NoiseSettings, *, count: int, seed: int
+    outcomes: Mapping[str, Outcomes], classes: ClassMap, settings: NoiseSettings, sampling: Sampling
 ) -> dict[str, Any]:
     """All metrics of one model's answers in one label space, by config, JSON-ready, with intervals."""
     original = outcomes["original"]
     require(len(np.unique(original.image_id)) == len(original.label), "original: expected each image_id once")
-    sampling = {"count": count, "seed": seed}
     per_source = {
         str(name): accuracy_micro(original.right[original.source_label == name, 0])
         for name in np.unique(original.source_label)
@@ -2307,36 +2589,35 @@ def summarise_rival10(
         "class_names": list(classes.names),
         "chance": 1 / len(classes.names),
         "object_area_share": float(original.area.mean()),
-        "clean": {**_accuracy(original, 0, **sampling), "per_source_label": per_source},
+        "clean": {**_accuracy(original, 0), "per_source_label": per_source},
         "noise": {
             str(grow_px): {
-                kind: _noise_summary(original, classes, settings, kind, grow_px, **sampling) for kind in settings.levels
+                kind: _noise_summary(original, classes, settings, kind, grow_px, sampling) for kind in settings.levels
             }
             for grow_px in settings.grow_px
         },
         "ablations": {
-            config: _drop(outcomes[base], outcomes[config], **sampling)
+            config: _drop(outcomes[base], outcomes[config])
             for config, base in ABLATIONS.items()
             if config in outcomes and base in outcomes
         },
-        "attributes": _attribute_drops(original, outcomes, classes, **sampling),
+        "attributes": _attribute_drops(original, outcomes, classes),
     }
 
 
-def _accuracy(outcomes: Outcomes, condition: int, *, count: int, seed: int) -> dict[str, Any]:
+def _accuracy(outcomes: Outcomes, condition: int) -> dict[str, Any]:
     """Accuracy under a condition, with its interval, and the mean probability of the true class."""
     right = outcomes.right[:, condition]
-    samples = bootstrap_class_means(right[:, None].astype(np.float64), outcomes.label, count=count, seed=seed)
     return {
         "accuracy_macro": accuracy_macro(right, outcomes.label),
         "accuracy_micro": accuracy_micro(right),
-        "ci95": bootstrap_interval(samples[:, 0], right),
+        "ci95": share_interval(right.mean(axis=1), outcomes.label),
         "p_true": accuracy_macro(outcomes.probability[:, condition], outcomes.label),  # type: ignore[arg-type]
     }
 
 
 def _noise_summary(
-    outcomes: Outcomes, classes: ClassMap, settings: NoiseSettings, kind: str, grow_px: int, **sampling: int
+    outcomes: Outcomes, classes: ClassMap, settings: NoiseSettings, kind: str, grow_px: int, sampling: Sampling
 ) -> dict[str, Any]:
     """Accuracies and RFS at every level of one kind of noise, over class means, and all levels pooled.
 
@@ -2351,8 +2632,8 @@ def _noise_summary(
         ]
         for region in ("figure", "ground")
     }
-    right = outcomes.right[:, columns["figure"] + columns["ground"]]
-    drawn = bootstrap_class_means(right.astype(np.float64), labels, **sampling)
+    right = outcomes.right[:, columns["figure"] + columns["ground"]].mean(axis=2)
+    drawn = sampling.bootstrap(right, labels)
     samples = {"figure": drawn[:, : len(levels)], "ground": drawn[:, len(levels) :]}
     means = {
         region: np.array([accuracy_macro(outcomes.right[:, index], labels) for index in indices])
@@ -2364,20 +2645,29 @@ def _noise_summary(
     pooled_samples = sensitivity(samples["figure"].mean(axis=1), samples["ground"].mean(axis=1))
     accuracies = {
         f"accuracy_{region}": [
-            {"value": float(value), "ci95": bootstrap_interval(samples[region][:, level], outcomes.right[:, index])}
-            for level, (value, index) in enumerate(zip(means[region], indices, strict=True))
+            {"value": float(value), "ci95": share_interval(outcomes.right[:, index].mean(axis=1), labels)}
+            for value, index in zip(means[region], indices, strict=True)
         ]
         for region, indices in columns.items()
     }
     return {
         "levels": levels,
         **accuracies,
-        "rfs": [_rfs_json(value, rfs_samples[:, index]) for index, value in enumerate(rfs)],
+        "rfs": [
+            _rfs_json(value, rfs_samples[:, index], right[:, [index]], right[:, [len(levels) + index]], labels)
+            for index, value in enumerate(rfs)
+        ],
         "pooled": {
             **{f"accuracy_{region}": float(value) for region, value in pooled.items()},
-            "rfs": _rfs_json(sensitivity(pooled["figure"], pooled["ground"]), pooled_samples),
+            "rfs": _rfs_json(
+                sensitivity(pooled["figure"], pooled["ground"]),
+                pooled_samples,
+                right[:, : len(levels)],
+                right[:, len(levels) :],
+                labels,
+            ),
         },
-        "rfs_slope": _slope(levels, rfs),
+        "rfs_slope": _slope_json(levels, rfs, rfs_samples, len(labels)),
         **_instance_summary(outcomes, columns, classes),
     }
 
@@ -2387,38 +2677,51 @@ def _instance_summary(outcomes: Outcomes, columns: Mapping[str, Sequence[int]], 
     means = (outcomes.probability[:, columns[region]].mean(axis=2) for region in ("figure", "ground"))
     irfs = instance_rfs(*means)
     by_label = {int(label): irfs[outcomes.label == label].mean() for label in np.unique(outcomes.label)}
+    mean = mean_estimate(irfs, outcomes.label, (-1.0, 1.0))
     return {
         "irfs_per_class": {
             owner: float(by_label[index]) for index, owner in enumerate(classes.names) if index in by_label
         },
-        "irfs": float(np.mean(list(by_label.values()))),
+        "irfs": mean.value,
+        "irfs_ci95": mean.ci95,
     }
 
 
-def _rfs_json(value: Any, samples: Floats) -> dict[str, Any]:  # noqa: ANN401  a number of NumPy's
-    """RFS with its interval over the resamples in which it is defined, and the share in which it is not."""
-    defined = samples[np.isfinite(samples)]
+def _rfs_json(value: Any, samples: Floats, figure: Floats, ground: Floats, labels: Ints) -> dict[str, Any]:  # noqa: ANN401
+    """RFS with its bootstrap interval, and p of the difference of ground and figure ``(I, L)``."""
+    finite = bool(np.isfinite(value))
     return {
-        "value": float(value) if np.isfinite(value) else None,
-        "ci95": varying_interval(defined) if np.isfinite(value) else None,
-        "undefined_share": 1 - len(defined) / len(samples),
+        "value": float(value) if finite else None,
+        "ci95": bootstrap_interval(samples, len(labels)) if finite else None,
+        "p": paired_difference(ground.mean(axis=1), figure.mean(axis=1), labels).p if finite else None,
+        "undefined_share": float(1 - np.isfinite(samples).mean()),
     }
 
 
-def _slope(levels: Sequence[float], rfs: Floats) -> float | None:
-    """Least-squares slope of RFS against the level, where the level runs from 0 to 1: the paper's adaptivity."""
+def _slope_json(levels: Sequence[float], rfs: Floats, samples: Floats, n: int) -> dict[str, Any]:
+    """Least-squares slope of RFS over the levels, which run from 0 to 1, with its bootstrap interval.
+
+    Ours: how fast a model turns from ground to figure as noise grows. Levels without RFS are left out.
+    """
     defined = np.isfinite(rfs)
     if defined.sum() < 2:
-        return None
-    return float(np.polyfit(np.asarray(levels)[defined] / max(levels), rfs[defined], 1)[0])
+        return {"value": None, "ci95": None}
+    at = np.asarray(levels)[defined] / max(levels)
+    weights = (at - at.mean()) / ((at - at.mean()) ** 2).sum()
+    ci95 = bootstrap_interval(samples[:, defined] @ weights, n)
+    return {"value": float(rfs[defined] @ weights), "ci95": ci95}
 
 
-def _drop(base: Outcomes, ablated: Outcomes, *, count: int, seed: int) -> dict[str, Any]:
+def _drop(base: Outcomes, ablated: Outcomes) -> dict[str, Any]:
     """What an ablation costs, over class means of the same images."""
     order = _rows_of(base, ablated)
-    before = np.stack([base.right[order, 0].mean(1), base.probability[order, 0].mean(1)], axis=1)
-    after = np.stack([ablated.right[:, 0].mean(1), ablated.probability[:, 0].mean(1)], axis=1)
-    return {**_accuracy(ablated, 0, count=count, seed=seed), **_drops(before, after, ablated.label, count, seed)}
+    before, after = _row_means(base, order), _row_means(ablated, slice(None))
+    return {**_accuracy(ablated, 0), **_drops(before, after, ablated.label)}
+
+
+def _row_means(outcomes: Outcomes, rows: Any) -> Floats:  # noqa: ANN401  an index of NumPy's
+    """Share of trials that are right, and mean probability of the true class, without noise: ``(R, 2)``."""
+    return np.stack([outcomes.right[rows, 0].mean(axis=1), outcomes.probability[rows, 0].mean(axis=1)], axis=1)
 
 
 def _rows_of(base: Outcomes, other: Outcomes) -> Ints:
@@ -2429,20 +2732,17 @@ def _rows_of(base: Outcomes, other: Outcomes) -> Ints:
     return np.array([row_of[name] for name in other.image_id], dtype=np.int64)
 
 
-def _drops(before: Floats, after: Floats, labels: Ints, count: int, seed: int) -> dict[str, Any]:
+def _drops(before: Floats, after: Floats, labels: Ints) -> dict[str, Any]:
     """Loss of accuracy and of the true class's probability; ``before`` and ``after`` are (R, 2)."""
     lost = before - after
-    samples = bootstrap_class_means(lost[:, :, None], labels, count=count, seed=seed)
-    means = np.mean([lost[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
     return {
-        name: {"value": float(means[index]), "ci95": bootstrap_interval(samples[:, index])}
-        for index, name in enumerate(("accuracy_drop", "p_true_drop"))
+        "accuracy_drop": paired_difference(before[:, 0], after[:, 0], labels).json(),
+        "p_true_drop": mean_estimate(lost[:, 1], labels, (-1.0, 1.0)).json(),
+        "undecidable": len(labels) < MIN_DECIDABLE,
     }
 
 
-def _attribute_drops(
-    original: Outcomes, outcomes: Mapping[str, Outcomes], classes: ClassMap, *, count: int, seed: int
-) -> dict[str, Any]:
+def _attribute_drops(original: Outcomes, outcomes: Mapping[str, Outcomes], classes: ClassMap) -> dict[str, Any]:
     """What greying an attribute costs, beside a random part of the object of the same area; all photos count alike."""
     if not {"attribute_grey", "attribute_control"} <= set(outcomes):
         return {}
@@ -2450,7 +2750,7 @@ def _attribute_drops(
     keys = [list(zip(rows.image_id, rows.attribute, strict=True)) for rows in (greyed, control)]
     require(keys[0] == keys[1], "attribute_control: expected the rows of attribute_grey")
     values = [
-        np.stack([answers.right[rows, 0].mean(1), answers.probability[rows, 0].mean(1)], axis=1)
+        _row_means(answers, rows)
         for answers, rows in ((original, _rows_of(original, greyed)), (greyed, slice(None)), (control, slice(None)))
     ]
     summaries = {}
@@ -2463,9 +2763,9 @@ def _attribute_drops(
             "accuracy_original": float(clean[:, 0].mean()),
             "accuracy_grey": float(grey[:, 0].mean()),
             "accuracy_control": float(random[:, 0].mean()),
-            "grey": _drops(clean, grey, alike, count, seed),
-            "control": _drops(clean, random, alike, count, seed),
-            "grey_beyond_control": _drops(random, grey, alike, count, seed),
+            "grey": _drops(clean, grey, alike),
+            "control": _drops(clean, random, alike),
+            "grey_beyond_control": _drops(random, grey, alike),
             "per_class": {
                 owner: {"n": int(own.sum()), "accuracy_drop": float((clean - grey)[own, 0].mean())}
                 for owner, own in ((owner, labels == index) for index, owner in enumerate(classes.names))
@@ -2475,39 +2775,37 @@ def _attribute_drops(
     return summaries
 
 
-def rival10_cells(summary: Mapping[str, Any]) -> dict[str, str]:
+def rival10_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
     """Clean accuracy, then for every noise accuracy on figure and ground and RFS, then what ablations cost."""
-    clean = summary["clean"]
-    cells = {"-clean": "", "clean accuracy": format_cell(clean["accuracy_macro"], clean["ci95"])}
+    clean, few = summary["clean"], summary["n"] < MIN_DECIDABLE
+    cells = {"-clean": RULE, "clean accuracy": Cell(clean["accuracy_macro"], clean["ci95"], few=few)}
     for grow_px, kinds in summary["noise"].items():
         for kind, noise in kinds.items():
             grown = "" if grow_px == "0" else f", mask {int(grow_px):+d} px"
-            cells |= {f"-{kind}{grown}": "", **_noise_cells(kind, grown, noise)}
-    cells["-ablations"] = ""
+            cells |= {f"-{kind}{grown}": RULE, **_noise_cells(kind, grown, noise, few)}
+    cells["-ablations"] = RULE
     for config, measured in summary["ablations"].items():
-        drop = measured["accuracy_drop"]
-        cells[f"{config}: accuracy"] = format_cell(measured["accuracy_macro"], measured["ci95"])
-        cells[f"{config}: drop"] = format_cell(drop["value"], drop["ci95"], signed=True)
-    cells["-attributes"] = ""
+        own = measured["undecidable"]
+        cells[f"{config}: accuracy"] = Cell(measured["accuracy_macro"], measured["ci95"], few=own)
+        cells[f"{config}: drop"] = measured_cell(measured["accuracy_drop"], signed=True, few=own)
+    cells["-attributes"] = RULE
     for name, measured in summary["attributes"].items():
         for what in ("grey", "control", "grey_beyond_control"):
-            drop = measured[what]["p_true_drop"]
+            drops = measured[what]
             row = f"{name} (n {measured['n']}): p drop, {what.replace('_', ' ')}"
-            cells[row] = format_cell(drop["value"], drop["ci95"], signed=True)
+            cells[row] = measured_cell(drops["p_true_drop"], signed=True, few=drops["undecidable"])
     return cells
 
 
-def _noise_cells(kind: str, grown: str, noise: Mapping[str, Any]) -> dict[str, str]:
+def _noise_cells(kind: str, grown: str, noise: Mapping[str, Any], few: bool) -> dict[str, Cell]:
     """Accuracy on figure and ground and RFS at every level of one kind of noise; ``grown`` says how masks were."""
     cells = {}
     for index, level in enumerate(noise["levels"]):
-        row, rfs = f"{kind} {level:.3g}{grown}", noise["rfs"][index]
+        row = f"{kind} {level:.3g}{grown}"
         for region in ("figure", "ground"):
-            accuracy = noise[f"accuracy_{region}"][index]
-            cells[f"{row}: noise on {region}"] = format_cell(accuracy["value"], accuracy["ci95"])
-        cells[f"{row}: RFS"] = format_cell(rfs["value"], rfs["ci95"], signed=True)
-    pooled = noise["pooled"]["rfs"]
-    cells[f"{kind}{grown}, all levels: RFS"] = format_cell(pooled["value"], pooled["ci95"], signed=True)
+            cells[f"{row}: noise on {region}"] = measured_cell(noise[f"accuracy_{region}"][index], few=few)
+        cells[f"{row}: RFS"] = measured_cell(noise["rfs"][index], signed=True, few=few)
+    cells[f"{kind}{grown}, all levels: RFS"] = measured_cell(noise["pooled"]["rfs"], signed=True, few=few)
     return cells
 
 
@@ -2609,56 +2907,105 @@ def run_imagenet9(job: Job) -> dict[str, Any]:
     classes, rules = job.repository.classes, [rule for rule in CHALLENGE if rule in job.options["challenge"]]
 
     def run(config: str) -> dict[str, NDArray[Any]]:
-        return arrays_of(predict(job.feeder, job.rows(config, ["draw"]), classes, config))
+        return arrays_of(predict(job.feeder, job.rows(config, ["draw", "source_label"]), classes, config))
 
     needed = list_configs(job.repository, CHALLENGE_CONFIGS) if rules else []
     stored = job.remembered(list(dict.fromkeys([*job.configs, *needed])), run)
     answers = {config: Predictions(**arrays) for config, arrays in stored.items()}
-    sampling = {name: job.sampling[name] for name in ("count", "seed")}
-    summary = summarise({config: answers[config] for config in job.configs}, classes, **sampling)
+    summary = summarise({config: answers[config] for config in job.configs}, classes)
     if rules:
         pair_outcomes({config: answers[config] for config in needed})
         challenged = run_challenge(job, rules, answers["only_bg_t"])
-        summary["challenge"] = summarise_challenge(challenged, answers["original"], rules, classes, **job.sampling)
+        summary["challenge"] = summarise_challenge(challenged, answers["original"], rules, classes, job.sampling)
     return summary
 
 
-def summarise(predictions: Mapping[str, Predictions], classes: ClassMap, *, count: int, seed: int) -> dict[str, Any]:
+def summarise(predictions: Mapping[str, Predictions], classes: ClassMap) -> dict[str, Any]:
     """All metrics of one model's answers by config, JSON-ready, with intervals; configs must pair."""
     labels, columns = pair_outcomes(predictions)
+    few, sizes = len(labels) < MIN_DECIDABLE, class_sizes(labels, classes)
     absent = _absent(CATEGORY_CONFIGS, columns)
     shares = {} if absent else image_categories(*(columns[config] for config in CATEGORY_CONFIGS))
-    samples = _bootstrap_columns({**columns, **shares}, labels, count, seed)
-    sizes = class_sizes(labels, classes)
-    configs = {}
-    for name, answers in predictions.items():
-        correct, per_class = columns[name], accuracy_per_class(columns[name], labels)
-        configs[name] = {
-            "accuracy_micro": accuracy_micro(correct),
-            "accuracy_macro": accuracy_macro(correct, labels),
-            **_spread(correct, labels, samples[name]),
-            "n": len(labels),
-            "draws": correct.shape[1],
-            "n_per_class": sizes["n_per_class"],
-            "per_class_accuracy": {owner: per_class.get(index) for index, owner in enumerate(classes.names)},
-            "unmapped_share": float((answers.mapped < 0).mean()),
-        }
-    return {
+    summary = {
         "label_space": str(next(iter(predictions.values())).label_space),
         "headline": "accuracy_macro",
         "n": len(labels),
+        "undecidable": few,
         "balanced": sizes["balanced"],
         "chance": 1 / len(classes.names),
-        "configs": configs,
+        "configs": {
+            name: _measure_config(answers, columns[name], labels, classes) for name, answers in predictions.items()
+        },
         "chance_note": CHANCE_NOTE,
         "differences": {
-            name: _absent(pair, columns) or _difference(pair, columns, labels, samples[pair[0]] - samples[pair[1]])
-            for name, pair in DIFFERENCES.items()
+            name: _absent(pair, columns) or _difference(pair, columns, labels)
+            for name, pair in list_differences(columns).items()
         },
-        "categories": {
-            key: absent or {"value": accuracy_macro(shares[key], labels), **_spread(shares[key], labels, samples[key])}
-            for key in CATEGORIES
-        },
+        "mask_effects": _mask_effects(columns, labels),
+        "categories": {key: absent or _class_mean(shares[key], labels) for key in CATEGORIES},
+    }
+    exact = exact_accuracy(predictions["original"]) if "original" in predictions else None
+    return {**summary, **({"exact1000": exact} if exact else {})}
+
+
+def list_differences(configs: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Differences by name: those of every dataset, and BG-gap under other masks where configs of both sides have them.
+
+    ``mixed_same_p4`` and ``mixed_rand_p4`` are the two configs with other masks: theirs is ``bg_gap_p4``.
+    """
+    sides = DIFFERENCES["bg_gap"]
+    suffixes = [config.removeprefix(sides[0]) for config in configs if config.startswith(f"{sides[0]}_")]
+    masks = [suffix for suffix in sorted(suffixes) if f"{sides[1]}{suffix}" in configs]
+    return {**DIFFERENCES, **{f"bg_gap{suffix}": (f"{sides[0]}{suffix}", f"{sides[1]}{suffix}") for suffix in masks}}
+
+
+def _mask_effects(columns: Mapping[str, Bools], labels: Ints) -> dict[str, dict[str, Any]]:
+    """What other masks of the same figures on the same grounds change of BG-gap: paired, within images."""
+    gaps = {
+        name: columns[pair[0]].mean(axis=1) - columns[pair[1]].mean(axis=1)
+        for name, pair in list_differences(columns).items()
+        if name.startswith("bg_gap") and not _absent(pair, columns)
+    }
+    return {
+        f"{name}_minus_bg_gap": mean_estimate(gap - gaps["bg_gap"], labels, (-2.0, 2.0)).json()
+        for name, gap in gaps.items()
+        if name != "bg_gap" and "bg_gap" in gaps
+    }
+
+
+def exact_accuracy(original: Predictions) -> dict[str, Any] | None:
+    """Accuracy on ``original`` where only the photo's own ImageNet class is right; None where that is not known.
+
+    The row "ImageNet" beside ImageNet-9's (arXiv 2006.09994, Table 2), on these photos.
+    """
+    if (original.exact < 0).any():
+        return None
+    right, alike = original.exact.astype(np.float64), np.zeros_like(original.label)
+    return {"n": len(right), "accuracy_micro": float(right.mean()), "ci95_micro": share_interval(right, alike)}
+
+
+def _measure_config(answers: Predictions, correct: Bools, labels: Ints, classes: ClassMap) -> dict[str, Any]:
+    """Accuracies of one config; ``restricted`` is that of the largest output that belongs to a class."""
+    per_class, alike = accuracy_per_class(correct, labels), np.zeros_like(labels)
+    restricted = average_rows(
+        "", RowAnswers(image_id=answers.image_id, label=answers.label, right=answers.restricted == answers.label)
+    )
+    outside = average_rows("", RowAnswers(image_id=answers.image_id, label=answers.label, right=answers.mapped < 0))
+    mean = _class_mean(correct, labels)
+    return {
+        "accuracy_micro": accuracy_micro(correct),
+        "ci95_micro": share_interval(correct.mean(axis=1), alike),
+        "accuracy_macro": mean.pop("value"),
+        **mean,
+        "n": len(labels),
+        "undecidable": len(labels) < MIN_DECIDABLE,
+        "draws": correct.shape[1],
+        "n_per_class": class_sizes(labels, classes)["n_per_class"],
+        "per_class_accuracy": {owner: per_class.get(index) for index, owner in enumerate(classes.names)},
+        "unmapped_share": outside.mean("images"),
+        "unmapped_ci95": share_interval(outside.value, alike),
+        "accuracy_restricted": restricted.mean("classes"),
+        "ci95_restricted": share_interval(restricted.value, restricted.label),
     }
 
 
@@ -2668,51 +3015,54 @@ def _absent(needed: Sequence[str], columns: Collection[str]) -> dict[str, Any]:
     return {"value": None, "reason": f"not scored: {', '.join(absent)}"} if absent else {}
 
 
-def _bootstrap_columns(columns: Mapping[str, Bools], labels: Ints, count: int, seed: int) -> dict[str, Floats]:
-    """Resampled class means ``(B,)`` of every column, paired."""
-    draws = {values.shape[1] for values in columns.values()} - {1}
-    require(len(draws) < 2, f"expected one number of draws in all configs that have several, got {sorted(draws)}")
-    shape = (len(labels), max(draws, default=1))
-    stacked = np.stack([np.broadcast_to(values, shape) for values in columns.values()], axis=1).astype(np.float64)
-    samples = bootstrap_class_means(stacked, labels, count=count, seed=seed)
-    return {name: samples[:, index] for index, name in enumerate(columns)}
-
-
-def _spread(outcomes: Bools, labels: Ints, samples: Floats) -> dict[str, Any]:
-    """Interval of a class mean, and its spread between draws."""
-    return {"ci95": bootstrap_interval(samples, outcomes), "sd_between_draws": sd_between_draws(outcomes, labels)}
-
-
-def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints, gap: Floats) -> dict[str, Any]:
-    """A difference of two configs; ``gap`` are its resamples ``(B,)``."""
-    first, second = (columns[config] for config in pair)
-    low, high = bootstrap_interval(gap)
-    single = first.shape[1] == second.shape[1] == 1
+def _class_mean(outcomes: Bools, labels: Ints) -> dict[str, Any]:
+    """A mean of class means ``(I, D)`` with its interval, and its spread between draws."""
     return {
-        "value": macro_difference(first, second, labels),
+        "value": accuracy_macro(outcomes, labels),
+        "ci95": share_interval(outcomes.mean(axis=1), labels),
+        "sd_between_draws": sd_between_draws(outcomes, labels),
+    }
+
+
+def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints) -> dict[str, Any]:
+    """A difference of class means of two configs."""
+    first, second = (columns[config] for config in pair)
+    return {
+        **paired_difference(first.mean(axis=1), second.mean(axis=1), labels).json(),
         "minuend": pair[0],
         "subtrahend": pair[1],
-        "ci95": [low, high],
-        "excludes_zero": low > 0 or high < 0,
-        "mcnemar_p": mcnemar_exact(first[:, 0], second[:, 0]) if single else None,
+        "n": len(labels),
+        "undecidable": len(labels) < MIN_DECIDABLE,
         "sd_between_draws": sd_between_draws(first.astype(np.float64) - second, labels),
     }
 
 
-def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Accuracies, differences and categories, and the share of vulnerable figures by rule."""
-    cells = {}
-    for part in ("configs", "differences", "categories"):
-        cells[f"-{part}"] = ""
-        names = sorted(summary[part], key=config_rank) if part == "configs" else summary[part]
-        for name in names:
-            measured, signed = summary[part][name], part == "differences"
-            value, marked = measured.get("accuracy_macro", measured.get("value")), measured.get("excludes_zero")
-            cells[name] = format_cell(value, measured.get("ci95"), signed=signed, marked=marked)
+def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
+    """Accuracies, what lies outside the map, differences, categories, and vulnerable figures by rule."""
+    few, cells = summary["undecidable"], dict[str, Cell]()
+    configs = dict(sorted(summary["configs"].items(), key=lambda pair: config_rank(pair[0])))
+    rows = [
+        ("configs", "", "accuracy_macro", "ci95"),
+        ("restricted", ", mapped outputs only", "accuracy_restricted", "ci95_restricted"),
+        ("outside", ", outside the map", "unmapped_share", "unmapped_ci95"),
+    ]
+    for part, words, value, ci95 in rows if summary["label_space"] == "map" else rows[:1]:
+        cells[f"-{part}"] = RULE
+        for name, measured in configs.items():
+            cells[f"{name}{words}"] = Cell(measured[value], measured[ci95], few=few)
+    if exact := summary.get("exact1000"):
+        cells["original, own ImageNet class"] = Cell(exact["accuracy_micro"], exact["ci95_micro"], few=few)
+    for part in ("differences", "mask_effects", "categories"):
+        cells[f"-{part}"] = RULE
+        for name, measured in summary[part].items():
+            signed = part != "categories"
+            cells[name.replace("_minus_", " - ") if part == "mask_effects" else name] = measured_cell(
+                measured, signed=signed, few=few
+            )
     for rule, fooled in summary.get("challenge", {}).get("rules", {}).items():
-        cells["-challenge"] = ""
-        share = format_cell(fooled["value"], fooled["ci95"])
-        cells[f"vulnerable figures, {rule}"] = f"{share} {fooled['vulnerable']}/{fooled['n']}"
+        cells["-challenge"] = RULE
+        note = f"{fooled['vulnerable']}/{fooled['n']}"
+        cells[f"vulnerable figures, {rule}"] = Cell(fooled["value"], fooled["ci95"], few=few, note=note)
     return cells
 
 
@@ -2771,7 +3121,7 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
 
     Results of another dataset, protocol, label space or feed stand in a table of their own: they do not compare.
     """
-    groups: dict[tuple[str, str], list[tuple[str, dict[str, str], str]]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, dict[str, Cell], str]]] = {}
     for result, data in ((result, result["dataset"]) for result in results):
         dataset = data["name"] if data["revision"] is None else f"{data['name']}@{data['revision']}"
         protocol = named_protocol(result["protocol"])
@@ -2786,14 +3136,17 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
     return "\n\n".join(_format_group(title, group) for (title, _), group in groups.items())
 
 
-def _format_group(title: str, columns: Sequence[tuple[str, dict[str, str], str]]) -> str:
+def _format_group(title: str, columns: Sequence[tuple[str, dict[str, Cell], str]]) -> str:
     """One table; ``columns`` are a model's name, its cells by row, and the note for the foot."""
     names = list(dict.fromkeys(name for _, cells, _ in columns for name in cells))
-    rows = [["", *(model for model, _, _ in columns)]]
-    rows += [
-        [] if name.startswith("-") else [name, *(cells.get(name, "-") for _, cells, _ in columns)] for name in names
-    ]
-    foot = f"percent [95 % interval]; {'; '.join(sorted({note for _, _, note in columns}))}; * interval excludes 0"
+    numbered = {(name, number): cell for number, (_, cells, _) in enumerate(columns) for name, cell in cells.items()}
+    stars, comparisons = find_stars(numbered)
+    rows: list[list[str]] = [["", *(model for model, _, _ in columns)]]
+    for name in names:
+        cells = [numbered.get((name, number), RULE).text((name, number) in stars) for number in range(len(columns))]
+        rows.append([] if name.startswith("-") else [name, *cells])
+    notes = sorted({note for _, _, note in columns})
+    foot = "; ".join(part for part in ["percent [95 % interval]", *notes, describe_stars(comparisons)] if part)
     return "\n".join([title, *align_columns(rows), foot])
 
 
@@ -2922,7 +3275,7 @@ def _make_job(
         batch_size=values["batch_size"],
         workers=values["workers"],
         out=out,
-        sampling={"count": values["bootstrap"], "seed": values["seed"], "cluster": cluster},
+        sampling=Sampling(count=values["bootstrap"], seed=values["seed"], cluster=cluster),
         options={option.name: values[option.name] for option in protocol.options},
         key={
             "schema": SCHEMA_VERSION,
@@ -2953,7 +3306,7 @@ def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
         "parameters": adapter_option(job.adapter, "parameters"),
         "bootstrap": values["bootstrap"],
         "seed": values["seed"],
-        "cluster": job.sampling["cluster"],
+        "cluster": job.sampling.cluster,
     }
 
 

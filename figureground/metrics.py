@@ -3,6 +3,17 @@
 ``figureground.metrics.background_gap(same, rand, labels)`` and so on; each says its shapes, units and source.
 """
 
+from figureground.exports.evaluation.intervals import (
+    bootstrap_class_means,
+    bootstrap_interval,
+    cluster_estimate,
+    holm,
+    mean_estimate,
+    paired_difference,
+    share_interval,
+    tango_interval,
+    wilson_interval,
+)
 from figureground.exports.evaluation.protocols.imagenet9 import background_gap, image_categories
 from figureground.exports.evaluation.protocols.imagenet_a import response_rate_accuracy, rms_calibration_error
 from figureground.exports.evaluation.protocols.rival10 import instance_rfs, relative_foreground_sensitivity
@@ -10,12 +21,7 @@ from figureground.exports.evaluation.statistics import (
     accuracy_macro,
     accuracy_micro,
     accuracy_per_class,
-    bootstrap_class_means,
-    bootstrap_interval,
-    bootstrap_means,
-    mcnemar_exact,
     sd_between_draws,
-    wilson_interval,
 )
 
 __all__ = [
@@ -25,13 +31,17 @@ __all__ = [
     "background_gap",
     "bootstrap_class_means",
     "bootstrap_interval",
-    "bootstrap_means",
+    "cluster_estimate",
+    "holm",
     "image_categories",
     "instance_rfs",
-    "mcnemar_exact",
+    "mean_estimate",
+    "paired_difference",
     "relative_foreground_sensitivity",
     "response_rate_accuracy",
     "rms_calibration_error",
     "sd_between_draws",
+    "share_interval",
+    "tango_interval",
     "wilson_interval",
 ]

@@ -19,8 +19,8 @@ from figureground.exports.analyses.attribution import Explained, Explainer
 from figureground.exports.analyses.families import ListedModel
 from figureground.exports.analyses.rows import AnalysedRows
 from figureground.exports.analyses.saliency_metrics import METRIC_NAMES, find_undefined, measure_alignment
+from figureground.exports.evaluation.intervals import TOO_FEW, bootstrap_class_means, bootstrap_interval
 from figureground.exports.evaluation.label_spaces import ClassMap
-from figureground.exports.evaluation.statistics import bootstrap_class_means, bootstrap_interval
 from figureground.exports.evaluation.values import Floats, Ints
 from figureground.runtime.progress import Progress
 
@@ -37,7 +37,8 @@ DEFINITIONS: Final = {
     "average_precision": "average precision of S as a score of every pixel for being in the mask",
     "scale": "S is shifted and stretched to [0, 1] in every image first",
     "mean": "mean over classes of the mean over each class's images",
-    "ci95": "central 95 % of bootstrap resamples of images, stratified by class; null for a single image",
+    "ci95": "central 95 % of bootstrap resamples of images, stratified by class; null below 24 images and "
+    "where none differ",
     "skipped": "no_mask, empty_mask, full_mask: nothing to hit or to miss; flat_map: no pixel matters more than "
     "another; no_output: the true class has no output",
 }
@@ -137,23 +138,24 @@ def summarise_groups(
     if not measured:
         return summary
     values = np.array([images[index].metrics() for index in measured])
-    means, samples = [], []
+    sampling = {"count": bootstrap, "seed": seed}
     for label in np.unique(labels):
         own = labels == label
-        drawn = bootstrap_class_means(values[own][:, :, None], labels[own], count=bootstrap, seed=seed + int(label))
-        means.append(values[own].mean(axis=0))
-        samples.append(drawn)
-        metrics = _cells(means[-1], drawn, single=int(own.sum()) < 2)
+        metrics = _cells(values[own], labels[own], **sampling)
         summary["classes"][classes.names[label]] = {"n": int(own.sum()), "metrics": metrics}
-    summary["mean"] = _cells(np.mean(means, axis=0), np.mean(samples, axis=0), single=len(measured) < 2)
+    summary["mean"] = _cells(values, labels, **sampling)
     return summary
 
 
-def _cells(values: Floats, samples: Floats, *, single: bool) -> dict[str, Any]:
-    return {
-        name: {"value": float(values[column]), "ci95": None if single else bootstrap_interval(samples[:, column])}
-        for column, name in enumerate(METRIC_NAMES)
-    }
+def _cells(values: Floats, labels: Ints, **sampling: int) -> dict[str, Any]:
+    """Means over classes of ``(I, 8)`` metrics, with bootstrap intervals."""
+    means = np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
+    samples = bootstrap_class_means(values, labels, **sampling)
+    cells: dict[str, Any] = {}
+    for column, name in enumerate(METRIC_NAMES):
+        ci95 = bootstrap_interval(samples[:, column], len(values))
+        cells[name] = {"value": float(means[column]), "ci95": ci95, **({} if ci95 else {"no_ci95": TOO_FEW})}
+    return cells
 
 
 def compare_models(
@@ -165,7 +167,7 @@ def compare_models(
 ) -> dict[str, Any]:
     """Families' means, and what each model has beyond the first, on the images that every model could be measured on.
 
-    By true class. All columns share each resample of images, so differences are paired. JSON-ready.
+    By true class. Differences are of the same images, and so paired. JSON-ready.
     """
     names = list(alignments)
     measured = [{image.image_id for image in images if not image.skipped} for images in alignments.values()]
@@ -174,18 +176,13 @@ def compare_models(
     if not common:
         return report
     values, labels = _stack(alignments, common)
-    columns = values.reshape(len(common), -1, 1)
-    samples = bootstrap_class_means(columns, labels, count=bootstrap, seed=seed)
-    samples = samples.reshape(bootstrap, len(names), len(METRIC_NAMES))
-    means = np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
-    single = len(common) < 2
+    sampling = {"count": bootstrap, "seed": seed}
     for family, listed in families.items():
         members = [model.model for model in listed]
-        own = [names.index(name) for name in members]
-        cells = _cells(means[own].mean(axis=0), samples[:, own].mean(axis=1), single=single)
-        report["families"][family] = {"models": members, "metrics": cells}
+        pooled = values[:, [names.index(name) for name in members]].mean(axis=1)
+        report["families"][family] = {"models": members, "metrics": _cells(pooled, labels, **sampling)}
     for index, name in enumerate(names[1:], start=1):
-        cells = _cells(means[index] - means[0], samples[:, index] - samples[:, 0], single=single)
+        cells = _cells(values[:, index] - values[:, 0], labels, **sampling)
         report["beyond_first"][name] = {"first": names[0], "metrics": cells}
     return report
 

@@ -16,7 +16,14 @@ from scipy.special import softmax  # type: ignore[import-untyped]  # ships no an
 
 from figureground.exports.evaluation.adapters import Adapter, adapter_option
 from figureground.exports.evaluation.dataset import row_names
-from figureground.exports.evaluation.label_spaces import ClassMap, drop_background, find_label_space, map_predictions
+from figureground.exports.evaluation.label_spaces import (
+    ClassMap,
+    drop_background,
+    exact_answers,
+    find_label_space,
+    map_predictions,
+    restrict_predictions,
+)
 from figureground.exports.evaluation.pictures import Transform
 from figureground.exports.evaluation.values import (
     Answers,
@@ -39,7 +46,9 @@ class Predictions:
     draw: Ints
     label: Ints
     predicted: Ints  # raw argmax over all outputs, without a background column
-    mapped: Ints  # class index, negative outside the map
+    mapped: Ints  # class index of the largest output, negative outside the map
+    restricted: Ints  # class index of the largest of the outputs that are in the map
+    exact: Ints  # whether the photo's own ImageNet class is answered: 1 or 0, -1 where it is not known
     probability: Floats  # the largest, in [0, 1]
     label_space: NDArray[np.str_]  # "map" or "head", of shape (): an array so that it is stored like the rest
 
@@ -57,13 +66,21 @@ class Feeder:
 def predict(feeder: Feeder, table: Table, classes: ClassMap, config: str) -> Predictions:
     """Run a model over rows of ``load_rows``; ``EvaluationError`` if an image or an answer is unusable."""
     adapter = feeder.adapter
+    wnids = np.array([str(wnid or "") for wnid in table["source_label"][:]])
 
     def judge(logits: Logits, rows: slice) -> dict[str, NDArray[Any]]:
         space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))
         raw, mapped = map_predictions(logits, classes, space)
         largest = to_probabilities(adapter, drop_background(logits, space)).max(axis=1)
-        spaces = np.full(len(raw), space)
-        return {"predicted": raw, "mapped": mapped, "probability": largest, "label_space": spaces}
+        restricted = restrict_predictions(logits, classes, space)
+        return {
+            "predicted": raw,
+            "mapped": mapped,
+            "restricted": restricted,
+            "exact": exact_answers(raw, wnids[rows], classes, space),
+            "probability": largest,
+            "label_space": np.full(len(raw), space),
+        }
 
     answers = answer_rows(feeder, table, config, judge)
     space = answers.pop("label_space")[0]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from figureground.exports.evaluation.adapters import Adapter
 from figureground.exports.evaluation.answers import Feeder
 from figureground.exports.evaluation.dataset import Repository, load_rows
+from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.values import Answers, Progress, Table, list_names, require, write_whole
 
 
@@ -35,7 +36,7 @@ class Job:
     batch_size: int
     workers: int | None  # threads that decode images
     out: Path | None  # folder for results
-    sampling: Mapping[str, Any]  # arguments of bootstrap_means: count, seed, cluster
+    sampling: Sampling  # behind intervals
     options: Mapping[str, Any]  # of the protocol, by name
     key: Mapping[str, Any]  # everything that decides a prediction: stored ones of any other key are stale
     progress: Progress | None

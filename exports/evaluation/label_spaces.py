@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from figureground.exports.evaluation.values import EvaluationError, Ints, Logits, list_names, require
 
@@ -72,6 +73,21 @@ def map_predictions(logits: Logits, classes: ClassMap, space: str) -> tuple[Ints
     """
     raw = drop_background(logits, space).argmax(axis=1)
     return raw, classes.class_of_output[raw] if space == "map" else raw.copy()
+
+
+def restrict_predictions(logits: Logits, classes: ClassMap, space: str) -> Ints:
+    """Class index ``(N,)`` of the largest output that belongs to a class, so that no answer is outside the map."""
+    if space == "head":
+        return np.asarray(logits.argmax(axis=1))
+    inside = np.flatnonzero(classes.class_of_output >= 0)
+    return np.asarray(classes.class_of_output[inside[drop_background(logits, space)[:, inside].argmax(axis=1)]])
+
+
+def exact_answers(predicted: Ints, source_labels: NDArray[np.str_], classes: ClassMap, space: str) -> Ints:
+    """1 where the raw argmax ``(N,)`` is the photo's own ImageNet class, 0 where not, -1 where that is not known."""
+    own = np.array([classes.output_of_source.get(name, -1) for name in source_labels], dtype=np.int64)
+    known = (own >= 0) & (space == "map")
+    return np.where(known, predicted == own, -1)
 
 
 def masked_outputs(classes: ClassMap) -> Ints:

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from figureground.exports.evaluation.jobs import Job
 from figureground.exports.evaluation.options import Option
-from figureground.exports.evaluation.tables import Figure
+from figureground.exports.evaluation.tables import Cell, Figure
 
 CLUSTER: Final = Option(
-    name="cluster", help="What the bootstrap resamples.", default="image", choices=("image", "class")
+    name="cluster", help="What is a sample: images, or whole classes.", default="image", choices=("image", "class")
 )
 
 
@@ -26,7 +26,7 @@ class Protocol:
     name: str
     claims: Callable[[Collection[str]], bool]  # whether a dataset with these configs is made for it
     run: Callable[[Job], dict[str, Any]]  # results: a summary, or several by label space under "label_spaces"
-    cells: Callable[[Mapping[str, Any]], dict[str, str]]  # rows of the text table of a summary; "-" begins a rule
+    cells: Callable[[Mapping[str, Any]], dict[str, Cell]]  # rows of the text table of a summary; RULE is a line
     figures: Callable[[Mapping[str, Any]], Iterator[Figure]]  # headline figures of a summary
     options: tuple[Option, ...] = ()  # of this protocol, besides those of every evaluation
     views: tuple[str, ...] = ()  # configs that the dataset does not hold: other views of the images of original

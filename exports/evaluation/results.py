@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from figureground.exports.evaluation.protocols.registry import named_protocol
+from figureground.exports.evaluation.tables import RULE, Cell, describe_stars, find_stars
 
 
 def format_table(results: Sequence[Mapping[str, Any]]) -> str:
@@ -14,7 +15,7 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
 
     Results of another dataset, protocol, label space or feed stand in a table of their own: they do not compare.
     """
-    groups: dict[tuple[str, str], list[tuple[str, dict[str, str], str]]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, dict[str, Cell], str]]] = {}
     for result, data in ((result, result["dataset"]) for result in results):
         dataset = data["name"] if data["revision"] is None else f"{data['name']}@{data['revision']}"
         protocol = named_protocol(result["protocol"])
@@ -29,14 +30,17 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
     return "\n\n".join(_format_group(title, group) for (title, _), group in groups.items())
 
 
-def _format_group(title: str, columns: Sequence[tuple[str, dict[str, str], str]]) -> str:
+def _format_group(title: str, columns: Sequence[tuple[str, dict[str, Cell], str]]) -> str:
     """One table; ``columns`` are a model's name, its cells by row, and the note for the foot."""
     names = list(dict.fromkeys(name for _, cells, _ in columns for name in cells))
-    rows = [["", *(model for model, _, _ in columns)]]
-    rows += [
-        [] if name.startswith("-") else [name, *(cells.get(name, "-") for _, cells, _ in columns)] for name in names
-    ]
-    foot = f"percent [95 % interval]; {'; '.join(sorted({note for _, _, note in columns}))}; * interval excludes 0"
+    numbered = {(name, number): cell for number, (_, cells, _) in enumerate(columns) for name, cell in cells.items()}
+    stars, comparisons = find_stars(numbered)
+    rows: list[list[str]] = [["", *(model for model, _, _ in columns)]]
+    for name in names:
+        cells = [numbered.get((name, number), RULE).text((name, number) in stars) for number in range(len(columns))]
+        rows.append([] if name.startswith("-") else [name, *cells])
+    notes = sorted({note for _, _, note in columns})
+    foot = "; ".join(part for part in ["percent [95 % interval]", *notes, describe_stars(comparisons)] if part)
     return "\n".join([title, *align_columns(rows), foot])
 
 

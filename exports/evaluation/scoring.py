@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 from figureground.exports.evaluation.adapters import Adapter, adapter_option, feed_adapter
 from figureground.exports.evaluation.dataset import Repository, list_configs, open_repository
+from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.jobs import Job, file_stem
 from figureground.exports.evaluation.models import load_model
 from figureground.exports.evaluation.options import ScoringOptions, fill_options
@@ -104,7 +105,7 @@ def _make_job(
         batch_size=values["batch_size"],
         workers=values["workers"],
         out=out,
-        sampling={"count": values["bootstrap"], "seed": values["seed"], "cluster": cluster},
+        sampling=Sampling(count=values["bootstrap"], seed=values["seed"], cluster=cluster),
         options={option.name: values[option.name] for option in protocol.options},
         key={
             "schema": SCHEMA_VERSION,
@@ -135,5 +136,5 @@ def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
         "parameters": adapter_option(job.adapter, "parameters"),
         "bootstrap": values["bootstrap"],
         "seed": values["seed"],
-        "cluster": job.sampling["cluster"],
+        "cluster": job.sampling.cluster,
     }

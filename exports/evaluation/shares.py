@@ -9,11 +9,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from figureground.exports.evaluation.intervals import (
+    MIN_DECIDABLE,
+    Estimate,
+    Sampling,
+    bootstrap_interval,
+    cluster_estimate,
+    paired_difference,
+    share_interval,
+)
 from figureground.exports.evaluation.label_spaces import ClassMap
-from figureground.exports.evaluation.statistics import bootstrap_means, mcnemar_exact, varying_interval
 from figureground.exports.evaluation.values import Bools, Floats, Ints, arrays_of, list_names, require
 
-MIN_DECIDABLE: Final = 25  # images below which a share is marked undecidable: Wilson's interval is over 35 points wide
 CHANCE_NOTE: Final = "a constant answer scores this on class means; an answer outside the map is always wrong"
 
 
@@ -42,18 +49,29 @@ class ImageShares:
     rows: Ints  # (I,) rows of each image
     value: Floats  # (I,) in [0, 1]
 
+    def chosen(self, own: Bools) -> ImageShares:
+        """The images of ``own``, ``(I,)``."""
+        return ImageShares(**{name: values[own] for name, values in arrays_of(self).items()})
+
+    def strata(self, over: str) -> Ints:
+        """Stratum of each image, ``(I,)``: its class, or where ``images`` count alike the same for all."""
+        return self.label if over == "classes" else np.zeros_like(self.label)
+
     def mean(self, over: str) -> float:
         """Mean over ``images``, or over ``classes`` of class means."""
-        strata = self.label if over == "classes" else np.zeros_like(self.label)
+        strata = self.strata(over)
         return float(np.mean([self.value[strata == label].mean() for label in np.unique(strata)]))
 
 
-def average_rows(config: str, answers: RowAnswers, values: Bools) -> ImageShares:
-    """Mean of ``(R,)`` values over the rows of each image; ``EvaluationError`` if an image has two labels."""
+def average_rows(config: str, answers: RowAnswers, values: Bools | None = None) -> ImageShares:
+    """Mean of ``(R,)`` values over the rows of each image, by default of whether they are right.
+
+    ``EvaluationError`` if an image has two labels.
+    """
     ids, first, image_of_row, rows = np.unique(
         answers.image_id, return_index=True, return_inverse=True, return_counts=True
     )
-    labels = answers.label[first]
+    values, labels = answers.right if values is None else values, answers.label[first]
     mixed = np.unique(answers.image_id[answers.label != labels[image_of_row]])
     require(not len(mixed), f"{config}: expected one label an image; got others for {list_names(mixed)}")
     return ImageShares(image_id=ids, label=labels, rows=rows, value=np.bincount(image_of_row, weights=values) / rows)
@@ -72,12 +90,9 @@ def pair_images(first: ImageShares, second: ImageShares) -> tuple[ImageShares, I
     return first, second
 
 
-def measure_accuracy(right: ImageShares, **sampling: Any) -> dict[str, Any]:  # noqa: ANN401  of bootstrap_means
+def measure_accuracy(right: ImageShares, sampling: Sampling) -> dict[str, Any]:
     """Accuracy over images and over class means, with intervals; ``ci95`` is that of the class means."""
-    micro, macro = (
-        varying_interval(bootstrap_means(right.value[:, None], right.label, over=over, **sampling)[:, 0], right.value)
-        for over in ("images", "classes")
-    )
+    micro, macro = (_share_interval(right, over, sampling) for over in ("images", "classes"))
     return {
         "n": len(right.label),
         "n_rows": int(right.rows.sum()),
@@ -89,45 +104,49 @@ def measure_accuracy(right: ImageShares, **sampling: Any) -> dict[str, Any]:  # 
     }
 
 
+def _share_interval(right: ImageShares, over: str, sampling: Sampling) -> list[float] | None:
+    if sampling.cluster == "class":
+        return cluster_estimate(right.value, right.label, over, (0.0, 1.0)).ci95
+    return share_interval(right.value, right.strata(over))
+
+
 def compare_pairs(
-    right: Mapping[str, ImageShares],
-    pairs: Collection[tuple[str, str]],
-    **sampling: Any,  # noqa: ANN401
+    right: Mapping[str, ImageShares], pairs: Collection[tuple[str, str]], sampling: Sampling
 ) -> dict[str, dict[str, Any]]:
     """Difference and ratio over the images that both configs have, over images (micro) and class means (macro).
 
-    Intervals are paired. McNemar's p is there where every image has one row in both; ratios leave out resamples whose
-    subtrahend is 0.
+    Each has the p of the hypothesis that it is 0. Ratios are bootstrapped; resamples whose subtrahend is 0 have none.
     """
     return {
         f"{one}_minus_{two}": {
             "minuend": one,
             "subtrahend": two,
-            **_compare(*pair_images(right[one], right[two]), **sampling),
+            **_compare(*pair_images(right[one], right[two]), sampling),
         }
         for one, two in pairs
     }
 
 
-def _compare(first: ImageShares, second: ImageShares, **sampling: Any) -> dict[str, Any]:  # noqa: ANN401
+def _compare(first: ImageShares, second: ImageShares, sampling: Sampling) -> dict[str, Any]:
     """Difference and ratio of two configs of the same images, in one order."""
+    compared: dict[str, Any] = {"n": len(first.label), "undecidable": len(first.label) < MIN_DECIDABLE}
     both = np.stack([first.value, second.value], axis=1)
-    single = max(first.rows.max(), second.rows.max()) == 1
-    compared: dict[str, Any] = {
-        "n": len(first.label),
-        "undecidable": len(first.label) < MIN_DECIDABLE,
-        "mcnemar_p": mcnemar_exact(first.value == 1, second.value == 1) if single else None,
-    }
     for name, over in (("micro", "images"), ("macro", "classes")):
         top, base = first.mean(over), second.mean(over)
-        drawn = bootstrap_means(both, first.label, over=over, **sampling)
-        ci95, defined = varying_interval(drawn[:, 0] - drawn[:, 1]), drawn[drawn[:, 1] > 0]
+        drawn = sampling.bootstrap(both, first.strata(over))
+        ratios = np.divide(drawn[:, 0], drawn[:, 1], out=np.full(len(drawn), np.nan), where=drawn[:, 1] > 0)
         compared[name] = {
             "minuend": top,
             "subtrahend": base,
-            "value": top - base,
-            "ci95": ci95,
+            **estimate_difference(first, second, over, sampling).json(),
             "ratio": top / base if base else None,
-            "ratio_ci95": varying_interval(defined[:, 0] / defined[:, 1]) if base else None,
+            "ratio_ci95": bootstrap_interval(ratios, len(both)) if base and sampling.cluster == "image" else None,
         }
     return compared
+
+
+def estimate_difference(first: ImageShares, second: ImageShares, over: str, sampling: Sampling) -> Estimate:
+    """Difference of two configs of the same images, in one order, over ``images`` or ``classes``."""
+    if sampling.cluster == "class":
+        return cluster_estimate(first.value - second.value, first.label, over, (-1.0, 1.0))
+    return paired_difference(first.value, second.value, first.strata(over))

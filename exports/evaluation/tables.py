@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 from figureground.exports.evaluation.dataset import config_rank
+from figureground.exports.evaluation.intervals import ALPHA, TOO_FEW, holm
 
 
 class Figure(NamedTuple):
@@ -28,47 +29,74 @@ def value_figures(values: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
         yield Figure(name, measured["value"], measured.get("ci95"))
 
 
-def shares_cells(summary: Mapping[str, Any], headline: str = "macro", ci95: str = "ci95") -> dict[str, str]:
+class Cell(NamedTuple):
+    """One cell of a text table, a share or a difference of shares."""
+
+    value: float | None
+    ci95: Sequence[float] | None = None
+    p: float | None = None  # of the hypothesis that a difference is 0
+    signed: bool = False  # whether it is a difference, which may have a star
+    few: bool = False  # whether it is of fewer than MIN_DECIDABLE images
+    bare: bool = False  # whether such figures have no interval anywhere
+    note: str = ""
+
+    @property
+    def testable(self) -> bool:
+        """Whether it is one of the comparisons that stars are shared among."""
+        return self.signed and not self.few and self.value is not None and self.p is not None and self.ci95 is not None
+
+    def text(self, star: bool = False) -> str:
+        """In percent with its interval, or the words why it has none; a star where the test rejects."""
+        if self.value is None:
+            return "-"
+        number = f"{100 * self.value:+.1f}" if self.signed else f"{100 * self.value:.1f}"
+        interval = f" [{100 * self.ci95[0]:.1f}, {100 * self.ci95[1]:.1f}]" if self.ci95 else f" [{TOO_FEW}]"
+        marks = [number + ("" if self.bare else interval), "undecidable" if self.few else "", "*" if star else ""]
+        return " ".join(mark for mark in [*marks, self.note] if mark)
+
+
+Key = TypeVar("Key", bound=Hashable)
+RULE: Final = Cell(None)
+
+
+def measured_cell(measured: Mapping[str, Any], *, signed: bool = False, few: bool = False) -> Cell:
+    """A cell of a figure that is stored with ``value``, ``ci95`` and ``p``."""
+    value, ci95, p = (measured.get(name) for name in ("value", "ci95", "p"))
+    return Cell(value, ci95, p, signed=signed, few=few)
+
+
+def find_stars(cells: Mapping[Key, Cell]) -> tuple[set[Key], int]:
+    """Cells that differ from 0 after Holm's correction over all comparisons of one table, and how many those are."""
+    tested = {key: cell.p for key, cell in cells.items() if cell.testable and cell.p is not None}
+    corrected = holm(list(tested.values()))
+    return {key for key, p in zip(tested, corrected, strict=True) if p < ALPHA}, len(tested)
+
+
+def describe_stars(comparisons: int) -> str:
+    """Foot of a table: what its stars mean."""
+    return (
+        f"* differs from 0 at {ALPHA:.0%} after Holm's correction over {comparisons} comparisons" if comparisons else ""
+    )
+
+
+def shares_cells(summary: Mapping[str, Any], headline: str = "macro", ci95: str = "ci95") -> dict[str, Cell]:
     """Accuracy of every config by what it measures, differences over the images that both configs have, and ratios."""
-    cells, configs = {}, sorted(summary["configs"].items(), key=lambda pair: config_rank(pair[0]))
+    cells, configs = dict[str, Cell](), sorted(summary["configs"].items(), key=lambda pair: config_rank(pair[0]))
     for kind in dict.fromkeys(measured.get("measures") for _, measured in configs):
-        cells[f"-{kind}"] = ""
+        cells[f"-{kind}"] = RULE
         for config, measured in configs:
             if measured.get("measures") == kind:
-                value = format_cell(measured[f"accuracy_{headline}"], measured[ci95], few=measured["undecidable"])
+                value = Cell(measured[f"accuracy_{headline}"], measured[ci95], few=measured["undecidable"])
                 cells[f"{config} (n {measured['n']})"] = value
-    cells["-differences"] = ""
+    cells["-differences"] = RULE
     differences = summary["differences"].values()
     for compared in differences:
         minuend, subtrahend, gap = compared["minuend"], compared["subtrahend"], compared[headline]
         name, n = f"{minuend} - {subtrahend}", compared["n"]
-        cells[f"{name} (n {n})"] = format_cell(gap["value"], gap["ci95"], signed=True, few=compared["undecidable"])
+        cells[f"{name} (n {n})"] = measured_cell(gap, signed=True, few=compared["undecidable"])
         if n < summary["configs"][subtrahend]["n"]:
-            cells[f"{name}: the latter on these {n}"] = format_cell(gap["subtrahend"], ())
+            cells[f"{name}: the latter on these {n}"] = Cell(gap["subtrahend"], bare=True)
     for compared in differences if headline == "macro" else ():
-        ratio = format_cell(compared["macro"]["ratio"], compared["macro"]["ratio_ci95"])
+        ratio = Cell(compared["macro"]["ratio"], compared["macro"]["ratio_ci95"], few=compared["undecidable"])
         cells[f"{compared['minuend']} / {compared['subtrahend']}"] = ratio
     return cells
-
-
-def format_cell(
-    value: float | None,
-    ci95: Sequence[float] | None,
-    *,
-    signed: bool = False,
-    marked: bool | None = None,
-    few: bool = False,
-) -> str:
-    """A share in percent with its interval, and a star where the interval excludes 0.
-
-    ``ci95`` is empty for figures that have no interval, and None where this one has none. ``marked`` decides the star
-    where it is known; ``few`` marks a figure of few images as undecidable.
-    """
-    if value is None:
-        return "-"
-    text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
-    mark = " undecidable" if few else ""
-    if not ci95:
-        return f"{text}{mark}" if ci95 is not None else f"{text} [no interval]{mark}"
-    excludes = signed and (ci95[0] > 0 or ci95[1] < 0) if marked is None else marked
-    return f"{text} [{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]{mark or (' *' if excludes else '')}"

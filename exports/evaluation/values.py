@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-SCHEMA_VERSION: Final = "1"
+SCHEMA_VERSION: Final = "2"
 REFERENCE_SIZE_HW: Final = (224, 224)  # in9_eval.py resizes nothing: its images are 224 pixels wide and high
 EMPTY: Final = "nothing to score: expected at least one image, got none"
 Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)

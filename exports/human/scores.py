@@ -1,8 +1,7 @@
 """Accuracies of people and of models on one human task, with intervals that allow for few raters.
 
-Answers of one rater resemble each other, and so do answers to one picture. Intervals come from a bootstrap that
-resamples raters and images, crossed (the pigeonhole bootstrap of Owen, Annals of Applied Statistics 1(2), 2007); for a
-model, who is one rater, it resamples images alone.
+Answers of one rater resemble each other, and so do answers to one picture: raters and images are both samples, crossed.
+Of one rater, as of a model, only images are, and the interval is of this rater.
 """
 
 from __future__ import annotations
@@ -13,15 +12,28 @@ from statistics import median
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri  # type: ignore[import-untyped]
 
 from figureground.errors import MissingExtraError, UsageError
-from figureground.exports.evaluation.statistics import bootstrap_class_means, varying_interval
+from figureground.exports.evaluation.intervals import (
+    MIN_DECIDABLE,
+    MIN_RESAMPLED,
+    TOO_FEW,
+    bootstrap_interval,
+    crossed_variance,
+    paired_difference,
+    resampled_rows,
+    student_estimate,
+)
 from figureground.exports.evaluation.values import Floats
 from figureground.schemas.pages.human_tasks import HumanAnswer, HumanKit, HumanTask
 
 COLUMNS: Final = ("answered", "right", "decided", "true_asked", "absent", "hits", "foil_asked", "false_alarms")
 """Counts of answers to questions. Under the design choice every question is one about the true class."""
+
+ONE_RATER: Final = "one rater"
+_NO_VARIANCE: Final = 1e-18
 
 Measure = Callable[[Mapping[str, Floats]], Floats]
 """From counts ``(…,)`` by column to values of the same shape."""
@@ -96,57 +108,57 @@ def _count(task: HumanTask, answer: HumanAnswer) -> Floats:
     return np.array([counted[name] for name in COLUMNS], dtype=np.float64)
 
 
-def bootstrap_counts(counts: Floats, *, count: int, seed: int) -> Floats:
-    """Crossed resamples of ``(I, Q, R)`` counts, summed over images and raters: ``(B, Q)``; ``seed`` is PCG64's."""
-    images, _, raters = counts.shape
-    alike = np.zeros(images, dtype=np.int64)
-    return bootstrap_class_means(counts, alike, count=count, seed=seed) * images * raters
-
-
-def measure_config(counts: Floats, measures: Mapping[str, Measure], *, count: int, seed: int) -> dict[str, Any]:
-    """Value and 95 % interval of every measure over ``(I, Q, R)`` counts; no interval where resamples cannot vary."""
-    samples = _by_column(bootstrap_counts(counts, count=count, seed=seed))
-    total, by_image = _by_column(counts.sum(axis=(0, 2))), _by_column(counts.sum(axis=2))
+def measure_config(counts: Floats, measures: Mapping[str, Measure]) -> dict[str, Any]:
+    """Value and 95 % interval of every measure over ``(I, Q, R)`` counts."""
+    total, asked = _by_column(counts.sum(axis=(0, 2))), int(counts.any(axis=(1, 2)).sum())
     measured: dict[str, Any] = {}
     for name, measure in measures.items():
-        drawn = measure(samples)
-        outcomes = None if name == "d_prime" else measure(by_image)
-        known = None if outcomes is None else outcomes[~np.isnan(outcomes)]
-        interval = varying_interval(drawn[~np.isnan(drawn)], known if known is not None and len(known) else None)
-        measured[name] = {"value": _known(measure(total)), "ci95": interval}
+        value = _known(measure(total))
+        ci95 = None
+        if value is not None and asked:
+            crossed = crossed_variance(linear_parts(counts, measure))
+            if name != "d_prime":
+                ci95 = crossed.share_interval(value, asked)
+            elif asked >= MIN_RESAMPLED and crossed.variance > _NO_VARIANCE:
+                ci95 = student_estimate(value, crossed.variance, max(1.0, crossed.degrees), (-np.inf, np.inf)).ci95
+        measured[name] = {"value": value, "ci95": ci95, **({} if ci95 or value is None else {"no_ci95": TOO_FEW})}
     return measured
 
 
-def measure_difference(first: Floats, second: Floats, *, count: int, seed: int) -> dict[str, Any]:
-    """Accuracy under the first counts minus that under the second, over images that a rater answered wholly in both.
+def linear_parts(counts: Floats, measure: Measure) -> Floats:
+    """What every image and rater adds to a measure of the summed ``(I, Q, R)`` counts, to first order: ``(I, R)``."""
+    total = counts.sum(axis=(0, 2))
+    slopes = np.zeros(len(total))
+    for column in range(len(total)):
+        step = max(1e-4, 1e-4 * total[column]) * np.eye(len(total))[column]
+        sides = [float(measure(_by_column(total + sign * step))) for sign in (1, -1)]
+        slopes[column] = (sides[0] - sides[1]) / (2 * step.sum()) if np.isfinite(sides).all() else 0.0
+    parts = np.einsum("iqr,q->ir", counts, slopes)
+    return np.asarray(parts - np.where(counts.any(axis=1), parts.sum() / max(1, counts.any(axis=1).sum()), 0))
 
-    Raters and images are resampled for both at once: the difference is paired.
-    """
+
+def measure_difference(first: Floats, second: Floats) -> dict[str, Any]:
+    """Accuracy under the first counts minus that under the second, over images that a rater answered wholly in both."""
     whole = max(first[:, :1].max(), second[:, :1].max())
     both = (first[:, :1] == whole) & (second[:, :1] == whole)
-    drawn = bootstrap_counts(np.concatenate([first * both, second * both], axis=1), count=count, seed=seed)
     accuracy = share(*_SHARES["accuracy"])
-    sides = [_by_column(drawn[:, : len(COLUMNS)]), _by_column(drawn[:, len(COLUMNS) :])]
     totals = [_by_column((side * both).sum(axis=(0, 2))) for side in (first, second)]
-    samples = accuracy(sides[0]) - accuracy(sides[1])
-    interval = varying_interval(samples[~np.isnan(samples)])
-    excludes = interval is not None and (interval[0] > 0 or interval[1] < 0)
-    return {
-        "value": _known(accuracy(totals[0]) - accuracy(totals[1])),
-        "ci95": interval,
-        "excludes_zero": excludes,
-        "n_images": int(both.any(axis=(1, 2)).sum()),
-    }
+    value, used = _known(accuracy(totals[0]) - accuracy(totals[1])), both.any(axis=(1, 2))
+    compared = {"value": value, "n_images": int(used.sum()), "undecidable": bool(used.sum() < MIN_DECIDABLE)}
+    if value is None:
+        return {**compared, "ci95": None, "p": None}
+    parts = [linear_parts(side * both, accuracy) for side in (first, second)]
+    crossed = crossed_variance(parts[0] - parts[1])
+    if first.shape[2] > 1 and crossed.variance > _NO_VARIANCE:
+        estimate = student_estimate(value, crossed.variance, max(1.0, crossed.degrees), (-1.0, 1.0))
+    else:  # of one rater, or where no rater differs
+        before, after = (accuracy(_by_column((side * both)[used].sum(axis=2))) for side in (first, second))
+        estimate = paired_difference(before, after, np.zeros(int(used.sum()), np.int64))
+    return {**compared, "ci95": estimate.ci95, "p": estimate.p}
 
 
 def summarise(
-    kit: HumanKit,
-    answers: Sequence[HumanAnswer],
-    raters: Sequence[str],
-    measures: Mapping[str, Measure],
-    *,
-    count: int,
-    seed: int,
+    kit: HumanKit, answers: Sequence[HumanAnswer], raters: Sequence[str], measures: Mapping[str, Measure]
 ) -> dict[str, Any]:
     """Measures of every config, and accuracy of each later config minus that of the first, JSON-ready.
 
@@ -155,21 +167,18 @@ def summarise(
         answers: Of people, or of one model.
         raters: Whose answers count.
         measures: What is measured, by name.
-        count: Bootstrap resamples.
-        seed: Of the bootstrap.
     """
     if not raters:
         raise UsageError("no rater is left to score")
-    sampling = {"count": count, "seed": seed}
     counts = {config: count_answers(kit, answers, config, raters) for config in kit.facts.configs}
     base, *others = kit.facts.configs
     return {
         "configs": {
-            config: {"n_answers": int(of_config[:, 0].sum()), **measure_config(of_config, measures, **sampling)}
+            config: {"n_answers": int(of_config[:, 0].sum()), **measure_config(of_config, measures)}
             for config, of_config in counts.items()
         },
         "differences": [
-            {"minuend": config, "subtrahend": base, **measure_difference(counts[config], counts[base], **sampling)}
+            {"minuend": config, "subtrahend": base, **measure_difference(counts[config], counts[base])}
             for config in others
         ],
     }
@@ -230,11 +239,13 @@ def time_taken(kit: HumanKit, answers: Sequence[HumanAnswer], config: str) -> di
     return {"median_seconds": median_seconds(first), "over_limit": late / len(known) if known else None}
 
 
-def agreement(kit: HumanKit, answers: Sequence[HumanAnswer], config: str, raters: Sequence[str]) -> float | None:
+def agreement(
+    kit: HumanKit, answers: Sequence[HumanAnswer], config: str, raters: Sequence[str], *, count: int, seed: int
+) -> dict[str, Any]:
     """Krippendorff's alpha, nominal, of first answers to a config's questions (Content Analysis, 2004, chapter 11).
 
     Answers are yes, no and absent, or the class chosen and absent. None with one rater, or where all answers are the
-    same, which leaves nothing to agree about.
+    same, which leaves nothing to agree about. The interval is a bootstrap over questions.
 
     Raises:
         MissingExtraError: without the extra ``agree``.
@@ -245,16 +256,27 @@ def agreement(kit: HumanKit, answers: Sequence[HumanAnswer], config: str, raters
         raise MissingExtraError("krippendorff", "agree") from error
     tasks = [task for task in kit.tasks if _is_first_of(task, config)]
     index_of = {task.task_id: index for index, task in enumerate(tasks)}
-    code_of = {"absent": -1, "no": -2, "yes": -3}
-    table = np.full((len(raters), len(tasks)), np.nan)
-    for answer in answers:
-        if answer.task_id in index_of and answer.rater in raters:
-            code = answer.chosen if answer.chosen is not None else code_of[answer.said]
-            table[raters.index(answer.rater), index_of[answer.task_id]] = code
-    shared = (~np.isnan(table)).sum(axis=0) > 1
-    if len(np.unique(table[:, shared])) < 2:
-        return None
-    return float(krippendorff.alpha(reliability_data=table, level_of_measurement="nominal"))
+    codes: list[tuple[int, object]] = [
+        (index_of[answer.task_id], answer.said if answer.chosen is None else answer.chosen)
+        for answer in answers
+        if answer.task_id in index_of and answer.rater in raters
+    ]
+    values = {value: column for column, value in enumerate(dict.fromkeys(value for _, value in codes))}
+    table = np.zeros((len(tasks), len(values)), dtype=np.int64)
+    for row, value in codes:
+        table[row, values[value]] += 1
+    shared = table[table.sum(axis=1) > 1]
+    if len(raters) < 2 or (shared.sum(axis=0) > 0).sum() < 2:
+        return {"value": None, "ci95": None, **({"no_ci95": ONE_RATER} if len(raters) < 2 else {})}
+
+    def alpha(counts: NDArray[np.int64]) -> float:
+        if (counts.sum(axis=0) > 0).sum() < 2:
+            return float("nan")
+        return float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))
+
+    drawn = [alpha(shared[rows]) for rows in resampled_rows(len(shared), count=count, seed=seed)]
+    ci95 = bootstrap_interval(np.array(drawn), len(shared))
+    return {"value": alpha(shared), "ci95": ci95, **({} if ci95 else {"no_ci95": TOO_FEW})}
 
 
 def _is_first_of(task: HumanTask, config: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from figureground.errors import MissingExtraError, UsageError
 from figureground.exports.evaluation.adapters import Adapter, adapter_option, feed_adapter
 from figureground.exports.evaluation.results import align_columns
+from figureground.exports.evaluation.tables import describe_stars, find_stars, measured_cell
 from figureground.exports.human.models import MODEL_RATER, answer_kit, feeding
 from figureground.exports.human.scores import (
     agreement,
@@ -46,7 +47,7 @@ class ScoreSettings:
     """How a human task is scored."""
 
     bootstrap: int = 10_000
-    """Resamples behind the intervals."""
+    """Resamples behind the interval of Krippendorff's alpha."""
     seed: int = 0
     """Of the generator that draws the resamples."""
     threshold: float = 0.8
@@ -103,9 +104,9 @@ def score_humans(kit: HumanKit, answers: Sequence[HumanAnswer], settings: ScoreS
     excluded = inattentive if settings.exclude_inattentive else []
     scored = [rater["rater"] for rater in raters if rater["rater"] not in excluded]
     counted = [answer for answer in answers if answer.rater in scored]
-    summary = summarise(kit, counted, scored, measures_of(kit), count=settings.bootstrap, seed=settings.seed)
+    summary = summarise(kit, counted, scored, measures_of(kit))
     for config, measured in summary["configs"].items():
-        measured["alpha"] = agreement(kit, counted, config, scored)
+        measured["alpha"] = agreement(kit, counted, config, scored, count=settings.bootstrap, seed=settings.seed)
         measured.update(time_taken(kit, counted, config))
     return {
         "raters": raters,
@@ -123,7 +124,7 @@ def _score_model(kit: HumanKit, model: Adapter, settings: ScoreSettings, progres
     measures = {
         name: measure for name, measure in measures_of(kit).items() if name not in ("absent", "accuracy_of_decided")
     }
-    summary = summarise(kit, answers, [MODEL_RATER], measures, count=settings.bootstrap, seed=settings.seed)
+    summary = summarise(kit, answers, [MODEL_RATER], measures)
     return {
         "model": model.name,
         "weights_sha256": model.weights_sha256,
@@ -151,8 +152,14 @@ def format_scores(result: Mapping[str, Any]) -> str:
             cells = [_cell(side["configs"][config].get(key), key) for _, side in columns]
             if any(cells):
                 rows.append([f"  {title}", *cells])
+    gaps = {
+        (index, name): measured_cell(side["differences"][index], signed=True, few=gap["undecidable"])
+        for index, gap in enumerate(humans["differences"])
+        for name, side in columns
+    }
+    stars, comparisons = find_stars(gaps)
     for index, gap in enumerate(humans["differences"]):
-        cells = [_signed(side["differences"][index]) for _, side in columns]
+        cells = [gaps[index, name].text((index, name) in stars) for name, _ in columns]
         rows.append([f"{gap['minuend']} - {gap['subtrahend']}", *cells])
     sizes = list(result["n_per_class"].values())
     even = f"{sizes[0]}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
@@ -160,30 +167,23 @@ def format_scores(result: Mapping[str, Any]) -> str:
         f"{kit['dataset']} ({kit['split']}), {kit['design']}, arm {kit['arm']}: {result['n_images']} images, {even} of "
         f"each of {len(sizes)} classes; {humans['n_raters']} raters"
     )
-    foot = (
-        f"shares in percent [95 % interval, raters and images resampled]; chance {100 * result['chance']:.1f}; images "
-        f"count alike; * interval excludes 0"
-    )
+    of = "this rater alone, images are the sample" if humans["n_raters"] == 1 else "raters and images are both samples"
+    foot = f"shares in percent [95 % interval: {of}]; chance {100 * result['chance']:.1f}; images count alike"
+    foot = "; ".join(part for part in (foot, describe_stars(comparisons)) if part)
     return "\n".join([head, *align_columns(rows), foot, *map(_rater_line, humans["raters"]), *_attention_lines(humans)])
 
 
 def _cell(measured: Any, key: str) -> str:  # noqa: ANN401  a measure, a number or None
-    value, interval = (measured["value"], measured["ci95"]) if isinstance(measured, Mapping) else (measured, None)
+    value = measured["value"] if isinstance(measured, Mapping) else measured
     if value is None:
-        return ""
+        return measured.get("no_ci95", "") if isinstance(measured, Mapping) else ""
     scale, digits = (1, 2) if key in _PLAIN else (100, 1)
     text = f"{scale * value:.{digits}f}"
-    return f"{text} [{scale * interval[0]:.{digits}f}, {scale * interval[1]:.{digits}f}]" if interval else text
-
-
-def _signed(gap: Mapping[str, Any]) -> str:
-    if gap["value"] is None:
-        return ""
-    text = f"{100 * gap['value']:+.1f}"
-    if not gap["ci95"]:
-        return f"{text} [no interval]"
-    low, high = gap["ci95"]
-    return f"{text} [{100 * low:.1f}, {100 * high:.1f}]{' *' if gap['excludes_zero'] else ''}"
+    if not isinstance(measured, Mapping):
+        return text
+    if interval := measured["ci95"]:
+        return f"{text} [{scale * interval[0]:.{digits}f}, {scale * interval[1]:.{digits}f}]"
+    return f"{text} [{measured['no_ci95']}]"
 
 
 def _rater_line(rater: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from figureground.errors import UsageError
+from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.results import align_columns
 from figureground.exports.evaluation.shares import (
     ImageShares,
@@ -22,6 +23,7 @@ from figureground.exports.evaluation.shares import (
     compare_pairs,
     measure_accuracy,
 )
+from figureground.exports.evaluation.tables import RULE, Cell, describe_stars, find_stars, measured_cell
 
 WHOLE: Final = "original"
 CROP: Final = "plus"
@@ -84,7 +86,7 @@ def _compare(key: tuple[str, ...], members: Sequence[Mapping[str, Any]]) -> BoxS
     right = {name: _only(shares, common) for name, shares in {WHOLE: whole, **crops}.items()}
     names = list(right)
     pairs = [(name, before) for index, name in enumerate(names) for before in names[:index]]
-    sampling = {"count": members[0]["bootstrap"], "seed": members[0]["seed"]}
+    sampling = Sampling(count=members[0]["bootstrap"], seed=members[0]["seed"])
     return BoxSources(
         model=model,
         space=space,
@@ -92,8 +94,8 @@ def _compare(key: tuple[str, ...], members: Sequence[Mapping[str, Any]]) -> BoxS
         split=split,
         images=len(common),
         crops={name: len(shares.label) for name, shares in crops.items()},
-        accuracies={name: measure_accuracy(shares, **sampling) for name, shares in right.items()},
-        differences=compare_pairs(right, pairs, **sampling),
+        accuracies={name: measure_accuracy(shares, sampling) for name, shares in right.items()},
+        differences=compare_pairs(right, pairs, sampling),
     )
 
 
@@ -120,22 +122,24 @@ def describe_box_sources(comparisons: Sequence[BoxSources]) -> str:
     """The comparison as plain text, a table for each label space."""
     blocks = []
     for space in dict.fromkeys(compared.space for compared in comparisons):
+        lines = [
+            (compared, name, Cell(accuracy["accuracy_micro"], accuracy["ci95_micro"], few=accuracy["undecidable"]))
+            for compared in comparisons
+            if compared.space == space
+            for name, accuracy in compared.accuracies.items()
+        ]
+        gains = {
+            (compared.model, name): measured_cell(gain["micro"], signed=True, few=gain["undecidable"])
+            for compared, name, _ in lines
+            if (gain := compared.differences.get(f"{name}_minus_{WHOLE}"))
+        }
+        stars, tested = find_stars(gains)
         rows = [["model", "photos", "source", "crops", "accuracy", "minus original"]]
-        for compared in (compared for compared in comparisons if compared.space == space):
-            for name, accuracy in compared.accuracies.items():
-                gain = compared.differences.get(f"{name}_minus_{WHOLE}")
-                cells = [compared.model, str(compared.images), name, str(compared.crops.get(name, ""))]
-                cells += [_cell(accuracy["accuracy_micro"], accuracy["ci95_micro"], signed=False)]
-                cells += [_cell(gain["micro"]["value"], gain["micro"]["ci95"], signed=True) if gain else ""]
-                rows.append(cells)
-        blocks.append(
-            "\n".join(
-                [f"crops by source of their boxes, label space {space}, photos that all have", *align_columns(rows)]
-            )
-        )
+        for compared, name, accuracy in lines:
+            key = (compared.model, name)
+            crops, gained = str(compared.crops.get(name, "")), gains.get(key, RULE)
+            cells = [accuracy.text(), gained.text(key in stars) if key in gains else ""]
+            rows.append([compared.model, str(compared.images), name, crops, *cells])
+        title = f"crops by source of their boxes, label space {space}, photos that all have"
+        blocks.append("\n".join(line for line in [title, *align_columns(rows), describe_stars(tested)] if line))
     return "\n\n".join(blocks)
-
-
-def _cell(value: float, ci95: Sequence[float] | None, *, signed: bool) -> str:
-    text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
-    return f"{text} [no interval]" if ci95 is None else f"{text} [{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]"

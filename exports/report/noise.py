@@ -12,10 +12,10 @@ import numpy as np
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.analyses.families import ListedModel
+from figureground.exports.evaluation.intervals import bootstrap_class_means, bootstrap_interval
 from figureground.exports.evaluation.protocols.noise import Condition
 from figureground.exports.evaluation.protocols.outcomes import Outcomes
 from figureground.exports.evaluation.protocols.rival10 import instance_rfs, relative_foreground_sensitivity
-from figureground.exports.evaluation.statistics import bootstrap_class_means, bootstrap_interval
 from figureground.exports.evaluation.values import Floats
 
 
@@ -64,7 +64,7 @@ class FamilyNoise:
     accuracy_ground: tuple[float, ...]
     rfs: tuple[float | None, ...]
     rfs_ci95: tuple[tuple[float, float] | None, ...]
-    """From one bootstrap over images, shared by all models; None without their answers."""
+    """From one bootstrap over images, shared by all models; None without their answers, and for too few images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,8 +184,8 @@ def _pool(
         half = samples.shape[1] // 2
         drawn = relative_foreground_sensitivity(samples[:, :half], samples[:, half:], undefined)
         for index in np.flatnonzero(np.isfinite(rfs)):
-            low, high = bootstrap_interval(drawn[np.isfinite(drawn[:, index]), index])
-            intervals[index] = (low, high)
+            ci95 = bootstrap_interval(drawn[:, index], len(_require_outcomes(members[0]).label))
+            intervals[index] = None if ci95 is None else (ci95[0], ci95[1])
     return FamilyNoise(
         family=family,
         models=tuple(entry.model for entry in listed),
@@ -209,7 +209,7 @@ def _family_samples(kind: str, members: Sequence[NoiseResult], bootstrap: int) -
         columns = [*member.columns(kind, "figure"), *member.columns(kind, "ground")]
         shares.append(outcomes.right[:, columns].mean(axis=2))
     pooled = np.mean(shares, axis=0)
-    return bootstrap_class_means(pooled[:, :, None], first.label, count=bootstrap, seed=0)
+    return bootstrap_class_means(pooled, first.label, count=bootstrap, seed=0)
 
 
 def _outcomes(result: Mapping[str, Any], space: str) -> Outcomes | None:

@@ -167,8 +167,8 @@ def _draw_heat(
     axes.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
     for row, cells in enumerate(table):
         for column, cell in enumerate(cells):
-            low, high = cell["ci95"]
-            text = f"{cell['value']:+.2f}\n[{low:.2f}, {high:.2f}]"
+            interval = "[{:.2f}, {:.2f}]".format(*cell["ci95"]) if cell["ci95"] else f"[{cell['no_ci95']}]"
+            text = f"{cell['value']:+.2f}\n{interval}"
             colour = "white" if abs(cell["value"]) > _DARK * most else "black"
             axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
     axes.set_xticks(range(len(columns)), columns, rotation=20)

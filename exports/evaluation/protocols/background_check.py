@@ -9,12 +9,12 @@ import numpy as np
 
 from figureground.exports.evaluation.answers import answer_rows, judge_answers
 from figureground.exports.evaluation.dataset import row_names
+from figureground.exports.evaluation.intervals import MIN_DECIDABLE, Sampling
 from figureground.exports.evaluation.jobs import Job, split_by_space
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.protocol import CLUSTER, Protocol
 from figureground.exports.evaluation.shares import (
     CHANCE_NOTE,
-    MIN_DECIDABLE,
     RowAnswers,
     average_rows,
     class_sizes,
@@ -49,16 +49,14 @@ def run_background_check(job: Job) -> dict[str, Any]:
 
     stored = job.remembered(job.configs, run)
     summaries = {
-        space: summarise_background_check(answers, classes, **job.sampling)
+        space: summarise_background_check(answers, classes, job.sampling)
         for space, answers in split_by_space(stored, RowAnswers)
     }
     return {"headline": "accuracy_macro", "undecidable_below": MIN_DECIDABLE, "label_spaces": summaries}
 
 
 def summarise_background_check(
-    answers: Mapping[str, RowAnswers],
-    classes: ClassMap,
-    **sampling: Any,  # noqa: ANN401  of bootstrap_means
+    answers: Mapping[str, RowAnswers], classes: ClassMap, sampling: Sampling
 ) -> dict[str, Any]:
     """Accuracy by config and against ``original``, JSON-ready.
 
@@ -77,10 +75,10 @@ def summarise_background_check(
         "chance": 1 / len(classes.names),
         "chance_note": CHANCE_NOTE,
         "configs": {
-            config: {"measures": measured_by(config), **measure_accuracy(shares, **sampling)}
+            config: {"measures": measured_by(config), **measure_accuracy(shares, sampling)}
             for config, shares in right.items()
         },
-        "differences": compare_pairs(right, pairs, **sampling),
+        "differences": compare_pairs(right, pairs, sampling),
     }
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from figureground.exports.evaluation.adapters import Adapter, adapter_option
 from figureground.exports.evaluation.answers import Predictions, checked_logits, whole_canvas
 from figureground.exports.evaluation.dataset import row_names
+from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.jobs import Job
 from figureground.exports.evaluation.label_spaces import ClassMap, find_label_space, map_predictions
 from figureground.exports.evaluation.options import Option
@@ -182,11 +183,7 @@ def answer_pasted(adapter: Adapter, figures: Table, grounds: Table, classes: Cla
 
 
 def summarise_challenge(
-    challenged: Challenged,
-    original: Predictions,
-    rules: Sequence[str],
-    classes: ClassMap,
-    **sampling: Any,  # noqa: ANN401
+    challenged: Challenged, original: Predictions, rules: Sequence[str], classes: ClassMap, sampling: Sampling
 ) -> dict[str, Any]:
     """How many figures some ground fools, by rule, JSON-ready; ``value`` is their share of all figures."""
     right = np.isin(challenged.image_id, original.image_id[original.mapped == original.label])
@@ -194,7 +191,7 @@ def summarise_challenge(
     for rule, grounds in zip(rules, challenged.ground_id.T, strict=True):
         fooled = grounds != ""
         rows = RowAnswers(image_id=challenged.image_id, label=challenged.label, right=fooled)
-        shares = measure_accuracy(average_rows(rule, rows, fooled), **sampling)
+        shares = measure_accuracy(average_rows(rule, rows, fooled), sampling)
         by_rule[rule] = {
             **_vulnerable(fooled, np.ones_like(fooled)),
             "value": shares["accuracy_micro"],

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from figureground.exports.evaluation.answers import Predictions, predict
 from figureground.exports.evaluation.dataset import config_rank, list_configs
+from figureground.exports.evaluation.intervals import MIN_DECIDABLE, mean_estimate, paired_difference, share_interval
 from figureground.exports.evaluation.jobs import Job
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.protocol import Protocol
@@ -20,18 +21,15 @@ from figureground.exports.evaluation.protocols.challenge import (
     run_challenge,
     summarise_challenge,
 )
-from figureground.exports.evaluation.shares import CHANCE_NOTE, class_sizes
+from figureground.exports.evaluation.shares import CHANCE_NOTE, RowAnswers, average_rows, class_sizes
 from figureground.exports.evaluation.statistics import (
     accuracy_macro,
     accuracy_micro,
     accuracy_per_class,
-    bootstrap_class_means,
-    bootstrap_interval,
-    mcnemar_exact,
     sd_between_draws,
 )
-from figureground.exports.evaluation.tables import Figure, accuracy_figures, format_cell, value_figures
-from figureground.exports.evaluation.values import EMPTY, Bools, Floats, Ints, arrays_of, list_names, require
+from figureground.exports.evaluation.tables import RULE, Cell, Figure, accuracy_figures, measured_cell, value_figures
+from figureground.exports.evaluation.values import EMPTY, Bools, Ints, arrays_of, list_names, require
 
 DIFFERENCES: Final = {
     "bg_gap": ("mixed_same", "mixed_rand"),
@@ -112,56 +110,105 @@ def run_imagenet9(job: Job) -> dict[str, Any]:
     classes, rules = job.repository.classes, [rule for rule in CHALLENGE if rule in job.options["challenge"]]
 
     def run(config: str) -> dict[str, NDArray[Any]]:
-        return arrays_of(predict(job.feeder, job.rows(config, ["draw"]), classes, config))
+        return arrays_of(predict(job.feeder, job.rows(config, ["draw", "source_label"]), classes, config))
 
     needed = list_configs(job.repository, CHALLENGE_CONFIGS) if rules else []
     stored = job.remembered(list(dict.fromkeys([*job.configs, *needed])), run)
     answers = {config: Predictions(**arrays) for config, arrays in stored.items()}
-    sampling = {name: job.sampling[name] for name in ("count", "seed")}
-    summary = summarise({config: answers[config] for config in job.configs}, classes, **sampling)
+    summary = summarise({config: answers[config] for config in job.configs}, classes)
     if rules:
         pair_outcomes({config: answers[config] for config in needed})
         challenged = run_challenge(job, rules, answers["only_bg_t"])
-        summary["challenge"] = summarise_challenge(challenged, answers["original"], rules, classes, **job.sampling)
+        summary["challenge"] = summarise_challenge(challenged, answers["original"], rules, classes, job.sampling)
     return summary
 
 
-def summarise(predictions: Mapping[str, Predictions], classes: ClassMap, *, count: int, seed: int) -> dict[str, Any]:
+def summarise(predictions: Mapping[str, Predictions], classes: ClassMap) -> dict[str, Any]:
     """All metrics of one model's answers by config, JSON-ready, with intervals; configs must pair."""
     labels, columns = pair_outcomes(predictions)
+    few, sizes = len(labels) < MIN_DECIDABLE, class_sizes(labels, classes)
     absent = _absent(CATEGORY_CONFIGS, columns)
     shares = {} if absent else image_categories(*(columns[config] for config in CATEGORY_CONFIGS))
-    samples = _bootstrap_columns({**columns, **shares}, labels, count, seed)
-    sizes = class_sizes(labels, classes)
-    configs = {}
-    for name, answers in predictions.items():
-        correct, per_class = columns[name], accuracy_per_class(columns[name], labels)
-        configs[name] = {
-            "accuracy_micro": accuracy_micro(correct),
-            "accuracy_macro": accuracy_macro(correct, labels),
-            **_spread(correct, labels, samples[name]),
-            "n": len(labels),
-            "draws": correct.shape[1],
-            "n_per_class": sizes["n_per_class"],
-            "per_class_accuracy": {owner: per_class.get(index) for index, owner in enumerate(classes.names)},
-            "unmapped_share": float((answers.mapped < 0).mean()),
-        }
-    return {
+    summary = {
         "label_space": str(next(iter(predictions.values())).label_space),
         "headline": "accuracy_macro",
         "n": len(labels),
+        "undecidable": few,
         "balanced": sizes["balanced"],
         "chance": 1 / len(classes.names),
-        "configs": configs,
+        "configs": {
+            name: _measure_config(answers, columns[name], labels, classes) for name, answers in predictions.items()
+        },
         "chance_note": CHANCE_NOTE,
         "differences": {
-            name: _absent(pair, columns) or _difference(pair, columns, labels, samples[pair[0]] - samples[pair[1]])
-            for name, pair in DIFFERENCES.items()
+            name: _absent(pair, columns) or _difference(pair, columns, labels)
+            for name, pair in list_differences(columns).items()
         },
-        "categories": {
-            key: absent or {"value": accuracy_macro(shares[key], labels), **_spread(shares[key], labels, samples[key])}
-            for key in CATEGORIES
-        },
+        "mask_effects": _mask_effects(columns, labels),
+        "categories": {key: absent or _class_mean(shares[key], labels) for key in CATEGORIES},
+    }
+    exact = exact_accuracy(predictions["original"]) if "original" in predictions else None
+    return {**summary, **({"exact1000": exact} if exact else {})}
+
+
+def list_differences(configs: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Differences by name: those of every dataset, and BG-gap under other masks where configs of both sides have them.
+
+    ``mixed_same_p4`` and ``mixed_rand_p4`` are the two configs with other masks: theirs is ``bg_gap_p4``.
+    """
+    sides = DIFFERENCES["bg_gap"]
+    suffixes = [config.removeprefix(sides[0]) for config in configs if config.startswith(f"{sides[0]}_")]
+    masks = [suffix for suffix in sorted(suffixes) if f"{sides[1]}{suffix}" in configs]
+    return {**DIFFERENCES, **{f"bg_gap{suffix}": (f"{sides[0]}{suffix}", f"{sides[1]}{suffix}") for suffix in masks}}
+
+
+def _mask_effects(columns: Mapping[str, Bools], labels: Ints) -> dict[str, dict[str, Any]]:
+    """What other masks of the same figures on the same grounds change of BG-gap: paired, within images."""
+    gaps = {
+        name: columns[pair[0]].mean(axis=1) - columns[pair[1]].mean(axis=1)
+        for name, pair in list_differences(columns).items()
+        if name.startswith("bg_gap") and not _absent(pair, columns)
+    }
+    return {
+        f"{name}_minus_bg_gap": mean_estimate(gap - gaps["bg_gap"], labels, (-2.0, 2.0)).json()
+        for name, gap in gaps.items()
+        if name != "bg_gap" and "bg_gap" in gaps
+    }
+
+
+def exact_accuracy(original: Predictions) -> dict[str, Any] | None:
+    """Accuracy on ``original`` where only the photo's own ImageNet class is right; None where that is not known.
+
+    The row "ImageNet" beside ImageNet-9's (arXiv 2006.09994, Table 2), on these photos.
+    """
+    if (original.exact < 0).any():
+        return None
+    right, alike = original.exact.astype(np.float64), np.zeros_like(original.label)
+    return {"n": len(right), "accuracy_micro": float(right.mean()), "ci95_micro": share_interval(right, alike)}
+
+
+def _measure_config(answers: Predictions, correct: Bools, labels: Ints, classes: ClassMap) -> dict[str, Any]:
+    """Accuracies of one config; ``restricted`` is that of the largest output that belongs to a class."""
+    per_class, alike = accuracy_per_class(correct, labels), np.zeros_like(labels)
+    restricted = average_rows(
+        "", RowAnswers(image_id=answers.image_id, label=answers.label, right=answers.restricted == answers.label)
+    )
+    outside = average_rows("", RowAnswers(image_id=answers.image_id, label=answers.label, right=answers.mapped < 0))
+    mean = _class_mean(correct, labels)
+    return {
+        "accuracy_micro": accuracy_micro(correct),
+        "ci95_micro": share_interval(correct.mean(axis=1), alike),
+        "accuracy_macro": mean.pop("value"),
+        **mean,
+        "n": len(labels),
+        "undecidable": len(labels) < MIN_DECIDABLE,
+        "draws": correct.shape[1],
+        "n_per_class": class_sizes(labels, classes)["n_per_class"],
+        "per_class_accuracy": {owner: per_class.get(index) for index, owner in enumerate(classes.names)},
+        "unmapped_share": outside.mean("images"),
+        "unmapped_ci95": share_interval(outside.value, alike),
+        "accuracy_restricted": restricted.mean("classes"),
+        "ci95_restricted": share_interval(restricted.value, restricted.label),
     }
 
 
@@ -171,51 +218,54 @@ def _absent(needed: Sequence[str], columns: Collection[str]) -> dict[str, Any]:
     return {"value": None, "reason": f"not scored: {', '.join(absent)}"} if absent else {}
 
 
-def _bootstrap_columns(columns: Mapping[str, Bools], labels: Ints, count: int, seed: int) -> dict[str, Floats]:
-    """Resampled class means ``(B,)`` of every column, paired."""
-    draws = {values.shape[1] for values in columns.values()} - {1}
-    require(len(draws) < 2, f"expected one number of draws in all configs that have several, got {sorted(draws)}")
-    shape = (len(labels), max(draws, default=1))
-    stacked = np.stack([np.broadcast_to(values, shape) for values in columns.values()], axis=1).astype(np.float64)
-    samples = bootstrap_class_means(stacked, labels, count=count, seed=seed)
-    return {name: samples[:, index] for index, name in enumerate(columns)}
-
-
-def _spread(outcomes: Bools, labels: Ints, samples: Floats) -> dict[str, Any]:
-    """Interval of a class mean, and its spread between draws."""
-    return {"ci95": bootstrap_interval(samples, outcomes), "sd_between_draws": sd_between_draws(outcomes, labels)}
-
-
-def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints, gap: Floats) -> dict[str, Any]:
-    """A difference of two configs; ``gap`` are its resamples ``(B,)``."""
-    first, second = (columns[config] for config in pair)
-    low, high = bootstrap_interval(gap)
-    single = first.shape[1] == second.shape[1] == 1
+def _class_mean(outcomes: Bools, labels: Ints) -> dict[str, Any]:
+    """A mean of class means ``(I, D)`` with its interval, and its spread between draws."""
     return {
-        "value": macro_difference(first, second, labels),
+        "value": accuracy_macro(outcomes, labels),
+        "ci95": share_interval(outcomes.mean(axis=1), labels),
+        "sd_between_draws": sd_between_draws(outcomes, labels),
+    }
+
+
+def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints) -> dict[str, Any]:
+    """A difference of class means of two configs."""
+    first, second = (columns[config] for config in pair)
+    return {
+        **paired_difference(first.mean(axis=1), second.mean(axis=1), labels).json(),
         "minuend": pair[0],
         "subtrahend": pair[1],
-        "ci95": [low, high],
-        "excludes_zero": low > 0 or high < 0,
-        "mcnemar_p": mcnemar_exact(first[:, 0], second[:, 0]) if single else None,
+        "n": len(labels),
+        "undecidable": len(labels) < MIN_DECIDABLE,
         "sd_between_draws": sd_between_draws(first.astype(np.float64) - second, labels),
     }
 
 
-def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Accuracies, differences and categories, and the share of vulnerable figures by rule."""
-    cells = {}
-    for part in ("configs", "differences", "categories"):
-        cells[f"-{part}"] = ""
-        names = sorted(summary[part], key=config_rank) if part == "configs" else summary[part]
-        for name in names:
-            measured, signed = summary[part][name], part == "differences"
-            value, marked = measured.get("accuracy_macro", measured.get("value")), measured.get("excludes_zero")
-            cells[name] = format_cell(value, measured.get("ci95"), signed=signed, marked=marked)
+def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
+    """Accuracies, what lies outside the map, differences, categories, and vulnerable figures by rule."""
+    few, cells = summary["undecidable"], dict[str, Cell]()
+    configs = dict(sorted(summary["configs"].items(), key=lambda pair: config_rank(pair[0])))
+    rows = [
+        ("configs", "", "accuracy_macro", "ci95"),
+        ("restricted", ", mapped outputs only", "accuracy_restricted", "ci95_restricted"),
+        ("outside", ", outside the map", "unmapped_share", "unmapped_ci95"),
+    ]
+    for part, words, value, ci95 in rows if summary["label_space"] == "map" else rows[:1]:
+        cells[f"-{part}"] = RULE
+        for name, measured in configs.items():
+            cells[f"{name}{words}"] = Cell(measured[value], measured[ci95], few=few)
+    if exact := summary.get("exact1000"):
+        cells["original, own ImageNet class"] = Cell(exact["accuracy_micro"], exact["ci95_micro"], few=few)
+    for part in ("differences", "mask_effects", "categories"):
+        cells[f"-{part}"] = RULE
+        for name, measured in summary[part].items():
+            signed = part != "categories"
+            cells[name.replace("_minus_", " - ") if part == "mask_effects" else name] = measured_cell(
+                measured, signed=signed, few=few
+            )
     for rule, fooled in summary.get("challenge", {}).get("rules", {}).items():
-        cells["-challenge"] = ""
-        share = format_cell(fooled["value"], fooled["ci95"])
-        cells[f"vulnerable figures, {rule}"] = f"{share} {fooled['vulnerable']}/{fooled['n']}"
+        cells["-challenge"] = RULE
+        note = f"{fooled['vulnerable']}/{fooled['n']}"
+        cells[f"vulnerable figures, {rule}"] = Cell(fooled["value"], fooled["ci95"], few=few, note=note)
     return cells
 
 

@@ -15,6 +15,14 @@ from numpy.typing import NDArray
 from figureground.exports.evaluation.adapters import Adapter, adapter_option
 from figureground.exports.evaluation.answers import answer_rows, to_probabilities
 from figureground.exports.evaluation.dataset import config_rank, row_names
+from figureground.exports.evaluation.intervals import (
+    MIN_DECIDABLE,
+    Sampling,
+    bootstrap_interval,
+    resampled_rows,
+    root_interval,
+    share_interval,
+)
 from figureground.exports.evaluation.jobs import Job, split_by_space
 from figureground.exports.evaluation.label_spaces import (
     IMAGENET_CLASSES,
@@ -26,17 +34,24 @@ from figureground.exports.evaluation.label_spaces import (
 from figureground.exports.evaluation.pictures import Transform
 from figureground.exports.evaluation.protocol import CLUSTER, Protocol
 from figureground.exports.evaluation.shares import (
-    MIN_DECIDABLE,
     ImageShares,
     RowAnswers,
     average_rows,
     class_sizes,
     compare_pairs,
+    estimate_difference,
     measure_accuracy,
     pair_images,
 )
-from figureground.exports.evaluation.statistics import bootstrap_means, varying_interval, wilson_interval
-from figureground.exports.evaluation.tables import Figure, accuracy_figures, format_cell, shares_cells, value_figures
+from figureground.exports.evaluation.tables import (
+    RULE,
+    Cell,
+    Figure,
+    accuracy_figures,
+    measured_cell,
+    shares_cells,
+    value_figures,
+)
 from figureground.exports.evaluation.values import (
     EMPTY,
     Answers,
@@ -52,6 +67,7 @@ from figureground.exports.evaluation.values import (
 FIVE_CROP: Final = "five_crop"  # no config of the dataset, but five crops of original
 CROP_CONTROLS: Final = ("center_zoom", "random_box", FIVE_CROP)  # that plus is compared with, besides original
 CALIBRATION_BIN: Final = 100  # images; calibration_tools.py of hendrycks/natural-adv-examples
+CONFIDENCE_RESAMPLES: Final = 1000  # behind intervals of calibration and AURRA, which sort every resample
 MIN_CALIBRATION: Final = 200  # answers below which the released error is 0 or does not exist
 
 
@@ -109,7 +125,7 @@ def run_imagenet_a(job: Job) -> dict[str, Any]:
     stored = job.remembered(job.configs, run)
     figures = read_figures(job.rows("plus", ["provenance", "attributes"])) if "plus" in stored else {}
     summaries = {
-        space: summarise_imagenet_a(answers, figures, classes, space, **job.sampling)
+        space: summarise_imagenet_a(answers, figures, classes, space, job.sampling)
         for space, answers in split_by_space(stored, MaskedAnswers)
     }
     feeding = {**dataclasses.asdict(transform), "antialias": True, FIVE_CROP: "mean of the crops' softmax"}
@@ -185,7 +201,7 @@ def summarise_imagenet_a(
     figures: Mapping[str, CroppedFigure],
     classes: ClassMap,
     space: str,
-    **sampling: Any,  # noqa: ANN401  of bootstrap_means
+    sampling: Sampling,
 ) -> dict[str, Any]:
     """All metrics of one model's answers by config in one label space, JSON-ready."""
     outputs = IMAGENET_CLASSES if space == "1000" else len(classes.names)
@@ -201,35 +217,51 @@ def summarise_imagenet_a(
         "chance": 1 / outputs,
         "configs": {
             config: {
-                **measure_accuracy(shares, **sampling),
+                **measure_accuracy(shares, sampling),
                 "coverage": len(shares.label) / int(original.sum()),
                 "per_class": _measure_classes(shares, original, classes),
-                **_measure_confidence(answers[config]),
-                "top5": measure_accuracy(top5[config], **sampling) if outputs > 5 else None,
+                **_measure_confidence(answers[config], sampling),
+                "top5": measure_accuracy(top5[config], sampling) if outputs > 5 else None,
             }
             for config, shares in right.items()
         },
-        "differences": compare_pairs(right, pairs, **sampling),
+        "differences": compare_pairs(right, pairs, sampling),
         "slices": {
-            f"{first}_minus_{second}": slice_difference(right[first], right[second], figures, classes, **sampling)
+            f"{first}_minus_{second}": slice_difference(right[first], right[second], figures, classes, sampling)
             for first, second in pairs
             if first == "plus" and second in ("original", "center_zoom")
         },
     }
 
 
-def _measure_confidence(answers: MaskedAnswers) -> dict[str, Any]:
-    """Calibration and AURRA over rows, as released and mended; bins of a tenth of the answers where they are few."""
-    confidence, right = answers.confidence, answers.right
+def _measure_confidence(answers: MaskedAnswers, sampling: Sampling) -> dict[str, Any]:
+    """Calibration and AURRA over rows, as released and mended; bins of a tenth of the answers where they are few.
+
+    Neither has an interval where an image has several rows.
+    """
+    confidence, right, n = answers.confidence, answers.right, len(answers.right)
+    single = len(np.unique(answers.image_id)) == n
     aurra, aurra_released = (response_rate_accuracy(confidence, right, released=way) for way in (False, True))
-    calibration: dict[str, Any] = {"value": None, "released": None}
-    if len(right) < MIN_CALIBRATION:
-        calibration["reason"] = f"{len(right)} answers, fewer than {MIN_CALIBRATION}"
+    bin_size = min(CALIBRATION_BIN, n // 10)
+    calibration: dict[str, Any] = {"value": None, "released": None, "ci95": None}
+    drawn = (
+        list(resampled_rows(n, count=min(sampling.count, CONFIDENCE_RESAMPLES), seed=sampling.seed)) if single else []
+    )
+    if n < MIN_CALIBRATION:
+        calibration["reason"] = f"{n} answers, fewer than {MIN_CALIBRATION}"
     else:
-        calibration["bin_size"] = min(CALIBRATION_BIN, len(right) // 10)
-        calibration["value"] = rms_calibration_error(confidence, right, calibration["bin_size"])
+        errors = np.array([rms_calibration_error(confidence[rows], right[rows], bin_size) for rows in drawn])
+        calibration["bin_size"] = bin_size
+        calibration["value"] = rms_calibration_error(confidence, right, bin_size)
+        calibration["ci95"] = root_interval(calibration["value"], errors, n) if single else None
         calibration["released"] = rms_calibration_error(confidence, right, CALIBRATION_BIN, released=True)
-    return {"rms_calibration": calibration, "aurra": aurra, "aurra_released": aurra_released}
+    samples = np.array([response_rate_accuracy(confidence[rows], right[rows]) for rows in drawn])
+    return {
+        "rms_calibration": calibration,
+        "aurra": aurra,
+        "aurra_ci95": bootstrap_interval(samples, n) if single else None,
+        "aurra_released": aurra_released,
+    }
 
 
 def _measure_classes(right: ImageShares, original: Ints, classes: ClassMap) -> dict[str, dict[str, Any]]:
@@ -242,7 +274,7 @@ def _measure_classes(right: ImageShares, original: Ints, classes: ClassMap) -> d
             "undecidable": len(own) < MIN_DECIDABLE,
             "coverage": len(own) / size if size else None,
             "accuracy": float(own.mean()) if len(own) else None,
-            "ci95": wilson_interval(round(own.sum()), len(own)) if len(own) else None,
+            "ci95": share_interval(own, np.zeros(len(own), np.int64)) if len(own) else None,
         }
     return measured
 
@@ -252,7 +284,7 @@ def slice_difference(
     subtrahend: ImageShares,
     figures: Mapping[str, CroppedFigure],
     classes: ClassMap,
-    **sampling: Any,  # noqa: ANN401  of bootstrap_means
+    sampling: Sampling,
 ) -> dict[str, list[dict[str, Any]]]:
     """A difference within groups of images: by share of the box, instances, flags, attributes and class.
 
@@ -260,14 +292,13 @@ def slice_difference(
     together.
     """
     first, second = pair_images(minuend, subtrahend)
-    lost, labels, own_figures = first.value - second.value, first.label, [figures[name] for name in first.image_id]
+    labels, own_figures = first.label, [figures[name] for name in first.image_id]
     measured: dict[str, list[dict[str, Any]]] = {}
     for by, group, own in _slices(own_figures, labels, classes):
         if own.any():
-            ci95 = varying_interval(bootstrap_means(lost[own, None], labels[own], over="images", **sampling)[:, 0])
+            lost = estimate_difference(first.chosen(own), second.chosen(own), "images", sampling)
             size = {"n": int(own.sum()), "undecidable": bool(own.sum() < MIN_DECIDABLE)}
-            row = {"group": group, **size, "value": float(lost[own].mean()), "ci95": ci95}
-            measured.setdefault(by, []).append(row)
+            measured.setdefault(by, []).append({"group": group, **size, **lost.json()})
     return measured
 
 
@@ -289,24 +320,23 @@ def _slices(figures: Sequence[CroppedFigure], labels: Ints, classes: ClassMap) -
         yield "class", owner, labels == index
 
 
-def imagenet_a_cells(summary: Mapping[str, Any]) -> dict[str, str]:
+def imagenet_a_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
     """Accuracies, differences, calibration, and the slices but those by class."""
-    cells = shares_cells(summary, "micro", "ci95_micro")
-    more = {}
+    cells, more = shares_cells(summary, "micro", "ci95_micro"), dict[tuple[str, str], Cell]()
     for config, measured in sorted(summary["configs"].items(), key=lambda pair: config_rank(pair[0])):
         few = measured["undecidable"]
-        more["class means", config] = format_cell(measured["accuracy_macro"], measured["ci95"], few=few)
+        more["class means", config] = Cell(measured["accuracy_macro"], measured["ci95"], few=few)
         if measured["top5"]:
-            more["top 5", config] = format_cell(measured["top5"]["accuracy_micro"], measured["top5"]["ci95_micro"])
-        more["RMS calibration error", config] = format_cell(measured["rms_calibration"]["value"], ())
-        more["AURRA", config] = format_cell(measured["aurra"], ())
+            more["top 5", config] = Cell(measured["top5"]["accuracy_micro"], measured["top5"]["ci95_micro"], few=few)
+        more["RMS calibration error", config] = measured_cell(measured["rms_calibration"], few=few)
+        more["AURRA", config] = Cell(measured["aurra"], measured["aurra_ci95"], few=few)
     ordered = sorted(more.items(), key=lambda item: item[0][0])
-    cells |= {"-more": "", **{f"{config}: {title}": text for (title, config), text in ordered}}
+    cells |= {"-more": RULE, **{f"{config}: {title}": cell for (title, config), cell in ordered}}
     for name, slices in summary["slices"].items():
-        cells[f"-{name}"] = ""
+        cells[f"-{name}"] = RULE
         for by, group in ((by, group) for by, groups in slices.items() if by != "class" for group in groups):
             row = f"{name.replace('_minus_', ' - ')}, {by.replace('_', ' ')} {group['group']} (n {group['n']})"
-            cells[row] = format_cell(group["value"], group["ci95"], signed=True, few=group["undecidable"])
+            cells[row] = measured_cell(group, signed=True, few=group["undecidable"])
     return cells
 
 

@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 
 from figureground.exports.evaluation.adapters import adapter_option
 from figureground.exports.evaluation.dataset import load_rows, open_repository
+from figureground.exports.evaluation.intervals import (
+    MIN_DECIDABLE,
+    Sampling,
+    bootstrap_interval,
+    mean_estimate,
+    paired_difference,
+    share_interval,
+)
 from figureground.exports.evaluation.jobs import Job, split_by_space
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.options import Option
@@ -19,14 +27,8 @@ from figureground.exports.evaluation.protocol import Protocol
 from figureground.exports.evaluation.protocols.noise import CLEAN, NOISE_OPTIONS, NoiseSettings, parse_noise
 from figureground.exports.evaluation.protocols.outcomes import Outcomes, measure
 from figureground.exports.evaluation.shares import class_sizes
-from figureground.exports.evaluation.statistics import (
-    accuracy_macro,
-    accuracy_micro,
-    bootstrap_class_means,
-    bootstrap_interval,
-    varying_interval,
-)
-from figureground.exports.evaluation.tables import Figure, accuracy_figures, format_cell, value_figures
+from figureground.exports.evaluation.statistics import accuracy_macro, accuracy_micro
+from figureground.exports.evaluation.tables import RULE, Cell, Figure, accuracy_figures, measured_cell, value_figures
 from figureground.exports.evaluation.values import Floats, Ints, arrays_of, list_names, require
 
 ABLATIONS: Final = {  # config of protocol rival10: the config that it is compared with
@@ -68,9 +70,8 @@ def run_rival10(job: Job) -> dict[str, Any]:
         return {f"{space}.{name}": value for space, named in arrays for name, value in named.items()}
 
     stored = job.remembered(configs, run)
-    sampling = {name: job.sampling[name] for name in ("count", "seed")}
     summaries = {
-        space: summarise_rival10(outcomes, job.repository.classes, settings, **sampling)
+        space: summarise_rival10(outcomes, job.repository.classes, settings, job.sampling)
         for space, outcomes in split_by_space(stored, Outcomes)
     }
     path = job.predictions_path("original")
@@ -100,12 +101,13 @@ def relative_foreground_sensitivity(a_fg: Floats | float, a_bg: Floats | float, 
 
     ``a_fg`` and ``a_bg`` are accuracies under noise on the foreground and on the background, of one shape. The
     denominator is the largest gap that ā allows. Where ā is 0 or 1 there is none: NaN, or 0 under ``hardimagenet``.
+    Weighted means of accuracies differ from 0 and 1 in their last digits, and count as these.
     """
     figure, ground = np.asarray(a_fg, np.float64), np.asarray(a_bg, np.float64)
     mean = (figure + ground) / 2
     largest = 2 * np.minimum(mean, 1 - mean)
     empty = 0.0 if undefined == "hardimagenet" else np.nan
-    return np.asarray(np.divide(ground - figure, largest, out=np.full(mean.shape, empty), where=largest > 0))
+    return np.asarray(np.divide(ground - figure, largest, out=np.full(mean.shape, empty), where=largest > 1e-9))
 
 
 def instance_rfs(p_fg: Floats, p_bg: Floats) -> Floats:
@@ -114,12 +116,11 @@ def instance_rfs(p_fg: Floats, p_bg: Floats) -> Floats:
 
 
 def summarise_rival10(
-    outcomes: Mapping[str, Outcomes], classes: ClassMap, settings: NoiseSettings, *, count: int, seed: int
+    outcomes: Mapping[str, Outcomes], classes: ClassMap, settings: NoiseSettings, sampling: Sampling
 ) -> dict[str, Any]:
     """All metrics of one model's answers in one label space, by config, JSON-ready, with intervals."""
     original = outcomes["original"]
     require(len(np.unique(original.image_id)) == len(original.label), "original: expected each image_id once")
-    sampling = {"count": count, "seed": seed}
     per_source = {
         str(name): accuracy_micro(original.right[original.source_label == name, 0])
         for name in np.unique(original.source_label)
@@ -129,36 +130,35 @@ def summarise_rival10(
         "class_names": list(classes.names),
         "chance": 1 / len(classes.names),
         "object_area_share": float(original.area.mean()),
-        "clean": {**_accuracy(original, 0, **sampling), "per_source_label": per_source},
+        "clean": {**_accuracy(original, 0), "per_source_label": per_source},
         "noise": {
             str(grow_px): {
-                kind: _noise_summary(original, classes, settings, kind, grow_px, **sampling) for kind in settings.levels
+                kind: _noise_summary(original, classes, settings, kind, grow_px, sampling) for kind in settings.levels
             }
             for grow_px in settings.grow_px
         },
         "ablations": {
-            config: _drop(outcomes[base], outcomes[config], **sampling)
+            config: _drop(outcomes[base], outcomes[config])
             for config, base in ABLATIONS.items()
             if config in outcomes and base in outcomes
         },
-        "attributes": _attribute_drops(original, outcomes, classes, **sampling),
+        "attributes": _attribute_drops(original, outcomes, classes),
     }
 
 
-def _accuracy(outcomes: Outcomes, condition: int, *, count: int, seed: int) -> dict[str, Any]:
+def _accuracy(outcomes: Outcomes, condition: int) -> dict[str, Any]:
     """Accuracy under a condition, with its interval, and the mean probability of the true class."""
     right = outcomes.right[:, condition]
-    samples = bootstrap_class_means(right[:, None].astype(np.float64), outcomes.label, count=count, seed=seed)
     return {
         "accuracy_macro": accuracy_macro(right, outcomes.label),
         "accuracy_micro": accuracy_micro(right),
-        "ci95": bootstrap_interval(samples[:, 0], right),
+        "ci95": share_interval(right.mean(axis=1), outcomes.label),
         "p_true": accuracy_macro(outcomes.probability[:, condition], outcomes.label),  # type: ignore[arg-type]
     }
 
 
 def _noise_summary(
-    outcomes: Outcomes, classes: ClassMap, settings: NoiseSettings, kind: str, grow_px: int, **sampling: int
+    outcomes: Outcomes, classes: ClassMap, settings: NoiseSettings, kind: str, grow_px: int, sampling: Sampling
 ) -> dict[str, Any]:
     """Accuracies and RFS at every level of one kind of noise, over class means, and all levels pooled.
 
@@ -173,8 +173,8 @@ def _noise_summary(
         ]
         for region in ("figure", "ground")
     }
-    right = outcomes.right[:, columns["figure"] + columns["ground"]]
-    drawn = bootstrap_class_means(right.astype(np.float64), labels, **sampling)
+    right = outcomes.right[:, columns["figure"] + columns["ground"]].mean(axis=2)
+    drawn = sampling.bootstrap(right, labels)
     samples = {"figure": drawn[:, : len(levels)], "ground": drawn[:, len(levels) :]}
     means = {
         region: np.array([accuracy_macro(outcomes.right[:, index], labels) for index in indices])
@@ -186,20 +186,29 @@ def _noise_summary(
     pooled_samples = sensitivity(samples["figure"].mean(axis=1), samples["ground"].mean(axis=1))
     accuracies = {
         f"accuracy_{region}": [
-            {"value": float(value), "ci95": bootstrap_interval(samples[region][:, level], outcomes.right[:, index])}
-            for level, (value, index) in enumerate(zip(means[region], indices, strict=True))
+            {"value": float(value), "ci95": share_interval(outcomes.right[:, index].mean(axis=1), labels)}
+            for value, index in zip(means[region], indices, strict=True)
         ]
         for region, indices in columns.items()
     }
     return {
         "levels": levels,
         **accuracies,
-        "rfs": [_rfs_json(value, rfs_samples[:, index]) for index, value in enumerate(rfs)],
+        "rfs": [
+            _rfs_json(value, rfs_samples[:, index], right[:, [index]], right[:, [len(levels) + index]], labels)
+            for index, value in enumerate(rfs)
+        ],
         "pooled": {
             **{f"accuracy_{region}": float(value) for region, value in pooled.items()},
-            "rfs": _rfs_json(sensitivity(pooled["figure"], pooled["ground"]), pooled_samples),
+            "rfs": _rfs_json(
+                sensitivity(pooled["figure"], pooled["ground"]),
+                pooled_samples,
+                right[:, : len(levels)],
+                right[:, len(levels) :],
+                labels,
+            ),
         },
-        "rfs_slope": _slope(levels, rfs),
+        "rfs_slope": _slope_json(levels, rfs, rfs_samples, len(labels)),
         **_instance_summary(outcomes, columns, classes),
     }
 
@@ -209,38 +218,51 @@ def _instance_summary(outcomes: Outcomes, columns: Mapping[str, Sequence[int]], 
     means = (outcomes.probability[:, columns[region]].mean(axis=2) for region in ("figure", "ground"))
     irfs = instance_rfs(*means)
     by_label = {int(label): irfs[outcomes.label == label].mean() for label in np.unique(outcomes.label)}
+    mean = mean_estimate(irfs, outcomes.label, (-1.0, 1.0))
     return {
         "irfs_per_class": {
             owner: float(by_label[index]) for index, owner in enumerate(classes.names) if index in by_label
         },
-        "irfs": float(np.mean(list(by_label.values()))),
+        "irfs": mean.value,
+        "irfs_ci95": mean.ci95,
     }
 
 
-def _rfs_json(value: Any, samples: Floats) -> dict[str, Any]:  # noqa: ANN401  a number of NumPy's
-    """RFS with its interval over the resamples in which it is defined, and the share in which it is not."""
-    defined = samples[np.isfinite(samples)]
+def _rfs_json(value: Any, samples: Floats, figure: Floats, ground: Floats, labels: Ints) -> dict[str, Any]:  # noqa: ANN401
+    """RFS with its bootstrap interval, and p of the difference of ground and figure ``(I, L)``."""
+    finite = bool(np.isfinite(value))
     return {
-        "value": float(value) if np.isfinite(value) else None,
-        "ci95": varying_interval(defined) if np.isfinite(value) else None,
-        "undefined_share": 1 - len(defined) / len(samples),
+        "value": float(value) if finite else None,
+        "ci95": bootstrap_interval(samples, len(labels)) if finite else None,
+        "p": paired_difference(ground.mean(axis=1), figure.mean(axis=1), labels).p if finite else None,
+        "undefined_share": float(1 - np.isfinite(samples).mean()),
     }
 
 
-def _slope(levels: Sequence[float], rfs: Floats) -> float | None:
-    """Least-squares slope of RFS against the level, where the level runs from 0 to 1: the paper's adaptivity."""
+def _slope_json(levels: Sequence[float], rfs: Floats, samples: Floats, n: int) -> dict[str, Any]:
+    """Least-squares slope of RFS over the levels, which run from 0 to 1, with its bootstrap interval.
+
+    Ours: how fast a model turns from ground to figure as noise grows. Levels without RFS are left out.
+    """
     defined = np.isfinite(rfs)
     if defined.sum() < 2:
-        return None
-    return float(np.polyfit(np.asarray(levels)[defined] / max(levels), rfs[defined], 1)[0])
+        return {"value": None, "ci95": None}
+    at = np.asarray(levels)[defined] / max(levels)
+    weights = (at - at.mean()) / ((at - at.mean()) ** 2).sum()
+    ci95 = bootstrap_interval(samples[:, defined] @ weights, n)
+    return {"value": float(rfs[defined] @ weights), "ci95": ci95}
 
 
-def _drop(base: Outcomes, ablated: Outcomes, *, count: int, seed: int) -> dict[str, Any]:
+def _drop(base: Outcomes, ablated: Outcomes) -> dict[str, Any]:
     """What an ablation costs, over class means of the same images."""
     order = _rows_of(base, ablated)
-    before = np.stack([base.right[order, 0].mean(1), base.probability[order, 0].mean(1)], axis=1)
-    after = np.stack([ablated.right[:, 0].mean(1), ablated.probability[:, 0].mean(1)], axis=1)
-    return {**_accuracy(ablated, 0, count=count, seed=seed), **_drops(before, after, ablated.label, count, seed)}
+    before, after = _row_means(base, order), _row_means(ablated, slice(None))
+    return {**_accuracy(ablated, 0), **_drops(before, after, ablated.label)}
+
+
+def _row_means(outcomes: Outcomes, rows: Any) -> Floats:  # noqa: ANN401  an index of NumPy's
+    """Share of trials that are right, and mean probability of the true class, without noise: ``(R, 2)``."""
+    return np.stack([outcomes.right[rows, 0].mean(axis=1), outcomes.probability[rows, 0].mean(axis=1)], axis=1)
 
 
 def _rows_of(base: Outcomes, other: Outcomes) -> Ints:
@@ -251,20 +273,17 @@ def _rows_of(base: Outcomes, other: Outcomes) -> Ints:
     return np.array([row_of[name] for name in other.image_id], dtype=np.int64)
 
 
-def _drops(before: Floats, after: Floats, labels: Ints, count: int, seed: int) -> dict[str, Any]:
+def _drops(before: Floats, after: Floats, labels: Ints) -> dict[str, Any]:
     """Loss of accuracy and of the true class's probability; ``before`` and ``after`` are (R, 2)."""
     lost = before - after
-    samples = bootstrap_class_means(lost[:, :, None], labels, count=count, seed=seed)
-    means = np.mean([lost[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
     return {
-        name: {"value": float(means[index]), "ci95": bootstrap_interval(samples[:, index])}
-        for index, name in enumerate(("accuracy_drop", "p_true_drop"))
+        "accuracy_drop": paired_difference(before[:, 0], after[:, 0], labels).json(),
+        "p_true_drop": mean_estimate(lost[:, 1], labels, (-1.0, 1.0)).json(),
+        "undecidable": len(labels) < MIN_DECIDABLE,
     }
 
 
-def _attribute_drops(
-    original: Outcomes, outcomes: Mapping[str, Outcomes], classes: ClassMap, *, count: int, seed: int
-) -> dict[str, Any]:
+def _attribute_drops(original: Outcomes, outcomes: Mapping[str, Outcomes], classes: ClassMap) -> dict[str, Any]:
     """What greying an attribute costs, beside a random part of the object of the same area; all photos count alike."""
     if not {"attribute_grey", "attribute_control"} <= set(outcomes):
         return {}
@@ -272,7 +291,7 @@ def _attribute_drops(
     keys = [list(zip(rows.image_id, rows.attribute, strict=True)) for rows in (greyed, control)]
     require(keys[0] == keys[1], "attribute_control: expected the rows of attribute_grey")
     values = [
-        np.stack([answers.right[rows, 0].mean(1), answers.probability[rows, 0].mean(1)], axis=1)
+        _row_means(answers, rows)
         for answers, rows in ((original, _rows_of(original, greyed)), (greyed, slice(None)), (control, slice(None)))
     ]
     summaries = {}
@@ -285,9 +304,9 @@ def _attribute_drops(
             "accuracy_original": float(clean[:, 0].mean()),
             "accuracy_grey": float(grey[:, 0].mean()),
             "accuracy_control": float(random[:, 0].mean()),
-            "grey": _drops(clean, grey, alike, count, seed),
-            "control": _drops(clean, random, alike, count, seed),
-            "grey_beyond_control": _drops(random, grey, alike, count, seed),
+            "grey": _drops(clean, grey, alike),
+            "control": _drops(clean, random, alike),
+            "grey_beyond_control": _drops(random, grey, alike),
             "per_class": {
                 owner: {"n": int(own.sum()), "accuracy_drop": float((clean - grey)[own, 0].mean())}
                 for owner, own in ((owner, labels == index) for index, owner in enumerate(classes.names))
@@ -297,39 +316,37 @@ def _attribute_drops(
     return summaries
 
 
-def rival10_cells(summary: Mapping[str, Any]) -> dict[str, str]:
+def rival10_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
     """Clean accuracy, then for every noise accuracy on figure and ground and RFS, then what ablations cost."""
-    clean = summary["clean"]
-    cells = {"-clean": "", "clean accuracy": format_cell(clean["accuracy_macro"], clean["ci95"])}
+    clean, few = summary["clean"], summary["n"] < MIN_DECIDABLE
+    cells = {"-clean": RULE, "clean accuracy": Cell(clean["accuracy_macro"], clean["ci95"], few=few)}
     for grow_px, kinds in summary["noise"].items():
         for kind, noise in kinds.items():
             grown = "" if grow_px == "0" else f", mask {int(grow_px):+d} px"
-            cells |= {f"-{kind}{grown}": "", **_noise_cells(kind, grown, noise)}
-    cells["-ablations"] = ""
+            cells |= {f"-{kind}{grown}": RULE, **_noise_cells(kind, grown, noise, few)}
+    cells["-ablations"] = RULE
     for config, measured in summary["ablations"].items():
-        drop = measured["accuracy_drop"]
-        cells[f"{config}: accuracy"] = format_cell(measured["accuracy_macro"], measured["ci95"])
-        cells[f"{config}: drop"] = format_cell(drop["value"], drop["ci95"], signed=True)
-    cells["-attributes"] = ""
+        own = measured["undecidable"]
+        cells[f"{config}: accuracy"] = Cell(measured["accuracy_macro"], measured["ci95"], few=own)
+        cells[f"{config}: drop"] = measured_cell(measured["accuracy_drop"], signed=True, few=own)
+    cells["-attributes"] = RULE
     for name, measured in summary["attributes"].items():
         for what in ("grey", "control", "grey_beyond_control"):
-            drop = measured[what]["p_true_drop"]
+            drops = measured[what]
             row = f"{name} (n {measured['n']}): p drop, {what.replace('_', ' ')}"
-            cells[row] = format_cell(drop["value"], drop["ci95"], signed=True)
+            cells[row] = measured_cell(drops["p_true_drop"], signed=True, few=drops["undecidable"])
     return cells
 
 
-def _noise_cells(kind: str, grown: str, noise: Mapping[str, Any]) -> dict[str, str]:
+def _noise_cells(kind: str, grown: str, noise: Mapping[str, Any], few: bool) -> dict[str, Cell]:
     """Accuracy on figure and ground and RFS at every level of one kind of noise; ``grown`` says how masks were."""
     cells = {}
     for index, level in enumerate(noise["levels"]):
-        row, rfs = f"{kind} {level:.3g}{grown}", noise["rfs"][index]
+        row = f"{kind} {level:.3g}{grown}"
         for region in ("figure", "ground"):
-            accuracy = noise[f"accuracy_{region}"][index]
-            cells[f"{row}: noise on {region}"] = format_cell(accuracy["value"], accuracy["ci95"])
-        cells[f"{row}: RFS"] = format_cell(rfs["value"], rfs["ci95"], signed=True)
-    pooled = noise["pooled"]["rfs"]
-    cells[f"{kind}{grown}, all levels: RFS"] = format_cell(pooled["value"], pooled["ci95"], signed=True)
+            cells[f"{row}: noise on {region}"] = measured_cell(noise[f"accuracy_{region}"][index], few=few)
+        cells[f"{row}: RFS"] = measured_cell(noise["rfs"][index], signed=True, few=few)
+    cells[f"{kind}{grown}, all levels: RFS"] = measured_cell(noise["pooled"]["rfs"], signed=True, few=few)
     return cells
 
 
