@@ -25,6 +25,7 @@ MOST_SECONDS: Final = 1800
 SMALL: Final[dict[str, tuple[str, ...]]] = {
     "brush_rle": (),
     "challenge": ("--images", "40"),
+    "coverage": ("--draws", "500"),
     "evaluate": (),
     "in9_peer": ("--photos", "600", "--turns", "1"),
     "load_dataset": (),

@@ -247,7 +247,7 @@ def check_precision(device: str, precision: str) -> None:
     require(device != "cpu" or precision != "float16", "precision float16: the cpu has no arithmetic for it", 2)
 
 
-# intervals: 95 % intervals, and the p-values that decide stars: of shares, class means, paired differences and clusters.
+# intervals: 95 % intervals of shares, class means, differences and clusters, and the p-values that decide stars.
 
 Z: Final = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 MIN_DECIDABLE: Final = 25  # images below which nothing is starred: Wilson's interval of a share is over 35 points wide
@@ -447,7 +447,11 @@ def crossed_variance(parts: Floats) -> Crossed:
 
 
 def _measure_strata(values: Floats, strata: Ints) -> _Strata:
-    """Mean, and the variance of the mean; where a stratum has one image, strata are pooled for the variance."""
+    """Mean, and the variance of the mean.
+
+    Every stratum's variance is told by its own images and one more with the variance within all strata, so that two
+    images that agree do not pass for certainty. Where a stratum has one image, strata are pooled.
+    """
     require(len(values), EMPTY)
     _, own, sizes = np.unique(strata, return_inverse=True, return_counts=True)
     means = np.bincount(own, weights=values) / sizes
@@ -455,7 +459,9 @@ def _measure_strata(values: Floats, strata: Ints) -> _Strata:
     images = count**2 / inverse
     mean = float(means.mean())
     if sizes.min() > 1:
-        squares = np.bincount(own, weights=(values - means[own]) ** 2) / (sizes - 1) / sizes / count**2
+        sums = np.bincount(own, weights=(values - means[own]) ** 2)
+        within = float(sums.sum()) / (len(values) - count)
+        squares = (sums + within) / sizes**2 / count**2
         variance = float(squares.sum())
         degrees = variance**2 / float((squares**2 / (sizes - 1)).sum()) if variance > 0 else np.nan
     else:
@@ -465,9 +471,15 @@ def _measure_strata(values: Floats, strata: Ints) -> _Strata:
 
 
 def _effective(spread: float, parts: _Strata) -> float:
-    """Images of a simple random sample with the variance of a stratified mean; ``spread`` is that of one image."""
-    pooled = parts.variance is None
-    return parts.images if pooled else min(spread / float(parts.variance or 1), MAX_GAIN * parts.images)
+    """Images of a simple random sample as exact as a stratified mean; ``spread`` is the variance of one image.
+
+    Fewer by the square of the ratio of the normal to Student's quantile, as the variance is itself estimated (Korn and
+    Graubard 1998).
+    """
+    if parts.variance is None:
+        return parts.images
+    known = (Z / float(t.ppf(0.975, max(1.0, parts.degrees)))) ** 2
+    return min(known * spread / parts.variance, MAX_GAIN * parts.images)
 
 
 def bootstrap_class_means(values: Floats, labels: Ints, *, count: int, seed: int) -> Floats:

@@ -1,4 +1,4 @@
-"""95 % intervals, and the p-values that decide stars: of shares, class means, paired differences and clusters.
+"""95 % intervals of shares, class means, differences and clusters, and the p-values that decide stars.
 
 Strata are classes where a figure is a mean of class means, or one and the same number for all images where images count
 alike. An image with several rows (draws, trials) counts once, as the mean of its rows: rows of one image are no new
@@ -215,7 +215,11 @@ def crossed_variance(parts: Floats) -> Crossed:
 
 
 def _measure_strata(values: Floats, strata: Ints) -> _Strata:
-    """Mean, and the variance of the mean; where a stratum has one image, strata are pooled for the variance."""
+    """Mean, and the variance of the mean.
+
+    Every stratum's variance is told by its own images and one more with the variance within all strata, so that two
+    images that agree do not pass for certainty. Where a stratum has one image, strata are pooled.
+    """
     require(len(values), EMPTY)
     _, own, sizes = np.unique(strata, return_inverse=True, return_counts=True)
     means = np.bincount(own, weights=values) / sizes
@@ -223,7 +227,9 @@ def _measure_strata(values: Floats, strata: Ints) -> _Strata:
     images = count**2 / inverse
     mean = float(means.mean())
     if sizes.min() > 1:
-        squares = np.bincount(own, weights=(values - means[own]) ** 2) / (sizes - 1) / sizes / count**2
+        sums = np.bincount(own, weights=(values - means[own]) ** 2)
+        within = float(sums.sum()) / (len(values) - count)
+        squares = (sums + within) / sizes**2 / count**2
         variance = float(squares.sum())
         degrees = variance**2 / float((squares**2 / (sizes - 1)).sum()) if variance > 0 else np.nan
     else:
@@ -233,9 +239,15 @@ def _measure_strata(values: Floats, strata: Ints) -> _Strata:
 
 
 def _effective(spread: float, parts: _Strata) -> float:
-    """Images of a simple random sample with the variance of a stratified mean; ``spread`` is that of one image."""
-    pooled = parts.variance is None
-    return parts.images if pooled else min(spread / float(parts.variance or 1), MAX_GAIN * parts.images)
+    """Images of a simple random sample as exact as a stratified mean; ``spread`` is the variance of one image.
+
+    Fewer by the square of the ratio of the normal to Student's quantile, as the variance is itself estimated (Korn and
+    Graubard 1998).
+    """
+    if parts.variance is None:
+        return parts.images
+    known = (Z / float(t.ppf(0.975, max(1.0, parts.degrees)))) ** 2
+    return min(known * spread / parts.variance, MAX_GAIN * parts.images)
 
 
 def bootstrap_class_means(values: Floats, labels: Ints, *, count: int, seed: int) -> Floats:
