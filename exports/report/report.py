@@ -11,11 +11,13 @@ from typing import Any, Final
 from figureground.errors import UsageError
 from figureground.exports.analyses.families import ListedModel, load_families
 from figureground.exports.evaluation.dataset import load_rows, open_repository
+from figureground.exports.evaluation.protocols.imagenet9 import CATEGORY_CONFIGS
 from figureground.exports.evaluation.results import format_table
 from figureground.exports.report.background import BackgroundRelation, background_section, describe_background, relate
 from figureground.exports.report.box_sources import compare_box_sources, describe_box_sources
 from figureground.exports.report.crops import MARGINS, crops_section
 from figureground.exports.report.groups import ResultGroup, group_results
+from figureground.exports.report.imagenet9 import describe_imagenet9, fit_trends, group_models, imagenet9_section
 from figureground.exports.report.noise import (
     FamilyNoise,
     NoiseResult,
@@ -44,13 +46,13 @@ def write_report(
     repository: str | None = None,
     published: Path | None = None,
 ) -> list[str]:
-    """Write ``report.txt``, and of all protocols but imagenet9 ``report.json`` and plots; returns the files' names.
+    """Write ``report.txt``, ``report.json`` and plots; returns the files' names.
 
     Args:
         results: Result files of ``evaluate``, or folders of them.
         out: Folder to write to.
         models: Models file with families, which the protocol rival10 pools; None makes each model a family.
-        repository: Dataset whose images to show; None leaves the worst noise gaps without pictures.
+        repository: Dataset whose images to show; None leaves worst noise gaps and categories without pictures.
         published: timm's ``results-imagenet-a.csv``, to set results of the protocol imagenet_a beside; None sets none.
 
     Raises:
@@ -63,7 +65,8 @@ def write_report(
     box_sources = compare_box_sources(read)
     compared = compare_published(read, read_published(published)) if published else []
     out.mkdir(parents=True, exist_ok=True)
-    texts = [format_table(read), *map(describe_background, grounds)]
+    nines = group_models(read)
+    texts = [format_table(read), *map(describe_background, grounds), *map(describe_imagenet9, nines)]
     texts += [describe_published(compared)] if published else []
     texts += [describe_box_sources(box_sources)] if box_sources else []
     write_text(out / "report.txt", "\n\n".join(texts) + "\n")
@@ -73,6 +76,10 @@ def write_report(
         for group in groups:
             sections.append(section(group))
             drawn += draw(group, out, _stem(group, groups))
+    for number, members in enumerate(nines):
+        sections.append(imagenet9_section(members))
+        stem = "imagenet9" if len(nines) == 1 else f"imagenet9.{number}"
+        drawn += _draw_nine(members, sections[-1], out, stem, repository)
     if published:
         write_text(out / "published.csv", csv_text(PublishedComparison, compared))
         drawn.append("published.csv")
@@ -132,6 +139,35 @@ def _draw_grounds(group: ResultGroup, out: Path, stem: str) -> list[str]:
     return [f"{stem}.{name}.png" for name in panels]
 
 
+def _draw_nine(
+    members: Sequence[Mapping[str, Any]], section: Mapping[str, Any], out: Path, stem: str, repository: str | None
+) -> list[str]:
+    from figureground.exports.report import imagenet9_plots
+
+    written = []
+    if trends := fit_trends(members):
+        imagenet9_plots.draw_trends(trends, out / f"{stem}.trends.png")
+        written.append(f"{stem}.trends.png")
+    if section["fooled_per_class"]:
+        imagenet9_plots.draw_fooled(section["fooled_per_class"], out / f"{stem}.fooled.png")
+        written.append(f"{stem}.fooled.png")
+    if repository is not None and section["category_examples"]:
+        classes = open_repository(repository).classes
+        images = {
+            config: _images(repository, members[0]["dataset"], members[0]["split"], config)
+            for config in CATEGORY_CONFIGS
+        }
+        for member in members:
+            if member["model"] in section["category_examples"]:
+                written.append(f"{stem}.categories.{_safe_name(member['model'])}.png")
+                imagenet9_plots.draw_categories(member, images, classes, out / written[-1])
+    return written
+
+
+def _safe_name(model: str) -> str:
+    return "".join(char if char.isalnum() or char in "-._" else "-" for char in model)
+
+
 def _noise_section(members: Sequence[NoiseResult], pooled: Sequence[FamilyNoise], **key: str) -> dict[str, Any]:
     return {
         **key,
@@ -176,13 +212,14 @@ def _draw(
     if members[0].summary["attributes"]:
         noise_plots.draw_attributes(members, next_path("attributes"))
     if repository is not None:
-        images = _images(repository, members[0])
+        dataset = {"name": members[0].dataset, "fingerprint": members[0].fingerprint}
+        images = _images(repository, dataset, members[0].split, "original")
         for member in members:
             for kind, index in _gap_levels(member) if member.outcomes is not None else []:
                 level = member.summary["noise"]["0"][kind]["levels"][index]
                 title = f"{member.model}: hurt most by noise on the ground, {kind} {level:.3g}"
-                safe = "".join(char if char.isalnum() or char in "-._" else "-" for char in member.model)
-                noise_plots.draw_gaps(worst_gaps(member, kind, index), images, title, next_path(f"gaps_{kind}.{safe}"))
+                path = next_path(f"gaps_{kind}.{_safe_name(member.model)}")
+                noise_plots.draw_gaps(worst_gaps(member, kind, index), images, title, path)
     return written
 
 
@@ -199,9 +236,11 @@ def _gap_levels(result: NoiseResult) -> list[tuple[str, int]]:
     return levels
 
 
-def _images(repository: str, result: NoiseResult) -> dict[str, bytes]:
+def _images(repository: str, dataset: Mapping[str, Any], split: str, config: str) -> dict[str, bytes]:
+    """Encoded images of the dataset that was scored, by image_id; the first draw of each."""
     opened = open_repository(repository)
-    if opened.fingerprint != result.fingerprint:
-        raise UsageError(f"{repository} is not the dataset that was scored ({result.dataset})")
-    table = load_rows(opened, "original", result.split, columns=[])
-    return {name: image["bytes"] for name, image in zip(table["image_id"], table["image"], strict=True)}
+    if opened.fingerprint != dataset["fingerprint"]:
+        raise UsageError(f"{repository} is not the dataset that was scored ({dataset['name']})")
+    table = load_rows(opened, config, split, columns=["draw"])
+    rows = zip(table["image_id"], table["draw"], table["image"], strict=True)
+    return {name: image["bytes"] for name, draw, image in rows if draw == 0}
