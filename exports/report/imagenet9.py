@@ -77,7 +77,7 @@ def group_models(results: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str,
     Raises:
         UsageError: if a model has several results of one kind.
     """
-    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for result in (result for result in results if result["protocol"] == "imagenet9"):
         data = result["dataset"]
         key = (data["name"], data["fingerprint"], result["split"], result["feed"], result["label_space"])
