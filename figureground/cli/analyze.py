@@ -300,10 +300,7 @@ def heads(
     feed: ForwardFeedOptions,
     as_json: JsonOption = False,
 ) -> None:
-    """Train linear heads on some variants, test each on all: a train x test table, on one frozen backbone.
-
-    Features are computed once for each config and split, and kept in the folder. The dataset needs three splits.
-    """
+    """Train linear heads on some variants and test each on all, on one frozen backbone: a train x test table."""
     _require_extra()
     from figureground.exports.analyses.heads.crossing import train_heads
     from figureground.exports.analyses.heads.drawing import format_crossing

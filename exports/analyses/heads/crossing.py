@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from figureground.exports.analyses.heads.cells import compare_cells, measure_cell
 from figureground.exports.analyses.heads.drawing import draw_crossing, format_crossing
 from figureground.exports.analyses.heads.feature_store import FeatureStore, FeatureTable
 from figureground.exports.analyses.heads.splits import ChosenConfigs, HeadsRequest, choose_configs
@@ -37,14 +38,7 @@ from figureground.exports.analyses.results import (
     write_result,
 )
 from figureground.exports.evaluation.protocols.imagenet9 import DIFFERENCES
-from figureground.exports.evaluation.shares import (
-    ImageShares,
-    RowAnswers,
-    average_rows,
-    class_sizes,
-    compare_pairs,
-    measure_accuracy,
-)
+from figureground.exports.evaluation.shares import ImageShares, RowAnswers, average_rows, class_sizes
 from figureground.runtime.progress import Progress
 
 REFERENCE: Final = "original"
@@ -168,24 +162,19 @@ def _test_all(
     rows = {
         train: {
             **head.facts,
-            "cells": {config: _measure(right, sampling) for config, right in shares[train].items()},
-            "bg_gap": (
-                compare_pairs(shares[train], [gap], **sampling)["_minus_".join(gap)]
-                if set(gap) <= set(chosen.test)
-                else None
-            ),
+            "cells": {config: measure_cell(right, **sampling) for config, right in shares[train].items()},
+            "bg_gap": compare_cells(shares[train], gap, **sampling) if set(gap) <= set(chosen.test) else None,
         }
         for train, head in heads.items()
     }
-    return {
-        "heads": rows,
-        "tested": sizes,
-        "differences": {
-            train: {config: _compare(shares, train, config, sampling) for config in chosen.test}
-            for train in heads
-            if train != REFERENCE and REFERENCE in heads
-        },
-    }
+    differences: dict[str, dict[str, Any]] = {}
+    for train in heads if REFERENCE in heads else ():
+        if train != REFERENCE:
+            differences[train] = {}
+            for config in chosen.test:
+                both = {name: shares[name][config] for name in (train, REFERENCE)}
+                differences[train][config] = compare_cells(both, (train, REFERENCE), **sampling)
+    return {"heads": rows, "tested": sizes, "differences": differences}
 
 
 def _judge(head: FittedHead, table: FeatureTable, config: str) -> ImageShares:
@@ -194,16 +183,3 @@ def _judge(head: FittedHead, table: FeatureTable, config: str) -> ImageShares:
         logits = torch.nn.functional.linear(torch.from_numpy(table.features), head.weight, head.bias)
     right = np.asarray(logits.argmax(dim=1).numpy() == table.label)
     return average_rows(config, RowAnswers(image_id=table.image_id, label=table.label, right=right), right)
-
-
-def _measure(right: ImageShares, sampling: Mapping[str, int]) -> dict[str, Any]:
-    """Accuracy of one cell with its intervals."""
-    return measure_accuracy(right, **sampling)
-
-
-def _compare(
-    shares: Mapping[str, Mapping[str, ImageShares]], train: str, config: str, sampling: Mapping[str, int]
-) -> dict[str, Any]:
-    """A head minus the head of ``REFERENCE`` on one config, paired by image."""
-    pair = (train, REFERENCE)
-    return compare_pairs({name: shares[name][config] for name in pair}, [pair], **sampling)["_minus_".join(pair)]

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from figureground.exports.analyses.heads.cells import accuracy_text, difference_text
 from figureground.exports.analyses.plots import draw_heat_table
 from figureground.exports.evaluation.results import align_columns
-from figureground.exports.evaluation.tables import format_cell
 
 
 def format_crossing(result: Mapping[str, Any]) -> str:
@@ -25,14 +25,16 @@ def format_crossing(result: Mapping[str, Any]) -> str:
     if all(gaps):
         rows[0] += ["BG-gap"]
     for (train, head), gap in zip(heads.items(), gaps, strict=True):
-        measured = [head["cells"][config] for config in tests]
-        cells = [format_cell(cell["accuracy_macro"], cell["ci95"]) for cell in measured]
-        cells += [_difference(gap)] if gap else []
+        cells = [accuracy_text(head["cells"][config]) for config in tests]
+        cells += [difference_text(gap)] if gap else []
         rows += _two_lines(train, f"n {head['train']['n']}", cells)
     for train in heads:
         if train in result["differences"]:
             compared = result["differences"][train]
-            rows += [[], *_two_lines(f"{train} - original", "", [_difference(compared[config]) for config in tests])]
+            rows += [
+                [],
+                *_two_lines(f"{train} - original", "", [difference_text(compared[config]) for config in tests]),
+            ]
     foot = "percent of right answers, mean over classes [95 % interval]; differences are paired by image"
     rule = [f"BG-gap = mixed_same - mixed_rand; {foot}" if all(gaps) else foot]
     return "\n".join([_title(result), *align_columns(rows), *rule])
@@ -58,11 +60,6 @@ def _title(result: Mapping[str, Any]) -> str:
     name = data["name"] if data["revision"] is None else f"{data['name']}@{data['revision']}"
     splits = f"fitted on {data['train_split']}, chosen on {data['validation_split']}, tested on {data['test_split']}"
     return f"{name}: linear heads on {backbone['model']} ({backbone['device']}, {backbone['precision']}), {splits}"
-
-
-def _difference(compared: Mapping[str, Any]) -> str:
-    """A difference of class means; without a star, since nothing here is corrected for the number of comparisons."""
-    return format_cell(compared["macro"]["value"], compared["macro"]["ci95"], signed=True, marked=False)
 
 
 def _two_lines(name: str, size: str, cells: Sequence[str]) -> list[list[str]]:

@@ -89,14 +89,14 @@ def _require_apart(folder: DatasetFolder, chosen: ChosenConfigs, request: HeadsR
     faults, names = Faults(), request.repository.classes.names
     sides: dict[str, dict[str, NDArray[np.str_]]] = {"train": {}, "validation": {}, "test": {}}
     for config in chosen.train:
-        sides["train"][config], labels = _read_ids(folder, config, request.train_split)
-        sides["validation"][config], _ = _read_ids(folder, config, request.validation_split)
+        sides["train"][config], labels = _read_ids(folder, config, request.train_split, request.limit)
+        sides["validation"][config], _ = _read_ids(folder, config, request.validation_split, request.limit)
         absent = [name for label, name in enumerate(names) if label not in labels]
         if absent:
             where = f"{folder.name}/{config}"
             faults.add(where, request.train_split, expected="images of every class", got=f"none of {', '.join(absent)}")
     for config in chosen.test:
-        sides["test"][config], _ = _read_ids(folder, config, request.test_split)
+        sides["test"][config], _ = _read_ids(folder, config, request.test_split, request.limit)
     for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
         first, second = (np.concatenate(list(sides[side].values())) for side in (one, other))
         both = np.intersect1d(first, second)
@@ -112,10 +112,15 @@ def _require_apart(folder: DatasetFolder, chosen: ChosenConfigs, request: HeadsR
     faults.raise_if_any()
 
 
-def _read_ids(folder: DatasetFolder, config: str, split: str) -> tuple[NDArray[np.str_], set[int]]:
-    """Image ids of a config's split ``(R,)``, and the labels that it has; ``DataError`` if a shard lacks either."""
+def _read_ids(folder: DatasetFolder, config: str, split: str, limit: int | None) -> tuple[NDArray[np.str_], set[int]]:
+    """Image ids of the rows of a config's split, and the labels that they have; ``DataError`` if a shard lacks either.
+
+    With ``limit`` those of as many images, of the smallest ids, as in ``open_rows``.
+    """
     rows = list(folder.rows(config, split, ["image_id", "label"]))
-    return np.array([str(row["image_id"]) for row in rows], dtype=np.str_), {row["label"] for row in rows}
+    ids = np.array([str(row["image_id"]) for row in rows], dtype=np.str_)
+    used = np.isin(ids, np.unique(ids)[:limit])
+    return ids[used], {row["label"] for row, taken in zip(rows, used, strict=True) if taken}
 
 
 def _holders(side: dict[str, NDArray[np.str_]], ids: Sequence[str] | NDArray[np.str_]) -> str:

@@ -46,6 +46,7 @@ def make_photo(label: int, serial: int, split: str, config: str) -> dict[str, An
         "image": {"bytes": encode_canvas(canvas), "path": None},
         "object_mask": {"bytes": encode_png1(mask), "path": None},
         "variant": config,
+        "image_id": f"{split}-{serial:02}-{NAMES[label]}",
         "attribute_masks": [],
     }
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from figure_dataset import write_shard
 from figure_models import SixColours
-from ground_dataset import CONFIGS, PER_CLASS, make_photo, write_grounds, write_shard
+from ground_dataset import CONFIGS, PER_CLASS, make_photo, write_grounds
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.analyses.heads.crossing import train_heads
@@ -189,7 +190,7 @@ def test_a_photo_on_two_sides_is_refused_even_across_configs(tmp_path: Path) -> 
         train_heads(replace(clean, test=None), SIX_COLOURS, SETTINGS, tmp_path / "out")
     (fault,) = raised.value.faults
     assert fault.got == "27 in train of original and in test of mixed_rand"
-    assert "train-red-00" in fault.record or "train-blue-00" in fault.record
+    assert fault.record.startswith("train-00-blue, train-00-green, train-00-red")
     assert not (tmp_path / "out").exists()
 
 
@@ -199,3 +200,10 @@ def test_a_class_without_training_images_is_refused(tmp_path: Path) -> None:
     write_shard(folder, "train", rows, "original")
     with pytest.raises(DataError, match="images of every class, got none of blue"):
         choose_configs(HeadsRequest(repository=open_repository(str(folder))))
+
+
+def test_a_class_that_the_limit_cuts_off_is_refused(request_: HeadsRequest) -> None:
+    """The image of red is the third by id."""
+    with pytest.raises(DataError, match="images of every class, got none of red"):
+        choose_configs(replace(request_, limit=2))
+    assert choose_configs(replace(request_, limit=3)).train == ("original", "mixed_rand")
