@@ -37,6 +37,7 @@ from figureground.exports.analyses.results import (
     write_json,
     write_result,
 )
+from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.protocols.imagenet9 import DIFFERENCES
 from figureground.exports.evaluation.shares import ImageShares, RowAnswers, average_rows, class_sizes
 from figureground.runtime.progress import Progress
@@ -83,7 +84,7 @@ def train_heads(
     heads = {config: _train(request, store, model, spec, settings, out, config) for config in chosen.train}
     result = {
         **_describe(request, chosen, model, spec, settings),
-        **_test_all(request, store, heads, chosen, {"count": request.bootstrap, "seed": settings.seed}),
+        **_test_all(request, store, heads, chosen, Sampling(count=request.bootstrap, seed=settings.seed)),
     }
     text = format_crossing(result)
     write_result(out, "heads.txt", f"{text}\n")
@@ -148,7 +149,7 @@ def _test_all(
     store: FeatureStore,
     heads: Mapping[str, TrainedHead],
     chosen: ChosenConfigs,
-    sampling: Mapping[str, int],
+    sampling: Sampling,
 ) -> dict[str, Any]:
     """Every head on every config; features of one config at a time are in memory."""
     shares: dict[str, dict[str, ImageShares]] = {train: {} for train in heads}
@@ -162,8 +163,8 @@ def _test_all(
     rows = {
         train: {
             **head.facts,
-            "cells": {config: measure_cell(right, **sampling) for config, right in shares[train].items()},
-            "bg_gap": compare_cells(shares[train], gap, **sampling) if set(gap) <= set(chosen.test) else None,
+            "cells": {config: measure_cell(right, sampling) for config, right in shares[train].items()},
+            "bg_gap": compare_cells(shares[train], gap, sampling) if set(gap) <= set(chosen.test) else None,
         }
         for train, head in heads.items()
     }
@@ -173,7 +174,7 @@ def _test_all(
             differences[train] = {}
             for config in chosen.test:
                 both = {name: shares[name][config] for name in (train, REFERENCE)}
-                differences[train][config] = compare_cells(both, (train, REFERENCE), **sampling)
+                differences[train][config] = compare_cells(both, (train, REFERENCE), sampling)
     return {"heads": rows, "tested": sizes, "differences": differences}
 
 

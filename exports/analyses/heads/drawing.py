@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from figureground.exports.analyses.heads.cells import accuracy_text, difference_text
+from figureground.exports.analyses.heads.cells import accuracy_cell, difference_cell
 from figureground.exports.analyses.plots import draw_heat_table
 from figureground.exports.evaluation.results import align_columns
+from figureground.exports.evaluation.tables import describe_stars, find_stars
 
 
 def format_crossing(result: Mapping[str, Any]) -> str:
@@ -21,23 +22,31 @@ def format_crossing(result: Mapping[str, Any]) -> str:
     gaps = [head["bg_gap"] for head in heads.values()]
     first = heads[result["train"][0]]["cells"]
     sizes = [f"n {first[config]['n']}{' (undecidable)' * first[config]['undecidable']}" for config in tests]
-    rows: list[list[str]] = [["trained on", *tests], ["", *sizes]]
-    if all(gaps):
-        rows[0] += ["BG-gap"]
-    for (train, head), gap in zip(heads.items(), gaps, strict=True):
-        cells = [accuracy_text(head["cells"][config]) for config in tests]
-        cells += [difference_text(gap)] if gap else []
-        rows += _two_lines(train, f"n {head['train']['n']}", cells)
-    for train in heads:
-        if train in result["differences"]:
-            compared = result["differences"][train]
-            rows += [
-                [],
-                *_two_lines(f"{train} - original", "", [difference_text(compared[config]) for config in tests]),
-            ]
-    foot = "percent of right answers, mean over classes [95 % interval]; differences are paired by image"
-    rule = [f"BG-gap = mixed_same - mixed_rand; {foot}" if all(gaps) else foot]
-    return "\n".join([_title(result), *align_columns(rows), *rule])
+    table = {(train, config): accuracy_cell(heads[train]["cells"][config]) for train in heads for config in tests}
+    table |= {(train, "BG-gap"): difference_cell(gap) for train, gap in zip(heads, gaps, strict=True) if gap}
+    differences = {f"{train} - original": result["differences"].get(train) for train in heads}
+    compared = {name: by_config for name, by_config in differences.items() if by_config}
+    table |= {
+        (name, config): difference_cell(by_config[config]) for name, by_config in compared.items() for config in tests
+    }
+    stars, comparisons = find_stars(table)
+    columns = [*tests, *(["BG-gap"] if all(gaps) else [])]
+
+    def show(name: str, size: str) -> list[list[str]]:
+        texts = [table[name, column].text((name, column) in stars) for column in columns if (name, column) in table]
+        return _two_lines(name, size, texts)
+
+    rows: list[list[str]] = [["trained on", *columns], ["", *sizes]]
+    for train, head in heads.items():
+        rows += show(train, f"n {head['train']['n']}")
+    for name in compared:
+        rows += [[], *show(name, "")]
+    foot = [
+        "BG-gap = mixed_same - mixed_rand" if all(gaps) else "",
+        "percent of right answers, mean over classes [95 % interval]; differences are paired by image",
+        describe_stars(comparisons),
+    ]
+    return "\n".join([_title(result), *align_columns(rows), *filter(None, foot)])
 
 
 def draw_crossing(result: Mapping[str, Any]) -> bytes:
