@@ -70,11 +70,10 @@ def choose_settings(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeRequest:
-    """What a head is trained on, and how its features are computed."""
+class FeatureRequest:
+    """Which dataset features are computed of, on which splits heads are fitted and chosen, and how it is computed."""
 
     repository: Repository
-    config: str = "original"
     train_split: str = "train"
     validation_split: str = "validation"
     limit: int | None = None
@@ -88,9 +87,16 @@ class ProbeRequest:
     workers: int | None = None
     """Threads that decode images; None for one a processor, up to 8."""
 
-    def rows(self, split: str) -> AnalysedRows:
-        """Open the rows of a split."""
-        return open_rows(self.repository, self.config, split, limit=self.limit, unique=False, workers=self.workers)
+    def rows(self, config: str, split: str) -> AnalysedRows:
+        """Open the rows of a config's split."""
+        return open_rows(self.repository, config, split, limit=self.limit, unique=False, workers=self.workers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRequest(FeatureRequest):
+    """What one head is trained on, and how its features are computed."""
+
+    config: str = "original"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +125,7 @@ def train_probe(
     splits = (request.train_split, request.validation_split)
     if "test" in splits or len(set(splits)) < 2:
         raise UsageError(f"a head is trained on one split, chosen on another, and never sees test; got {splits}")
-    classes = request.repository.classes
-    train, validation = map(request.rows, splits)
+    train, validation = (request.rows(request.config, split) for split in splits)
     _require_apart(train, validation, request)
     model = load_network(spec, device=request.device, precision=request.precision)
     penultimate = Penultimate(model.network).eval()
@@ -128,17 +133,34 @@ def train_probe(
         extract_features(penultimate, model, rows, request, progress=progress, stage=stage)
         for rows, stage in ((train, "train"), (validation, "validation"))
     )
-    n_classes = len(classes.names)
+    n_classes = len(request.repository.classes.names)
     head = fit_head(features, train.labels, validation_features, validation.labels, settings, n_classes=n_classes)
-    record = HeadRecord(
+    trained_on = describe_training(
+        request, request.config, n_train=len(train.labels), n_validation=len(validation.labels)
+    )
+    record = describe_head(spec, model, request.repository.classes.names, settings, head, trained_on)
+    write_head(out, head.weight, head.bias, record)
+    return record
+
+
+def describe_head(
+    spec: str,
+    model: AnalysedModel,
+    class_names: tuple[str, ...],
+    settings: TrainingSettings,
+    head: FittedHead,
+    trained_on: TrainedOn,
+) -> HeadRecord:
+    """The record of a fitted head: the backbone that ``spec`` names, how it was fed, and how the head was fitted."""
+    return HeadRecord(
         backbone=portable_spec(spec),
         backbone_name=model.name,
         backbone_weights_sha256=model.weights_sha256,
         device=str(model.device),
         precision=model.precision,
-        class_names=classes.names,
+        class_names=class_names,
         feeding=describe_feeding(model),
-        trained_on=_describe(request, train, validation),
+        trained_on=trained_on,
         preset=settings.preset,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
@@ -150,15 +172,29 @@ def train_probe(
         validation_accuracy=head.validation_accuracy,
         libraries=library_versions(("numpy", "pillow", "safetensors", *model.libraries)),
     )
-    write_head(out, head.weight, head.bias, record)
-    return record
+
+
+def describe_training(request: FeatureRequest, config: str, *, n_train: int, n_validation: int) -> TrainedOn:
+    """What a head was fitted to and chosen by: the config, its splits, and their rows."""
+    repository = request.repository
+    return TrainedOn(
+        dataset=repository.name,
+        revision=repository.revision,
+        fingerprint=repository.fingerprint,
+        config=config,
+        train_split=request.train_split,
+        validation_split=request.validation_split,
+        n_train=n_train,
+        n_validation=n_validation,
+        limit=request.limit,
+    )
 
 
 def extract_features(
     penultimate: Penultimate,
     model: AnalysedModel,
     rows: AnalysedRows,
-    request: ProbeRequest,
+    request: FeatureRequest,
     *,
     progress: Progress | None = None,
     stage: str = "",
@@ -241,18 +277,3 @@ def _require_apart(train: AnalysedRows, validation: AnalysedRows, request: Probe
     absent = [names[label] for label in range(len(names)) if label not in train.labels]
     if absent:
         raise DataError.single(where, request.train_split, expected="images of every class", got=f"none of {absent}")
-
-
-def _describe(request: ProbeRequest, train: AnalysedRows, validation: AnalysedRows) -> TrainedOn:
-    repository = request.repository
-    return TrainedOn(
-        dataset=repository.name,
-        revision=repository.revision,
-        fingerprint=repository.fingerprint,
-        config=request.config,
-        train_split=request.train_split,
-        validation_split=request.validation_split,
-        n_train=len(train),
-        n_validation=len(validation),
-        limit=request.limit,
-    )

@@ -15,7 +15,8 @@ from figureground.exports.evaluation.dataset import Repository
 from figureground.runtime.files import replace_file, write_text
 
 SCHEMA_VERSION: Final = "1"
-_LIBRARIES: Final = ("captum", "datasets", "figureground", "matplotlib", "numpy", "pillow", "scikit-learn", "torch")
+LIBRARIES: Final = ("captum", "datasets", "figureground", "matplotlib", "numpy", "pillow", "scikit-learn", "torch")
+"""What the numbers of an analysis pass through."""
 
 
 def describe_run(
@@ -28,22 +29,24 @@ def describe_run(
     limit: int | None,
 ) -> dict[str, Any]:
     """The head of a result file, JSON-ready: schema, data, libraries."""
-    names = {*_LIBRARIES, *(name for model in models for name in model.libraries)}
+    names = (name for model in models for name in model.libraries)
     return {
         "schema_version": SCHEMA_VERSION,
         "analysis": analysis,
-        "dataset": {
-            "name": repository.name,
-            "revision": repository.revision,
-            "manifest_sha256": repository.manifest_sha256,
-            "fingerprint": repository.fingerprint,
-            "class_map": repository.classes.name,
-            "classes": list(repository.classes.names),
-            "config": config,
-            "split": split,
-            "limit": limit,
-        },
-        "libraries": library_versions(names),
+        "dataset": {**describe_dataset(repository), "config": config, "split": split, "limit": limit},
+        "libraries": library_versions((*LIBRARIES, *names)),
+    }
+
+
+def describe_dataset(repository: Repository) -> dict[str, Any]:
+    """Which data, JSON-ready: name, revision, hashes and classes."""
+    return {
+        "name": repository.name,
+        "revision": repository.revision,
+        "manifest_sha256": repository.manifest_sha256,
+        "fingerprint": repository.fingerprint,
+        "class_map": repository.classes.name,
+        "classes": list(repository.classes.names),
     }
 
 

@@ -16,6 +16,7 @@ from figureground.errors import MissingExtraError
 if TYPE_CHECKING:
     from figureground.exports.analyses.attribution import SaliencySettings
     from figureground.exports.analyses.networks import AnalysedModel
+    from figureground.exports.analyses.probe_training import TrainingSettings
     from figureground.exports.analyses.saliency_report import AnalysisInput
 
 analyze = typer.Typer(
@@ -107,12 +108,9 @@ class ForwardFeedOptions(FeedOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeOptions:
-    """What a linear head is fitted to, and how."""
+class FitOptions:
+    """Splits that a linear head is fitted to and chosen on, and how it is fitted."""
 
-    config: Annotated[str, typer.Option(help="Configuration to train on, such as one without backgrounds.")] = (
-        "original"
-    )
     train_split: Annotated[str, typer.Option(help="Split to fit to.")] = "train"
     validation_split: Annotated[str, typer.Option(help="Split to choose the epoch by.")] = "validation"
     revision: Annotated[str | None, typer.Option(help="Revision on the Hub.")] = None
@@ -121,7 +119,37 @@ class ProbeOptions:
     ] = "figureground"
     epochs: Annotated[int | None, typer.Option(min=1, help="In place of the preset's.")] = None
     learning_rate: Annotated[float | None, typer.Option(min=0, help="In place of the preset's.")] = None
-    seed: Annotated[int, typer.Option(help="Of first weights and order.")] = 0
+    seed: Annotated[int, typer.Option(help="Of first weights and order, and of resamples if there are any.")] = 0
+
+    def settings(self) -> TrainingSettings:
+        """How heads are fitted."""
+        from figureground.exports.analyses.probe_training import choose_settings
+
+        return choose_settings(self.preset, epochs=self.epochs, learning_rate=self.learning_rate, seed=self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeOptions(FitOptions):
+    """What a linear head is fitted to, and how."""
+
+    config: Annotated[str, typer.Option(help="Configuration to train on, such as one without backgrounds.")] = (
+        "original"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadsOptions(FitOptions):
+    """What linear heads are fitted to and tested on, and how."""
+
+    train: Annotated[
+        str | None,
+        typer.Option(help="Configs to train on, parted by commas; default: original and mixed_rand where present."),
+    ] = None
+    test: Annotated[
+        str | None, typer.Option(help="Configs to test on, parted by commas; default: all with the test split.")
+    ] = None
+    test_split: Annotated[str, typer.Option(help="Split to test on.")] = "test"
+    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples behind the intervals.")] = 10_000
 
 
 def _require_extra() -> None:
@@ -235,12 +263,9 @@ def probe(
 ) -> None:
     """Train a linear head for the dataset's classes on a frozen backbone; the test split is not opened."""
     _require_extra()
-    from figureground.exports.analyses.probe_training import ProbeRequest, choose_settings, train_probe
+    from figureground.exports.analyses.probe_training import ProbeRequest, train_probe
     from figureground.exports.evaluation.dataset import open_repository
 
-    settings = choose_settings(
-        options.preset, epochs=options.epochs, learning_rate=options.learning_rate, seed=options.seed
-    )
     request = ProbeRequest(
         repository=open_repository(repo, options.revision),
         config=options.config,
@@ -253,10 +278,58 @@ def probe(
         workers=feed.network.workers,
     )
     with progress_bar() as show:
-        record = train_probe(request, model, settings, out, progress=show)
+        record = train_probe(request, model, options.settings(), out, progress=show)
     best = record.validation_accuracy[record.chosen_epoch - 1]
     text = f"{out}: epoch {record.chosen_epoch} of {record.epochs}, class-mean accuracy {best:.3f} on validation"
     emit(record.model_dump(mode="json"), as_json=as_json, text=text)
+
+
+@analyze.command(
+    epilog="Examples: figureground analyze heads in9 --model timm:resnet50.a1_in1k -o heads\n\n"
+    "figureground analyze heads in9 --model timm:resnet50.a1_in1k --train original,mixed_rand,only_fg "
+    "--test original,mixed_same,mixed_rand,only_bg_t -o heads\n\n"
+    "figureground evaluate in9 --model figureground.exports.analyses.probe:head=heads/mixed_rand.safetensors"
+)
+@flattened
+def heads(
+    *,
+    repo: Repo,
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for table, plot, heads and features.")],
+    options: HeadsOptions,
+    feed: ForwardFeedOptions,
+    as_json: JsonOption = False,
+) -> None:
+    """Train linear heads on some variants and test each on all, on one frozen backbone: a train x test table."""
+    _require_extra()
+    from figureground.exports.analyses.heads.crossing import train_heads
+    from figureground.exports.analyses.heads.drawing import format_crossing
+    from figureground.exports.analyses.heads.splits import HeadsRequest
+    from figureground.exports.evaluation.dataset import open_repository
+
+    request = HeadsRequest(
+        repository=open_repository(repo, options.revision),
+        train=_names(options.train),
+        test=_names(options.test),
+        train_split=options.train_split,
+        validation_split=options.validation_split,
+        test_split=options.test_split,
+        bootstrap=options.bootstrap,
+        limit=feed.limit,
+        batch_size=feed.batch_size,
+        device=feed.network.device,
+        precision=feed.network.precision,
+        workers=feed.network.workers,
+    )
+    with progress_bar() as show:
+        result = train_heads(request, model, options.settings(), out, progress=show)
+    files = ", ".join(result["heads"][train]["file"] for train in result["train"])
+    emit(result, as_json=as_json, text=f"{format_crossing(result)}\n{out}: {files}, heads.json, heads.txt, heads.png")
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """Names parted by commas; None for None."""
+    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 @analyze.command(

@@ -14,7 +14,7 @@ from figureground.cli import analyze as analyze_cli
 from figureground.cli.app import main
 from figureground.errors import MissingExtraError
 
-VERBS = ("saliency", "worst", "spuriosity", "features", "probe")
+VERBS = ("saliency", "worst", "spuriosity", "features", "probe", "heads")
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +111,23 @@ def test_probe_then_saliency_of_the_head(figures: Path, tmp_path: Path) -> None:
     spec = f"figureground.exports.analyses.probe:head={head}::figure_models:half_lazy"
     text = run("saliency", figures, "--model", spec, "-o", tmp_path / "out", "--bootstrap", "50", "--shown", "0")
     assert "half-lazy+head:lazy (12 of 12 images)" in text
+
+
+def test_heads_prints_the_table_and_takes_names_parted_by_commas(tmp_path: Path) -> None:
+    from ground_dataset import write_grounds
+
+    grounds = write_grounds(tmp_path / "grounds")
+    arguments = ("heads", grounds, "--model", "figure_models:six_colours", "--epochs", "3", "--bootstrap", "50")
+    text = run(*arguments, "-o", tmp_path / "one", "--train", "mixed_rand, original", "--test", "mixed_rand,mixed_same")
+    assert text.startswith((tmp_path / "one" / "heads.txt").read_text(encoding="utf-8"))
+    assert "trained on" in text
+    assert text.splitlines()[-1].endswith(
+        "mixed_rand.safetensors, original.safetensors, heads.json, heads.txt, heads.png"
+    )
+    printed = json.loads(run(*arguments, "-o", tmp_path / "two", "--json", "--seed", "3"))
+    assert printed == json.loads((tmp_path / "two" / "heads.json").read_text(encoding="utf-8"))
+    assert (printed["train"], printed["training"]["seed"], printed["training"]["epochs"]) == (
+        ["original", "mixed_rand"],
+        3,
+        3,
+    )

@@ -56,7 +56,8 @@ def draw_figure(label: int, serial: int) -> tuple[NDArray[np.uint8], dict[str, N
     return canvas, masks
 
 
-def _png(canvas: NDArray[np.uint8]) -> bytes:
+def encode_canvas(canvas: NDArray[np.uint8]) -> bytes:
+    """A canvas as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(canvas).save(buffer, "PNG")
     return buffer.getvalue()
@@ -68,7 +69,7 @@ def make_row(label: int, serial: int, split: str) -> dict[str, Any]:
     knob = masks.get("knob")
     rle = encode_coco_rle(knob) if knob is not None else None
     return {
-        "image": {"bytes": _png(canvas), "path": None},
+        "image": {"bytes": encode_canvas(canvas), "path": None},
         "label": label,
         "image_id": f"{split}-{NAMES[label]}-{serial:02}",
         "source_label": f"n{label}",

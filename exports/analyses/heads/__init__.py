@@ -1,0 +1,1 @@
+"""Heads trained on one variant of a dataset and tested on all."""
