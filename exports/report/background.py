@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.stats import spearmanr  # type: ignore[import-untyped]  # ships no annotations
 
+from figureground.exports.evaluation.intervals import TOO_FEW, Z
 from figureground.exports.evaluation.protocols.background_check import MEASURES
 from figureground.exports.report.groups import ResultGroup
 
@@ -40,6 +41,8 @@ class BackgroundRelation:
     points: tuple[BackgroundPoint, ...]
     spearman: float | None
     """Rank correlation; None below three models, or where one side is alike in all."""
+    spearman_ci95: tuple[float, float] | None
+    """None for fewer models than it takes."""
     undecidable: bool
     """Whether the models are too few for its sign to be known."""
 
@@ -63,13 +66,15 @@ def relate(group: ResultGroup) -> list[BackgroundRelation]:
             )
             for member in members
         )
+        rho = rank_correlation([point.accuracy for point in points], [point.measured for point in points])
         relations.append(
             BackgroundRelation(
                 config=config,
                 measures=measures,
                 chance=members[0].summary["chance"],
                 points=points,
-                spearman=rank_correlation([point.accuracy for point in points], [point.measured for point in points]),
+                spearman=rho,
+                spearman_ci95=rank_interval(rho, len(points)),
                 undecidable=len(points) < MIN_MODELS,
             )
         )
@@ -81,6 +86,17 @@ def rank_correlation(first: list[float], second: list[float]) -> float | None:
     if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(spearmanr(first, second).statistic)
+
+
+def rank_interval(rho: float | None, models: int) -> tuple[float, float] | None:
+    """95 % interval of Spearman's correlation over ``models`` models, by Fisher's z with variance (1 + ρ²/2) / (n - 3).
+
+    Bonett and Wright (Psychometrika 65, 2000). None below ``MIN_MODELS``, and for a correlation of 1 or -1.
+    """
+    if rho is None or models < MIN_MODELS or abs(rho) >= 1:
+        return None
+    half = Z * float(np.sqrt((1 + rho**2 / 2) / (models - 3)))
+    return float(np.tanh(np.arctanh(rho) - half)), float(np.tanh(np.arctanh(rho) + half))
 
 
 def background_section(group: ResultGroup) -> dict[str, Any]:
@@ -98,5 +114,8 @@ def describe_background(group: ResultGroup) -> str:
     for relation in relate(group):
         rho = "-" if relation.spearman is None else f"{relation.spearman:+.2f}"
         mark = f"; undecidable below {MIN_MODELS}" if relation.undecidable else ""
+        if relation.spearman is not None:
+            interval = relation.spearman_ci95
+            rho += f" [{interval[0]:+.2f}, {interval[1]:+.2f}]" if interval else f" [{TOO_FEW}]"
         lines.append(f"{relation.config}: {rho} (models: {len(relation.points)}{mark})")
     return "\n".join(lines)

@@ -113,7 +113,7 @@ def draw_categories(
                 caption = f"{config}\n{answer_name(stored, row, classes)} {stored.probability[row]:.2f}"
                 wrong = bool(stored.mapped[row] != stored.label[row])
                 tiles.append(Tile(image=pixels, caption=caption, warned=wrong))
-        rows.append(TileRow(title=f"{category}\n{len(ids) or 'none'}", tiles=tuple(tiles)))
+        rows.append(TileRow(title=category if ids else f"{category}\nnone", tiles=tuple(tiles)))
     title = f"{member['model']}: the five categories"
     _write(path, draw_sheet(rows, title=title, note="orange: wrong; answer and its probability under each picture"))
 

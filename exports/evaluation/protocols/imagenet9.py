@@ -255,7 +255,7 @@ def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
             cells[f"{name}{words}"] = Cell(measured[value], measured[ci95], few=few)
     if exact := summary.get("exact1000"):
         cells["original, own ImageNet class"] = Cell(exact["accuracy_micro"], exact["ci95_micro"], few=few)
-    for part in ("differences", "mask_effects", "categories"):
+    for part in (part for part in ("differences", "mask_effects", "categories") if summary[part]):
         cells[f"-{part}"] = RULE
         for name, measured in summary[part].items():
             signed = part != "categories"
