@@ -21,6 +21,7 @@ Z: Final = 1.959963984540054  # 97.5 % quantile of the standard normal distribut
 MIN_DECIDABLE: Final = 25  # images below which nothing is starred: Wilson's interval of a share is over 35 points wide
 MIN_RESAMPLED: Final = 24  # images below which a bootstrap interval covers under 90 %
 MAX_GAIN: Final = 4.0  # how much more than its images a stratified mean may be trusted
+MIN_KNOWN: Final = 0.5  # least factor for an estimated variance: score intervals allow for few images by themselves
 TOO_FEW: Final = "too few to say"
 ALPHA: Final = 0.05  # chance of any star in a table where nothing differs
 _BOOTSTRAP_CELLS: Final = 1 << 21  # resampled counts held at once: 16 MB of int64
@@ -246,7 +247,7 @@ def _effective(spread: float, parts: _Strata) -> float:
     """
     if parts.variance is None:
         return parts.images
-    known = (Z / float(t.ppf(0.975, max(1.0, parts.degrees)))) ** 2
+    known = max(MIN_KNOWN, (Z / float(t.ppf(0.975, max(1.0, parts.degrees)))) ** 2)
     return min(known * spread / parts.variance, MAX_GAIN * parts.images)
 
 
