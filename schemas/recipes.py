@@ -57,6 +57,8 @@ class Move(Document):
     """Size ÷ size on the canvas before."""
     to: tuple[float, float] | None = None
     """New middle of the box, as shares (x, y) of the canvas; None leaves it where it is."""
+    matte: Literal["area", "box_filter"] = "area"
+    """Resampling of the matte that goes along, as in a view."""
 
 
 class Layer(Document):

@@ -28,7 +28,7 @@ class Markdown(SingleFileSnapshotExtension):
 def card(changelog: Sequence[Mapping[str, object]] = (), **changes: object) -> str:
     recipe = load_recipe("imagenet9")
     features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), ["round"])
-    lock = lock_of(**{"recipe": "imagenet9@1", **changes})
+    lock = lock_of(**{"recipe": "imagenet9@2", **changes})
     sizes = dict.fromkeys(recipe.variants, TWELVE)
     return render_card(recipe, lock, features=features, sizes=sizes, changelog=changelog)
 
@@ -42,7 +42,7 @@ def test_a_card_of_splits_and_attributes_is_the_golden_one(snapshot: SnapshotAss
     features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), ["round"])
     sizes = {name: dict.fromkeys(recipe.split_names, SplitSize(size=1000, rows=4)) for name in recipe.variants}
     splits = {"train": 8, "validation": 2, "test": 2}
-    lock = lock_of(splits=splits, imagenet_train=7, attribute_schema="rival10", recipe="rival10@1")
+    lock = lock_of(splits=splits, imagenet_train=7, attribute_schema="rival10", recipe="rival10@2")
     assert render_card(recipe, lock, features=features, sizes=sizes) == snapshot(extension_class=Markdown)
 
 
@@ -72,14 +72,14 @@ def test_a_card_of_people_s_masks_and_of_a_second_version_is_the_golden_one(snap
     }
     terms = {"photos": 12, "licence": "<b>mine</b> | all\nof it", "restricted": "its maintainer said so"}
     changes = [
-        {"version": "imagenet9@1 of v2", "follows": "imagenet9@1 of v1", "changes": ["objects changed: 2 (mask 2)"]},
-        {"version": "imagenet9@1 of v3", "follows": "imagenet9@1 of v2", "changes": ["nothing changed"]},
+        {"version": "imagenet9@2 of v2", "follows": "imagenet9@2 of v1", "changes": ["objects changed: 2 (mask 2)"]},
+        {"version": "imagenet9@2 of v3", "follows": "imagenet9@2 of v2", "changes": ["nothing changed"]},
     ]
     text = card(changelog=changes, unreviewed=0, annotation=annotation, sources={"shapes": terms})
     assert text == snapshot(extension_class=Markdown)
     assert "| &lt;b&gt;mine&lt;/b&gt; \\| all of it; **not to be passed on**: its maintainer said so |" in text
     assert "By asking for access" in yaml.safe_load(text.split("---\n")[1])["extra_gated_prompt"]
-    assert text.index("### imagenet9@1 of v3") < text.index("### imagenet9@1 of v2")
+    assert text.index("### imagenet9@2 of v3") < text.index("### imagenet9@2 of v2")
 
 
 def test_reviewed_balanced_and_complete_cards_claim_nothing_else() -> None:
