@@ -70,6 +70,9 @@ def test_shorthand_means_the_same_as_layers() -> None:
     assert recipe.variants["short"].donor == "any_class"
 
 
+_MIXED: dict[str, object] = {"ground": {"of": "any_class"}, "matte": "mask", "figure": "source"}
+
+
 def _changed(path: str, value: object) -> str:
     document = json.loads(json.dumps(GOOD))
     *parents, last = path.split("/")
@@ -124,6 +127,25 @@ def _changed(path: str, value: object) -> str:
             ),
             "one view in a variant of attributes",
             id="two views",
+        ),
+        pytest.param(
+            _changed("variants/x", {**_MIXED, "donors_from": "mixed"}), "variant of this recipe", id="no such lender"
+        ),
+        pytest.param(_changed("variants/x", {**_MIXED, "donors_from": "x"}), "draws its own donors", id="own lender"),
+        pytest.param(
+            _changed("variants", {"mixed": _MIXED, "x": {"ground": "source", "donors_from": "mixed"}}),
+            "x has neither; variants.x.donors_from: the same donor policy as mixed, any_class, instead of None",
+            id="nothing to lend",
+        ),
+        pytest.param(
+            _changed("variants", {"mixed": _MIXED, "x": {**_MIXED, "labels": "donor", "donors_from": "mixed"}}),
+            "the same labels as mixed, self, instead of donor",
+            id="other labels",
+        ),
+        pytest.param(
+            _changed("variants", {"mixed": _MIXED, "x": {**_MIXED, "matte": "attribute", "donors_from": "mixed"}}),
+            "the same row for each attribute as mixed",
+            id="rows of attributes",
         ),
         pytest.param(_changed("splits", {"shares": {"train": 0.5, "test": 0.4}}), "add up to 1", id="shares"),
         pytest.param(
