@@ -15,8 +15,8 @@ from pydantic import Field, model_validator
 from figureground.schemas.documents import Document, Name
 from figureground.schemas.recipe_views import View
 
-Photo = Literal["self", "same_class", "any_class", "next_class"]
-"""Whose photo: the row's own, or that of a donor drawn from the same, any or the next class."""
+Photo = Literal["self", "same_class", "any_class", "next_class", "other_class"]
+"""Whose photo: the row's own, or that of a donor drawn from the same, any, the next, or any class but the same."""
 
 Matte = Literal["all", "mask", "box", "mask_box", "component_box", "attribute", "random"]
 """Which pixels of the row's own photo.

@@ -212,6 +212,22 @@ def test_textures_are_shared_too() -> None:
     assert textures["two"] == textures["one"] != textures["alone"]
 
 
+def test_another_class_is_any_but_the_own_one() -> None:
+    recipe = recipe_with(other={**MIXED, "ground": {"tile": "strip", "of": "other_class"}})
+    made = plan(photos(a=6, b=6, c=6), recipe, draws=4)
+    pairs = {(row.label, row.ground_label) for row in donors(made, "other")}
+    assert pairs == {(one, another) for one in range(3) for another in range(3) if one != another}
+    both = plan(photos(a=1, b=1), recipe, class_map("a", "b"))  # one photo of each is enough
+    assert [row.ground_label for row in donors(both, "other")] in ([0, 1], [1, 0])
+
+
+@pytest.mark.parametrize("classes", [ABC, class_map("a")])
+def test_where_there_is_one_class_there_is_no_other(classes: ClassMap) -> None:
+    recipe = recipe_with(other={**MIXED, "ground": {"tile": "strip", "of": "other_class"}})
+    with pytest.raises(DataError, match="photos of at least two classes for other_class, got 1"):
+        plan(photos(a=3), recipe, classes)
+
+
 def test_nobody_is_their_own_donor_in_exact_rules_and_may_be_in_reference() -> None:
     records = photos(a=2, b=2, c=2)
     mixed = {"mixed_same", "mixed_rand", "mixed_next"}
