@@ -35,7 +35,7 @@ def test_shipped_recipes_load_with_their_class_maps(name: str) -> None:
     assert set(recipe.rules) == ({"exact", "reference"} if name in released else {"exact"})
 
 
-def test_imagenet9_has_the_eight_variants_and_mixed_self() -> None:
+def test_imagenet9_has_the_eight_variants_and_what_they_cost() -> None:
     assert list(load_recipe("imagenet9").variants) == [
         "original",
         "only_bg_b",
@@ -46,7 +46,23 @@ def test_imagenet9_has_the_eight_variants_and_mixed_self() -> None:
         "mixed_rand",
         "mixed_next",
         "mixed_self",
+        "no_fg_d8",
+        "silhouette",
+        "mixed_same_m4",
+        "mixed_same_p4",
+        "mixed_rand_m4",
+        "mixed_rand_p4",
     ]
+
+
+def test_the_leak_recipe_dilates_the_hole_step_by_step() -> None:
+    leak, nine = load_recipe("imagenet9_leak"), load_recipe("imagenet9")
+    holes = {name: variant.layers[1].grow_px for name, variant in leak.variants.items() if name.startswith("no_fg")}
+    assert holes == {"no_fg": 0, **{f"no_fg_d{radius}": radius for radius in (2, 4, 8, 16, 32)}}
+    shared = set(leak.variants) & set(nine.variants)
+    assert shared == {"original", "only_bg_t", "only_bg_b", "no_fg", "no_fg_d8", "silhouette"}
+    assert all(leak.variants[name] == nine.variants[name] for name in shared)
+    assert (leak.seed, leak.rules["exact"]) == (nine.seed, nine.rules["exact"])
 
 
 @pytest.mark.parametrize("name", ["crop@2x", "crop/2", "crop#1", "..", ""])
