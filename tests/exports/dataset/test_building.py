@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -127,6 +129,20 @@ def test_another_mask_shows_the_same_grounds_and_seeds(built: Path) -> None:
                 assert row["provenance"]["seed"] == grown["provenance"]["seed"]
                 assert row["object_mask"]["bytes"] == grown["object_mask"]["bytes"]
                 assert row["provenance"]["pixels_sha256"] != grown["provenance"]["pixels_sha256"]
+
+
+def test_the_use_of_donors_is_what_the_rows_say(built: Path) -> None:
+    with (built / "report" / "donors.csv").open(newline="") as lines:
+        told = {row["variant"]: row for row in csv.DictReader(lines)}
+    assert set(told) == {name for name in VARIANTS if name.startswith("mixed") and name != "mixed_self"}
+    for name, use in told.items():
+        rows = _rows(built, name)
+        lent = Counter(row["ground_id"] for row in rows)
+        own = sum(row["ground_label"] == row["label"] for row in rows)
+        expected = {"rows": 12, "own_class": own, "donors": len(lent), "most_rows": max(lent.values())}
+        assert use == {"variant": name, **{key: str(value) for key, value in expected.items()}}
+    assert told["mixed_same"]["own_class"] == "12"
+    assert told["mixed_next"]["own_class"] == "0"
 
 
 def test_only_some_variants_are_built_in_splits_and_stay_so_when_rebuilt(drawn: DrawnRelease, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from drawn_release import CLASS_MAP, lock_of
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
+from figureground.build.planning.coverage import DonorUse
 from figureground.build.recipes.loading import load_recipe
 from figureground.exports.dataset.card import SplitSize, render_card
 from figureground.schemas.classes import ClassMap
@@ -37,6 +38,41 @@ def test_card_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
     assert card() == snapshot(extension_class=Markdown)
 
 
+def flat(text: str) -> str:
+    """The text without line breaks and marks of quotation."""
+    return " ".join(text.replace("\n>", "\n").split())
+
+
+def test_a_selection_of_small_objects_is_called_one() -> None:
+    told = "24.5 % of the objects (45 of 184) are left out because their box covers more than 90 % of the canvas"
+    refused = {"box_too_large": 45, "mask_too_small": 6}
+    text = flat(card(refused=refused, refused_total=51, objects_in_release=184))
+    assert told in text
+    assert (
+        "51 of 184 objects of the release (27.7 %) were left out (box_too_large 45, 24.5 %; mask_too_small 6, 3.3 %)"
+        in text
+    )
+    few = card(refused={"box_too_large": 9}, refused_total=9, objects_in_release=184)
+    assert "selection of small objects" not in few
+
+
+def test_machine_masks_are_said_to_carry_part_of_every_gap() -> None:
+    text = flat(card())
+    assert "they carry a part of every gap between configs that cut by them" in text
+    costly = ("mixed_self", "mixed_same_m4", "mixed_same_p4", "mixed_rand_m4", "mixed_rand_p4")
+    *others, last = (f"`{name}`" for name in costly)
+    assert f"How much shows in {', '.join(others)} and {last}, beside the configs" in text
+    assert "part of every gap" not in card(unreviewed=0, states={"accepted": 12}, segmenters=[])
+
+
+def test_donors_are_counted() -> None:
+    recipe = load_recipe("imagenet9")
+    use = DonorUse(variant="mixed_rand", rows=8, own_class=7, donors=5, most_rows=3)
+    features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), [])
+    text = render_card(recipe, lock_of(), features=features, sizes=dict.fromkeys(recipe.variants, TWELVE), donors=[use])
+    assert "| `mixed_rand` | 8 | 87.5 % | 5 | 3 |" in text
+
+
 def test_a_card_of_splits_and_attributes_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
     recipe = load_recipe("rival10")
     features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), ["round"])
@@ -52,7 +88,7 @@ def test_cards_of_crops_and_textures_are_the_golden_ones(name: str, snapshot: Sn
     features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), [], pixels=recipe.pixels)
     sizes = dict.fromkeys(recipe.variants, TWELVE)
     textures = {"source": "wallpapers", "photos": 9, "sha256": "0"}
-    lock = lock_of(recipe=f"{name}@1", **({"textures": textures} if recipe.pixels else {}))
+    lock = lock_of(recipe=f"{name}@2", **({"textures": textures} if recipe.pixels else {}))
     text = render_card(recipe, lock, features=features, sizes=sizes)
     assert text == snapshot(extension_class=Markdown)
     assert ("image (lossless PNG)" in text.replace("`", "")) == recipe.pixels
@@ -86,7 +122,7 @@ def test_reviewed_balanced_and_complete_cards_claim_nothing_else() -> None:
     text = card(unreviewed=0, balanced=True, refused_total=0, refused={})
     assert "Machine masks" not in text
     assert "not balanced" not in text
-    assert "0 objects of the release were left out;" in text
+    assert "0 of 14 objects of the release (0.0 %) were left out;" in text
 
 
 def test_reference_cards_do_not_warn_of_exact_rules() -> None:
