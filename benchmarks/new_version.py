@@ -16,6 +16,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -137,11 +138,12 @@ def correct(root: Path, changed: int) -> set[str]:
 
 
 def write_recipe(root: Path) -> Path:
-    """ImageNet-9's recipe for the classes of these photos, all of them."""
+    """ImageNet-9's nine variants for the classes of these photos, all of them."""
     names = sorted(path.name for path in (root / "photos").iterdir())
     classes = [{"index": index, "name": name, "wnids": [name]} for index, name in enumerate(names)]
     (root / "kinds.json").write_text(json.dumps({"name": "kinds", "classes": classes}))
     words = load_recipe("imagenet9").model_dump(mode="json")
+    words["variants"] = dict(islice(words["variants"].items(), 9))
     words |= {"name": "kinds", "class_map": "kinds.json", "balance": {"per_class": "all"}}
     (root / "kinds.yaml").write_text(yaml.safe_dump(words))
     return root / "kinds.yaml"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.exports.dataset.inputs import BuildRequest, Machines
-from figureground.exports.dataset.request import prepare_request
+from figureground.exports.dataset.request import BuildOptions, prepare_request
 from figureground.runtime.processes import default_workers
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle
@@ -29,6 +29,19 @@ SHARED: Final = Path(__file__).parents[2] / "shared" / "data"
 JPEG_QUALITY: Final = 92
 MOST_PIXELS: Final = 500 * 500
 """Photos of more are left out: those of ImageNet mostly have 500x375."""
+
+NINE: Final = (
+    "original",
+    "only_bg_b",
+    "only_bg_t",
+    "no_fg",
+    "only_fg",
+    "mixed_same",
+    "mixed_rand",
+    "mixed_next",
+    "mixed_self",
+)
+"""Variants that figures of rendering are of: the paper's eight, and their own photo's ground."""
 
 Photo = NDArray[np.uint8]
 
@@ -74,8 +87,9 @@ def make_release(root: Path, objects: int) -> None:
 
 
 def request_of(root: Path, workers: int) -> BuildRequest:
-    """ImageNet-9's recipe over all objects of ``make_release``."""
-    request = prepare_request("imagenet9", root / "work", machines=Machines(workers=workers))
+    """ImageNet-9's nine variants over all objects of ``make_release``."""
+    options = BuildOptions(variants=NINE)
+    request = prepare_request("imagenet9", root / "work", options=options, machines=Machines(workers=workers))
     recipe = request.design.recipe.model_copy(update={"balance": Balance(per_class="all")})
     return replace(request, design=replace(request.design, recipe=recipe))
 

@@ -64,8 +64,10 @@ class View(Document):
     """Side of the square centre crop in pixels; None keeps the whole."""
     image: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
     """Interpolation of the photo; all but ``nearest`` are antialiased."""
-    matte: Literal["nearest", "area", "bilinear"] = "area"
-    """``area``: covered by half or more; ``bilinear``: touched at all (> 0)."""
+    matte: Literal["nearest", "area", "bilinear", "box_filter"] = "area"
+    """``area``: covered by half or more, exactly; ``bilinear``: touched at all (> 0); ``box_filter``: half or more of
+    the stored pixels whose centres lie in a canvas pixel, as Pillow's box filter counts them (what ``area`` was under
+    pixel rules 1)."""
 
     @model_validator(mode="after")
     def _crop_fits(self) -> View:

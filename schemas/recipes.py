@@ -7,7 +7,7 @@ two-layer shorthand ``{matte, figure, ground}`` stands for the ground painted ev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -15,8 +15,8 @@ from pydantic import Field, model_validator
 from figureground.schemas.documents import Document, Name
 from figureground.schemas.recipe_views import View
 
-Photo = Literal["self", "same_class", "any_class", "next_class"]
-"""Whose photo: the row's own, or that of a donor drawn from the same, any or the next class."""
+Photo = Literal["self", "same_class", "any_class", "next_class", "other_class"]
+"""Whose photo: the row's own, or that of a donor drawn from the same, any, the next, or any class but the same."""
 
 Matte = Literal["all", "mask", "box", "mask_box", "component_box", "attribute", "random"]
 """Which pixels of the row's own photo.
@@ -57,6 +57,8 @@ class Move(Document):
     """Size ÷ size on the canvas before."""
     to: tuple[float, float] | None = None
     """New middle of the box, as shares (x, y) of the canvas; None leaves it where it is."""
+    matte: Literal["area", "box_filter"] = "area"
+    """Resampling of the matte that goes along, as in a view."""
 
 
 class Layer(Document):
@@ -94,13 +96,15 @@ class Variant(Document):
     layers: tuple[Layer, ...] = Field(min_length=1)
     labels: Literal["self", "donor"] = "self"
     """Photo whose label, object mask and attributes a row has: the one that is seen outside the matte."""
+    donors_from: Name | None = None
+    """Variant by whose seeds rows draw donors and textures, so that both show the same ones; None draws its own."""
 
     @model_validator(mode="before")
     @classmethod
     def _expand_shorthand(cls, value: Any) -> Any:  # noqa: ANN401  whatever the YAML holds
         if not isinstance(value, dict) or "layers" in value:
             return value
-        strange = set(value) - {"ground", "figure", "matte", "labels", "view"}
+        strange = set(value) - {"ground", "figure", "matte", "labels", "view", "donors_from"}
         if strange or "ground" not in value or ("figure" in value) != ("matte" in value):
             raise ValueError("layers, or the shorthand {ground} or {ground, matte, figure}")
         layers = [{**_paint(value["ground"]), "matte": "all"}]
@@ -108,7 +112,7 @@ class Variant(Document):
             layers.append({**_paint(value["figure"]), "matte": value["matte"]})
         if "view" in value:
             layers = [{**layer, "view": value["view"]} for layer in layers]
-        return {"layers": layers, **({"labels": value["labels"]} if "labels" in value else {})}
+        return {"layers": layers, **{key: value[key] for key in ("labels", "donors_from") if key in value}}
 
     @model_validator(mode="after")
     def _covers_the_canvas(self) -> Variant:
@@ -269,6 +273,17 @@ class Recipe(Document):
                 _check_canvases(name, variant, rules)
         return self
 
+    @model_validator(mode="after")
+    def _lenders_are_alike(self) -> Recipe:
+        faults = [fault for name in self.variants for fault in _lender_faults(name, self.variants)]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def stream(self, variant: str) -> str:
+        """Name of the variant by whose seeds the rows of ``variant`` are drawn."""
+        return self.variants[variant].donors_from or variant
+
     @property
     def per_attribute(self) -> bool:
         """Whether any variant has a row for each attribute."""
@@ -290,6 +305,30 @@ def _check_canvases(name: str, variant: Variant, rules: RuleSet) -> None:
     several = len(views) > 1 or variant.donor is not None
     if several and (len(sides) > 1 or None in sides):
         raise ValueError(f"variants.{name} with a donor or several views only on canvases of one side in pixels")
+
+
+def _lender_faults(name: str, variants: Mapping[str, Variant]) -> Iterator[str]:
+    """What a variant and the one that it takes donors from must have in common, where they do not."""
+    own, source = variants[name], variants[name].donors_from
+    if source is None:
+        return
+    where = f"variants.{name}.donors_from"
+    lender = variants.get(source)
+    if lender is None:
+        yield f"{where}: a variant of this recipe instead of {source!r}"
+        return
+    if lender.donors_from is not None:
+        yield f"{where}: a variant that draws its own donors, and {source} takes those of {lender.donors_from}"
+    if own.donor is None and own.texture is None:
+        yield f"{where}: a variant with a donor or a texture, and {name} has neither"
+    for word, mine, its in (
+        ("donor policy", own.donor, lender.donor),
+        ("texture", own.texture, lender.texture),
+        ("labels", own.labels, lender.labels),
+        ("row for each attribute", own.per_attribute, lender.per_attribute),
+    ):
+        if mine != its:
+            yield f"{where}: the same {word} as {source}, {its}, instead of {mine}"
 
 
 def _paint(value: Any) -> dict[str, Any]:  # noqa: ANN401  whatever the YAML holds

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from figureground.build.geometry.views import Canvas
+from figureground.build.geometry.views import Canvas, half_covered
 from figureground.schemas.rasters.masks import Mask, tight_box
 from figureground.schemas.recipes import Move
 
@@ -61,6 +61,9 @@ def move_canvas(canvas_rgb: Canvas, about_hw: Mask, move: Move) -> Canvas:
 def move_matte(matte_hw: Mask, about_hw: Mask, move: Move) -> Mask:
     """A matte that goes with ``move_canvas``: covered by half or more; nothing beyond its rim."""
     size_wh, corner = _destination(about_hw, move)
+    if move.matte == "area":
+        scaled = half_covered(matte_hw, size_wh[::-1], (0, 0, *size_wh))
+        return _placed(Image.fromarray(scaled.view(np.uint8)), corner, about_hw).view(np.bool_)
     covered = Image.fromarray(matte_hw.view(np.uint8) * np.uint8(255)).resize(size_wh, Image.Resampling.BOX)
     return _placed(covered, corner, about_hw) >= 128  # Pillow rounds half up
 

@@ -1,9 +1,9 @@
-"""Coverage: what became of a release's objects, class by class."""
+"""Coverage: what became of a release's objects, class by class, and whose grounds the rows show."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from figureground.build.planning.plan import Plan
@@ -52,6 +52,46 @@ def class_coverage(plan: Plan, classes: ClassMap, left_out: LeftOut) -> Iterator
             share=round(taken / photos, 4) if photos else None,
             left_out=" ".join(f"{reason}:{count}" for reason, count in sorted((gone + absent).items())),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DonorUse:
+    """Whose grounds the rows of one variant show."""
+
+    variant: str
+    rows: int
+    """Rows that have a donor."""
+    own_class: int
+    """Those whose donor is of the figure's class."""
+    donors: int
+    """Different donors."""
+    most_rows: int
+    """Rows of the donor that lends to the most."""
+
+
+def donor_use(rows: Iterable[tuple[str, str, str]], labels: Mapping[str, int]) -> list[DonorUse]:
+    """Use of donors by variant, sorted.
+
+    Args:
+        rows: Variant, object id and the donor's object id of every row; those without a donor have an empty one.
+        labels: Class index by object id.
+    """
+    lent: dict[str, Counter[str]] = defaultdict(Counter)
+    own = Counter[str]()
+    for variant, object_id, ground_id in rows:
+        if ground_id:
+            lent[variant][ground_id] += 1
+            own[variant] += labels[object_id] == labels[ground_id]
+    return [
+        DonorUse(
+            variant=variant,
+            rows=counts.total(),
+            own_class=own[variant],
+            donors=len(counts),
+            most_rows=max(counts.values()),
+        )
+        for variant, counts in sorted(lent.items())
+    ]
 
 
 def _class_of(label: str, classes: ClassMap) -> str:

@@ -59,8 +59,11 @@ class DonorPool:
             return [figure.label]
         if policy == "next_class":
             return [(figure.label + 1) % self._class_count]
+        labels = (self._filled[index] for index in self._classes.in_order(seed))
+        if policy == "other_class":
+            return (label for label in labels if label != figure.label)
         # arXiv 2006.09994, Table 1, "random class": the own class is one of them.
-        return (self._filled[index] for index in self._classes.in_order(seed))
+        return labels
 
     def _allowed(self, figure: MeasuredObject, donor: MeasuredObject) -> bool:
         if figure.record.image_id == donor.record.image_id:
@@ -88,6 +91,9 @@ def check_classes(
             got=str(count),
             remedy="add photos of this class, or use a class map without it",
         )
+    filled = sum(size > 0 for size in sizes.values())
+    if "other_class" in policies and filled < 2:
+        faults.add(classes.name, "", expected="photos of at least two classes for other_class", got=str(filled))
     if "next_class" in policies and len(sizes) == 1:
         faults.add(classes.name, "", expected="at least two classes for mixed_next", got="one")
 

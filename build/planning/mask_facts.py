@@ -2,7 +2,7 @@
 
 Three bounds spare drawing a mask on the canvas. Each is a one-sided claim, which ``tests/build/planning`` holds against
 drawn canvases: ``MaskFacts.surely_on`` and ``surely_beside`` never say yes wrongly, ``bound_box`` never leaves out the
-true number. All three rest on one fact of Pillow's filters: ``reach``.
+true number. All three rest on one fact of how mattes are resampled: ``reach``.
 """
 
 from __future__ import annotations
@@ -175,9 +175,9 @@ def _geometry(view: View, size_hw: tuple[int, int]) -> Geometry:
 def reach(scale: float) -> float:
     """Farthest that a canvas pixel sees from its centre, along one axis, in canvas pixels.
 
-    Pillow's widest filter for mattes is the triangle: one stored pixel to each side of the centre where it enlarges,
-    which is ``scale`` canvas pixels, and one canvas pixel where it shrinks. Half as much again is for the extent of the
-    stored pixel itself and for rounding.
+    The widest filter for mattes is Pillow's triangle: one stored pixel to each side of the centre where it enlarges,
+    which is ``scale`` canvas pixels, and one canvas pixel where it shrinks; ``area`` sees half a canvas pixel. Half as
+    much again is for the extent of the stored pixel itself and for rounding.
 
     Args:
         scale: Canvas pixels per stored pixel.

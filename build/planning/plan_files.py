@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +45,14 @@ def write_plan(rows: Sequence[PlanRow], path: Path) -> None:
 
 def _table(rows: Sequence[PlanRow]) -> pa.Table:
     return pa.table({name: [getattr(row, name) for row in rows] for name in _SCHEMA.names}, schema=_SCHEMA)
+
+
+def read_donors(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Variant, object id and the donor's object id of every row that ``write_plan`` wrote, few in memory at a time."""
+    columns = ("variant", "object_id", "ground_id")
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=list(columns)):
+            yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
 
 
 def read_plan(path: Path) -> tuple[PlanRow, ...]:

@@ -43,8 +43,9 @@ RowCodes = NDArray[np.void]
 
 
 def row_seed(recipe: Recipe, variant: str, object_id: str, attribute: str, draw: int) -> int:
-    """64-bit seed of a row."""
-    stream = f"{variant}/{attribute}" if attribute else variant
+    """64-bit seed of a row: by its variant, or by the one that this takes its donors from."""
+    stream = recipe.stream(variant)
+    stream = f"{stream}/{attribute}" if attribute else stream
     return derive_seed(recipe.seed, stream, object_id, draw)
 
 

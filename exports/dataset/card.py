@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import jinja2
 import yaml
 
+from figureground.build.planning.coverage import DonorUse
 from figureground.exports.dataset.lock import RecipeLock
 from figureground.schemas.recipe_views import View
 from figureground.schemas.recipes import Layer, Move, Recipe
@@ -37,6 +38,7 @@ def render_card(
     *,
     features: Features,
     sizes: ConfigSizes,
+    donors: Sequence[DonorUse] = (),
     changelog: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Text of README.md: YAML front matter with ``configs`` and ``dataset_info``, then the filled template.
@@ -46,6 +48,7 @@ def render_card(
         lock: What the dataset was made of and by.
         features: Features of every config.
         sizes: Every config and split that has rows.
+        donors: Use of donors by each config that has some.
         changelog: What each version changed, oldest first.
     """
     front = _front_matter(recipe, lock, features, sizes)
@@ -60,9 +63,25 @@ def render_card(
         split=recipe.split_names[-1],
         windowed=any(views[name].window for name in used),
         artefacts=list(_artefacts(recipe, sizes)),
+        donors=donors,
+        mask_cost=[name for name in sizes if name == "mixed_self" or recipe.variants[name].donors_from],
+        too_large=_too_large(recipe, lock),
         changelog=list(reversed(changelog)),
     )
     return f"---\n{front}---\n\n{text}"
+
+
+def _too_large(recipe: Recipe, lock: RecipeLock) -> float | None:
+    """Largest share of the canvas that a box may cover, where that refuses more than ``_FEW`` of the objects."""
+    refused = lock.refused.get("box_too_large", 0)
+    if refused <= _FEW * lock.objects_in_release:
+        return None
+    return recipe.rules[lock.rules].filters.max_box_share
+
+
+def _percent(count: int, whole: int) -> str:
+    """A share in per cent, with one decimal."""
+    return f"{100 * count / whole:.1f} %" if whole else "0 %"
 
 
 def _front_matter(recipe: Recipe, lock: RecipeLock, features: Features, sizes: ConfigSizes) -> str:
@@ -135,6 +154,7 @@ def _config_cells(recipe: Recipe, name: str, sizes: Mapping[str, SplitSize]) -> 
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  Markdown, of our own models' text
     environment.filters["cell"] = _cell
+    environment.filters["percent_of"] = _percent
     text = (files("figureground.exports.dataset") / "card.md.jinja").read_text(encoding="utf-8")
     return environment.from_string(text)
 
@@ -144,6 +164,8 @@ def _cell(text: str) -> str:
     return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
 
 
+_FEW: Final = 0.05
+"""Share of the objects up to which it needs no word that the larger ones are left out."""
 _GATED: Final = "The photos may not be passed on: {}. By asking for access you confirm that you have a right to them."
 
 
@@ -225,11 +247,12 @@ def _describe_view(view: View) -> str:
     """One line: what is taken, how it is resized, what is cut out."""
     part = "the whole photo"
     if (window := view.window) is not None:
-        margin = window.margin if isinstance(window.margin, str) else f"{window.margin:g}"
-        unit = window.margin_of.replace("_", " ")
+        margin = "a margin that survives the standard evaluation crop"
+        if window.margin != "survive":
+            margin = f"margin {window.margin:g} ({window.margin_of.replace('_', ' ')})"
         relations = {"object": "around", "center": "as large as, but in the photo's middle, that around"}
         relation = relations.get(window.around, "as large as, but at a drawn place, that around")
-        size = f"margin {margin} ({unit}), {window.outside}"
+        size = f"{margin}, {window.outside}"
         part = f"a {window.shape} window {relation} the object ({window.take}), {size}"
     sizes = {"none": "stored pixels", "squash": f"squashed to {view.size}", "short_side": f"short side to {view.size}"}
     return f"{part}; {sizes[view.resize]}" + (f"; centre {view.crop}" if view.crop else "")

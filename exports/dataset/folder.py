@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from figureground.build.planning.plan_files import read_plan
 from figureground.build.recipes.loading import load_recipe
+from figureground.build.recipes.pixel_rules import in_present_words
 from figureground.errors import DataError, Faults, UsageError
 from figureground.exports.dataset.files import (
     ATTRIBUTES,
@@ -188,10 +189,10 @@ class DatasetFolder:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """Its recipe, which names the class map and the attributes beside it.
+        """Its recipe, which names the class map and the attributes beside it, in words of the present pixel rules.
 
         Raises:
-            DataError: if it is damaged, or names other files of this machine.
+            DataError: if it is damaged, names other files of this machine, or was built under later pixel rules.
         """
         path = self.files.path(RECIPE)
         own = {name: str(self.files.path(name)) for name in (CLASS_MAP, ATTRIBUTES) if self.has(name)}
@@ -204,7 +205,7 @@ class DatasetFolder:
             if named not in allowed:
                 faults.add(str(path), key, expected=Path(allowed[-1]).name, got=named)
         faults.raise_if_any()
-        return recipe
+        return in_present_words(recipe, self.lock.pixel_rules, where=self.name)
 
     @cached_property
     def class_map(self) -> ClassMap:

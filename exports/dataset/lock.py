@@ -15,6 +15,7 @@ from PIL import features as pillow_features
 from pydantic import BaseModel, ConfigDict
 
 from figureground.build.planning.plan import Plan
+from figureground.build.recipes.pixel_rules import PIXEL_RULES
 from figureground.exports.dataset.inputs import BuildRequest
 from figureground.schemas.classes import from_imagenet_train
 from figureground.schemas.documents import read_document
@@ -98,6 +99,8 @@ class RecipeLock(Environment):
     """Seed of the recipe."""
     draws: int
     """Donors of each row of a donor variant."""
+    pixel_rules: int = 1
+    """Version of the program's rules for pixels (``build.recipes.pixel_rules``); locks without it are of the first."""
     release: LockedRelease
     quotas: dict[str, int]
     """Class name to objects, in the order of the classes where the lock was just made."""
@@ -179,6 +182,7 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
         rules=design.rules,
         seed=recipe.seed,
         draws=design.draws,
+        pixel_rules=PIXEL_RULES,
         release=LockedRelease(version=release.version, sha256=release.sha256),
         quotas=plan.class_counts,
         balanced=plan.balanced,

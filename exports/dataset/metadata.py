@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from figureground.build.planning.coverage import ClassCoverage, class_coverage
+from figureground.build.planning.coverage import ClassCoverage, DonorUse, class_coverage, donor_use
 from figureground.build.planning.gates import AttributeFrequency, attribute_frequencies
 from figureground.build.planning.plan import Plan
-from figureground.build.planning.plan_files import write_plan
+from figureground.build.planning.plan_files import read_donors, write_plan
 from figureground.build.planning.selection import Refusal
 from figureground.exports.dataset.card import ConfigSizes, SplitSize, render_card
 from figureground.exports.dataset.changes import compare_datasets, extend_changelog
@@ -29,6 +29,7 @@ from figureground.exports.dataset.files import (
     CONTACT_SHEET,
     COVERAGE,
     CROISSANT,
+    DONORS,
     GATES,
     LOCK,
     OBJECTS,
@@ -63,6 +64,9 @@ def write_metadata(build: PlannedBuild, folder: Path) -> None:
     request, recipe = build.request, build.request.design.recipe
     _write_sources(build, folder)
     _write_reports(build, folder)
+    donors = donor_use(read_donors(folder / PLAN), {name: own.label for name, own in build.plan.objects.items()})
+    if donors:
+        write_text(folder / DONORS, csv_text(DonorUse, donors))
     dataset = DatasetFolder.unfinished(folder)
     splits = _filled_splits(recipe, dataset)
     paths = {
@@ -81,7 +85,8 @@ def write_metadata(build: PlannedBuild, folder: Path) -> None:
         write_text(folder / CHANGELOG, json.dumps(list(changelog), indent=1) + "\n")
     sizes = _sizes(build.plan, dataset, splits)
     features = plan_features(request, build.plan)
-    write_text(folder / CARD, render_card(recipe, build.lock, features=features, sizes=sizes, changelog=changelog))
+    card = render_card(recipe, build.lock, features=features, sizes=sizes, donors=donors, changelog=changelog)
+    write_text(folder / CARD, card)
 
 
 def _filled_splits(recipe: Recipe, dataset: DatasetFolder) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from figureground.runtime.files import file_sha256
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
-from figureground.schemas.recipes import Balance, Recipe, RuleName, SplitBy
-from figureground.schemas.records import PhotoRef
+from figureground.schemas.recipes import Balance, Recipe, RuleName, SplitBy, Splits, Variant
+from figureground.schemas.records import NAME_PATTERN, PhotoRef
 from figureground.schemas.store.releases import read_annotation, read_left_out, read_release
 from figureground.schemas.store.workspace import Workspace
 
@@ -28,6 +29,10 @@ class BuildOptions:
     """Rule set of the recipe."""
     per_class: str | None = None
     """Objects of each class: a number, ``smallest`` or ``all``."""
+    variants: Sequence[str] | None = None
+    """Names of the recipe's variants that are built, and no others."""
+    splits: Mapping[str, float] | None = None
+    """Split to share of the photos of every source class, chosen by the recipe's seed; shares add up to 1."""
     split_by: SplitBy | None = None
     """Whether photos are divided by the recipe's seed or as their source divides them."""
     draws: int = 1
@@ -118,6 +123,11 @@ def _adapt(recipe: Recipe, options: BuildOptions) -> Recipe:
     changes: dict[str, object] = {}
     if options.per_class is not None:
         changes["balance"] = _balance(recipe, options.per_class)
+    if options.variants is not None:
+        changes["variants"] = _choose_variants(recipe, options.variants)
+    if options.splits is not None:
+        changes["splits"] = _make_splits(options.splits)
+        recipe = recipe.model_copy(update={"splits": changes["splits"]})
     if options.split_by is not None:
         if recipe.splits is None:
             raise UsageError(f"{recipe.name} puts all photos into {recipe.split}: there is nothing to divide")
@@ -127,6 +137,64 @@ def _adapt(recipe: Recipe, options: BuildOptions) -> Recipe:
     if options.licence is not None:
         changes["licence"] = options.licence
     return recipe.model_copy(update=changes)
+
+
+def _choose_variants(recipe: Recipe, names: Sequence[str]) -> dict[str, Variant]:
+    """The variants of these names, in the recipe's order.
+
+    Raises:
+        UsageError: with every name that is no variant's, and every one that needs another which is left out.
+    """
+    faults = [f"no variant {name!r}" for name in dict.fromkeys(names) if name not in recipe.variants]
+    chosen = {name: variant for name, variant in recipe.variants.items() if name in names}
+    faults += [
+        f"{name} takes the donors of {variant.donors_from}, which is left out"
+        for name, variant in chosen.items()
+        if variant.donors_from is not None and variant.donors_from not in chosen
+    ]
+    if faults or not chosen:
+        raise UsageError(
+            f"--variants: {'; '.join(faults) or 'no name'}; {recipe.name} has {', '.join(recipe.variants)}"
+        )
+    return chosen
+
+
+def parse_splits(text: str) -> dict[str, float]:
+    """Split to share from ``train=0.7,validation=0.1,test=0.2``.
+
+    Raises:
+        UsageError: with every part that is no name and number, or is named twice.
+    """
+    shares: dict[str, float] = {}
+    faults = []
+    for part in text.split(","):
+        name, _, number = (word.strip() for word in part.partition("="))
+        try:
+            share = float(number)
+        except ValueError:
+            faults.append(f"{part.strip()!r} is not NAME=SHARE")
+            continue
+        if name in shares:
+            faults.append(f"{name} is named twice")
+        shares[name] = share
+    if faults:
+        raise UsageError(f"--splits: {'; '.join(faults)}; give for example train=0.7,validation=0.1,test=0.2")
+    return shares
+
+
+def _make_splits(shares: Mapping[str, float]) -> Splits:
+    """Seeded splits of these shares.
+
+    Raises:
+        UsageError: with every name that cannot be a split's, and every share that is not above 0, or their sum.
+    """
+    faults = [f"{name!r} cannot be a split's name" for name in shares if not NAME_PATTERN.fullmatch(name)]
+    faults += [f"{name}={share:g} is no share above 0, up to 1" for name, share in shares.items() if not 0 < share <= 1]
+    if not faults and abs(sum(shares.values()) - 1) > 1e-9:
+        faults.append(f"shares add up to {sum(shares.values()):g}, not to 1")
+    if faults:
+        raise UsageError(f"--splits: {'; '.join(faults)}; give for example train=0.7,validation=0.1,test=0.2")
+    return Splits(shares=dict(shares))
 
 
 def _balance(recipe: Recipe, per_class: str) -> Balance:

@@ -36,6 +36,17 @@ _RELEASED: Final = {"vehicle": "wheeled vehicle", "instrument": "musical instrum
 """Classes of ImageNet-9 whose released folders have longer names."""
 _ORIGINAL: Final = "original"
 """The config of unchanged photos, after which the others are named."""
+RELEASED_CONFIGS: Final = (
+    _ORIGINAL,
+    "only_bg_b",
+    "only_bg_t",
+    "no_fg",
+    "only_fg",
+    "mixed_same",
+    "mixed_rand",
+    "mixed_next",
+)
+"""Configs of the release (arXiv 2006.09994, Table 1), which are all that the layout has."""
 _WNID: Final = re.compile(r"n\d{8}")
 _COLUMNS: Final = ("image", "label", "image_id", "source_label", "variant", "draw", "object_mask", "ground_id")
 
@@ -54,6 +65,8 @@ class ImageNet9Layout:
     """Whether the classes are not ImageNet-9's, to which the evaluators map the answers of 1000-way models."""
     coded_labels: int
     """Source labels that are no wnids and got a code instead, which ``names.csv`` tells."""
+    left_out: tuple[str, ...] = ()
+    """Configs that the release has not, sorted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +81,7 @@ class _NamedRow:
 
 
 def export_imagenet9(repository: Path, out: Path, *, progress: Progress = lambda *_: None) -> ImageNet9Layout:
-    """Write every config of a dataset as ``OUT/bg_challenge``, whole or not at all, with masks of ``original``.
+    """Write the release's configs as ``OUT/bg_challenge``, whole or not at all, with masks of ``original``.
 
     The split ``test`` becomes ``val``, which the evaluators read. ``OUT/names.csv`` says which photos each file shows.
 
@@ -94,6 +107,7 @@ def export_imagenet9(repository: Path, out: Path, *, progress: Progress = lambda
         further_draws=tree.further_draws,
         own_classes=classes.names != load_class_map("imagenet9").names,
         coded_labels=len({name[:9] for name in names.values() if not _WNID.fullmatch(name[:9])}),
+        left_out=tuple(config for config in dataset.configs if config not in RELEASED_CONFIGS),
     )
 
 
@@ -104,22 +118,23 @@ def class_folders(names: Sequence[str]) -> list[str]:
 
 
 def _open(repository: Path) -> DatasetFolder:
-    """The dataset, whose configs all have what is written."""
+    """The dataset, whose configs of the release all have what is written."""
     dataset = DatasetFolder.open(repository)
     if _ORIGINAL not in dataset.configs:
         raise UsageError(
             f"{repository}: no dataset with a config original; build one with: figureground build imagenet9"
         )
-    require_images(dataset, dataset.configs)
+    configs = [config for config in dataset.configs if config in RELEASED_CONFIGS]
+    require_images(dataset, configs)
     faults = Faults()
     for shard in dataset.shards:
+        if shard.config not in configs:
+            continue
         stored = dataset.columns(shard)
         absent = [name for name in _COLUMNS if name not in stored]
         if absent:
             expected, got = f"the columns {', '.join(_COLUMNS)}", f"no {', '.join(absent)}"
             faults.add(shard.config, shard.path, expected=expected, got=got)
-        if shard.config == MASKS:
-            faults.add(shard.config, shard.path, expected=f"a config, not {MASKS}", got="the masks' folder")
     faults.raise_if_any()
     return dataset
 
@@ -158,7 +173,7 @@ class _Tree:
 
     def write(self, dataset: DatasetFolder, progress: Progress) -> None:
         """Write all rows; ``DataError`` with everything that is at fault."""
-        configs = sorted(dataset.configs, key=lambda config: config != _ORIGINAL)  # whose masks the others name
+        configs = [config for config in RELEASED_CONFIGS if config in dataset.configs]
         total, done = sum(map(dataset.count_rows, configs)), 0
         for config in configs:
             for split in dataset.splits(config):
@@ -203,7 +218,7 @@ class _Tree:
 
     def _stem(self, part: str, row: Mapping[str, Any]) -> str | None:
         """Name of a row's file without its ending; None, and a fault noted, where it has none."""
-        mixed = bool(row["ground_id"]) or (row["variant"] or "").startswith("mixed_")  # mixed_self has no other photo
+        mixed = bool(row["ground_id"]) or (row["variant"] or "").startswith("mixed_")
         photos = [row["image_id"], row["ground_id"] or row["image_id"]]
         unknown = [str(name) for name in photos if name not in self._names]
         if unknown:

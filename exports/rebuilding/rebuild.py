@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from figureground.build.planning.plan import Plan
 from figureground.build.planning.selection import class_counts, select_objects
+from figureground.build.recipes.pixel_rules import PIXEL_RULES
 from figureground.errors import DataError, Fault, UsageError
 from figureground.exports.dataset.building import make_repository
 from figureground.exports.dataset.files import (
@@ -252,8 +253,12 @@ def _plan(
 
 
 def _lock(released: RecipeLock, plan: Plan, design: Design) -> RecipeLock:
-    """The release's lock with what is here and what was made; equal where all is there and the software is the same."""
-    changes = {**dict(environment()), "quotas": plan.class_counts, "objects": len(plan.objects)}
+    """The release's lock with what is here and what was made; equal where all is there and the software is the same.
+
+    The recipe is written in words of the present pixel rules, so the lock names these.
+    """
+    counts = {"quotas": plan.class_counts, "objects": len(plan.objects)}
+    changes = {**dict(environment()), "pixel_rules": PIXEL_RULES, **counts}
     if released.splits is not None:
         changes["splits"] = split_counts(plan, design.recipe.split_names)
     return released.model_copy(update=changes)

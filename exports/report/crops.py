@@ -10,7 +10,7 @@ from figureground.exports.report.groups import ModelSummary, ResultGroup
 
 SHOWN: Final = ("original", "center_zoom", "five_crop", "plus", "plus_masked", "bg_only")
 """Configs that are set side by side, each control before the configs it is compared with."""
-MARGINS: Final = {"plus_m00": 0.0, "plus": 0.1, "plus_m25": 0.25, "plus_m50": 0.5}
+MARGINS: Final = {"plus_m00": 0.0, "plus_m10": 0.1, "plus_m25": 0.25, "plus_m50": 0.5}
 """Configs with their margin as a share of the box's longer side, of each side of the box."""
 
 

@@ -19,6 +19,10 @@ class BuildOptions:
 
     rules: Annotated[RuleName, typer.Option(help="As a careful reader expects, or bug for bug.")] = "exact"
     per_class: Annotated[str | None, typer.Option(help="Objects a class: a number, smallest, or all.")] = None
+    variants: Annotated[str | None, typer.Option(help="Only these configs of the recipe, with commas.")] = None
+    splits: Annotated[
+        str | None, typer.Option(help="Divide photos by the recipe's seed, such as train=0.7,validation=0.1,test=0.2.")
+    ] = None
     split_by: Annotated[SplitBy | None, typer.Option(help="Divide by the recipe's seed, or as the source does.")] = None
     draws: Annotated[int, typer.Option(min=1, help="Donors for each row of the mixed variants.")] = 1
     pixels: Annotated[
@@ -35,6 +39,8 @@ class BuildOptions:
 @verb(
     "Examples: figureground build imagenet9 -w work --release v1 -o in9\n\n"
     "figureground build imagenet9 -w work --release v1 -o in9-ref --rules reference --per-class all\n\n"
+    "figureground build imagenet9 -w work -o in9 --variants original,mixed_same,mixed_rand "
+    "--splits train=0.7,validation=0.1,test=0.2\n\n"
     "figureground build imagenet9 -w work --release v2 --earlier in9 -o in9-v2\n\n"
     "figureground build imagenet9 -w work -o in9 --engine ray --ray-address auto --ray-staging s3://bucket/staging\n\n"
     "figureground build --list"
@@ -63,6 +69,8 @@ def build(
     use = build_command.BuildOptions(
         rules=options.rules,
         per_class=options.per_class,
+        variants=[name.strip() for name in options.variants.split(",")] if options.variants is not None else None,
+        splits=build_command.parse_splits(options.splits) if options.splits is not None else None,
         split_by=options.split_by,
         draws=options.draws,
         pixels=options.pixels,

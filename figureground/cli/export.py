@@ -58,6 +58,8 @@ def _imagenet9_lines(report: ImageNet9Layout) -> list[str]:
     lines = [f"{report.folder / TREE}: {counts}"]
     if report.further_draws:
         lines.append(f"left out: {report.further_draws} rows of further donors; the first of each is there")
+    if report.left_out:
+        lines.append(f"left out: {', '.join(report.left_out)}, which the release has not")
     if report.coded_labels:
         lines.append(f"{report.coded_labels} source labels are no wnids and have a code instead (names.csv)")
     if report.own_classes:

@@ -35,7 +35,7 @@ def test_shipped_recipes_load_with_their_class_maps(name: str) -> None:
     assert set(recipe.rules) == ({"exact", "reference"} if name in released else {"exact"})
 
 
-def test_imagenet9_has_the_eight_variants_and_mixed_self() -> None:
+def test_imagenet9_has_the_eight_variants_and_what_they_cost() -> None:
     assert list(load_recipe("imagenet9").variants) == [
         "original",
         "only_bg_b",
@@ -46,7 +46,23 @@ def test_imagenet9_has_the_eight_variants_and_mixed_self() -> None:
         "mixed_rand",
         "mixed_next",
         "mixed_self",
+        "no_fg_d8",
+        "silhouette",
+        "mixed_same_m4",
+        "mixed_same_p4",
+        "mixed_rand_m4",
+        "mixed_rand_p4",
     ]
+
+
+def test_the_leak_recipe_dilates_the_hole_step_by_step() -> None:
+    leak, nine = load_recipe("imagenet9_leak"), load_recipe("imagenet9")
+    holes = {name: variant.layers[1].grow_px for name, variant in leak.variants.items() if name.startswith("no_fg")}
+    assert holes == {"no_fg": 0, **{f"no_fg_d{radius}": radius for radius in (2, 4, 8, 16, 32)}}
+    shared = set(leak.variants) & set(nine.variants)
+    assert shared == {"original", "only_bg_t", "only_bg_b", "no_fg", "no_fg_d8", "silhouette"}
+    assert all(leak.variants[name] == nine.variants[name] for name in shared)
+    assert (leak.seed, leak.rules["exact"]) == (nine.seed, nine.rules["exact"])
 
 
 @pytest.mark.parametrize("name", ["crop@2x", "crop/2", "crop#1", "..", ""])
@@ -68,6 +84,9 @@ def test_shorthand_means_the_same_as_layers() -> None:
     recipe = Recipe.model_validate({**GOOD, "variants": both})
     assert recipe.variants["short"] == recipe.variants["long"]
     assert recipe.variants["short"].donor == "any_class"
+
+
+_MIXED: dict[str, object] = {"ground": {"of": "any_class"}, "matte": "mask", "figure": "source"}
 
 
 def _changed(path: str, value: object) -> str:
@@ -124,6 +143,25 @@ def _changed(path: str, value: object) -> str:
             ),
             "one view in a variant of attributes",
             id="two views",
+        ),
+        pytest.param(
+            _changed("variants/x", {**_MIXED, "donors_from": "mixed"}), "variant of this recipe", id="no such lender"
+        ),
+        pytest.param(_changed("variants/x", {**_MIXED, "donors_from": "x"}), "draws its own donors", id="own lender"),
+        pytest.param(
+            _changed("variants", {"mixed": _MIXED, "x": {"ground": "source", "donors_from": "mixed"}}),
+            "x has neither; variants.x.donors_from: the same donor policy as mixed, any_class, instead of None",
+            id="nothing to lend",
+        ),
+        pytest.param(
+            _changed("variants", {"mixed": _MIXED, "x": {**_MIXED, "labels": "donor", "donors_from": "mixed"}}),
+            "the same labels as mixed, self, instead of donor",
+            id="other labels",
+        ),
+        pytest.param(
+            _changed("variants", {"mixed": _MIXED, "x": {**_MIXED, "matte": "attribute", "donors_from": "mixed"}}),
+            "the same row for each attribute as mixed",
+            id="rows of attributes",
         ),
         pytest.param(_changed("splits", {"shares": {"train": 0.5, "test": 0.4}}), "add up to 1", id="shares"),
         pytest.param(

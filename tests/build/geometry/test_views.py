@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from needs import need
 from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.build.geometry.tiles import clip_box
-from figureground.build.geometry.views import view_geometry, view_matte, view_photo, whole_frame
-from figureground.schemas.rasters.masks import Box
+from figureground.build.geometry.views import Frame, view_geometry, view_matte, view_photo, whole_frame
+from figureground.schemas.rasters.masks import Box, Mask
 from figureground.schemas.recipe_views import View
 
 IMAGENET = View()
@@ -56,6 +58,53 @@ def test_area_matte_is_on_where_half_or_more_is_covered() -> None:
     np.testing.assert_array_equal(view_matte(matte, squash), [[True, False], [False, False]])
 
 
+def in_fractions(matte: Mask, view: View, frame: Frame) -> Mask:
+    """The area rule by counting: every pixel cut into so many parts that stored and canvas pixels share their edges."""
+    (left, top, right, bottom), (x0, y0, x1, y1) = frame.frame_xyxy_px, frame.content_xyxy_px
+    taken = np.zeros((bottom - top, right - left), dtype=np.bool_)
+    taken[y0 - top : y1 - top, x0 - left : x1 - left] = matte[y0:y1, x0:x1]
+    geometry = view_geometry(view, frame)
+    height, width = geometry.resized_hw
+    parts = taken.repeat(height, axis=0).repeat(width, axis=1)
+    counts = parts.reshape(height, taken.shape[0], width, taken.shape[1]).sum(axis=(1, 3))
+    x0, y0, x1, y1 = geometry.crop_xyxy_px
+    return np.asarray(2 * counts[y0:y1, x0:x1] >= taken.size)
+
+
+@st.composite
+def framed_mattes(draw: st.DrawFn) -> tuple[Mask, View, Frame]:
+    """Mattes on views that shrink, enlarge or do one on each axis, with crops, and with frames that are padded."""
+    height, width = draw(st.tuples(st.integers(1, 24), st.integers(1, 24)))
+    density = draw(st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0]))
+    matte = np.random.default_rng(draw(st.integers(0, 9999))).random((height, width)) < density
+    size = draw(st.integers(1, 24))
+    resize: Literal["squash", "short_side", "none"] = draw(st.sampled_from(["squash", "short_side", "none"]))
+    crop = None if resize == "none" else draw(st.none() | st.integers(1, size))
+    left, top = draw(st.tuples(st.integers(-5, width - 1), st.integers(-5, height - 1)))
+    right, bottom = draw(st.integers(max(left, 0) + 1, width + 5)), draw(st.integers(max(top, 0) + 1, height + 5))
+    cut = (left, top, right, bottom)
+    frame = Frame(frame_xyxy_px=cut, content_xyxy_px=clip_box(cut, (height, width)))
+    if draw(st.booleans()):
+        frame = whole_frame((height, width))
+    return matte, View(resize=resize, size=size, crop=crop), frame
+
+
+@settings(max_examples=1000, deadline=None)
+@given(framed_mattes())
+def test_an_area_matte_is_counted_exactly(case: tuple[Mask, View, Frame]) -> None:
+    matte, view, frame = case
+    np.testing.assert_array_equal(view_matte(matte, view, frame), in_fractions(matte, view, frame))
+
+
+def test_a_third_of_a_canvas_pixel_is_no_figure_by_area_and_is_one_by_the_box_filter() -> None:
+    """Where 3 become 2, the middle pixel is a third of each; its centre is on the edge, and Pillow gives all to one."""
+    matte = np.array([[False, True, False]])
+    by_area = View(resize="squash", size=2, crop=None)
+    np.testing.assert_array_equal(view_matte(matte, by_area), [[False, False]] * 2)
+    by_centres = by_area.model_copy(update={"matte": "box_filter"})
+    np.testing.assert_array_equal(view_matte(matte, by_centres), [[True, False]] * 2)
+
+
 def test_bilinear_matte_is_on_where_it_is_touched_at_all() -> None:
     matte = np.zeros((8, 8), dtype=np.bool_)
     matte[0, 0] = True
@@ -87,7 +136,7 @@ VIEWS = st.builds(
     size=st.integers(24, 60),
     crop=st.sampled_from([None, 8, 23, 24]),
     image=st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]),
-    matte=st.sampled_from(["nearest", "area", "bilinear"]),
+    matte=st.sampled_from(["nearest", "box_filter", "bilinear"]),
 )
 SIDES = st.integers(1, 130)
 
@@ -117,7 +166,7 @@ def test_a_matte_is_what_pillow_makes_of_it_at_once(
         (min(corners[::2]), min(corners[1::2]), max(corners[::2]), max(corners[1::2])), matte.shape
     )
     matte[y0:y1, x0:x1] = np.random.default_rng(seed).random((y1 - y0, x1 - x0)) > 0.3
-    resampling = {"nearest": "NEAREST", "area": "BOX", "bilinear": "BILINEAR"}[view.matte]
+    resampling = {"nearest": "NEAREST", "box_filter": "BOX", "bilinear": "BILINEAR"}[view.matte]
     covered = in_one_step(matte * np.uint8(255), view, Image.Resampling[resampling])
     np.testing.assert_array_equal(view_matte(matte, view), covered >= (1 if view.matte == "bilinear" else 128))
 

@@ -6,15 +6,16 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage  # type: ignore[import-untyped]  # ships no annotations
 from strategies import masks, object_record, square_mask
 
 from figureground.build.geometry.objects import MeasuredObject
 from figureground.build.geometry.views import Frame, view_geometry, view_matte, view_photo, whole_frame
-from figureground.build.geometry.windows import STANDARD_EVAL, NoWindow, frame_around, place_window
+from figureground.build.geometry.windows import STANDARD_EVAL, Crop, NoWindow, frame_around, place_window
 from figureground.build.planning.selection import Refusal, select_objects
+from figureground.build.recipes.loading import load_recipe
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.rasters.masks import Box, Mask, encode_coco_rle, tight_box
 from figureground.schemas.recipe_views import View, Window
@@ -86,6 +87,28 @@ def test_a_padded_square_of_eight_sevenths_and_two_pixels_survives_the_centre_cr
     frame = frame_around(Window.model_validate({"margin": margin, "outside": "pad"}), box, size_hw)
     assert frame.size_hw[0] == frame.size_hw[1] >= least
     assert view_geometry(STANDARD_EVAL, frame).keeps(box)
+
+
+@settings(max_examples=300)
+@given(boxes())
+def test_no_row_of_plus_is_amputated_by_the_evaluation_crop(placed: tuple[Box, tuple[int, int]]) -> None:
+    box, size_hw = placed
+    views = load_recipe("imagenet_a_plus").rules["exact"].views
+    crops = {name: _placed(views[name], square_mask(size_hw, box)) for name in ("crop", "center", "random")}
+    assert "amputated_by_eval" not in crops["crop"].flags
+    assert {crop.frame.size_hw for crop in crops.values()} == {crops["crop"].frame.size_hw}
+
+
+def test_the_window_of_plus_in_version_1_is_amputated_at_the_rim() -> None:
+    """Otherwise the test above would prove nothing."""
+    view = load_recipe("imagenet_a_plus").rules["exact"].views["crop_m10"]
+    assert "amputated_by_eval" in _placed(view, square_mask((300, 400), (0, 100, 100, 200))).flags
+
+
+def _placed(view: View, mask: Mask) -> Crop:
+    assert view.window is not None
+    (crop,) = place_window(view.window, mask, [], seed=1)
+    return crop
 
 
 @given(boxes(), st.floats(0, 1))

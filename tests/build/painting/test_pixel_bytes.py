@@ -42,6 +42,8 @@ VIEWS = {
     "bilinear": View(image="bilinear", matte="area", resize="squash", size=56, crop=None),
     "bicubic": View(image="bicubic", matte="bilinear", resize="squash", size=64, crop=56),
     "lanczos": View(image="lanczos", matte="area", resize="short_side", size=40, crop=40),
+    "bilinear, first rules": View(image="bilinear", matte="box_filter", resize="squash", size=56, crop=None),
+    "lanczos, first rules": View(image="lanczos", matte="box_filter", resize="short_side", size=40, crop=40),
 }
 
 
@@ -74,9 +76,11 @@ def test_decoded(name: str, expected: str) -> None:
     ("name", "expected"),
     [
         ("nearest", "961b324fe361b3420f348e90ce22a603"),
-        ("bilinear", "c041d1ecce99968cdaf0a544889773a1"),
+        ("bilinear", "c041d1ecce99968c1c3f9f871c507962"),
         ("bicubic", "86b960c7f50444dcb2b059c0f6d2c123"),
-        ("lanczos", "524b050966ef474964d5a73f16758f8a"),
+        ("lanczos", "524b050966ef4749f9617066ed388d08"),
+        ("bilinear, first rules", "c041d1ecce99968cdaf0a544889773a1"),
+        ("lanczos, first rules", "524b050966ef474964d5a73f16758f8a"),
     ],
 )
 def test_viewed(name: str, expected: str, photo: Canvas, mask: Mask) -> None:
@@ -95,10 +99,15 @@ def test_blurred(sigma: float, expected: str, photo: Canvas, mask: Mask) -> None
 
 
 @pytest.mark.parametrize(
-    ("scale", "expected"), [(0.6, "14c7de196f18d0bd675614b029f55dc4"), (1.7, "f515e25832ce5a9afc28234b1e1a7dd6")]
+    ("move", "expected"),
+    [
+        (Move(scale=0.6), "14c7de196f18d0bd783520e57d6c77d3"),
+        (Move(scale=1.7), "f515e25832ce5a9a5107b83e1e823c04"),
+        (Move(scale=0.6, matte="box_filter"), "14c7de196f18d0bd675614b029f55dc4"),
+        (Move(scale=1.7, matte="box_filter"), "f515e25832ce5a9afc28234b1e1a7dd6"),
+    ],
 )
-def test_moved(scale: float, expected: str, photo: Canvas, mask: Mask) -> None:
-    move = Move(scale=scale)
+def test_moved(move: Move, expected: str, photo: Canvas, mask: Mask) -> None:
     assert digest(move_canvas(photo, mask, move)) + digest(move_matte(mask, mask, move)) == expected
 
 

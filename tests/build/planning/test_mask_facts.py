@@ -23,7 +23,7 @@ views = st.builds(
     lambda resize, crop, matte: View(resize=resize, size=32, crop=crop, matte=matte),
     st.sampled_from(["short_side", "squash"]),
     st.sampled_from([None, 7, 28]),
-    st.sampled_from(["nearest", "area", "bilinear"]),
+    st.sampled_from(["nearest", "area", "bilinear", "box_filter"]),
 )
 
 
@@ -65,8 +65,11 @@ def scaled_views(draw: st.DrawFn) -> View:
     """Views that shrink and enlarge up to some tenfold, whole or cropped, with every matte."""
     size = draw(st.integers(1, 64))
     crop = draw(st.none() | st.integers(1, size))
-    resize = draw(st.sampled_from(["short_side", "squash"]))
-    return View(resize=resize, size=size, crop=crop, matte=draw(st.sampled_from(["nearest", "area", "bilinear"])))  # type: ignore[arg-type]
+    resize: Literal["short_side", "squash"] = draw(st.sampled_from(["short_side", "squash"]))
+    matte: Literal["nearest", "area", "bilinear", "box_filter"] = draw(
+        st.sampled_from(["nearest", "area", "bilinear", "box_filter"])
+    )
+    return View(resize=resize, size=size, crop=crop, matte=matte)
 
 
 @st.composite

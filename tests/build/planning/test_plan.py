@@ -181,6 +181,53 @@ def test_donors_follow_their_policy() -> None:
     assert all(not row.ground_id for row in donors(made, "mixed_self"))
 
 
+def recipe_with(**variants: Any) -> Recipe:
+    """The recipe with these variants, spelled as in YAML."""
+    return Recipe.model_validate({**ALL.model_dump(mode="json"), "variants": variants})
+
+
+MIXED: dict[str, Any] = {"ground": {"tile": "strip", "of": "any_class"}, "matte": "mask", "figure": "source"}
+ERODED: dict[str, Any] = {**MIXED, "figure": {"source": "self", "grow_px": -4}}
+
+
+@pytest.mark.parametrize("draws", [1, 3])
+def test_a_variant_shows_the_donors_of_the_one_that_it_names(draws: int) -> None:
+    recipe = recipe_with(mixed=MIXED, m4={**ERODED, "donors_from": "mixed"}, alone=ERODED)
+    made = plan(photos(a=8, b=8, c=8), recipe, draws=draws)
+    drawn = {
+        name: [(row.object_id, row.draw, row.seed, row.ground_id) for row in donors(made, name)]
+        for name in recipe.variants
+    }
+    assert drawn["m4"] == drawn["mixed"]
+    assert len(drawn["m4"]) == 24 * draws
+    same = sum(mine[3] == its[3] for mine, its in zip(drawn["alone"], drawn["mixed"], strict=True))
+    assert same < len(drawn["mixed"]) / 2  # by chance
+
+
+def test_textures_are_shared_too() -> None:
+    textured: dict[str, Any] = {"ground": {"texture": "any"}, "matte": "mask", "figure": "source"}
+    recipe = recipe_with(one=textured, two={**textured, "donors_from": "one"}, alone=textured)
+    made = plan(photos(a=8, b=8, c=8), recipe)
+    textures = {name: [(row.seed, row.params) for row in donors(made, name)] for name in recipe.variants}
+    assert textures["two"] == textures["one"] != textures["alone"]
+
+
+def test_another_class_is_any_but_the_own_one() -> None:
+    recipe = recipe_with(other={**MIXED, "ground": {"tile": "strip", "of": "other_class"}})
+    made = plan(photos(a=6, b=6, c=6), recipe, draws=4)
+    pairs = {(row.label, row.ground_label) for row in donors(made, "other")}
+    assert pairs == {(one, another) for one in range(3) for another in range(3) if one != another}
+    both = plan(photos(a=1, b=1), recipe, class_map("a", "b"))  # one photo of each is enough
+    assert [row.ground_label for row in donors(both, "other")] in ([0, 1], [1, 0])
+
+
+@pytest.mark.parametrize("classes", [ABC, class_map("a")])
+def test_where_there_is_one_class_there_is_no_other(classes: ClassMap) -> None:
+    recipe = recipe_with(other={**MIXED, "ground": {"tile": "strip", "of": "other_class"}})
+    with pytest.raises(DataError, match="photos of at least two classes for other_class, got 1"):
+        plan(photos(a=3), recipe, classes)
+
+
 def test_nobody_is_their_own_donor_in_exact_rules_and_may_be_in_reference() -> None:
     records = photos(a=2, b=2, c=2)
     mixed = {"mixed_same", "mixed_rand", "mixed_next"}

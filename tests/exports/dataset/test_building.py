@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +31,13 @@ from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.build.recipes.loading import load_recipe
 from figureground.errors import DataError, UsageError
 from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.folder import DatasetFolder
 from figureground.exports.dataset.inputs import BuildRequest, Machines
-from figureground.exports.dataset.request import BuildOptions, prepare_request
+from figureground.exports.dataset.request import BuildOptions, parse_splits, prepare_request
+from figureground.exports.rebuilding.rebuild import rebuild_dataset
 from figureground.runtime.files import file_sha256
 from figureground.schemas.rasters.masks import decode_png1, pixels_sha256
+from figureground.schemas.recipes import Splits
 from figureground.schemas.sources.opening import open_source
 from figureground.schemas.store.releases import read_release
 from figureground.schemas.store.workspace import Workspace
@@ -113,6 +118,87 @@ def test_pixels_masks_and_provenance_agree(built: Path) -> None:
 def _rows(folder: Path, config: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = pq.read_table(folder / "data" / config).to_pylist()
     return rows
+
+
+def test_another_mask_shows_the_same_grounds_and_seeds(built: Path) -> None:
+    for plain in ("mixed_same", "mixed_rand"):
+        for other in (f"{plain}_m4", f"{plain}_p4"):
+            pairs = list(zip(_rows(built, plain), _rows(built, other), strict=True))
+            for row, grown in pairs:
+                assert (row["image_id"], row["ground_id"]) == (grown["image_id"], grown["ground_id"])
+                assert row["provenance"]["seed"] == grown["provenance"]["seed"]
+                assert row["object_mask"]["bytes"] == grown["object_mask"]["bytes"]
+                assert row["provenance"]["pixels_sha256"] != grown["provenance"]["pixels_sha256"]
+
+
+def test_the_use_of_donors_is_what_the_rows_say(built: Path) -> None:
+    with (built / "report" / "donors.csv").open(newline="") as lines:
+        told = {row["variant"]: row for row in csv.DictReader(lines)}
+    assert set(told) == {name for name in VARIANTS if name.startswith("mixed") and name != "mixed_self"}
+    for name, use in told.items():
+        rows = _rows(built, name)
+        lent = Counter(row["ground_id"] for row in rows)
+        own = sum(row["ground_label"] == row["label"] for row in rows)
+        expected = {"rows": 12, "own_class": own, "donors": len(lent), "most_rows": max(lent.values())}
+        assert use == {"variant": name, **{key: str(value) for key, value in expected.items()}}
+    assert told["mixed_same"]["own_class"] == "12"
+    assert told["mixed_next"]["own_class"] == "0"
+
+
+def test_only_some_variants_are_built_in_splits_and_stay_so_when_rebuilt(drawn: DrawnRelease, tmp_path: Path) -> None:
+    options = BuildOptions(
+        variants=("original", "mixed_rand"), splits={"train": 0.5, "test": 0.5}, per_class="all", pixels=False
+    )
+    report = build_dataset(request_for(drawn, tmp_path, options=options), tmp_path / "out")
+    assert report.splits == {"train": 6, "test": 6}
+    made = DatasetFolder.open(tmp_path / "out")
+    assert made.configs == ("mixed_rand", "original")
+    assert list(made.recipe.variants) == ["mixed_rand", "original"]  # as in the recipe
+    assert made.recipe.splits == Splits(shares={"train": 0.5, "test": 0.5})
+    source = open_source(str(drawn.photos), name="mine")
+    rebuilt = rebuild_dataset(tmp_path / "out", [source], tmp_path / "again")
+    assert (rebuilt.rows, rebuilt.drifted) == (24, ())
+    whole = build_dataset(request_for(drawn, tmp_path, options=BuildOptions(per_class="all")), tmp_path / "whole")
+    planned = {row.key: row.seed for row in DatasetFolder.open(whole.folder).plan_rows()}
+    assert {row.seed for row in made.plan_rows()} <= set(planned.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"variants": ["original", "mixed_rnd", "nope"]},
+            "no variant 'mixed_rnd'; no variant 'nope'; toy has mixed_next, mixed_rand",
+        ),
+        (
+            {"variants": ["original", "mixed_rand_m4"]},
+            "mixed_rand_m4 takes the donors of mixed_rand, which is left out",
+        ),
+        ({"variants": []}, "--variants: no name"),
+        ({"splits": {"train": 0.7, "test": 0.2}}, "shares add up to 0.9, not to 1"),
+        ({"splits": {"tr/ain": 0.7, "test": float("nan")}}, "'tr/ain' cannot be a split's name; test=nan is no share"),
+        ({"splits": {"train": 1.5, "test": -0.5}}, "train=1.5 is no share above 0, up to 1; test=-0.5 is no share"),
+        ({"splits": {}}, "shares add up to 0, not to 1"),
+    ],
+)
+def test_options_that_make_no_sense_say_all_that_is_wrong(
+    options: dict[str, Any], message: str, drawn: DrawnRelease, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        request_for(drawn, tmp_path, options=BuildOptions(**options))
+    assert message in str(caught.value)
+
+
+def test_splits_are_read_from_a_command_line() -> None:
+    assert parse_splits("train=0.7, validation=0.1,test=0.2") == {"train": 0.7, "validation": 0.1, "test": 0.2}
+    for text, message in (
+        ("train", "'train' is not NAME=SHARE"),
+        ("train=half,test=0.5,", "'train=half' is not NAME=SHARE; '' is not NAME=SHARE"),
+        ("a=0.5,a=0.5", "a is named twice"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            parse_splits(text)
+        assert message in str(caught.value)
 
 
 def test_the_same_bytes_whatever_the_workers_and_wherever(built: Path, drawn: DrawnRelease, tmp_path: Path) -> None:
@@ -219,7 +305,7 @@ def test_what_another_build_left_behind_is_thrown_away(built: Path, drawn: Drawn
 
 def test_draws_give_more_rows_of_the_mixed_variants(drawn: DrawnRelease, tmp_path: Path) -> None:
     report = build_dataset(request_for(drawn, tmp_path, options=BuildOptions(draws=3)), tmp_path / "out")
-    assert report.rows == 12 * (6 + 3 * 3)
+    assert report.rows == 12 * (8 + 7 * 3)
     assert {row["draw"] for row in _rows(tmp_path / "out", "mixed_same")} == {0, 1, 2}
 
 

@@ -91,7 +91,7 @@ def test_boxes_are_published_without_a_pixel_and_lead_to_those_of_the_photos(
 
 
 def test_masks_and_boxes_of_crops_are_in_canvas_pixels(crops: tuple[Path, Path]) -> None:
-    for config in ("plus", "plus_m00", "plus_letterbox", "plus_tight"):
+    for config in ("plus", "plus_m00", "plus_m10", "plus_letterbox", "plus_tight"):
         for row in _rows(crops[0], config):
             mask = decode_png1(row["object_mask"]["bytes"])
             ys, xs = np.nonzero(mask)
@@ -113,6 +113,13 @@ def test_control_arms_are_as_large_as_plus_and_masked_arms_lie_in_its_window(cro
             if config == "bg_only":
                 np.testing.assert_array_equal(shown[~mask], original[~mask])
                 assert (shown[mask] == 128).all()
+
+
+def test_no_row_of_plus_is_flagged_as_amputated(crops: tuple[Path, Path]) -> None:
+    for config in ("plus", "plus_largest", "plus_masked", "bg_only"):
+        flags = [json.loads(row["provenance"]["params"])["figure"].get("flags", []) for row in _rows(crops[0], config)]
+        assert len(flags) == 9
+        assert not any("amputated_by_eval" in own for own in flags)
 
 
 def test_rows_without_images_load_and_are_refused_by_evaluate(crops: tuple[Path, Path], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from drawn_release import CLASS_MAP, lock_of
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
+from figureground.build.planning.coverage import DonorUse
 from figureground.build.recipes.loading import load_recipe
 from figureground.exports.dataset.card import SplitSize, render_card
 from figureground.schemas.classes import ClassMap
@@ -28,7 +29,7 @@ class Markdown(SingleFileSnapshotExtension):
 def card(changelog: Sequence[Mapping[str, object]] = (), **changes: object) -> str:
     recipe = load_recipe("imagenet9")
     features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), ["round"])
-    lock = lock_of(**{"recipe": "imagenet9@1", **changes})
+    lock = lock_of(**{"recipe": "imagenet9@2", **changes})
     sizes = dict.fromkeys(recipe.variants, TWELVE)
     return render_card(recipe, lock, features=features, sizes=sizes, changelog=changelog)
 
@@ -37,12 +38,47 @@ def test_card_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
     assert card() == snapshot(extension_class=Markdown)
 
 
+def flat(text: str) -> str:
+    """The text without line breaks and marks of quotation."""
+    return " ".join(text.replace("\n>", "\n").split())
+
+
+def test_a_selection_of_small_objects_is_called_one() -> None:
+    told = "24.5 % of the objects (45 of 184) are left out because their box covers more than 90 % of the canvas"
+    refused = {"box_too_large": 45, "mask_too_small": 6}
+    text = flat(card(refused=refused, refused_total=51, objects_in_release=184))
+    assert told in text
+    assert (
+        "51 of 184 objects of the release (27.7 %) were left out (box_too_large 45, 24.5 %; mask_too_small 6, 3.3 %)"
+        in text
+    )
+    few = card(refused={"box_too_large": 9}, refused_total=9, objects_in_release=184)
+    assert "selection of small objects" not in few
+
+
+def test_machine_masks_are_said_to_carry_part_of_every_gap() -> None:
+    text = flat(card())
+    assert "they carry a part of every gap between configs that cut by them" in text
+    costly = ("mixed_self", "mixed_same_m4", "mixed_same_p4", "mixed_rand_m4", "mixed_rand_p4")
+    *others, last = (f"`{name}`" for name in costly)
+    assert f"How much shows in {', '.join(others)} and {last}, beside the configs" in text
+    assert "part of every gap" not in card(unreviewed=0, states={"accepted": 12}, segmenters=[])
+
+
+def test_donors_are_counted() -> None:
+    recipe = load_recipe("imagenet9")
+    use = DonorUse(variant="mixed_rand", rows=8, own_class=7, donors=5, most_rows=3)
+    features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), [])
+    text = render_card(recipe, lock_of(), features=features, sizes=dict.fromkeys(recipe.variants, TWELVE), donors=[use])
+    assert "| `mixed_rand` | 8 | 87.5 % | 5 | 3 |" in text
+
+
 def test_a_card_of_splits_and_attributes_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
     recipe = load_recipe("rival10")
     features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), ["round"])
     sizes = {name: dict.fromkeys(recipe.split_names, SplitSize(size=1000, rows=4)) for name in recipe.variants}
     splits = {"train": 8, "validation": 2, "test": 2}
-    lock = lock_of(splits=splits, imagenet_train=7, attribute_schema="rival10", recipe="rival10@1")
+    lock = lock_of(splits=splits, imagenet_train=7, attribute_schema="rival10", recipe="rival10@2")
     assert render_card(recipe, lock, features=features, sizes=sizes) == snapshot(extension_class=Markdown)
 
 
@@ -52,7 +88,7 @@ def test_cards_of_crops_and_textures_are_the_golden_ones(name: str, snapshot: Sn
     features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), [], pixels=recipe.pixels)
     sizes = dict.fromkeys(recipe.variants, TWELVE)
     textures = {"source": "wallpapers", "photos": 9, "sha256": "0"}
-    lock = lock_of(recipe=f"{name}@1", **({"textures": textures} if recipe.pixels else {}))
+    lock = lock_of(recipe=f"{name}@2", **({"textures": textures} if recipe.pixels else {}))
     text = render_card(recipe, lock, features=features, sizes=sizes)
     assert text == snapshot(extension_class=Markdown)
     assert ("image (lossless PNG)" in text.replace("`", "")) == recipe.pixels
@@ -72,21 +108,21 @@ def test_a_card_of_people_s_masks_and_of_a_second_version_is_the_golden_one(snap
     }
     terms = {"photos": 12, "licence": "<b>mine</b> | all\nof it", "restricted": "its maintainer said so"}
     changes = [
-        {"version": "imagenet9@1 of v2", "follows": "imagenet9@1 of v1", "changes": ["objects changed: 2 (mask 2)"]},
-        {"version": "imagenet9@1 of v3", "follows": "imagenet9@1 of v2", "changes": ["nothing changed"]},
+        {"version": "imagenet9@2 of v2", "follows": "imagenet9@2 of v1", "changes": ["objects changed: 2 (mask 2)"]},
+        {"version": "imagenet9@2 of v3", "follows": "imagenet9@2 of v2", "changes": ["nothing changed"]},
     ]
     text = card(changelog=changes, unreviewed=0, annotation=annotation, sources={"shapes": terms})
     assert text == snapshot(extension_class=Markdown)
     assert "| &lt;b&gt;mine&lt;/b&gt; \\| all of it; **not to be passed on**: its maintainer said so |" in text
     assert "By asking for access" in yaml.safe_load(text.split("---\n")[1])["extra_gated_prompt"]
-    assert text.index("### imagenet9@1 of v3") < text.index("### imagenet9@1 of v2")
+    assert text.index("### imagenet9@2 of v3") < text.index("### imagenet9@2 of v2")
 
 
 def test_reviewed_balanced_and_complete_cards_claim_nothing_else() -> None:
     text = card(unreviewed=0, balanced=True, refused_total=0, refused={})
     assert "Machine masks" not in text
     assert "not balanced" not in text
-    assert "0 objects of the release were left out;" in text
+    assert "0 of 14 objects of the release (0.0 %) were left out;" in text
 
 
 def test_reference_cards_do_not_warn_of_exact_rules() -> None:

@@ -98,6 +98,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = load_recipe("imagenet9").model_dump(mode="json")
     words |= {
         "name": "toy",
+        "version": "1",
         "class_map": "toy.json",
         "variants": {k: {**v, "view": "imagenet"} for k, v in VARIANTS.items()},
     }

@@ -40,6 +40,9 @@ RELEASED = (
 )
 
 
+EXPORTED = [config for config in make_rows() if config != "mixed_self"]
+
+
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_repository(Path(tmp_path_factory.mktemp("pasted")) / "pasted")
@@ -49,7 +52,7 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tree(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = Path(tmp_path_factory.mktemp("layout")) / "as-in9"
     report = export_imagenet9(repo, out)
-    assert report.images == {f"{config}/val": 3 * PER_CLASS for config in make_rows()}
+    assert report.images == {f"{config}/val": 3 * PER_CLASS for config in EXPORTED}
     assert (report.classes, report.own_classes, report.coded_labels, report.further_draws) == (3, True, 1, 0)
     return out / "bg_challenge"
 
@@ -74,7 +77,13 @@ def listed(tree: Path) -> dict[str, dict[str, str]]:
         return {row["file"]: row for row in csv.DictReader(file)}
 
 
-@pytest.mark.parametrize("config", make_rows())
+def test_configs_that_the_release_has_not_are_left_out_and_named(tree: Path, repo: Path, tmp_path: Path) -> None:
+    assert {path.name for path in tree.iterdir()} == {*EXPORTED, "fg_mask"}
+    assert set(EXPORTED) < set(imagenet9.RELEASED_CONFIGS)
+    assert export_imagenet9(repo, tmp_path / "out").left_out == ("mixed_self",)
+
+
+@pytest.mark.parametrize("config", EXPORTED)
 def test_imagefolder_reads_labels_and_pixels_of_the_dataset(tree: Path, config: str) -> None:
     torchvision = pytest.importorskip("torchvision.datasets")
     rows = {row["image_id"]: row for row in make_rows()[config]}
@@ -112,7 +121,7 @@ def test_masks_are_found_by_the_photo_s_name_as_the_challenge_looks_for_them(tre
 def test_mixed_names_say_whose_ground_is_in_the_pixels(tree: Path) -> None:
     rows, known = make_rows(), stems()
     donors = 0
-    for config in ("mixed_same", "mixed_rand", "mixed_self"):
+    for config in ("mixed_same", "mixed_rand"):
         for row in rows[config]:
             ground = row["ground_id"] or row["image_id"]
             donors += ground != row["image_id"]
@@ -151,7 +160,7 @@ def test_the_list_leads_from_every_file_to_its_photos(tree: Path) -> None:
 def test_the_same_dataset_gives_the_same_bytes(repo: Path, tree: Path, tmp_path: Path) -> None:
     export_imagenet9(repo, tmp_path / "again")
     files = [path for path in tree.parent.rglob("*") if path.is_file()]
-    assert len(files) == 6 * 3 * PER_CLASS + 1
+    assert len(files) == (len(EXPORTED) + 1) * 3 * PER_CLASS + 1
     for path in files:
         assert path.read_bytes() == (tmp_path / "again" / path.relative_to(tree.parent)).read_bytes()
 
@@ -160,7 +169,7 @@ def test_a_class_without_photos_keeps_its_folder(tmp_path: Path) -> None:
     rows = {config: [row for row in own if row["label"] != 1] for config, own in make_rows().items()}
     rows["mixed_rand"] = [row for row in rows["mixed_rand"] if row["ground_label"] != 1]
     export_imagenet9(write_repository(tmp_path / "repo", rows), tmp_path / "out")
-    for config in (*rows, "fg_mask"):
+    for config in (*EXPORTED, "fg_mask"):
         folder = tmp_path / "out" / "bg_challenge" / config / "val"
         assert sorted(path.name for path in folder.iterdir()) == FOLDERS
         assert not list((folder / "01_green").iterdir())
@@ -281,13 +290,17 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     assert len(caught.value.faults) == 5
 
 
-@pytest.mark.parametrize(
-    ("config", "message"), [("fg_mask", "the masks' folder"), ("a b", "a path inside the repository")]
-)
-def test_a_config_that_would_hide_or_leave_the_tree_is_refused(tmp_path: Path, config: str, message: str) -> None:
+def test_a_config_that_is_called_like_the_masks_hides_none(tmp_path: Path) -> None:
     rows = make_rows()
-    repo = write_repository(tmp_path / "repo", {"original": rows["original"], config: rows["only_bg_t"]})
-    with pytest.raises(DataError, match=message):
+    repo = write_repository(tmp_path / "repo", {"original": rows["original"], "fg_mask": rows["only_bg_t"]})
+    assert export_imagenet9(repo, tmp_path / "out").left_out == ("fg_mask",)
+    assert {path.suffix for path in (tmp_path / "out" / "bg_challenge" / "fg_mask").rglob("*.*")} == {".npy"}
+
+
+def test_a_config_that_would_leave_the_tree_is_refused(tmp_path: Path) -> None:
+    rows = make_rows()
+    repo = write_repository(tmp_path / "repo", {"original": rows["original"], "a b": rows["only_bg_t"]})
+    with pytest.raises(DataError, match="a path inside the repository"):
         export_imagenet9(repo, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -362,10 +375,11 @@ def test_the_command_tells_what_its_readers_must_know(repo: Path, tmp_path: Path
     done = CliRunner().invoke(app, [*arguments, str(tmp_path / "out")], catch_exceptions=False)
     assert "original/val 15" in done.stdout
     for sentence in (
+        "left out: mixed_self, which the release has not",
         "1 source labels are no wnids",
         "--in9",
         "challenge_eval.py expects 9 classes, this dataset has 3",
     ):
         assert sentence in done.stdout
     done = CliRunner().invoke(app, [*arguments, str(tmp_path / "json"), "--json"], catch_exceptions=False)
-    assert json.loads(done.stdout)["images"]["mixed_self/val"] == 15
+    assert json.loads(done.stdout)["images"]["mixed_rand/val"] == 15

@@ -53,6 +53,7 @@ CROP_CONFIGS = {
     "center_zoom": 0.05,
     "plus": 0.2,
     "plus_m00": 0.12,
+    "plus_m10": 0.14,
     "plus_m25": 0.15,
     "plus_m50": 0.08,
     "plus_masked": 0.1,
