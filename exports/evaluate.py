@@ -253,6 +253,7 @@ Z: Final = 1.959963984540054  # 97.5 % quantile of the standard normal distribut
 MIN_DECIDABLE: Final = 25  # images below which nothing is starred: Wilson's interval of a share is over 35 points wide
 MIN_RESAMPLED: Final = 24  # images below which a bootstrap interval covers under 90 %
 MAX_GAIN: Final = 4.0  # how much more than its images a stratified mean may be trusted
+MIN_KNOWN: Final = 0.5  # least factor for an estimated variance: score intervals allow for few images by themselves
 TOO_FEW: Final = "too few to say"
 ALPHA: Final = 0.05  # chance of any star in a table where nothing differs
 _BOOTSTRAP_CELLS: Final = 1 << 21  # resampled counts held at once: 16 MB of int64
@@ -478,7 +479,7 @@ def _effective(spread: float, parts: _Strata) -> float:
     """
     if parts.variance is None:
         return parts.images
-    known = (Z / float(t.ppf(0.975, max(1.0, parts.degrees)))) ** 2
+    known = max(MIN_KNOWN, (Z / float(t.ppf(0.975, max(1.0, parts.degrees)))) ** 2)
     return min(known * spread / parts.variance, MAX_GAIN * parts.images)
 
 
@@ -811,34 +812,6 @@ def decode_mask(stored: bytes | None, name: str) -> Bools:
         return np.asarray(Image.open(io.BytesIO(stored)).convert("L")) > 0
     except OSError as error:
         raise EvaluationError(f"{name}: the object mask cannot be decoded: {error}") from error
-
-
-# statistics: Shares and class means.
-
-
-def accuracy_micro(correct: Bools) -> float:
-    """Share of right answers over all images and draws; ``correct`` is ``(I, D)``."""
-    require(correct.size, EMPTY)
-    return float(correct.mean())
-
-
-def accuracy_per_class(correct: Bools, labels: Ints) -> dict[int, float]:
-    """Share of right answers in each class that has images; ``correct`` is ``(I, D)``."""
-    return {int(label): accuracy_micro(correct[labels == label]) for label in np.unique(labels)}
-
-
-def accuracy_macro(correct: Bools, labels: Ints) -> float:
-    """Mean of the class accuracies: every class counts the same, however many images it has."""
-    require(correct.size, EMPTY)
-    return float(np.mean(list(accuracy_per_class(correct, labels).values())))
-
-
-def sd_between_draws(values: NDArray[Any], labels: Ints) -> float | None:
-    """Standard deviation (of a sample) between the class means of ``(I, D)`` values in each draw; None for one draw."""
-    if values.shape[1] < 2:
-        return None
-    means = np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
-    return float(np.std(means, ddof=1))
 
 
 # models: Models: torch networks, timm's, ONNX files and callables, each behind an adapter.
@@ -1209,6 +1182,31 @@ def row_names(table: Table) -> dict[str, NDArray[Any]]:
 # shares: Shares of right answers by image, with intervals, and their differences.
 
 CHANCE_NOTE: Final = "a constant answer scores this on class means; an answer outside the map is always wrong"
+
+
+def accuracy_micro(correct: Bools) -> float:
+    """Share of right answers over all images and draws; ``correct`` is ``(I, D)``."""
+    require(correct.size, EMPTY)
+    return float(correct.mean())
+
+
+def accuracy_per_class(correct: Bools, labels: Ints) -> dict[int, float]:
+    """Share of right answers in each class that has images; ``correct`` is ``(I, D)``."""
+    return {int(label): accuracy_micro(correct[labels == label]) for label in np.unique(labels)}
+
+
+def accuracy_macro(correct: Bools, labels: Ints) -> float:
+    """Mean of the class accuracies: every class counts the same, however many images it has."""
+    require(correct.size, EMPTY)
+    return float(np.mean(list(accuracy_per_class(correct, labels).values())))
+
+
+def sd_between_draws(values: NDArray[Any], labels: Ints) -> float | None:
+    """Standard deviation (of a sample) between the class means of ``(I, D)`` values in each draw; None for one draw."""
+    if values.shape[1] < 2:
+        return None
+    means = np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
+    return float(np.std(means, ddof=1))
 
 
 def class_sizes(labels: Ints, classes: ClassMap) -> dict[str, Any]:

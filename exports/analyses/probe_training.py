@@ -30,7 +30,7 @@ from figureground.exports.analyses.probe import (
 from figureground.exports.analyses.results import library_versions
 from figureground.exports.analyses.rows import AnalysedRows, open_rows
 from figureground.exports.evaluation.dataset import Repository
-from figureground.exports.evaluation.statistics import accuracy_macro
+from figureground.exports.evaluation.shares import accuracy_macro
 from figureground.exports.evaluation.values import Ints
 from figureground.runtime.progress import Progress
 

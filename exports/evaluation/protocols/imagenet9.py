@@ -21,11 +21,14 @@ from figureground.exports.evaluation.protocols.challenge import (
     run_challenge,
     summarise_challenge,
 )
-from figureground.exports.evaluation.shares import CHANCE_NOTE, RowAnswers, average_rows, class_sizes
-from figureground.exports.evaluation.statistics import (
+from figureground.exports.evaluation.shares import (
+    CHANCE_NOTE,
+    RowAnswers,
     accuracy_macro,
     accuracy_micro,
     accuracy_per_class,
+    average_rows,
+    class_sizes,
     sd_between_draws,
 )
 from figureground.exports.evaluation.tables import RULE, Cell, Figure, accuracy_figures, measured_cell, value_figures

@@ -26,8 +26,7 @@ from figureground.exports.evaluation.options import Option
 from figureground.exports.evaluation.protocol import Protocol
 from figureground.exports.evaluation.protocols.noise import CLEAN, NOISE_OPTIONS, NoiseSettings, parse_noise
 from figureground.exports.evaluation.protocols.outcomes import Outcomes, measure
-from figureground.exports.evaluation.shares import class_sizes
-from figureground.exports.evaluation.statistics import accuracy_macro, accuracy_micro
+from figureground.exports.evaluation.shares import accuracy_macro, accuracy_micro, class_sizes
 from figureground.exports.evaluation.tables import RULE, Cell, Figure, accuracy_figures, measured_cell, value_figures
 from figureground.exports.evaluation.values import Floats, Ints, arrays_of, list_names, require
 

@@ -16,7 +16,7 @@ from human_kits import CONFIGS, answers_of, draw_dataset, draw_many_classes, err
 from PIL import Image
 
 from figureground.errors import DataError, MissingExtraError, UsageError
-from figureground.exports.evaluation.statistics import wilson_interval
+from figureground.exports.evaluation.shares import wilson_interval
 from figureground.exports.human.scores import (
     COLUMNS,
     agreement,
