@@ -75,7 +75,7 @@ def build(
 
     Example:
         >>> figureground.build("imagenet9", "work", "in9", release="v1").rows
-        90
+        150
     """
     request = prepare_request(
         recipe, Path(workspace), release=release, options=options, earlier=earlier, machines=machines

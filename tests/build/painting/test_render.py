@@ -140,7 +140,8 @@ def _released(photo: Canvas, resampling: Image.Resampling = Image.Resampling.NEA
 def test_reference_rules_give_the_released_scripts_pixels() -> None:
     """Oracle after arXiv 2006.09994's build code: everything at native size first, black pixels as background."""
     studio = Studio("reference")
-    for row in studio.plan.rows:
+    others = {"silhouette", "no_fg_d8", "mixed_same_m4", "mixed_same_p4", "mixed_rand_m4", "mixed_rand_p4"}
+    for row in (row for row in studio.plan.rows if row.variant not in others):  # the script has none of those
         native = studio.photos[row.object_id].copy()
         record = studio.plan.objects[row.object_id].record
         mask = decode_coco_rle(record.mask)[:, :, None]

@@ -381,5 +381,5 @@ def test_a_plan_of_several_row_groups_is_read_whole(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(plan_files, "_ROWS_AT_A_TIME", 8)
     monkeypatch.setattr(plan_files, "_ROWS_PER_GROUP", 32)
     write_plan(made.rows, tmp_path / "plan.parquet")
-    assert pq.ParquetFile(tmp_path / "plan.parquet").num_row_groups == 3
+    assert pq.ParquetFile(tmp_path / "plan.parquet").num_row_groups == 5
     assert read_plan(tmp_path / "plan.parquet") == tuple(made.rows)
