@@ -153,8 +153,8 @@ def format_scores(result: Mapping[str, Any]) -> str:
             if any(cells):
                 rows.append([f"  {title}", *cells])
     gaps = {
-        (index, name): measured_cell(side["differences"][index], signed=True, few=gap["undecidable"])
-        for index, gap in enumerate(humans["differences"])
+        (index, name): measured_cell(side["differences"][index], signed=True, few=side["differences"][index]["undecidable"])
+        for index in range(len(humans["differences"]))
         for name, side in columns
     }
     stars, comparisons = find_stars(gaps)
