@@ -1141,9 +1141,11 @@ def load_rows(
     limit: int | None = None,
     columns: Sequence[str] = ("draw",),
     ids: Collection[str] | None = None,
+    optional: Sequence[str] = (),
 ) -> Table:
     """Rows of one config with image (stored bytes), label, image_id and ``columns``, as a ``datasets.Dataset``.
 
+    Columns that are ``optional`` are there where the config has them.
     With ``limit`` only the images of the config's smallest ids; with ``ids`` only those images, none if it has none.
     ``EvaluationError`` if the config lacks the split, pixels or labels, or its classes are not the map's.
     """
@@ -1161,7 +1163,8 @@ def load_rows(
     require(names == wanted, f"{record}: expected the labels of class_map.json, {', '.join(wanted)}; got {names}")
     lacking = set(columns) - set(table.column_names)
     require(not lacking, f"{record}: has no column {list_names(lacking)}, which this protocol needs")
-    table = table.select_columns(["image", "label", "image_id", *columns])
+    present = [column for column in optional if column in table.column_names]
+    table = table.select_columns(["image", "label", "image_id", *columns, *present])
     for column in {"image", "object_mask"} & set(table.column_names):
         table = table.cast_column(column, datasets.Image(decode=False))
     if limit is not None or ids is not None:
@@ -1539,9 +1542,13 @@ class Feeder:
 
 
 def predict(feeder: Feeder, table: Table, classes: ClassMap, config: str) -> Predictions:
-    """Run a model over rows of ``load_rows``; ``EvaluationError`` if an image or an answer is unusable."""
+    """Run a model over rows of ``load_rows``; ``EvaluationError`` if an image or an answer is unusable.
+
+    Without a column ``source_label`` it is not known which photo's own class is answered.
+    """
     adapter = feeder.adapter
-    wnids = np.array([str(wnid or "") for wnid in table["source_label"][:]])
+    sources = table["source_label"][:] if "source_label" in table.column_names else [None] * len(table)
+    wnids = np.array([str(wnid or "") for wnid in sources])
 
     def judge(logits: Logits, rows: slice) -> dict[str, NDArray[Any]]:
         space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))
@@ -1723,9 +1730,10 @@ def find_stars(cells: Mapping[Key, Cell]) -> tuple[set[Key], int]:
 
 def describe_stars(comparisons: int) -> str:
     """Foot of a table: what its stars mean."""
-    return (
-        f"* differs from 0 at {ALPHA:.0%} after Holm's correction over {comparisons} comparisons" if comparisons else ""
-    )
+    if not comparisons:
+        return ""
+    several = "" if comparisons == 1 else "s"
+    return f"* differs from 0 at {100 * ALPHA:.0f} % after Holm's correction over {comparisons} comparison{several}"
 
 
 def shares_cells(summary: Mapping[str, Any], headline: str = "macro", ci95: str = "ci95") -> dict[str, Cell]:
@@ -1778,9 +1786,17 @@ class Job:
         """The model, and how rows come to it."""
         return Feeder(adapter=self.adapter, batch_size=self.batch_size, workers=self.workers, progress=self.progress)
 
-    def rows(self, config: str, columns: Sequence[str]) -> Table:
-        """Rows of a config."""
-        return load_rows(self.repository, config, self.split, limit=self.limit, columns=columns, ids=self.only)
+    def rows(self, config: str, columns: Sequence[str], *, optional: Sequence[str] = ()) -> Table:
+        """Rows of a config, with the ``optional`` columns that it has."""
+        return load_rows(
+            self.repository,
+            config,
+            self.split,
+            limit=self.limit,
+            columns=columns,
+            ids=self.only,
+            optional=optional,
+        )
 
     def limited(self) -> Job:
         """The same with the limit taken of ``original``; configs that hold none of its images then are left out."""
@@ -2693,9 +2709,12 @@ def _noise_summary(
 
 
 def _instance_summary(outcomes: Outcomes, columns: Mapping[str, Sequence[int]], classes: ClassMap) -> dict[str, Any]:
-    """IRFS over class means, and by class; probabilities are averaged over levels and trials first."""
+    """IRFS over class means, and by class.
+
+    Probabilities are averaged over trials first; an image counts once, as the mean of its iRFS over the levels.
+    """
     means = (outcomes.probability[:, columns[region]].mean(axis=2) for region in ("figure", "ground"))
-    irfs = instance_rfs(*means)
+    irfs = instance_rfs(*means).mean(axis=1)
     by_label = {int(label): irfs[outcomes.label == label].mean() for label in np.unique(outcomes.label)}
     mean = mean_estimate(irfs, outcomes.label, (-1.0, 1.0))
     return {
@@ -2927,7 +2946,8 @@ def run_imagenet9(job: Job) -> dict[str, Any]:
     classes, rules = job.repository.classes, [rule for rule in CHALLENGE if rule in job.options["challenge"]]
 
     def run(config: str) -> dict[str, NDArray[Any]]:
-        return arrays_of(predict(job.feeder, job.rows(config, ["draw", "source_label"]), classes, config))
+        rows = job.rows(config, ["draw"], optional=["source_label"])
+        return arrays_of(predict(job.feeder, rows, classes, config))
 
     needed = list_configs(job.repository, CHALLENGE_CONFIGS) if rules else []
     stored = job.remembered(list(dict.fromkeys([*job.configs, *needed])), run)

@@ -64,9 +64,13 @@ class Feeder:
 
 
 def predict(feeder: Feeder, table: Table, classes: ClassMap, config: str) -> Predictions:
-    """Run a model over rows of ``load_rows``; ``EvaluationError`` if an image or an answer is unusable."""
+    """Run a model over rows of ``load_rows``; ``EvaluationError`` if an image or an answer is unusable.
+
+    Without a column ``source_label`` it is not known which photo's own class is answered.
+    """
     adapter = feeder.adapter
-    wnids = np.array([str(wnid or "") for wnid in table["source_label"][:]])
+    sources = table["source_label"][:] if "source_label" in table.column_names else [None] * len(table)
+    wnids = np.array([str(wnid or "") for wnid in sources])
 
     def judge(logits: Logits, rows: slice) -> dict[str, NDArray[Any]]:
         space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))

@@ -115,9 +115,11 @@ def load_rows(
     limit: int | None = None,
     columns: Sequence[str] = ("draw",),
     ids: Collection[str] | None = None,
+    optional: Sequence[str] = (),
 ) -> Table:
     """Rows of one config with image (stored bytes), label, image_id and ``columns``, as a ``datasets.Dataset``.
 
+    Columns that are ``optional`` are there where the config has them.
     With ``limit`` only the images of the config's smallest ids; with ``ids`` only those images, none if it has none.
     ``EvaluationError`` if the config lacks the split, pixels or labels, or its classes are not the map's.
     """
@@ -135,7 +137,8 @@ def load_rows(
     require(names == wanted, f"{record}: expected the labels of class_map.json, {', '.join(wanted)}; got {names}")
     lacking = set(columns) - set(table.column_names)
     require(not lacking, f"{record}: has no column {list_names(lacking)}, which this protocol needs")
-    table = table.select_columns(["image", "label", "image_id", *columns])
+    present = [column for column in optional if column in table.column_names]
+    table = table.select_columns(["image", "label", "image_id", *columns, *present])
     for column in {"image", "object_mask"} & set(table.column_names):
         table = table.cast_column(column, datasets.Image(decode=False))
     if limit is not None or ids is not None:

@@ -47,9 +47,17 @@ class Job:
         """The model, and how rows come to it."""
         return Feeder(adapter=self.adapter, batch_size=self.batch_size, workers=self.workers, progress=self.progress)
 
-    def rows(self, config: str, columns: Sequence[str]) -> Table:
-        """Rows of a config."""
-        return load_rows(self.repository, config, self.split, limit=self.limit, columns=columns, ids=self.only)
+    def rows(self, config: str, columns: Sequence[str], *, optional: Sequence[str] = ()) -> Table:
+        """Rows of a config, with the ``optional`` columns that it has."""
+        return load_rows(
+            self.repository,
+            config,
+            self.split,
+            limit=self.limit,
+            columns=columns,
+            ids=self.only,
+            optional=optional,
+        )
 
     def limited(self) -> Job:
         """The same with the limit taken of ``original``; configs that hold none of its images then are left out."""

@@ -74,9 +74,10 @@ def find_stars(cells: Mapping[Key, Cell]) -> tuple[set[Key], int]:
 
 def describe_stars(comparisons: int) -> str:
     """Foot of a table: what its stars mean."""
-    return (
-        f"* differs from 0 at {ALPHA:.0%} after Holm's correction over {comparisons} comparisons" if comparisons else ""
-    )
+    if not comparisons:
+        return ""
+    several = "" if comparisons == 1 else "s"
+    return f"* differs from 0 at {100 * ALPHA:.0f} % after Holm's correction over {comparisons} comparison{several}"
 
 
 def shares_cells(summary: Mapping[str, Any], headline: str = "macro", ci95: str = "ci95") -> dict[str, Cell]:

@@ -153,9 +153,9 @@ def format_scores(result: Mapping[str, Any]) -> str:
             if any(cells):
                 rows.append([f"  {title}", *cells])
     gaps = {
-        (index, name): measured_cell(side["differences"][index], signed=True, few=gap["undecidable"])
-        for index, gap in enumerate(humans["differences"])
+        (index, name): measured_cell(gap, signed=True, few=gap["undecidable"])
         for name, side in columns
+        for index, gap in enumerate(side["differences"])
     }
     stars, comparisons = find_stars(gaps)
     for index, gap in enumerate(humans["differences"]):

@@ -55,7 +55,7 @@ def typed_calls() -> None:
     assert_type(figureground.index("photos", "work").added, int)
     assert_type(figureground.freeze("work", "v1"), FreezeReport)
     assert_type(figureground.build("imagenet9", "work", "in9").rows, int)
-    assert_type(figureground.metrics.wilson_interval(3, 4), list[float])
+    assert_type(figureground.metrics.wilson_interval(0.75, 4), list[float])
     assert_type(figureground.__version__, str)
     figureground.propose("work", speed="high")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     figureground.indx("photos", "work")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]

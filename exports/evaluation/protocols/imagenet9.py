@@ -113,7 +113,8 @@ def run_imagenet9(job: Job) -> dict[str, Any]:
     classes, rules = job.repository.classes, [rule for rule in CHALLENGE if rule in job.options["challenge"]]
 
     def run(config: str) -> dict[str, NDArray[Any]]:
-        return arrays_of(predict(job.feeder, job.rows(config, ["draw", "source_label"]), classes, config))
+        rows = job.rows(config, ["draw"], optional=["source_label"])
+        return arrays_of(predict(job.feeder, rows, classes, config))
 
     needed = list_configs(job.repository, CHALLENGE_CONFIGS) if rules else []
     stored = job.remembered(list(dict.fromkeys([*job.configs, *needed])), run)

@@ -213,9 +213,12 @@ def _noise_summary(
 
 
 def _instance_summary(outcomes: Outcomes, columns: Mapping[str, Sequence[int]], classes: ClassMap) -> dict[str, Any]:
-    """IRFS over class means, and by class; probabilities are averaged over levels and trials first."""
+    """IRFS over class means, and by class.
+
+    Probabilities are averaged over trials first; an image counts once, as the mean of its iRFS over the levels.
+    """
     means = (outcomes.probability[:, columns[region]].mean(axis=2) for region in ("figure", "ground"))
-    irfs = instance_rfs(*means)
+    irfs = instance_rfs(*means).mean(axis=1)
     by_label = {int(label): irfs[outcomes.label == label].mean() for label in np.unique(outcomes.label)}
     mean = mean_estimate(irfs, outcomes.label, (-1.0, 1.0))
     return {

@@ -22,6 +22,9 @@ from figureground.exports.evaluation.dataset import Repository
 REQUEST = SaliencyRequest(settings=SaliencySettings(), bootstrap=200, shown=2)
 
 
+UNSAID = {"ci95": None, "no_ci95": "too few to say"}
+
+
 def image(serial: int, label: int, predicted: int, value: float | None, model: str = "a") -> ImageAlignment:
     """All metrics alike, or a skipped image."""
     return ImageAlignment(
@@ -44,14 +47,26 @@ def test_classes_count_alike_and_skipped_images_not_at_all(repository: Repositor
     true, predicted = summary["by_true_class"], summary["by_predicted_class"]
     assert true["mean"]["iou"]["value"] == pytest.approx((0.5 + 0.8) / 2)
     assert true["classes"]["red"]["n"] == 3
-    assert true["classes"]["green"]["metrics"]["precision"] == {"value": pytest.approx(0.8), "ci95": None}
+    assert true["classes"]["green"]["metrics"]["precision"] == {"value": pytest.approx(0.8), **UNSAID}
     assert "blue" not in true["classes"]
     assert predicted["mean"]["iou"]["value"] == pytest.approx((0.25 + 1.0) / 2)
     assert predicted["n_outside_classes"] == 1
     assert true["n_outside_classes"] == 0
-    lower, upper = true["mean"]["iou"]["ci95"]
-    assert 0.4 <= lower < 0.65 < upper <= 0.9
+    assert {name: true["mean"]["iou"][name] for name in UNSAID} == UNSAID
     assert summarise_model(images, repository.classes, bootstrap=200) == summary
+
+
+def test_intervals_are_of_class_means_and_come_with_enough_images(repository: Repository) -> None:
+    """Thirty images of two classes, whose means are 0.29 and 0.79: over all images they would spread much more."""
+    images = [image(serial, serial % 2, 0, 0.5 * (serial % 2) + 0.02 * serial) for serial in range(30)]
+    summary = summarise_model(images, repository.classes, bootstrap=2000)["by_true_class"]
+    cell = summary["mean"]["iou"]
+    lower, upper = cell["ci95"]
+    assert "no_ci95" not in cell
+    spread = np.var([0.02 * serial for serial in range(0, 30, 2)], ddof=1)
+    half = 1.96 * float((2 * spread / 15) ** 0.5) / 2
+    assert [lower, upper] == pytest.approx([cell["value"] - half, cell["value"] + half], abs=0.01)
+    assert summary["classes"]["red"]["metrics"]["iou"]["no_ci95"] == "too few to say"  # fifteen
 
 
 def test_nothing_measured_is_said_and_nothing_at_all_is_an_error(repository: Repository) -> None:
@@ -63,17 +78,18 @@ def test_nothing_measured_is_said_and_nothing_at_all_is_an_error(repository: Rep
 
 
 def test_differences_are_paired(repository: Repository) -> None:
-    """The second model is better by 0.1 on each image: so it is in every resample, though images differ a lot."""
-    values = np.linspace(0, 0.9, 10)
+    """The second model is better by about 0.1 on each image: so it is in all resamples, though images differ a lot."""
+    values = np.linspace(0, 0.87, 30)
     first = [image(serial, serial % 2, 0, float(value)) for serial, value in enumerate(values)]
-    second = [image(serial, serial % 2, 0, float(value) + 0.1, "b") for serial, value in enumerate(values)]
+    better = np.where(np.arange(30) % 4 < 2, 0.11, 0.09)
+    second = [image(serial, serial % 2, 0, float(value + better[serial]), "b") for serial, value in enumerate(values)]
     second.append(image(99, 0, 0, 1.0, "b"))  # the first never measured it
     comparison = compare_models({"a": first, "b": second}, load_families(None, "ab"), bootstrap=200)
-    assert comparison["n_common"] == 10
+    assert comparison["n_common"] == 30
     cell = comparison["beyond_first"]["b"]["metrics"]["iou"]
-    assert [cell["value"], *cell["ci95"]] == pytest.approx([0.1] * 3)
+    assert [cell["value"], *cell["ci95"]] == pytest.approx([0.1] * 3, abs=0.005)
     spread = comparison["families"]["a"]["metrics"]["iou"]["ci95"]
-    assert spread[1] - spread[0] > 0.2
+    assert spread[1] - spread[0] > 0.15
 
 
 def test_families_are_means_over_models() -> None:
@@ -81,7 +97,7 @@ def test_families_are_means_over_models() -> None:
     alignments = {name: [image(0, 0, 0, value, name)] for name, value in models.items()}
     comparison = compare_models(alignments, load_families(None, models, unlisted=family_of), bootstrap=10)
     families = comparison["families"]
-    assert families["ResNets"]["metrics"]["iou"] == {"value": pytest.approx(0.4), "ci95": None}
+    assert families["ResNets"]["metrics"]["iou"] == {"value": pytest.approx(0.4), **UNSAID}
     assert families["ViTs"]["models"] == ["timm:vit_tiny"]
 
 

@@ -162,6 +162,27 @@ def test_limit_takes_the_same_images_of_every_config(tmp_path: Path) -> None:
     assert result["balanced"] is False
 
 
+def test_the_photos_own_class_is_scored_where_the_dataset_names_it(repo: Path, tmp_path: Path) -> None:
+    """Red is of the class of output 1, as the model says; green is said to be of another class than output 2."""
+    model = f"onnx:{write_onnx(tmp_path / 'imagenet.onnx', imagenet_weights(1000), settings=PLAIN)}"
+    classes = [
+        {"index": 0, "name": "red", "wnids": ["n0", "n1"], "imagenet_indices": [0, 1]},
+        {"index": 1, "name": "green", "wnids": ["n2", "n4"], "imagenet_indices": [2, 4]},
+        {"index": 2, "name": "blue", "wnids": ["n3"], "imagenet_indices": [3]},
+    ]
+    assert "exact1000" not in script.evaluate(str(repo), model, bootstrap=20)  # no column says which photo is which
+    named = write_dataset(tmp_path / "named", {"original": TRUE}, sources=["n1", "n1", "n2", "n4", "n3", "n3"])
+    (named / "class_map.json").write_text(json.dumps({"name": "rgb", "classes": classes}))
+    found = script.evaluate(str(named), model, bootstrap=20)
+    assert shares(found)["original"] == pytest.approx(4 / 6)
+    assert found["configs"]["original"]["unmapped_share"] == pytest.approx(2 / 6)
+    assert found["exact1000"] == {"n": 6, "accuracy_micro": 0.5, "ci95_micro": script.wilson_interval(0.5, 6)}
+    rows = {line.split("  ")[0]: line for line in script.format_table([found]).splitlines()}
+    assert "33.3 [" in rows["original, outside the map"]
+    assert "50.0 [" in rows["original, own ImageNet class"]
+    assert rows["original, mapped outputs only"].endswith("] undecidable")
+
+
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the copy of the script in the dataset folder ``colours``, with ``folder`` as working directory."""
     return subprocess.run(

@@ -14,28 +14,30 @@ import pytest
 from crop_dataset import looks_at_figure, looks_at_ground
 from human_kits import CONFIGS, answers_of, draw_dataset, draw_many_classes, error, give_answers, make, truth
 from PIL import Image
+from scipy.stats import t  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.errors import DataError, MissingExtraError, UsageError
-from figureground.exports.evaluation.shares import wilson_interval
+from figureground.exports.evaluation.intervals import crossed_variance, paired_difference, wilson_interval
 from figureground.exports.human.scores import (
     COLUMNS,
     agreement,
-    bootstrap_counts,
     check_attention,
     count_answers,
+    linear_parts,
     measures_of,
+    share,
     summarise,
     time_taken,
 )
 from figureground.exports.human.scoring import ScoreSettings, format_scores, score_humans, score_kit, write_scores
 from figureground.schemas.pages.human_tasks import HumanAnswer, HumanKit, HumanTask, write_answers
 
-SAMPLING = {"count": 2000, "seed": 0}
+RESAMPLES = {"count": 500, "seed": 0}
 QUICK = ScoreSettings(bootstrap=500)
 
 
 def measured(kit: HumanKit, answers: list[HumanAnswer], raters: list[str]) -> dict[str, Any]:
-    return summarise(kit, answers, raters, measures_of(kit), **SAMPLING)
+    return summarise(kit, answers, raters, measures_of(kit))
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +64,7 @@ def yes_man(kit: HumanKit) -> Any:
 
 
 def test_verification_by_hand(kit: HumanKit) -> None:
-    summary = summarise(
-        kit, answers_of(kit, {"r1": truth, "r2": yes_man(kit)}), ["r1", "r2"], measures_of(kit), **SAMPLING
-    )
+    summary = summarise(kit, answers_of(kit, {"r1": truth, "r2": yes_man(kit)}), ["r1", "r2"], measures_of(kit))
     values = {name: cell["value"] for name, cell in summary["configs"][CONFIGS[0]].items() if name != "n_answers"}
     assert summary["configs"][CONFIGS[0]]["n_answers"] == 24
     assert values == pytest.approx(
@@ -117,25 +117,14 @@ def test_repeats_do_not_count_as_answers(kit: HumanKit) -> None:
     assert (rater["n_repeats"], rater["repeats_alike"], rater["attentive"]) == (2, 0.0, False)
 
 
-def test_the_bootstrap_is_that_of_crossed_raters_and_images() -> None:
-    """Two raters, two images, one right answer of four: all sixteen resamples are equally likely."""
-    counts = np.zeros((2, len(COLUMNS), 2))
-    counts[:, COLUMNS.index("answered")] = 1
-    counts[0, COLUMNS.index("right"), 0] = 1
-    samples = bootstrap_counts(counts, count=40_000, seed=1)
-    assert np.allclose(samples[:, COLUMNS.index("answered")], 4)
-    values, sizes = np.unique(np.round(samples[:, COLUMNS.index("right")], 6), return_counts=True)
-    assert values.tolist() == [0, 1, 2, 4]
-    assert sizes / 40_000 == pytest.approx([7 / 16, 4 / 16, 4 / 16, 1 / 16], abs=0.01)
-
-
 def test_raters_who_differ_widen_the_interval(kit: HumanKit) -> None:
     people = {"r1": truth, "r2": truth, "r3": error}
     accuracy = measured(kit, answers_of(kit, people), list(people))["configs"][CONFIGS[0]]["accuracy"]
     assert accuracy["value"] == 24 / 36
-    naive_low, naive_high = wilson_interval(24, 36)
+    naive_low, naive_high = wilson_interval(24 / 36, 36)
     low, high = accuracy["ci95"]
-    assert (low, high) == (0.0, 1.0), "three raters of whom one errs always: a resample may hold that one alone"
+    assert low < 0.05, "three raters of whom one errs always: of others nobody knows"
+    assert high > 0.95
     assert high - low > 2 * (naive_high - naive_low)
 
 
@@ -156,10 +145,11 @@ def test_images_that_differ_widen_it_too_and_more_raters_do_not_mend_that(kit: H
 
 def test_where_all_are_right_the_interval_is_wilsons_over_images(kit: HumanKit) -> None:
     summary = measured(kit, answers_of(kit, {"r1": truth, "r2": truth}), ["r1", "r2"])
-    assert summary["configs"][CONFIGS[0]]["accuracy"]["ci95"] == wilson_interval(6, 6)
+    assert summary["configs"][CONFIGS[0]]["accuracy"]["ci95"] == wilson_interval(1, 6)
     assert summary["configs"][CONFIGS[0]]["d_prime"]["ci95"] is None
-    assert summary["differences"][0]["ci95"] is None
-    assert summary["differences"][0]["excludes_zero"] is False
+    nothing = paired_difference(np.ones(6), np.ones(6), np.zeros(6, np.int64))
+    (gap,) = summary["differences"]
+    assert (gap["value"], gap["ci95"], gap["p"], gap["undecidable"]) == (0, nothing.ci95, 1, True)
 
 
 def test_a_difference_is_paired(kit: HumanKit) -> None:
@@ -172,16 +162,79 @@ def test_a_difference_is_paired(kit: HumanKit) -> None:
     summary = measured(kit, answers_of(kit, {"r1": stumped, "r2": stumped}), ["r1", "r2"])
     low, high = summary["configs"][CONFIGS[0]]["accuracy"]["ci95"]
     assert high - low > 0.5
-    assert (summary["differences"][0]["value"], summary["differences"][0]["ci95"]) == (0.0, None)
+    (gap,) = summary["differences"]
+    assert (gap["value"], gap["p"]) == (0.0, 1)
+    assert gap["ci95"] == paired_difference(np.ones(6), np.ones(6), np.zeros(6, np.int64)).ci95
 
 
-def test_equal_calls_give_equal_numbers_and_other_seeds_other_resamples(kit: HumanKit) -> None:
-    answers = answers_of(kit, {"r1": truth, "r2": yes_man(kit)})
-    assert measured(kit, answers, ["r1", "r2"]) == summarise(kit, answers, ["r1", "r2"], measures_of(kit), **SAMPLING)
-    counts = count_answers(kit, answers, CONFIGS[0], ["r1", "r2"])
-    first, again, other = (bootstrap_counts(counts, count=50, seed=seed) for seed in (0, 0, 1))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
+def test_of_one_rater_the_interval_is_that_of_images(tmp_path: Path) -> None:
+    """Thirty images in two configs: the rater errs on nine of them in the first, and on two of those in the second."""
+    dataset = draw_dataset(tmp_path / "drawn", per_class=10)
+    kit = make(tmp_path / "kit", dataset, repeat_share=0)
+    hard = sorted({task.image_id for task in kit.tasks})[:9]
+    wrong = {CONFIGS[0]: set(hard), CONFIGS[1]: set(hard[:2])}
+
+    def somebody(task: HumanTask) -> dict[str, Any]:
+        return (error if task.image_id in wrong[task.config] else truth)(task)
+
+    summary = measured(kit, answers_of(kit, {"r1": somebody}), ["r1"])
+    accuracy = summary["configs"][CONFIGS[0]]["accuracy"]
+    assert accuracy["value"] == pytest.approx(21 / 30)
+    variance = 0.7 * 0.3 / 29  # both questions of an image are answered alike
+    wanted = wilson_interval(0.7, 0.7 * 0.3 / variance, t.ppf(0.975, 29))
+    assert accuracy["ci95"] == pytest.approx(wanted, abs=1e-6)
+    first = np.array([image_id not in wrong[CONFIGS[1]] for image_id in sorted({task.image_id for task in kit.tasks})])
+    second = np.array([image_id not in wrong[CONFIGS[0]] for image_id in sorted({task.image_id for task in kit.tasks})])
+    paired = paired_difference(first.astype(float), second.astype(float), np.zeros(30, np.int64))
+    (gap,) = summary["differences"]
+    assert (gap["value"], gap["ci95"], gap["p"]) == (pytest.approx(7 / 30), paired.ci95, paired.p)
+    assert not gap["undecidable"]
+    give_answers(kit, {"r1": somebody})
+    text = format_scores(score_kit(kit, [], QUICK))
+    row = next(line for line in text.splitlines() if line.startswith(f"{CONFIGS[1]} - "))
+    assert row.endswith("] *")
+    assert "[95 % interval: this rater alone, images are the sample]" in text
+    assert "* differs from 0 at 5 % after Holm's correction over 1 comparison" in text
+    assert "one rater" in next(line for line in text.splitlines() if line.startswith("  Krippendorff's alpha"))
+
+
+def test_what_images_and_raters_add_sums_to_nothing_and_varies_as_the_measure_does() -> None:
+    """Answers of four people to twenty pictures, three of them unasked: as the jackknife over pictures says."""
+    generator = np.random.default_rng(0)
+    counts = np.zeros((20, len(COLUMNS), 4))
+    counts[:, COLUMNS.index("answered")] = generator.integers(1, 3, (20, 4))
+    counts[:3, :, 1] = 0
+    right = generator.random((20, 4)) < 0.6
+    counts[:, COLUMNS.index("right")] = right * counts[:, COLUMNS.index("answered")]
+    accuracy = share("right", "answered")
+    parts = linear_parts(counts, accuracy)
+    assert parts.sum() == pytest.approx(0, abs=1e-9)
+    assert (parts[:3, 1] == 0).all()
+
+    def value(kept: Any) -> float:
+        total = kept.sum(axis=(0, 2))
+        return float(total[COLUMNS.index("right")] / total[COLUMNS.index("answered")])
+
+    left = np.array([value(np.delete(counts, image, axis=0)) for image in range(20)])
+    over_images = crossed_variance(parts.sum(axis=1, keepdims=True)).variance
+    assert over_images == pytest.approx(19 / 20 * ((left - left.mean()) ** 2).sum(), rel=0.1)
+
+
+def test_people_who_differ_are_compared_by_student(tmp_path: Path) -> None:
+    kit = make(tmp_path / "kit", draw_dataset(tmp_path / "drawn", per_class=9), repeat_share=0)
+    images = sorted({task.image_id for task in kit.tasks})
+
+    def person(number: int) -> Any:
+        hard = set(images[number::3])
+        return lambda task: (error if task.config == CONFIGS[0] and task.image_id in hard else truth)(task)
+
+    people = {f"r{number}": person(number) for number in range(3)}
+    (gap,) = measured(kit, answers_of(kit, people), list(people))["differences"]
+    assert gap["value"] == pytest.approx(1 / 3)
+    low, high = gap["ci95"]
+    assert 0 < low < 1 / 3 < high < 1
+    assert gap["p"] < 0.05
+    assert not gap["undecidable"]
 
 
 def test_krippendorffs_own_example(tmp_path: Path) -> None:
@@ -194,7 +247,32 @@ def test_krippendorffs_own_example(tmp_path: Path) -> None:
         for rater, bits in (("r1", meg), ("r2", owen))
         for task, bit in zip(kit.tasks, bits, strict=True)
     ]
-    assert agreement(kit, answers, "original", ["r1", "r2"]) == pytest.approx(0.095, abs=0.0005)
+    alpha = agreement(kit, answers, "original", ["r1", "r2"], **RESAMPLES)
+    assert alpha == {"value": pytest.approx(0.095, abs=0.0005), "ci95": None, "no_ci95": "too few to say"}
+
+
+def test_agreement_about_enough_questions_has_an_interval(tmp_path: Path) -> None:
+    """Thirty images, sixty questions: two people who differ on every tenth."""
+    kit = make(tmp_path / "kit", draw_dataset(tmp_path / "drawn", per_class=10), repeat_share=0)
+    first = [task.task_id for task in kit.tasks if task.config == CONFIGS[0]]
+    odd = set(first[::10])
+
+    def other(task: HumanTask) -> dict[str, Any]:
+        return (error if task.task_id in odd else truth)(task)
+
+    answers = answers_of(kit, {"r1": truth, "r2": other})
+    alpha, again, reseeded = (
+        agreement(kit, answers, CONFIGS[0], ["r1", "r2"], count=500, seed=seed) for seed in (0, 0, 1)
+    )
+    assert alpha["value"] == pytest.approx(
+        1 - (119 * 12) / (2 * 60 * 60), abs=0.02
+    )  # 12 of 120 answers are in pairs that differ
+    low, high = alpha["ci95"]
+    assert 0.55 < low < alpha["value"] < high < 1
+    assert alpha == again
+    assert alpha["ci95"] != reseeded["ci95"]
+    alone = agreement(kit, answers, CONFIGS[0], ["r1"], **RESAMPLES)
+    assert alone == {"value": None, "ci95": None, "no_ci95": "one rater"}
 
 
 def test_agreement_is_one_where_all_agree_and_none_where_there_is_nothing_to_agree_about(choice: HumanKit) -> None:
@@ -202,11 +280,14 @@ def test_agreement_is_one_where_all_agree_and_none_where_there_is_nothing_to_agr
         return {"said": "absent"}
 
     raters = ["r1", "r2"]
-    assert agreement(choice, answers_of(choice, dict.fromkeys(raters, truth)), "original", raters) == 1.0
-    assert agreement(choice, answers_of(choice, dict.fromkeys(raters, nobody_knows)), "original", raters) is None
-    assert agreement(choice, answers_of(choice, {"r1": truth}), "original", ["r1"]) is None
-    apart = answers_of(choice, {"r1": truth, "r2": error})
-    alpha = agreement(choice, apart, "original", raters)
+
+    def alpha_of(people: dict[str, Any]) -> Any:
+        return agreement(choice, answers_of(choice, people), "original", list(people), **RESAMPLES)["value"]
+
+    assert alpha_of(dict.fromkeys(raters, truth)) == 1.0
+    assert alpha_of(dict.fromkeys(raters, nobody_knows)) is None
+    assert alpha_of({"r1": truth}) is None
+    alpha = alpha_of({"r1": truth, "r2": error})
     assert alpha is not None
     assert alpha <= 0
 
@@ -214,7 +295,7 @@ def test_agreement_is_one_where_all_agree_and_none_where_there_is_nothing_to_agr
 def test_agreement_needs_its_extra(choice: HumanKit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "krippendorff", None)
     with pytest.raises(MissingExtraError, match=r"figureground\[agree\]"):
-        agreement(choice, answers_of(choice, {"r1": truth}), "original", ["r1"])
+        agreement(choice, answers_of(choice, {"r1": truth}), "original", ["r1"], **RESAMPLES)
 
 
 def test_inattentive_raters_are_named_and_left_out_only_if_that_is_asked_for(kit: HumanKit) -> None:

@@ -52,6 +52,28 @@ def test_sources_are_compared_on_the_photos_that_all_of_them_crop(tmp_path: Path
     text = describe_box_sources([comparison])
     assert "photos that all have" in text
     assert "+50.0" in text
+    assert "comparison" not in text  # four photos decide nothing
+    assert "] undecidable" in text
+
+
+def test_sources_share_the_stars_of_their_table(tmp_path: Path) -> None:
+    photos = [f"p{row:02}" for row in range(40)]
+    original = {photo: row >= 20 for row, photo in enumerate(photos)}
+    detector = {photo: row >= 16 for row, photo in enumerate(photos)}
+    human = dict.fromkeys(photos, True)
+    results = [
+        write_result(tmp_path, name, crops, original=original)
+        for name, crops in (("detector", detector), ("human", human), ("lazy", original))
+    ]
+    (comparison,) = compare_box_sources(results)
+    gain = comparison.differences["detector_minus_original"]["micro"]
+    assert 0.02 < gain["p"] < 0.05  # alone it would have a star
+    text = describe_box_sources([comparison])
+    rows = {line.split()[2]: line for line in text.splitlines() if line.startswith("model  ")}
+    assert rows["human"].endswith("*")
+    assert rows["detector"].endswith("]")
+    assert rows["lazy"].endswith("]")
+    assert text.endswith("* differs from 0 at 5 % after Holm's correction over 3 comparisons")
 
 
 def test_one_dataset_is_nothing_to_compare_and_neither_are_answers_that_were_not_kept(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from scipy.stats import rankdata  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.errors import DataError, UsageError
+from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.label_spaces import parse_class_map
 from figureground.exports.evaluation.protocols.background_check import summarise_background_check
 from figureground.exports.evaluation.protocols.imagenet_a import CroppedFigure, MaskedAnswers, summarise_imagenet_a
@@ -37,7 +38,7 @@ CLASSES = parse_class_map(
         }
     )
 )
-SAMPLING: dict[str, Any] = {"count": 100, "seed": 0, "cluster": "image"}
+SAMPLING = Sampling(count=100)
 GROUND_CONFIGS = {
     "original": 0.0,
     "bg_influence_white": -0.5,
@@ -81,7 +82,7 @@ def write_result(folder: Path, protocol: str, model: str, share: float, **more: 
             config: RowAnswers(**draw_answers(share + lost, seed + number))
             for number, (config, lost) in enumerate(GROUND_CONFIGS.items())
         }
-        spaces = {"map3": summarise_background_check(grounds, CLASSES, **SAMPLING)}
+        spaces = {"map3": summarise_background_check(grounds, CLASSES, SAMPLING)}
     else:
         crops = {
             config: MaskedAnswers(
@@ -96,7 +97,7 @@ def write_result(folder: Path, protocol: str, model: str, share: float, **more: 
             for row, name in enumerate(crops["plus"].image_id)
         }
         space = more.pop("space", "imagenet_a200")
-        spaces = {space: summarise_imagenet_a(crops, figures, CLASSES, space, **SAMPLING)}
+        spaces = {space: summarise_imagenet_a(crops, figures, CLASSES, space, SAMPLING)}
     result = {
         "model": model,
         "protocol": protocol,

@@ -12,6 +12,7 @@ from PIL import Image
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.analyses.families import load_families
+from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.jobs import write_predictions
 from figureground.exports.evaluation.label_spaces import parse_class_map
 from figureground.exports.evaluation.protocols.noise import NoiseSettings
@@ -55,7 +56,7 @@ def write_result(folder: Path, model: str, *, on_figure: float, on_ground: float
     arrays = {f"head2.{name}": getattr(outcomes, name) for name in Outcomes.__slots__}
     if stored:
         write_predictions(folder / "predictions" / f"{key}.npz", arrays, key)
-    summary = summarise_rival10({"original": outcomes}, CLASSES, SETTINGS, count=50, seed=0)
+    summary = summarise_rival10({"original": outcomes}, CLASSES, SETTINGS, Sampling(count=50))
     result: dict[str, Any] = {
         "model": model,
         "protocol": "rival10",

@@ -60,8 +60,12 @@ def write_dataset(
     manifest: str | None = "{}",
     ids: Mapping[str, Sequence[str]] | None = None,
     names: Sequence[str] = NAMES,
+    sources: Sequence[str] = (),
 ) -> Path:
-    """A real dataset repository of one-colour images: the colour is what the test models answer."""
+    """A real dataset repository of one-colour images: the colour is what the test models answer.
+
+    ``sources`` are the rows' source labels; without them there is no such column.
+    """
     features = datasets.Features(
         {
             "image": datasets.Image(),
@@ -69,6 +73,7 @@ def write_dataset(
             "image_id": datasets.Value("string"),
             "variant": datasets.Value("string"),
             "draw": datasets.Value("int32"),
+            **({"source_label": datasets.Value("string")} if sources else {}),
         }
     )
     card = ["---", "configs:"]
@@ -80,6 +85,7 @@ def write_dataset(
                 "image_id": (ids or {}).get(variant, [f"id{each}" for each in range(len(colours))])[row],
                 "variant": variant,
                 "draw": 0,
+                **({"source_label": sources[row]} if sources else {}),
             }
             for row, colour in enumerate(colours)
         ]

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from crop_dataset import CLASS_MAP, ground_configs, photos, write_repository
-from scipy.stats import binomtest  # type: ignore[import-untyped]  # ships no annotations
+from scipy.stats import chi2  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.exports import evaluate as script
-from figureground.exports.evaluate import EvaluationError, RowAnswers
+from figureground.exports.evaluate import EvaluationError, RowAnswers, Sampling
 
 pytestmark = pytest.mark.usefixtures("offline_datasets", "fresh_modules")
 
@@ -38,7 +38,7 @@ def answers(right: list[int], ids: list[str] | None = None, labels: list[int] | 
 
 
 def summarise(**found: RowAnswers) -> dict[str, Any]:
-    return script.summarise_background_check(found, CLASSES, count=2000, seed=0, cluster="image")
+    return script.summarise_background_check(found, CLASSES, Sampling(count=2000))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,8 @@ def test_accuracy_difference_and_ratio_by_hand() -> None:
     found = summarise(original=answers(original * 25), bg_influence_white=answers(white * 25))
     difference = found["differences"]["bg_influence_white_minus_original"]
     assert difference["macro"]["value"] == pytest.approx(3 / 8 - 6 / 8)
-    assert difference["mcnemar_p"] == pytest.approx(binomtest(125, 175).pvalue)
+    assert difference["macro"]["p"] == pytest.approx(chi2.sf((125 - 50) ** 2 / 175, 1))
+    assert difference["micro"]["ci95"] == pytest.approx(script.tango_interval(50, 125, 200))
     assert difference["macro"]["ratio"] == pytest.approx(0.5)
     pairs = np.array([original * 25, white * 25], dtype=np.float64)
     spread = np.cov(pairs, ddof=0) / 200
@@ -104,9 +105,12 @@ def test_nothing_is_a_share_of_nothing() -> None:
     difference = found["differences"]["bg_influence_white_minus_original"]["macro"]
     assert (difference["ratio"], difference["ratio_ci95"], difference["value"]) == (None, None, 1)
     rare = summarise(original=answers([1] + [0] * 29), bg_influence_white=answers([1] * 15 + [0] * 15))
-    low, high = rare["differences"]["bg_influence_white_minus_original"]["macro"]["ratio_ci95"]
-    assert 0 < low < high  # resamples without a right answer on original have no ratio
-    assert high < 100
+    macro = rare["differences"]["bg_influence_white_minus_original"]["macro"]
+    assert macro["ratio"] == pytest.approx(15)
+    assert macro["ratio_ci95"] is None  # a third of the resamples have nothing right on original, and no ratio
+    some = summarise(original=answers([1] * 4 + [0] * 26), bg_influence_white=answers([1] * 15 + [0] * 15))
+    low, high = some["differences"]["bg_influence_white_minus_original"]["macro"]["ratio_ci95"]
+    assert 0 < low < 15 / 4 < high < 100
 
 
 def test_textures_are_pooled_by_image() -> None:
@@ -127,10 +131,13 @@ def test_the_table_has_accuracies_differences_and_shares(grounds: Path) -> None:
     text = script.format_table([score(grounds), score(grounds, "looks_at_ground")])
     assert text.splitlines()[0] == "grounds (test, 27 images), label space head3, feed canvas"
     rows = {line.split("  ")[0]: line for line in text.splitlines()}
-    assert "33.3 [no interval]" in rows["bg_influence_white (n 27)"]
-    assert "-100.0 [no interval]" in rows["bg_invariance_texture - original (n 27)"]
-    assert "100.0" in rows["bg_influence_white / original"]
+    low, high = (100 * bound for bound in script.wilson_interval(1 / 3, 27))  # classes differ, images in them do not
+    assert f"33.3 [{low:.1f}, {high:.1f}]" in rows["bg_influence_white (n 27)"]
+    assert "-100.0 [-100.0, -" in rows["bg_invariance_texture - original (n 27)"]
+    assert "100.0 [too few to say]" in rows["bg_influence_white / original"]  # all resamples agree
     assert "undecidable" not in text
+    assert "* differs from 0 at 5 % after Holm's correction over 8 comparisons" in text.splitlines()[-1]
+    assert rows["bg_invariance_texture - original (n 27)"].endswith("*")
     few = script.format_table([score(grounds, limit=6)])
     assert next(line for line in few.splitlines() if line.startswith("original")).endswith("undecidable")
 

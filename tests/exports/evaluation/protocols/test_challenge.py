@@ -266,7 +266,7 @@ def test_the_command_shows_the_challenge(pasted: Path, model: str) -> None:
     arguments = ["evaluate", str(pasted), "--model", model, "--challenge", "reference,targeted", "--bootstrap", "20"]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     lines = [" ".join(line.split()) for line in done.stdout.splitlines() if line.startswith("vulnerable")]
-    assert [line.split("] ")[1] for line in lines] == ["12/15", "8/15"]
+    assert [line.split("] ")[1] for line in lines] == ["undecidable 12/15", "undecidable 8/15"]
 
 
 def on_the_hub(result: dict[str, Any], name: str = "org/pasted") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,10 +18,10 @@ import pytest
 from checkout import ROOT
 from colour_dataset import offline
 from crop_dataset import CLASS_MAP, NAMES, Photo, crop_configs, photos, write_repository
-from scipy.stats import binomtest  # type: ignore[import-untyped]  # ships no annotations
+from scipy.stats import chi2, ttest_1samp  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.exports import evaluate as script
-from figureground.exports.evaluate import CroppedFigure, EvaluationError, MaskedAnswers
+from figureground.exports.evaluate import CroppedFigure, EvaluationError, MaskedAnswers, Sampling
 
 pytestmark = pytest.mark.usefixtures("offline_datasets", "fresh_modules")
 
@@ -75,16 +76,17 @@ def test_a_model_that_sees_the_figure_gains_where_the_centre_crop_had_lost_it(cr
     plus = found["differences"]["plus_minus_original"]
     assert (plus["n"], plus["micro"]["value"]) == (90, pytest.approx(20 / 90))
     assert plus["micro"]["subtrahend"] == pytest.approx(seen_in_the_middle)
-    assert plus["mcnemar_p"] == pytest.approx(binomtest(20, 20).pvalue)
+    assert plus["micro"]["p"] == pytest.approx(chi2.sf(20, 1))
     low, high = plus["micro"]["ci95"]
     half = 1.96 * (20 / 90 * 70 / 90 / 90) ** 0.5
     assert (low, high) == (pytest.approx(20 / 90 - half, abs=0.03), pytest.approx(20 / 90 + half, abs=0.03))
-    assert found["differences"]["plus_minus_random_box"]["mcnemar_p"] is None  # two rows an image
+    assert 0 < found["differences"]["plus_minus_random_box"]["micro"]["p"] < 0.001  # two rows an image
     assert found["differences"]["plus_minus_five_crop"]["micro"] == {
         "minuend": 1,
         "subtrahend": 1,
         "value": 0,
-        "ci95": None,
+        "ci95": script.tango_interval(0, 0, 90),
+        "p": 1,
         "ratio": 1,
         "ratio_ci95": None,
     }
@@ -167,7 +169,7 @@ def slices_of(shares: list[float]) -> dict[str, list[dict[str, Any]]]:
     figures = {
         name: CroppedFigure(box_share=share, instances=1, traits={}) for name, share in zip(ids, shares, strict=True)
     }
-    return script.slice_difference(right, wrong, figures, CLASSES, count=5, seed=0, cluster="image")
+    return script.slice_difference(right, wrong, figures, CLASSES, Sampling(count=5))
 
 
 def answers(right: dict[str, int], label: int | None = None) -> MaskedAnswers:
@@ -184,8 +186,7 @@ def answers(right: dict[str, int], label: int | None = None) -> MaskedAnswers:
 
 
 def summarise(found: dict[str, MaskedAnswers], **more: Any) -> dict[str, Any]:
-    sampling: dict[str, Any] = {"count": 3000, "seed": 0, "cluster": "image", **more}
-    return script.summarise_imagenet_a(found, {}, CLASSES, "masked3", **sampling)
+    return script.summarise_imagenet_a(found, {}, CLASSES, "masked3", Sampling(count=3000, **more))
 
 
 def test_a_config_that_lacks_photos_is_compared_on_those_it_has() -> None:
@@ -207,9 +208,10 @@ def test_a_config_that_lacks_photos_is_compared_on_those_it_has() -> None:
     assert found["configs"]["original"]["accuracy_micro"] == pytest.approx(4 / 6)
     told = {"dataset": {"name": "x", "revision": None, "split": "test", "fingerprint": "f"}, "feed": "canvas"}
     text = script.format_table([{**told, "protocol": "imagenet_a", "model": "m", "label_spaces": {"masked3": found}}])
+    low, high = script.tango_interval(1, 0, 3)
     lines = [line.split("  ") for line in text.splitlines()]
     rows = {line[0]: line[-1].strip() for line in lines}
-    assert rows["plus_m25 - original (n 3)"] == "+33.3 [0.0, 100.0] undecidable"
+    assert rows["plus_m25 - original (n 3)"] == f"+33.3 [{100 * low:.1f}, {100 * high:.1f}] undecidable"
     assert rows["plus_m25 - original: the latter on these 3"] == "66.7"
 
 
@@ -235,23 +237,28 @@ def test_rows_of_one_image_are_averaged() -> None:
     assert found["differences"]["random_box_minus_original"]["micro"]["value"] == pytest.approx((1 / 3 + 1 - 1) / 2)
 
 
-def test_whole_classes_are_resampled_where_asked() -> None:
-    """Two classes, one all right and one all wrong: a resample is 0, the pooled share or 1, never between."""
-    original = {f"{'r' if row < 30 else 'g'}{row:02}": int(row < 30) for row in range(40)}
-    spread = {}
-    for cluster in script.CLUSTER.choices:
-        found = summarise({"original": answers(original)}, cluster=cluster)["configs"]["original"]
-        spread[cluster] = found["ci95_micro"], found["ci95"]
-    assert spread["class"] == ([0, 1], [0, 1])
-    micro, macro = spread["image"]
-    half = 1.96 * (0.75 * 0.25 / 40) ** 0.5
-    assert micro == pytest.approx([0.75 - half, 0.75 + half], abs=0.03)
-    assert macro is None  # within a class nothing varies
-    values = np.array([[1.0], [1.0], [1.0], [0.0]])
-    drawn = script.bootstrap_means(values, np.array([0, 0, 0, 1]), over="images", count=4000, seed=0, cluster="class")
-    shares, counts = np.unique(drawn.round(6), return_counts=True)
-    assert shares.tolist() == [0, 0.75, 1]
-    assert counts / 4000 == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
+def test_whole_classes_are_the_sample_where_asked() -> None:
+    """Three classes of 90, 60 and 0 %: over other classes the mean is anybody's guess, over other photos it is not."""
+    original = {
+        f"{name}{row:02}": int(row < right) for name, right in (("r", 27), ("g", 18), ("b", 0)) for row in range(30)
+    }
+    found = {
+        cluster: summarise(
+            {"original": answers(original), "plus_m00": answers(dict.fromkeys(original, 1))}, cluster=cluster
+        )
+        for cluster in script.CLUSTER.choices
+    }
+    wanted = ttest_1samp([0.9, 0.6, 0.0], 0).confidence_interval()
+    whole, photos_alone = (found[cluster]["configs"]["original"] for cluster in ("class", "image"))
+    assert whole["ci95"] == whole["ci95_micro"] == pytest.approx([max(0, wanted.low), min(1, wanted.high)])
+    low, high = photos_alone["ci95"]
+    assert 0.4 < low < 0.5 < high < 0.6
+    gap = found["class"]["differences"]["plus_m00_minus_original"]["macro"]
+    assert gap["value"] == pytest.approx(0.5)
+    assert gap["p"] == pytest.approx(ttest_1samp([0.1, 0.4, 1.0], 0).pvalue)
+    assert gap["ratio_ci95"] is None
+    two = {name: right for name, right in original.items() if name[0] != "b"}
+    assert summarise({"original": answers(two)}, cluster="class")["configs"]["original"]["ci95"] is None
 
 
 @pytest.mark.parametrize(
@@ -322,12 +329,18 @@ def test_the_table_reads_and_the_slices_are_marked(crops: Path) -> None:
         "plus - original (n 90)                                          +22.2 [",
         "plus - center_zoom, instances several (n 30)                    +66.7 [",
         "original: AURRA",
-        "plus - original, flag truncated by center crop false (n 60)     +0.0 [no interval]",
+        "plus - original, flag truncated by center crop false (n 60)     +0.0 [-6.0, 6.0]",
     ):
         assert line in text.replace("truncated_by_center_crop", "truncated by center crop")
     assert "box share 0.03 to 0.03 (n 21)" in text
     assert next(line for line in text.splitlines() if "0.03 to 0.03" in line).count("undecidable") == 2
-    assert text.endswith("images count alike, but in class means; chance 33.3; * interval excludes 0")
+    tested = len(re.findall(r"[+-]\d+\.\d \[[^]a-z]+\](?! undecidable)", text))
+    assert tested > 20
+    assert "images count alike, but in class means; chance 33.3; * differs from 0" in text
+    assert text.endswith(f"after Holm's correction over {tested} comparisons")
+    rows = {line.split("  ")[0]: line for line in text.splitlines()}
+    assert rows["plus - original (n 90)"].count("*") == 2
+    assert "*" not in rows["original (n 90)"]
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.exports import evaluate as script
-from figureground.exports.evaluate import EvaluationError, MaskedAnswers, Transform
+from figureground.exports.evaluate import EvaluationError, MaskedAnswers, Sampling, Transform
 
 pytestmark = pytest.mark.usefixtures("offline_datasets", "fresh_modules")
 
@@ -96,8 +96,7 @@ def test_few_answers_are_not_calibrated_and_bins_fit_the_answers() -> None:
         answers = MaskedAnswers(
             image_id=np.arange(count).astype(str), label=zeros, right=right, top5=right, confidence=confidence
         )
-        sampling: dict[str, Any] = {"count": 5, "seed": 0, "cluster": "image"}
-        summary = script.summarise_imagenet_a({"original": answers}, {}, CLASSES, "masked3", **sampling)
+        summary = script.summarise_imagenet_a({"original": answers}, {}, CLASSES, "masked3", Sampling(count=5))
         found = summary["configs"]["original"]
         calibration = found["rms_calibration"]
         assert calibration.get("bin_size") == bin_size

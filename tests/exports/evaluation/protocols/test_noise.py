@@ -19,6 +19,7 @@ from strategies import masks, square_mask
 from figureground.exports import evaluate as script
 from figureground.exports.evaluate import (
     NoiseSettings,
+    Sampling,
     instance_rfs,
     noise_scale,
     relative_foreground_sensitivity,
@@ -187,7 +188,7 @@ def shades(figures: Sequence[int], grounds: Sequence[int], labels: Sequence[int]
 def summary(adapter: ReaderAdapter, table: Any, settings: NoiseSettings) -> dict[str, Any]:
     feeder = script.Feeder(adapter=adapter, batch_size=64)
     measured = script.measure(feeder, table, TWO, "original", conditions=settings.conditions(), trials=settings.trials)
-    return script.summarise_rival10({"original": measured["head2"]}, TWO, settings, count=50, seed=0)
+    return script.summarise_rival10({"original": measured["head2"]}, TWO, settings, Sampling(count=50))
 
 
 BOTH_TELL = shades([60, 195] * 10, [60, 195] * 10, [0, 1] * 10)
@@ -241,12 +242,59 @@ def test_elsewhere_rfs_is_the_closed_form() -> None:
 def test_undefined_rfs_is_null_or_0_and_said() -> None:
     faint = NoiseSettings(levels={"sigma": (1e-6,)})
     strict = summary(ReaderAdapter(1.0, 1.0), BOTH_TELL, faint)["noise"]["0"]["sigma"]
-    assert strict["rfs"][0] == {"value": None, "ci95": None, "undefined_share": 1.0}
-    assert strict["rfs_slope"] is None
+    assert strict["rfs"][0] == {"value": None, "ci95": None, "p": None, "undefined_share": 1.0}
+    assert strict["rfs_slope"] == {"value": None, "ci95": None}
     zero = summary(
         ReaderAdapter(1.0, 1.0), BOTH_TELL, NoiseSettings(levels={"sigma": (1e-6,)}, undefined="hardimagenet")
     )
     assert zero["noise"]["0"]["sigma"]["rfs"][0]["value"] == 0
+
+
+@pytest.mark.parametrize("trials", [6, 7, 9])
+@pytest.mark.parametrize("wrong", [False, True])
+def test_rfs_stays_undefined_whatever_the_trials_add_up_to(trials: int, wrong: bool) -> None:
+    """Shares of trials that add up to a digit under 1, or over 0, leave no gap that RFS could be a share of."""
+    faint = NoiseSettings(levels={"sigma": (1e-6, 2e-6)}, trials=trials)
+    table = shades([195, 60] * 15, [195, 60] * 15, [0, 1] * 15) if wrong else BOTH_TELL
+    noise = summary(ReaderAdapter(1.0, 1.0), table, faint)["noise"]["0"]["sigma"]
+    undefined = {"value": None, "ci95": None, "p": None, "undefined_share": 1.0}
+    assert [*noise["rfs"], noise["pooled"]["rfs"]] == [undefined] * 3
+    share = 1 - sum([1 / trials] * trials) if wrong else sum([1 / trials] * trials)
+    assert np.isnan(relative_foreground_sensitivity(share, share))
+
+
+def test_irfs_counts_an_image_once_as_its_mean_over_levels() -> None:
+    settings = NoiseSettings(levels={"sigma": (0.1, 0.8, 80.0)}, trials=2)
+    table = shades([60, 195] * 15, [60, 195] * 15, [0, 1] * 15)
+    feeder = script.Feeder(adapter=ReaderAdapter(0.9, 0.1), batch_size=64)
+    measured = script.measure(feeder, table, TWO, "original", conditions=settings.conditions(), trials=2)["head2"]
+    found = script.summarise_rival10({"original": measured}, TWO, settings, Sampling(count=50))["noise"]["0"]["sigma"]
+    chances = measured.probability.mean(axis=2)
+    conditions = [condition.region for condition in settings.conditions()]
+    figure, ground = (chances[:, [row for row, name in enumerate(conditions) if name == part]] for part in PARTS)
+    by_image = instance_rfs(figure, ground).mean(axis=1)
+    wanted = script.mean_estimate(by_image, measured.label, (-1, 1))
+    assert found["irfs"] == pytest.approx(by_image.mean())
+    assert found["irfs_ci95"] == pytest.approx(wanted.ci95)
+    assert found["irfs_ci95"][0] < found["irfs"] < found["irfs_ci95"][1]
+    assert found["irfs_per_class"]["dark"] == pytest.approx(by_image[::2].mean())
+
+
+PARTS = ("figure", "ground")
+
+
+def test_the_slope_over_levels_has_an_interval() -> None:
+    """Least squares over the levels as shares of the highest."""
+    settings = NoiseSettings(levels={"sigma": (0.1, 0.4, 0.8)}, trials=3)
+    generator = np.random.default_rng(0)
+    bright = generator.integers(110, 146, 60)
+    table = shades(bright.tolist(), [(40 + 3 * int(b)) // 4 + 20 for b in bright], (bright > 127).astype(int).tolist())
+    noise = summary(ReaderAdapter(0.8, 0.3, pixels=9), table, settings)["noise"]["0"]["sigma"]
+    values = [level["value"] for level in noise["rfs"]]
+    wanted = np.polyfit(np.array([0.1, 0.4, 0.8]) / 0.8, values, 1)[0]
+    assert noise["rfs_slope"]["value"] == pytest.approx(wanted)
+    low, high = noise["rfs_slope"]["ci95"]
+    assert low < high
 
 
 def test_pooled_rfs_averages_accuracies_first() -> None:

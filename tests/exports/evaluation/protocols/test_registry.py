@@ -29,13 +29,14 @@ FIFTH = '''"""Protocol rows: how many rows every config has."""
 
 from figureground.exports.evaluation.options import Option
 from figureground.exports.evaluation.protocol import Protocol
+from figureground.exports.evaluation.tables import Cell
 
 FIFTH = Protocol(
     name="rows",
     claims=lambda configs: "original" in configs,
     run=lambda job: {"headline": "rows", "n": 6, "balanced": True, "chance": 0.5, "label_space": job.options["shout"]}
     | {"rows": {config: len(job.rows(config, [])) for config in job.configs}},
-    cells=lambda summary: {f"rows of {config}": str(count) for config, count in summary["rows"].items()},
+    cells=lambda summary: {f"share of {name}": Cell(rows / 24, bare=True) for name, rows in summary["rows"].items()},
     figures=lambda summary: iter(()),
     options=(Option(name="shout", help="A word.", default="hello"),),
 )
@@ -64,7 +65,7 @@ def test_the_published_file_runs_a_fifth_protocol(repo: Path, tmp_path: Path) ->
     table = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert table.returncode == 0, table.stderr
     assert "label space loud" in table.stdout
-    assert "rows of original" in table.stdout
+    assert "share of original    25.0" in table.stdout
     whole = subprocess.run([*call, "--json"], capture_output=True, text=True, cwd=tmp_path, check=True).stdout
     assert json.loads(whole)["results"][0]["protocol"] == "rows"
 
@@ -76,7 +77,7 @@ def test_the_command_runs_a_fifth_protocol(repo: Path, monkeypatch: pytest.Monke
     done = CliRunner().invoke(importlib.reload(house).evaluate, [str(repo), "--model", "reads:make", "--shout", "loud"])
     assert done.exit_code == 0, done.output
     assert "label space loud" in done.output
-    assert "rows of original" in done.output
+    assert "share of original    25.0" in done.output
 
 
 def test_both_command_lines_have_the_same_options() -> None:

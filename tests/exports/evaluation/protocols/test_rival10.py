@@ -117,6 +117,11 @@ def test_the_protocol_is_found_and_everything_is_scored(repo: Path) -> None:
         "chance 33.3",
     ):
         assert words in text
+    rows = [line for line in text.splitlines()[2:-1] if not line.startswith("---")]
+    assert len(rows) > 20
+    assert [row for row in rows if not row.endswith((" undecidable", "  -"))] == []  # 21 photos
+    assert "*" not in text
+    assert "comparison" not in text.splitlines()[-1]
 
 
 def test_greying_a_part_costs_what_the_pixels_say(repo: Path, model: Any) -> None:
