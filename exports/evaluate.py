@@ -39,7 +39,7 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, S
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar, TypedDict, Unpack
+from typing import Any, Final, NamedTuple, TypedDict, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -1789,13 +1789,7 @@ class Job:
     def rows(self, config: str, columns: Sequence[str], *, optional: Sequence[str] = ()) -> Table:
         """Rows of a config, with the ``optional`` columns that it has."""
         return load_rows(
-            self.repository,
-            config,
-            self.split,
-            limit=self.limit,
-            columns=columns,
-            ids=self.only,
-            optional=optional,
+            self.repository, config, self.split, limit=self.limit, columns=columns, ids=self.only, optional=optional
         )
 
     def limited(self) -> Job:

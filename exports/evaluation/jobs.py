@@ -50,13 +50,7 @@ class Job:
     def rows(self, config: str, columns: Sequence[str], *, optional: Sequence[str] = ()) -> Table:
         """Rows of a config, with the ``optional`` columns that it has."""
         return load_rows(
-            self.repository,
-            config,
-            self.split,
-            limit=self.limit,
-            columns=columns,
-            ids=self.only,
-            optional=optional,
+            self.repository, config, self.split, limit=self.limit, columns=columns, ids=self.only, optional=optional
         )
 
     def limited(self) -> Job:

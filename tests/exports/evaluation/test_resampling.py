@@ -27,7 +27,7 @@ def test_a_mean_over_images_is_students() -> None:
     estimate, wanted = script.mean_estimate(values, alike(40), (-1, 1)), ttest_1samp(values, 0)
     assert estimate.value == pytest.approx(values.mean())
     assert estimate.ci95 == pytest.approx([*wanted.confidence_interval()])
-    assert estimate.p == pytest.approx(wanted.pvalue)
+    assert estimate.p == pytest.approx(wanted[1])
 
 
 def test_a_mean_of_class_means_has_satterthwaites_degrees() -> None:
@@ -46,7 +46,7 @@ def test_a_mean_of_class_means_has_satterthwaites_degrees() -> None:
 
 
 def test_a_mean_of_few_images_or_of_what_does_not_vary_has_no_interval() -> None:
-    values = np.linspace(0, 1, 23)
+    values = np.linspace(0, 1, 23, dtype=np.float64)
     assert script.mean_estimate(values, alike(23), (0, 1)).json() == {
         "value": pytest.approx(0.5),
         "ci95": None,
@@ -73,7 +73,7 @@ def test_classes_as_a_sample_are_students_of_class_means() -> None:
     estimate, wanted = script.cluster_estimate(values, clusters, "classes", (0, 1)), ttest_1samp(means, 0)
     assert estimate.value == pytest.approx(means.mean())
     assert estimate.ci95 == pytest.approx([*wanted.confidence_interval()])
-    assert estimate.p == pytest.approx(wanted.pvalue)
+    assert estimate.p == pytest.approx(wanted[1])
 
 
 def test_over_images_the_totals_of_classes_are_linearised() -> None:
@@ -212,7 +212,7 @@ def test_bootstrap_of_one_share_is_near_the_normal_approximation() -> None:
 
 
 def test_resamples_that_cannot_say_give_no_interval() -> None:
-    samples = np.linspace(0, 1, 1001)
+    samples = np.linspace(0, 1, 1001, dtype=np.float64)
     assert script.bootstrap_interval(samples, 24) == pytest.approx([0.025, 0.975])
     assert script.bootstrap_interval(samples, 23) is None
     assert script.bootstrap_interval(np.full(1000, 0.3), 100) is None
@@ -239,7 +239,7 @@ def test_the_root_by_hand_and_where_there_is_none() -> None:
     samples = np.array([0.3, 0.5])
     low, high = script.root_interval(0.4, samples, 24) or (0, 0)
     middle, error = 2 * 0.16 - 0.17, 0.08
-    assert (low, high) == (0, pytest.approx((middle + 1.959964 * error) ** 0.5, abs=1e-6))
+    assert [low, high] == pytest.approx([0, (middle + 1.959964 * error) ** 0.5], abs=1e-6)
     assert script.root_interval(0.4, samples, 23) is None
     assert script.root_interval(0.4, np.full(9, 0.4), 100) is None
 

@@ -87,7 +87,12 @@ def test_differences_of_pairs_are_estimated_as_they_are_printed(cluster: str) ->
     generator = np.random.default_rng(0)
     ids, labels = np.array([f"{row:03}" for row in range(60)]), np.arange(60) % 4
     first, second = (
-        ImageShares(image_id=ids, label=labels, rows=np.ones(60, np.int64), value=1.0 * (generator.random(60) < share))
+        ImageShares(
+            image_id=ids,
+            label=labels,
+            rows=np.ones(60, np.int64),
+            value=(generator.random(60) < share).astype(np.float64),
+        )
         for share in (0.9, 0.5)
     )
     sampling = Sampling(count=50, cluster=cluster)

@@ -181,7 +181,7 @@ def test_of_one_rater_the_interval_is_that_of_images(tmp_path: Path) -> None:
     accuracy = summary["configs"][CONFIGS[0]]["accuracy"]
     assert accuracy["value"] == pytest.approx(21 / 30)
     variance = 0.7 * 0.3 / 29  # both questions of an image are answered alike
-    wanted = wilson_interval(0.7, 0.7 * 0.3 / variance, t.ppf(0.975, 29))
+    wanted = wilson_interval(0.7, 0.7 * 0.3 / variance, float(t.ppf(0.975, 29)))
     assert accuracy["ci95"] == pytest.approx(wanted, abs=1e-6)
     first = np.array([image_id not in wrong[CONFIGS[1]] for image_id in sorted({task.image_id for task in kit.tasks})])
     second = np.array([image_id not in wrong[CONFIGS[0]] for image_id in sorted({task.image_id for task in kit.tasks})])

@@ -161,7 +161,8 @@ def test_a_gap_has_the_p_of_what_is_printed() -> None:
     assert 0 < low < gap["value"] < high
     assert gap["p"] < 0.001
     over_images = np.repeat([-1.0, 1.0, 0.0, 1.0], [6, 2, 192, 8])
-    assert script.paired_difference(over_images.clip(0), (-over_images).clip(0), np.zeros(208, np.int64)).p > 0.3
+    by_image = script.paired_difference(over_images.clip(0), (-over_images).clip(0), np.zeros(208, np.int64))
+    assert by_image.json()["p"] > 0.3
     assert {gap["minuend"], gap["subtrahend"]} == {"mixed_same", "mixed_rand"}
     small = script.summarise(
         {"mixed_same": answers([0, 1, 2] * 3, [1] * 9), "mixed_rand": answers([0, 1, 2] * 3, [1] * 8 + [0])}, RGB
