@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from studio_server import add_block_proposals, drawn_photos, need_server
+from studio_server import add_block_proposals, drawn_photos, need_server, start_own_server
 
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.studio.client import StudioClient
@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Any:
         index_source(store, open_source(str(drawn_photos(tmp_path / "photos", PHOTOS))), workers=1)
         add_block_proposals(store)
     home = StudioHome.of(folder)
-    start_server(home)
+    start_own_server(home)
     try:
         yield folder
     finally:
