@@ -25,6 +25,8 @@ os.environ["RAY_TMPDIR"] = str(RUN / WORKER)  # each worker starts Rays of its o
 for folder in ("studio", WORKER):
     (RUN / folder).mkdir(exist_ok=True)
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
+# Workers share the processors, and a thread that waits for another spins; so does each program that a test starts.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT", "RAY_ADDRESS", "FORCE_COLOR", "CLICOLOR_FORCE"):
     os.environ.pop(name, None)
 

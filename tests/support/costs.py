@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -46,13 +47,13 @@ def costs_of(source: str) -> set[str]:
 
 def mark_module(item: pytest.Item) -> None:
     """Put the markers of the module on one of its tests."""
-    for marker in sorted(costs_of(_read(item.path))):
+    for marker in sorted(_costs_of_file(item.path)):
         item.add_marker(marker)
 
 
 def is_costly(path: Path) -> bool:
     """Whether a file holds tests that cost much."""
-    return path.suffix == ".py" and path.name.startswith("test_") and bool(costs_of(_read(path)))
+    return path.suffix == ".py" and path.name.startswith("test_") and bool(_costs_of_file(path))
 
 
 def note_markers(item: pytest.Item) -> None:
@@ -67,5 +68,6 @@ def require_marker(name: str) -> None:
         pytest.fail(f"this test costs much, and lacks the marker {name}: give NAMED in costs.py the word for it")
 
 
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+@cache
+def _costs_of_file(path: Path) -> set[str]:
+    return costs_of(path.read_text(encoding="utf-8"))
