@@ -73,6 +73,7 @@ def test_a_verb_takes_few_parameters_and_says_all_of_them(name: str) -> None:
     assert [parameter for parameter in parameters if f"\n    {parameter}: " not in text] == []
 
 
+@pytest.mark.slow
 def test_the_verb_build_stays_the_verb_when_its_stage_is_imported() -> None:
     code = (
         "import figureground, figureground.build.planning.seeds\n"

@@ -214,6 +214,7 @@ def test_a_program_is_found_again_and_stopped(daemon: Daemon) -> None:
     assert (daemon.process(), daemon.port, daemon.stop()) == (None, None, False)
 
 
+@pytest.mark.slow
 def test_a_program_takes_its_children_with_it(daemon: Daemon) -> None:
     import psutil
 

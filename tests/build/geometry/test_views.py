@@ -122,6 +122,7 @@ def test_a_matte_is_what_pillow_makes_of_it_at_once(
     np.testing.assert_array_equal(view_matte(matte, view), covered >= (1 if view.matte == "bilinear" else 128))
 
 
+@pytest.mark.slow
 def test_torchvision_is_there_to_compare_with() -> None:
     try:
         import torchvision  # noqa: F401

@@ -41,6 +41,7 @@ def test_the_order_of_the_candidates_changes_nothing() -> None:
     assert chosen(ids(500)) == chosen(ids(500)[::-1])
 
 
+@pytest.mark.slow
 def test_one_candidate_less_changes_few_choices_besides_its_own() -> None:
     candidates = ids(500)
     before = chosen(candidates)

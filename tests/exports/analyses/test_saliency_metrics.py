@@ -73,6 +73,7 @@ def test_scale_and_shift_do_not_matter(pair: tuple[Any, Any], factor: int, shift
     assert moved["precision"] == pytest.approx(metrics.measure_alignment(saliency, mask)["precision"])
 
 
+@pytest.mark.slow
 @given(pairs())
 def test_ranges_and_the_perfect_map(pair: tuple[Any, Any]) -> None:
     saliency, mask = pair

@@ -27,6 +27,7 @@ def test_every_job_runs_once(workers: int) -> None:
         assert list(engine.run(square, [])) == []
 
 
+@pytest.mark.slow
 def test_the_processes_serve_all_runs_and_end_with_the_engine() -> None:
     with open_engine(LOCAL, workers=2) as engine:
         first, second = (set(engine.run(own_pid, range(25))) for _ in range(2))
@@ -53,6 +54,7 @@ def test_a_worker_that_dies_is_told_with_a_remedy() -> None:
         list(engine.run(die, range(8)))
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(

@@ -110,6 +110,7 @@ def test_label_studio_refuses_a_mask_of_a_name_that_is_not_asked_for() -> None:
 # What stands on it
 
 
+@pytest.mark.slow
 @given(schema=schemas(most_parts=30), purpose=st.sampled_from(PURPOSES))
 def test_the_page_asks_for_everything_once(schema: AttributeSchema, purpose: Purpose) -> None:
     root = page(schema, purpose)
@@ -133,6 +134,7 @@ def test_every_part_of_a_long_schema_can_be_painted() -> None:
     assert_distinct_keys(page(schema), painted_without=True)
 
 
+@pytest.mark.slow
 @given(schemas(most_parts=30))
 def test_what_is_asked_arrives_as_it_was_written(schema: AttributeSchema) -> None:
     root = page(schema)

@@ -162,6 +162,7 @@ def test_a_workspace_goes_on_when_the_archive_is_unpacked(archive: Path, tree: P
         assert all(read_catalogued(image, store.sources()) for image in store.images())
 
 
+@pytest.mark.slow
 def test_true_masks_come_in_by_the_photos_ids(tree: Path, tmp_path: Path) -> None:
     write_masks(tmp_path / "masks")
     with Workspace.create(tmp_path / "work") as store:

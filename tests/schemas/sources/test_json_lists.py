@@ -20,6 +20,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(st.text().filter(lambda key: key not in NAMES), values, max_size=3),
     st.lists(values, max_size=4),
