@@ -111,7 +111,7 @@ def test_the_table_has_a_row_a_head_and_a_column_a_config(out: Path, result: Any
     assert values.split()[-1].startswith("+")
     assert intervals.startswith(f"n {3 * PER_CLASS['train']}")
     assert any(line.startswith("mixed_rand - original") for line in lines)
-    assert lines[-1].startswith("* differs from 0 at 5% after Holm's correction over 6 comparisons")
+    assert lines[-1].startswith("* differs from 0 at 5 % after Holm's correction over 6 comparisons")
     gap_of_original, gap_of_mixed_rand = lines[4].split("[")[-1], lines[6].split("[")[-1]
     assert gap_of_original.endswith("*")
     assert not gap_of_mixed_rand.endswith("*")
