@@ -298,7 +298,8 @@ def root_interval(value: float, samples: Floats, n: int) -> list[float] | None:
     if n < MIN_RESAMPLED or error < 1e-12:
         return None
     middle = 2 * value**2 - float(squares.mean())
-    return [float(np.sqrt(max(0.0, middle + sign * Z * error))) for sign in (-1, 1)]
+    low, high = (float(np.sqrt(max(0.0, middle + sign * Z * error))) for sign in (-1, 1))
+    return [min(low, value), max(high, value)]
 
 
 def resampled_rows(n: int, *, count: int, seed: int) -> Iterator[Ints]:
