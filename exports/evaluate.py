@@ -35,7 +35,7 @@ import sys
 import typing
 import zipfile
 from collections import deque
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -519,6 +519,16 @@ def bootstrap_interval(samples: Floats, n: int) -> list[float] | None:
     return [float(bound) for bound in np.quantile(finite, [0.025, 0.975])]
 
 
+def bootstrap_p(samples: Floats) -> float:
+    """Two-sided p of the hypothesis that a figure is 0, of its finite bootstrap samples ``(B,)``, in (0, 1].
+
+    Twice the smaller share on either side of 0, to which one sample is added, so that it is never 0.
+    """
+    finite = samples[np.isfinite(samples)]
+    tail = min(int((finite <= 0).sum()), int((finite >= 0).sum()))
+    return min(1.0, 2 * (tail + 1) / (len(finite) + 1))
+
+
 def root_interval(value: float, samples: Floats, n: int) -> list[float] | None:
     """95 % interval of the root of a sum of squares, which resamples ``(B,)`` of ``n`` images exceed by their noise.
 
@@ -722,6 +732,7 @@ class ScoringOptions(TypedDict, total=False):
     trials: int
     mask_grow: str
     masks_from: str | None
+    null: str
     rfs_undefined: str
 
 
@@ -1343,16 +1354,24 @@ def estimate_difference(first: ImageShares, second: ImageShares, over: str, samp
 
 # protocols.noise: Noise on figure and ground.
 
-NOISE_LEVELS: Final = {  # compute_noise_robustness.py of mmoayeri/RIVAL10, at 224 pixels
-    "sigma": tuple(level / 255 for level in (30, 60, 90, 120, 150, 180, 210)),
+NOISE_LEVELS: Final = {  # compute_noise_robustness.py of mmoayeri/RIVAL10, at 224 pixels; the headline first
     "l2": (25, 50, 75, 100, 125, 150, 175, 200),
+    "sigma": tuple(level / 255 for level in (30, 60, 90, 120, 150, 180, 210)),
 }
+REGIONS: Final = ("figure", "ground")
+DISPLACED: Final = "displaced_"  # before a region: the same noise, moved to another place on the canvas
 RFS_UNDEFINED: Final = ("strict", "hardimagenet")
 NOISE_OPTIONS: Final = (
-    Option(name="noise", help="Noise: sigma, l2, both with a comma, or none.", default="sigma,l2"),
+    Option(name="noise", help="Noise: sigma, l2, both with a comma, or none.", default="l2,sigma"),
     Option(name="levels", help="Levels of one kind of noise in place of the paper's, with commas."),
     Option(name="trials", help="Noises of each image.", default=1, kind=int, least=1),
     Option(name="mask_grow", help="Pixels to dilate masks by, or to erode where negative: 0,4,-4.", default="0"),
+    Option(
+        name="null",
+        help="Noise that is also shown in displaced masks, the null of RFS: l2, sigma, both with a comma, or none. "
+        "It doubles the pictures of that noise: with l2, 47 an image in place of 31.",
+        default="l2",
+    ),
     Option(name="rfs_undefined", help="RFS where it has none: null or 0.", default="strict", choices=RFS_UNDEFINED),
 )
 
@@ -1369,15 +1388,21 @@ class NoiseSettings:
     """Mask perturbations, each scored apart: canvas pixels to dilate by, or to erode by where negative."""
     undefined: str = "strict"
     """RFS where both accuracies are 0 or 1: ``strict`` gives none, ``hardimagenet`` 0."""
+    null: Sequence[str] = ("l2",)
+    """Kinds that are also shown in displaced masks; those without levels have no effect."""
+
+    def regions(self, kind: str) -> tuple[str, ...]:
+        """Where noise of a kind is added: figure and ground, and where it has a null both displaced."""
+        return (*REGIONS, *(DISPLACED + region for region in REGIONS)) if kind in self.null else REGIONS
 
     def conditions(self) -> list[Condition]:
-        """The clean image, and each noise on figure and ground."""
+        """The clean image, and each noise on each region."""
         noises = [
             Condition(kind=kind, level=float(level), region=region, grow_px=grow_px)
             for grow_px in self.grow_px
             for kind, levels in self.levels.items()
             for level in levels
-            for region in ("figure", "ground")
+            for region in self.regions(kind)
         ]
         return [CLEAN, *noises]
 
@@ -1388,7 +1413,7 @@ class Condition:
 
     kind: str = "clean"
     level: float = 0.0
-    region: str = ""  # figure or ground
+    region: str = ""  # figure or ground, or either displaced
     grow_px: int = 0
 
 
@@ -1434,7 +1459,8 @@ def show_conditions(
 ) -> Iterator[NDArray[np.float32]]:
     """One decoded image ``(H, W, 3)`` under every condition and trial, float32 in [0, 1], conditions first.
 
-    Figure and ground share one noise, as in the released code; so do all kinds and levels.
+    Figure and ground share one noise, as in the released code; so do all kinds and levels. Displaced regions have that
+    very noise too, rolled over the canvas, so that its area and its norm are the same.
     """
     plain = image.astype(np.float32) / np.float32(255)
 
@@ -1448,7 +1474,9 @@ def show_conditions(
 
     @functools.cache
     def cut(trial: int, grow_px: int, region: str) -> NDArray[np.float32]:
-        return np.asarray(noise(trial) * (matte(grow_px) ^ (region == "ground"))[..., None])
+        own = region.removeprefix(DISPLACED)
+        regional = noise(trial) * (matte(grow_px) ^ (own == "ground"))[..., None]
+        return regional if own == region else np.roll(regional, displacement(plain.shape[:2], name, trial), axis=(0, 1))
 
     for condition in conditions:
         for trial in range(trials):
@@ -1459,6 +1487,14 @@ def show_conditions(
             noisy = regional * noise_scale(regional, condition.kind, condition.level)
             noisy += plain
             yield np.clip(noisy, 0, 1, out=noisy)
+
+
+def displacement(size_hw: tuple[int, ...], name: str, trial: int) -> tuple[int, int]:
+    """Rows and columns to roll a canvas by, uniform over its pixels: a function of ``image_id`` and trial alone."""
+    digest = hashlib.sha256(f"displacement\0{name}\0{trial}".encode()).digest()
+    words = (int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:16], "big"))
+    rows, columns = (word * side >> 64 for word, side in zip(words, size_hw, strict=True))
+    return rows, columns
 
 
 def _fit_mask(mask: Bools, size_hw: tuple[int, ...]) -> Bools:
@@ -1495,15 +1531,15 @@ def make_ahead(batches: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.fl
 
 
 def parse_noise(
-    *, noise: str | NoiseSettings, levels: str | None, trials: int, mask_grow: str, rfs_undefined: str
+    *, noise: str | NoiseSettings, levels: str | None, trials: int, mask_grow: str, rfs_undefined: str, null: str
 ) -> NoiseSettings:
     """Noise settings from the words of the options; in Python ``noise`` may be the settings themselves."""
     if isinstance(noise, NoiseSettings):
         return noise
-    kinds = [kind for kind in noise.split(",") if kind and kind != "none"]
-    strange = set(kinds) - set(NOISE_LEVELS)
-    require(not strange, f"noise: expected {' or '.join(NOISE_LEVELS)}, got {list_names(strange)}", 2)
+    kinds, displaced = (_parse_kinds(name, text) for name, text in (("noise", noise), ("null", null)))
     require(levels is None or len(kinds) == 1, "levels: they mean another thing for each kind; give one --noise", 2)
+    unused = set(displaced) - {*kinds, "l2"}
+    require(not unused, f"null: no noise of the kind {list_names(unused)} is asked for; add it to --noise", 2)
     try:
         given = tuple(map(float, levels.split(","))) if levels else ()
         grow_px = tuple(map(int, mask_grow.split(",")))
@@ -1511,7 +1547,15 @@ def parse_noise(
         raise EvaluationError(f"levels and mask growth: expected numbers with commas: {error}", 2) from error
     require(min(given, default=1) > 0, "levels: expected numbers above 0", 2)
     chosen = {kind: given or NOISE_LEVELS[kind] for kind in kinds}
-    return NoiseSettings(levels=chosen, trials=trials, grow_px=grow_px, undefined=rfs_undefined)
+    return NoiseSettings(levels=chosen, trials=trials, grow_px=grow_px, undefined=rfs_undefined, null=displaced)
+
+
+def _parse_kinds(option: str, text: str) -> tuple[str, ...]:
+    """Kinds of noise that a text names, the headline first; ``EvaluationError`` for others."""
+    named = {kind for kind in text.split(",") if kind and kind != "none"}
+    strange = named - set(NOISE_LEVELS)
+    require(not strange, f"{option}: expected {' or '.join(NOISE_LEVELS)}, got {list_names(strange)}", 2)
+    return tuple(kind for kind in NOISE_LEVELS if kind in named)
 
 
 # answers: A model's answers on rows: made and judged.
@@ -2147,6 +2191,270 @@ def _vulnerable(fooled: Bools, own: Bools) -> dict[str, int]:
     return {"n": int(own.sum()), "vulnerable": int((fooled & own).sum())}
 
 
+# protocols.sensitivity: Relative foreground sensitivity (RFS) under noise: by level, over all levels, by area of the object, and its null.
+
+AREA_EDGES: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 1.0)  # shares of the canvas that slice objects
+RFS_NAMES: Final = ("rfs", "rfs_null", "rfs_beyond_null")
+
+
+def relative_foreground_sensitivity(a_fg: Floats | float, a_bg: Floats | float, undefined: str = "strict") -> Floats:
+    """RFS = (a_bg - a_fg) / (2 min(ā, 1 - ā)) with ā the mean of both, in [-1, 1].
+
+    ``a_fg`` and ``a_bg`` are accuracies under noise on the foreground and on the background, of one shape. The
+    denominator is the largest gap that ā allows. Where ā is 0 or 1 there is none: NaN, or 0 under ``hardimagenet``.
+    The formula is that of the code of Moayeri et al. (CVPR 2022), mmoayeri/RIVAL10. Weighted means of accuracies differ
+    from 0 and 1 in their last digits, and count as these.
+    """
+    figure, ground = np.asarray(a_fg, np.float64), np.asarray(a_bg, np.float64)
+    mean = (figure + ground) / 2
+    largest = 2 * np.minimum(mean, 1 - mean)
+    empty = 0.0 if undefined == "hardimagenet" else np.nan
+    return np.asarray(np.divide(ground - figure, largest, out=np.full(mean.shape, empty), where=largest > 1e-9))
+
+
+def instance_rfs(p_fg: Floats, p_bg: Floats) -> Floats:
+    """iRFS: RFS of one image's true-class probabilities; 0 where it is undefined, as in the released code."""
+    return relative_foreground_sensitivity(p_fg, p_bg, "hardimagenet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionalShares:
+    """Right answers under one kind of noise at L levels, by region: of I images, and B resamples of class means."""
+
+    labels: Ints  # (I,)
+    images: Mapping[str, Floats]  # (I, L) share of trials that are right
+    means: Mapping[str, Floats]  # (L,) class means
+    samples: Mapping[str, Floats]  # (B, L), of one bootstrap over images for all regions
+    jitter: Mapping[str, Floats]  # (B,) of figure and ground, what images that nobody saw would move samples by
+    undefined: str  # what RFS is where it has none
+
+    def pooled(self) -> RegionalShares:
+        """Averaged over levels, so that RFS is taken once, as in the released code."""
+        images, means, samples = (
+            {region: values.mean(axis=-1, keepdims=True) for region, values in shares.items()}
+            for shares in (self.images, self.means, self.samples)
+        )
+        return dataclasses.replace(self, images=images, means=means, samples=samples)
+
+    def rfs(self, place: str = "") -> tuple[Floats, Floats]:
+        """RFS ``(L,)`` and of resamples ``(B, L)``; ``place`` is empty, or ``DISPLACED`` for the null."""
+        value, samples = (
+            relative_foreground_sensitivity(shares[f"{place}figure"], shares[f"{place}ground"], self.undefined)
+            for shares in (self.means, self.samples)
+        )
+        return value, samples
+
+    def _beyond(self, level: int) -> Floats:
+        """RFS minus its null, of resamples ``(B,)`` to which the jitter is added in place and taken away displaced."""
+        own, null = (
+            relative_foreground_sensitivity(*self._jittered(level, place, sign), self.undefined)
+            for place, sign in (("", 1), (DISPLACED, -1))
+        )
+        return own - null
+
+    def _jittered(self, level: int, place: str, sign: int) -> tuple[Floats, Floats]:
+        figure, ground = (
+            np.clip(self.samples[f"{place}{region}"][:, level] + sign * self.jitter[region], 0, 1) for region in REGIONS
+        )
+        return figure, ground
+
+    def describe(self, level: int) -> dict[str, dict[str, Any]]:
+        """RFS at one level, and where noise was displaced its null and what it has beyond that, JSON-ready.
+
+        RFS beyond its null is in [-2, 2]; its interval is of resamples that both are of, each with a few images more
+        that noise hurts in one place and not in the other. Without those, images that nearly all agree would pass for
+        certainty, as they do in a percentile bootstrap of any paired difference.
+        """
+        value, samples = (array[..., level] for array in self.rfs())
+        described = {"rfs": self._cell(value, samples, level)}
+        if f"{DISPLACED}figure" not in self.means:
+            return described
+        null, null_samples = (array[..., level] for array in self.rfs(DISPLACED))
+        beyond = _bootstrap_cell(value - null, self._beyond(level), len(self.labels))
+        return {**described, "rfs_null": self._cell(null, null_samples, level, DISPLACED), "rfs_beyond_null": beyond}
+
+    def _cell(self, value: Floats, samples: Floats, level: int, place: str = "") -> dict[str, Any]:
+        """RFS with its interval; p is that of the difference of the accuracies on ground and figure."""
+        ground, figure = (self.images[f"{place}{region}"][:, level] for region in ("ground", "figure"))
+        p = paired_difference(ground, figure, self.labels).p if np.isfinite(value) else None
+        return {**_bootstrap_cell(value, samples, len(self.labels)), "p": p}
+
+
+def regional_shares(
+    outcomes: Outcomes,
+    settings: NoiseSettings,
+    kind: str,
+    grow_px: int,
+    sampling: Sampling,
+    chosen: Bools | None = None,
+) -> RegionalShares:
+    """Right answers under one kind of noise, of all images or of those ``chosen``, ``(I,)``."""
+    columns = region_columns(settings, kind, grow_px)
+    rows = np.arange(len(outcomes.label)) if chosen is None else np.flatnonzero(chosen)
+    labels = outcomes.label[rows]
+    images = {region: outcomes.right[rows][:, indices].mean(axis=2) for region, indices in columns.items()}
+    drawn = np.split(sampling.bootstrap(np.concatenate(list(images.values()), axis=1), labels), len(images), axis=1)
+    means = {
+        region: np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
+        for region, values in images.items()
+    }
+    return RegionalShares(
+        labels=labels,
+        images=images,
+        means=means,
+        samples=dict(zip(images, drawn, strict=True)),
+        jitter=_draw_jitter(labels, sampling),
+        undefined=settings.undefined,
+    )
+
+
+def _draw_jitter(labels: Ints, sampling: Sampling) -> dict[str, Floats]:
+    """What one more image of every kind of disagreement between a place and the other would move samples by.
+
+    As Bonett and Price add one pair of each discordant kind to the interval of a paired difference (Journal of
+    Educational and Behavioral Statistics 37(4), 2012). An image comes into a resample a Poisson number of times, of
+    mean 1; it moves class means by what an image weighs, half of it in either place.
+    """
+    _, sizes = np.unique(labels, return_counts=True)
+    images = len(sizes) ** 2 / float((1 / sizes).sum())
+    drawn = np.random.Generator(np.random.PCG64([sampling.seed, 1])).poisson(1.0, (sampling.count, 2, 2))
+    moved = (drawn[..., 0] - drawn[..., 1]) / (2 * images)
+    return dict(zip(REGIONS, moved.T, strict=True))
+
+
+def region_columns(settings: NoiseSettings, kind: str, grow_px: int) -> dict[str, list[int]]:
+    """Conditions of one kind of noise by region, level after level."""
+    columns: dict[str, list[int]] = {region: [] for region in settings.regions(kind)}
+    for index, condition in enumerate(settings.conditions()):
+        if (condition.kind, condition.grow_px) == (kind, grow_px):
+            columns[condition.region].append(index)
+    return columns
+
+
+def summarise_noise(
+    outcomes: Outcomes, classes: ClassMap, settings: NoiseSettings, kind: str, grow_px: int, sampling: Sampling
+) -> dict[str, Any]:
+    """Accuracies and RFS at every level of one kind of noise, over class means, all levels pooled, and by area."""
+    levels, shares = list(settings.levels[kind]), regional_shares(outcomes, settings, kind, grow_px, sampling)
+    pooled, columns = shares.pooled(), region_columns(settings, kind, grow_px)
+    by_level = [shares.describe(index) for index in range(len(levels))]
+    return {
+        "levels": levels,
+        **{
+            f"accuracy_{region}": [
+                {"value": float(mean), "ci95": share_interval(values, shares.labels)}
+                for mean, values in zip(shares.means[region], shares.images[region].T, strict=True)
+            ]
+            for region in columns
+        },
+        **{name: [described[name] for described in by_level] for name in by_level[0]},
+        "pooled": {
+            **{f"accuracy_{region}": float(mean[0]) for region, mean in pooled.means.items()},
+            **pooled.describe(0),
+        },
+        "by_area": list(_slice_areas(outcomes, settings, kind, grow_px, sampling)),
+        "rfs_slope": _slope_json(levels, *shares.rfs(), len(shares.labels)),
+        **_instance_summary(outcomes, columns, classes),
+    }
+
+
+def _slice_areas(
+    outcomes: Outcomes, settings: NoiseSettings, kind: str, grow_px: int, sampling: Sampling
+) -> Iterator[dict[str, Any]]:
+    """RFS over all levels of the images whose objects cover from one share of the canvas to below the next."""
+    for low, high in itertools.pairwise(AREA_EDGES):
+        chosen = (outcomes.area >= low) & ((outcomes.area < high) | (high == AREA_EDGES[-1]))
+        if not chosen.any():
+            continue
+        pooled = regional_shares(outcomes, settings, kind, grow_px, sampling, chosen).pooled()
+        n = int(chosen.sum())
+        yield {"area": [low, high], "n": n, "undecidable": n < MIN_DECIDABLE, **pooled.describe(0)}
+
+
+def _instance_summary(outcomes: Outcomes, columns: Mapping[str, Sequence[int]], classes: ClassMap) -> dict[str, Any]:
+    """IRFS over class means, and by class: of probabilities averaged over trials, and then averaged over levels."""
+    irfs = instance_rfs(*(outcomes.probability[:, columns[region]].mean(axis=2) for region in REGIONS)).mean(axis=1)
+    by_label = {int(label): irfs[outcomes.label == label].mean() for label in np.unique(outcomes.label)}
+    mean = mean_estimate(irfs, outcomes.label, (-1.0, 1.0))
+    return {
+        "irfs_per_class": {
+            owner: float(by_label[index]) for index, owner in enumerate(classes.names) if index in by_label
+        },
+        "irfs": mean.value,
+        "irfs_ci95": mean.ci95,
+    }
+
+
+def _bootstrap_cell(value: Floats, samples: Floats, n: int) -> dict[str, Any]:
+    """A figure of ``n`` images with interval and p of its resamples ``(B,)``, or why it has none; JSON-ready."""
+    finite = bool(np.isfinite(value))
+    ci95 = bootstrap_interval(samples, n) if finite else None
+    return {
+        "value": float(value) if finite else None,
+        "ci95": ci95,
+        **({"no_ci95": TOO_FEW} if finite and not ci95 else {}),
+        "p": bootstrap_p(samples) if ci95 else None,
+        "undefined_share": float(1 - np.isfinite(samples).mean()),
+    }
+
+
+def _slope_json(levels: Sequence[float], rfs: Floats, samples: Floats, n: int) -> dict[str, Any]:
+    """Least-squares slope of RFS over the levels, which run from 0 to 1, with its bootstrap interval.
+
+    A figure of ours, in no paper: how fast a model turns from ground to figure as noise grows. Levels without RFS are
+    left out.
+    """
+    defined = np.isfinite(rfs)
+    if defined.sum() < 2:
+        return {"value": None, "ci95": None}
+    at = np.asarray(levels)[defined] / max(levels)
+    weights = (at - at.mean()) / ((at - at.mean()) ** 2).sum()
+    ci95 = bootstrap_interval(samples[:, defined] @ weights, n)
+    return {"value": float(rfs[defined] @ weights), "ci95": ci95}
+
+
+def noise_cells(kind: str, grown: str, noise: Mapping[str, Any], few: bool) -> dict[str, Cell]:
+    """Accuracies and RFS of one kind of noise, at every level, over all levels and by area.
+
+    ``grown`` says how masks were changed.
+    """
+    cells = {}
+    for index, level in enumerate(noise["levels"]):
+        row = f"{kind} {level:.3g}{grown}"
+        for region in REGIONS:
+            cells[f"{row}: noise on {region}"] = measured_cell(noise[f"accuracy_{region}"][index], few=few)
+        cells |= _rfs_cells(row, {name: noise[name][index] for name in RFS_NAMES if name in noise}, few)
+    cells |= _rfs_cells(f"{kind}{grown}, all levels", noise["pooled"], few)
+    for part in noise["by_area"]:
+        low, high = (f"{100 * edge:.0f}" for edge in part["area"])
+        row = f"{kind}{grown}, all levels, object {low} to {high} % of the canvas (n {part['n']})"
+        cells |= _rfs_cells(row, part, part["undecidable"])
+    return cells
+
+
+def _rfs_cells(row: str, measured: Mapping[str, Any], few: bool) -> dict[str, Cell]:
+    """RFS, and where there is one its null, which is not tested, and what RFS has beyond it."""
+    cells = {f"{row}: RFS": measured_cell(measured["rfs"], signed=True, few=few)}
+    if "rfs_null" in measured:
+        null = measured["rfs_null"]
+        cells[f"{row}: RFS of displaced masks"] = Cell(null["value"], null["ci95"], signed=True, few=few)
+        cells[f"{row}: RFS beyond displaced masks"] = measured_cell(measured["rfs_beyond_null"], signed=True, few=few)
+    return cells
+
+
+def rfs_figures(kinds: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
+    """RFS over all levels of every kind of noise, the headline first, each with what it has beyond its null."""
+    for kind in headline_first(kinds):
+        pooled = kinds[kind]["pooled"]
+        names = {"rfs_beyond_null": f"rfs_{kind}_beyond_null", "rfs": f"rfs_{kind}"}
+        yield from value_figures({title: pooled[name] for name, title in names.items() if name in pooled})
+
+
+def headline_first(kinds: Iterable[str]) -> list[str]:
+    """Kinds of noise in the order of tables: l2 gives figure and ground the same energy, whatever their areas."""
+    return sorted(kinds, key=list(NOISE_LEVELS).index)
+
+
 # protocols.background_check: Protocol background_check: influence and invariance.
 
 MEASURES: Final = ("influence", "invariance")  # configs begin with bg_ and one of them
@@ -2519,347 +2827,6 @@ IMAGENET_A: Final = Protocol(
 )
 
 
-# protocols.rival10: Protocol rival10: noise, RFS, ablations and attributes.
-
-ABLATIONS: Final = {  # config of protocol rival10: the config that it is compared with
-    "bg_grey": "original",
-    "object_grey": "original_crop",
-    "bbox_grey": "original_crop",
-    "bbox_tile": "original_crop",
-    "object_mean": "original_crop",
-    "bbox_mean": "original_crop",
-}
-ATTRIBUTE_CONFIGS: Final = ("attribute_grey", "attribute_control")
-
-
-MASKS_FROM: Final = Option(name="masks_from", help="Dataset of the same photos whose object masks to use.")
-
-
-def run_rival10(job: Job) -> dict[str, Any]:
-    """Score ``original`` under noise, and the ablations and attributes as they are stored."""
-    job = job.limited()
-    settings = parse_noise(**{option.name: job.options[option.name] for option in NOISE_OPTIONS})
-    scored = {"original", *ABLATIONS, *ABLATIONS.values(), *ATTRIBUTE_CONFIGS}
-    configs = [config for config in job.configs if config in scored]
-    masks, mask_source = _other_masks(job.options["masks_from"], job.split)
-    described = {"noise": {**dataclasses.asdict(settings), "undefined": None}, "masks_from": mask_source}
-    job = job.keyed(**described)
-
-    def run(config: str) -> dict[str, NDArray[Any]]:
-        noisy = config == "original"
-        measured = measure(
-            job.feeder,
-            job.rows(config, ["object_mask", "source_label", "attribute"]),
-            job.repository.classes,
-            config,
-            conditions=settings.conditions() if noisy else (CLEAN,),
-            trials=settings.trials if noisy else 1,
-            masks=masks if noisy else None,
-        )
-        arrays = ((space, arrays_of(outcomes)) for space, outcomes in measured.items())
-        return {f"{space}.{name}": value for space, named in arrays for name, value in named.items()}
-
-    stored = job.remembered(configs, run)
-    summaries = {
-        space: summarise_rival10(outcomes, job.repository.classes, settings, job.sampling)
-        for space, outcomes in split_by_space(stored, Outcomes)
-    }
-    path = job.predictions_path("original")
-    return {
-        **described,
-        "rfs_undefined": settings.undefined,
-        "headline": "accuracy_macro",
-        "label_spaces": summaries,
-        "conditions": [dataclasses.asdict(condition) for condition in settings.conditions()],
-        "noise_rounded_to_uint8": not adapter_option(job.adapter, "takes_float"),
-        "predictions": path.relative_to(job.out).as_posix() if path and job.out else None,
-    }
-
-
-def _other_masks(repo: str | None, split: str) -> tuple[dict[str, bytes] | None, dict[str, str] | None]:
-    """Encoded object masks of another dataset by image_id, and which dataset it is; None for the rows' own."""
-    if repo is None:
-        return None, None
-    other = open_repository(repo)
-    table = load_rows(other, "original", split, columns=["object_mask"])
-    masks = {name: mask["bytes"] for name, mask in zip(table["image_id"], table["object_mask"], strict=True)}
-    return masks, {"name": other.name, "fingerprint": other.fingerprint}
-
-
-def relative_foreground_sensitivity(a_fg: Floats | float, a_bg: Floats | float, undefined: str = "strict") -> Floats:
-    """RFS = (a_bg - a_fg) / (2 min(ā, 1 - ā)) with ā the mean of both, in [-1, 1] (Moayeri et al., CVPR 2022, §4.1).
-
-    ``a_fg`` and ``a_bg`` are accuracies under noise on the foreground and on the background, of one shape. The
-    denominator is the largest gap that ā allows. Where ā is 0 or 1 there is none: NaN, or 0 under ``hardimagenet``.
-    Weighted means of accuracies differ from 0 and 1 in their last digits, and count as these.
-    """
-    figure, ground = np.asarray(a_fg, np.float64), np.asarray(a_bg, np.float64)
-    mean = (figure + ground) / 2
-    largest = 2 * np.minimum(mean, 1 - mean)
-    empty = 0.0 if undefined == "hardimagenet" else np.nan
-    return np.asarray(np.divide(ground - figure, largest, out=np.full(mean.shape, empty), where=largest > 1e-9))
-
-
-def instance_rfs(p_fg: Floats, p_bg: Floats) -> Floats:
-    """iRFS: RFS of one image's true-class probabilities; 0 where it is undefined, as in the released code."""
-    return relative_foreground_sensitivity(p_fg, p_bg, "hardimagenet")
-
-
-def summarise_rival10(
-    outcomes: Mapping[str, Outcomes], classes: ClassMap, settings: NoiseSettings, sampling: Sampling
-) -> dict[str, Any]:
-    """All metrics of one model's answers in one label space, by config, JSON-ready, with intervals."""
-    original = outcomes["original"]
-    require(len(np.unique(original.image_id)) == len(original.label), "original: expected each image_id once")
-    per_source = {
-        str(name): accuracy_micro(original.right[original.source_label == name, 0])
-        for name in np.unique(original.source_label)
-    }
-    return {
-        **class_sizes(original.label, classes),
-        "class_names": list(classes.names),
-        "chance": 1 / len(classes.names),
-        "object_area_share": float(original.area.mean()),
-        "clean": {**_accuracy(original, 0), "per_source_label": per_source},
-        "noise": {
-            str(grow_px): {
-                kind: _noise_summary(original, classes, settings, kind, grow_px, sampling) for kind in settings.levels
-            }
-            for grow_px in settings.grow_px
-        },
-        "ablations": {
-            config: _drop(outcomes[base], outcomes[config])
-            for config, base in ABLATIONS.items()
-            if config in outcomes and base in outcomes
-        },
-        "attributes": _attribute_drops(original, outcomes, classes),
-    }
-
-
-def _accuracy(outcomes: Outcomes, condition: int) -> dict[str, Any]:
-    """Accuracy under a condition, with its interval, and the mean probability of the true class."""
-    right = outcomes.right[:, condition]
-    return {
-        "accuracy_macro": accuracy_macro(right, outcomes.label),
-        "accuracy_micro": accuracy_micro(right),
-        "ci95": share_interval(right.mean(axis=1), outcomes.label),
-        "p_true": accuracy_macro(outcomes.probability[:, condition], outcomes.label),  # type: ignore[arg-type]
-    }
-
-
-def _noise_summary(
-    outcomes: Outcomes, classes: ClassMap, settings: NoiseSettings, kind: str, grow_px: int, sampling: Sampling
-) -> dict[str, Any]:
-    """Accuracies and RFS at every level of one kind of noise, over class means, and all levels pooled.
-
-    Pooled, as the paper's Figure 6: accuracies are averaged over levels first, then RFS is taken once.
-    """
-    levels, labels = list(settings.levels[kind]), outcomes.label
-    columns = {
-        region: [
-            index
-            for index, condition in enumerate(settings.conditions())
-            if (condition.kind, condition.region, condition.grow_px) == (kind, region, grow_px)
-        ]
-        for region in ("figure", "ground")
-    }
-    right = outcomes.right[:, columns["figure"] + columns["ground"]].mean(axis=2)
-    drawn = sampling.bootstrap(right, labels)
-    samples = {"figure": drawn[:, : len(levels)], "ground": drawn[:, len(levels) :]}
-    means = {
-        region: np.array([accuracy_macro(outcomes.right[:, index], labels) for index in indices])
-        for region, indices in columns.items()
-    }
-    sensitivity = functools.partial(relative_foreground_sensitivity, undefined=settings.undefined)
-    rfs, rfs_samples = sensitivity(means["figure"], means["ground"]), sensitivity(samples["figure"], samples["ground"])
-    pooled = {region: values.mean() for region, values in means.items()}
-    pooled_samples = sensitivity(samples["figure"].mean(axis=1), samples["ground"].mean(axis=1))
-    accuracies = {
-        f"accuracy_{region}": [
-            {"value": float(value), "ci95": share_interval(outcomes.right[:, index].mean(axis=1), labels)}
-            for value, index in zip(means[region], indices, strict=True)
-        ]
-        for region, indices in columns.items()
-    }
-    return {
-        "levels": levels,
-        **accuracies,
-        "rfs": [
-            _rfs_json(value, rfs_samples[:, index], right[:, [index]], right[:, [len(levels) + index]], labels)
-            for index, value in enumerate(rfs)
-        ],
-        "pooled": {
-            **{f"accuracy_{region}": float(value) for region, value in pooled.items()},
-            "rfs": _rfs_json(
-                sensitivity(pooled["figure"], pooled["ground"]),
-                pooled_samples,
-                right[:, : len(levels)],
-                right[:, len(levels) :],
-                labels,
-            ),
-        },
-        "rfs_slope": _slope_json(levels, rfs, rfs_samples, len(labels)),
-        **_instance_summary(outcomes, columns, classes),
-    }
-
-
-def _instance_summary(outcomes: Outcomes, columns: Mapping[str, Sequence[int]], classes: ClassMap) -> dict[str, Any]:
-    """IRFS over class means, and by class.
-
-    Probabilities are averaged over trials first; an image counts once, as the mean of its iRFS over the levels.
-    """
-    means = (outcomes.probability[:, columns[region]].mean(axis=2) for region in ("figure", "ground"))
-    irfs = instance_rfs(*means).mean(axis=1)
-    by_label = {int(label): irfs[outcomes.label == label].mean() for label in np.unique(outcomes.label)}
-    mean = mean_estimate(irfs, outcomes.label, (-1.0, 1.0))
-    return {
-        "irfs_per_class": {
-            owner: float(by_label[index]) for index, owner in enumerate(classes.names) if index in by_label
-        },
-        "irfs": mean.value,
-        "irfs_ci95": mean.ci95,
-    }
-
-
-def _rfs_json(value: Any, samples: Floats, figure: Floats, ground: Floats, labels: Ints) -> dict[str, Any]:  # noqa: ANN401
-    """RFS with its bootstrap interval, and p of the difference of ground and figure ``(I, L)``."""
-    finite = bool(np.isfinite(value))
-    return {
-        "value": float(value) if finite else None,
-        "ci95": bootstrap_interval(samples, len(labels)) if finite else None,
-        "p": paired_difference(ground.mean(axis=1), figure.mean(axis=1), labels).p if finite else None,
-        "undefined_share": float(1 - np.isfinite(samples).mean()),
-    }
-
-
-def _slope_json(levels: Sequence[float], rfs: Floats, samples: Floats, n: int) -> dict[str, Any]:
-    """Least-squares slope of RFS over the levels, which run from 0 to 1, with its bootstrap interval.
-
-    Ours: how fast a model turns from ground to figure as noise grows. Levels without RFS are left out.
-    """
-    defined = np.isfinite(rfs)
-    if defined.sum() < 2:
-        return {"value": None, "ci95": None}
-    at = np.asarray(levels)[defined] / max(levels)
-    weights = (at - at.mean()) / ((at - at.mean()) ** 2).sum()
-    ci95 = bootstrap_interval(samples[:, defined] @ weights, n)
-    return {"value": float(rfs[defined] @ weights), "ci95": ci95}
-
-
-def _drop(base: Outcomes, ablated: Outcomes) -> dict[str, Any]:
-    """What an ablation costs, over class means of the same images."""
-    order = _rows_of(base, ablated)
-    before, after = _row_means(base, order), _row_means(ablated, slice(None))
-    return {**_accuracy(ablated, 0), **_drops(before, after, ablated.label)}
-
-
-def _row_means(outcomes: Outcomes, rows: Any) -> Floats:  # noqa: ANN401  an index of NumPy's
-    """Share of trials that are right, and mean probability of the true class, without noise: ``(R, 2)``."""
-    return np.stack([outcomes.right[rows, 0].mean(axis=1), outcomes.probability[rows, 0].mean(axis=1)], axis=1)
-
-
-def _rows_of(base: Outcomes, other: Outcomes) -> Ints:
-    """Rows of ``base`` that hold the images of ``other``."""
-    row_of = {name: row for row, name in enumerate(base.image_id)}
-    missing = sorted(set(other.image_id) - set(row_of))
-    require(not missing, f"expected the images of original in every config; it lacks {list_names(missing)}")
-    return np.array([row_of[name] for name in other.image_id], dtype=np.int64)
-
-
-def _drops(before: Floats, after: Floats, labels: Ints) -> dict[str, Any]:
-    """Loss of accuracy and of the true class's probability; ``before`` and ``after`` are (R, 2)."""
-    lost = before - after
-    return {
-        "accuracy_drop": paired_difference(before[:, 0], after[:, 0], labels).json(),
-        "p_true_drop": mean_estimate(lost[:, 1], labels, (-1.0, 1.0)).json(),
-        "undecidable": len(labels) < MIN_DECIDABLE,
-    }
-
-
-def _attribute_drops(original: Outcomes, outcomes: Mapping[str, Outcomes], classes: ClassMap) -> dict[str, Any]:
-    """What greying an attribute costs, beside a random part of the object of the same area; all photos count alike."""
-    if not {"attribute_grey", "attribute_control"} <= set(outcomes):
-        return {}
-    greyed, control = outcomes["attribute_grey"], outcomes["attribute_control"]
-    keys = [list(zip(rows.image_id, rows.attribute, strict=True)) for rows in (greyed, control)]
-    require(keys[0] == keys[1], "attribute_control: expected the rows of attribute_grey")
-    values = [
-        _row_means(answers, rows)
-        for answers, rows in ((original, _rows_of(original, greyed)), (greyed, slice(None)), (control, slice(None)))
-    ]
-    summaries = {}
-    for name in np.unique(greyed.attribute):
-        chosen = greyed.attribute == name
-        clean, grey, random = (value[chosen] for value in values)
-        labels, alike = greyed.label[chosen], np.zeros(int(chosen.sum()), np.int64)
-        summaries[str(name)] = {
-            "n": int(chosen.sum()),
-            "accuracy_original": float(clean[:, 0].mean()),
-            "accuracy_grey": float(grey[:, 0].mean()),
-            "accuracy_control": float(random[:, 0].mean()),
-            "grey": _drops(clean, grey, alike),
-            "control": _drops(clean, random, alike),
-            "grey_beyond_control": _drops(random, grey, alike),
-            "per_class": {
-                owner: {"n": int(own.sum()), "accuracy_drop": float((clean - grey)[own, 0].mean())}
-                for owner, own in ((owner, labels == index) for index, owner in enumerate(classes.names))
-                if own.any()
-            },
-        }
-    return summaries
-
-
-def rival10_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
-    """Clean accuracy, then for every noise accuracy on figure and ground and RFS, then what ablations cost."""
-    clean, few = summary["clean"], summary["n"] < MIN_DECIDABLE
-    cells = {"-clean": RULE, "clean accuracy": Cell(clean["accuracy_macro"], clean["ci95"], few=few)}
-    for grow_px, kinds in summary["noise"].items():
-        for kind, noise in kinds.items():
-            grown = "" if grow_px == "0" else f", mask {int(grow_px):+d} px"
-            cells |= {f"-{kind}{grown}": RULE, **_noise_cells(kind, grown, noise, few)}
-    cells["-ablations"] = RULE
-    for config, measured in summary["ablations"].items():
-        own = measured["undecidable"]
-        cells[f"{config}: accuracy"] = Cell(measured["accuracy_macro"], measured["ci95"], few=own)
-        cells[f"{config}: drop"] = measured_cell(measured["accuracy_drop"], signed=True, few=own)
-    cells["-attributes"] = RULE
-    for name, measured in summary["attributes"].items():
-        for what in ("grey", "control", "grey_beyond_control"):
-            drops = measured[what]
-            row = f"{name} (n {measured['n']}): p drop, {what.replace('_', ' ')}"
-            cells[row] = measured_cell(drops["p_true_drop"], signed=True, few=drops["undecidable"])
-    return cells
-
-
-def _noise_cells(kind: str, grown: str, noise: Mapping[str, Any], few: bool) -> dict[str, Cell]:
-    """Accuracy on figure and ground and RFS at every level of one kind of noise; ``grown`` says how masks were."""
-    cells = {}
-    for index, level in enumerate(noise["levels"]):
-        row = f"{kind} {level:.3g}{grown}"
-        for region in ("figure", "ground"):
-            cells[f"{row}: noise on {region}"] = measured_cell(noise[f"accuracy_{region}"][index], few=few)
-        cells[f"{row}: RFS"] = measured_cell(noise["rfs"][index], signed=True, few=few)
-    cells[f"{kind}{grown}, all levels: RFS"] = measured_cell(noise["pooled"]["rfs"], signed=True, few=few)
-    return cells
-
-
-def rival10_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
-    """Headline figures of a summary."""
-    yield from accuracy_figures({"original": summary["clean"], **summary["ablations"]})
-    kinds = summary["noise"].get("0", {})
-    yield from value_figures({f"rfs_{kind}": noise["pooled"]["rfs"] for kind, noise in kinds.items()})
-
-
-RIVAL10: Final = Protocol(
-    name="rival10",
-    claims=lambda configs: bool({*ABLATIONS, *ATTRIBUTE_CONFIGS} & set(configs)),
-    run=run_rival10,
-    cells=rival10_cells,
-    figures=rival10_figures,
-    options=(*NOISE_OPTIONS, MASKS_FROM),
-)
-
-
 # protocols.imagenet9: Protocol imagenet9: accuracy by variant, BG-gap and the five image categories.
 
 DIFFERENCES: Final = {
@@ -3117,6 +3084,216 @@ IMAGENET9: Final = Protocol(
     figures=imagenet9_figures,
     options=(CHALLENGE_OPTION,),
     compares_with_original=False,
+)
+
+
+# protocols.rival10: Protocol rival10: noise, RFS, ablations and attributes.
+
+ABLATIONS: Final = {  # config of protocol rival10: the config that it is compared with
+    "bg_grey": "original",
+    "object_grey": "original_crop",
+    "bbox_grey": "original_crop",
+    "bbox_tile": "original_crop",
+    "object_mean": "original_crop",
+    "bbox_mean": "original_crop",
+}
+ATTRIBUTE_CONFIGS: Final = ("attribute_grey", "attribute_control")
+
+
+MASKS_FROM: Final = Option(name="masks_from", help="Dataset of the same photos whose object masks to use.")
+
+
+def run_rival10(job: Job) -> dict[str, Any]:
+    """Score ``original`` under noise, and the ablations and attributes as they are stored."""
+    job = job.limited()
+    settings = parse_noise(**{option.name: job.options[option.name] for option in NOISE_OPTIONS})
+    scored = {"original", *ABLATIONS, *ABLATIONS.values(), *ATTRIBUTE_CONFIGS}
+    configs = [config for config in job.configs if config in scored]
+    masks, mask_source = _other_masks(job.options["masks_from"], job.split)
+    described = {"noise": {**dataclasses.asdict(settings), "undefined": None}, "masks_from": mask_source}
+    job = job.keyed(**described)
+
+    def run(config: str) -> dict[str, NDArray[Any]]:
+        noisy = config == "original"
+        measured = measure(
+            job.feeder,
+            job.rows(config, ["object_mask", "source_label", "attribute"]),
+            job.repository.classes,
+            config,
+            conditions=settings.conditions() if noisy else (CLEAN,),
+            trials=settings.trials if noisy else 1,
+            masks=masks if noisy else None,
+        )
+        arrays = ((space, arrays_of(outcomes)) for space, outcomes in measured.items())
+        return {f"{space}.{name}": value for space, named in arrays for name, value in named.items()}
+
+    stored = job.remembered(configs, run)
+    summaries = {
+        space: summarise_rival10(outcomes, job.repository.classes, settings, job.sampling)
+        for space, outcomes in split_by_space(stored, Outcomes)
+    }
+    path = job.predictions_path("original")
+    return {
+        **described,
+        "rfs_undefined": settings.undefined,
+        "headline": "accuracy_macro",
+        "label_spaces": summaries,
+        "conditions": [dataclasses.asdict(condition) for condition in settings.conditions()],
+        "noise_rounded_to_uint8": not adapter_option(job.adapter, "takes_float"),
+        "predictions": path.relative_to(job.out).as_posix() if path and job.out else None,
+    }
+
+
+def _other_masks(repo: str | None, split: str) -> tuple[dict[str, bytes] | None, dict[str, str] | None]:
+    """Encoded object masks of another dataset by image_id, and which dataset it is; None for the rows' own."""
+    if repo is None:
+        return None, None
+    other = open_repository(repo)
+    table = load_rows(other, "original", split, columns=["object_mask"])
+    masks = {name: mask["bytes"] for name, mask in zip(table["image_id"], table["object_mask"], strict=True)}
+    return masks, {"name": other.name, "fingerprint": other.fingerprint}
+
+
+def summarise_rival10(
+    outcomes: Mapping[str, Outcomes], classes: ClassMap, settings: NoiseSettings, sampling: Sampling
+) -> dict[str, Any]:
+    """All metrics of one model's answers in one label space, by config, JSON-ready, with intervals."""
+    original = outcomes["original"]
+    require(len(np.unique(original.image_id)) == len(original.label), "original: expected each image_id once")
+    per_source = {
+        str(name): accuracy_micro(original.right[original.source_label == name, 0])
+        for name in np.unique(original.source_label)
+    }
+    return {
+        **class_sizes(original.label, classes),
+        "class_names": list(classes.names),
+        "chance": 1 / len(classes.names),
+        "object_area_share": float(original.area.mean()),
+        "clean": {**_accuracy(original, 0), "per_source_label": per_source},
+        "noise": {
+            str(grow_px): {
+                kind: summarise_noise(original, classes, settings, kind, grow_px, sampling) for kind in settings.levels
+            }
+            for grow_px in settings.grow_px
+        },
+        "ablations": {
+            config: _drop(outcomes[base], outcomes[config])
+            for config, base in ABLATIONS.items()
+            if config in outcomes and base in outcomes
+        },
+        "attributes": _attribute_drops(original, outcomes, classes),
+    }
+
+
+def _accuracy(outcomes: Outcomes, condition: int) -> dict[str, Any]:
+    """Accuracy under a condition, with its interval, and the mean probability of the true class."""
+    right = outcomes.right[:, condition]
+    return {
+        "accuracy_macro": accuracy_macro(right, outcomes.label),
+        "accuracy_micro": accuracy_micro(right),
+        "ci95": share_interval(right.mean(axis=1), outcomes.label),
+        "p_true": accuracy_macro(outcomes.probability[:, condition], outcomes.label),  # type: ignore[arg-type]
+    }
+
+
+def _drop(base: Outcomes, ablated: Outcomes) -> dict[str, Any]:
+    """What an ablation costs, over class means of the same images."""
+    order = _rows_of(base, ablated)
+    before, after = _row_means(base, order), _row_means(ablated, slice(None))
+    return {**_accuracy(ablated, 0), **_drops(before, after, ablated.label)}
+
+
+def _row_means(outcomes: Outcomes, rows: Any) -> Floats:  # noqa: ANN401  an index of NumPy's
+    """Share of trials that are right, and mean probability of the true class, without noise: ``(R, 2)``."""
+    return np.stack([outcomes.right[rows, 0].mean(axis=1), outcomes.probability[rows, 0].mean(axis=1)], axis=1)
+
+
+def _rows_of(base: Outcomes, other: Outcomes) -> Ints:
+    """Rows of ``base`` that hold the images of ``other``."""
+    row_of = {name: row for row, name in enumerate(base.image_id)}
+    missing = sorted(set(other.image_id) - set(row_of))
+    require(not missing, f"expected the images of original in every config; it lacks {list_names(missing)}")
+    return np.array([row_of[name] for name in other.image_id], dtype=np.int64)
+
+
+def _drops(before: Floats, after: Floats, labels: Ints) -> dict[str, Any]:
+    """Loss of accuracy and of the true class's probability; ``before`` and ``after`` are (R, 2)."""
+    lost = before - after
+    return {
+        "accuracy_drop": paired_difference(before[:, 0], after[:, 0], labels).json(),
+        "p_true_drop": mean_estimate(lost[:, 1], labels, (-1.0, 1.0)).json(),
+        "undecidable": len(labels) < MIN_DECIDABLE,
+    }
+
+
+def _attribute_drops(original: Outcomes, outcomes: Mapping[str, Outcomes], classes: ClassMap) -> dict[str, Any]:
+    """What greying an attribute costs, beside a random part of the object of the same area; all photos count alike."""
+    if not {"attribute_grey", "attribute_control"} <= set(outcomes):
+        return {}
+    greyed, control = outcomes["attribute_grey"], outcomes["attribute_control"]
+    keys = [list(zip(rows.image_id, rows.attribute, strict=True)) for rows in (greyed, control)]
+    require(keys[0] == keys[1], "attribute_control: expected the rows of attribute_grey")
+    values = [
+        _row_means(answers, rows)
+        for answers, rows in ((original, _rows_of(original, greyed)), (greyed, slice(None)), (control, slice(None)))
+    ]
+    summaries = {}
+    for name in np.unique(greyed.attribute):
+        chosen = greyed.attribute == name
+        clean, grey, random = (value[chosen] for value in values)
+        labels, alike = greyed.label[chosen], np.zeros(int(chosen.sum()), np.int64)
+        summaries[str(name)] = {
+            "n": int(chosen.sum()),
+            "accuracy_original": float(clean[:, 0].mean()),
+            "accuracy_grey": float(grey[:, 0].mean()),
+            "accuracy_control": float(random[:, 0].mean()),
+            "grey": _drops(clean, grey, alike),
+            "control": _drops(clean, random, alike),
+            "grey_beyond_control": _drops(random, grey, alike),
+            "per_class": {
+                owner: {"n": int(own.sum()), "accuracy_drop": float((clean - grey)[own, 0].mean())}
+                for owner, own in ((owner, labels == index) for index, owner in enumerate(classes.names))
+                if own.any()
+            },
+        }
+    return summaries
+
+
+def rival10_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
+    """Clean accuracy, then for every noise accuracy on figure and ground and RFS, then what ablations cost."""
+    clean, few = summary["clean"], summary["n"] < MIN_DECIDABLE
+    cells = {"-clean": RULE, "clean accuracy": Cell(clean["accuracy_macro"], clean["ci95"], few=few)}
+    for grow_px, kinds in summary["noise"].items():
+        grown = "" if grow_px == "0" else f", mask {int(grow_px):+d} px"
+        for kind in headline_first(kinds):
+            cells |= {f"-{kind}{grown}": RULE, **noise_cells(kind, grown, kinds[kind], few)}
+    cells["-ablations"] = RULE
+    for config, measured in summary["ablations"].items():
+        own = measured["undecidable"]
+        cells[f"{config}: accuracy"] = Cell(measured["accuracy_macro"], measured["ci95"], few=own)
+        cells[f"{config}: drop"] = measured_cell(measured["accuracy_drop"], signed=True, few=own)
+    cells["-attributes"] = RULE
+    for name, measured in summary["attributes"].items():
+        for what in ("grey", "control", "grey_beyond_control"):
+            drops = measured[what]
+            row = f"{name} (n {measured['n']}): p drop, {what.replace('_', ' ')}"
+            cells[row] = measured_cell(drops["p_true_drop"], signed=True, few=drops["undecidable"])
+    return cells
+
+
+def rival10_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
+    """Headline figures of a summary: RFS under l2 noise first."""
+    yield from rfs_figures(summary["noise"].get("0", {}))
+    yield from accuracy_figures({"original": summary["clean"], **summary["ablations"]})
+
+
+RIVAL10: Final = Protocol(
+    name="rival10",
+    claims=lambda configs: bool({*ABLATIONS, *ATTRIBUTE_CONFIGS} & set(configs)),
+    run=run_rival10,
+    cells=rival10_cells,
+    figures=rival10_figures,
+    options=(*NOISE_OPTIONS, MASKS_FROM),
 )
 
 

@@ -287,6 +287,16 @@ def bootstrap_interval(samples: Floats, n: int) -> list[float] | None:
     return [float(bound) for bound in np.quantile(finite, [0.025, 0.975])]
 
 
+def bootstrap_p(samples: Floats) -> float:
+    """Two-sided p of the hypothesis that a figure is 0, of its finite bootstrap samples ``(B,)``, in (0, 1].
+
+    Twice the smaller share on either side of 0, to which one sample is added, so that it is never 0.
+    """
+    finite = samples[np.isfinite(samples)]
+    tail = min(int((finite <= 0).sum()), int((finite >= 0).sum()))
+    return min(1.0, 2 * (tail + 1) / (len(finite) + 1))
+
+
 def root_interval(value: float, samples: Floats, n: int) -> list[float] | None:
     """95 % interval of the root of a sum of squares, which resamples ``(B,)`` of ``n`` images exceed by their noise.
 

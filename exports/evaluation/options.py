@@ -83,6 +83,7 @@ class ScoringOptions(TypedDict, total=False):
     trials: int
     mask_grow: str
     masks_from: str | None
+    null: str
     rfs_undefined: str
 
 

@@ -15,7 +15,7 @@ from figureground.exports.analyses.families import ListedModel
 from figureground.exports.evaluation.intervals import bootstrap_class_means, bootstrap_interval
 from figureground.exports.evaluation.protocols.noise import Condition
 from figureground.exports.evaluation.protocols.outcomes import Outcomes
-from figureground.exports.evaluation.protocols.rival10 import instance_rfs, relative_foreground_sensitivity
+from figureground.exports.evaluation.protocols.sensitivity import instance_rfs, relative_foreground_sensitivity
 from figureground.exports.evaluation.values import Floats
 
 

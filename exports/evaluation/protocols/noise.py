@@ -26,16 +26,24 @@ from figureground.exports.evaluation.values import (
     require,
 )
 
-NOISE_LEVELS: Final = {  # compute_noise_robustness.py of mmoayeri/RIVAL10, at 224 pixels
-    "sigma": tuple(level / 255 for level in (30, 60, 90, 120, 150, 180, 210)),
+NOISE_LEVELS: Final = {  # compute_noise_robustness.py of mmoayeri/RIVAL10, at 224 pixels; the headline first
     "l2": (25, 50, 75, 100, 125, 150, 175, 200),
+    "sigma": tuple(level / 255 for level in (30, 60, 90, 120, 150, 180, 210)),
 }
+REGIONS: Final = ("figure", "ground")
+DISPLACED: Final = "displaced_"  # before a region: the same noise, moved to another place on the canvas
 RFS_UNDEFINED: Final = ("strict", "hardimagenet")
 NOISE_OPTIONS: Final = (
-    Option(name="noise", help="Noise: sigma, l2, both with a comma, or none.", default="sigma,l2"),
+    Option(name="noise", help="Noise: sigma, l2, both with a comma, or none.", default="l2,sigma"),
     Option(name="levels", help="Levels of one kind of noise in place of the paper's, with commas."),
     Option(name="trials", help="Noises of each image.", default=1, kind=int, least=1),
     Option(name="mask_grow", help="Pixels to dilate masks by, or to erode where negative: 0,4,-4.", default="0"),
+    Option(
+        name="null",
+        help="Noise that is also shown in displaced masks, the null of RFS: l2, sigma, both with a comma, or none. "
+        "It doubles the pictures of that noise: with l2, 47 an image in place of 31.",
+        default="l2",
+    ),
     Option(name="rfs_undefined", help="RFS where it has none: null or 0.", default="strict", choices=RFS_UNDEFINED),
 )
 
@@ -52,15 +60,21 @@ class NoiseSettings:
     """Mask perturbations, each scored apart: canvas pixels to dilate by, or to erode by where negative."""
     undefined: str = "strict"
     """RFS where both accuracies are 0 or 1: ``strict`` gives none, ``hardimagenet`` 0."""
+    null: Sequence[str] = ("l2",)
+    """Kinds that are also shown in displaced masks; those without levels have no effect."""
+
+    def regions(self, kind: str) -> tuple[str, ...]:
+        """Where noise of a kind is added: figure and ground, and where it has a null both displaced."""
+        return (*REGIONS, *(DISPLACED + region for region in REGIONS)) if kind in self.null else REGIONS
 
     def conditions(self) -> list[Condition]:
-        """The clean image, and each noise on figure and ground."""
+        """The clean image, and each noise on each region."""
         noises = [
             Condition(kind=kind, level=float(level), region=region, grow_px=grow_px)
             for grow_px in self.grow_px
             for kind, levels in self.levels.items()
             for level in levels
-            for region in ("figure", "ground")
+            for region in self.regions(kind)
         ]
         return [CLEAN, *noises]
 
@@ -71,7 +85,7 @@ class Condition:
 
     kind: str = "clean"
     level: float = 0.0
-    region: str = ""  # figure or ground
+    region: str = ""  # figure or ground, or either displaced
     grow_px: int = 0
 
 
@@ -117,7 +131,8 @@ def show_conditions(
 ) -> Iterator[NDArray[np.float32]]:
     """One decoded image ``(H, W, 3)`` under every condition and trial, float32 in [0, 1], conditions first.
 
-    Figure and ground share one noise, as in the released code; so do all kinds and levels.
+    Figure and ground share one noise, as in the released code; so do all kinds and levels. Displaced regions have that
+    very noise too, rolled over the canvas, so that its area and its norm are the same.
     """
     plain = image.astype(np.float32) / np.float32(255)
 
@@ -131,7 +146,9 @@ def show_conditions(
 
     @functools.cache
     def cut(trial: int, grow_px: int, region: str) -> NDArray[np.float32]:
-        return np.asarray(noise(trial) * (matte(grow_px) ^ (region == "ground"))[..., None])
+        own = region.removeprefix(DISPLACED)
+        regional = noise(trial) * (matte(grow_px) ^ (own == "ground"))[..., None]
+        return regional if own == region else np.roll(regional, displacement(plain.shape[:2], name, trial), axis=(0, 1))
 
     for condition in conditions:
         for trial in range(trials):
@@ -142,6 +159,14 @@ def show_conditions(
             noisy = regional * noise_scale(regional, condition.kind, condition.level)
             noisy += plain
             yield np.clip(noisy, 0, 1, out=noisy)
+
+
+def displacement(size_hw: tuple[int, ...], name: str, trial: int) -> tuple[int, int]:
+    """Rows and columns to roll a canvas by, uniform over its pixels: a function of ``image_id`` and trial alone."""
+    digest = hashlib.sha256(f"displacement\0{name}\0{trial}".encode()).digest()
+    words = (int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:16], "big"))
+    rows, columns = (word * side >> 64 for word, side in zip(words, size_hw, strict=True))
+    return rows, columns
 
 
 def _fit_mask(mask: Bools, size_hw: tuple[int, ...]) -> Bools:
@@ -178,15 +203,15 @@ def make_ahead(batches: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.fl
 
 
 def parse_noise(
-    *, noise: str | NoiseSettings, levels: str | None, trials: int, mask_grow: str, rfs_undefined: str
+    *, noise: str | NoiseSettings, levels: str | None, trials: int, mask_grow: str, rfs_undefined: str, null: str
 ) -> NoiseSettings:
     """Noise settings from the words of the options; in Python ``noise`` may be the settings themselves."""
     if isinstance(noise, NoiseSettings):
         return noise
-    kinds = [kind for kind in noise.split(",") if kind and kind != "none"]
-    strange = set(kinds) - set(NOISE_LEVELS)
-    require(not strange, f"noise: expected {' or '.join(NOISE_LEVELS)}, got {list_names(strange)}", 2)
+    kinds, displaced = (_parse_kinds(name, text) for name, text in (("noise", noise), ("null", null)))
     require(levels is None or len(kinds) == 1, "levels: they mean another thing for each kind; give one --noise", 2)
+    unused = set(displaced) - {*kinds, "l2"}
+    require(not unused, f"null: no noise of the kind {list_names(unused)} is asked for; add it to --noise", 2)
     try:
         given = tuple(map(float, levels.split(","))) if levels else ()
         grow_px = tuple(map(int, mask_grow.split(",")))
@@ -194,4 +219,12 @@ def parse_noise(
         raise EvaluationError(f"levels and mask growth: expected numbers with commas: {error}", 2) from error
     require(min(given, default=1) > 0, "levels: expected numbers above 0", 2)
     chosen = {kind: given or NOISE_LEVELS[kind] for kind in kinds}
-    return NoiseSettings(levels=chosen, trials=trials, grow_px=grow_px, undefined=rfs_undefined)
+    return NoiseSettings(levels=chosen, trials=trials, grow_px=grow_px, undefined=rfs_undefined, null=displaced)
+
+
+def _parse_kinds(option: str, text: str) -> tuple[str, ...]:
+    """Kinds of noise that a text names, the headline first; ``EvaluationError`` for others."""
+    named = {kind for kind in text.split(",") if kind and kind != "none"}
+    strange = named - set(NOISE_LEVELS)
+    require(not strange, f"{option}: expected {' or '.join(NOISE_LEVELS)}, got {list_names(strange)}", 2)
+    return tuple(kind for kind in NOISE_LEVELS if kind in named)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +14,6 @@ from figureground.exports.evaluation.dataset import load_rows, open_repository
 from figureground.exports.evaluation.intervals import (
     MIN_DECIDABLE,
     Sampling,
-    bootstrap_interval,
     mean_estimate,
     paired_difference,
     share_interval,
@@ -26,8 +24,14 @@ from figureground.exports.evaluation.options import Option
 from figureground.exports.evaluation.protocol import Protocol
 from figureground.exports.evaluation.protocols.noise import CLEAN, NOISE_OPTIONS, NoiseSettings, parse_noise
 from figureground.exports.evaluation.protocols.outcomes import Outcomes, measure
+from figureground.exports.evaluation.protocols.sensitivity import (
+    headline_first,
+    noise_cells,
+    rfs_figures,
+    summarise_noise,
+)
 from figureground.exports.evaluation.shares import accuracy_macro, accuracy_micro, class_sizes
-from figureground.exports.evaluation.tables import RULE, Cell, Figure, accuracy_figures, measured_cell, value_figures
+from figureground.exports.evaluation.tables import RULE, Cell, Figure, accuracy_figures, measured_cell
 from figureground.exports.evaluation.values import Floats, Ints, arrays_of, list_names, require
 
 ABLATIONS: Final = {  # config of protocol rival10: the config that it is compared with
@@ -95,25 +99,6 @@ def _other_masks(repo: str | None, split: str) -> tuple[dict[str, bytes] | None,
     return masks, {"name": other.name, "fingerprint": other.fingerprint}
 
 
-def relative_foreground_sensitivity(a_fg: Floats | float, a_bg: Floats | float, undefined: str = "strict") -> Floats:
-    """RFS = (a_bg - a_fg) / (2 min(ā, 1 - ā)) with ā the mean of both, in [-1, 1] (Moayeri et al., CVPR 2022, §4.1).
-
-    ``a_fg`` and ``a_bg`` are accuracies under noise on the foreground and on the background, of one shape. The
-    denominator is the largest gap that ā allows. Where ā is 0 or 1 there is none: NaN, or 0 under ``hardimagenet``.
-    Weighted means of accuracies differ from 0 and 1 in their last digits, and count as these.
-    """
-    figure, ground = np.asarray(a_fg, np.float64), np.asarray(a_bg, np.float64)
-    mean = (figure + ground) / 2
-    largest = 2 * np.minimum(mean, 1 - mean)
-    empty = 0.0 if undefined == "hardimagenet" else np.nan
-    return np.asarray(np.divide(ground - figure, largest, out=np.full(mean.shape, empty), where=largest > 1e-9))
-
-
-def instance_rfs(p_fg: Floats, p_bg: Floats) -> Floats:
-    """iRFS: RFS of one image's true-class probabilities; 0 where it is undefined, as in the released code."""
-    return relative_foreground_sensitivity(p_fg, p_bg, "hardimagenet")
-
-
 def summarise_rival10(
     outcomes: Mapping[str, Outcomes], classes: ClassMap, settings: NoiseSettings, sampling: Sampling
 ) -> dict[str, Any]:
@@ -132,7 +117,7 @@ def summarise_rival10(
         "clean": {**_accuracy(original, 0), "per_source_label": per_source},
         "noise": {
             str(grow_px): {
-                kind: _noise_summary(original, classes, settings, kind, grow_px, sampling) for kind in settings.levels
+                kind: summarise_noise(original, classes, settings, kind, grow_px, sampling) for kind in settings.levels
             }
             for grow_px in settings.grow_px
         },
@@ -154,105 +139,6 @@ def _accuracy(outcomes: Outcomes, condition: int) -> dict[str, Any]:
         "ci95": share_interval(right.mean(axis=1), outcomes.label),
         "p_true": accuracy_macro(outcomes.probability[:, condition], outcomes.label),  # type: ignore[arg-type]
     }
-
-
-def _noise_summary(
-    outcomes: Outcomes, classes: ClassMap, settings: NoiseSettings, kind: str, grow_px: int, sampling: Sampling
-) -> dict[str, Any]:
-    """Accuracies and RFS at every level of one kind of noise, over class means, and all levels pooled.
-
-    Pooled, as the paper's Figure 6: accuracies are averaged over levels first, then RFS is taken once.
-    """
-    levels, labels = list(settings.levels[kind]), outcomes.label
-    columns = {
-        region: [
-            index
-            for index, condition in enumerate(settings.conditions())
-            if (condition.kind, condition.region, condition.grow_px) == (kind, region, grow_px)
-        ]
-        for region in ("figure", "ground")
-    }
-    right = outcomes.right[:, columns["figure"] + columns["ground"]].mean(axis=2)
-    drawn = sampling.bootstrap(right, labels)
-    samples = {"figure": drawn[:, : len(levels)], "ground": drawn[:, len(levels) :]}
-    means = {
-        region: np.array([accuracy_macro(outcomes.right[:, index], labels) for index in indices])
-        for region, indices in columns.items()
-    }
-    sensitivity = functools.partial(relative_foreground_sensitivity, undefined=settings.undefined)
-    rfs, rfs_samples = sensitivity(means["figure"], means["ground"]), sensitivity(samples["figure"], samples["ground"])
-    pooled = {region: values.mean() for region, values in means.items()}
-    pooled_samples = sensitivity(samples["figure"].mean(axis=1), samples["ground"].mean(axis=1))
-    accuracies = {
-        f"accuracy_{region}": [
-            {"value": float(value), "ci95": share_interval(outcomes.right[:, index].mean(axis=1), labels)}
-            for value, index in zip(means[region], indices, strict=True)
-        ]
-        for region, indices in columns.items()
-    }
-    return {
-        "levels": levels,
-        **accuracies,
-        "rfs": [
-            _rfs_json(value, rfs_samples[:, index], right[:, [index]], right[:, [len(levels) + index]], labels)
-            for index, value in enumerate(rfs)
-        ],
-        "pooled": {
-            **{f"accuracy_{region}": float(value) for region, value in pooled.items()},
-            "rfs": _rfs_json(
-                sensitivity(pooled["figure"], pooled["ground"]),
-                pooled_samples,
-                right[:, : len(levels)],
-                right[:, len(levels) :],
-                labels,
-            ),
-        },
-        "rfs_slope": _slope_json(levels, rfs, rfs_samples, len(labels)),
-        **_instance_summary(outcomes, columns, classes),
-    }
-
-
-def _instance_summary(outcomes: Outcomes, columns: Mapping[str, Sequence[int]], classes: ClassMap) -> dict[str, Any]:
-    """IRFS over class means, and by class.
-
-    Probabilities are averaged over trials first; an image counts once, as the mean of its iRFS over the levels.
-    """
-    means = (outcomes.probability[:, columns[region]].mean(axis=2) for region in ("figure", "ground"))
-    irfs = instance_rfs(*means).mean(axis=1)
-    by_label = {int(label): irfs[outcomes.label == label].mean() for label in np.unique(outcomes.label)}
-    mean = mean_estimate(irfs, outcomes.label, (-1.0, 1.0))
-    return {
-        "irfs_per_class": {
-            owner: float(by_label[index]) for index, owner in enumerate(classes.names) if index in by_label
-        },
-        "irfs": mean.value,
-        "irfs_ci95": mean.ci95,
-    }
-
-
-def _rfs_json(value: Any, samples: Floats, figure: Floats, ground: Floats, labels: Ints) -> dict[str, Any]:  # noqa: ANN401
-    """RFS with its bootstrap interval, and p of the difference of ground and figure ``(I, L)``."""
-    finite = bool(np.isfinite(value))
-    return {
-        "value": float(value) if finite else None,
-        "ci95": bootstrap_interval(samples, len(labels)) if finite else None,
-        "p": paired_difference(ground.mean(axis=1), figure.mean(axis=1), labels).p if finite else None,
-        "undefined_share": float(1 - np.isfinite(samples).mean()),
-    }
-
-
-def _slope_json(levels: Sequence[float], rfs: Floats, samples: Floats, n: int) -> dict[str, Any]:
-    """Least-squares slope of RFS over the levels, which run from 0 to 1, with its bootstrap interval.
-
-    Ours: how fast a model turns from ground to figure as noise grows. Levels without RFS are left out.
-    """
-    defined = np.isfinite(rfs)
-    if defined.sum() < 2:
-        return {"value": None, "ci95": None}
-    at = np.asarray(levels)[defined] / max(levels)
-    weights = (at - at.mean()) / ((at - at.mean()) ** 2).sum()
-    ci95 = bootstrap_interval(samples[:, defined] @ weights, n)
-    return {"value": float(rfs[defined] @ weights), "ci95": ci95}
 
 
 def _drop(base: Outcomes, ablated: Outcomes) -> dict[str, Any]:
@@ -323,9 +209,9 @@ def rival10_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
     clean, few = summary["clean"], summary["n"] < MIN_DECIDABLE
     cells = {"-clean": RULE, "clean accuracy": Cell(clean["accuracy_macro"], clean["ci95"], few=few)}
     for grow_px, kinds in summary["noise"].items():
-        for kind, noise in kinds.items():
-            grown = "" if grow_px == "0" else f", mask {int(grow_px):+d} px"
-            cells |= {f"-{kind}{grown}": RULE, **_noise_cells(kind, grown, noise, few)}
+        grown = "" if grow_px == "0" else f", mask {int(grow_px):+d} px"
+        for kind in headline_first(kinds):
+            cells |= {f"-{kind}{grown}": RULE, **noise_cells(kind, grown, kinds[kind], few)}
     cells["-ablations"] = RULE
     for config, measured in summary["ablations"].items():
         own = measured["undecidable"]
@@ -340,23 +226,10 @@ def rival10_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
     return cells
 
 
-def _noise_cells(kind: str, grown: str, noise: Mapping[str, Any], few: bool) -> dict[str, Cell]:
-    """Accuracy on figure and ground and RFS at every level of one kind of noise; ``grown`` says how masks were."""
-    cells = {}
-    for index, level in enumerate(noise["levels"]):
-        row = f"{kind} {level:.3g}{grown}"
-        for region in ("figure", "ground"):
-            cells[f"{row}: noise on {region}"] = measured_cell(noise[f"accuracy_{region}"][index], few=few)
-        cells[f"{row}: RFS"] = measured_cell(noise["rfs"][index], signed=True, few=few)
-    cells[f"{kind}{grown}, all levels: RFS"] = measured_cell(noise["pooled"]["rfs"], signed=True, few=few)
-    return cells
-
-
 def rival10_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
-    """Headline figures of a summary."""
+    """Headline figures of a summary: RFS under l2 noise first."""
+    yield from rfs_figures(summary["noise"].get("0", {}))
     yield from accuracy_figures({"original": summary["clean"], **summary["ablations"]})
-    kinds = summary["noise"].get("0", {})
-    yield from value_figures({f"rfs_{kind}": noise["pooled"]["rfs"] for kind, noise in kinds.items()})
 
 
 RIVAL10: Final = Protocol(

@@ -115,7 +115,7 @@ def test_masks_grow_and_shrink_by_pixels(grow_px: int, side: int) -> None:
 
 def test_images_are_clamped_and_conditions_come_in_order() -> None:
     image = np.full((SIDE, SIDE, 3), 250, dtype=np.uint8)
-    settings = NoiseSettings(levels={"sigma": (0.5,), "l2": (20.0,)}, trials=2)
+    settings = NoiseSettings(levels={"sigma": (0.5,), "l2": (20.0,)}, trials=2, null=())
     shown = list(script.show_conditions(image, FIGURE, settings.conditions(), 2, "a"))
     assert len(shown) == 2 * (1 + 2 * 2)
     assert all(each.min() >= 0 and each.max() <= 1 for each in shown)
