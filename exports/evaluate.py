@@ -816,6 +816,28 @@ def _offsets(have: int, want: int) -> tuple[int, int, int]:
     return 0, round((have - want) / 2), have - want
 
 
+def decode_runs(size_hw: Sequence[int], counts: str, name: str) -> Bools:
+    """Decode the counts of a COCO RLE, ``(H, W)``; ``EvaluationError`` unless its runs fill that size.
+
+    Format of cocoapi (``rleFrString``): columns one after the other, runs of ground and figure by turns. Each is a
+    number of base 32, lowest digit first, 0x20 on all digits but the last, 0x10 on the last of a negative one; from the
+    fourth on it is the difference from the run before the last.
+    """
+    runs, value, shift = list[int](), 0, 0
+    for code in (ord(char) - 48 for char in counts):
+        require(0 <= code < 64 and shift < 60, f"{name}: expected a mask in COCO's RLE, got other text")
+        value |= (code & 0x1F) << shift
+        shift += 5
+        if not code & 0x20:
+            value -= (1 << shift) if code & 0x10 else 0
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value, shift = 0, 0
+    height, width = size_hw
+    whole = not shift and min(runs, default=0) >= 0 and sum(runs) == height * width
+    require(whole, f"{name}: expected runs that fill a mask of {height}x{width}; got others")
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+
+
 def decode_mask(stored: bytes | None, name: str) -> Bools:
     """Decode an object mask, ``(H, W)``, True on the figure; ``EvaluationError`` if that cannot be done."""
     if stored is None:
@@ -1263,7 +1285,7 @@ class ImageShares:
         return float(np.mean([self.value[strata == label].mean() for label in np.unique(strata)]))
 
 
-def average_rows(config: str, answers: RowAnswers, values: Bools | None = None) -> ImageShares:
+def average_rows(config: str, answers: RowAnswers, values: Bools | Floats | None = None) -> ImageShares:
     """Mean of ``(R,)`` values over the rows of each image, by default of whether they are right.
 
     ``EvaluationError`` if an image has two labels.
@@ -1466,7 +1488,7 @@ def show_conditions(
 
     @functools.cache
     def matte(grow_px: int) -> Bools:
-        return _fit_mask(grow_mask(mask, grow_px), plain.shape[:2])
+        return fit_mask(grow_mask(mask, grow_px), plain.shape[:2])
 
     @functools.cache
     def noise(trial: int) -> NDArray[np.float32]:
@@ -1483,10 +1505,16 @@ def show_conditions(
             if condition is CLEAN:
                 yield plain
                 continue
-            regional = cut(trial, condition.grow_px, condition.region)
-            noisy = regional * noise_scale(regional, condition.kind, condition.level)
-            noisy += plain
-            yield np.clip(noisy, 0, 1, out=noisy)
+            yield add_noise(plain, cut(trial, condition.grow_px, condition.region), condition.kind, condition.level)
+
+
+def add_noise(
+    plain: NDArray[np.float32], regional: NDArray[np.float32], kind: str, level: float
+) -> NDArray[np.float32]:
+    """An image in [0, 1] with noise that is cut to its region added, clamped; ``(H, W, 3)`` each."""
+    noisy = regional * noise_scale(regional, kind, level)
+    noisy += plain
+    return np.clip(noisy, 0, 1, out=noisy)
 
 
 def displacement(size_hw: tuple[int, ...], name: str, trial: int) -> tuple[int, int]:
@@ -1497,7 +1525,7 @@ def displacement(size_hw: tuple[int, ...], name: str, trial: int) -> tuple[int, 
     return rows, columns
 
 
-def _fit_mask(mask: Bools, size_hw: tuple[int, ...]) -> Bools:
+def fit_mask(mask: Bools, size_hw: tuple[int, ...]) -> Bools:
     """A mask at another size: True where at least half of the pixel lies in it."""
     if mask.shape == size_hw:
         return mask
@@ -1574,6 +1602,14 @@ class Predictions:
     exact: Ints  # whether the photo's own ImageNet class is answered: 1 or 0, -1 where it is not known
     probability: Floats  # the largest, in [0, 1]
     label_space: NDArray[np.str_]  # "map" or "head", of shape (): an array so that it is stored like the rest
+
+
+class Judged(NamedTuple):
+    """Answers of a model in one label space, ``(N,)`` each."""
+
+    right: Bools
+    probability: Floats  # of the true class, in [0, 1]
+    answer: Ints  # class index of the largest output, negative outside the map
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1675,8 +1711,8 @@ def _batches(
 
 def judge_answers(
     adapter: Adapter, logits: Logits, labels: Ints, source_labels: NDArray[np.str_], classes: ClassMap
-) -> dict[str, tuple[Bools, Floats]]:
-    """Right or wrong, and the true class's probability, ``(N,)`` each, in every label space that the outputs allow.
+) -> dict[str, Judged]:
+    """What ``N`` answers are worth, in every label space that the outputs allow.
 
     ``map<C>``: 1000 outputs through the class map, a class's probability is the sum of its outputs'; ``exact1000``:
     only the photo's own wnid is right; ``head<C>``: outputs are the dataset's classes.
@@ -1686,13 +1722,13 @@ def judge_answers(
     shares = to_probabilities(adapter, outputs)
     rows, raw = np.arange(len(outputs)), outputs.argmax(axis=1)
     if space == "head":
-        return {f"head{len(classes.names)}": (raw == labels, shares[rows, labels])}
+        return {f"head{len(classes.names)}": Judged(raw == labels, shares[rows, labels], raw)}
     mapped = classes.class_of_output[raw]
     in_class = (shares * (classes.class_of_output == labels[:, None])).sum(1)
-    judged = {f"map{len(classes.names)}": (mapped == labels, in_class)}
+    judged = {f"map{len(classes.names)}": Judged(mapped == labels, in_class, mapped)}
     own = np.array([classes.output_of_source.get(name, -1) for name in source_labels])
     if (own >= 0).all():
-        judged["exact1000"] = (raw == own, shares[rows, own])
+        judged["exact1000"] = Judged(raw == own, shares[rows, own], mapped)
     return judged
 
 
@@ -1916,9 +1952,32 @@ class Outcomes:
     attribute: NDArray[np.str_]  # (R,), empty where a row is about a whole photo
     label: Ints  # (R,)
     source_label: NDArray[np.str_]  # (R,)
+    donor_label: Ints  # (R,) class of the photo that pixels were pasted from; -1 where there is none
     right: Bools  # (R, C, T)
     probability: Floats  # (R, C, T) of the true class, in [0, 1]
+    answer: Ints  # (R, C, T) class index answered, negative outside the map
     area: Floats  # (R,) share of the canvas that the object mask covers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFacts:
+    """Whose the answers are: the fields of ``Outcomes`` that are no answers, ``(R,)`` each."""
+
+    image_id: NDArray[np.str_]
+    attribute: NDArray[np.str_]
+    label: Ints
+    source_label: NDArray[np.str_]
+    donor_label: Ints
+
+
+def read_facts(table: Table) -> RowFacts:
+    """Facts of the rows of ``load_rows`` with ``source_label``, ``attribute`` and, if it matters, ``ground_label``."""
+    texts = {
+        column: np.array([str(text or "") for text in table[column][:]]) for column in ("source_label", "attribute")
+    }
+    donors = table["ground_label"][:] if "ground_label" in table.column_names else [None] * len(table)
+    donor_label = np.array([-1 if donor is None else donor for donor in donors], dtype=np.int64)
+    return RowFacts(**row_names(table), **texts, donor_label=donor_label)
 
 
 def measure(
@@ -1935,44 +1994,58 @@ def measure(
 
     ``masks`` are other object masks by image_id (1-bit PNG); ``EvaluationError`` if an image has none.
     """
-    adapter, ids, cells = feeder.adapter, table["image_id"][:], len(conditions) * trials
-    names = {
-        column: np.array([str(text or "") for text in table[column][:]]) for column in ("source_label", "attribute")
-    }
-    labels = row_names(table)["label"]
-    areas, judged, done = np.zeros(len(ids)), dict[str, list[tuple[Bools, Floats]]](), 0
+    adapter, facts = feeder.adapter, read_facts(table)
+    areas = np.zeros(len(table))
     feeding = adapter.input_size_hw, adapter_option(adapter, "interpolation")
 
     def shown() -> Iterator[NDArray[np.float32]]:
-        for row, name in enumerate(ids):
+        for row, name in enumerate(facts.image_id.tolist()):
             stored = table[row]
             image = decode_image(stored["image"]["bytes"], *feeding, f"{config}/{name}")
             mask = decode_mask(stored["object_mask"]["bytes"] if masks is None else masks.get(name), name)
             areas[row] = mask.mean()
             yield from show_conditions(image, mask, conditions, trials, name)
 
-    for batch in make_ahead(stack_batches(shown(), feeder.batch_size)):
+    judged = judge_pictures(feeder, shown(), facts, classes, config, len(conditions), trials)
+    return make_outcomes(judged, facts, areas)
+
+
+def judge_pictures(
+    feeder: Feeder,
+    shown: Iterator[NDArray[np.float32]],
+    facts: RowFacts,
+    classes: ClassMap,
+    config: str,
+    conditions: int,
+    trials: int,
+) -> dict[str, Judged]:
+    """Run a model over pictures ``(H, W, 3)`` in [0, 1]: row after row, of each all trials of every condition.
+
+    By label space, ``(R, C, T)`` each; models of raw pixels are shown rounded ones.
+    """
+    adapter, cells = feeder.adapter, conditions * trials
+    judged, done = dict[str, list[Judged]](), 0
+    for batch in make_ahead(stack_batches(shown, feeder.batch_size)):
         fed = batch if adapter_option(adapter, "takes_float") else np.rint(batch * 255).astype(np.uint8)
         rows = np.arange(done, done + len(batch)) // cells
-        logits = checked_logits(adapter, fed, [f"{config}/{ids[row]}" for row in rows])
-        spaces = judge_answers(adapter, logits, labels[rows], names["source_label"][rows], classes)
+        logits = checked_logits(adapter, fed, [f"{config}/{facts.image_id[row]}" for row in rows])
+        spaces = judge_answers(adapter, logits, facts.label[rows], facts.source_label[rows], classes)
         for space, answers in spaces.items():
             judged.setdefault(space, []).append(answers)
         done += len(batch)
         if feeder.progress is not None:
-            feeder.progress(config, done, len(ids) * cells)
-    shape = (len(ids), len(conditions), trials)
+            feeder.progress(config, done, len(facts.label) * cells)
+    shape = (len(facts.label), conditions, trials)
     return {
-        space: Outcomes(
-            image_id=np.array(ids),
-            label=labels,
-            area=areas,
-            **names,
-            right=np.concatenate([right for right, _ in parts]).reshape(shape),
-            probability=np.concatenate([probability for _, probability in parts]).reshape(shape),
-        )
+        space: Judged(*(np.concatenate(column).reshape(shape) for column in zip(*parts, strict=True)))
         for space, parts in judged.items()
     }
+
+
+def make_outcomes(judged: Mapping[str, Judged], facts: RowFacts, area: Floats) -> dict[str, Outcomes]:
+    """Answers with whose they are, by label space."""
+    own: dict[str, Any] = {name: getattr(facts, name) for name in RowFacts.__slots__}
+    return {space: Outcomes(**own, **answers._asdict(), area=area) for space, answers in judged.items()}
 
 
 # protocol: What a protocol is: one record, so that a new one is a module of its own and a line in the registry.
@@ -2191,7 +2264,161 @@ def _vulnerable(fooled: Bools, own: Bools) -> dict[str, int]:
     return {"n": int(own.sum()), "vulnerable": int((fooled & own).sum())}
 
 
-# protocols.sensitivity: Relative foreground sensitivity (RFS) under noise: by level, over all levels, by area of the object, and its null.
+# protocols.attribute_noise: Noise on single attributes, and on as much of the object elsewhere.
+
+ATTRIBUTE_NOISE: Final = "attribute_noise"  # what answers are stored as: no config of the dataset
+HEADLINE_L2: Final = 75.0  # norm at 224 pixels
+NO_ROOM: Final = "the object has no part of the same area elsewhere"
+VANISHED: Final = "the attribute has no pixel at the model's input size"
+UNMEASURED: Final = (NO_ROOM, VANISHED)
+
+
+def attribute_level(settings: NoiseSettings) -> float | None:
+    """The norm of the noise on attributes: the headline's, else the middle one; None where no l2 noise is added."""
+    levels = sorted(settings.levels.get("l2", ()))
+    if not levels:
+        return None
+    return HEADLINE_L2 if HEADLINE_L2 in levels else float(levels[len(levels) // 2])
+
+
+def measure_attributes(
+    feeder: Feeder, table: Table, classes: ClassMap, level: float, trials: int
+) -> tuple[dict[str, Outcomes], dict[str, int]]:
+    """Answers to the rows of ``original`` with l2 noise on every attribute, and on its control.
+
+    A row of the outcomes is a photo and an attribute of it, with two conditions. The same noise as on the figure is cut
+    to either region.
+
+    Args:
+        feeder: The model.
+        table: Rows with ``object_mask``, ``attribute_masks``, ``source_label`` and ``attribute``.
+        classes: What the outputs mean.
+        level: Norm of the noise at 224 pixels.
+        trials: Noises of each photo.
+
+    Returns:
+        Outcomes by label space, none where no attribute can be measured; and how many could not, by reason.
+    """
+    size_hw, facts = feeder.adapter.input_size_hw, read_facts(table)
+    pairs, skipped = list[tuple[int, str, float]](), dict.fromkeys(UNMEASURED, 0)
+    for row in range(len(table)):
+        for region in _read_regions(table[row], size_hw):
+            if region.unmeasured:
+                skipped[region.unmeasured] += 1
+            else:
+                pairs.append((row, region.attribute, region.area))
+    if not pairs:
+        return {}, skipped
+    rows = np.array([row for row, _, _ in pairs])
+    own: dict[str, Any] = {name: values[rows] for name, values in arrays_of(facts).items()}
+    chosen = RowFacts(**{**own, "attribute": np.array([attribute for _, attribute, _ in pairs])})
+    filter_name = adapter_option(feeder.adapter, "interpolation")
+
+    def shown() -> Iterator[NDArray[np.float32]]:
+        for row in np.unique(rows).tolist():
+            stored, name = table[row], str(facts.image_id[row])
+            image = decode_image(stored["image"]["bytes"], size_hw, filter_name, f"original/{name}")
+            plain = image.astype(np.float32) / np.float32(255)
+            noises = [standard_normal(plain.shape, "noise", name, trial) for trial in range(trials)]
+            for region in _read_regions(stored, size_hw):
+                for matte in (region.mask, region.control) if not region.unmeasured else ():
+                    yield from (add_noise(plain, noise * matte[..., None], "l2", level) for noise in noises)
+
+    judged = judge_pictures(feeder, shown(), chosen, classes, ATTRIBUTE_NOISE, 2, trials)
+    return make_outcomes(judged, chosen, np.array([area for _, _, area in pairs])), skipped
+
+
+class _Region(NamedTuple):
+    """An attribute of a photo and its control, ``(H, W)`` of the model's input."""
+
+    attribute: str
+    mask: Bools
+    control: Bools
+    area: float  # share of the canvas that the attribute covers
+    unmeasured: str  # why noise on it cannot be compared; empty where it can
+
+
+def _read_regions(stored: Mapping[str, Any], size_hw: tuple[int, int]) -> Iterator[_Region]:
+    """Every attribute of a row that has a mask, by name; ``EvaluationError`` for masks that are damaged."""
+    name = str(stored["image_id"])
+    figure = decode_mask(stored["object_mask"]["bytes"], name)
+    masks: dict[str, Bools] = {}
+    for painted in stored.get("attribute_masks") or ():
+        attribute, record = str(painted["attribute"]), f"{name}, {painted['attribute']}"
+        require(tuple(painted["size"]) == figure.shape, f"{record}: expected a mask of the object mask's size")
+        mask = decode_runs(figure.shape, str(painted["counts"]), record)
+        masks[attribute] = masks[attribute] | mask if attribute in masks else mask
+    for attribute, mask in sorted(masks.items()):
+        if mask.any():
+            control = control_region(figure, mask, name, attribute)
+            own, random = (fit_mask(region, size_hw) for region in (mask, control))
+            unmeasured = NO_ROOM if not control.any() else "" if own.any() and random.any() else VANISHED
+            yield _Region(attribute, own, random, float(mask.mean()), unmeasured)
+
+
+def control_region(figure: Bools, mask: Bools, name: str, attribute: str) -> Bools:
+    """As many pixels of the object outside an attribute as that has, the nearest to one that the names pick.
+
+    None at all where there are not as many. Equally near pixels go in reading order.
+    """
+    rows, columns = np.nonzero(figure & ~mask)
+    area = int(mask.sum())
+    region = np.zeros(figure.shape, np.bool_)
+    if not 0 < area <= len(rows):
+        return region
+    digest = hashlib.sha256(f"attribute control\0{name}\0{attribute}".encode()).digest()
+    centre = int.from_bytes(digest[:8], "big") % len(rows)
+    squares = (rows - rows[centre]) ** 2 + (columns - columns[centre]) ** 2
+    nearest = np.argsort(squares, kind="stable")[:area]
+    region[rows[nearest], columns[nearest]] = True
+    return region
+
+
+# protocols.drops: What a change of the images costs: accuracy, and the probability of the true class.
+
+
+def describe_accuracy(outcomes: Outcomes, condition: int) -> dict[str, Any]:
+    """Accuracy under a condition, with its interval, and the mean probability of the true class."""
+    right = outcomes.right[:, condition]
+    return {
+        "accuracy_macro": accuracy_macro(right, outcomes.label),
+        "accuracy_micro": accuracy_micro(right),
+        "ci95": share_interval(right.mean(axis=1), outcomes.label),
+        "p_true": accuracy_macro(outcomes.probability[:, condition], outcomes.label),  # type: ignore[arg-type]
+    }
+
+
+def row_means(outcomes: Outcomes, rows: Any, condition: int = 0) -> Floats:  # noqa: ANN401  an index of NumPy's
+    """Share of trials that are right, and mean probability of the true class, ``(R, 2)``; first without noise."""
+    columns = (outcomes.right[rows, condition], outcomes.probability[rows, condition])
+    return np.stack([column.mean(axis=1) for column in columns], axis=1)
+
+
+def rows_of(base: Outcomes, other: Outcomes) -> Ints:
+    """Rows of ``base`` that hold the images of ``other``; ``EvaluationError`` if it lacks some."""
+    row_of = {name: row for row, name in enumerate(base.image_id)}
+    missing = sorted(set(other.image_id) - set(row_of))
+    require(not missing, f"expected the images of original in every config; it lacks {list_names(missing)}")
+    return np.array([row_of[name] for name in other.image_id], dtype=np.int64)
+
+
+def measure_drops(before: Floats, after: Floats, labels: Ints) -> dict[str, Any]:
+    """Loss of accuracy and of the true class's probability over strata; ``before`` and ``after`` are (R, 2)."""
+    lost = before - after
+    return {
+        "accuracy_drop": paired_difference(before[:, 0], after[:, 0], labels).json(),
+        "p_true_drop": mean_estimate(lost[:, 1], labels, (-1.0, 1.0)).json(),
+        "undecidable": len(labels) < MIN_DECIDABLE,
+    }
+
+
+def describe_ablation(base: Outcomes, ablated: Outcomes) -> dict[str, Any]:
+    """What an ablation costs, over class means of the same images."""
+    before, after = row_means(base, rows_of(base, ablated)), row_means(ablated, slice(None))
+    return {**describe_accuracy(ablated, 0), **measure_drops(before, after, ablated.label)}
+
+
+# protocols.sensitivity: Relative foreground sensitivity (RFS) under noise, and its null.
 
 AREA_EDGES: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 1.0)  # shares of the canvas that slice objects
 RFS_NAMES: Final = ("rfs", "rfs_null", "rfs_beyond_null")
@@ -2476,7 +2703,7 @@ def run_background_check(job: Job) -> dict[str, Any]:
 
         def judge(logits: Logits, rows: slice) -> Answers:
             judged = judge_answers(job.adapter, logits, names["label"][rows], wnids[rows], classes)
-            return {f"{space}.right": right for space, (right, _) in judged.items()}
+            return {f"{space}.right": answers.right for space, answers in judged.items()}
 
         return names | answer_rows(job.feeder, table, config, judge)
 
@@ -3087,6 +3314,156 @@ IMAGENET9: Final = Protocol(
 )
 
 
+# protocols.attributes: Single attributes: greyed, under noise, and pasted from photo to photo.
+
+ATTRIBUTE_CONFIGS: Final = ("attribute_grey", "attribute_control")
+PASTED_CONFIGS: Final = ("attribute_superimposed", "attribute_removed")
+ALL_ATTRIBUTES: Final = "all attributes"
+
+
+def summarise_greyed(original: Outcomes, outcomes: Mapping[str, Outcomes], classes: ClassMap) -> dict[str, Any]:
+    """What greying an attribute costs, beside a random part of the object of the same area; all photos count alike."""
+    if not set(ATTRIBUTE_CONFIGS) <= set(outcomes):
+        return {}
+    greyed, control = (outcomes[config] for config in ATTRIBUTE_CONFIGS)
+    keys = [list(zip(rows.image_id, rows.attribute, strict=True)) for rows in (greyed, control)]
+    require(keys[0] == keys[1], "attribute_control: expected the rows of attribute_grey")
+    clean, grey, random = (
+        row_means(answers, rows)
+        for answers, rows in ((original, rows_of(original, greyed)), (greyed, slice(None)), (control, slice(None)))
+    )
+    return _by_attribute(greyed, classes, "grey", clean, grey, random)
+
+
+def summarise_noised(original: Outcomes, noised: Outcomes, classes: ClassMap) -> dict[str, Any]:
+    """What noise on an attribute costs, beside the same noise elsewhere on the object; all photos count alike.
+
+    ``noised`` has two conditions: noise on the attribute, and on its control.
+    """
+    clean = row_means(original, rows_of(original, noised))
+    changed, random = (row_means(noised, slice(None), condition) for condition in (0, 1))
+    return _by_attribute(noised, classes, "noise", clean, changed, random)
+
+
+def _by_attribute(
+    outcomes: Outcomes, classes: ClassMap, word: str, clean: Floats, changed: Floats, control: Floats
+) -> dict[str, Any]:
+    """Costs of every attribute; ``clean``, ``changed`` and ``control`` are (R, 2), ``word`` says what was done."""
+    summaries = {}
+    for name in np.unique(outcomes.attribute):
+        chosen = outcomes.attribute == name
+        before, after, random = (values[chosen] for values in (clean, changed, control))
+        labels, alike = outcomes.label[chosen], np.zeros(int(chosen.sum()), np.int64)
+        summaries[str(name)] = {
+            "n": int(chosen.sum()),
+            "accuracy_original": float(before[:, 0].mean()),
+            f"accuracy_{word}": float(after[:, 0].mean()),
+            "accuracy_control": float(random[:, 0].mean()),
+            word: measure_drops(before, after, alike),
+            "control": measure_drops(before, random, alike),
+            f"{word}_beyond_control": measure_drops(random, after, alike),
+            "per_class": {
+                owner: {"n": int(own.sum()), "accuracy_drop": float((before - after)[own, 0].mean())}
+                for owner, own in ((owner, labels == index) for index, owner in enumerate(classes.names))
+                if own.any()
+            },
+        }
+    return summaries
+
+
+def summarise_pasted(original: Outcomes, pasted: Outcomes) -> dict[str, Any]:
+    """What pixels of another photo do to the answer, of all attributes together and of each; JSON-ready.
+
+    A row's label is that of the photo outside the pasted part, and that photo on ``original`` is what it is compared
+    with. An image with several rows counts once, as their mean; all images count alike.
+    """
+    attributes = {str(name): pasted.attribute == name for name in np.unique(pasted.attribute)}
+    rows = rows_of(original, pasted)
+    return {
+        name: _describe_pasted(original, pasted, rows, chosen)
+        for name, chosen in {ALL_ATTRIBUTES: np.ones(len(rows), np.bool_), **attributes}.items()
+    }
+
+
+def _describe_pasted(original: Outcomes, pasted: Outcomes, rows: Ints, chosen: Bools) -> dict[str, Any]:
+    """Accuracy against ``original``, and how often the answer is the class of the photo that pixels came from.
+
+    The latter of rows whose two photos are of different classes, beside how often ``original`` is answered so.
+    """
+    clean, changed = row_means(original, rows), row_means(pasted, slice(None))
+    before, after = (_image_means(pasted, values, chosen) for values in (clean, changed))
+    alike = np.zeros(len(before), np.int64)
+    foreign = chosen & (pasted.donor_label >= 0) & (pasted.donor_label != pasted.label)
+    moved = [answer == pasted.donor_label for answer in (original.answer[rows, 0, 0], pasted.answer[:, 0, 0])]
+    return {
+        "n": len(before),
+        "n_rows": int(chosen.sum()),
+        "accuracy_micro": float(after[:, 0].mean()),
+        "ci95": wilson_interval(float(after[:, 0].mean()), len(after)),
+        "accuracy_original": float(before[:, 0].mean()),
+        **measure_drops(before, after, alike),
+        "donor_class": _describe_moves(pasted, moved[0], moved[1], foreign),
+    }
+
+
+def _describe_moves(pasted: Outcomes, before: Bools, after: Bools, foreign: Bools) -> dict[str, Any] | None:
+    """Share of answers that are the donor photo's class, and how many more than on ``original``; None for no rows."""
+    if not foreign.any():
+        return None
+    originals, moved = (_image_means(pasted, values[:, None], foreign)[:, 0] for values in (before, after))
+    share, alike = float(moved.mean()), np.zeros(len(moved), np.int64)
+    return {
+        "n": len(moved),
+        "n_rows": int(foreign.sum()),
+        "undecidable": len(moved) < MIN_DECIDABLE,
+        "value": share,
+        "ci95": wilson_interval(share, len(moved)),
+        "original": float(originals.mean()),
+        "beyond_original": paired_difference(moved, originals, alike).json(),
+    }
+
+
+def _image_means(pasted: Outcomes, values: Any, chosen: Bools) -> Floats:  # noqa: ANN401  (R, M) numbers or truths
+    """Means of the columns of ``values`` over the chosen rows of each image, ``(I, M)``."""
+    rows = RowAnswers(image_id=pasted.image_id[chosen], label=pasted.label[chosen], right=pasted.right[chosen, 0, 0])
+    columns = [average_rows("attributes", rows, column).value for column in values[chosen].T]
+    return np.stack(columns, axis=1)
+
+
+def attribute_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
+    """What greying, noise and pasting of every attribute cost."""
+    cells: dict[str, Cell] = {"-attributes": RULE}
+    for part, word in (("attributes", "grey"), ("attribute_noise", "noise")):
+        for name, measured in summary[part].items():
+            for what in (word, "control", f"{word}_beyond_control"):
+                title = {"control": f"{word} elsewhere"}.get(what, what.replace("_", " "))
+                row, drops = f"{name} (n {measured['n']})", measured[what]
+                few = drops["undecidable"]
+                cells[f"{row}: p drop, {title}"] = measured_cell(drops["p_true_drop"], signed=True, few=few)
+                if part == "attribute_noise":
+                    cells[f"{row}: drop, {title}"] = measured_cell(drops["accuracy_drop"], signed=True, few=few)
+    for config, parts in summary["pasted"].items():
+        cells[f"-{config}"] = RULE
+        for name, measured in parts.items():
+            cells |= _pasted_cells(f"{config}, {name}", measured)
+    return cells
+
+
+def _pasted_cells(row: str, measured: Mapping[str, Any]) -> dict[str, Cell]:
+    few, moves = measured["undecidable"], measured["donor_class"]
+    row = f"{row} (n {measured['n']})"
+    cells = {
+        f"{row}: accuracy": Cell(measured["accuracy_micro"], measured["ci95"], few=few),
+        f"{row}: drop": measured_cell(measured["accuracy_drop"], signed=True, few=few),
+    }
+    if moves is not None:
+        few = moves["undecidable"]
+        cells[f"{row}: answers the donor's class"] = measured_cell(moves, few=few)
+        beyond = measured_cell(moves["beyond_original"], signed=True, few=few)
+        cells[f"{row}: answers it more often than on original"] = beyond
+    return cells
+
+
 # protocols.rival10: Protocol rival10: noise, RFS, ablations and attributes.
 
 ABLATIONS: Final = {  # config of protocol rival10: the config that it is compared with
@@ -3097,44 +3474,53 @@ ABLATIONS: Final = {  # config of protocol rival10: the config that it is compar
     "object_mean": "original_crop",
     "bbox_mean": "original_crop",
 }
-ATTRIBUTE_CONFIGS: Final = ("attribute_grey", "attribute_control")
-
 
 MASKS_FROM: Final = Option(name="masks_from", help="Dataset of the same photos whose object masks to use.")
 
 
 def run_rival10(job: Job) -> dict[str, Any]:
     """Score ``original`` under noise, and the ablations and attributes as they are stored."""
-    job = job.limited()
+    asked, job = job.configs, job.limited()
     settings = parse_noise(**{option.name: job.options[option.name] for option in NOISE_OPTIONS})
-    scored = {"original", *ABLATIONS, *ABLATIONS.values(), *ATTRIBUTE_CONFIGS}
-    configs = [config for config in job.configs if config in scored]
+    reasons = unscored_configs(asked, job.configs)
     masks, mask_source = _other_masks(job.options["masks_from"], job.split)
+    level = attribute_level(settings)
     described = {"noise": {**dataclasses.asdict(settings), "undefined": None}, "masks_from": mask_source}
-    job = job.keyed(**described)
+    job, classes = job.keyed(**described, attribute_level=level), job.repository.classes
 
     def run(config: str) -> dict[str, NDArray[Any]]:
-        noisy = config == "original"
-        measured = measure(
-            job.feeder,
-            job.rows(config, ["object_mask", "source_label", "attribute"]),
-            job.repository.classes,
-            config,
-            conditions=settings.conditions() if noisy else (CLEAN,),
-            trials=settings.trials if noisy else 1,
-            masks=masks if noisy else None,
-        )
+        noisy, columns = config == "original", ["object_mask", "source_label", "attribute"]
+        skipped: dict[str, int] = {}
+        if config == ATTRIBUTE_NOISE:
+            table = job.rows("original", columns, optional=["attribute_masks"])
+            measured, skipped = measure_attributes(job.feeder, table, classes, level or 0.0, settings.trials)
+        else:
+            measured = measure(
+                job.feeder,
+                job.rows(config, columns, optional=["ground_label"]),
+                classes,
+                config,
+                conditions=settings.conditions() if noisy else (CLEAN,),
+                trials=settings.trials if noisy else 1,
+                masks=masks if noisy else None,
+            )
         arrays = ((space, arrays_of(outcomes)) for space, outcomes in measured.items())
-        return {f"{space}.{name}": value for space, named in arrays for name, value in named.items()}
+        answers = {f"{space}.{name}": value for space, named in arrays for name, value in named.items()}
+        return {**answers, "skipped": np.array(list(skipped.values()), dtype=np.int64)}
 
-    stored = job.remembered(configs, run)
+    views = [ATTRIBUTE_NOISE] if level is not None else []
+    stored = job.remembered([*(config for config in job.configs if config not in reasons), *views], run)
+    answered = {config: arrays for config, arrays in stored.items() if len(arrays) > 1}
     summaries = {
-        space: summarise_rival10(outcomes, job.repository.classes, settings, job.sampling)
-        for space, outcomes in split_by_space(stored, Outcomes)
+        space: summarise_rival10(outcomes, classes, settings, job.sampling)
+        for space, outcomes in split_by_space(answered, Outcomes)
     }
+    skipped = {view: dict(zip(UNMEASURED, stored[view]["skipped"].tolist(), strict=True)) for view in views}
     path = job.predictions_path("original")
     return {
         **described,
+        "attribute_noise": {"level": level, "n_skipped": skipped.get(ATTRIBUTE_NOISE, {})},
+        "not_scored": reasons,
         "rfs_undefined": settings.undefined,
         "headline": "accuracy_macro",
         "label_spaces": summaries,
@@ -3142,6 +3528,22 @@ def run_rival10(job: Job) -> dict[str, Any]:
         "noise_rounded_to_uint8": not adapter_option(job.adapter, "takes_float"),
         "predictions": path.relative_to(job.out).as_posix() if path and job.out else None,
     }
+
+
+def unscored_configs(asked: Sequence[str], left: Sequence[str]) -> dict[str, str]:
+    """Why configs that were asked for have no score; ``left`` are those with images under the limit."""
+    needs = {**ABLATIONS, **dict(zip(ATTRIBUTE_CONFIGS, reversed(ATTRIBUTE_CONFIGS), strict=True))}
+    bases, reasons = set(ABLATIONS.values()) - {"original"}, dict[str, str]()
+    for config in asked:
+        if config in bases and not any(ABLATIONS.get(other) == config for other in left):
+            reasons[config] = "no ablation is compared with it"
+        elif config not in {"original", *needs, *bases, *PASTED_CONFIGS}:
+            reasons[config] = "rival10 has no score for it"
+        elif config not in left:
+            reasons[config] = "it has none of these images"
+        elif needs.get(config, config) not in left:
+            reasons[config] = f"it needs {needs[config]}"
+    return reasons
 
 
 def _other_masks(repo: str | None, split: str) -> tuple[dict[str, bytes] | None, dict[str, str] | None]:
@@ -3169,7 +3571,7 @@ def summarise_rival10(
         "class_names": list(classes.names),
         "chance": 1 / len(classes.names),
         "object_area_share": float(original.area.mean()),
-        "clean": {**_accuracy(original, 0), "per_source_label": per_source},
+        "clean": {**describe_accuracy(original, 0), "per_source_label": per_source},
         "noise": {
             str(grow_px): {
                 kind: summarise_noise(original, classes, settings, kind, grow_px, sampling) for kind in settings.levels
@@ -3177,86 +3579,18 @@ def summarise_rival10(
             for grow_px in settings.grow_px
         },
         "ablations": {
-            config: _drop(outcomes[base], outcomes[config])
+            config: describe_ablation(outcomes[base], outcomes[config])
             for config, base in ABLATIONS.items()
             if config in outcomes and base in outcomes
         },
-        "attributes": _attribute_drops(original, outcomes, classes),
+        "attributes": summarise_greyed(original, outcomes, classes),
+        "attribute_noise": (
+            summarise_noised(original, outcomes[ATTRIBUTE_NOISE], classes) if ATTRIBUTE_NOISE in outcomes else {}
+        ),
+        "pasted": {
+            config: summarise_pasted(original, outcomes[config]) for config in PASTED_CONFIGS if config in outcomes
+        },
     }
-
-
-def _accuracy(outcomes: Outcomes, condition: int) -> dict[str, Any]:
-    """Accuracy under a condition, with its interval, and the mean probability of the true class."""
-    right = outcomes.right[:, condition]
-    return {
-        "accuracy_macro": accuracy_macro(right, outcomes.label),
-        "accuracy_micro": accuracy_micro(right),
-        "ci95": share_interval(right.mean(axis=1), outcomes.label),
-        "p_true": accuracy_macro(outcomes.probability[:, condition], outcomes.label),  # type: ignore[arg-type]
-    }
-
-
-def _drop(base: Outcomes, ablated: Outcomes) -> dict[str, Any]:
-    """What an ablation costs, over class means of the same images."""
-    order = _rows_of(base, ablated)
-    before, after = _row_means(base, order), _row_means(ablated, slice(None))
-    return {**_accuracy(ablated, 0), **_drops(before, after, ablated.label)}
-
-
-def _row_means(outcomes: Outcomes, rows: Any) -> Floats:  # noqa: ANN401  an index of NumPy's
-    """Share of trials that are right, and mean probability of the true class, without noise: ``(R, 2)``."""
-    return np.stack([outcomes.right[rows, 0].mean(axis=1), outcomes.probability[rows, 0].mean(axis=1)], axis=1)
-
-
-def _rows_of(base: Outcomes, other: Outcomes) -> Ints:
-    """Rows of ``base`` that hold the images of ``other``."""
-    row_of = {name: row for row, name in enumerate(base.image_id)}
-    missing = sorted(set(other.image_id) - set(row_of))
-    require(not missing, f"expected the images of original in every config; it lacks {list_names(missing)}")
-    return np.array([row_of[name] for name in other.image_id], dtype=np.int64)
-
-
-def _drops(before: Floats, after: Floats, labels: Ints) -> dict[str, Any]:
-    """Loss of accuracy and of the true class's probability; ``before`` and ``after`` are (R, 2)."""
-    lost = before - after
-    return {
-        "accuracy_drop": paired_difference(before[:, 0], after[:, 0], labels).json(),
-        "p_true_drop": mean_estimate(lost[:, 1], labels, (-1.0, 1.0)).json(),
-        "undecidable": len(labels) < MIN_DECIDABLE,
-    }
-
-
-def _attribute_drops(original: Outcomes, outcomes: Mapping[str, Outcomes], classes: ClassMap) -> dict[str, Any]:
-    """What greying an attribute costs, beside a random part of the object of the same area; all photos count alike."""
-    if not {"attribute_grey", "attribute_control"} <= set(outcomes):
-        return {}
-    greyed, control = outcomes["attribute_grey"], outcomes["attribute_control"]
-    keys = [list(zip(rows.image_id, rows.attribute, strict=True)) for rows in (greyed, control)]
-    require(keys[0] == keys[1], "attribute_control: expected the rows of attribute_grey")
-    values = [
-        _row_means(answers, rows)
-        for answers, rows in ((original, _rows_of(original, greyed)), (greyed, slice(None)), (control, slice(None)))
-    ]
-    summaries = {}
-    for name in np.unique(greyed.attribute):
-        chosen = greyed.attribute == name
-        clean, grey, random = (value[chosen] for value in values)
-        labels, alike = greyed.label[chosen], np.zeros(int(chosen.sum()), np.int64)
-        summaries[str(name)] = {
-            "n": int(chosen.sum()),
-            "accuracy_original": float(clean[:, 0].mean()),
-            "accuracy_grey": float(grey[:, 0].mean()),
-            "accuracy_control": float(random[:, 0].mean()),
-            "grey": _drops(clean, grey, alike),
-            "control": _drops(clean, random, alike),
-            "grey_beyond_control": _drops(random, grey, alike),
-            "per_class": {
-                owner: {"n": int(own.sum()), "accuracy_drop": float((clean - grey)[own, 0].mean())}
-                for owner, own in ((owner, labels == index) for index, owner in enumerate(classes.names))
-                if own.any()
-            },
-        }
-    return summaries
 
 
 def rival10_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
@@ -3272,13 +3606,7 @@ def rival10_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
         own = measured["undecidable"]
         cells[f"{config}: accuracy"] = Cell(measured["accuracy_macro"], measured["ci95"], few=own)
         cells[f"{config}: drop"] = measured_cell(measured["accuracy_drop"], signed=True, few=own)
-    cells["-attributes"] = RULE
-    for name, measured in summary["attributes"].items():
-        for what in ("grey", "control", "grey_beyond_control"):
-            drops = measured[what]
-            row = f"{name} (n {measured['n']}): p drop, {what.replace('_', ' ')}"
-            cells[row] = measured_cell(drops["p_true_drop"], signed=True, few=drops["undecidable"])
-    return cells
+    return cells | attribute_cells(summary)
 
 
 def rival10_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
@@ -3289,7 +3617,7 @@ def rival10_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
 
 RIVAL10: Final = Protocol(
     name="rival10",
-    claims=lambda configs: bool({*ABLATIONS, *ATTRIBUTE_CONFIGS} & set(configs)),
+    claims=lambda configs: bool({*ABLATIONS, *ATTRIBUTE_CONFIGS, *PASTED_CONFIGS} & set(configs)),
     run=run_rival10,
     cells=rival10_cells,
     figures=rival10_figures,
@@ -3342,7 +3670,8 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
             title = f"{dataset} ({data['split']}, {summary['n']} images), label space {space}, feed {result['feed']}"
             mean = "balanced classes" if summary["balanced"] else "classes NOT balanced: class means"
             mean = "images count alike, but in class means" if result.get("headline") == "accuracy_micro" else mean
-            note = f"{mean}; chance {100 * summary['chance']:.1f}"
+            unscored = ", ".join(f"{config} ({reason})" for config, reason in result.get("not_scored", {}).items())
+            note = f"{mean}; chance {100 * summary['chance']:.1f}{'; not scored: ' * bool(unscored)}{unscored}"
             column = result["model"], protocol.cells(summary), note
             groups.setdefault((title, data["fingerprint"]), []).append(column)
     return "\n\n".join(_format_group(title, group) for (title, _), group in groups.items())

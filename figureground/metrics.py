@@ -16,7 +16,7 @@ from figureground.exports.evaluation.intervals import (
 )
 from figureground.exports.evaluation.protocols.imagenet9 import background_gap, image_categories
 from figureground.exports.evaluation.protocols.imagenet_a import response_rate_accuracy, rms_calibration_error
-from figureground.exports.evaluation.protocols.rival10 import instance_rfs, relative_foreground_sensitivity
+from figureground.exports.evaluation.protocols.sensitivity import instance_rfs, relative_foreground_sensitivity
 from figureground.exports.evaluation.shares import accuracy_macro, accuracy_micro, accuracy_per_class, sd_between_draws
 
 __all__ = [

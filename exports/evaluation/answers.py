@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,14 @@ class Predictions:
     exact: Ints  # whether the photo's own ImageNet class is answered: 1 or 0, -1 where it is not known
     probability: Floats  # the largest, in [0, 1]
     label_space: NDArray[np.str_]  # "map" or "head", of shape (): an array so that it is stored like the rest
+
+
+class Judged(NamedTuple):
+    """Answers of a model in one label space, ``(N,)`` each."""
+
+    right: Bools
+    probability: Floats  # of the true class, in [0, 1]
+    answer: Ints  # class index of the largest output, negative outside the map
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +160,8 @@ def _batches(
 
 def judge_answers(
     adapter: Adapter, logits: Logits, labels: Ints, source_labels: NDArray[np.str_], classes: ClassMap
-) -> dict[str, tuple[Bools, Floats]]:
-    """Right or wrong, and the true class's probability, ``(N,)`` each, in every label space that the outputs allow.
+) -> dict[str, Judged]:
+    """What ``N`` answers are worth, in every label space that the outputs allow.
 
     ``map<C>``: 1000 outputs through the class map, a class's probability is the sum of its outputs'; ``exact1000``:
     only the photo's own wnid is right; ``head<C>``: outputs are the dataset's classes.
@@ -163,13 +171,13 @@ def judge_answers(
     shares = to_probabilities(adapter, outputs)
     rows, raw = np.arange(len(outputs)), outputs.argmax(axis=1)
     if space == "head":
-        return {f"head{len(classes.names)}": (raw == labels, shares[rows, labels])}
+        return {f"head{len(classes.names)}": Judged(raw == labels, shares[rows, labels], raw)}
     mapped = classes.class_of_output[raw]
     in_class = (shares * (classes.class_of_output == labels[:, None])).sum(1)
-    judged = {f"map{len(classes.names)}": (mapped == labels, in_class)}
+    judged = {f"map{len(classes.names)}": Judged(mapped == labels, in_class, mapped)}
     own = np.array([classes.output_of_source.get(name, -1) for name in source_labels])
     if (own >= 0).all():
-        judged["exact1000"] = (raw == own, shares[rows, own])
+        judged["exact1000"] = Judged(raw == own, shares[rows, own], mapped)
     return judged
 
 

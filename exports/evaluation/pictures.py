@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,6 +78,28 @@ def _offsets(have: int, want: int) -> tuple[int, int, int]:
     if have < want:
         return (-((want - have) // 2),) * 3
     return 0, round((have - want) / 2), have - want
+
+
+def decode_runs(size_hw: Sequence[int], counts: str, name: str) -> Bools:
+    """Decode the counts of a COCO RLE, ``(H, W)``; ``EvaluationError`` unless its runs fill that size.
+
+    Format of cocoapi (``rleFrString``): columns one after the other, runs of ground and figure by turns. Each is a
+    number of base 32, lowest digit first, 0x20 on all digits but the last, 0x10 on the last of a negative one; from the
+    fourth on it is the difference from the run before the last.
+    """
+    runs, value, shift = list[int](), 0, 0
+    for code in (ord(char) - 48 for char in counts):
+        require(0 <= code < 64 and shift < 60, f"{name}: expected a mask in COCO's RLE, got other text")
+        value |= (code & 0x1F) << shift
+        shift += 5
+        if not code & 0x20:
+            value -= (1 << shift) if code & 0x10 else 0
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value, shift = 0, 0
+    height, width = size_hw
+    whole = not shift and min(runs, default=0) >= 0 and sum(runs) == height * width
+    require(whole, f"{name}: expected runs that fill a mask of {height}x{width}; got others")
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
 
 
 def decode_mask(stored: bytes | None, name: str) -> Bools:

@@ -24,7 +24,8 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
             title = f"{dataset} ({data['split']}, {summary['n']} images), label space {space}, feed {result['feed']}"
             mean = "balanced classes" if summary["balanced"] else "classes NOT balanced: class means"
             mean = "images count alike, but in class means" if result.get("headline") == "accuracy_micro" else mean
-            note = f"{mean}; chance {100 * summary['chance']:.1f}"
+            unscored = ", ".join(f"{config} ({reason})" for config, reason in result.get("not_scored", {}).items())
+            note = f"{mean}; chance {100 * summary['chance']:.1f}{'; not scored: ' * bool(unscored)}{unscored}"
             column = result["model"], protocol.cells(summary), note
             groups.setdefault((title, data["fingerprint"]), []).append(column)
     return "\n\n".join(_format_group(title, group) for (title, _), group in groups.items())

@@ -88,7 +88,7 @@ class ImageShares:
         return float(np.mean([self.value[strata == label].mean() for label in np.unique(strata)]))
 
 
-def average_rows(config: str, answers: RowAnswers, values: Bools | None = None) -> ImageShares:
+def average_rows(config: str, answers: RowAnswers, values: Bools | Floats | None = None) -> ImageShares:
     """Mean of ``(R,)`` values over the rows of each image, by default of whether they are right.
 
     ``EvaluationError`` if an image has two labels.

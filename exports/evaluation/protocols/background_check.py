@@ -43,7 +43,7 @@ def run_background_check(job: Job) -> dict[str, Any]:
 
         def judge(logits: Logits, rows: slice) -> Answers:
             judged = judge_answers(job.adapter, logits, names["label"][rows], wnids[rows], classes)
-            return {f"{space}.right": right for space, (right, _) in judged.items()}
+            return {f"{space}.right": answers.right for space, answers in judged.items()}
 
         return names | answer_rows(job.feeder, table, config, judge)
 

@@ -138,7 +138,7 @@ def show_conditions(
 
     @functools.cache
     def matte(grow_px: int) -> Bools:
-        return _fit_mask(grow_mask(mask, grow_px), plain.shape[:2])
+        return fit_mask(grow_mask(mask, grow_px), plain.shape[:2])
 
     @functools.cache
     def noise(trial: int) -> NDArray[np.float32]:
@@ -155,10 +155,16 @@ def show_conditions(
             if condition is CLEAN:
                 yield plain
                 continue
-            regional = cut(trial, condition.grow_px, condition.region)
-            noisy = regional * noise_scale(regional, condition.kind, condition.level)
-            noisy += plain
-            yield np.clip(noisy, 0, 1, out=noisy)
+            yield add_noise(plain, cut(trial, condition.grow_px, condition.region), condition.kind, condition.level)
+
+
+def add_noise(
+    plain: NDArray[np.float32], regional: NDArray[np.float32], kind: str, level: float
+) -> NDArray[np.float32]:
+    """An image in [0, 1] with noise that is cut to its region added, clamped; ``(H, W, 3)`` each."""
+    noisy = regional * noise_scale(regional, kind, level)
+    noisy += plain
+    return np.clip(noisy, 0, 1, out=noisy)
 
 
 def displacement(size_hw: tuple[int, ...], name: str, trial: int) -> tuple[int, int]:
@@ -169,7 +175,7 @@ def displacement(size_hw: tuple[int, ...], name: str, trial: int) -> tuple[int, 
     return rows, columns
 
 
-def _fit_mask(mask: Bools, size_hw: tuple[int, ...]) -> Bools:
+def fit_mask(mask: Bools, size_hw: tuple[int, ...]) -> Bools:
     """A mask at another size: True where at least half of the pixel lies in it."""
     if mask.shape == size_hw:
         return mask

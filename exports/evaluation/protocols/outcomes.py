@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from figureground.exports.evaluation.adapters import adapter_option
-from figureground.exports.evaluation.answers import Feeder, checked_logits, judge_answers
+from figureground.exports.evaluation.answers import Feeder, Judged, checked_logits, judge_answers
 from figureground.exports.evaluation.dataset import row_names
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.pictures import decode_image, decode_mask
@@ -25,9 +26,32 @@ class Outcomes:
     attribute: NDArray[np.str_]  # (R,), empty where a row is about a whole photo
     label: Ints  # (R,)
     source_label: NDArray[np.str_]  # (R,)
+    donor_label: Ints  # (R,) class of the photo that pixels were pasted from; -1 where there is none
     right: Bools  # (R, C, T)
     probability: Floats  # (R, C, T) of the true class, in [0, 1]
+    answer: Ints  # (R, C, T) class index answered, negative outside the map
     area: Floats  # (R,) share of the canvas that the object mask covers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFacts:
+    """Whose the answers are: the fields of ``Outcomes`` that are no answers, ``(R,)`` each."""
+
+    image_id: NDArray[np.str_]
+    attribute: NDArray[np.str_]
+    label: Ints
+    source_label: NDArray[np.str_]
+    donor_label: Ints
+
+
+def read_facts(table: Table) -> RowFacts:
+    """Facts of the rows of ``load_rows`` with ``source_label``, ``attribute`` and, if it matters, ``ground_label``."""
+    texts = {
+        column: np.array([str(text or "") for text in table[column][:]]) for column in ("source_label", "attribute")
+    }
+    donors = table["ground_label"][:] if "ground_label" in table.column_names else [None] * len(table)
+    donor_label = np.array([-1 if donor is None else donor for donor in donors], dtype=np.int64)
+    return RowFacts(**row_names(table), **texts, donor_label=donor_label)
 
 
 def measure(
@@ -44,41 +68,55 @@ def measure(
 
     ``masks`` are other object masks by image_id (1-bit PNG); ``EvaluationError`` if an image has none.
     """
-    adapter, ids, cells = feeder.adapter, table["image_id"][:], len(conditions) * trials
-    names = {
-        column: np.array([str(text or "") for text in table[column][:]]) for column in ("source_label", "attribute")
-    }
-    labels = row_names(table)["label"]
-    areas, judged, done = np.zeros(len(ids)), dict[str, list[tuple[Bools, Floats]]](), 0
+    adapter, facts = feeder.adapter, read_facts(table)
+    areas = np.zeros(len(table))
     feeding = adapter.input_size_hw, adapter_option(adapter, "interpolation")
 
     def shown() -> Iterator[NDArray[np.float32]]:
-        for row, name in enumerate(ids):
+        for row, name in enumerate(facts.image_id.tolist()):
             stored = table[row]
             image = decode_image(stored["image"]["bytes"], *feeding, f"{config}/{name}")
             mask = decode_mask(stored["object_mask"]["bytes"] if masks is None else masks.get(name), name)
             areas[row] = mask.mean()
             yield from show_conditions(image, mask, conditions, trials, name)
 
-    for batch in make_ahead(stack_batches(shown(), feeder.batch_size)):
+    judged = judge_pictures(feeder, shown(), facts, classes, config, len(conditions), trials)
+    return make_outcomes(judged, facts, areas)
+
+
+def judge_pictures(
+    feeder: Feeder,
+    shown: Iterator[NDArray[np.float32]],
+    facts: RowFacts,
+    classes: ClassMap,
+    config: str,
+    conditions: int,
+    trials: int,
+) -> dict[str, Judged]:
+    """Run a model over pictures ``(H, W, 3)`` in [0, 1]: row after row, of each all trials of every condition.
+
+    By label space, ``(R, C, T)`` each; models of raw pixels are shown rounded ones.
+    """
+    adapter, cells = feeder.adapter, conditions * trials
+    judged, done = dict[str, list[Judged]](), 0
+    for batch in make_ahead(stack_batches(shown, feeder.batch_size)):
         fed = batch if adapter_option(adapter, "takes_float") else np.rint(batch * 255).astype(np.uint8)
         rows = np.arange(done, done + len(batch)) // cells
-        logits = checked_logits(adapter, fed, [f"{config}/{ids[row]}" for row in rows])
-        spaces = judge_answers(adapter, logits, labels[rows], names["source_label"][rows], classes)
+        logits = checked_logits(adapter, fed, [f"{config}/{facts.image_id[row]}" for row in rows])
+        spaces = judge_answers(adapter, logits, facts.label[rows], facts.source_label[rows], classes)
         for space, answers in spaces.items():
             judged.setdefault(space, []).append(answers)
         done += len(batch)
         if feeder.progress is not None:
-            feeder.progress(config, done, len(ids) * cells)
-    shape = (len(ids), len(conditions), trials)
+            feeder.progress(config, done, len(facts.label) * cells)
+    shape = (len(facts.label), conditions, trials)
     return {
-        space: Outcomes(
-            image_id=np.array(ids),
-            label=labels,
-            area=areas,
-            **names,
-            right=np.concatenate([right for right, _ in parts]).reshape(shape),
-            probability=np.concatenate([probability for _, probability in parts]).reshape(shape),
-        )
+        space: Judged(*(np.concatenate(column).reshape(shape) for column in zip(*parts, strict=True)))
         for space, parts in judged.items()
     }
+
+
+def make_outcomes(judged: Mapping[str, Judged], facts: RowFacts, area: Floats) -> dict[str, Outcomes]:
+    """Answers with whose they are, by label space."""
+    own: dict[str, Any] = {name: getattr(facts, name) for name in RowFacts.__slots__}
+    return {space: Outcomes(**own, **answers._asdict(), area=area) for space, answers in judged.items()}

@@ -1,4 +1,4 @@
-"""Relative foreground sensitivity (RFS) under noise: by level, over all levels, by area of the object, and its null.
+"""Relative foreground sensitivity (RFS) under noise, and its null.
 
 Noise of one standard deviation a pixel carries more energy on the larger region, so that a model that looks at no place
 in particular has an RFS that follows the object's area. The null is the RFS of the same noise rolled to another place

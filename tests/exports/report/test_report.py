@@ -17,7 +17,8 @@ from figureground.exports.evaluation.jobs import write_predictions
 from figureground.exports.evaluation.label_spaces import parse_class_map
 from figureground.exports.evaluation.protocols.noise import NoiseSettings
 from figureground.exports.evaluation.protocols.outcomes import Outcomes
-from figureground.exports.evaluation.protocols.rival10 import relative_foreground_sensitivity, summarise_rival10
+from figureground.exports.evaluation.protocols.rival10 import summarise_rival10
+from figureground.exports.evaluation.protocols.sensitivity import relative_foreground_sensitivity
 from figureground.exports.report.noise import noise_results, pool_families, read_results, worst_gaps
 
 pytest.importorskip("matplotlib")
@@ -48,7 +49,9 @@ def write_result(folder: Path, model: str, *, on_figure: float, on_ground: float
         attribute=np.array([""] * images),
         label=np.arange(images) % 2,
         source_label=np.array([f"n{number % 2}" for number in range(images)]),
+        donor_label=np.full(images, -1),
         right=(generator.random((images, 5)) < chances)[:, :, None],
+        answer=np.zeros((images, 5, 1), dtype=np.int64),
         probability=shares[:, :, None],
         area=np.full(images, 0.3),
     )

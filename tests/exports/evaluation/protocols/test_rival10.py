@@ -107,9 +107,16 @@ def test_the_protocol_is_found_and_everything_is_scored(repo: Path) -> None:
     assert found["ablations"]["object_grey"]["accuracy_drop"]["value"] > 0.3
     assert found["ablations"]["bg_grey"]["accuracy_macro"] == 1
     assert found["attributes"]["left"]["n"] == found["n"]
+    assert result["not_scored"] == {}
+    for config in script.PASTED_CONFIGS:
+        pasted = found["pasted"][config]["left"]
+        assert pasted["n_rows"] == found["n"]
+        assert pasted["accuracy_original"] == 1
+    assert found["attribute_noise"] == {}  # no l2 noise is asked for
     text = script.format_table([result])
     for words in (
         "label space head3",
+        "attribute_superimposed, left (n ",
         "clean accuracy",
         "sigma 0.2: RFS",
         "bbox_tile: drop",
@@ -142,6 +149,30 @@ def test_greying_a_part_costs_what_the_pixels_say(repo: Path, model: Any) -> Non
     assert found["grey"]["p_true_drop"]["value"] == pytest.approx(wanted, abs=1e-4)
     beyond = found["grey"]["p_true_drop"]["value"] - found["control"]["p_true_drop"]["value"]
     assert found["grey_beyond_control"]["p_true_drop"]["value"] == pytest.approx(beyond)
+
+
+def test_l2_noise_is_also_on_attributes_and_a_run_goes_on_from_it(repo: Path, tmp_path: Path, model: Any) -> None:
+    options = {"noise": NoiseSettings(levels={"l2": (60.0,)}), "configs": ["original"], "out": tmp_path / "scores"}
+    result = score(repo, **options)
+    assert result["attribute_noise"] == {"level": 60.0, "n_skipped": {script.NO_ROOM: 4, script.VANISHED: 0}}
+    found = result["label_spaces"]["head3"]
+    assert found["attribute_noise"]["left"]["n"] == found["n"] - 4 == 17  # the left half is the larger in four photos
+    calls = model.calls
+    assert score(repo, **options) == result
+    assert model.calls == calls
+    assert len(list((tmp_path / "scores" / "predictions").glob("*.attribute_noise.npz"))) == 1
+
+
+def test_what_has_no_score_is_named_below_the_table(repo: Path) -> None:
+    result = score(repo, noise=NoiseSettings(levels={}), configs=["original", "bg_grey", "bbox_grey", "attribute_grey"])
+    assert result["not_scored"] == {
+        "bbox_grey": "it needs original_crop",
+        "attribute_grey": "it needs attribute_control",
+    }
+    foot = script.format_table([result]).splitlines()[-1]
+    assert "not scored: " in foot
+    assert "bbox_grey (it needs original_crop)" in foot
+    assert "bg_grey" in result["label_spaces"]["head3"]["ablations"]
 
 
 def test_a_killed_run_goes_on_from_what_it_had(repo: Path, tmp_path: Path, model: Any) -> None:
@@ -239,7 +270,7 @@ def test_a_head_of_other_classes_is_refused(repo: Path, model: Any) -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ({"noise": "gamma"}, "expected sigma or l2, got gamma"),
+        ({"noise": "gamma"}, "expected l2 or sigma, got gamma"),
         ({"levels": "0.1"}, "give one --noise"),
         ({"noise": "sigma", "levels": "a"}, "expected numbers"),
         ({"noise": "sigma", "levels": "-1"}, "above 0"),
