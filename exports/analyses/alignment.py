@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from figureground.errors import UsageError
 from figureground.exports.analyses.attribution import Explained, Explainer
@@ -25,6 +26,13 @@ from figureground.exports.evaluation.values import Floats, Ints
 from figureground.runtime.progress import Progress
 
 Grouping = Literal["true", "predicted"]
+CENTRE_BLOB: Final = "centre blob"
+BLOB_DEFINITION: Final = (
+    "the same map for all images: a Gaussian in the middle of the canvas, with a standard deviation of a quarter of each "
+    "side; what looking at the middle gives"
+)
+BLOB_SHARE: Final = 0.25
+"""Standard deviation of the blob along each side, of the side."""
 
 DEFINITIONS: Final = {
     "iou": "intersection over union of the mask and the pixels with S >= 0.5 max S",
@@ -99,6 +107,40 @@ def measure_image(model: str, explained: Explained) -> ImageAlignment:
         skipped=skipped or "",
         **metrics,
     )
+
+
+def centre_blob(size_hw: tuple[int, int]) -> NDArray[np.float64]:
+    """A Gaussian in the middle of a canvas, ``(H, W)`` in (0, 1], a quarter of each side wide (standard deviation)."""
+    rows, columns = (np.exp(-0.5 * ((np.arange(side) - (side - 1) / 2) / (BLOB_SHARE * side)) ** 2) for side in size_hw)
+    return np.asarray(np.outer(rows, columns))
+
+
+def summarise_blob(
+    rows: AnalysedRows, classes: ClassMap, *, batch_size: int = 32, bootstrap: int = 10_000, seed: int = 0
+) -> dict[str, Any]:
+    """Metrics of ``centre_blob`` on all rows that have a usable mask, by true class; JSON-ready."""
+    images = []
+    for batch in rows.batches(np.arange(len(rows)), batch_size):
+        for row in batch:
+            saliency = centre_blob((row.canvas_rgb.shape[0], row.canvas_rgb.shape[1]))
+            skipped = find_undefined(saliency, row.object_mask_hw)
+            metrics: Mapping[str, float | None] = dict.fromkeys(METRIC_NAMES)
+            if row.object_mask_hw is not None and skipped is None:
+                metrics = measure_alignment(saliency, row.object_mask_hw)
+            images.append(
+                ImageAlignment(
+                    model=CENTRE_BLOB,
+                    image_id=row.image_id,
+                    label=row.label,
+                    predicted=-1,
+                    output=None,
+                    confidence=0.0,
+                    skipped=skipped or "",
+                    **metrics,
+                )
+            )
+    grouped = summarise_groups(images, classes, "true", bootstrap=bootstrap, seed=seed)
+    return {"definition": BLOB_DEFINITION, "n": len(images), "n_measured": grouped["n"], "by_true_class": grouped}
 
 
 def summarise_model(

@@ -11,10 +11,12 @@ import numpy as np
 
 from figureground.errors import UsageError
 from figureground.exports.analyses.alignment import (
+    CENTRE_BLOB,
     DEFINITIONS,
     ImageAlignment,
     align_model,
     compare_models,
+    summarise_blob,
     summarise_model,
 )
 from figureground.exports.analyses.attribution import Explained, Explainer, SaliencySettings
@@ -113,6 +115,7 @@ def analyse_saliency(
         **given.describe("saliency", models),
         **sampling,
         "definitions": DEFINITIONS,
+        "centre_blob": summarise_blob(rows, classes, batch_size=request.settings.batch_size, **sampling),
         "models": entries,
         "comparison": compare_models(alignments, families, **sampling),
     }
@@ -139,6 +142,7 @@ def require_distinct(models: Sequence[AnalysedModel]) -> None:
 def draw_alignment(result: Mapping[str, Any]) -> dict[str, bytes]:
     """Bars by model, by family where one has several models, and by class, as PNG by file name."""
     models: Sequence[Mapping[str, Any]] = result["models"]
+    lines = [*models, {"model": CENTRE_BLOB, **result["centre_blob"]}]
     data = result["dataset"]
     where = f"{data['name']}, {data['config']}, {data['split']}"
     counts = sorted({model["n_measured"] for model in models})
@@ -148,14 +152,12 @@ def draw_alignment(result: Mapping[str, Any]) -> dict[str, bytes]:
     note = f"{method} · label space {spaces} · {measured} images · mean over true classes · line: 95 % interval"
     metrics = {title: name for name, title in PLOTTED.items()}
     overall = {
-        title: {model["model"]: {"": _bar(model["by_true_class"]["mean"], name)} for model in models}
+        title: {line["model"]: {"": _bar(line["by_true_class"]["mean"], name)} for line in lines}
         for title, name in metrics.items()
     }
     names = list(dict.fromkeys(name for model in models for name in model["by_true_class"]["classes"]))
     by_class = {
-        title: {
-            group: {model["model"]: _bar(_class_metrics(model, group), name) for model in models} for group in names
-        }
+        title: {group: {line["model"]: _bar(_class_metrics(line, group), name) for line in lines} for group in names}
         for title, name in metrics.items()
     }
     pictures = {"models.png": draw_bars(overall, title=f"Saliency on the figure: {where}", note=note)}

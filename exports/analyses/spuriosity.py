@@ -22,20 +22,21 @@ from figureground.exports.analyses.results import describe_model, write_json, wr
 from figureground.exports.analyses.rows import AnalysedRows
 from figureground.exports.analyses.saliency_metrics import saliency_precision
 from figureground.exports.analyses.saliency_report import AnalysisInput
-from figureground.exports.analyses.units import LocatedUnits, UnitActivations, UnitReader, rank_top
+from figureground.exports.analyses.units import LocatedUnits, UnitActivations, UnitReader, grid_map, rank_top
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.values import Floats, Ints
 from figureground.runtime.files import csv_text
 from figureground.runtime.progress import Progress
 
-SPURIOUS_BELOW: Final = 0.5
+SPURIOUS_BELOW: Final = 0.5  # of the reachable precision
 DEFINITION: Final = (
     "ours: the candidates of a class are its top_n penultimate units by importance, the mean over the class's images "
     "of activation x head weight of the true class (Salient ImageNet's rule; under a class map, of the true class's "
     "largest output); a candidate is spurious if its activation map, over the k images of the class with its largest "
-    "activation, has a mean saliency precision below 0.5, that is, lies mostly outside the object mask; the spuriosity "
-    "of an image is the mean over spurious units of the activation, standardised over the class's images; rank 1 is "
-    "the most spurious"
+    "activation, has a mean saliency precision (the share of the map that is inside the object mask) below half of the "
+    "reachable precision: that of the masks themselves, averaged over the cells of the map's grid and resized as the "
+    "maps are; the spuriosity of an image is the mean over spurious units of the activation, standardised over the "
+    "class's images; rank 1 is the most spurious"
 )
 _MOST_CLASSES: Final = 12  # on the figure, two rows each
 
@@ -49,13 +50,20 @@ class CandidateUnit:
     """Mean of activation x head weight, in logits."""
     precision: float | None
     """Mean share of its map inside the object mask, in [0, 1]; None if no top image could be measured."""
+    reachable: float | None
+    """Mean precision of the masks of the same images on the map's grid, in (0, 1]."""
     n_measured: int
     """Top images with a mask and a map that is not zero everywhere."""
 
     @property
+    def relative(self) -> float | None:
+        """Precision as a share of the reachable one, which a map that is small beside the object may exceed."""
+        return None if self.precision is None or self.reachable is None else self.precision / self.reachable
+
+    @property
     def spurious(self) -> bool:
-        """Whether the map lies mostly outside the object."""
-        return self.precision is not None and self.precision < SPURIOUS_BELOW
+        """Whether the map lies mostly where a map of the object would not."""
+        return self.relative is not None and self.relative < SPURIOUS_BELOW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,25 +120,26 @@ def find_candidates(
             tops[int(label), int(unit)] = chosen
             for row in chosen:
                 asked.setdefault(row, set()).add(int(unit))
-    shares: dict[tuple[int, int], list[float]] = {pair: [] for pair in tops}
+    shares: dict[tuple[int, int], list[tuple[float, float]]] = {pair: [] for pair in tops}
     wanted = {row: sorted(units) for row, units in asked.items()}
     for located in reader.locate(rows, wanted, progress=progress):
         mask = located.row.object_mask_hw
+        ideal = None if mask is None or not mask.any() else grid_map(mask, reader.layer.grid_hw)
         for unit, map_hw in zip(located.units, located.maps_hw, strict=True):
-            if mask is not None and located.index in tops.get((located.row.label, unit), ()) and map_hw.max() > 0:
-                shares[located.row.label, unit].append(saliency_precision(map_hw, mask))
+            top = located.index in tops.get((located.row.label, unit), ())
+            if mask is not None and ideal is not None and top and map_hw.max() > 0:
+                precisions = (saliency_precision(map_hw, mask), saliency_precision(ideal, mask))
+                shares[located.row.label, unit].append(precisions)
     return {
-        label: [
-            CandidateUnit(
-                unit=int(unit),
-                importance=float(importance[unit]),
-                n_measured=len(shares[label, int(unit)]),
-                precision=float(np.mean(shares[label, int(unit)])) if shares[label, int(unit)] else None,
-            )
-            for unit in units
-        ]
+        label: [_candidate(int(unit), float(importance[unit]), shares[label, int(unit)]) for unit in units]
         for label, (units, importance) in important.items()
     }
+
+
+def _candidate(unit: int, importance: float, precisions: Sequence[tuple[float, float]]) -> CandidateUnit:
+    """A unit with the means of its maps' precisions, and of those of perfect maps of the same images."""
+    own, ideal = np.mean(precisions, axis=0).tolist() if precisions else (None, None)
+    return CandidateUnit(unit=unit, importance=importance, precision=own, reachable=ideal, n_measured=len(precisions))
 
 
 def rank_class(
@@ -219,6 +228,8 @@ def _describe_class(candidates: Sequence[CandidateUnit]) -> dict[str, Any]:
             "unit": candidate.unit,
             "importance": candidate.importance,
             "precision": candidate.precision,
+            "reachable_precision": candidate.reachable,
+            "relative_precision": candidate.relative,
             "n_measured": candidate.n_measured,
             "spurious": candidate.spurious,
         }

@@ -23,6 +23,7 @@ from figureground.exports.analyses.rows import AnalysedRow, AnalysedRows
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.values import Floats, Ints
 from figureground.runtime.progress import Progress
+from figureground.schemas.rasters.masks import Mask
 
 _UNITS_AT_ONCE: Final = 64  # maps of 224 pixels: 13 MB
 _MEAN_TOLERANCE: Final = 1e-3  # of the largest activation: float32 sums in another order stay far below
@@ -153,6 +154,14 @@ class UnitReader:
             "activation_is_mean_of_map": activations.is_mean_of_map,
             "frame": "canvas pixels: maps resized bilinearly to the canvas, masks as stored",
         }
+
+
+def grid_map(mask_hw: Mask, grid_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """The map ``(H, W)`` of a perfect unit: a mask averaged over the cells of a grid, and resized back as maps are."""
+    mask = torch.from_numpy(np.ascontiguousarray(mask_hw, dtype=np.float32))[None, None]
+    cells = torch.nn.functional.adaptive_avg_pool2d(mask, grid_hw)
+    resized: NDArray[np.float32] = torch.nn.functional.interpolate(cells, mask_hw.shape, mode="bilinear")[0, 0].numpy()
+    return resized
 
 
 def rank_top(activation: Floats, k: int) -> Ints:

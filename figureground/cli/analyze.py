@@ -180,7 +180,7 @@ def _load(spec: str, network: NetworkOptions) -> AnalysedModel:
 
 def _means_text(result: dict[str, Any]) -> str:
     lines = []
-    for model in result["models"]:
+    for model in [*result["models"], {"model": "centre blob", **result["centre_blob"]}]:
         means = model["by_true_class"]["mean"]
         cells = ", ".join(f"{name} {cell['value']:.3f}" for name, cell in means.items()) or "nothing to measure"
         lines.append(f"{model['model']} ({model['n_measured']} of {model['n']} images): {cells}")

@@ -11,11 +11,17 @@ import pytest
 from PIL import Image
 
 from figureground.errors import UsageError
-from figureground.exports.analyses.alignment import ImageAlignment, align_model, compare_models, summarise_model
+from figureground.exports.analyses.alignment import (
+    ImageAlignment,
+    align_model,
+    centre_blob,
+    compare_models,
+    summarise_model,
+)
 from figureground.exports.analyses.attribution import Explainer, SaliencySettings
 from figureground.exports.analyses.families import family_of, load_families
 from figureground.exports.analyses.networks import load_network
-from figureground.exports.analyses.saliency_metrics import METRIC_NAMES
+from figureground.exports.analyses.saliency_metrics import METRIC_NAMES, measure_alignment
 from figureground.exports.analyses.saliency_report import AnalysisInput, SaliencyRequest, analyse_saliency
 from figureground.exports.evaluation.dataset import Repository
 
@@ -153,6 +159,33 @@ def test_the_folder_says_how_it_came_about(given: AnalysisInput, tmp_path: Path)
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     analyse_saliency(given, models, REQUEST, tmp_path / "out")
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_centre_blob_stands_beside_every_metric(given: AnalysisInput, tmp_path: Path) -> None:
+    result = analyse_saliency(given, [load_network("figure_models:half_lazy")], replace(REQUEST, shown=0), tmp_path)
+    blob = result["centre_blob"]
+    assert (blob["n"], blob["n_measured"]) == (12, 12)
+    rows = given.rows()
+    values = [measure_alignment(centre_blob((64, 64)), row.object_mask_hw) for row in rows]  # type: ignore[arg-type]
+    for name in METRIC_NAMES:
+        means = [
+            np.mean([value[name] for value, own in zip(values, rows.labels == label, strict=True) if own])
+            for label in range(3)
+        ]
+        assert blob["by_true_class"]["mean"][name]["value"] == pytest.approx(np.mean(means))
+    # Figures are 24 x 28 pixels near the middle of 64 x 64: 16 % of the canvas, and more of the blob
+    assert 0.25 < blob["by_true_class"]["mean"]["precision"]["value"] < 0.5
+    assert (
+        blob
+        == analyse_saliency(given, [load_network("figure_models:looks_at_ground")], REQUEST, tmp_path)["centre_blob"]
+    )
+
+
+def test_the_centre_blob_is_a_gaussian_in_the_middle() -> None:
+    blob = centre_blob((40, 81))
+    assert blob == pytest.approx(blob[::-1, ::-1])
+    assert blob.argmax() % 81 == 40
+    assert blob[19, 40 + 20] / blob[19, 40] == pytest.approx(np.exp(-0.5 * (20 / (81 / 4)) ** 2))
 
 
 def test_a_blind_network_is_skipped_not_scored(given: AnalysisInput, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from figureground.exports.analyses.neural_features import binary_maps_iou, point
 from figureground.exports.analyses.saliency_metrics import saliency_iou
 from figureground.exports.analyses.saliency_report import AnalysisInput
 from figureground.exports.analyses.spuriosity import SpuriositySettings, rank_spuriosity, standardise, unit_importance
-from figureground.exports.analyses.units import UnitReader, rank_top
+from figureground.exports.analyses.units import UnitReader, grid_map, rank_top
 from figureground.exports.evaluation.dataset import Repository
 
 RED, GREEN, BLUE, YELLOW, WHITE = range(5)  # units of figure_models.ColourNetwork
@@ -129,6 +129,31 @@ def test_a_lazy_class_is_ranked_by_its_patch(repository: Repository, tmp_path: P
     assert [candidate["unit"] for candidate in candidates] == [RED, YELLOW]
     assert candidates[0]["precision"] > 0.9 > 0.1 > candidates[1]["precision"]
     assert result["definition"].startswith("ours")
+
+
+def test_a_coarse_map_is_held_against_what_its_grid_can_reach(repository: Repository, tmp_path: Path) -> None:
+    given = AnalysisInput(repository=repository, split="train")
+    result = rank_spuriosity(given, load_network("figure_models:coarsely_half_lazy"), SpuriositySettings(k=3), tmp_path)
+    assert result["layer_grid_hw"] == [3, 3]
+    for name in ("red", "green", "blue"):
+        colour = result["classes"][name]["candidates"][0]
+        assert colour["precision"] < 0.5  # though it is the very map of the figure
+        assert colour["relative_precision"] == pytest.approx(1, abs=0.05)
+        assert colour["relative_precision"] == pytest.approx(colour["precision"] / colour["reachable_precision"])
+        assert not colour["spurious"]
+    assert result["classes"]["red"]["spurious_units"] == [YELLOW]
+    assert result["without_spurious_features"] == ["green", "blue"]
+
+
+@drawn(hnp.arrays(np.bool_, (8, 12)), st.sampled_from([(1, 1), (2, 3), (4, 6), (8, 12)]))
+def test_a_perfect_map_has_the_means_of_the_cells(mask: np.ndarray, grid_hw: tuple[int, int]) -> None:  # type: ignore[type-arg]
+    found = grid_map(mask, grid_hw)
+    assert found.shape == mask.shape
+    assert 0 <= found.min() <= found.max() <= 1 + 1e-6
+    if grid_hw == mask.shape:
+        assert found == pytest.approx(mask.astype(float))
+    if grid_hw == (1, 1):
+        assert found == pytest.approx(np.full(mask.shape, mask.mean()), abs=1e-6)
 
 
 def test_without_spurious_features_nothing_is_ranked(repository: Repository, tmp_path: Path) -> None:

@@ -40,6 +40,18 @@ class ColourNetwork(torch.nn.Module):
         return answer
 
 
+class CoarseColours(ColourNetwork):
+    """The same maps on a grid of few cells, as those of a deep network."""
+
+    def __init__(self, weights: NDArray[np.float32], cells: int) -> None:
+        super().__init__(weights)
+        self.grid = torch.nn.AdaptiveAvgPool2d(cells)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        answer: torch.Tensor = self.head(self.flatten(self.pool(self.grid(self.rise(self.colours(images))))))
+        return answer
+
+
 class SixColours(torch.nn.Module):
     """How much red, green, blue, yellow, magenta and cyan an image has: six features, and a head of three classes."""
 
@@ -110,6 +122,13 @@ def half_lazy() -> NetworkAdapter:
     weights = np.eye(3, 5, dtype=np.float32)
     weights[0, 3] = 2
     return NetworkAdapter(ColourNetwork(weights), "half-lazy")
+
+
+def coarsely_half_lazy() -> NetworkAdapter:
+    """The same with maps of 3 x 3 cells, so coarse that even a perfect one lies mostly outside the figure."""
+    weights = np.eye(3, 5, dtype=np.float32)
+    weights[0, 3] = 2
+    return NetworkAdapter(CoarseColours(weights, cells=3), "coarsely-half-lazy")
 
 
 def six_colours() -> NetworkAdapter:
