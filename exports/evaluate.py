@@ -366,7 +366,7 @@ def tango_interval(only_first: float, only_second: float, n: float) -> list[floa
 
 
 def _tango(delta: float, only_first: float, only_second: float, n: float) -> float:
-    """The score statistic of the hypothesis that the difference is ``delta`` (Tango 1998, formula 7)."""
+    """The score statistic of the hypothesis that the difference is ``delta`` (Tango 1998)."""
     linear = -only_first - only_second + (2 * n - only_first + only_second) * delta
     constant = -only_second * delta * (1 - delta)
     share = (np.sqrt(max(linear**2 - 8 * n * constant, 0.0)) - linear) / (4 * n)
@@ -398,7 +398,7 @@ def cluster_estimate(values: Floats, clusters: Ints, over: str, bounds: tuple[fl
     """Mean over ``images`` or over ``classes`` of ``(I,)`` values whose classes are a sample of all classes.
 
     Student's t with K - 1 degrees of freedom on the K class means, or on the linearised class totals of the mean over
-    images (Cochran, Sampling Techniques, 1977, section 6.3). None for fewer than three classes, and where none differs.
+    images (Cochran, Sampling Techniques, 1977). None for fewer than three classes, and where none differs.
     """
     require(len(values), EMPTY)
     _, own, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
@@ -433,8 +433,8 @@ class Crossed(NamedTuple):
 def crossed_variance(parts: Floats) -> Crossed:
     """Variance of the sum of ``(I, R)`` parts, images by raters, that add up to about 0 (a linearised figure).
 
-    Two-way clustering (Cameron, Gelbach and Miller, Journal of Business & Economic Statistics 29(2), 2011, formula
-    2.13), each way with its own correction K / (K - 1), and Satterthwaite's degrees of freedom. Of one rater it is the
+    Two-way clustering (Cameron, Gelbach and Miller, Journal of Business & Economic Statistics 29(2), 2011),
+    each way with its own correction K / (K - 1), and Satterthwaite's degrees of freedom. Of one rater it is the
     variance over images alone.
     """
     images, raters = parts.shape
@@ -532,8 +532,8 @@ def bootstrap_p(samples: Floats) -> float:
 def root_interval(value: float, samples: Floats, n: int) -> list[float] | None:
     """95 % interval of the root of a sum of squares, which resamples ``(B,)`` of ``n`` images exceed by their noise.
 
-    Normal about the square less its bootstrap bias (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-    chapter 10), cut at 0; a percentile interval of such a figure lies beside it. None below ``MIN_RESAMPLED`` images.
+    Normal about the square less its bootstrap bias (Efron and Tibshirani, An Introduction to the Bootstrap, 1993),
+    cut at 0; a percentile interval of such a figure lies beside it. None below ``MIN_RESAMPLED`` images.
     """
     squares = samples**2
     error = float(squares.std())
@@ -1385,7 +1385,7 @@ DISPLACED: Final = "displaced_"  # before a region: the same noise, moved to ano
 RFS_UNDEFINED: Final = ("strict", "hardimagenet")
 NOISE_OPTIONS: Final = (
     Option(name="noise", help="Noise: sigma, l2, both with a comma, or none.", default="l2,sigma"),
-    Option(name="levels", help="Levels of one kind of noise in place of the paper's, with commas."),
+    Option(name="levels", help="Levels of one kind of noise in place of the released code's, with commas."),
     Option(name="trials", help="Noises of each image.", default=1, kind=int, least=1),
     Option(name="mask_grow", help="Pixels to dilate masks by, or to erode where negative: 0,4,-4.", default="0"),
     Option(
@@ -1405,7 +1405,7 @@ class NoiseSettings:
     levels: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=lambda: dict(NOISE_LEVELS))
     """Kind (``sigma``, ``l2``) to levels: the standard deviation of every pixel, or the norm of the whole noise."""
     trials: int = 1
-    """Noises of each image; the paper took 1, Hard ImageNet 3."""
+    """Noises of each image; the released code takes 1, Hard ImageNet's 3."""
     grow_px: Sequence[int] = (0,)
     """Mask perturbations, each scored apart: canvas pixels to dilate by, or to erode by where negative."""
     undefined: str = "strict"

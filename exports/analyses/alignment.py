@@ -1,8 +1,9 @@
 """Saliency alignment: how far what networks look at lies on the figure, by model, by family of models and by class.
 
-Moayeri et al. (CVPR 2022, arXiv 2201.10766), figure 9: metrics of every image, their mean in each class, and the mean
-of the class means. The paper groups images by predicted class; by true class, which no model moves, is the headline
-here, and both are reported. Images that cannot be measured are left out and counted by reason, never filled in.
+After the released code of Moayeri et al. (CVPR 2022, arXiv 2201.10766): metrics of every image, their mean in each
+class, and the mean of the class means. That code groups images by predicted class; by true class, which no model moves,
+is the headline here, and both are reported. Images that cannot be measured are left out and counted by reason, never
+filled in.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from figureground.runtime.progress import Progress
 Grouping = Literal["true", "predicted"]
 CENTRE_BLOB: Final = "centre blob"
 BLOB_DEFINITION: Final = (
-    "the same map for all images: a Gaussian in the middle of the canvas, with a standard deviation of a quarter of each "
-    "side; what looking at the middle gives"
+    "the same map for all images: a Gaussian in the middle of the canvas, with a standard deviation of a quarter of "
+    "each side; what looking at the middle gives"
 )
 BLOB_SHARE: Final = 0.25
 """Standard deviation of the blob along each side, of the side."""

@@ -147,7 +147,7 @@ def pool_families(
 
 
 def worst_gaps(result: NoiseResult, kind: str, level_index: int, *, most: int = 5) -> dict[str, list[NoiseGap]]:
-    """The images of each class with the lowest gap (the paper's Figure 1), worst first."""
+    """The images of each class with the lowest gap (Figure 1, as the released code has it), worst first."""
     outcomes = _require_outcomes(result)
     chances = outcomes.probability.mean(axis=2)
     figure = chances[:, result.columns(kind, "figure")[level_index]]

@@ -1,4 +1,4 @@
-"""Plots of the protocol rival10, the kinds of figure that the paper has (Moayeri et al., CVPR 2022)."""
+"""Plots of the protocol rival10, after those of Moayeri et al. (CVPR 2022), numbered as in their code."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ DISPLACED: Final = "displaced_"  # before a region: the same noise, moved to ano
 RFS_UNDEFINED: Final = ("strict", "hardimagenet")
 NOISE_OPTIONS: Final = (
     Option(name="noise", help="Noise: sigma, l2, both with a comma, or none.", default="l2,sigma"),
-    Option(name="levels", help="Levels of one kind of noise in place of the paper's, with commas."),
+    Option(name="levels", help="Levels of one kind of noise in place of the released code's, with commas."),
     Option(name="trials", help="Noises of each image.", default=1, kind=int, least=1),
     Option(name="mask_grow", help="Pixels to dilate masks by, or to erode where negative: 0,4,-4.", default="0"),
     Option(
@@ -55,7 +55,7 @@ class NoiseSettings:
     levels: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=lambda: dict(NOISE_LEVELS))
     """Kind (``sigma``, ``l2``) to levels: the standard deviation of every pixel, or the norm of the whole noise."""
     trials: int = 1
-    """Noises of each image; the paper took 1, Hard ImageNet 3."""
+    """Noises of each image; the released code takes 1, Hard ImageNet's 3."""
     grow_px: Sequence[int] = (0,)
     """Mask perturbations, each scored apart: canvas pixels to dilate by, or to erode by where negative."""
     undefined: str = "strict"
