@@ -116,7 +116,7 @@ def test_from_a_dataset_to_scores(server: tuple[StudioHome, StudioClient], tmp_p
     configs = scored["humans"]["configs"]
     assert configs[CONFIGS[0]]["accuracy"]["value"] == 0.5
     assert configs[CONFIGS[1]]["accuracy"]["value"] == 1.0
-    assert configs[CONFIGS[1]]["alpha"] == 1.0
+    assert configs[CONFIGS[1]]["alpha"]["value"] == 1.0
     assert configs[CONFIGS[0]]["median_seconds"] == 3.5
     assert scored["humans"]["differences"][0]["value"] == 0.5
     assert scored["models"][0]["configs"][CONFIGS[1]]["accuracy"]["value"] == 1.0
