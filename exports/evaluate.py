@@ -1651,6 +1651,13 @@ def predict(feeder: Feeder, table: Table, classes: ClassMap, config: str) -> Pre
     return Predictions(**row_names(table), draw=draw, label_space=np.array(space), **answers)
 
 
+def answer_classes(adapter: Adapter, logits: Logits, classes: ClassMap) -> dict[str, NDArray[Any]]:
+    """Of N rows the class index of the answer, negative outside the map, and its probability: what reports show."""
+    space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))
+    probability = to_probabilities(adapter, drop_background(logits, space)).max(axis=1)
+    return {"mapped": map_predictions(logits, classes, space)[1], "probability": probability}
+
+
 def to_probabilities(adapter: Adapter, answers: Logits) -> Floats:
     """Answers ``(…, K)`` as probabilities, in float64."""
     exact = answers.astype(np.float64)
@@ -2100,7 +2107,7 @@ def run_challenge(job: Job, rules: Sequence[str], alone: Predictions) -> Challen
     search = GroundSearch(under["label"], np.array([tells[name] for name in under["image_id"]]), rules)
     answer = answer_pasted(job.adapter, figures, grounds, job.repository.classes)
     order = np.lexsort((names["image_id"], names["label"]))
-    job, parts = job.keyed(challenge=list(rules)), list[dict[str, Any]]()
+    job, parts = _keyed(job, rules), list[dict[str, Any]]()
 
     def run(part: str) -> Answers:
         start = int(part.partition("-")[2])
@@ -2123,6 +2130,16 @@ def run_challenge(job: Job, rules: Sequence[str], alone: Predictions) -> Challen
         parts.append(dict(job.remembered([part], run)[part]))
         search.tries, search.hits = parts[-1].pop("tries"), parts[-1].pop("hits")
     return Challenged(**{name: np.concatenate([part[name] for part in parts]) for name in Challenged.__slots__})
+
+
+def stored_parts(job: Job, rules: Sequence[str]) -> str | None:
+    """Pattern of the files of the search, below the results' folder; None where no folder was given."""
+    path = _keyed(job, rules).predictions_path("challenge-*")
+    return path.relative_to(job.out).as_posix() if path and job.out else None
+
+
+def _keyed(job: Job, rules: Sequence[str]) -> Job:
+    return job.keyed(challenge=list(rules))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -2703,7 +2720,8 @@ def run_background_check(job: Job) -> dict[str, Any]:
 
         def judge(logits: Logits, rows: slice) -> Answers:
             judged = judge_answers(job.adapter, logits, names["label"][rows], wnids[rows], classes)
-            return {f"{space}.right": answers.right for space, answers in judged.items()}
+            rights = {f"{space}.right": answers.right for space, answers in judged.items()}
+            return {**rights, **answer_classes(job.adapter, logits, classes)}
 
         return names | answer_rows(job.feeder, table, config, judge)
 
@@ -3146,6 +3164,7 @@ def run_imagenet9(job: Job) -> dict[str, Any]:
         pair_outcomes({config: answers[config] for config in needed})
         challenged = run_challenge(job, rules, answers["only_bg_t"])
         summary["challenge"] = summarise_challenge(challenged, answers["original"], rules, classes, job.sampling)
+        summary["challenge"]["predictions"] = stored_parts(job, rules)
     return summary
 
 

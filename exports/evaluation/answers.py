@@ -100,6 +100,13 @@ def predict(feeder: Feeder, table: Table, classes: ClassMap, config: str) -> Pre
     return Predictions(**row_names(table), draw=draw, label_space=np.array(space), **answers)
 
 
+def answer_classes(adapter: Adapter, logits: Logits, classes: ClassMap) -> dict[str, NDArray[Any]]:
+    """Of N rows the class index of the answer, negative outside the map, and its probability: what reports show."""
+    space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))
+    probability = to_probabilities(adapter, drop_background(logits, space)).max(axis=1)
+    return {"mapped": map_predictions(logits, classes, space)[1], "probability": probability}
+
+
 def to_probabilities(adapter: Adapter, answers: Logits) -> Floats:
     """Answers ``(…, K)`` as probabilities, in float64."""
     exact = answers.astype(np.float64)

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from figureground.errors import MissingExtraError
+from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.report.background import BackgroundPoint, BackgroundRelation
 from figureground.runtime.files import replace_file
 
 try:
     from matplotlib.figure import Figure
 
-    from figureground.exports.analyses.plots import PALETTE, encode_figure
+    from figureground.exports.analyses.plots import PALETTE, Tile, TileRow, draw_sheet, encode_figure
 except ImportError as error:
     raise MissingExtraError("matplotlib", "analyses") from error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+WHITENED: Final = ("original", "bg_influence_white")
+"""Configs that are shown side by side."""
+_PAIRS: Final = 4  # of photos still right, and of those that are not
 _COLUMNS: Final = 3
 _SMALLEST_AREA: Final = 24.0  # of a marker, square points
 _LARGEST_AREA: Final = 260.0
@@ -57,6 +63,62 @@ def draw_relations(relations: Sequence[BackgroundRelation], path: Path) -> None:
     )
     with replace_file(path) as temporary:
         temporary.write_bytes(encode_figure(figure))
+
+
+def draw_whitened(
+    result: Mapping[str, Any], images: Mapping[str, Mapping[str, bytes]], classes: ClassMap, path: Path
+) -> bool:
+    """Photos beside the same with the figure white, each with answer and confidence; False without stored answers.
+
+    ``images`` are config to image_id to encoded image. First those that are still answered right without their figure,
+    then those that are not; the smallest ids of either.
+    """
+    plain, whitened = (_read_shown(result, config) for config in WHITENED)
+    if plain is None or whitened is None:
+        return False
+    right = [name for name in sorted(set(plain) & set(whitened)) if plain[name].right]
+    rows = []
+    for title, wanted in (("still right", True), ("no longer", False)):
+        ids = [name for name in right if whitened[name].right == wanted]
+        pairs = [(config, name) for name in ids[:_PAIRS] for config in WHITENED]
+        tiles = [
+            _shown_tile(images[config][name], (plain if config == WHITENED[0] else whitened)[name], classes)
+            for config, name in pairs
+        ]
+        rows.append(TileRow(title=f"{title}\n{len(ids)} of {len(right)}", tiles=tuple(tiles)))
+    title = f"{result['model']}: photo and {WHITENED[1]}, of photos answered right"
+    content = draw_sheet(rows, title=title, note="orange: wrong; answer and its probability under each picture")
+    with replace_file(path) as temporary:
+        temporary.write_bytes(content)
+    return True
+
+
+class _Shown(NamedTuple):
+    """The answer to one row."""
+
+    mapped: int
+    probability: float
+    right: bool
+
+
+def _read_shown(result: Mapping[str, Any], config: str) -> dict[str, _Shown] | None:
+    """Stored answers on a config by image_id, of its first row; None where there are none."""
+    path = Path(result["folder"], "predictions", f"{result['stem']}.{config}.npz")
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as stored:
+        columns = [stored[name].tolist() for name in ("image_id", "mapped", "probability", "label")]
+    shown: dict[str, _Shown] = {}
+    for name, mapped, probability, label in zip(*columns, strict=True):
+        shown.setdefault(name, _Shown(mapped, probability, mapped == label))
+    return shown
+
+
+def _shown_tile(encoded: bytes, shown: _Shown, classes: ClassMap) -> Tile:
+    with Image.open(io.BytesIO(encoded)) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    answer = classes.names[shown.mapped] if shown.mapped >= 0 else "outside the map"
+    return Tile(image=pixels, caption=f"{answer} {shown.probability:.2f}", warned=not shown.right)
 
 
 def _draw_panel(axes: Axes, relation: BackgroundRelation, numbers: dict[str, int], most: int) -> None:

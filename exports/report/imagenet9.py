@@ -132,8 +132,9 @@ def adversarial_grounds(member: Mapping[str, Any], rule: str) -> list[Adversaria
 
     The search ends at the first ground that fools a figure, so these are lower bounds of what each ground could fool.
     """
-    rules = list(member.get("challenge", {}).get("rules", {}))
-    parts = sorted(Path(member["folder"], "predictions").glob(f"{member['stem']}.challenge-*.npz"), key=_part_number)
+    challenge = member.get("challenge", {})
+    rules, pattern = list(challenge.get("rules", {})), Path(challenge.get("predictions") or "none").name
+    parts = sorted(Path(member["folder"], "predictions").glob(pattern), key=_part_number)
     if rule not in rules or not parts:
         return []
     chosen: Counter[str] = Counter()

@@ -76,6 +76,7 @@ def write_report(
         for group in groups:
             sections.append(section(group))
             drawn += draw(group, out, _stem(group, groups))
+    drawn += _draw_whitened([result for result in read if result["protocol"] == "background_check"], out, repository)
     for number, members in enumerate(nines):
         sections.append(imagenet9_section(members))
         stem = "imagenet9" if len(nines) == 1 else f"imagenet9.{number}"
@@ -162,6 +163,25 @@ def _draw_nine(
                 written.append(f"{stem}.categories.{_safe_name(member['model'])}.png")
                 imagenet9_plots.draw_categories(member, images, classes, out / written[-1])
     return written
+
+
+def _draw_whitened(results: Sequence[Mapping[str, Any]], out: Path, repository: str | None) -> list[str]:
+    from figureground.exports.report import background_plots
+
+    shown = [result for result in results if background_plots.WHITENED[1] in _scored(result)]
+    if repository is None or not shown:
+        return []
+    classes, dataset, split = open_repository(repository).classes, shown[0]["dataset"], shown[0]["split"]
+    images = {config: _images(repository, dataset, split, config) for config in background_plots.WHITENED}
+    names = {f"background_check.whitened.{_safe_name(result['model'])}.png": result for result in shown}
+    return [
+        name for name, result in names.items() if background_plots.draw_whitened(result, images, classes, out / name)
+    ]
+
+
+def _scored(result: Mapping[str, Any]) -> set[str]:
+    """Configs that a result is of."""
+    return {config for summary in result["label_spaces"].values() for config in summary["configs"]}
 
 
 def _safe_name(model: str) -> str:

@@ -47,7 +47,7 @@ def run_challenge(job: Job, rules: Sequence[str], alone: Predictions) -> Challen
     search = GroundSearch(under["label"], np.array([tells[name] for name in under["image_id"]]), rules)
     answer = answer_pasted(job.adapter, figures, grounds, job.repository.classes)
     order = np.lexsort((names["image_id"], names["label"]))
-    job, parts = job.keyed(challenge=list(rules)), list[dict[str, Any]]()
+    job, parts = _keyed(job, rules), list[dict[str, Any]]()
 
     def run(part: str) -> Answers:
         start = int(part.partition("-")[2])
@@ -70,6 +70,16 @@ def run_challenge(job: Job, rules: Sequence[str], alone: Predictions) -> Challen
         parts.append(dict(job.remembered([part], run)[part]))
         search.tries, search.hits = parts[-1].pop("tries"), parts[-1].pop("hits")
     return Challenged(**{name: np.concatenate([part[name] for part in parts]) for name in Challenged.__slots__})
+
+
+def stored_parts(job: Job, rules: Sequence[str]) -> str | None:
+    """Pattern of the files of the search, below the results' folder; None where no folder was given."""
+    path = _keyed(job, rules).predictions_path("challenge-*")
+    return path.relative_to(job.out).as_posix() if path and job.out else None
+
+
+def _keyed(job: Job, rules: Sequence[str]) -> Job:
+    return job.keyed(challenge=list(rules))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

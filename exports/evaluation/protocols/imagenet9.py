@@ -19,6 +19,7 @@ from figureground.exports.evaluation.protocols.challenge import (
     CHALLENGE_CONFIGS,
     CHALLENGE_OPTION,
     run_challenge,
+    stored_parts,
     summarise_challenge,
 )
 from figureground.exports.evaluation.shares import (
@@ -124,6 +125,7 @@ def run_imagenet9(job: Job) -> dict[str, Any]:
         pair_outcomes({config: answers[config] for config in needed})
         challenged = run_challenge(job, rules, answers["only_bg_t"])
         summary["challenge"] = summarise_challenge(challenged, answers["original"], rules, classes, job.sampling)
+        summary["challenge"]["predictions"] = stored_parts(job, rules)
     return summary
 
 

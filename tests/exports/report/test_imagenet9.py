@@ -1,0 +1,100 @@
+"""The report of the protocol imagenet9: trends over models, examples, vulnerable figures and the grounds that fool."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pasted_dataset import make_rows, write_repository
+
+import figureground
+from figureground.errors import UsageError
+from figureground.exports.report.imagenet9 import (
+    adversarial_grounds,
+    category_examples,
+    describe_imagenet9,
+    fit_trends,
+    group_models,
+)
+from figureground.exports.report.noise import read_results
+from figureground.exports.report.report import write_report
+
+pytest.importorskip("matplotlib")
+
+
+def result_of(model: str, accuracy: float, gap: float) -> dict[str, Any]:
+    """A result with nothing but what trends are fitted to."""
+    return {
+        "model": model,
+        "protocol": "imagenet9",
+        "label_space": "map",
+        "split": "test",
+        "feed": "canvas",
+        "dataset": {"name": "toy", "fingerprint": "f"},
+        "configs": {"original": {"accuracy_macro": accuracy, "ci95": [accuracy - 0.05, accuracy + 0.05]}},
+        "differences": {"bg_gap": {"value": gap, "ci95": [gap - 0.1, gap + 0.1]}},
+        "folder": "nowhere",
+        "stem": model,
+    }
+
+
+def test_a_trend_is_the_least_squares_line_with_an_interval_over_models() -> None:
+    generator = np.random.default_rng(0)
+    accuracies = np.linspace(0.5, 0.95, 12)
+    gaps = 0.3 - 0.2 * accuracies + 0.01 * generator.standard_normal(12)
+    (trend,) = fit_trends([result_of(f"m{i}", a, g) for i, (a, g) in enumerate(zip(accuracies, gaps, strict=True))])
+    slope, intercept = np.polyfit(accuracies, gaps, 1)
+    assert trend.measure == "bg_gap"
+    assert trend.slope == pytest.approx(slope)
+    assert trend.intercept == pytest.approx(intercept)
+    assert trend.slope_ci95 is not None
+    assert trend.slope_ci95[0] < -0.2 < trend.slope_ci95[1] < 0
+    assert not trend.undecidable
+
+
+def test_three_models_have_no_line() -> None:
+    members = [result_of(f"m{number}", 0.5 + number / 10, 0.1) for number in range(3)]
+    (trend,) = fit_trends(members)
+    assert (trend.slope, trend.slope_ci95, trend.undecidable) == (None, None, True)
+    assert "bg_gap: slope - [too few to say]; undecidable below 10 models" in describe_imagenet9(members)
+
+
+def test_one_model_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="several results of m on toy"):
+        group_models([result_of("m", 0.5, 0.1), result_of("m", 0.6, 0.1)])
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A drawn dataset, and the scores of a reader of mean colours on it, the challenge with them."""
+    folder = tmp_path_factory.mktemp("nine")
+    repository = write_repository(folder / "pasted", make_rows())
+    options: dict[str, Any] = {"challenge": ["reference", "targeted"], "out": folder / "scores"}
+    figureground.evaluate(repository, "crop_dataset:looks_at_figure", **options)
+    return repository, folder / "scores"
+
+
+def test_grounds_are_counted_from_the_stored_challenge(scores: tuple[Path, Path]) -> None:
+    (member,) = read_results([scores[1]])
+    for rule, fooled in member["challenge"]["rules"].items():
+        grounds = adversarial_grounds(member, rule)
+        counts = [ground.fooled for ground in grounds]
+        assert sum(counts) == fooled["vulnerable"]  # fewer grounds than are listed at most
+        assert counts == sorted(counts, reverse=True)
+        assert {ground.figures for ground in grounds} <= {fooled["n"]}
+
+
+def test_the_report_draws_examples_of_the_dataset_that_was_scored(scores: tuple[Path, Path], tmp_path: Path) -> None:
+    repository, folder = scores
+    written = write_report([folder], tmp_path / "a", repository=str(repository))
+    again = write_report([folder], tmp_path / "b", repository=str(repository))
+    assert "imagenet9.trends.png" in written
+    assert "imagenet9.fooled.png" in written
+    assert written == again
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in written)
+    (section,) = json.loads((tmp_path / "a" / "report.json").read_text())
+    (member,) = read_results([folder])
+    assert section["category_examples"].get(member["model"], {}) == category_examples(member)
