@@ -267,9 +267,14 @@ class Estimate(NamedTuple):
     p: float | None
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready; ``no_ci95`` says why there is no interval."""
-        reason = {} if self.ci95 else {"no_ci95": TOO_FEW}
-        return {"value": self.value, "ci95": self.ci95, "p": self.p, **reason}
+        """JSON-ready."""
+        return {**interval_json(self.value, self.ci95), "p": self.p}
+
+
+def interval_json(value: float | None, ci95: Sequence[float] | None) -> dict[str, Any]:
+    """A figure as results store it; ``no_ci95`` says why one that has a value has no interval."""
+    reason = {} if ci95 or value is None else {"no_ci95": TOO_FEW}
+    return {"value": value, "ci95": ci95, **reason}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,14 +337,12 @@ def paired_difference(first: Floats, second: Floats, strata: Ints) -> Estimate:
     lost = first - second
     parts = _measure_strata(lost, strata)
     gains, losses = (_measure_strata(np.maximum(sign * lost, 0), strata).mean for sign in (1, -1))
-    binary = bool(np.isin(lost, (-1, 0, 1)).all())
+    counted = len(np.unique(strata)) == 1 and bool(np.isin(lost, (-1, 0, 1)).all())
     spread = gains + losses - parts.mean**2
-    n = float(len(lost))
-    if len(np.unique(strata)) > 1 or not binary:
-        n = _effective(spread, parts) if spread > 0 else parts.images
+    n = float(len(lost)) if counted else _effective(spread, parts) if spread > 0 else parts.images
     score = abs(_tango(0.0, gains * n, losses * n, n)) if gains + losses > 0 else 0.0
-    stratified = n != len(lost) and parts.variance is not None
-    p = float(2 * (t.sf(score, parts.degrees) if stratified else norm.sf(score)))
+    tail = norm.sf(score) if counted or parts.variance is None else t.sf(score, parts.degrees)
+    p = float(2 * tail)
     return Estimate(parts.mean, tango_interval(gains * n, losses * n, n), p)
 
 
@@ -1238,12 +1241,16 @@ def accuracy_macro(correct: Bools, labels: Ints) -> float:
     return float(np.mean(list(accuracy_per_class(correct, labels).values())))
 
 
+def mean_of_class_means(values: NDArray[Any], labels: Ints) -> NDArray[Any]:
+    """Mean over classes of the class means of ``(I, …)`` values: ``(…)``."""
+    return np.asarray(np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0))
+
+
 def sd_between_draws(values: NDArray[Any], labels: Ints) -> float | None:
     """Standard deviation (of a sample) between the class means of ``(I, D)`` values in each draw; None for one draw."""
     if values.shape[1] < 2:
         return None
-    means = np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
-    return float(np.std(means, ddof=1))
+    return float(np.std(mean_of_class_means(values, labels), ddof=1))
 
 
 def class_sizes(labels: Ints, classes: ClassMap) -> dict[str, Any]:
@@ -1610,6 +1617,7 @@ class Judged(NamedTuple):
     right: Bools
     probability: Floats  # of the true class, in [0, 1]
     answer: Ints  # class index of the largest output, negative outside the map
+    confidence: Floats  # the largest probability, in [0, 1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1649,13 +1657,6 @@ def predict(feeder: Feeder, table: Table, classes: ClassMap, config: str) -> Pre
     space = answers.pop("label_space")[0]
     draw = np.array(table["draw"][:], dtype=np.int64)
     return Predictions(**row_names(table), draw=draw, label_space=np.array(space), **answers)
-
-
-def answer_classes(adapter: Adapter, logits: Logits, classes: ClassMap) -> dict[str, NDArray[Any]]:
-    """Of N rows the class index of the answer, negative outside the map, and its probability: what reports show."""
-    space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))
-    probability = to_probabilities(adapter, drop_background(logits, space)).max(axis=1)
-    return {"mapped": map_predictions(logits, classes, space)[1], "probability": probability}
 
 
 def to_probabilities(adapter: Adapter, answers: Logits) -> Floats:
@@ -1727,15 +1728,15 @@ def judge_answers(
     space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))
     outputs = drop_background(logits, space)
     shares = to_probabilities(adapter, outputs)
-    rows, raw = np.arange(len(outputs)), outputs.argmax(axis=1)
+    rows, raw, largest = np.arange(len(outputs)), outputs.argmax(axis=1), shares.max(axis=1)
     if space == "head":
-        return {f"head{len(classes.names)}": Judged(raw == labels, shares[rows, labels], raw)}
+        return {f"head{len(classes.names)}": Judged(raw == labels, shares[rows, labels], raw, largest)}
     mapped = classes.class_of_output[raw]
     in_class = (shares * (classes.class_of_output == labels[:, None])).sum(1)
-    judged = {f"map{len(classes.names)}": Judged(mapped == labels, in_class, mapped)}
+    judged = {f"map{len(classes.names)}": Judged(mapped == labels, in_class, mapped, largest)}
     own = np.array([classes.output_of_source.get(name, -1) for name in source_labels])
     if (own >= 0).all():
-        judged["exact1000"] = Judged(raw == own, shares[rows, own], mapped)
+        judged["exact1000"] = Judged(raw == own, shares[rows, own], mapped, largest)
     return judged
 
 
@@ -2052,7 +2053,10 @@ def judge_pictures(
 def make_outcomes(judged: Mapping[str, Judged], facts: RowFacts, area: Floats) -> dict[str, Outcomes]:
     """Answers with whose they are, by label space."""
     own: dict[str, Any] = {name: getattr(facts, name) for name in RowFacts.__slots__}
-    return {space: Outcomes(**own, **answers._asdict(), area=area) for space, answers in judged.items()}
+    return {
+        space: Outcomes(**own, right=answers.right, probability=answers.probability, answer=answers.answer, area=area)
+        for space, answers in judged.items()
+    }
 
 
 # protocol: What a protocol is: one record, so that a new one is a module of its own and a line in the registry.
@@ -2538,10 +2542,7 @@ def regional_shares(
     labels = outcomes.label[rows]
     images = {region: outcomes.right[rows][:, indices].mean(axis=2) for region, indices in columns.items()}
     drawn = np.split(sampling.bootstrap(np.concatenate(list(images.values()), axis=1), labels), len(images), axis=1)
-    means = {
-        region: np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
-        for region, values in images.items()
-    }
+    means = {region: mean_of_class_means(values, labels) for region, values in images.items()}
     return RegionalShares(
         labels=labels,
         images=images,
@@ -2634,9 +2635,7 @@ def _bootstrap_cell(value: Floats, samples: Floats, n: int) -> dict[str, Any]:
     finite = bool(np.isfinite(value))
     ci95 = bootstrap_interval(samples, n) if finite else None
     return {
-        "value": float(value) if finite else None,
-        "ci95": ci95,
-        **({"no_ci95": TOO_FEW} if finite and not ci95 else {}),
+        **interval_json(float(value) if finite else None, ci95),
         "p": bootstrap_p(samples) if ci95 else None,
         "undefined_share": float(1 - np.isfinite(samples).mean()),
     }
@@ -2721,7 +2720,8 @@ def run_background_check(job: Job) -> dict[str, Any]:
         def judge(logits: Logits, rows: slice) -> Answers:
             judged = judge_answers(job.adapter, logits, names["label"][rows], wnids[rows], classes)
             rights = {f"{space}.right": answers.right for space, answers in judged.items()}
-            return {**rights, **answer_classes(job.adapter, logits, classes)}
+            shown = next(iter(judged.values()))  # answer and confidence are those of every label space
+            return {**rights, "mapped": shown.answer, "probability": shown.confidence}
 
         return names | answer_rows(job.feeder, table, config, judge)
 
@@ -3235,10 +3235,9 @@ def exact_accuracy(original: Predictions) -> dict[str, Any] | None:
 def _measure_config(answers: Predictions, correct: Bools, labels: Ints, classes: ClassMap) -> dict[str, Any]:
     """Accuracies of one config; ``restricted`` is that of the largest output that belongs to a class."""
     per_class, alike = accuracy_per_class(correct, labels), np.zeros_like(labels)
-    restricted = average_rows(
-        "", RowAnswers(image_id=answers.image_id, label=answers.label, right=answers.restricted == answers.label)
-    )
-    outside = average_rows("", RowAnswers(image_id=answers.image_id, label=answers.label, right=answers.mapped < 0))
+    rows = RowAnswers(image_id=answers.image_id, label=answers.label, right=answers.mapped == answers.label)
+    restricted = average_rows("mapped outputs", rows, answers.restricted == answers.label)
+    outside = average_rows("outside the map", rows, answers.mapped < 0)
     mean = _class_mean(correct, labels)
     return {
         "accuracy_micro": accuracy_micro(correct),

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from figureground.errors import UsageError
 from figureground.exports.analyses.attribution import Explained, Explainer
 from figureground.exports.analyses.families import ListedModel
-from figureground.exports.analyses.rows import AnalysedRows
-from figureground.exports.analyses.saliency_metrics import METRIC_NAMES, find_undefined, measure_alignment
-from figureground.exports.evaluation.intervals import TOO_FEW, bootstrap_class_means, bootstrap_interval
+from figureground.exports.analyses.rows import AnalysedRow, AnalysedRows
+from figureground.exports.analyses.saliency_metrics import METRIC_NAMES, Saliency, find_undefined, measure_alignment
+from figureground.exports.evaluation.intervals import bootstrap_class_means, bootstrap_interval, interval_json
 from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.shares import mean_of_class_means
 from figureground.exports.evaluation.values import Floats, Ints
 from figureground.runtime.progress import Progress
 
@@ -93,7 +94,20 @@ def align_model(
 
 def measure_image(model: str, explained: Explained) -> ImageAlignment:
     """Metrics of one explained row, or why it has none."""
-    row, saliency = explained.row, explained.saliency_hw
+    return _measure_row(
+        model,
+        explained.row,
+        explained.saliency_hw,
+        predicted=explained.predicted,
+        output=explained.output,
+        confidence=explained.confidence,
+    )
+
+
+def _measure_row(
+    model: str, row: AnalysedRow, saliency: Saliency | None, *, predicted: int, output: int | None, confidence: float
+) -> ImageAlignment:
+    """Metrics of a map on a row, or why there are none."""
     skipped = "no_output" if saliency is None else find_undefined(saliency, row.object_mask_hw)
     metrics: Mapping[str, float | None] = dict.fromkeys(METRIC_NAMES)
     if saliency is not None and row.object_mask_hw is not None and skipped is None:
@@ -102,9 +116,9 @@ def measure_image(model: str, explained: Explained) -> ImageAlignment:
         model=model,
         image_id=row.image_id,
         label=row.label,
-        predicted=explained.predicted,
-        output=explained.output,
-        confidence=explained.confidence,
+        predicted=predicted,
+        output=output,
+        confidence=confidence,
         skipped=skipped or "",
         **metrics,
     )
@@ -120,26 +134,18 @@ def summarise_blob(
     rows: AnalysedRows, classes: ClassMap, *, batch_size: int = 32, bootstrap: int = 10_000, seed: int = 0
 ) -> dict[str, Any]:
     """Metrics of ``centre_blob`` on all rows that have a usable mask, by true class; JSON-ready."""
-    images = []
-    for batch in rows.batches(np.arange(len(rows)), batch_size):
-        for row in batch:
-            saliency = centre_blob((row.canvas_rgb.shape[0], row.canvas_rgb.shape[1]))
-            skipped = find_undefined(saliency, row.object_mask_hw)
-            metrics: Mapping[str, float | None] = dict.fromkeys(METRIC_NAMES)
-            if row.object_mask_hw is not None and skipped is None:
-                metrics = measure_alignment(saliency, row.object_mask_hw)
-            images.append(
-                ImageAlignment(
-                    model=CENTRE_BLOB,
-                    image_id=row.image_id,
-                    label=row.label,
-                    predicted=-1,
-                    output=None,
-                    confidence=0.0,
-                    skipped=skipped or "",
-                    **metrics,
-                )
-            )
+    images = [
+        _measure_row(
+            CENTRE_BLOB,
+            row,
+            centre_blob((row.canvas_rgb.shape[0], row.canvas_rgb.shape[1])),
+            predicted=-1,
+            output=None,
+            confidence=0.0,
+        )
+        for batch in rows.batches(np.arange(len(rows)), batch_size)
+        for row in batch
+    ]
     grouped = summarise_groups(images, classes, "true", bootstrap=bootstrap, seed=seed)
     return {"definition": BLOB_DEFINITION, "n": len(images), "n_measured": grouped["n"], "by_true_class": grouped}
 
@@ -192,13 +198,11 @@ def summarise_groups(
 
 def _cells(values: Floats, labels: Ints, **sampling: int) -> dict[str, Any]:
     """Means over classes of ``(I, 8)`` metrics, with bootstrap intervals."""
-    means = np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
-    samples = bootstrap_class_means(values, labels, **sampling)
-    cells: dict[str, Any] = {}
-    for column, name in enumerate(METRIC_NAMES):
-        ci95 = bootstrap_interval(samples[:, column], len(values))
-        cells[name] = {"value": float(means[column]), "ci95": ci95, **({} if ci95 else {"no_ci95": TOO_FEW})}
-    return cells
+    means, samples = mean_of_class_means(values, labels), bootstrap_class_means(values, labels, **sampling)
+    return {
+        name: interval_json(float(means[column]), bootstrap_interval(samples[:, column], len(values)))
+        for column, name in enumerate(METRIC_NAMES)
+    }
 
 
 def compare_models(

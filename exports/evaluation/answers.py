@@ -59,6 +59,7 @@ class Judged(NamedTuple):
     right: Bools
     probability: Floats  # of the true class, in [0, 1]
     answer: Ints  # class index of the largest output, negative outside the map
+    confidence: Floats  # the largest probability, in [0, 1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +99,6 @@ def predict(feeder: Feeder, table: Table, classes: ClassMap, config: str) -> Pre
     space = answers.pop("label_space")[0]
     draw = np.array(table["draw"][:], dtype=np.int64)
     return Predictions(**row_names(table), draw=draw, label_space=np.array(space), **answers)
-
-
-def answer_classes(adapter: Adapter, logits: Logits, classes: ClassMap) -> dict[str, NDArray[Any]]:
-    """Of N rows the class index of the answer, negative outside the map, and its probability: what reports show."""
-    space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))
-    probability = to_probabilities(adapter, drop_background(logits, space)).max(axis=1)
-    return {"mapped": map_predictions(logits, classes, space)[1], "probability": probability}
 
 
 def to_probabilities(adapter: Adapter, answers: Logits) -> Floats:
@@ -176,15 +170,15 @@ def judge_answers(
     space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))
     outputs = drop_background(logits, space)
     shares = to_probabilities(adapter, outputs)
-    rows, raw = np.arange(len(outputs)), outputs.argmax(axis=1)
+    rows, raw, largest = np.arange(len(outputs)), outputs.argmax(axis=1), shares.max(axis=1)
     if space == "head":
-        return {f"head{len(classes.names)}": Judged(raw == labels, shares[rows, labels], raw)}
+        return {f"head{len(classes.names)}": Judged(raw == labels, shares[rows, labels], raw, largest)}
     mapped = classes.class_of_output[raw]
     in_class = (shares * (classes.class_of_output == labels[:, None])).sum(1)
-    judged = {f"map{len(classes.names)}": Judged(mapped == labels, in_class, mapped)}
+    judged = {f"map{len(classes.names)}": Judged(mapped == labels, in_class, mapped, largest)}
     own = np.array([classes.output_of_source.get(name, -1) for name in source_labels])
     if (own >= 0).all():
-        judged["exact1000"] = Judged(raw == own, shares[rows, own], mapped)
+        judged["exact1000"] = Judged(raw == own, shares[rows, own], mapped, largest)
     return judged
 
 

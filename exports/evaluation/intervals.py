@@ -35,9 +35,14 @@ class Estimate(NamedTuple):
     p: float | None
 
     def json(self) -> dict[str, Any]:
-        """JSON-ready; ``no_ci95`` says why there is no interval."""
-        reason = {} if self.ci95 else {"no_ci95": TOO_FEW}
-        return {"value": self.value, "ci95": self.ci95, "p": self.p, **reason}
+        """JSON-ready."""
+        return {**interval_json(self.value, self.ci95), "p": self.p}
+
+
+def interval_json(value: float | None, ci95: Sequence[float] | None) -> dict[str, Any]:
+    """A figure as results store it; ``no_ci95`` says why one that has a value has no interval."""
+    reason = {} if ci95 or value is None else {"no_ci95": TOO_FEW}
+    return {"value": value, "ci95": ci95, **reason}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +105,12 @@ def paired_difference(first: Floats, second: Floats, strata: Ints) -> Estimate:
     lost = first - second
     parts = _measure_strata(lost, strata)
     gains, losses = (_measure_strata(np.maximum(sign * lost, 0), strata).mean for sign in (1, -1))
-    binary = bool(np.isin(lost, (-1, 0, 1)).all())
+    counted = len(np.unique(strata)) == 1 and bool(np.isin(lost, (-1, 0, 1)).all())
     spread = gains + losses - parts.mean**2
-    n = float(len(lost))
-    if len(np.unique(strata)) > 1 or not binary:
-        n = _effective(spread, parts) if spread > 0 else parts.images
+    n = float(len(lost)) if counted else _effective(spread, parts) if spread > 0 else parts.images
     score = abs(_tango(0.0, gains * n, losses * n, n)) if gains + losses > 0 else 0.0
-    stratified = n != len(lost) and parts.variance is not None
-    p = float(2 * (t.sf(score, parts.degrees) if stratified else norm.sf(score)))
+    tail = norm.sf(score) if counted or parts.variance is None else t.sf(score, parts.degrees)
+    p = float(2 * tail)
     return Estimate(parts.mean, tango_interval(gains * n, losses * n, n), p)
 
 

@@ -41,12 +41,16 @@ def accuracy_macro(correct: Bools, labels: Ints) -> float:
     return float(np.mean(list(accuracy_per_class(correct, labels).values())))
 
 
+def mean_of_class_means(values: NDArray[Any], labels: Ints) -> NDArray[Any]:
+    """Mean over classes of the class means of ``(I, …)`` values: ``(…)``."""
+    return np.asarray(np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0))
+
+
 def sd_between_draws(values: NDArray[Any], labels: Ints) -> float | None:
     """Standard deviation (of a sample) between the class means of ``(I, D)`` values in each draw; None for one draw."""
     if values.shape[1] < 2:
         return None
-    means = np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
-    return float(np.std(means, ddof=1))
+    return float(np.std(mean_of_class_means(values, labels), ddof=1))
 
 
 def class_sizes(labels: Ints, classes: ClassMap) -> dict[str, Any]:

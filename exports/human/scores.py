@@ -19,9 +19,9 @@ from figureground.errors import MissingExtraError, UsageError
 from figureground.exports.evaluation.intervals import (
     MIN_DECIDABLE,
     MIN_RESAMPLED,
-    TOO_FEW,
     bootstrap_interval,
     crossed_variance,
+    interval_json,
     paired_difference,
     resampled_rows,
     student_estimate,
@@ -121,7 +121,7 @@ def measure_config(counts: Floats, measures: Mapping[str, Measure]) -> dict[str,
                 ci95 = crossed.share_interval(value, asked)
             elif asked >= MIN_RESAMPLED and crossed.variance > _NO_VARIANCE:
                 ci95 = student_estimate(value, crossed.variance, max(1.0, crossed.degrees), (-np.inf, np.inf)).ci95
-        measured[name] = {"value": value, "ci95": ci95, **({} if ci95 or value is None else {"no_ci95": TOO_FEW})}
+        measured[name] = interval_json(value, ci95)
     return measured
 
 
@@ -276,7 +276,7 @@ def agreement(
 
     drawn = [alpha(shared[rows]) for rows in resampled_rows(len(shared), count=count, seed=seed)]
     ci95 = bootstrap_interval(np.array(drawn), len(shared))
-    return {"value": alpha(shared), "ci95": ci95, **({} if ci95 else {"no_ci95": TOO_FEW})}
+    return interval_json(alpha(shared), ci95)
 
 
 def _is_first_of(task: HumanTask, config: str) -> bool:

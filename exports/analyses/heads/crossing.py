@@ -15,7 +15,6 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from figureground.exports.analyses.heads.cells import compare_cells, measure_cell
 from figureground.exports.analyses.heads.drawing import draw_crossing, format_crossing
 from figureground.exports.analyses.heads.feature_store import FeatureStore, FeatureTable
 from figureground.exports.analyses.heads.splits import ChosenConfigs, HeadsRequest, choose_configs
@@ -39,7 +38,14 @@ from figureground.exports.analyses.results import (
 )
 from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.protocols.imagenet9 import DIFFERENCES
-from figureground.exports.evaluation.shares import ImageShares, RowAnswers, average_rows, class_sizes
+from figureground.exports.evaluation.shares import (
+    ImageShares,
+    RowAnswers,
+    average_rows,
+    class_sizes,
+    compare_pairs,
+    measure_accuracy,
+)
 from figureground.runtime.progress import Progress
 
 REFERENCE: Final = "original"
@@ -160,11 +166,16 @@ def _test_all(
             shares[train][config] = _judge(head.fitted, table, config)
         sizes[config] = class_sizes(next(iter(shares.values()))[config].label, request.repository.classes)
     gap = DIFFERENCES["bg_gap"]
+
+    def compare(right: Mapping[str, ImageShares], pair: tuple[str, str]) -> dict[str, Any]:
+        (compared,) = compare_pairs(right, [pair], sampling).values()
+        return compared
+
     rows = {
         train: {
             **head.facts,
-            "cells": {config: measure_cell(right, sampling) for config, right in shares[train].items()},
-            "bg_gap": compare_cells(shares[train], gap, sampling) if set(gap) <= set(chosen.test) else None,
+            "cells": {config: measure_accuracy(right, sampling) for config, right in shares[train].items()},
+            "bg_gap": compare(shares[train], gap) if set(gap) <= set(chosen.test) else None,
         }
         for train, head in heads.items()
     }
@@ -174,7 +185,7 @@ def _test_all(
             differences[train] = {}
             for config in chosen.test:
                 both = {name: shares[name][config] for name in (train, REFERENCE)}
-                differences[train][config] = compare_cells(both, (train, REFERENCE), sampling)
+                differences[train][config] = compare(both, (train, REFERENCE))
     return {"heads": rows, "tested": sizes, "differences": differences}
 
 
@@ -183,4 +194,4 @@ def _judge(head: FittedHead, table: FeatureTable, config: str) -> ImageShares:
     with torch.inference_mode():
         logits = torch.nn.functional.linear(torch.from_numpy(table.features), head.weight, head.bias)
     right = np.asarray(logits.argmax(dim=1).numpy() == table.label)
-    return average_rows(config, RowAnswers(image_id=table.image_id, label=table.label, right=right), right)
+    return average_rows(config, RowAnswers(image_id=table.image_id, label=table.label, right=right))

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from figureground.exports.analyses.heads.cells import accuracy_cell, difference_cell
 from figureground.exports.analyses.plots import draw_heat_table
 from figureground.exports.evaluation.results import align_columns
-from figureground.exports.evaluation.tables import describe_stars, find_stars
+from figureground.exports.evaluation.tables import Cell, describe_stars, find_stars, measured_cell
 
 
 def format_crossing(result: Mapping[str, Any]) -> str:
@@ -22,12 +21,12 @@ def format_crossing(result: Mapping[str, Any]) -> str:
     gaps = [head["bg_gap"] for head in heads.values()]
     first = heads[result["train"][0]]["cells"]
     sizes = [f"n {first[config]['n']}{' (undecidable)' * first[config]['undecidable']}" for config in tests]
-    table = {(train, config): accuracy_cell(heads[train]["cells"][config]) for train in heads for config in tests}
-    table |= {(train, "BG-gap"): difference_cell(gap) for train, gap in zip(heads, gaps, strict=True) if gap}
+    table = {(train, config): _accuracy_cell(heads[train]["cells"][config]) for train in heads for config in tests}
+    table |= {(train, "BG-gap"): _difference_cell(gap) for train, gap in zip(heads, gaps, strict=True) if gap}
     differences = {f"{train} - original": result["differences"].get(train) for train in heads}
     compared = {name: by_config for name, by_config in differences.items() if by_config}
     table |= {
-        (name, config): difference_cell(by_config[config]) for name, by_config in compared.items() for config in tests
+        (name, config): _difference_cell(by_config[config]) for name, by_config in compared.items() for config in tests
     }
     stars, comparisons = find_stars(table)
     columns = [*tests, *(["BG-gap"] if all(gaps) else [])]
@@ -47,6 +46,16 @@ def format_crossing(result: Mapping[str, Any]) -> str:
         describe_stars(comparisons),
     ]
     return "\n".join([_title(result), *align_columns(rows), *filter(None, foot)])
+
+
+def _accuracy_cell(measured: Mapping[str, Any]) -> Cell:
+    """Class mean with its interval; the head of its column says whether images are few."""
+    return Cell(measured["accuracy_macro"], measured["ci95"])
+
+
+def _difference_cell(compared: Mapping[str, Any]) -> Cell:
+    """A difference of class means with its interval and p."""
+    return measured_cell(compared["macro"], signed=True, few=compared["undecidable"])
 
 
 def draw_crossing(result: Mapping[str, Any]) -> bytes:

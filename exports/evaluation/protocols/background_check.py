@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from figureground.exports.evaluation.answers import answer_classes, answer_rows, judge_answers
+from figureground.exports.evaluation.answers import answer_rows, judge_answers
 from figureground.exports.evaluation.dataset import row_names
 from figureground.exports.evaluation.intervals import MIN_DECIDABLE, Sampling
 from figureground.exports.evaluation.jobs import Job, split_by_space
@@ -44,7 +44,8 @@ def run_background_check(job: Job) -> dict[str, Any]:
         def judge(logits: Logits, rows: slice) -> Answers:
             judged = judge_answers(job.adapter, logits, names["label"][rows], wnids[rows], classes)
             rights = {f"{space}.right": answers.right for space, answers in judged.items()}
-            return {**rights, **answer_classes(job.adapter, logits, classes)}
+            shown = next(iter(judged.values()))  # answer and confidence are those of every label space
+            return {**rights, "mapped": shown.answer, "probability": shown.confidence}
 
         return names | answer_rows(job.feeder, table, config, judge)
 

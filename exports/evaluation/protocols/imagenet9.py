@@ -196,10 +196,9 @@ def exact_accuracy(original: Predictions) -> dict[str, Any] | None:
 def _measure_config(answers: Predictions, correct: Bools, labels: Ints, classes: ClassMap) -> dict[str, Any]:
     """Accuracies of one config; ``restricted`` is that of the largest output that belongs to a class."""
     per_class, alike = accuracy_per_class(correct, labels), np.zeros_like(labels)
-    restricted = average_rows(
-        "", RowAnswers(image_id=answers.image_id, label=answers.label, right=answers.restricted == answers.label)
-    )
-    outside = average_rows("", RowAnswers(image_id=answers.image_id, label=answers.label, right=answers.mapped < 0))
+    rows = RowAnswers(image_id=answers.image_id, label=answers.label, right=answers.mapped == answers.label)
+    restricted = average_rows("mapped outputs", rows, answers.restricted == answers.label)
+    outside = average_rows("outside the map", rows, answers.mapped < 0)
     mean = _class_mean(correct, labels)
     return {
         "accuracy_micro": accuracy_micro(correct),

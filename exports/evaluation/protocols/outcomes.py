@@ -119,4 +119,7 @@ def judge_pictures(
 def make_outcomes(judged: Mapping[str, Judged], facts: RowFacts, area: Floats) -> dict[str, Outcomes]:
     """Answers with whose they are, by label space."""
     own: dict[str, Any] = {name: getattr(facts, name) for name in RowFacts.__slots__}
-    return {space: Outcomes(**own, **answers._asdict(), area=area) for space, answers in judged.items()}
+    return {
+        space: Outcomes(**own, right=answers.right, probability=answers.probability, answer=answers.answer, area=area)
+        for space, answers in judged.items()
+    }

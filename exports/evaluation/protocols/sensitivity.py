@@ -17,10 +17,10 @@ import numpy as np
 
 from figureground.exports.evaluation.intervals import (
     MIN_DECIDABLE,
-    TOO_FEW,
     Sampling,
     bootstrap_interval,
     bootstrap_p,
+    interval_json,
     mean_estimate,
     paired_difference,
     share_interval,
@@ -28,6 +28,7 @@ from figureground.exports.evaluation.intervals import (
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.protocols.noise import DISPLACED, NOISE_LEVELS, REGIONS, NoiseSettings
 from figureground.exports.evaluation.protocols.outcomes import Outcomes
+from figureground.exports.evaluation.shares import mean_of_class_means
 from figureground.exports.evaluation.tables import Cell, Figure, measured_cell, value_figures
 from figureground.exports.evaluation.values import Bools, Floats, Ints
 
@@ -132,10 +133,7 @@ def regional_shares(
     labels = outcomes.label[rows]
     images = {region: outcomes.right[rows][:, indices].mean(axis=2) for region, indices in columns.items()}
     drawn = np.split(sampling.bootstrap(np.concatenate(list(images.values()), axis=1), labels), len(images), axis=1)
-    means = {
-        region: np.mean([values[labels == label].mean(axis=0) for label in np.unique(labels)], axis=0)
-        for region, values in images.items()
-    }
+    means = {region: mean_of_class_means(values, labels) for region, values in images.items()}
     return RegionalShares(
         labels=labels,
         images=images,
@@ -228,9 +226,7 @@ def _bootstrap_cell(value: Floats, samples: Floats, n: int) -> dict[str, Any]:
     finite = bool(np.isfinite(value))
     ci95 = bootstrap_interval(samples, n) if finite else None
     return {
-        "value": float(value) if finite else None,
-        "ci95": ci95,
-        **({"no_ci95": TOO_FEW} if finite and not ci95 else {}),
+        **interval_json(float(value) if finite else None, ci95),
         "p": bootstrap_p(samples) if ci95 else None,
         "undefined_share": float(1 - np.isfinite(samples).mean()),
     }
