@@ -149,6 +149,11 @@ def encode_figure(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def error_reach(value: float, ci95: Sequence[float] | None) -> list[list[float]] | None:
+    """What ``errorbar`` takes of an interval; percentile intervals need not hold their value."""
+    return None if ci95 is None else [[max(0.0, value - ci95[0])], [max(0.0, ci95[1] - value)]]
+
+
 def shorten(name: str) -> str:
     """A name that fits beside an axis; a long one loses its beginning, since models differ at the end."""
     return name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from PIL import Image
 
 from figureground.errors import MissingExtraError
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.report.background import BackgroundPoint, BackgroundRelation
+from figureground.exports.report.stored_answers import read_answers
 from figureground.runtime.files import replace_file
 
 try:
     from matplotlib.figure import Figure
 
-    from figureground.exports.analyses.plots import PALETTE, Tile, TileRow, draw_sheet, encode_figure
+    from figureground.exports.analyses.plots import PALETTE, TileRow, draw_sheet, encode_figure, error_reach
+    from figureground.exports.report.answer_tiles import ANSWERS_NOTE, answer_tile
 except ImportError as error:
     raise MissingExtraError("matplotlib", "analyses") from error
 
@@ -66,59 +66,34 @@ def draw_relations(relations: Sequence[BackgroundRelation], path: Path) -> None:
 
 
 def draw_whitened(
-    result: Mapping[str, Any], images: Mapping[str, Mapping[str, bytes]], classes: ClassMap, path: Path
+    result: Mapping[str, Any],
+    load: Callable[[str, Collection[str]], Mapping[str, bytes]],
+    classes: ClassMap,
+    path: Path,
 ) -> bool:
     """Photos beside the same with the figure white, each with answer and confidence; False without stored answers.
 
-    ``images`` are config to image_id to encoded image. First those that are still answered right without their figure,
-    then those that are not; the smallest ids of either.
+    First those that are still answered right without their figure, then those that are not; the smallest ids of either.
+    ``load`` gives encoded images by id, of a config and some ids.
     """
-    plain, whitened = (_read_shown(result, config) for config in WHITENED)
+    plain, whitened = (read_answers(result, config) for config in WHITENED)
     if plain is None or whitened is None:
         return False
     right = [name for name in sorted(set(plain) & set(whitened)) if plain[name].right]
+    groups = {wanted: [name for name in right if whitened[name].right == wanted] for wanted in (True, False)}
+    shown = {name for ids in groups.values() for name in ids[:_PAIRS]}
+    sides = [(answers, load(config, shown)) for config, answers in zip(WHITENED, (plain, whitened), strict=True)]
     rows = []
     for title, wanted in (("still right", True), ("no longer", False)):
-        ids = [name for name in right if whitened[name].right == wanted]
-        pairs = [(config, name) for name in ids[:_PAIRS] for config in WHITENED]
+        ids = groups[wanted]
         tiles = [
-            _shown_tile(images[config][name], (plain if config == WHITENED[0] else whitened)[name], classes)
-            for config, name in pairs
+            answer_tile(images[name], answers[name], classes) for name in ids[:_PAIRS] for answers, images in sides
         ]
         rows.append(TileRow(title=f"{title}\n{len(ids)} of {len(right)}", tiles=tuple(tiles)))
     title = f"{result['model']}: photo and {WHITENED[1]}, of photos answered right"
-    content = draw_sheet(rows, title=title, note="orange: wrong; answer and its probability under each picture")
     with replace_file(path) as temporary:
-        temporary.write_bytes(content)
+        temporary.write_bytes(draw_sheet(rows, title=title, note=ANSWERS_NOTE))
     return True
-
-
-class _Shown(NamedTuple):
-    """The answer to one row."""
-
-    mapped: int
-    probability: float
-    right: bool
-
-
-def _read_shown(result: Mapping[str, Any], config: str) -> dict[str, _Shown] | None:
-    """Stored answers on a config by image_id, of its first row; None where there are none."""
-    path = Path(result["folder"], "predictions", f"{result['stem']}.{config}.npz")
-    if not path.is_file():
-        return None
-    with np.load(path, allow_pickle=False) as stored:
-        columns = [stored[name].tolist() for name in ("image_id", "mapped", "probability", "label")]
-    shown: dict[str, _Shown] = {}
-    for name, mapped, probability, label in zip(*columns, strict=True):
-        shown.setdefault(name, _Shown(mapped, probability, mapped == label))
-    return shown
-
-
-def _shown_tile(encoded: bytes, shown: _Shown, classes: ClassMap) -> Tile:
-    with Image.open(io.BytesIO(encoded)) as image:
-        pixels = np.asarray(image.convert("RGB"))
-    answer = classes.names[shown.mapped] if shown.mapped >= 0 else "outside the map"
-    return Tile(image=pixels, caption=f"{answer} {shown.probability:.2f}", warned=not shown.right)
 
 
 def _draw_panel(axes: Axes, relation: BackgroundRelation, numbers: dict[str, int], most: int) -> None:
@@ -128,8 +103,8 @@ def _draw_panel(axes: Axes, relation: BackgroundRelation, numbers: dict[str, int
         axes.errorbar(
             point.accuracy,
             point.measured,
-            xerr=_reach(point.accuracy, point.accuracy_ci95),
-            yerr=_reach(point.measured, point.measured_ci95),
+            xerr=error_reach(point.accuracy, point.accuracy_ci95),
+            yerr=error_reach(point.measured, point.measured_ci95),
             color=_GREY,
             linewidth=0.8,
             zorder=1,
@@ -170,11 +145,6 @@ def _limits(values: Sequence[tuple[float, tuple[float, float] | None]]) -> tuple
     low, high = min(ends), max(ends)
     lacking = max(0.0, 0.2 - (high - low)) / 2
     return max(0.0, low - lacking) - _ROOM, min(1.0, high + lacking) + _ROOM
-
-
-def _reach(value: float, ci95: tuple[float, float] | None) -> list[list[float]] | None:
-    """What ``errorbar`` takes; percentile intervals need not hold their value."""
-    return None if ci95 is None else [[max(0.0, value - ci95[0])], [max(0.0, ci95[1] - value)]]
 
 
 def _area(point: BackgroundPoint, most: int) -> float:

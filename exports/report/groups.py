@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,9 +65,7 @@ def group_results(results: Sequence[Mapping[str, Any]], protocol: str) -> list[R
             member = ModelSummary(model=result["model"], parameters=result.get("parameters"), summary=summary)
             groups.setdefault(key, []).append(member)
     for (_, dataset, *_), members in groups.items():
-        twice = [model for model, count in Counter(member.model for member in members).items() if count > 1]
-        if twice:
-            raise UsageError(f"several results of {', '.join(twice)} on {dataset}: give one of each")
+        require_each_once([member.model for member in members], dataset)
     return [
         ResultGroup(
             protocol=protocol,
@@ -80,6 +78,13 @@ def group_results(results: Sequence[Mapping[str, Any]], protocol: str) -> list[R
         )
         for (space, dataset, fingerprint, split, feed), members in groups.items()
     ]
+
+
+def require_each_once(models: Iterable[str], dataset: str) -> None:
+    """Raise ``UsageError`` if a model stands more than once among the results on a dataset."""
+    twice = [model for model, count in Counter(models).items() if count > 1]
+    if twice:
+        raise UsageError(f"several results of {', '.join(twice)} on {dataset}: give one of each")
 
 
 def _pair(ci95: Sequence[float] | None) -> tuple[float, float] | None:

@@ -1,7 +1,7 @@
 """Results of the protocol imagenet9 together: BG-gap against accuracy, vulnerable figures and adversarial grounds.
 
-Xiao et al. (arXiv 2006.09994): Figure 7 sets accuracies on the variants against accuracy on ImageNet, section 4 counts
-figures that some ground fools, and names the grounds that fool most.
+After Xiao et al. (arXiv 2006.09994), who set accuracies on the variants against accuracy on ImageNet, count figures
+that some ground fools, and show the grounds that fool most.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from typing import Any, Final
 import numpy as np
 from scipy.stats import linregress, t  # type: ignore[import-untyped]  # ships no annotations
 
-from figureground.errors import UsageError
-from figureground.exports.evaluation.answers import Predictions
 from figureground.exports.evaluation.intervals import TOO_FEW, wilson_interval
-from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.protocols.imagenet9 import CATEGORY_CONFIGS, image_categories
 from figureground.exports.evaluation.results import align_columns
 from figureground.exports.evaluation.tables import Cell
 from figureground.exports.report.background import MIN_MODELS
+from figureground.exports.report.groups import require_each_once
+from figureground.exports.report.stored_answers import read_answers
 
 FEWEST_MODELS: Final = 4
 """Below it a regression line has fewer than two degrees of freedom, and no interval worth printing."""
@@ -82,10 +81,8 @@ def group_models(results: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str,
         data = result["dataset"]
         key = (data["name"], data["fingerprint"], result["split"], result["feed"], result["label_space"])
         groups.setdefault(key, []).append(result)
-    for key, members in groups.items():
-        twice = [model for model, count in Counter(member["model"] for member in members).items() if count > 1]
-        if twice:
-            raise UsageError(f"several results of {', '.join(twice)} on {key[0]}: give one of each")
+    for (dataset, *_), members in groups.items():
+        require_each_once([member["model"] for member in members], dataset)
     return list(groups.values())
 
 
@@ -163,34 +160,16 @@ def _pair(interval: Sequence[float]) -> tuple[float, float]:
 
 def category_examples(member: Mapping[str, Any], most: int = 6) -> dict[str, list[str]]:
     """Image ids of each of the five categories (Table 3), the smallest first; empty without stored answers."""
-    read = {config: read_answers(member, config) for config in CATEGORY_CONFIGS}
-    answers = {config: stored for config, stored in read.items() if stored is not None}
+    read = [read_answers(member, config) for config in CATEGORY_CONFIGS]
+    answers = [stored for stored in read if stored is not None]
     if len(answers) < len(CATEGORY_CONFIGS):
         return {}
-    rights = [dict(zip(rows.image_id.tolist(), rows.mapped == rows.label, strict=True)) for rows in answers.values()]
-    ids = sorted(set(rights[0]).intersection(*rights[1:]))
-    columns = [np.array([[own[name]] for name in ids], dtype=np.bool_) for own in rights]
+    ids = sorted(set(answers[0]).intersection(*answers[1:]))
+    columns = [np.array([[stored[name].right] for name in ids], dtype=np.bool_) for stored in answers]
     categories = image_categories(*columns) if ids else {}
     return {
         name: [ids[index] for index in np.flatnonzero(member_of[:, 0])[:most]] for name, member_of in categories.items()
     }
-
-
-def read_answers(member: Mapping[str, Any], config: str) -> Predictions | None:
-    """Stored answers on a config, of draw 0; None where evaluate was given no folder."""
-    path = Path(member["folder"], "predictions", f"{member['stem']}.{config}.npz")
-    if not path.is_file():
-        return None
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in Predictions.__slots__}
-    first = arrays["draw"] == arrays["draw"].min()
-    return Predictions(**{name: values[first] if values.ndim else values for name, values in arrays.items()})
-
-
-def answer_name(answers: Predictions, row: int, classes: ClassMap) -> str:
-    """The class that a row was answered with, or that its answer is outside the map."""
-    index = int(answers.mapped[row])
-    return classes.names[index] if index >= 0 else "outside the map"
 
 
 def imagenet9_section(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -203,6 +182,7 @@ def imagenet9_section(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "split": first["split"],
         "feed": first["feed"],
         "space": first["label_space"],
+        "models": [member["model"] for member in members],
         "trends": [asdict(trend) for trend in fit_trends(members)],
         "fooled_per_class": {
             member["model"]: {rule: _shares(fooled["per_class"]) for rule, fooled in rules.items()}
@@ -228,23 +208,22 @@ def _shares(counted: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     }
 
 
-def describe_imagenet9(members: Sequence[Mapping[str, Any]]) -> str:
-    """Trends and the most adversarial grounds as plain text."""
-    first = members[0]
-    lines = [f"{first['dataset']['name']} ({first['split']}), {len(members)} models: against accuracy on original"]
-    for trend in fit_trends(members):
-        interval = "[{:+.2f}, {:+.2f}]".format(*trend.slope_ci95) if trend.slope_ci95 else f"[{TOO_FEW}]"
-        slope = "-" if trend.slope is None else f"{trend.slope:+.2f} points a point"
-        few = f"; undecidable below {MIN_MODELS} models" if trend.undecidable else ""
-        lines.append(f"{trend.measure}: slope {slope} {interval}{few}")
-    for member in members:
-        for rule in member.get("challenge", {}).get("rules", {}):
-            grounds = adversarial_grounds(member, rule)
+def describe_imagenet9(section: Mapping[str, Any]) -> str:
+    """Trends and the most adversarial grounds of ``imagenet9_section`` as plain text."""
+    models = len(section["models"])
+    lines = [f"{section['dataset']} ({section['split']}), {models} models: against accuracy on original"]
+    for trend in section["trends"]:
+        interval = "[{:+.2f}, {:+.2f}]".format(*trend["slope_ci95"]) if trend["slope_ci95"] else f"[{TOO_FEW}]"
+        slope = "-" if trend["slope"] is None else f"{trend['slope']:+.2f} points a point"
+        few = f"; undecidable below {MIN_MODELS} models" if trend["undecidable"] else ""
+        lines.append(f"{trend['measure']}: slope {slope} {interval}{few}")
+    for model, rules in section["adversarial_grounds"].items():
+        for rule, grounds in rules.items():
             if grounds:
                 rows = [["ground", "figures fooled", "share"]]
                 for ground in grounds:
-                    share = Cell(ground.fooled / ground.figures, ground.ci95).text()
-                    rows.append([ground.image_id, f"{ground.fooled}/{ground.figures}", share])
-                title = f"{member['model']}, rule {rule}: grounds at which the search ended (lower bounds)"
+                    share = Cell(ground["fooled"] / ground["figures"], ground["ci95"]).text()
+                    rows.append([ground["image_id"], f"{ground['fooled']}/{ground['figures']}", share])
+                title = f"{model}, rule {rule}: grounds at which the search ended (lower bounds)"
                 lines += ["", title, *align_columns(rows)]
     return "\n".join(lines)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from PIL import Image
 
 from figureground.errors import MissingExtraError
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.protocols.imagenet9 import CATEGORY_CONFIGS
-from figureground.exports.report.imagenet9 import Trend, answer_name, category_examples, read_answers
+from figureground.exports.report.imagenet9 import Trend
+from figureground.exports.report.stored_answers import read_answers
 from figureground.runtime.files import replace_file
 
 try:
@@ -23,13 +22,14 @@ try:
         MARKERS,
         PALETTE,
         Bar,
-        Tile,
         TileRow,
         draw_bars,
         draw_sheet,
         encode_figure,
+        error_reach,
         shorten,
     )
+    from figureground.exports.report.answer_tiles import ANSWERS_NOTE, answer_tile
 except ImportError as error:
     raise MissingExtraError("matplotlib", "analyses") from error
 
@@ -56,8 +56,8 @@ def _draw_trend(axes: Axes, trend: Trend) -> None:
         axes.errorbar(
             point.accuracy,
             point.measured,
-            xerr=_reach(point.accuracy, point.accuracy_ci95),
-            yerr=_reach(point.measured, point.measured_ci95),
+            xerr=error_reach(point.accuracy, point.accuracy_ci95),
+            yerr=error_reach(point.measured, point.measured_ci95),
             marker=MARKERS[number % len(MARKERS)],
             color=PALETTE[number % len(PALETTE)],
             ecolor=_GREY,
@@ -77,10 +77,6 @@ def _draw_trend(axes: Axes, trend: Trend) -> None:
     axes.tick_params(labelsize=8)
 
 
-def _reach(value: float, ci95: Sequence[float] | None) -> list[list[float]] | None:
-    return None if ci95 is None else [[max(0.0, value - ci95[0])], [max(0.0, ci95[1] - value)]]
-
-
 def draw_fooled(shares: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Share of vulnerable figures of each class by rule, as bars; ``shares`` are models to rules to classes."""
     panels: dict[str, dict[str, dict[str, Bar]]] = {}
@@ -93,29 +89,31 @@ def draw_fooled(shares: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 
 def draw_categories(
-    member: Mapping[str, Any], images: Mapping[str, Mapping[str, bytes]], classes: ClassMap, path: Path
+    member: Mapping[str, Any],
+    examples: Mapping[str, Sequence[str]],
+    load: Callable[[str, Collection[str]], Mapping[str, bytes]],
+    classes: ClassMap,
+    path: Path,
 ) -> None:
     """Examples of the five categories under one model: the image of every config with its answer and confidence.
 
-    ``images`` are config to image_id to encoded image.
+    ``examples`` are category to image ids, as ``category_examples`` gives them; ``load`` gives encoded images by id,
+    of a config and some ids.
     """
+    shown = {category: ids[:_EXAMPLES] for category, ids in examples.items()}
+    names = {name for ids in shown.values() for name in ids}
+    answers = {config: read_answers(member, config) or {} for config in CATEGORY_CONFIGS}
+    images = {config: load(config, names) for config in CATEGORY_CONFIGS}
     rows = []
-    answers = {config: read_answers(member, config) for config in CATEGORY_CONFIGS}
-    for category, ids in category_examples(member, _EXAMPLES).items():
-        tiles = []
-        for name in ids:
-            for config, stored in answers.items():
-                if stored is None or name not in images[config]:
-                    continue
-                row = int(np.flatnonzero(stored.image_id == name)[0])
-                with Image.open(io.BytesIO(images[config][name])) as image:
-                    pixels = np.asarray(image.convert("RGB"))
-                caption = f"{config}\n{answer_name(stored, row, classes)} {stored.probability[row]:.2f}"
-                wrong = bool(stored.mapped[row] != stored.label[row])
-                tiles.append(Tile(image=pixels, caption=caption, warned=wrong))
+    for category, ids in shown.items():
+        tiles = [
+            answer_tile(images[config][name], answers[config][name], classes, config)
+            for name in ids
+            for config in CATEGORY_CONFIGS
+        ]
         rows.append(TileRow(title=category if ids else f"{category}\nnone", tiles=tuple(tiles)))
     title = f"{member['model']}: the five categories"
-    _write(path, draw_sheet(rows, title=title, note="orange: wrong; answer and its probability under each picture"))
+    _write(path, draw_sheet(rows, title=title, note=ANSWERS_NOTE))
 
 
 def _write(path: Path, content: bytes) -> None:

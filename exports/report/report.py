@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from figureground.errors import UsageError
 from figureground.exports.analyses.families import ListedModel, load_families
-from figureground.exports.evaluation.dataset import load_rows, open_repository
-from figureground.exports.evaluation.protocols.imagenet9 import CATEGORY_CONFIGS
+from figureground.exports.evaluation.dataset import Repository, load_rows, open_repository
 from figureground.exports.evaluation.results import format_table
 from figureground.exports.report.background import BackgroundRelation, background_section, describe_background, relate
 from figureground.exports.report.box_sources import compare_box_sources, describe_box_sources
 from figureground.exports.report.crops import MARGINS, crops_section
-from figureground.exports.report.groups import ResultGroup, group_results
+from figureground.exports.report.groups import ResultGroup, group_results, require_each_once
 from figureground.exports.report.imagenet9 import describe_imagenet9, fit_trends, group_models, imagenet9_section
 from figureground.exports.report.noise import (
     FamilyNoise,
@@ -65,8 +65,9 @@ def write_report(
     box_sources = compare_box_sources(read)
     compared = compare_published(read, read_published(published)) if published else []
     out.mkdir(parents=True, exist_ok=True)
-    nines = group_models(read)
-    texts = [format_table(read), *map(describe_background, grounds), *map(describe_imagenet9, nines)]
+    nines = [(members, imagenet9_section(members)) for members in group_models(read)]
+    texts = [format_table(read), *map(describe_background, grounds)]
+    texts += [describe_imagenet9(section) for _, section in nines]
     texts += [describe_published(compared)] if published else []
     texts += [describe_box_sources(box_sources)] if box_sources else []
     write_text(out / "report.txt", "\n\n".join(texts) + "\n")
@@ -77,10 +78,10 @@ def write_report(
             sections.append(section(group))
             drawn += draw(group, out, _stem(group, groups))
     drawn += _draw_whitened([result for result in read if result["protocol"] == "background_check"], out, repository)
-    for number, members in enumerate(nines):
-        sections.append(imagenet9_section(members))
+    for number, (members, nine) in enumerate(nines):
+        sections.append(nine)
         stem = "imagenet9" if len(nines) == 1 else f"imagenet9.{number}"
-        drawn += _draw_nine(members, sections[-1], out, stem, repository)
+        drawn += _draw_nine(members, nine, out, stem, repository)
     if published:
         write_text(out / "published.csv", csv_text(PublishedComparison, compared))
         drawn.append("published.csv")
@@ -105,9 +106,7 @@ def _report_noise(
         groups.setdefault((result.space, result.fingerprint, result.split), []).append(result)
     sections, written = [], []
     for number, ((space, fingerprint, split), members) in enumerate(groups.items()):
-        twice = {member.model for member in members if sum(other.model == member.model for other in members) > 1}
-        if twice:
-            raise UsageError(f"several results of {', '.join(sorted(twice))} on {members[0].dataset}: give one of each")
+        require_each_once(sorted(member.model for member in members), members[0].dataset)
         stem = space if sum(key[0] == space for key in groups) == 1 else f"{space}.{number}"
         pooled = pool_families(members, families)
         key = {"protocol": "rival10", "space": space, "fingerprint": fingerprint, "split": split}
@@ -153,15 +152,13 @@ def _draw_nine(
         imagenet9_plots.draw_fooled(section["fooled_per_class"], out / f"{stem}.fooled.png")
         written.append(f"{stem}.fooled.png")
     if repository is not None and section["category_examples"]:
-        classes = open_repository(repository).classes
-        images = {
-            config: _images(repository, members[0]["dataset"], members[0]["split"], config)
-            for config in CATEGORY_CONFIGS
-        }
+        data, split = members[0]["dataset"], members[0]["split"]
+        opened = _open_scored(repository, data["name"], data["fingerprint"])
         for member in members:
-            if member["model"] in section["category_examples"]:
+            if examples := section["category_examples"].get(member["model"]):
                 written.append(f"{stem}.categories.{_safe_name(member['model'])}.png")
-                imagenet9_plots.draw_categories(member, images, classes, out / written[-1])
+                load = partial(_images, opened, split)
+                imagenet9_plots.draw_categories(member, examples, load, opened.classes, out / written[-1])
     return written
 
 
@@ -171,11 +168,14 @@ def _draw_whitened(results: Sequence[Mapping[str, Any]], out: Path, repository: 
     shown = [result for result in results if background_plots.WHITENED[1] in _scored(result)]
     if repository is None or not shown:
         return []
-    classes, dataset, split = open_repository(repository).classes, shown[0]["dataset"], shown[0]["split"]
-    images = {config: _images(repository, dataset, split, config) for config in background_plots.WHITENED}
+    data, split = shown[0]["dataset"], shown[0]["split"]
+    opened = _open_scored(repository, data["name"], data["fingerprint"])
+    load = partial(_images, opened, split)
     names = {f"background_check.whitened.{_safe_name(result['model'])}.png": result for result in shown}
     return [
-        name for name, result in names.items() if background_plots.draw_whitened(result, images, classes, out / name)
+        name
+        for name, result in names.items()
+        if background_plots.draw_whitened(result, load, opened.classes, out / name)
     ]
 
 
@@ -232,8 +232,8 @@ def _draw(
     if members[0].summary["attributes"]:
         noise_plots.draw_attributes(members, next_path("attributes"))
     if repository is not None:
-        dataset = {"name": members[0].dataset, "fingerprint": members[0].fingerprint}
-        images = _images(repository, dataset, members[0].split, "original")
+        opened = _open_scored(repository, members[0].dataset, members[0].fingerprint)
+        images = _images(opened, members[0].split, "original")
         for member in members:
             for kind, index in _gap_levels(member) if member.outcomes is not None else []:
                 level = member.summary["noise"]["0"][kind]["levels"][index]
@@ -256,11 +256,16 @@ def _gap_levels(result: NoiseResult) -> list[tuple[str, int]]:
     return levels
 
 
-def _images(repository: str, dataset: Mapping[str, Any], split: str, config: str) -> dict[str, bytes]:
-    """Encoded images of the dataset that was scored, by image_id; the first draw of each."""
+def _open_scored(repository: str, name: str, fingerprint: str) -> Repository:
+    """The dataset that was scored; ``UsageError`` if ``repository`` is another."""
     opened = open_repository(repository)
-    if opened.fingerprint != dataset["fingerprint"]:
-        raise UsageError(f"{repository} is not the dataset that was scored ({dataset['name']})")
-    table = load_rows(opened, config, split, columns=["draw"])
+    if opened.fingerprint != fingerprint:
+        raise UsageError(f"{repository} is not the dataset that was scored ({name})")
+    return opened
+
+
+def _images(opened: Repository, split: str, config: str, ids: Collection[str] | None = None) -> dict[str, bytes]:
+    """Encoded images by image_id, of all or of some ids; the first draw of each."""
+    table = load_rows(opened, config, split, columns=["draw"], ids=ids)
     rows = zip(table["image_id"], table["draw"], table["image"], strict=True)
     return {name: image["bytes"] for name, draw, image in rows if draw == 0}

@@ -18,6 +18,7 @@ from figureground.exports.report.imagenet9 import (
     describe_imagenet9,
     fit_trends,
     group_models,
+    imagenet9_section,
 )
 from figureground.exports.report.noise import read_results
 from figureground.exports.report.report import write_report
@@ -59,7 +60,8 @@ def test_three_models_have_no_line() -> None:
     members = [result_of(f"m{number}", 0.5 + number / 10, 0.1) for number in range(3)]
     (trend,) = fit_trends(members)
     assert (trend.slope, trend.slope_ci95, trend.undecidable) == (None, None, True)
-    assert "bg_gap: slope - [too few to say]; undecidable below 10 models" in describe_imagenet9(members)
+    text = describe_imagenet9(imagenet9_section(members))
+    assert "bg_gap: slope - [too few to say]; undecidable below 10 models" in text
 
 
 def test_one_model_twice_is_refused() -> None:
