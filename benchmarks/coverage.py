@@ -34,7 +34,7 @@ from figureground.exports.evaluation.intervals import (
     share_interval,
 )
 from figureground.exports.evaluation.protocols.imagenet_a import response_rate_accuracy, rms_calibration_error
-from figureground.exports.evaluation.protocols.rival10 import relative_foreground_sensitivity
+from figureground.exports.evaluation.protocols.sensitivity import relative_foreground_sensitivity
 from figureground.exports.evaluation.tables import Cell, find_stars
 
 Floats = NDArray[np.float64]
