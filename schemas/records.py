@@ -20,8 +20,10 @@ ObjectState = Literal["accepted", "unreviewed", "unmasked"]
 
 AnswerState = Literal["submitted", "skipped", "draft"]
 
-Purpose = Literal["first_look", "second_look"]
-"""The reason why people are asked about a photo: a first look, or a second one after answers that left a doubt."""
+Purpose = Literal["first_look", "second_look", "honeypot", "new_attributes"]
+"""The reason why people are asked about a photo: a first look, a second one after answers that left a doubt, a honeypot
+(a photo whose mask is known, to see how somebody works; it decides nothing), or attributes that were added after it was
+decided."""
 
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401  any JSON value

@@ -266,6 +266,14 @@ class Workspace:
             notes.setdefault(row["project"], []).append(StudioProject(**fields))
         return notes
 
+    def pushed_schemas(self) -> list[str]:
+        """JSON of every attribute schema that a page was made from, on any server, the first pushed first."""
+        query = (
+            "SELECT attribute_schema FROM studio_projects GROUP BY attribute_schema "
+            "ORDER BY min(since), attribute_schema"
+        )
+        return [str(row["attribute_schema"]) for row in self._db.execute(query)]
+
     def add_studio_tasks(self, server: str, project: int, tasks: Mapping[str, int]) -> None:
         """Note which task of a project shows which photo (image_id to task)."""
         rows = [
