@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,20 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(tasks[stage], completed=done, total=total)
 
         yield show
+
+
+def table_text(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines whose columns stand below each other; numbers to the right, by the column's second row."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    numeric = [all(row[place][:1].isdigit() or not row[place] for row in rows[1:]) for place in range(len(widths))]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if right and " " not in cell else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        )
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def counts_text(counts: Mapping[str, int]) -> str:
