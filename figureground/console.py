@@ -69,17 +69,21 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def table_text(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as lines whose columns stand below each other; numbers to the right, by the column's second row."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    numeric = [all(row[place][:1].isdigit() or not row[place] for row in rows[1:]) for place in range(len(widths))]
-    lines = (
+    """A heading and rows of cells as lines whose columns stand below each other; columns of whole numbers to the right.
+
+    Args:
+        rows: The heading, then the rows; all have as many cells.
+    """
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    counts = [all(cell.isdigit() for cell in column[1:]) for column in columns]
+    return "\n".join(
         "  ".join(
-            cell.rjust(width) if right and " " not in cell else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
-        )
+            cell.rjust(width) if count else cell.ljust(width)
+            for cell, width, count in zip(row, widths, counts, strict=True)
+        ).rstrip()
         for row in rows
     )
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def counts_text(counts: Mapping[str, int]) -> str:

@@ -97,6 +97,22 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
     emit(state, as_json=as_json, text=str(state))
 
 
+@studio.command(
+    epilog="Examples: figureground studio agreement -w work\n\nfigureground studio agreement -w work --json > agreement.json"
+)
+def agreement(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
+    """Say how far people agree on photos that several answered, and how each annotator works; JSON names nobody."""
+    from figureground.annotate.agreement.report import report_agreement
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.overview import annotator_names
+    from figureground.schemas.store.workspace import Workspace
+
+    with Workspace.open(workspace) as store:
+        report = report_agreement(store)
+    names = {} if as_json else annotator_names(StudioHome.of(workspace))
+    emit(report.to_json(), as_json=as_json, text=report.to_text(names))
+
+
 @dataclass(frozen=True, kw_only=True)
 class PushOptions:
     """What annotators are sent."""
