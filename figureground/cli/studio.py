@@ -98,7 +98,8 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
 
 
 @studio.command(
-    epilog="Examples: figureground studio agreement -w work\n\nfigureground studio agreement -w work --json > agreement.json"
+    epilog="Examples: figureground studio agreement -w work\n\n"
+    "figureground studio agreement -w work --json > agreement.json"
 )
 def agreement(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
     """Say how far people agree on photos that several answered, and how each annotator works; JSON names nobody."""
