@@ -86,7 +86,7 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
     """Say how the server does, what was pushed, and what came back."""
     from figureground.annotate.studio.backend_daemon import backend_url
     from figureground.annotate.studio.home import StudioHome
-    from figureground.annotate.studio.overview import overview
+    from figureground.annotate.studio.progress.overview import overview
     from figureground.annotate.studio.server import server_status
     from figureground.schemas.store.workspace import Workspace
 
@@ -105,7 +105,7 @@ def agreement(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
     """Say how far people agree on photos that several answered, and how each annotator works; JSON names nobody."""
     from figureground.annotate.agreement.report import report_agreement
     from figureground.annotate.studio.home import StudioHome
-    from figureground.annotate.studio.overview import annotator_names
+    from figureground.annotate.studio.progress.overview import annotator_names
     from figureground.schemas.store.workspace import Workspace
 
     with Workspace.open(workspace) as store:
