@@ -86,6 +86,11 @@ def table_text(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def count_text(count: int, noun: str) -> str:
+    """``1 photo``, ``2 photos``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def counts_text(counts: Mapping[str, int]) -> str:
     """``name 3, other 2``, or ``none``."""
     return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"

@@ -11,7 +11,7 @@ from figureground.annotate.agreement.annotators import AnnotatorReport, annotato
 from figureground.annotate.agreement.intervals import TOO_FEW, Estimate
 from figureground.annotate.agreement.overlaps import photo_agreements
 from figureground.annotate.decisions import AGREEING_IOU
-from figureground.console import counts_text, table_text
+from figureground.console import count_text, counts_text, table_text
 from figureground.schemas.store.workspace import Workspace
 
 _EMPTY = "-"
@@ -49,8 +49,8 @@ def _agreement_parts(agreement: Agreement) -> Iterator[str]:
         yield "no photo was answered by several people; give some to two with: figureground studio push --overlap"
         return
     yield (
-        f"{agreement.photos} photos were answered by several people ({agreement.pairs} pairs of answers); "
-        "95 % intervals in brackets, photos are the sample"
+        f"{count_text(agreement.photos, 'photo')} answered by several people, {count_text(agreement.pairs, 'pair')} of "
+        "answers; 95 % intervals in brackets, photos are the sample"
     )
     if agreement.masks:
         rows = [["mask", "photos", "IoU", "boundary IoU", "Dice", "least IoU"]]

@@ -215,8 +215,8 @@ class StudioClient:
         drafted = {"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": True}
         return self._filtered(project, [drafted])
 
-    def count_tasks(self, project: int, state: TaskState, *, since: str | None = None) -> int:
-        """Number of a project's tasks in a state; with ``since``, of those that changed after it."""
+    def count_tasks(self, project: int, state: TaskState) -> int:
+        """Number of a project's tasks in a state."""
         number = {"type": "Number", "value": 0}
         conditions: dict[TaskState, list[Json]] = {
             "answered": [{"filter": "filter:tasks:total_annotations", "operator": "greater", **number}],
@@ -226,9 +226,7 @@ class StudioClient:
             ],
             "begun": [{"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": True}],
         }
-        changed = {"filter": "filter:tasks:updated_at", "operator": "greater", "type": "Datetime", "value": since}
-        items = [*conditions[state], *([changed] if since else [])]
-        query = {"filters": {"conjunction": "and", "items": items}}
+        query = {"filters": {"conjunction": "and", "items": conditions[state]}}
         answer = self._get(
             "/api/tasks/", {"project": project, "page_size": 1, "include": "id", "query": json.dumps(query)}
         )

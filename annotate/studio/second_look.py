@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from figureground.annotate.attribute_history import AttributeHistory
 from figureground.annotate.decisions import newest_answers
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
@@ -27,14 +26,7 @@ from figureground.errors import DataError, Fault
 from figureground.runtime.files import replace_file
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema
-from figureground.schemas.pages.labeling import (
-    ATTRIBUTES_CONTROL,
-    FLAGS_CONTROL,
-    IMAGE_CONTROL,
-    NO_OTHER_PARTS,
-    PARTS_CONTROL,
-    VISIBILITY_CONTROL,
-)
+from figureground.schemas.pages.labeling import ATTRIBUTES_CONTROL, FLAGS_CONTROL, IMAGE_CONTROL, VISIBILITY_CONTROL
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle
 from figureground.schemas.records import Annotation, Decision, ImageRecord, ProposalRecord, content_id
 from figureground.schemas.store.workspace import Workspace
@@ -105,8 +97,7 @@ class _Question:
 
     @classmethod
     def about(cls, workspace: Workspace, decision: Decision, proposals: Mapping[str, ProposalRecord]) -> _Question:
-        history = AttributeHistory.of(workspace)  # the page knows the newest names alone
-        answers = newest_answers([history.current(answer) for answer in workspace.annotations(decision.image_id)])
+        answers = newest_answers(list(workspace.annotations(decision.image_id)))
         began = {answer.proposal_id for answer in answers}
         return cls(
             reason=decision.reason,
@@ -125,20 +116,16 @@ def _task(batch: Batch, questions: Mapping[str, _Question], source: TaskSource) 
     task["data"]["compare"] = copy_address(batch, path)
     task["data"]["question"] = f"Second look: {question.reason}"
     task["predictions"] = [
-        {
-            "model_version": f"answer {name}",
-            "result": answer_regions(source.record, answer, batch.schema.names("local")),
-        }
+        {"model_version": f"answer {name}", "result": answer_regions(source.record, answer)}
         for name, answer in zip(ANSWER_NAMES, question.answers, strict=False)
     ]
     return task
 
 
-def answer_regions(image: ImageRecord, answer: Annotation, parts: Collection[str] = ()) -> list[Json]:
+def answer_regions(image: ImageRecord, answer: Annotation) -> list[Json]:
     """An earlier answer as regions that can be taken over and edited: one a mask, and one for each of several objects.
 
-    A single object's region has the id of the proposal that it began from. Where the answer says of one of ``parts``,
-    the local attributes, that it is not there, it had ticked that there are no others.
+    A single object's region has the id of the proposal that it began from.
     """
     regions: list[Json] = []
     for name, masks in _served_masks(image, answer).items():
@@ -151,12 +138,7 @@ def answer_regions(image: ImageRecord, answer: Annotation, parts: Collection[str
                 sides = {key: region[key] for key in ("original_width", "original_height")}
                 regions.append({**_choices(VISIBILITY_CONTROL, [answer.visibility[name]], region_id), **sides})
     ticked = sorted(name for name, value in answer.attributes.items() if value and name not in answer.masks)
-    no_others = [NO_OTHER_PARTS] if any(answer.attributes.get(part) is False for part in parts) else []
-    for control, chosen in (
-        (ATTRIBUTES_CONTROL, ticked),
-        (PARTS_CONTROL, no_others),
-        (FLAGS_CONTROL, list(answer.flags)),
-    ):
+    for control, chosen in ((ATTRIBUTES_CONTROL, ticked), (FLAGS_CONTROL, list(answer.flags))):
         if chosen:
             regions.append(_choices(control, chosen, content_id(answer.annotation_id, control)))
     return regions

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figureground.annotate.studio.accounts import accounts
+from figureground.annotate.studio.answer_json import read_time
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.progress.waiting import Waiting, find_waiting
 from figureground.annotate.studio.pseudonyms import names_of_pseudonyms
 from figureground.annotate.studio.server import ServerStatus, server_status
-from figureground.console import counts_text, table_text
+from figureground.console import count_text, counts_text, table_text
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.records import StudioProject
 from figureground.schemas.store.workspace import Workspace
@@ -136,8 +137,7 @@ def _project_state(workspace: Workspace, client: StudioClient | None, note: Stud
     if client is not None and there:
         answered, skipped = (client.count_tasks(note.project, state) for state in ("answered", "skipped"))
         begun = client.count_tasks(note.project, "begun")
-        since = workspace.studio_cursor(note.server, note.project)
-        unpulled = sum(client.count_tasks(note.project, state, since=since) for state in ("answered", "skipped"))
+        unpulled = _count_unpulled(workspace, client, note) if answered or skipped else 0
     return ProjectState(
         project=note.project,
         title=note.title,
@@ -153,6 +153,17 @@ def _project_state(workspace: Workspace, client: StudioClient | None, note: Stud
     )
 
 
+def _count_unpulled(workspace: Workspace, client: StudioClient, note: StudioProject) -> int:
+    """Tasks with an answer that is newer than what was pulled; pull looks at the last seconds before it twice."""
+    since = workspace.studio_cursor(note.server, note.project)
+    count = 0
+    for page in client.changed_tasks(note.project, since):
+        for task in page:
+            known = {answer.updated_at for answer in workspace.annotations(str(task["data"].get("image_id", "")))}
+            count += any(read_time(answer["updated_at"]) not in known for answer in task["annotations"])
+    return count
+
+
 def _next_commands(
     root: Path, server: ServerStatus, projects: tuple[ProjectState, ...], waiting: Waiting, decisions: Mapping[str, int]
 ) -> Iterator[str]:
@@ -160,13 +171,14 @@ def _next_commands(
     if server.state != "running":
         yield f"{studio} up -w {root}  (Label Studio: {server.state})"
     if unpulled := sum(state.unpulled or 0 for state in projects):
-        yield f"{studio} pull -w {root}  ({unpulled} tasks were answered or skipped since the last pull)"
+        yield f"{studio} pull -w {root}  ({count_text(unpulled, 'task')} answered or skipped since the last pull)"
     if waiting.unsent:
-        yield f"{studio} push -w {root}  ({waiting.unsent} photos without a decision are on nobody's page)"
+        yield f"{studio} push -w {root}  ({count_text(waiting.unsent, 'photo')} without a decision on nobody's page)"
     if waiting.second_looks_unsent:
-        yield f"{studio} push -w {root} --second-look  ({waiting.second_looks_unsent} photos in doubt are not sent)"
+        unsent = count_text(waiting.second_looks_unsent, "photo")
+        yield f"{studio} push -w {root} --second-look  ({unsent} in doubt not sent)"
     open_tasks = sum(state.open or 0 for state in projects)
     if open_tasks:
-        yield f"nothing to type for the {open_tasks} tasks that are open: they wait for people"
+        yield f"nothing to type for {count_text(open_tasks, 'open task')}: people are at work"
     elif decisions.get("accepted"):
-        yield f"figureground freeze -w {root} --version NAME  ({decisions['accepted']} photos are accepted)"
+        yield f"figureground freeze -w {root} --version NAME  ({count_text(decisions['accepted'], 'photo')} accepted)"

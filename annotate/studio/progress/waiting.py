@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from figureground.annotate.decisions import newest_answers
+from figureground.console import count_text
 from figureground.schemas.records import Annotation
 from figureground.schemas.store.workspace import Workspace
 
@@ -35,14 +36,14 @@ class Waiting:
         """A line for each thing that is waited for."""
         if self.one_of_two:
             whose = ", ".join(f"{name} {count}" for name, count in sorted(self.expected_of.items()))
-            yield f"{self.one_of_two} photos have one of their two answers; expected of {whose}"
+            yield f"{count_text(self.one_of_two, 'photo')} with one of two answers; the other is expected of {whose}"
         if doubtful := self.second_looks_open + self.second_looks_unsent:
             yield (
-                f"{doubtful} photos are in doubt: {self.second_looks_open} on the page of second looks, "
+                f"{count_text(doubtful, 'photo')} in doubt: {self.second_looks_open} on the page of second looks, "
                 f"{self.second_looks_unsent} not sent yet"
             )
         if self.unsent:
-            yield f"{self.unsent} photos are on nobody's page"
+            yield f"{count_text(self.unsent, 'photo')} on nobody's page"
 
 
 def find_waiting(workspace: Workspace, server: str, names: Mapping[str, str]) -> Waiting:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import masks, square_mask
-from studio_samples import make_answer, make_photo, make_proposal, make_schema, painted, said_of, ticked, untouched
+from studio_samples import make_answer, make_photo, make_proposal, make_schema, painted, said_of, untouched
 
 from figureground.annotate.studio.answers import AnswerContext, read_answer
 from figureground.annotate.studio.home import StudioHome
@@ -149,14 +148,3 @@ def test_a_second_look_at_one_object_keeps_the_proposals_id(tmp_path: Path) -> N
     (region,) = answer_regions(IMAGE, answer)
     assert region["id"] == proposal.proposal_id
     assert encode_coco_rle(LEFT) == answer.masks["object"]
-
-
-def test_a_second_look_takes_over_that_there_are_no_other_parts(tmp_path: Path) -> None:
-    schema = make_schema(local=["horns", "tail"], ticked=["wet"])
-    own = replace(context(tmp_path, IMAGE), schema=schema)
-    horns = painted(LEFT, "horns", region_id="h")
-    for results, ticks in (([horns], []), ([horns, ticked("parts", "no_other_parts")], [["no_other_parts"]])):
-        answer = read_answer(make_answer(results), own)
-        shown = answer_regions(IMAGE, answer, schema.names("local"))
-        assert [region["value"]["choices"] for region in shown if region["from_name"] == "parts"] == ticks
-        assert read_answer(make_answer(shown), own).attributes == answer.attributes
