@@ -46,7 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers."""
     from costs import MARKERS
 
-    for name, meaning in MARKERS.items():
+    own = {"same_on_file": "what it runs of the evaluation is the published file, or no part of it, in either run"}
+    for name, meaning in {**MARKERS, **own}.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
 
 

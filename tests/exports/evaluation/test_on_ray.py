@@ -16,7 +16,7 @@ from figureground.exports import evaluate as script
 from figureground.exports.evaluation.on_ray import evaluate_on_ray
 from figureground.runtime.engines import EngineChoice
 
-pytestmark = pytest.mark.usefixtures("offline_datasets", "fresh_modules")
+pytestmark = [pytest.mark.same_on_file, pytest.mark.usefixtures("offline_datasets", "fresh_modules")]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
