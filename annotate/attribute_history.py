@@ -17,11 +17,16 @@ class AttributeHistory:
     """Versions of the attribute schemas that people were asked by.
 
     Args:
-        schemas: Every version, the oldest first. A version that is repeated counts where it stands first.
+        schemas: Every version, the oldest first. A version that is repeated counts where it stands first, and with the
+            page that asks for most: one that asks of decided photos what is new shows a part of its version.
     """
 
     def __init__(self, schemas: Iterable[AttributeSchema]) -> None:
-        self._versions = {schema.label: schema for schema in schemas}
+        self._versions: dict[str, AttributeSchema] = {}
+        for schema in schemas:
+            known = self._versions.get(schema.label)
+            if known is None or len(schema.attributes) >= len(known.attributes):
+                self._versions[schema.label] = schema
 
     @classmethod
     def of(cls, workspace: Workspace) -> AttributeHistory:

@@ -222,6 +222,23 @@ class StudioProject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StudioTeam:
+    """Who answers on a Label Studio server, and how photos are shared out among them."""
+
+    annotators: tuple[str, ...]
+    """Their names as the maintainer gave them; one empty name where anybody answers in one project."""
+    heirs: Mapping[str, str] = field(default_factory=dict)
+    """Those who left, and who takes over what they had not answered; empty text for everybody who stays."""
+    overlap: str = "0"
+    """Photos that two people get, as it was asked for: a count such as ``40``, or a share of the photos such as
+    ``0.1``."""
+    honeypots: int = 0
+    """Photos with a known mask that are mixed into the queue of each."""
+    entry_test: int = 0
+    """Photos with a known mask that come first to whoever is new."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """State of an image and the reason for it; the newest decision on an image counts."""
 

@@ -77,6 +77,15 @@ def test_age_and_newest_version(tmp_path: Path) -> None:
     assert HISTORY.newest(answer(tmp_path / "b", "plants@1")) is None
 
 
+def test_a_page_that_asks_for_a_part_of_a_version_does_not_stand_for_it(tmp_path: Path) -> None:
+    added = make_schema(ticked=["damp"], version="3")
+    for order in ([FIRST, SECOND, THIRD, added], [FIRST, SECOND, added, THIRD]):
+        history = AttributeHistory(order)
+        given = answer(tmp_path, "animals@1", attributes={"horns": True})
+        assert history.newest(given) == THIRD
+        assert history.current(given).attributes == {"crown": True}
+
+
 def test_a_workspace_knows_what_it_pushed_in_order(tmp_path: Path) -> None:
     with Workspace.create(tmp_path) as store:
         note_project(store, SECOND, since="2026-01-02T00:00:00+00:00")
