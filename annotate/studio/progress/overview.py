@@ -11,7 +11,7 @@ from figureground.annotate.studio.accounts import accounts
 from figureground.annotate.studio.answer_json import read_time
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
-from figureground.annotate.studio.progress.waiting import Waiting, find_waiting
+from figureground.annotate.studio.progress.waiting import Waiting, count_answers, find_waiting
 from figureground.annotate.studio.pseudonyms import names_of_pseudonyms
 from figureground.annotate.studio.server import ServerStatus, server_status
 from figureground.console import count_text, counts_text, table_text
@@ -102,14 +102,14 @@ def overview(workspace: Workspace, home: StudioHome, server: ServerStatus, *, ba
     client = StudioClient(connection, patient=False) if server.state == "running" else None
     notes = {project: own[-1] for project, own in workspace.studio_projects(connection.server).items()}
     projects = tuple(_project_state(workspace, client, note) for note in notes.values())
-    waiting = find_waiting(workspace, connection.server, _names(home, client))
+    waiting = find_waiting(workspace, connection.server)
     decisions = Counter(str(decision.state) for decision in workspace.newest_decisions())
     return Overview(
         server=server,
         backend=backend,
         accounts=tuple(sorted(accounts(home))),
         projects=projects,
-        answers=Counter(waiting.answer_states),
+        answers={str(state): count for state, count in count_answers(workspace).items()},
         decisions=decisions,
         waiting=waiting,
         next_commands=tuple(_next_commands(workspace.root, server, projects, waiting, decisions)),
@@ -158,7 +158,7 @@ def _count_unpulled(workspace: Workspace, client: StudioClient, note: StudioProj
     since = workspace.studio_cursor(note.server, note.project)
     count = 0
     for page in client.changed_tasks(note.project, since):
-        for task in page:
+        for task in page:  # few: only those that changed since the last pull
             known = {answer.updated_at for answer in workspace.annotations(str(task["data"].get("image_id", "")))}
             count += any(read_time(answer["updated_at"]) not in known for answer in task["annotations"])
     return count
@@ -173,7 +173,7 @@ def _next_commands(
     if unpulled := sum(state.unpulled or 0 for state in projects):
         yield f"{studio} pull -w {root}  ({count_text(unpulled, 'task')} answered or skipped since the last pull)"
     if waiting.unsent:
-        yield f"{studio} push -w {root}  ({count_text(waiting.unsent, 'photo')} without a decision on nobody's page)"
+        yield f"{studio} push -w {root}  ({count_text(waiting.unsent, 'photo')} on nobody's page)"
     if waiting.second_looks_unsent:
         unsent = count_text(waiting.second_looks_unsent, "photo")
         yield f"{studio} push -w {root} --second-look  ({unsent} in doubt not sent)"

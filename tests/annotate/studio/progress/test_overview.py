@@ -15,6 +15,7 @@ from figureground.annotate.catalogue import index_source
 from figureground.annotate.studio.accounts import ensure_account
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.people.team import TeamChange
 from figureground.annotate.studio.progress.overview import Overview, annotator_names, overview
 from figureground.annotate.studio.pull import pull
 from figureground.annotate.studio.push import PushSettings, push
@@ -82,11 +83,11 @@ def test_a_day_of_two_people_as_the_lead_sees_it(store: Workspace, client: Studi
     for name in ("ada", "ben"):
         address = ensure_account(ours, StudioHome.of(owner[0]), name)
         people[name] = next(user.id for user in ours.users() if user.email == address)
-    nobody = push(store, client, PushSettings(schema=NONE, annotators=("ada", "ben"), limit=1))
-    assert sum(nobody.sent.values()) == 1
+    team = TeamChange(annotators=("ada", "ben"))
+    assert sum(push(store, client, PushSettings(schema=NONE, people=team, limit=1)).sent.values()) == 1
     assert look(store).waiting.unsent == 3
     assert "push -w" in look(store).next_commands[0]
-    report = push(store, client, PushSettings(schema=NONE, annotators=("ada", "ben"), overlap=1.0))
+    report = push(store, client, PushSettings(schema=NONE, people=TeamChange(overlap="1.0")))
     tasks = {name: tasks_of(client, project) for name, project in report.projects.items()}
     first, second, third, fourth = (image.image_id for image in store.images())
     answer(client, tasks["ada"][first], people["ada"])
