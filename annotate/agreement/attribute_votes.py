@@ -86,7 +86,7 @@ def alpha(photos: Sequence[Votes]) -> Estimate:
         photos: What people said of the attribute, photo by photo; photos that one person answered do not count.
     """
     shared = [votes for votes in photos if len(votes) > 1]
-    # Of each photo: yeses, noes, and its ordered pairs of like answers over the number of the others.
+    # Of each photo: times yes, times no, and its ordered pairs of like answers over the number of the others.
     rows = np.zeros((len(shared), 3))
     for row, votes in zip(rows, shared, strict=True):
         yes, no = sum(votes.values()), len(votes) - sum(votes.values())

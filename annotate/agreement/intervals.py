@@ -22,7 +22,7 @@ MIN_PHOTOS: Final = 24
 97 % at 14 (two people who err on 3 or 10 % of photos, attributes that 20 or 50 % have)."""
 _Z: Final = 1.959963984540054
 _MAX_GAIN: Final = 4.0
-"""Most that a mean of shares counts for more than as many yeses and noes: few photos may agree by chance."""
+"""Most that a mean of shares counts for more than as many answers of yes or no: few photos may agree by chance."""
 _MIN_KNOWN: Final = 0.5
 _DIGITS: Final = 4
 
@@ -50,10 +50,10 @@ class Estimate:
 def mean_over_photos(values: Sequence[float]) -> Estimate:
     """Mean of one share in [0, 1] for each photo, with Wilson's interval of an effective number of photos.
 
-    The number is that of yeses and noes with the variance of the mean (the design effect of Kish, Survey Sampling,
-    1965, as in Korn and Graubard, Survey Methodology 24(2), 1998), at most four a photo. In simulations of IoUs of
-    corrected, mostly untouched and freely painted masks it covered 95 to 99.6 % from 4 photos on, where Student's t
-    covered 55 to 95 %.
+    The number is that of answers of yes or no whose mean has the same variance (the design effect of Kish, Survey
+    Sampling, 1965, as in Korn and Graubard, Survey Methodology 24(2), 1998), at most four a photo. In simulations of
+    IoUs of corrected, mostly untouched and freely painted masks it covered 95 to 99.6 % from 4 photos on, where
+    Student's t covered 55 to 95 %.
     """
     shares = np.asarray(values, dtype=np.float64)
     photos = len(shares)

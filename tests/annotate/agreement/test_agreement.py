@@ -62,7 +62,7 @@ def test_attributes_count_where_both_said_yes_or_no(store: Workspace) -> None:
     assert (wet.equal.value, wet.equal.photos) == (0.75, 4)
     # Both 1, only p1 1, neither 2: observed 3/4, expected (2/4 * 1/4) + (2/4 * 3/4).
     assert wet.kappa.value == pytest.approx((0.75 - 0.5) / 0.5)
-    # Three yeses and five noes in eight answers; one photo differs.
+    # Three times yes and five times no in eight answers; one photo differs.
     assert wet.alpha.value == pytest.approx(1 - 7 * 2 / (2 * 3 * 5))
     assert (old.equal.value, old.equal.photos, old.kappa.value, old.alpha.value) == (1.0, 1, None, None)
     # Of a photo the share of its attributes, then the mean: 1, 1/2, 1, 1.

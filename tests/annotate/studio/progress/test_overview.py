@@ -124,5 +124,3 @@ def test_a_day_of_two_people_as_the_lead_sees_it(store: Workspace, client: Studi
     assert stored["masks"]["object"]["iou"]["value"] == 0.5
     assert [own["answers"] for own in sorted(stored["annotators"], key=lambda own: own["answers"])] == [1, 2]
     assert "ada" not in json.dumps(stored["annotators"])
-    print(text)
-    print(agreement)
