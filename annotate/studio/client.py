@@ -248,6 +248,15 @@ class StudioClient:
         pages = self._filtered(project, _UNTOUCHED, include="id", page_size=500)
         return {int(task["id"]) for page in pages for task in page} & set(tasks)
 
+    def answered_tasks(self, project: int) -> set[int]:
+        """Tasks of a project that somebody has submitted an answer to."""
+        answered = {"filter": "filter:tasks:total_annotations", "operator": "greater", "type": "Number", "value": 0}
+        return {
+            int(task["id"])
+            for page in self._filtered(project, [answered], include="id", page_size=500)
+            for task in page
+        }
+
     def delete_untouched(self, project: int, tasks: Iterable[int]) -> set[int]:
         """Delete those of some tasks that nobody has answered, skipped or begun; returns the ones that are gone.
 

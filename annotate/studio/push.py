@@ -17,7 +17,12 @@ from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.people.assignment import choose, choose_pairs, nobody_is_left
 from figureground.annotate.studio.people.holdings import Holdings
 from figureground.annotate.studio.people.honeypots import choose_honeypots, known_photos, mix_honeypots
-from figureground.annotate.studio.people.moves import photos_for_newcomers, photos_of_those_who_left, take_back
+from figureground.annotate.studio.people.moves import (
+    answered_by_those_who_left,
+    photos_for_newcomers,
+    photos_of_those_who_left,
+    take_back,
+)
 from figureground.annotate.studio.people.team import EVERYBODY, TeamChange, change_team, overlap_count, remembered_team
 from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
 from figureground.annotate.studio.served import serve_copy
@@ -144,6 +149,9 @@ def _queues(
     taken |= take_back(workspace, client, holdings, givers)
     if taken:
         holdings = Holdings.of(workspace, server, report.projects)
+    for name, image_ids in answered_by_those_who_left(client, holdings, photos_of_those_who_left(holdings)).items():
+        for image_id in image_ids:  # to be pulled; nobody else is asked
+            holdings.note(holdings.projects[name], image_id, "", "submitted")
     report.overlapping = len(pairs)
     queues: dict[str, list[ImageRecord]] = {name: [] for name in shown}
     for photo in asked:
