@@ -12,7 +12,6 @@ from typing import Any, Final
 from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.studio.accounts import ensure_account
 from figureground.annotate.studio.client import StudioClient
-from figureground.annotate.studio.faults import StudioFaults, named_faults, photo_name
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.people.assignment import choose, choose_pairs, nobody_is_left
 from figureground.annotate.studio.people.holdings import Holdings
@@ -26,7 +25,16 @@ from figureground.annotate.studio.people.moves import (
 from figureground.annotate.studio.people.team import EVERYBODY, TeamChange, change_team, overlap_count, remembered_team
 from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
 from figureground.annotate.studio.served import serve_copy
-from figureground.annotate.studio.tasks import Json, TaskSource, check_tasks, make_task, uncertainty
+from figureground.annotate.studio.tasks import (
+    Json,
+    StudioFaults,
+    TaskSource,
+    check_tasks,
+    make_task,
+    named_faults,
+    photo_name,
+    uncertainty,
+)
 from figureground.errors import DataError, Fault, FigureGroundError, UsageError
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import AttributeSchema

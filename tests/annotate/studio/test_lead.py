@@ -1,9 +1,8 @@
-"""A lead's day on a real Label Studio: what was changed or deleted there is mended and told, and nothing opens empty."""
+"""A lead's day on a real Label Studio: what was changed or deleted there is mended and told; nothing opens empty."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -137,13 +136,13 @@ def test_faults_do_not_swallow_the_report(store: Workspace, client: StudioClient
     lost = next(iter(store.images()))
     photo = store.root.parent / "photos" / lost.uri
     away = photo.with_suffix(".away")
-    os.rename(photo, away)
+    photo.rename(away)
     code, printed, complained = command(store, "push")
     assert code == 1
     assert "sent: everybody 2" in printed
     assert f"{client.connection.url}/projects/" in printed
     assert f"{lost.source}: {lost.uri}" in complained
-    os.rename(away, photo)
+    away.rename(photo)
     code, printed, _ = command(store, "push", "--json")
     assert (code, json.loads(printed)["sent"]) == (0, {"": 1})
     (project,) = json.loads(printed)["projects"].values()

@@ -16,13 +16,12 @@ from studio_server import shared_server
 
 from figureground.annotate.studio.accounts import accounts, ensure_account
 from figureground.annotate.studio.client import StudioClient
-from figureground.annotate.studio.faults import StudioFaults
 from figureground.annotate.studio.home import Connection, StudioHome
 from figureground.annotate.studio.projects import MODEL_VERSION
 from figureground.annotate.studio.pull import pull, pull_export
 from figureground.annotate.studio.second_look import push_second_look
 from figureground.annotate.studio.server import connect_server, server_status, start_server, stop_server
-from figureground.annotate.studio.tasks import mask_region
+from figureground.annotate.studio.tasks import StudioFaults, mask_region
 from figureground.errors import ServiceError, UsageError
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.rasters.masks import decode_coco_rle

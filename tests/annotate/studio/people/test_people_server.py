@@ -180,9 +180,9 @@ def test_honeypots_are_mixed_in_unmarked_and_decide_nothing(store: Workspace, cl
         assert tasks[0]["data"]["image_id"] == mine[0]  # the entry test
         assert {frozenset(task["data"]) for task in tasks} == {frozenset(tasks[0]["data"])}
     before = store.decisions()
-    tasks = {task["data"]["image_id"]: task for task in tasks_of(client, report.projects["ada"])}
-    pot = next(image_id for image_id in tasks if image_id in known)
-    answer(client, tasks[pot], [], completed_by=second_user(client))
+    by_photo = {task["data"]["image_id"]: task for task in tasks_of(client, report.projects["ada"])}
+    pot = next(image_id for image_id in by_photo if image_id in known)
+    answer(client, by_photo[pot], [], completed_by=second_user(client))
     pulled = pull(store, client)
     assert (pulled.answers, pulled.decisions) == ({"submitted": 1}, {})
     assert store.decisions() == before
