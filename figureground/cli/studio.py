@@ -209,9 +209,12 @@ def _finish_push(
         DataError: the faults.
     """
     from figureground.annotate.studio.backend_daemon import connect_projects
+    from figureground.annotate.studio.projects import newest_projects
 
     connect_projects(store, client, home)
-    emit(report, as_json=as_json, text=_push_text(report, client, home))
+    looks = newest_projects(store, client.connection.server, "second_look").values()
+    lines = [_push_text(report, client, home), *(f"  second looks: {client.project_address(look)}" for look in looks)]
+    emit(report, as_json=as_json, text="\n".join(lines))
     if faults:
         raise faults
 
@@ -226,7 +229,7 @@ def _push_text(report: PushReport, client: StudioClient, home: StudioHome) -> st
         lines.append(f"honeypots among them: {counts_text(report.honeypots)}")
     lines += report.notices
     if report.skipped_by_all:
-        lines.append(f"skipped by everybody, so that nobody is left to ask: {', '.join(report.skipped_by_all)}")
+        lines.append(f"skipped, and there is nobody else to send them to: {', '.join(report.skipped_by_all)}")
     lines += [
         f"  {name or 'everybody'}: {client.project_address(project)}" for name, project in report.projects.items()
     ]
