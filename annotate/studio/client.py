@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from figureground.annotate.studio.home import Connection
 from figureground.errors import FigureGroundError, MissingExtraError, ServiceError, UsageError
@@ -18,6 +18,9 @@ PAGE: Final = 50
 """Tasks a page: a page of four masks each is half a megabyte."""
 TIMEOUT_SECONDS: Final = 120.0
 _READ_ATTEMPTS: Final = 4
+
+TaskState = Literal["answered", "skipped", "begun"]
+"""A task has a submitted answer, or only ones that were skipped; or somebody has a draft of one."""
 
 _FIELDS: Final = (
     "id",
@@ -284,6 +287,23 @@ class StudioClient:
         """
         drafted = {"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": True}
         return self._filtered(project, [drafted])
+
+    def count_tasks(self, project: int, state: TaskState) -> int:
+        """Number of a project's tasks in a state."""
+        number = {"type": "Number", "value": 0}
+        conditions: dict[TaskState, list[Json]] = {
+            "answered": [{"filter": "filter:tasks:total_annotations", "operator": "greater", **number}],
+            "skipped": [
+                {"filter": "filter:tasks:total_annotations", "operator": "equal", **number},
+                {"filter": "filter:tasks:cancelled_annotations", "operator": "greater", **number},
+            ],
+            "begun": [{"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": True}],
+        }
+        query = {"filters": {"conjunction": "and", "items": conditions[state]}}
+        answer = self._get(
+            "/api/tasks/", {"project": project, "page_size": 1, "include": "id", "query": json.dumps(query)}
+        )
+        return int(answer["total"])
 
     def _filtered(
         self, project: int, items: Sequence[Json], *, include: str = ",".join(_FIELDS), page_size: int | None = None

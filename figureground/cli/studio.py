@@ -97,7 +97,7 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
     """Say how the server does, what was pushed, and what came back."""
     from figureground.annotate.studio.backend_daemon import backend_url
     from figureground.annotate.studio.home import StudioHome
-    from figureground.annotate.studio.overview import overview
+    from figureground.annotate.studio.progress.overview import overview
     from figureground.annotate.studio.server import server_status
     from figureground.schemas.store.workspace import Workspace
 
@@ -106,6 +106,23 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
         server = server_status(home)
         state = overview(store, home, server, backend=backend_url(home))
     emit(state, as_json=as_json, text=str(state))
+
+
+@studio.command(
+    epilog="Examples: figureground studio agreement -w work\n\n"
+    "figureground studio agreement -w work --json > agreement.json"
+)
+def agreement(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
+    """Say how far people agree on photos that several answered, and how each annotator works; JSON names nobody."""
+    from figureground.annotate.agreement.report import report_agreement
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.progress.overview import annotator_names
+    from figureground.schemas.store.workspace import Workspace
+
+    with Workspace.open(workspace) as store:
+        report = report_agreement(store)
+    names = {} if as_json else annotator_names(StudioHome.of(workspace))
+    emit(report.to_json(), as_json=as_json, text=report.to_text(names))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,6 +47,14 @@ class StudioTables:
                 notes.setdefault(row["project"], []).append(StudioProject(**fields))
         return notes
 
+    def pushed_schemas(self) -> list[str]:
+        """JSON of every attribute schema that a page was made from, on any server, the first pushed first."""
+        query = (
+            "SELECT attribute_schema FROM studio_projects GROUP BY attribute_schema "
+            "ORDER BY min(since), attribute_schema"
+        )
+        return [str(row["attribute_schema"]) for row in self._db.execute(query)]
+
     def note_studio_presence(self, server: str, project: int, *, present: bool) -> None:
         """Note that a project was deleted in Label Studio, or that it is there again."""
         if present == (project not in self.deleted_studio_projects(server)):
