@@ -99,10 +99,17 @@ class StudioClient:
 
     # Projects
 
-    def create_project(self, title: str, config: str, description: str, *, instruction: str = "") -> int:
+    def create_project(
+        self, title: str, config: str, description: str, *, instruction: str = "", strict: bool = False
+    ) -> int:
         """Make a project; returns its id.
 
-        With an instruction (HTML), people read it first, and can neither skip a task nor submit nothing.
+        Args:
+            title: What people read.
+            config: XML of its page.
+            description: What it is found by again.
+            instruction: HTML, behind a button of the page.
+            strict: People read the instruction first, and can neither skip a task nor submit nothing.
         """
         with self._service("making a project"):
             made = self._sdk.projects.create(
@@ -111,17 +118,18 @@ class StudioClient:
                 description=description,
                 sampling="Sequential sampling",
                 expert_instruction=instruction,
-                show_instruction=bool(instruction),
-                show_skip_button=not instruction,
-                enable_empty_annotation=not instruction,
+                show_instruction=strict,
+                show_skip_button=not strict,
+                enable_empty_annotation=not strict,
                 show_collab_predictions=True,
             )
         return int(made.id)
 
-    def set_config(self, project: int, config: str) -> None:
-        """Give a project another page."""
+    def set_config(self, project: int, config: str, *, instruction: str = "") -> None:
+        """Give a project another page, and other instructions (HTML) if there are any."""
+        fields = {"label_config": config, **({"expert_instruction": instruction} if instruction else {})}
         with self._service(f"changing project {project}"):
-            self._sdk.projects.update(id=project, label_config=config)
+            self._sdk.projects.update(id=project, **fields)
 
     def project(self, project: int) -> Json | None:
         """A project's own fields, or None if the server has none of that id."""

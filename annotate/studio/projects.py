@@ -9,7 +9,7 @@ from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.errors import UsageError
 from figureground.schemas.attributes import AttributeSchema, compare_schemas, load_attribute_schema
-from figureground.schemas.pages.labeling import labeling_configuration
+from figureground.schemas.pages.labeling import annotators_instructions, labeling_configuration
 from figureground.schemas.records import Purpose, StudioProject, content_id
 from figureground.schemas.store.workspace import Workspace
 
@@ -61,9 +61,13 @@ def open_project(owner: ProjectOwner, request: ProjectRequest, *, destructive: b
         if (note.annotator, note.purpose) != (request.annotator, request.purpose):
             continue
         before = AttributeSchema.model_validate_json(note.attribute_schema)
-        if before.name != schema.name or client.project(note.project) is None:
+        state = client.project(note.project) if before.name == schema.name else None
+        if state is None:
             continue
         if before == schema:
+            # An earlier version of ours made it, or somebody edited it by hand.
+            if state.get("label_config") != request.page:
+                client.set_config(note.project, request.page, instruction=annotators_instructions())
             return note.project
         change = compare_schemas(before, schema)
         if before.version == schema.version and change.kind != "same":
@@ -75,7 +79,7 @@ def open_project(owner: ProjectOwner, request: ProjectRequest, *, destructive: b
                     f"in new projects (what was answered stays)"
                 )
             break
-        client.set_config(note.project, request.page)
+        client.set_config(note.project, request.page, instruction=annotators_instructions())
         _note(owner, request, note.project, note.title)
         return note.project
     return _make(owner, request)
@@ -101,7 +105,10 @@ def _make(owner: ProjectOwner, request: ProjectRequest) -> int:
     mark = f"figureground {content_id(client.connection.key, title, schema.label)}"
     noted = workspace.studio_projects(client.connection.server)
     unnoted = [project for project in client.projects_described(mark) if project not in noted]
-    project = unnoted[0] if unnoted else client.create_project(title[:50], request.page, mark)
+    if unnoted:
+        project = unnoted[0]
+    else:
+        project = client.create_project(title[:50], request.page, mark, instruction=annotators_instructions())
     if client.connection.ours:
         client.serve_folder(project, owner.home.served)
     _note(owner, request, project, title)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as xml
 
@@ -97,6 +98,11 @@ def labeling_configuration(schema: AttributeSchema, *, purpose: Purpose = "first
     _smart_tools(side, schema, keys)
     xml.indent(root)
     return xml.tostring(root, encoding="unicode")
+
+
+def annotators_instructions() -> str:
+    """HTML of what annotators read, made by ``make docs`` from docs/annotating.md."""
+    return Path(__file__).with_name("annotating.html").read_text(encoding="utf-8")
 
 
 def _photo(parent: xml.Element) -> None:
