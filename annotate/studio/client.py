@@ -118,15 +118,23 @@ class StudioClient:
         return f"{self.connection.url}/projects/{project}/data"
 
     def create_project(
-        self, title: str, config: str, description: str, *, instruction: str = "", model_version: str = ""
+        self,
+        title: str,
+        config: str,
+        description: str,
+        *,
+        instruction: str = "",
+        strict: bool = False,
+        model_version: str = "",
     ) -> int:
         """Make a project; returns its id.
 
         Args:
-            title: Its name.
+            title: What people read.
             config: XML of its page.
             description: What it is found by again.
-            instruction: HTML; with it, people read it first, and can neither skip a task nor submit nothing.
+            instruction: HTML, behind a button of the page.
+            strict: People read the instruction first, and can neither skip a task nor submit nothing.
             model_version: The version of the predictions that people begin from; empty for that of the first import.
         """
         with self._service("making a project"):
@@ -136,9 +144,9 @@ class StudioClient:
                 description=description,
                 sampling="Sequential sampling",
                 expert_instruction=instruction,
-                show_instruction=bool(instruction),
-                show_skip_button=not instruction,
-                enable_empty_annotation=not instruction,
+                show_instruction=strict,
+                show_skip_button=not strict,
+                enable_empty_annotation=not strict,
                 show_collab_predictions=True,
                 **({"model_version": model_version} if model_version else {}),
             )
@@ -166,10 +174,11 @@ class StudioClient:
             self._request("PATCH", f"/api/projects/{project}/", json=change)
         return mended
 
-    def set_config(self, project: int, config: str) -> None:
-        """Give a project another page."""
+    def set_config(self, project: int, config: str, *, instruction: str = "") -> None:
+        """Give a project another page, and other instructions (HTML) if there are any."""
+        fields = {"label_config": config, **({"expert_instruction": instruction} if instruction else {})}
         with self._service(f"changing project {project}"):
-            self._sdk.projects.update(id=project, label_config=config)
+            self._sdk.projects.update(id=project, **fields)
 
     def project(self, project: int) -> Json | None:
         """A project's own fields, or None if the server has none of that id."""
