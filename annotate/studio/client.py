@@ -118,15 +118,23 @@ class StudioClient:
         return f"{self.connection.url}/projects/{project}/data"
 
     def create_project(
-        self, title: str, config: str, description: str, *, instruction: str = "", model_version: str = ""
+        self,
+        title: str,
+        config: str,
+        description: str,
+        *,
+        instruction: str = "",
+        strict: bool = False,
+        model_version: str = "",
     ) -> int:
         """Make a project; returns its id.
 
         Args:
-            title: Its name.
+            title: What people read.
             config: XML of its page.
             description: What it is found by again.
-            instruction: HTML; with it, people read it first, and can neither skip a task nor submit nothing.
+            instruction: HTML, behind a button of the page.
+            strict: People read the instruction first, and can neither skip a task nor submit nothing.
             model_version: The version of the predictions that people begin from; empty for that of the first import.
         """
         with self._service("making a project"):
@@ -136,9 +144,9 @@ class StudioClient:
                 description=description,
                 sampling="Sequential sampling",
                 expert_instruction=instruction,
-                show_instruction=bool(instruction),
-                show_skip_button=not instruction,
-                enable_empty_annotation=not instruction,
+                show_instruction=strict,
+                show_skip_button=not strict,
+                enable_empty_annotation=not strict,
                 show_collab_predictions=True,
                 **({"model_version": model_version} if model_version else {}),
             )
@@ -166,10 +174,11 @@ class StudioClient:
             self._request("PATCH", f"/api/projects/{project}/", json=change)
         return mended
 
-    def set_config(self, project: int, config: str) -> None:
-        """Give a project another page."""
+    def set_config(self, project: int, config: str, *, instruction: str = "") -> None:
+        """Give a project another page, and other instructions (HTML) if there are any."""
+        fields = {"label_config": config, **({"expert_instruction": instruction} if instruction else {})}
         with self._service(f"changing project {project}"):
-            self._sdk.projects.update(id=project, label_config=config)
+            self._sdk.projects.update(id=project, **fields)
 
     def project(self, project: int) -> Json | None:
         """A project's own fields, or None if the server has none of that id."""
@@ -250,6 +259,15 @@ class StudioClient:
         """Those of some tasks that nobody has answered, skipped or begun, as the server has them now."""
         pages = self._filtered(project, _UNTOUCHED, include="id", page_size=500)
         return {int(task["id"]) for page in pages for task in page} & set(tasks)
+
+    def answered_tasks(self, project: int) -> set[int]:
+        """Tasks of a project that somebody has submitted an answer to."""
+        answered = {"filter": "filter:tasks:total_annotations", "operator": "greater", "type": "Number", "value": 0}
+        return {
+            int(task["id"])
+            for page in self._filtered(project, [answered], include="id", page_size=500)
+            for task in page
+        }
 
     def delete_untouched(self, project: int, tasks: Iterable[int]) -> set[int]:
         """Delete those of some tasks that nobody has answered, skipped or begun; returns the ones that are gone.

@@ -150,6 +150,7 @@ def _choices_not_offered(results: Sequence[Result], schema: AttributeSchema, rec
         PARTS_CONTROL: {NO_OTHER_PARTS},
         VISIBILITY_CONTROL: set(VISIBILITIES),
         ATTRIBUTES_CONTROL: {*schema.names("global"), *renamed},
+        PARTS_CONTROL: {NO_OTHER_PARTS} if schema.names("local") else set(),
     }
     for control, choices in offered.items():
         for strange in sorted(chosen_choices(results, control) - choices):

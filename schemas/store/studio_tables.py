@@ -98,6 +98,16 @@ class StudioTables:
             (server, project, server, project),
         )
 
+    def studio_task_counts(self, server: str, project: int) -> dict[str, int]:
+        """How many tasks of a project show a photo, by image_id: more than one where it was asked again."""
+        query = (
+            "SELECT image_id, count(*) AS tasks FROM (SELECT image_id, task FROM studio_tasks WHERE server = ? AND "
+            "project = ? EXCEPT SELECT image_id, task FROM studio_withdrawals WHERE server = ? AND project = ?) "
+            "GROUP BY image_id"
+        )
+        rows = self._db.execute(query, (server, project, server, project))
+        return {row["image_id"]: row["tasks"] for row in rows}
+
     def withdrawn_studio_tasks(self, server: str, project: int) -> dict[str, int]:
         """The newest task of every photo that was taken out of a project, by image_id."""
         return self._newest_tasks(

@@ -225,6 +225,16 @@ def test_the_order_of_ticks_does_not_count(read: Reader) -> None:
     assert read(make_answer(one)).flags == ("needs_second", "wrong_label")
 
 
+def test_a_prompt_that_was_left_behind_and_the_tick_for_no_other_parts_are_no_faults(read: Reader) -> None:
+    """SAM's suggestion is lost if it is not taken, and its click stays in the answer."""
+    click = {"x": 44.9, "y": 40.0, "width": 0.47, "labels": []}
+    prompt = {**painted(SENT), "id": "qnQl1JdMs5", "from_name": "sam_point", "type": "keypoint", "value": click}
+    answer = read(make_answer([painted(SENT), prompt, ticked("parts", "no_other_parts")]))
+    assert answer.masks == {"object": PROPOSAL.rle}
+    assert answer.instances == ()
+    assert answer.flags == ()
+
+
 def test_notes_are_kept(read: Reader) -> None:
     assert read(make_answer([noted("it is <b>cut</b>", "off")])).note == "it is <b>cut</b>\noff"
     assert read(make_answer([])).note == ""

@@ -152,7 +152,9 @@ def test_two_annotators_agree_or_need_a_second_look(
     store: Workspace, other: list[Json], expected: tuple[str, str]
 ) -> None:
     one, two = make_answer([same()]), make_answer(other, number=2, person=4, at="06")
-    assert dict(pull(store, export(one, two)).answers) == {"submitted": 2}
+    report = pull(store, export(one, two))
+    assert dict(report.answers) == {"submitted": 2}
+    assert dict(report.decisions) == {expected[0]: 1}  # not what the first alone decided
     assert state_of(store) == expected
     assert len({answer.annotator for answer in store.annotations()}) == 2
 
