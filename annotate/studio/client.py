@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from figureground.annotate.studio.home import Connection
-from figureground.annotate.studio.token_auth import token_auth
-from figureground.errors import FigureGroundError, MissingExtraError, ServiceError, UsageError
+from figureground.annotate.studio.requests import FleetingError, status_error, token_auth
+from figureground.errors import MissingExtraError, ServiceError
 
 PAGE: Final = 50
 """Tasks a page: a page of four masks each is half a megabyte."""
@@ -339,7 +339,7 @@ class StudioClient:
     def _get(self, path: str, params: Json | None = None) -> Any:  # noqa: ANN401  whatever the route answers
         import stamina
 
-        for attempt in stamina.retry_context(on=_Fleeting, attempts=self._attempts, wait_initial=0.5, wait_max=5.0):
+        for attempt in stamina.retry_context(on=FleetingError, attempts=self._attempts, wait_initial=0.5, wait_max=5.0):
             with attempt:
                 return self._request("GET", path, params=params)
         raise AssertionError("stamina raises what the last attempt raised")
@@ -358,11 +358,11 @@ class StudioClient:
         try:
             answer = self._http.request(method, path, **rest)
         except httpx.HTTPError as error:
-            raise _Fleeting(f"{self.connection.url} does not answer ({type(error).__name__}); run again") from error
+            raise FleetingError(f"{self.connection.url} does not answer ({type(error).__name__}); run again") from error
         if (answer.status_code == 404 and missing_is_fine) or (answer.status_code == 403 and refusal_is_fine):
             return None
         if answer.status_code >= 400:
-            raise _status_error(self.connection.url, answer.status_code, f"{method} {path}", answer.text)
+            raise status_error(self.connection.url, answer.status_code, f"{method} {path}", answer.text)
         try:
             return answer.json() if answer.content else None
         except ValueError as error:
@@ -377,18 +377,6 @@ class StudioClient:
         try:
             yield
         except ApiError as error:
-            raise _status_error(self.connection.url, error.status_code or 0, what, str(error.body)) from error
+            raise status_error(self.connection.url, error.status_code or 0, what, str(error.body)) from error
         except httpx.HTTPError as error:
             raise ServiceError(f"{self.connection.url} stopped answering while {what}; run again") from error
-
-
-class _Fleeting(ServiceError):
-    """A failure that may pass by itself."""
-
-
-def _status_error(url: str, status: int, what: str, body: str) -> FigureGroundError:
-    text = " ".join(body.split())[:300]
-    if status in (401, 403):
-        return UsageError(f"{url} refused the token ({status}) at {what}: {text}")
-    kind = _Fleeting if status in (409, 429) or status >= 500 else ServiceError
-    return kind(f"{url} answered {status} to {what}: {text}")

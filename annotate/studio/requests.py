@@ -1,4 +1,4 @@
-"""How a client proves to a Label Studio server who it is."""
+"""How requests to a Label Studio server are signed, and what their failures are called."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ from collections.abc import Generator
 from typing import Any
 
 from figureground.annotate.studio.home import Connection
+from figureground.errors import FigureGroundError, ServiceError, UsageError
+
+
+class FleetingError(ServiceError):
+    """A failure that may pass by itself."""
+
+
+def status_error(url: str, status: int, what: str, body: str) -> FigureGroundError:
+    """The error for an HTTP status: a refused token is the caller's to mend, conflicts and server faults may pass."""
+    text = " ".join(body.split())[:300]
+    if status in (401, 403):
+        return UsageError(f"{url} refused the token ({status}) at {what}: {text}")
+    kind = FleetingError if status in (409, 429) or status >= 500 else ServiceError
+    return kind(f"{url} answered {status} to {what}: {text}")
 
 
 def token_auth(connection: Connection) -> Any:  # noqa: ANN401  an httpx.Auth
