@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from figureground.annotate.studio.home import Connection
+from figureground.annotate.studio.token_auth import token_auth
 from figureground.errors import FigureGroundError, MissingExtraError, ServiceError, UsageError
 
 PAGE: Final = 50
 """Tasks a page: a page of four masks each is half a megabyte."""
 TIMEOUT_SECONDS: Final = 120.0
 _READ_ATTEMPTS: Final = 4
+
+TaskState = Literal["answered", "skipped", "begun"]
+"""A task has a submitted answer, or only ones that were skipped; or somebody has a draft of one."""
 
 _FIELDS: Final = (
     "id",
@@ -77,7 +81,7 @@ class StudioClient:
             base_url=connection.url, api_key=connection.token, timeout=TIMEOUT_SECONDS
         )
         self._http = httpx.Client(
-            base_url=connection.url, auth=_token_auth(connection), timeout=TIMEOUT_SECONDS, follow_redirects=False
+            base_url=connection.url, auth=token_auth(connection), timeout=TIMEOUT_SECONDS, follow_redirects=False
         )
 
     def whoami(self) -> StudioUser:
@@ -257,6 +261,15 @@ class StudioClient:
         pages = self._filtered(project, _UNTOUCHED, include="id", page_size=500)
         return {int(task["id"]) for page in pages for task in page} & set(tasks)
 
+    def answered_tasks(self, project: int) -> set[int]:
+        """Tasks of a project that somebody has submitted an answer to."""
+        answered = {"filter": "filter:tasks:total_annotations", "operator": "greater", "type": "Number", "value": 0}
+        return {
+            int(task["id"])
+            for page in self._filtered(project, [answered], include="id", page_size=500)
+            for task in page
+        }
+
     def delete_untouched(self, project: int, tasks: Iterable[int]) -> set[int]:
         """Delete those of some tasks that nobody has answered, skipped or begun; returns the ones that are gone.
 
@@ -284,6 +297,23 @@ class StudioClient:
         """
         drafted = {"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": True}
         return self._filtered(project, [drafted])
+
+    def count_tasks(self, project: int, state: TaskState) -> int:
+        """Number of a project's tasks in a state."""
+        number = {"type": "Number", "value": 0}
+        conditions: dict[TaskState, list[Json]] = {
+            "answered": [{"filter": "filter:tasks:total_annotations", "operator": "greater", **number}],
+            "skipped": [
+                {"filter": "filter:tasks:total_annotations", "operator": "equal", **number},
+                {"filter": "filter:tasks:cancelled_annotations", "operator": "greater", **number},
+            ],
+            "begun": [{"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": True}],
+        }
+        query = {"filters": {"conjunction": "and", "items": conditions[state]}}
+        answer = self._get(
+            "/api/tasks/", {"project": project, "page_size": 1, "include": "id", "query": json.dumps(query)}
+        )
+        return int(answer["total"])
 
     def _filtered(
         self, project: int, items: Sequence[Json], *, include: str = ",".join(_FIELDS), page_size: int | None = None
@@ -362,31 +392,3 @@ def _status_error(url: str, status: int, what: str, body: str) -> FigureGroundEr
         return UsageError(f"{url} refused the token ({status}) at {what}: {text}")
     kind = _Fleeting if status in (409, 429) or status >= 500 else ServiceError
     return kind(f"{url} answered {status} to {what}: {text}")
-
-
-def _token_auth(connection: Connection) -> Any:  # noqa: ANN401  an httpx.Auth
-    """Legacy tokens as they are; a personal access token only buys access tokens that live five minutes."""
-    import httpx
-
-    class TokenAuth(httpx.Auth):
-        requires_response_body = True
-        access = ""
-
-        def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-            if "." not in connection.token:
-                request.headers["Authorization"] = f"Token {connection.token}"
-                yield request
-                return
-            if self.access:
-                request.headers["Authorization"] = f"Bearer {self.access}"
-                response = yield request
-                if response.status_code != 401:
-                    return
-            refresh = httpx.Request("POST", f"{connection.url}/api/token/refresh", json={"refresh": connection.token})
-            answer = yield refresh
-            if answer.status_code == 200:
-                self.access = str(answer.json()["access"])
-            request.headers["Authorization"] = f"Bearer {self.access}"
-            yield request
-
-    return TokenAuth()

@@ -135,7 +135,8 @@ def pushed_schema(workspace: Workspace, client: StudioClient) -> AttributeSchema
     A workspace that asked for attributes goes on asking for them without naming them each time.
     """
     by_project = workspace.studio_projects(client.connection.server)
-    notes = [note for project_notes in by_project.values() for note in project_notes]
+    every = [note for project_notes in by_project.values() for note in project_notes]
+    notes = [note for note in every if note.purpose != "new_attributes"]  # those ask for a part of a schema
     if not notes:
         return load_attribute_schema("none")
     return AttributeSchema.model_validate_json(max(notes, key=lambda note: note.since).attribute_schema)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from figureground.annotate.studio.home import StudioHome
     from figureground.annotate.studio.people.team import TeamChange
     from figureground.annotate.studio.push import PushReport
+    from figureground.schemas.store.workspace import Workspace
 
 Report = TypeVar("Report")
 
@@ -96,7 +97,7 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
     """Say how the server does, what was pushed, and what came back."""
     from figureground.annotate.studio.backend_daemon import backend_url
     from figureground.annotate.studio.home import StudioHome
-    from figureground.annotate.studio.overview import overview
+    from figureground.annotate.studio.progress.overview import overview
     from figureground.annotate.studio.server import server_status
     from figureground.schemas.store.workspace import Workspace
 
@@ -105,6 +106,23 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
         server = server_status(home)
         state = overview(store, home, server, backend=backend_url(home))
     emit(state, as_json=as_json, text=str(state))
+
+
+@studio.command(
+    epilog="Examples: figureground studio agreement -w work\n\n"
+    "figureground studio agreement -w work --json > agreement.json"
+)
+def agreement(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
+    """Say how far people agree on photos that several answered, and how each annotator works; JSON names nobody."""
+    from figureground.annotate.agreement.report import report_agreement
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.progress.overview import annotator_names
+    from figureground.schemas.store.workspace import Workspace
+
+    with Workspace.open(workspace) as store:
+        report = report_agreement(store)
+    names = {} if as_json else annotator_names(StudioHome.of(workspace))
+    emit(report.to_json(), as_json=as_json, text=report.to_text(names))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +151,9 @@ class PushOptions:
     segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None
     limit: Annotated[int | None, typer.Option(min=1, help="Most photos to send, the most uncertain first.")] = None
     second_look: Annotated[bool, typer.Option("--second-look", help="Send the photos that are in doubt.")] = False
+    ask: Annotated[list[str] | None, typer.Option(help="Ask decided photos for an attribute that was added since.")] = (
+        None
+    )
     allow_destructive: Annotated[
         bool, typer.Option("--allow-destructive", help="Accept attributes that ask less than before.")
     ] = False
@@ -142,6 +163,7 @@ class PushOptions:
     epilog="Examples: figureground studio push -w work --attributes rival10\n\n"
     "figureground studio push -w work --annotator ada --annotator ben --overlap 40\n\n"
     "figureground studio push -w work --hand-over ada:cleo\n\n"
+    "figureground studio push -w work --attributes birds-2.yaml --ask tail\n\n"
     "figureground studio push -w work --second-look"
 )
 @flattened
@@ -150,6 +172,7 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
     from figureground.annotate.studio.backend_daemon import connect_projects
     from figureground.annotate.studio.client import StudioClient
     from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.people.new_attributes import push_new_attributes
     from figureground.annotate.studio.projects import newest_projects, pushed_schema
     from figureground.annotate.studio.push import PushSettings
     from figureground.annotate.studio.push import push as run
@@ -170,6 +193,13 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
             lines = [f"{sent} photos in doubt sent for a second look", *map(client.project_address, projects)]
             emit({"sent": sent, "projects": list(projects)}, as_json=as_json, text="\n  ".join(lines))
             return
+        if options.ask:
+            asked_names = tuple(options.ask)
+            report, faults = _with_faults(
+                lambda: push_new_attributes(store, client, schema, asked_names, progress=show)
+            )
+            _finish_push(report, faults, store, client, home, as_json=as_json)
+            return
         settings = PushSettings(
             schema=schema,
             people=_team_change(options),
@@ -178,8 +208,30 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
             destructive=options.allow_destructive,
         )
         report, faults = _with_faults(lambda: run(store, client, settings, progress=show))
-        connect_projects(store, client, home)
-    emit(report, as_json=as_json, text=_push_text(report, client, home))
+        _finish_push(report, faults, store, client, home, as_json=as_json)
+
+
+def _finish_push(
+    report: PushReport,
+    faults: DataError | None,
+    store: Workspace,
+    client: StudioClient,
+    home: StudioHome,
+    *,
+    as_json: bool,
+) -> None:
+    """Let the interactive SAM answer in new projects too, and print what was done, with faults and without.
+
+    Raises:
+        DataError: the faults.
+    """
+    from figureground.annotate.studio.backend_daemon import connect_projects
+    from figureground.annotate.studio.projects import newest_projects
+
+    connect_projects(store, client, home)
+    looks = newest_projects(store, client.connection.server, "second_look").values()
+    lines = [_push_text(report, client, home), *(f"  second looks: {client.project_address(look)}" for look in looks)]
+    emit(report, as_json=as_json, text="\n".join(lines))
     if faults:
         raise faults
 
@@ -194,7 +246,7 @@ def _push_text(report: PushReport, client: StudioClient, home: StudioHome) -> st
         lines.append(f"honeypots among them: {counts_text(report.honeypots)}")
     lines += report.notices
     if report.skipped_by_all:
-        lines.append(f"skipped by everybody, so that nobody is left to ask: {', '.join(report.skipped_by_all)}")
+        lines.append(f"skipped, and there is nobody else to send them to: {', '.join(report.skipped_by_all)}")
     lines += [
         f"  {name or 'everybody'}: {client.project_address(project)}" for name, project in report.projects.items()
     ]
@@ -226,7 +278,7 @@ def _team_change(options: PushOptions) -> TeamChange:
 
 def _with_faults(run: Callable[[], Report]) -> tuple[Report, DataError | None]:
     """The report of a command that goes on after faults, and the error that ends it."""
-    from figureground.annotate.studio.faults import StudioFaults
+    from figureground.annotate.studio.tasks import StudioFaults
 
     try:
         return run(), None
