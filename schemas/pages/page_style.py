@@ -61,7 +61,7 @@ def _mask_filter() -> str:
 _MASK: Final = '[style*="opacity: 0.6"]'
 _STAGE: Final = ".fg-photo .konvajs-content"
 _SIDE_PX: Final = 300
-_LIST_PX: Final = 112
+_LIST_PX: Final = 140
 """Height of Label Studio's list of regions, which lies below our questions."""
 _MOST_PARTS_ORDERED: Final = 40
 """Canvases of masks, two a region, whose order is turned."""

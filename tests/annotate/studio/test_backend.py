@@ -213,20 +213,10 @@ class TestClicks:
     def test_a_negative_point_takes_away(self, backend: Backend) -> None:
         assert backend.mask(click(*DISC_XY), click(60, 200))[200, 60]
         less = backend.mask(click(*DISC_XY), click(60, 200, positive=False))
+        bare = [{**click(*DISC_XY), "type": "keypoint"}, click(60, 200, type="keypoint", from_name="sam_not")]
+        assert np.array_equal(backend.mask(*bare), less)
         assert not less[200, 60]
         assert mask_iou(less, disc()) > 0.9
-
-    def test_prompts_without_a_label_are_for_the_object(self, backend: Backend) -> None:
-        here = {"x": 100 * DISC_XY[0] / DISC_WH[0], "y": 100 * DISC_XY[1] / DISC_WH[1], "labels": []}
-        bare = click(*DISC_XY, value=here, type="keypoint")
-        assert np.array_equal(backend.mask(bare), backend.mask(click(*DISC_XY)))
-        box = drag(40, 550, 200, 710)
-        assert np.array_equal(backend.mask({**box, "type": "rectangle"}), backend.mask(box))
-
-    def test_the_tool_for_not_this_makes_negative_points(self, backend: Backend) -> None:
-        beside = click(60, 200, from_name="sam_not", type="keypoint")
-        less = backend.mask(click(*DISC_XY, type="keypoint"), beside)
-        assert np.array_equal(less, backend.mask(click(*DISC_XY), click(60, 200, positive=False)))
 
     def test_same_clicks_same_mask(self, backend: Backend) -> None:
         prompts = click(*DISC_XY), drag(100, 600, 240, 800), click(20, 20, positive=False)
