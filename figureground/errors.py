@@ -18,7 +18,7 @@ _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\
 """Characters that move a terminal's cursor, turn its text round, or have no form: controls, bidirectional marks, lone
 surrogates. Spaces of other widths and accents that stand apart are part of names, and are none of them."""
 _ADDRESS: Final = re.compile(r"<([\w.]+) object at 0x[0-9a-fA-F]+>")
-_LONGEST: Final = 400
+_LONGEST: Final = 1000
 """Characters of a fault's part that are shown."""
 _OF_ONE_KIND: Final = 10
 """Faults of one kind that are spelled out."""

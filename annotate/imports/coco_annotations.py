@@ -31,7 +31,8 @@ def import_coco(
 
     A photo's object is the union of its annotations whose category stands for the photo's label, groups (``iscrowd``)
     included. Annotations whose category is called like a local attribute of the schema are its masks. Files are taken
-    together: those of parts may be others than those of objects, so that nothing is stored if one cannot be read.
+    together: those of parts may be others than those of objects, so that with a schema nothing is stored if one of
+    them cannot be read.
 
     Args:
         workspace: Where the photos are catalogued.
@@ -50,7 +51,10 @@ def import_coco(
     if choices.images is not None and not choices.images.is_dir():
         raise UsageError(f"{choices.images}: no such folder of images")
     report = CocoReport()
-    matched = _match(workspace, _read_files(files, choices, report), choices, report)
+    readable = _read_files(files, choices, report)
+    if len(readable) < len(set(files)) and origin.schema is not None:
+        report.faults.raise_if_any(report)
+    matched = _match(workspace, readable, choices, report)
     reader = AnswerReader(origin.schema, choices, report)
     for done, (image_id, entries) in enumerate(sorted(matched.entries.items()), start=1):
         answer = None if image_id in matched.barred else reader.read(matched.photos[image_id], entries)
@@ -77,17 +81,15 @@ class _Matched:
 
 
 def _read_files(files: Sequence[Path], choices: CocoChoices, report: CocoReport) -> list[CocoFile]:
-    """The files, if all of them can be read: one alone may hold half of a photo's masks."""
+    """The files that can be read, their categories compared with the map."""
     readable: list[CocoFile] = []
     for path in dict.fromkeys(files):
         try:
             readable.append(read_coco(path, report.faults))
         except DataError as error:
             report.faults.extend(error.faults)
-    if len(readable) < len(set(files)):
-        report.faults.raise_if_any(report)
-    if choices.categories is not None:
-        used = set().union(*(check_category_map(choices.categories, file, report.faults) for file in readable))
+    if choices.categories is not None and readable:
+        used = set[str]().union(*(check_category_map(choices.categories, file, report.faults) for file in readable))
         for word in sorted(set(choices.categories) - used):
             report.passed_over[f"category {word} of the map, which the files do not have"] += 1
     return readable

@@ -42,13 +42,13 @@ def match_photos(names: PhotoNames, file: CocoFile, faults: Faults) -> ImageMatc
         faults: Gets images that mean several photos, and photos that several images mean.
     """
     images = file.images.values()
-    by_name = names.match((image.file_name for image in images), competing=True)
+    by_name = names.match(image.file_name for image in images)
     matches, owners = ImageMatches(), defaultdict[str, list[CocoImage]](list)
     for image in images:
         match = by_name[image.file_name]
-        if match.image is not None:
-            owners[match.image.image_id].append(image)
-            matches.photos[image.id] = match.image
+        if len(match.fits) == 1:  # where others mean it too, they are told of each other at once
+            owners[match.fits[0].image_id].append(image)
+            matches.photos[image.id] = match.fits[0]
         elif match.absent:
             matches.absent[image.id] = match.got
         else:

@@ -10,9 +10,9 @@ from typing import Final
 
 from figureground.errors import DataError, Faults, UsageError
 from figureground.schemas.attributes import OBJECT, AttributeSchema
-from figureground.schemas.sources.names import name_key
+from figureground.schemas.sources.names import is_hidden, name_key
 from figureground.schemas.sources.tables import read_table
-from figureground.schemas.sources.walking import HIDDEN, is_hidden
+from figureground.schemas.sources.walking import HIDDEN
 
 ATTRIBUTE_TABLE: Final = "attributes.csv"
 _COLUMNS: Final = ("file", "attribute", "value")

@@ -18,6 +18,7 @@ from figureground.schemas.rasters.sizes import ORDER, spell_size
 from figureground.schemas.records import ImageRecord
 
 _MOST_BYTES: Final = 100_000_000  # a PNG mask of 100 megapixels has less than 13 MB; more would only exhaust memory
+_MAGIC: Final = b"\x89PNG"
 _MODES: Final = {
     "P": "its numbers are colours of a palette: save the number of the object as 255 and all others as 0",
     "PA": "its numbers are colours of a palette: save the number of the object as 255 and all others as 0",
@@ -76,8 +77,10 @@ def _damage(data: bytes) -> str:
     """What is wrong with the bytes of a PNG; empty where nothing is."""
     if not data:
         return "an empty file"
+    if not data.startswith(_MAGIC[: len(data)]):
+        return "bytes of another format"
     damage = png_damage(data)
-    return "bytes of another format" if damage == "no PNG" else f"a damaged one: {damage}" if damage else ""
+    return f"a damaged one: {damage}" if damage else ""
 
 
 def _check_form(image: Image.Image, photo: ImageRecord, where: str, expected: str) -> None:

@@ -19,6 +19,7 @@ _LENGTH: Final = 4  # bytes of a chunk's length, of its name and of its checksum
 _MARKER: Final = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 """The next marker behind entropy-coded data, where 0xFF is followed by 0 or a restart's number (ITU T.81, B.1.1)."""
 _ALONE: Final = frozenset(b"\x01\xd8")  # markers without a segment: TEM and SOI
+_START_OF_SCAN: Final = 0xDA
 _END_OF_IMAGE: Final = 0xD9
 _COLOURS: Final = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 """Pillow's mode to simplejpeg's name of it."""
@@ -95,4 +96,6 @@ def _jpeg_end(data: bytes) -> int:
             return start
         if marker not in _ALONE:
             start += int.from_bytes(data[start : start + 2])  # the segment; behind that of a scan follow its data
+        if marker == _START_OF_SCAN and data.find(b"\xff\xd9", start) == len(data) - 2:
+            return len(data)  # the marker's bytes are nowhere else: most photos are done here, ten times as fast
     return -1

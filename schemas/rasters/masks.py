@@ -21,6 +21,7 @@ from pycocotools import mask as coco_mask
 
 from figureground.errors import DataError
 from figureground.schemas.rasters.brush_rle import pack_mask, stream_bytes, unpack_alpha, zero_one_mask
+from figureground.schemas.rasters.damage import png_damage
 from figureground.schemas.rasters.png import encode_bits
 from figureground.schemas.rasters.sizes import ORDER, spell_size
 
@@ -135,15 +136,20 @@ def decode_png1(data: bytes, *, record: str = "") -> Mask:
     """Decode a 1-bit PNG to a ``(H, W)`` bool mask.
 
     Raises:
-        DataError: if the bytes are not a PNG of mode 1: a grey mask would need a threshold, which is a choice.
+        DataError: if the bytes are not a whole PNG of mode 1: a grey mask would need a threshold, which is a choice.
     """
+    if damage := png_damage(data):
+        raise DataError.single("mask", record, expected="a 1-bit PNG", got=damage)
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.mode != "1":
                 raise DataError.single("mask", record, expected="a 1-bit PNG", got=f"PNG of mode {image.mode}")
             return np.array(image, dtype=np.bool_)
-    except (OSError, SyntaxError) as error:
-        raise DataError.single("mask", record, expected="a 1-bit PNG", got=str(error)) from error
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's parsers raise nearly anything on odd chunks
+        got = str(error) or type(error).__name__
+        raise DataError.single("mask", record, expected="a 1-bit PNG", got=got) from error
 
 
 def encode_npy(mask_hw: Mask) -> bytes:

@@ -15,6 +15,7 @@ from typing import Final
 
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.sources.items import SourceItem, file_ending
+from figureground.schemas.sources.names import is_hidden
 from figureground.schemas.sources.tar_files import TarFiles, open_tar
 from figureground.schemas.sources.tar_tree import TarTree, is_tar
 from figureground.schemas.sources.walking import others_below, others_in, photos_below, photos_in, read_below
@@ -103,7 +104,8 @@ def is_imagenet_a(root: Path) -> bool:
 @lru_cache(maxsize=4)
 def _top_folder(tar: TarFiles) -> str:
     """The one folder, with ``/``, around all folders of the archive; empty where these are at the top themselves."""
-    tops = {parts[0] for name in tar.members if len(parts := name.split("/")) > 2}
+    names = [parts for name in tar.members if not any(map(is_hidden, parts := name.split("/")))]
+    tops = {parts[0] for parts in names if len(parts) > 2}
     (top,) = tops if len(tops) == 1 else ("",)
     return f"{top}/" if top and not _WNID.fullmatch(top) else ""
 

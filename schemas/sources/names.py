@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -21,10 +21,32 @@ PHOTO_ENDINGS: Final = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".we
 """Endings of files that are read as photos, in lower case."""
 SPLITS: Final = frozenset({"train", "val", "validation", "valid", "test"})
 """Names of folders that are splits, not labels."""
+_SYSTEM: Final = frozenset(
+    {
+        "@eadir",
+        "@recycle",
+        "#recycle",
+        "#snapshot",
+        "$recycle.bin",
+        "__macosx",
+        "__pycache__",
+        "desktop.ini",
+        "ehthumbs.db",
+        "lost+found",
+        "system volume information",
+        "thumbs.db",
+    }
+)
+"""Names of files and folders that systems write, in lower case."""
 _CONTAINERS: Final = frozenset({"images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "data"})
 _VALIDATION: Final = {"validation": "val", "valid": "val"}
 _SPACES: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _SEPARATORS: Final = re.compile(r"[/\\]+")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file's or folder's name is one that programs write for themselves."""
+    return (name.startswith(".") and name not in (".", "..")) or name.lower() in _SYSTEM
 
 
 def same_form(text: str) -> str:
@@ -48,7 +70,7 @@ class _Name(NamedTuple):
     """A written name, taken apart."""
 
     spelled: tuple[str, ...]
-    """Folders and the file without its ending, in the one form of those that look alike."""
+    """Folders that say something, and the file without its ending, in the one form of those that look alike."""
     folders: tuple[str, ...]
     """Keys of its folders, the outermost first."""
     stem: str
@@ -64,7 +86,8 @@ class _Name(NamedTuple):
 def _taken_apart(name: str, endings: Collection[str]) -> _Name:
     *folders, file_name = [part for part in _SEPARATORS.split(name) if part not in ("", ".")] or [""]
     stem, ending = split_ending(file_name, endings)
-    spelled = tuple(map(same_form, (*folders, stem)))
+    telling = (folder for folder in folders if name_key(folder) not in _CONTAINERS)
+    spelled = tuple(map(same_form, (*telling, stem)))
     return _Name(spelled, tuple(map(name_key, folders)), name_key(stem), ending)
 
 
@@ -144,15 +167,14 @@ class NameIndex(Generic[Item]):
             if len(meanings[name].fits) == 1:
                 claims[id(meanings[name].fits[0])][name] = closeness
         for rivals in claims.values():
-            counts, best = Counter(rivals.values()), max(rivals.values())
-            if len(rivals) == 1:
-                continue
-            for name, closeness in rivals.items():
+            best = max(rivals.values())
+            closest = [name for name, closeness in rivals.items() if closeness == best]
+            for name in rivals:
                 meant = meanings[name]
-                if counts[best] > 1:
-                    meanings[name] = replace(meant, others=tuple(other for other in rivals if other != name))
-                elif closeness < best:
+                if name not in closest:
                     meanings[name] = Meant(near=meant.fits)
+                elif len(closest) > 1:
+                    meanings[name] = replace(meant, others=tuple(other for other in closest if other != name))
         return meanings
 
     def _meant(self, name: _Name) -> tuple[Meant[Item], int]:

@@ -10,28 +10,11 @@ from typing import Final, NamedTuple
 
 from figureground.errors import DataError
 from figureground.schemas.sources.items import SourceItem, file_ending
-from figureground.schemas.sources.names import PHOTO_ENDINGS
+from figureground.schemas.sources.names import PHOTO_ENDINGS, is_hidden
 from figureground.schemas.sources.tar_tree import TarTree
 
 HIDDEN: Final = "hidden and system files"
 """What files are counted as that programs put beside photos, thumbnails among them."""
-_SYSTEM: Final = frozenset(
-    {
-        "@eadir",
-        "@recycle",
-        "#recycle",
-        "#snapshot",
-        "$recycle.bin",
-        "__macosx",
-        "__pycache__",
-        "desktop.ini",
-        "ehthumbs.db",
-        "lost+found",
-        "system volume information",
-        "thumbs.db",
-    }
-)
-"""Names of files and folders that systems write, in lower case."""
 _MOST_BYTES: Final = 1 << 30  # a raw photo of 100 megapixels has 400 MB; more would only exhaust memory
 
 
@@ -42,11 +25,6 @@ class _Entry(NamedTuple):
     fault: str
     """Why it cannot be entered or named; empty where it can."""
     hidden: bool
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file's or folder's name is one that programs write for themselves."""
-    return name.startswith(".") or name.lower() in _SYSTEM
 
 
 def is_photo(name: str) -> bool:
