@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 """Characters that move a terminal's cursor, turn its text round, or have no form: controls, bidirectional marks, lone
@@ -111,9 +111,9 @@ class DataError(FigureGroundError):
     The message spells out the first ten of a kind and counts the others.
     """
 
-    def __init__(self, faults: Iterable[Fault], report: object = None) -> None:
+    def __init__(self, faults: Iterable[Fault], report: Any = None) -> None:  # noqa: ANN401  a report of any command
         self.faults = tuple(sorted(faults, key=str))
-        self.report = report
+        self.report: Any = report
         """What was done all the same, where a run goes on beside its faults; else None."""
         count = len(self.faults)
         head = f"{count} fault{'' if count == 1 else 's'} in the data"

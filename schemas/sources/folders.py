@@ -13,7 +13,7 @@ from figureground.schemas.sources.items import SourceItem
 from figureground.schemas.sources.label_table import LabelTable, read_label_table
 from figureground.schemas.sources.names import SPLITS, is_hidden, same_form
 from figureground.schemas.sources.tar_tree import is_tar, open_tar_tree
-from figureground.schemas.sources.walking import is_hidden, others_below, others_in, photos_below, photos_in, read_below
+from figureground.schemas.sources.walking import others_below, others_in, photos_below, photos_in, read_below
 
 ILSVRC_PHOTOS: Final = Path("Data") / "CLS-LOC"
 ILSVRC_BOXES: Final = (Path("Annotations") / "CLS-LOC", Path("Annotations"), Path("Annotation"))

@@ -111,7 +111,7 @@ def test_bytes_behind_the_end_are_flagged(make: Callable[[], bytes], tail: bytes
 
 
 def test_a_jpeg_without_its_end_marker_is_rejected() -> None:
-    with pytest.raises(PhotoRejected, match="damaged|truncated"):
+    with pytest.raises(PhotoRejected, match=r"damaged|truncated"):
         read_photo(JPEG[:-2])
 
 

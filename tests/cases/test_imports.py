@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import sqlite3
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from PIL import Image
 from shared_cases import copy_case, run_here
 
 from figureground.annotate.catalogue import index_source
-from figureground.annotate.imports.answers import ImportedAnswer, ImportOrigin, ImportReport, store_answer
+from figureground.annotate.imports.answers import ImportOrigin, ImportReport
 from figureground.annotate.imports.coco_annotations import import_coco
 from figureground.annotate.imports.coco_answers import CocoChoices
 from figureground.annotate.imports.coco_categories import read_category_map
@@ -51,6 +49,16 @@ def draw(first: int = 5, last: int = 20) -> Mask:
 def put_mask(path: Path, mask: Mask | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(draw() if mask is None else mask).save(path, "PNG")
+
+
+def put_masks(*paths: Path) -> None:
+    for path in paths:
+        put_mask(path)
+
+
+def write(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"x")
 
 
 @pytest.fixture
@@ -90,8 +98,8 @@ MASK_FAULTS: dict[str, Callable[[Path], object]] = {
     "an empty mask": lambda folder: put_mask(folder / "cat/a.png", draw(0, 0)),
     "two masks": lambda folder: put_mask(folder / "a.png"),
     "a JPEG beside it": lambda folder: (folder / "cat/a.jpg").write_bytes(b"x"),
-    "a damaged part": lambda folder: ((folder / "wing").mkdir(), (folder / "wing/a.png").write_bytes(b"x")),
-    "two masks of a part": lambda folder: (put_mask(folder / "wing/a.png"), put_mask(folder / "wing/cat/a.png")),
+    "a damaged part": lambda folder: write(folder / "wing/a.png"),
+    "two masks of a part": lambda folder: put_masks(folder / "wing/a.png", folder / "wing/cat/a.png"),
     "a bad value": lambda folder: _table(folder, "a.png,wet,yes"),
     "no value": lambda folder: _table(folder, "cat/a.png,wet,"),
     "an unknown attribute": lambda folder: _table(folder, "a,fluffy,true"),
@@ -131,11 +139,13 @@ def _more(lists: dict[str, list[dict[str, Any]]], kind: str, **entry: Any) -> No
     lists[kind].append(entry)
 
 
+def _second_image(lists: dict[str, list[dict[str, Any]]]) -> None:
+    _more(lists, "images", id=9, file_name="images/a.png", width=WIDTH, height=HEIGHT)
+    _more(lists, "annotations", id=9, image_id=9, category_id=1, segmentation=rle_of(draw(22, 30)))
+
+
 COCO_FAULTS: dict[str, Callable[[dict[str, list[dict[str, Any]]]], object]] = {
-    "two images of it": lambda lists: (
-        _more(lists, "images", id=9, file_name="images/a.png", width=WIDTH, height=HEIGHT),
-        _more(lists, "annotations", id=9, image_id=9, category_id=1, segmentation=rle_of(draw(22, 30))),
-    ),
+    "two images of it": lambda lists: _second_image(lists),
     "two images of one name": lambda lists: _more(
         lists, "images", id=9, file_name="cat/a.png", width=WIDTH, height=HEIGHT
     ),
@@ -218,95 +228,6 @@ def test_the_report_is_printed_beside_the_faults(
     code, out, _ = run_here(capsys, *words, "--json")
     report = json.loads(out)
     assert (code, report["answers"], report["already_there"], len(report["faults"])) == (1, 0, 2, 1)
-
-
-# Nobody is not somebody
-
-
-def both_imports(store: Workspace, tmp_path: Path, first: ImportOrigin, second: ImportOrigin) -> ImportReport:
-    put_mask(tmp_path / "masks" / "a.png", draw(0, 10))
-    import_mask_folder(store, tmp_path / "masks", first)
-    put_mask(tmp_path / "masks" / "a.png", draw(20, 30))
-    return import_mask_folder(store, tmp_path / "masks", second)
-
-
-def test_imports_of_two_origins_are_two_nobodies(store: Workspace, tmp_path: Path) -> None:
-    report = both_imports(store, tmp_path, ImportOrigin(text="lab A", tool="t"), ImportOrigin(text="lab B", tool="t"))
-    assert (report.decisions, report.replaced) == ({"needs_second": 1}, 0)
-    assert len({answer.annotator for answer in store.annotations()}) == 2
-
-
-def test_the_same_origin_mends_its_masks_and_says_so(store: Workspace, tmp_path: Path) -> None:
-    report = both_imports(store, tmp_path, ImportOrigin(text="lab A", tool="t"), ImportOrigin(text=" lab A", tool="u"))
-    assert (report.decisions, report.replaced) == ({"accepted": 1}, 1)
-    assert "1 answers replace older ones of the same annotator" in str(report)
-
-
-def test_a_named_annotator_is_one_whatever_the_origin(store: Workspace, tmp_path: Path) -> None:
-    origins = [ImportOrigin(text=text, annotator="anna", tool="t") for text in ("lab A", "lab B")]
-    assert both_imports(store, tmp_path, *origins).replaced == 1
-
-
-def test_the_command_line_keeps_origins_apart(
-    store: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    put_mask(tmp_path / "masks" / "a.png", draw(0, 10))
-    for origin in ("lab A", "lab B"):
-        words = ("import", "masks", tmp_path / "masks", "-w", tmp_path / "work", "--origin", origin)
-        assert run_here(capsys, *words)[0] == 0
-    assert len({answer.annotator for answer in store.annotations()}) == 2
-
-
-# Two at once, and clocks
-
-
-def test_two_imports_at_once_store_each_answer_once(tmp_path: Path, store: Workspace) -> None:
-    answers = [
-        ImportedAnswer(image=image, masks={"object": draw()}, attributes={}) for image in store.images() for _ in "ab"
-    ]
-    start = threading.Barrier(4)
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            with Workspace.open(tmp_path / "work") as own:
-                start.wait()
-                for answer in answers:
-                    store_answer(own, answer, ORIGIN, ImportReport())
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert len(list(store.annotations())) == len(PHOTOS)
-
-
-def test_what_is_read_and_written_in_one_transaction_holds_others_off(tmp_path: Path, store: Workspace) -> None:
-    with store.writing():
-        other = sqlite3.connect(tmp_path / "work" / "workspace.sqlite", timeout=0)
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
-            other.execute("BEGIN IMMEDIATE")
-        other.close()
-
-
-def test_a_clock_set_back_does_not_keep_the_old_mask(store: Workspace) -> None:
-    (image, *_) = store.images()
-    for mask, now in ((draw(0, 10), "2026-05-02T00:00:00.000000Z"), (draw(20, 30), "2026-05-01T00:00:00.000000Z")):
-        report = ImportReport()
-        store_answer(store, ImportedAnswer(image=image, masks={"object": mask}, attributes={}), ORIGIN, report, now=now)
-        assert (report.answers, report.decisions) == (1, {"accepted": 1})
-        again = ImportReport()
-        store_answer(store, ImportedAnswer(image=image, masks={"object": mask}, attributes={}), ORIGIN, again, now=now)
-        assert (again.answers, again.already_there) == (0, 1)
-    newest = max(store.annotations(image.image_id), key=lambda answer: answer.updated_at)
-    decision = store.decision(image.image_id)
-    assert decision is not None
-    assert decision.annotation_id == newest.annotation_id
-    assert newest.updated_at == "2026-05-02T00:00:00.000001Z"
 
 
 # Data of one's own
@@ -420,10 +341,3 @@ def test_case_faults_of_the_attribute_table(
     with index_case("12_attributes_csv_fault_kept", tmp_path, capsys, monkeypatch) as store:
         code, _, _ = run_here(capsys, "import", "masks", "masks", "-w", "w", "--attributes", "s.yaml", "--origin", "me")
         assert (code, accepted(store)) == (1, {"dog/d.jpg"})
-
-
-def test_case_two_origins(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    with index_case("29_two_origins_one_annotator", tmp_path, capsys, monkeypatch) as store:
-        run_here(capsys, "import", "masks", "masks", "-w", "w", "--origin", "lab A")
-        code, out, _ = run_here(capsys, "import", "coco", "x.json", "-w", "w", "--origin", "authors of B")
-        assert (code, "needs_second 1" in out, accepted(store)) == (0, True, set())

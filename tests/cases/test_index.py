@@ -164,7 +164,7 @@ NOTHING: dict[str, Callable[[Path], object]] = {
     "foreign formats": lambda folder: (folder / "a.heic").write_bytes(b"x"),
     "hidden photos": lambda folder: put(folder, ".cache/dog/a.jpg"),
     "photos without a label": _flat,
-    "damaged photos": lambda folder: ((folder / "dog").mkdir(), (folder / "dog/a.jpg").write_bytes(b"")),
+    "damaged photos": lambda folder: (put(folder, "dog/a.jpg") / "dog/a.jpg").write_bytes(b""),
     "a parquet file without photos": lambda folder: pq.write_table(pa.table({"x": [1]}), folder / "x.parquet"),
     "a parquet file of no rows": lambda folder: pq.write_table(
         pa.table({"image": pa.array([], pa.binary()), "label": pa.array([], pa.string())}), folder / "x.parquet"

@@ -6,6 +6,7 @@ import csv
 import json
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from figureground.annotate.imports.coco_categories import category_has_label, ch
 from figureground.annotate.imports.mask_folder import import_mask_folder
 from figureground.errors import DataError, Faults
 from figureground.schemas.attributes import AttributeSchema
+from figureground.schemas.rasters.masks import Mask
 from figureground.schemas.sources.coco_files import CocoCategory, read_coco
 from figureground.schemas.sources.names import NameIndex, name_key, same_names
 from figureground.schemas.sources.opening import open_source
@@ -40,7 +42,7 @@ SCHEMA = AttributeSchema.model_validate(
 NFC, NFD = unicodedata.normalize("NFC", "café"), unicodedata.normalize("NFD", "café")
 
 
-def mask(last: int = 20) -> np.ndarray:
+def mask(last: int = 20) -> Mask:
     drawn = np.zeros((HEIGHT, WIDTH), dtype=np.bool_)
     drawn[5:last] = True
     return drawn
@@ -139,10 +141,8 @@ def by_attribute_table(tmp_path: Path, photos: tuple[str, ...], name: str) -> se
         put_mask(tmp_path / "masks" / f"{image.image_id}.png")
     with (tmp_path / "masks" / "attributes.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("file", "attribute", "value"), (name, "wet", "true")])
-    try:
+    with suppress(DataError):  # the row, and with it its photo, is refused
         import_mask_folder(store, tmp_path / "masks", ImportOrigin(text="us", tool="t", schema=SCHEMA))
-    except DataError:
-        pass  # the row, and with it its photo, is refused
     photos_of = {image.image_id: image.uri for image in store.images()}
     return {photos_of[answer.image_id] for answer in store.annotations() if answer.attributes["wet"]}
 
