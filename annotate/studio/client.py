@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from figureground.annotate.studio.home import Connection
+from figureground.annotate.studio.token_auth import token_auth
 from figureground.errors import FigureGroundError, MissingExtraError, ServiceError, UsageError
 
 PAGE: Final = 50
@@ -80,7 +81,7 @@ class StudioClient:
             base_url=connection.url, api_key=connection.token, timeout=TIMEOUT_SECONDS
         )
         self._http = httpx.Client(
-            base_url=connection.url, auth=_token_auth(connection), timeout=TIMEOUT_SECONDS, follow_redirects=False
+            base_url=connection.url, auth=token_auth(connection), timeout=TIMEOUT_SECONDS, follow_redirects=False
         )
 
     def whoami(self) -> StudioUser:
@@ -391,31 +392,3 @@ def _status_error(url: str, status: int, what: str, body: str) -> FigureGroundEr
         return UsageError(f"{url} refused the token ({status}) at {what}: {text}")
     kind = _Fleeting if status in (409, 429) or status >= 500 else ServiceError
     return kind(f"{url} answered {status} to {what}: {text}")
-
-
-def _token_auth(connection: Connection) -> Any:  # noqa: ANN401  an httpx.Auth
-    """Legacy tokens as they are; a personal access token only buys access tokens that live five minutes."""
-    import httpx
-
-    class TokenAuth(httpx.Auth):
-        requires_response_body = True
-        access = ""
-
-        def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-            if "." not in connection.token:
-                request.headers["Authorization"] = f"Token {connection.token}"
-                yield request
-                return
-            if self.access:
-                request.headers["Authorization"] = f"Bearer {self.access}"
-                response = yield request
-                if response.status_code != 401:
-                    return
-            refresh = httpx.Request("POST", f"{connection.url}/api/token/refresh", json={"refresh": connection.token})
-            answer = yield refresh
-            if answer.status_code == 200:
-                self.access = str(answer.json()["access"])
-            request.headers["Authorization"] = f"Bearer {self.access}"
-            yield request
-
-    return TokenAuth()
