@@ -67,9 +67,9 @@ def read_mask_files(folder: Path, schema: AttributeSchema | None, faults: Faults
             _read_rows(path, schema, files, faults)
         elif path.is_dir() and (attribute := local.get(name_key(path.name))):
             files.asked.add(attribute)
-            _add_tree(path, attribute, path, files, faults)
+            _add_tree(path, attribute, "", files, faults)
         else:
-            _add_tree(path, OBJECT, folder, files, faults)
+            _add_tree(path, OBJECT, path.name, files, faults)
     if not files.names():
         faults.add(str(folder), "", expected="masks called after their photos, such as 0001.png", got="none")
     return files
@@ -100,13 +100,13 @@ def refuse_strange_folders(
                 got=f"both are called {attribute!r}",
                 remedy="rename the attribute in the schema, or name the masks of the photos by their image_ids",
             )
-    refused: set[str] = set()
+    refused, known = set[str](), {*photo_folders, *_CONTAINERS}
     strange: dict[Path, None] = {}
     for mask, named in files.masks.items():
         root = folder if mask == OBJECT else folder / mask
-        for name, path in named.items():
-            around = path.relative_to(folder).parts[(mask != OBJECT) : -1]
-            odd = [part for part in around if name_key(part) not in {*photo_folders, *_CONTAINERS}]
+        for name in named:
+            around = name.split("/")[:-1]
+            odd = [part for part in around if name_key(part) not in known]
             if odd:
                 strange[root / Path(*around[: around.index(odd[0]) + 1])] = None
                 refused.add(name)
@@ -132,14 +132,15 @@ def _sorted(folder: Path, files: MaskFiles, faults: Faults) -> Iterator[Path]:
             yield path
 
 
-def _add_tree(path: Path, mask: str, root: Path, files: MaskFiles, faults: Faults) -> None:
-    """Add a file, or all files below a folder, as masks of one name."""
-    if path.is_dir() and not path.is_symlink():
+def _add_tree(path: Path, mask: str, below: str, files: MaskFiles, faults: Faults) -> None:
+    """Add a file, or all files below a folder, as masks of one name; ``below`` is its path from their root."""
+    whole = path.suffix.lower() == ".png" and path.is_file()
+    if not whole and path.is_dir() and not path.is_symlink():
         for inner in _sorted(path, files, faults):
-            _add_tree(inner, mask, root, files, faults)
+            _add_tree(inner, mask, f"{below}/{inner.name}" if below else inner.name, files, faults)
         return
-    name = path.relative_to(root).with_suffix("").as_posix()
-    if path.suffix.lower() != ".png" or not path.is_file():
+    name = below.removesuffix(path.suffix)
+    if not whole:
         faults.add(str(path), "", expected="a PNG mask", got=_kind(path), remedy="take it out, or save it as PNG")
         files.barred.add(name)
     elif name in files.masks[mask]:
