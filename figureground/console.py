@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from figureground.errors import DataError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+_LAYOUT: Final = "\n\t"
+"""Control characters that lay out a text for people."""
 
 
 @cache
@@ -22,17 +29,34 @@ def stderr() -> Console:
 
 
 def say(text: str) -> None:
-    """Print a message for people, as it is, on stderr."""
-    stderr().print(text, markup=False, soft_wrap=True)
+    """Print a message for people on stderr; see ``printable`` for what names may hold."""
+    stderr().print(printable(text, keep=_LAYOUT), markup=False, soft_wrap=True)
 
 
 def emit(value: Any, *, as_json: bool, text: str) -> None:  # noqa: ANN401  a mapping or a report
     """Print a command's result, a mapping or a dataclass: as one JSON object, or as text for people."""
-    print(json.dumps(_plain(value), sort_keys=True, default=_plain) if as_json else text)
+    if as_json:
+        print(json.dumps(_plain(value), sort_keys=True, default=_plain))
+        return
+    line = printable(text, keep=_LAYOUT)
+    print(line.encode(encoding, "backslashreplace").decode(encoding) if (encoding := sys.stdout.encoding) else line)
+
+
+@contextmanager
+def reported_faults(*, as_json: bool) -> Iterator[None]:
+    """Print what was done before faults are raised: what an import stored beside them is told all the same."""
+    try:
+        yield
+    except DataError as error:
+        if error.report is not None:
+            emit(error.report, as_json=as_json, text=str(error.report))
+        raise
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  whatever a report holds
     """What JSON can say of a value. Not ``dataclasses.asdict``, which counts the pairs of a Counter."""
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return value if isinstance(value, Mapping) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -38,13 +39,36 @@ def read_document(path: Path, model: type[Model]) -> Model:
         UsageError: if there is no such file.
         DataError: with every fault of the file, each by the path of its key.
     """
+    return parse_document(read_text(path), model, where=str(path))
+
+
+def read_text(path: Path, *, most_bytes: int | None = None) -> str:
+    """Text of a file that somebody wrote: UTF-8, with or without a byte order mark, or UTF-16 with one.
+
+    Args:
+        path: The file.
+        most_bytes: A larger one is a fault; None for no limit.
+
+    Raises:
+        UsageError: if there is no such file, or it may not be read.
+        DataError: if it is larger, or other text.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        if most_bytes is not None and path.stat().st_size > most_bytes:
+            got = f"{path.stat().st_size}"
+            raise DataError.single(str(path), "", expected=f"at most {most_bytes} bytes", got=got)
+        data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise DataError.single(str(path), "", expected="UTF-8 text", got=str(error)) from error
-    return parse_document(text, model, where=str(path))
+        line = data.count(b"\n", 0, error.start) + 1
+        got = f"byte {data[error.start]:#04x}, in line {line}"
+        raise DataError.single(
+            str(path), "", expected="UTF-8 text", got=got, remedy="save it as UTF-8, not in the encoding of a country"
+        ) from error
 
 
 def parse_document(text: str, model: type[Model], *, where: str) -> Model:

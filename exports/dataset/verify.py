@@ -17,6 +17,7 @@ from figureground.exports.dataset.rows import KEY_COLUMNS, open_table, read_rows
 from figureground.runtime.engines import EngineChoice
 from figureground.runtime.pools import open_engine
 from figureground.runtime.progress import Progress
+from figureground.schemas.rasters.damage import png_damage
 from figureground.schemas.rasters.masks import pixels_sha256
 from figureground.schemas.rasters.photos import PhotoRejected, decode_photo
 from figureground.schemas.records import RowKey
@@ -96,7 +97,7 @@ def verify_repository(folder: Path, *, workers: int = 1, progress: Progress = la
 
 
 def check_shard(shard: StoredShard) -> ShardCheck:
-    """Read a shard and hash the pixels of its images."""
+    """Read a shard, hash the pixels of its images, and look for damage in their files."""
     digest = hashlib.sha256()
     faults: list[Fault] = []
     rows = images = 0
@@ -117,6 +118,8 @@ def check_shard(shard: StoredShard) -> ShardCheck:
 def _image_fault(path: Path, stored: bytes, expected: str, key: RowKey) -> list[Fault]:
     try:
         got = pixels_sha256(decode_photo(stored))
+        if got == expected and (damage := png_damage(stored)):
+            got = f"these, out of a damaged file: {damage}"
     except PhotoRejected as error:
         got = str(error)
     fault = Fault(

@@ -17,6 +17,7 @@ from figureground.exports.dataset.folder import DatasetFolder
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, decode_png1
 from figureground.schemas.rasters.photos import MOST_PIXELS
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 
 
 @contextmanager
@@ -68,8 +69,8 @@ def read_row_masks(row: Mapping[str, Any], name: str) -> dict[str, Mask]:
     size_hw = _png_size_hw(row["image"], "RGB", "image", name)
     mask_hw = _png_size_hw(row["object_mask"], "1", "object_mask", name)
     if mask_hw != size_hw:
-        wanted, got = (f"{height}x{width}" for height, width in (size_hw, mask_hw))
-        raise DataError.single("object_mask", name, expected=f"{wanted} as its image", got=got)
+        wanted, got = map(spell_size, (size_hw, mask_hw))
+        raise DataError.single("object_mask", name, expected=f"{wanted} {ORDER} as its image", got=got)
     masks = {OBJECT: decode_png1(row["object_mask"]["bytes"], record=name)}
     for stored in row["attribute_masks"] or []:
         attribute = stored["attribute"]
@@ -92,5 +93,5 @@ def _png_size_hw(cell: Mapping[str, Any] | None, mode: str, where: str, name: st
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError.single(where, name, expected=expected, got=str(error)) from error
     if stored_mode != mode or size_hw[0] * size_hw[1] > MOST_PIXELS:
-        raise DataError.single(where, name, expected=expected, got=f"{size_hw[0]}x{size_hw[1]} of mode {stored_mode}")
+        raise DataError.single(where, name, expected=expected, got=f"{spell_size(size_hw)} of mode {stored_mode}")
     return size_hw

@@ -203,7 +203,7 @@ def _row(row: Mapping[str, Any], schema: AttributeSchema, class_names: Sequence[
             "image",
             stem,
             expected="a canvas of 224x224",
-            got=f"{whole.shape[0]}x{whole.shape[1]}",
+            got=f"{whole.shape[1]}x{whole.shape[0]} (width x height)",
             remedy="build with a view {resize: squash, size: 224, crop: null}, as the recipe rival10 does",
         )
     if not 0 <= row["label"] < len(class_names):

@@ -51,10 +51,10 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         result: Any = app(args=arguments, standalone_mode=False)
     except FigureGroundError as error:
-        from figureground.console import stderr
+        from figureground.console import say, stderr
 
         stderr().print(f"[red]error:[/red] {type(error).__name__}:", end=" ")
-        stderr().print(str(error), markup=False, soft_wrap=True)
+        say(str(error))
         sys.exit(error.exit_code)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)

@@ -27,6 +27,10 @@ VERBS: Final = {
         "figureground.cli.photos:index",
         "Catalogue photos; those that cannot be used are reported by name, and none of them is fatal.",
     ),
+    "photos": Verb(
+        "figureground.cli.photos:photos",
+        "List photos, one a line: id, state, label, source and name; their ids name masks, and photos to forget.",
+    ),
     "propose": Verb(
         "figureground.cli.propose:propose",
         "Propose masks by machine; photos that are done already are skipped, so a killed run goes on.",

@@ -102,6 +102,20 @@ class Workspace(StudioTables):
         finally:
             self._db.rollback()
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold off other writers all through the block, so that what it reads is still so when it writes.
+
+        Its last act is the write, which ends the transaction; what it wrote is undone if it raises before.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.rollback()
+            raise
+        self._db.commit()
+
     # Sources and photos
 
     def add_source(self, name: str, kind: str, locator: str, options: Mapping[str, str]) -> None:
