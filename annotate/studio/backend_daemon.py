@@ -10,7 +10,7 @@ from typing import Final
 
 from figureground.annotate.segmenters.loading import ModelChoice
 from figureground.annotate.studio.client import StudioClient
-from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port
+from figureground.annotate.studio.daemons import LOOPBACK, Daemon, same_port
 from figureground.annotate.studio.home import StudioHome
 from figureground.errors import ServiceError
 from figureground.runtime.devices import AUTO
@@ -39,9 +39,9 @@ def start_backend(home: StudioHome, choice: ModelChoice, *, say: Callable[[str],
     running = backend_url(home)
     if running is not None:
         return running
-    port = free_port()
-    command = [sys.executable, "-P", "-m", "figureground", "studio", "backend", "-w", str(home.root.parent)]
     daemon = _daemon(home)
+    port = same_port(daemon.last_port)
+    command = [sys.executable, "-P", "-m", "figureground", "studio", "backend", "-w", str(home.root.parent)]
     daemon.start([*command, *model_options(choice), "--port", str(port)], {}, port=port)
     say(f"starting the interactive SAM ({choice.segmenter})")
     try:

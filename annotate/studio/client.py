@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ _FIELDS: Final = (
 fields would hold every mask three times."""
 
 Json = dict[str, Any]
+
+logging.getLogger("stamina").addHandler(logging.NullHandler())  # else each new attempt is a line on a person's screen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,8 @@ def main(arguments: list[str] | None = None) -> None:
     except FigureGroundError as error:
         from figureground.console import stderr
 
-        stderr().print(f"[red]error:[/red] {type(error).__name__}:", end=" ")
+        kind = next(base.__name__ for base in type(error).__mro__ if not base.__name__.startswith("_"))
+        stderr().print(f"[red]error:[/red] {kind}:", end=" ")
         stderr().print(str(error), markup=False, soft_wrap=True)
         sys.exit(error.exit_code)
     except typer.Exit as stop:

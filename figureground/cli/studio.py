@@ -32,7 +32,9 @@ studio = typer.Typer(
 def up(
     *,
     workspace: WorkspaceOption,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port; default: any free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port; default: that of last time, else any free one.")
+    ] = None,
     url: Annotated[str | None, typer.Option(help="Use a server that runs already; its token is asked for.")] = None,
     sam: Annotated[bool, typer.Option(help="Also start the interactive SAM.")] = True,
     segmenter: Annotated[str, typer.Option(help="The interactive model: mobile-sam or sam.")] = "mobile-sam",
@@ -42,7 +44,8 @@ def up(
 ) -> None:
     """Start Label Studio for a workspace, on this machine alone; installed on first use. Running twice is fine."""
     from figureground.annotate.segmenters.loading import ModelChoice
-    from figureground.annotate.studio.backend_daemon import start_backend
+    from figureground.annotate.studio.backend_daemon import connect_projects, start_backend
+    from figureground.annotate.studio.client import StudioClient
     from figureground.annotate.studio.home import StudioHome
     from figureground.annotate.studio.server import connect_server, start_server
     from figureground.runtime.devices import AUTO, check_precision, resolve_device
@@ -59,6 +62,8 @@ def up(
     else:
         connection = start_server(home, port=port, say=say)
     backend = start_backend(home, model, say=say) if sam and url is None else None
+    with Workspace.open(workspace) as store:
+        connect_projects(store, StudioClient(connection), home)
     lines = [f"Label Studio runs at {connection.url}"]
     if connection.ours:
         lines.append(f"log in as {connection.username}; the password is in {home.root / 'connection.json'}")
