@@ -32,11 +32,12 @@ def decide(image_id: str, answers: Sequence[Annotation]) -> Decision | None:
     """The decision that a photo's answers make; None where nobody ever submitted one.
 
     One unflagged answer with a mask is accepted, and so are several that agree (the one nearest to the others).
-    Disagreement, and a doubt of one person, need a second look. A second look settles: its mask is accepted, or its
-    flag becomes the decision; so does a flag that two people set.
+    Disagreement, and a doubt of one person, need a second look. A second look of somebody else settles: its mask is
+    accepted, or its flag becomes the decision; so does a flag that two people set.
     """
-    given = newest_answers(answers)
-    settled = [answer for answer in given if answer.purpose == "second_look"]
+    newest = newest_answers(answers)
+    given = [answer for answer in newest if answer.purpose == "first_look"]
+    settled = [answer for answer in newest if answer.purpose != "first_look" and settles(answer, given)]
     if settled:
         return _settle(image_id, settled[-1])
     if not given:
@@ -53,6 +54,17 @@ def decide(image_id: str, answers: Sequence[Annotation]) -> Decision | None:
     if len(given) == 1:
         return _decision(image_id, "accepted", "one answer", given[0])
     return _compare(image_id, given)
+
+
+def settles(look: Annotation, given: Sequence[Annotation]) -> bool:
+    """Whether a second look counts: that of a third person does, and one that its author was explicitly allowed.
+
+    Args:
+        look: A second look.
+        given: The newest answers to its photo; those of first looks are what is in doubt.
+    """
+    authors = {answer.annotator for answer in given if answer.purpose == "first_look"}
+    return look.purpose == "authors_look" or look.annotator not in authors
 
 
 def _settle(image_id: str, answer: Annotation) -> Decision:

@@ -20,7 +20,9 @@ ObjectState = Literal["accepted", "unreviewed", "unmasked"]
 
 AnswerState = Literal["submitted", "skipped", "draft"]
 
-Purpose = Literal["first_look", "second_look"]
+Purpose = Literal["first_look", "second_look", "authors_look"]
+"""Why somebody is asked. An ``authors_look`` is a second look that, by the maintainer's explicit word, those may settle
+whose own answers are in doubt."""
 """The reason why people are asked about a photo: a first look, or a second one after answers that left a doubt."""
 
 

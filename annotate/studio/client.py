@@ -179,6 +179,10 @@ class StudioClient:
         )
         return [int(task) for task in sent["task_ids"]]
 
+    def delete_task(self, task: int) -> None:
+        """Delete a task with all that was answered to it; that it is gone already is no fault."""
+        self._request("DELETE", f"/api/tasks/{task}/", missing_is_fine=True)
+
     def upload(self, project: int, path: Path) -> str:
         """Copy a file to a server that does not see this disk; returns the address that a task shows it by."""
         with path.open("rb") as file:
@@ -214,6 +218,15 @@ class StudioClient:
         """
         drafted = {"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": True}
         return self._filtered(project, [drafted])
+
+    def first_unanswered(self, project: int) -> int | None:
+        """The first task of a project, in the order in which they are shown, that nobody answered or skipped."""
+        nothing = {"operator": "equal", "type": "Number", "value": 0}
+        items = [{"filter": f"filter:tasks:{kind}_annotations", **nothing} for kind in ("total", "cancelled")]
+        query = {"filters": {"conjunction": "and", "items": items}}
+        asked = {"project": project, "fields": "task_only", "include": "id", "query": json.dumps(query)}
+        tasks = self._get("/api/tasks/", {**asked, "page": 1, "page_size": 1})["tasks"]
+        return int(tasks[0]["id"]) if tasks else None
 
     def _filtered(self, project: int, items: list[Json]) -> Iterator[list[Json]]:
         query: Json = {"project": project, "fields": "all", "include": ",".join(_FIELDS)}

@@ -74,6 +74,16 @@ class StudioHome:
         return self.documents / "photos"
 
     @property
+    def queues(self) -> Path:
+        """The order in which each project shows its photos, one file a project."""
+        return self.root / "queues"
+
+    @property
+    def server_log(self) -> Path:
+        """What a server of ours printed since it was started."""
+        return self.root / "server.log"
+
+    @property
     def _connection_file(self) -> Path:
         return self.root / "connection.json"
 

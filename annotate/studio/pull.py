@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from figureground.annotate.decisions import decide
+from figureground.annotate.decisions import decide, newest_answers, settles
 from figureground.annotate.studio.answer_json import Task, read_time
 from figureground.annotate.studio.answers import AnswerContext, read_answer
 from figureground.annotate.studio.client import StudioClient
@@ -41,6 +41,8 @@ class PullReport:
     edited_by_others: int = 0
     decisions: Counter[str] = field(default_factory=Counter)
     """New decisions by state."""
+    unsettled: int = 0
+    """New second looks by people whose own answer is in doubt: they settle nothing."""
     begun: int = 0
     """Tasks on which somebody has an unsubmitted draft."""
 
@@ -189,8 +191,23 @@ class _Reader:
                 if self._workspace.add_answer(answer, decision):
                     self.report.answers[answer.state] += 1
                     self.report.edited_by_others += bool(answer.edited_by)
+                    self.report.unsettled += self._settles_nothing(answer)
                     if decision is not None:
                         self.report.decisions[decision.state] += 1
+
+    def _settles_nothing(self, answer: Annotation) -> bool:
+        if answer.state != "submitted" or answer.purpose == "first_look":
+            return False
+        return not settles(answer, newest_answers(list(self._workspace.annotations(answer.image_id))))
+
+    def _shown(self, task: Task) -> dict[str, Annotation]:
+        """The earlier answers that a second look shows, as they were when it was sent."""
+        letters = {ids: letter for letter, ids in task.data.answer_ids.items()}
+        if not letters:
+            return {}
+        stored = self._workspace.annotations(task.data.image_id)
+        shown = {(answer.annotation_id, answer.updated_at): answer for answer in stored}
+        return {letter: shown[ids] for ids, letter in letters.items() if ids in shown}
 
     def _decision(self, answer: Annotation) -> Decision | None:
         """The decision that the photo's answers now make; None if the answer does not change it."""
@@ -225,8 +242,9 @@ class _Reader:
                     image=image,
                     proposal=proposal,
                     schema=AttributeSchema.model_validate_json(note.attribute_schema),
-                    purpose=note.purpose,
+                    purpose="authors_look" if task.data.by_authors and note.purpose == "second_look" else note.purpose,
                     pseudonyms=self._pseudonyms,
+                    shown=self._shown(task),
                 )
                 yield read_answer(answer, context, draft=kind == "drafts")
             except DataError as error:

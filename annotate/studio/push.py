@@ -14,6 +14,7 @@ from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
+from figureground.annotate.studio.queues.order import note_queue
 from figureground.annotate.studio.served import serve_copy
 from figureground.annotate.studio.tasks import Json, TaskSource, check_tasks, make_task, uncertainty
 from figureground.errors import DataError, Fault, FigureGroundError, UsageError
@@ -184,9 +185,6 @@ class Batch:
     project: int
     schema: AttributeSchema
     purpose: Purpose = "first_look"
-    uploads: int | None = None
-    """The project that takes the copies for a server that does not see this disk; None for ``project`` itself. Label
-    Studio refuses files for a page with two pictures."""
 
 
 def send_batch(
@@ -230,6 +228,7 @@ def send_batch(
         ids = batch.client.import_tasks(batch.project, tasks)
         sent = {source.record.image_id: task for source, task in zip(made, ids, strict=True)}
         batch.workspace.add_studio_tasks(batch.client.connection.server, batch.project, sent)
+        note_queue(batch.home.queues, batch.project, sent)
     return len(tasks), faults
 
 
@@ -237,7 +236,7 @@ def copy_address(batch: Batch, copy: Path) -> str:
     """What the page loads a served copy by: a server of ours reads it from this disk, another gets it sent."""
     if batch.client.connection.ours:
         return f"/data/local-files/?d={copy.relative_to(batch.home.documents).as_posix()}"
-    return batch.client.upload(batch.uploads or batch.project, copy)
+    return batch.client.upload(batch.project, copy)
 
 
 @cache

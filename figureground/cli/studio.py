@@ -6,13 +6,16 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from figureground.cli.options import DeviceOptions, JsonOption, WorkspaceOption, flattened
 from figureground.console import counts_text, emit, progress_bar, say
 from figureground.errors import UsageError
+
+if TYPE_CHECKING:
+    from figureground.annotate.studio.second_look import SecondLookReport
 
 PASSWORD_VARIABLE = "FIGUREGROUND_BACKEND_PASSWORD"  # noqa: S105  a name
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # noqa: S105  a name; the SDK reads the same
@@ -63,7 +66,7 @@ def up(
         connection = start_server(home, port=port, say=say)
     backend = start_backend(home, model, say=say) if sam and url is None else None
     with Workspace.open(workspace) as store:
-        connect_projects(store, StudioClient(connection), home)
+        connect_projects(store, StudioClient(connection), home, begin_queues=True)
     lines = [f"Label Studio runs at {connection.url}"]
     if connection.ours:
         lines.append(f"log in as {connection.username}; the password is in {home.root / 'connection.json'}")
@@ -115,6 +118,9 @@ class PushOptions:
     segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None
     limit: Annotated[int | None, typer.Option(min=1, help="Most photos to send, the most uncertain first.")] = None
     second_look: Annotated[bool, typer.Option("--second-look", help="Send the photos that are in doubt.")] = False
+    by_authors: Annotated[
+        bool, typer.Option("--by-authors", help="Let those settle a doubt whose own answers are in doubt.")
+    ] = False
     allow_destructive: Annotated[
         bool, typer.Option("--allow-destructive", help="Accept attributes that ask less than before.")
     ] = False
@@ -146,9 +152,9 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
         client = StudioClient(require_running(home))
         schema = load_attribute_schema(asked) if asked else pushed_schema(store, client)
         if options.second_look:
-            sent = push_second_look(store, client, schema, progress=show)
+            looks = push_second_look(store, client, schema, by_authors=options.by_authors, progress=show)
             connect_projects(store, client, home)
-            emit({"sent": sent}, as_json=as_json, text=f"{sent} photos in doubt sent for a second look")
+            emit(looks, as_json=as_json, text=_second_look_text(looks, client.connection.url))
             return
         settings = PushSettings(
             schema=schema,
@@ -170,14 +176,26 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
     emit(report, as_json=as_json, text="\n".join(lines))
 
 
+def _second_look_text(looks: SecondLookReport, url: str) -> str:
+    if looks.project is None:
+        return "no photo is in doubt"
+    lines = [f"{looks.sent} photos in doubt sent for a second look; {looks.waiting} still wait for one"]
+    if looks.unpulled:
+        lines.append(f"{looks.unpulled} are answered: fetch them with: figureground studio pull")
+    lines.append(f"  whoever gave none of the answers: {url}/projects/{looks.project}/data")
+    return "\n".join(lines)
+
+
 def _asked_attributes(options: PushOptions) -> str | None:
     """Name or file of the attribute schema that is asked for; None for the one that was pushed before.
 
     Raises:
-        UsageError: if a recipe is named as well as a schema.
+        UsageError: if a recipe is named as well as a schema, or an option of second looks without them.
     """
     from figureground.build.recipes.loading import load_recipe
 
+    if options.by_authors and not options.second_look:
+        raise UsageError("--by-authors says who may settle a second look: give it with --second-look")
     if options.attributes and options.recipe:
         raise UsageError("a recipe names its attributes: give --attributes or --recipe")
     return options.attributes or (load_recipe(options.recipe).attributes if options.recipe else None)
@@ -222,6 +240,11 @@ def pull(
     ]
     if report.begun:
         lines.append(f"{report.begun} tasks are begun and not submitted")
+    if report.unsettled:
+        lines.append(
+            f"{report.unsettled} second looks settle nothing: whoever gave them also gave an answer that is in doubt; "
+            "let somebody else look, or allow it with: figureground studio push --second-look --by-authors"
+        )
     if report.decisions["needs_second"]:
         lines.append("send those in doubt back with: figureground studio push --second-look")
     emit(report, as_json=as_json, text="\n".join(lines))
@@ -255,6 +278,6 @@ def backend(
         segmenter=segmenter, checkpoint=checkpoint, threads=threads, device=network.device, precision=network.precision
     )
     serve_backend(
-        StudioHome.of(workspace).served, model, host=host, port=port, basic_auth=(login, password) if login else None
+        StudioHome.of(workspace), model, host=host, port=port, basic_auth=(login, password) if login else None
     )
     sys.exit(0)

@@ -17,9 +17,15 @@ VISIBILITY_CONTROL: Final = "visibility"
 ATTRIBUTES_CONTROL: Final = "attributes"
 FLAGS_CONTROL: Final = "flags"
 NOTE_CONTROL: Final = "note"
+SETTLEMENT_CONTROL: Final = "settlement"
+"""Of a second look: the letter of the earlier answer that is right, or one of the two words below."""
 POINT_CONTROL: Final = "sam_point"
 BOX_CONTROL: Final = "sam_box"
 
+PAINTED: Final = "painted"
+"""What is painted on the page of the second look is right."""
+FLAGGED: Final = "flagged"
+"""None is right; the flags say why."""
 VISIBILITIES: Final = ("visible", "occluded", "unsure")
 FLAGS: Final = {
     "class_visible_outside": "another one of its kind lies outside the mask",
@@ -58,6 +64,7 @@ _STYLE: Final = """
 .fg-side { max-height: 86vh; overflow-y: auto; padding-right: 4px; }
 .fg-side h4, .fg-side h5, .fg-side h6 { margin: 8px 0 4px; }
 .fg-smart [class*="hotkey"] { display: none; }
+.fg-answers img { display: block; width: 100%; max-height: 190px; object-fit: contain; }
 """
 
 
@@ -71,15 +78,12 @@ def labeling_configuration(schema: AttributeSchema, *, purpose: Purpose = "first
 
     Args:
         schema: What is asked for.
-        purpose: ``second_look`` shows the earlier answers beside each other above the photo.
+        purpose: ``second_look`` also shows the earlier answers, small, and has to be told which is right.
     """
     root = xml.Element("View")
     xml.SubElement(root, "Style").text = _STYLE
     page = _view(root, "fg-page")
     photo = _view(page, "fg-photo")
-    if purpose == "second_look":
-        _header(photo, "$question", size=5)
-        xml.SubElement(photo, "Image", name="earlier", value="$compare", zoom="true", maxWidth="100%")
     xml.SubElement(
         photo,
         "Image",
@@ -94,6 +98,8 @@ def labeling_configuration(schema: AttributeSchema, *, purpose: Purpose = "first
     )
     side = _view(page, "fg-side")
     _header(side, "$title", size=5)
+    if purpose != "first_look":
+        _settlement(side)
     keys = _hotkeys(schema)
     _masks(side, schema, keys)
     _region_questions(side)
@@ -101,6 +107,15 @@ def labeling_configuration(schema: AttributeSchema, *, purpose: Purpose = "first
     _smart_tools(side, schema, keys)
     xml.indent(root)
     return xml.tostring(root, encoding="unicode")
+
+
+def _settlement(side: xml.Element) -> None:
+    """Which answer is right: pictures with letters, which each task brings itself, and what else is possible."""
+    _header(side, "$question")
+    attributes = {"name": SETTLEMENT_CONTROL, "toName": IMAGE_CONTROL, "value": "$answers", "choice": "single-radio"}
+    message = "Say which answer is right, or that what you painted is"
+    answers = _view(side, "fg-answers")
+    xml.SubElement(answers, "Choices", {**attributes, "required": "true", "requiredMessage": message})
 
 
 def _masks(side: xml.Element, schema: AttributeSchema, keys: dict[str, str]) -> None:

@@ -26,6 +26,7 @@ from figureground.annotate.segmenters.interactive import InteractiveSam
 from figureground.annotate.segmenters.loading import ModelChoice
 from figureground.annotate.segmenters.protocol import Photo
 from figureground.annotate.studio.daemons import free_port
+from figureground.annotate.studio.home import StudioHome
 from figureground.errors import MissingExtraError, ServiceError, UsageError
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.pages.labeling import labeling_configuration
@@ -103,7 +104,8 @@ def disc() -> Mask:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("served")
+    folder = StudioHome(tmp_path_factory.mktemp("studio")).served
+    folder.mkdir(parents=True)
     picture = np.full((DISC_WH[1], DISC_WH[0], 3), (40, 90, 60), dtype=np.uint8)
     picture[disc()] = (240, 200, 30)
     Image.fromarray(picture).save(folder / f"{DISC}.png")
@@ -127,10 +129,12 @@ def backend(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     code = (
         "import os, sys; from pathlib import Path; from figureground.annotate.studio.backend import serve_backend;"
         "from figureground.annotate.segmenters.loading import ModelChoice;"
-        "serve_backend(Path(sys.argv[1]), ModelChoice(segmenter='mobile-sam', threads=2), port=int(sys.argv[2]),"
+        "from figureground.annotate.studio.home import StudioHome;"
+        "model = ModelChoice(segmenter='mobile-sam', threads=2);"
+        "serve_backend(StudioHome(Path(sys.argv[1])), model, port=int(sys.argv[2]),"
         "basic_auth=('studio', os.environ['BACKEND_PASSWORD']))"
     )
-    command = [sys.executable, "-P", "-c", code, str(served), str(port)]
+    command = [sys.executable, "-P", "-c", code, str(served.parents[1]), str(port)]
     environment = {**os.environ, "BACKEND_PASSWORD": LOGIN[1]}
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=sink, env=environment)
@@ -215,6 +219,17 @@ class TestClicks:
         less = backend.mask(click(*DISC_XY), click(60, 200, positive=False))
         assert not less[200, 60]
         assert mask_iou(less, disc()) > 0.9
+
+    def test_a_point_that_is_called_not_this_takes_away_whatever_else_is_said_of_it(self, backend: Backend) -> None:
+        beside = click(60, 200)
+        beside["value"] = {**beside["value"], "labels": ["not_this"], "keypointlabels": ["not_this"]}
+        (region,) = backend.ask(click(*DISC_XY), beside).json()["results"][0]["result"]
+        assert region["value"]["brushlabels"] == ["object"]
+        expected = backend.mask(click(*DISC_XY), click(60, 200, positive=False))
+        assert np.array_equal(backend.mask(click(*DISC_XY), beside), expected)
+        (alone,) = backend.ask(beside).json()["results"]
+        assert alone["result"] == []
+        assert "click on the object" in alone["message"]
 
     def test_same_clicks_same_mask(self, backend: Backend) -> None:
         prompts = click(*DISC_XY), drag(100, 600, 240, 800), click(20, 20, positive=False)
@@ -383,11 +398,11 @@ def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
     from figureground.annotate.studio.backend import serve_backend
 
     with pytest.raises(UsageError, match="anybody could ask"):
-        serve_backend(tmp_path, ModelChoice(segmenter="mobile-sam"), host="0.0.0.0")
+        serve_backend(StudioHome(tmp_path), ModelChoice(segmenter="mobile-sam"), host="0.0.0.0")
     with pytest.raises(UsageError, match="grabcut takes no clicks; mobile-sam and sam do"):
-        serve_backend(tmp_path, ModelChoice(segmenter="grabcut"))
+        serve_backend(StudioHome(tmp_path), ModelChoice(segmenter="grabcut"))
     with pytest.raises(UsageError, match="precision bfloat16: mobile-sam computes in float32 alone"):
-        serve_backend(tmp_path, ModelChoice(segmenter="mobile-sam", precision="bfloat16"))
+        serve_backend(StudioHome(tmp_path), ModelChoice(segmenter="mobile-sam", precision="bfloat16"))
 
 
 @pytest.mark.parametrize("package", ["fastapi", "uvicorn"])

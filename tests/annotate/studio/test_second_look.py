@@ -1,0 +1,250 @@
+"""Second looks, in the stream of a real page: each is settled by somebody else, or sent again, and none waits for ever."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from needs import ROOT
+from studio_page import StudioPage, studio_page
+from studio_server import add_block_proposals, drawn_photos, shared_server
+
+from figureground.annotate.catalogue import index_source
+from figureground.annotate.studio.accounts import ensure_account
+from figureground.annotate.studio.client import StudioClient
+from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.pull import pull
+from figureground.annotate.studio.push import PushSettings, push
+from figureground.annotate.studio.queues.opened import ServerLog
+from figureground.annotate.studio.second_look import SecondLookReport, push_second_look
+from figureground.annotate.studio.server import connect_server
+from figureground.annotate.studio.tasks import mask_region
+from figureground.errors import DataError
+from figureground.schemas.attributes import load_attribute_schema
+from figureground.schemas.rasters.masks import Mask, decode_coco_rle
+from figureground.schemas.records import Annotation
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
+
+Json = dict[str, Any]
+NONE = load_attribute_schema("none")
+SIZES_WH = (640, 480), (900, 300), (300, 700), (320, 240)
+SCREENSHOTS = Path(os.environ.get("FIGUREGROUND_SCREENSHOTS", ROOT / ".scratch" / "screenshots"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    """A workspace of four photos of different sizes, with a machine mask each."""
+    with Workspace.create(tmp_path / "work") as workspace:
+        for number, size_wh in enumerate(SIZES_WH):
+            photos = drawn_photos(tmp_path / f"photos-{number}", 1, size_wh=size_wh)
+            index_source(workspace, open_source(str(photos)), workers=1)
+        add_block_proposals(workspace)
+        yield workspace
+
+
+@pytest.fixture
+def client(store: Workspace) -> StudioClient:
+    _, connection = shared_server()
+    return StudioClient(connect_server(StudioHome.of(store.root), connection.url, connection.token))
+
+
+def people(client: StudioClient) -> tuple[int, int, int]:
+    """Numbers of the maintainer and of two annotators."""
+    root, connection = shared_server()
+    for name in ("second", "third"):
+        ensure_account(StudioClient(connection), StudioHome.of(root), name)
+    numbers = {user.email.partition("@")[0]: user.id for user in client.users()}
+    return numbers["maintainer"], numbers["second"], numbers["third"]
+
+
+def answer(client: StudioClient, task: Json, results: list[Json], **fields: Any) -> None:
+    client._request(
+        "POST", f"/api/tasks/{task['id']}/annotations/", json={"result": results, "lead_time": 4.5, **fields}
+    )
+
+
+def half(task: Json, side: str) -> Json:
+    """The left or the upper half of a photo, painted."""
+    width, height = task["data"]["served_size"]
+    mask = np.zeros((height, width), dtype=np.bool_)
+    mask[:, : width // 2] = side == "left"
+    mask[: height // 2] |= side == "upper"
+    return mask_region(mask, region_id=side, label="object")
+
+
+def choice(word: str) -> Json:
+    return {
+        "id": "chosen", "type": "choices", "from_name": "settlement", "to_name": "image", "value": {"choices": [word]}
+    }  # fmt: skip
+
+
+def tasks_of(client: StudioClient, project: int) -> dict[str, Json]:
+    """The newest task of each photo."""
+    tasks = [task for page in client.changed_tasks(project, None) for task in page]
+    return {task["data"]["image_id"]: task for task in sorted(tasks, key=lambda task: int(task["id"]))}
+
+
+def look(store: Workspace, client: StudioClient, **word: bool) -> SecondLookReport:
+    return push_second_look(store, client, NONE, **word)
+
+
+def disagree(store: Workspace, client: StudioClient, authors: dict[str, tuple[int, int]] | None = None) -> list[str]:
+    """Let two people answer every photo differently; returns the photos, all of them in doubt."""
+    maintainer, second, third = people(client)
+    report = push(store, client, PushSettings(schema=NONE, annotators=("ada", "ben"), overlap=1.0))
+    images = [image.image_id for image in store.images()]
+    for name, side, index in (("ada", "left", 0), ("ben", "upper", 1)):
+        for image_id, task in tasks_of(client, report.projects[name]).items():
+            # The maintainer is one of those who answered the last photo.
+            pair = (maintainer, third) if image_id == images[-1] else (second, third)
+            answer(client, task, [half(task, side)], completed_by=pair[index])
+    pull(store, client)
+    assert {decision.state for decision in store.decisions().values()} == {"needs_second"}
+    return images
+
+
+def mask_of(answer: Annotation) -> Mask:
+    return decode_coco_rle(answer.masks["object"])
+
+
+def submit_is_refused(page: StudioPage) -> None:
+    """The page asks for a choice, and sends nothing."""
+    before = len(page.requests)
+    page.page.click('button:has-text("Submit")')
+    page.page.get_by_text("Say which answer is right").wait_for()
+    assert not [url for url in page.requests[before:] if "/annotations" in url]
+    page.page.get_by_role("button", name="OK").click()
+    page.page.wait_for_timeout(500)
+
+
+def choose(page: StudioPage, word: str) -> None:
+    page.page.locator(f'input[type=radio][name="{word}"]').check()
+
+
+@pytest.mark.timeout(600)
+def test_every_outcome_in_the_stream(store: Workspace, client: StudioClient) -> None:
+    *photos, own = disagree(store, client)
+    sent = look(store, client)
+    assert (sent.sent, sent.waiting) == (4, 0)
+    again = look(store, client)
+    assert (again.sent, again.waiting, again.project) == (0, 4, sent.project)
+    project = sent.project
+    assert project is not None
+    tasks = tasks_of(client, project)
+    images = {int(task["id"]): image_id for image_id, task in tasks.items()}
+    outcomes: dict[str, str] = {}
+    root, connection = shared_server()
+    log = ServerLog(StudioHome.of(root).server_log)
+
+    with studio_page(connection) as page:
+        list(log.opened())
+        for _ in range(4):
+            task = page.open_next(project)
+            # The log alone says which photo is open, before anybody clicks.
+            assert [opened.project for opened in log.opened() if opened.image_id] == [project]
+            assert page.regions() == []
+            submit_is_refused(page)
+            image_id = images[task]
+            width, height = tasks[image_id]["data"]["served_size"]
+            photo = page.page.locator("canvas").first.bounding_box()
+            pictures = page.page.locator(".fg-answers img").all()
+            assert len(pictures) == 2
+            for picture in pictures:
+                assert picture.evaluate("picture => picture.naturalWidth") > 1
+            outcome = "own" if image_id == own else ("take", "paint", "skip")[photos.index(image_id)]
+            page.screenshot(SCREENSHOTS / f"second-look-{outcome}.png")
+            assert photo["width"] * photo["height"] > 3 * max(
+                box["width"] * box["height"] for box in (picture.bounding_box() for picture in pictures)
+            )
+            outcomes[outcome] = image_id
+            if outcome == "skip":
+                assert page.skip() == 201
+            elif outcome == "paint":
+                page.page.keyboard.press("1")
+                page.choose_tool("brush-tool")
+                page.stroke((width * 0.3, height * 0.5), (width * 0.6, height * 0.5))
+                choose(page, "painted")
+                painted = page.regions()
+                assert page.submit() == 201
+            else:
+                choose(page, "B")
+                assert page.submit() == 201
+            page.page.wait_for_timeout(1000)
+    assert any(region["type"] == "brushlabels" for region in painted)
+
+    report = pull(store, client)
+    assert report.answers["submitted"] == 3
+    assert report.answers["skipped"] == 1
+    assert (report.decisions, report.unsettled) == ({"accepted": 2}, 1)
+    answers = {answer.annotation_id: answer for image_id in outcomes.values() for answer in store.annotations(image_id)}
+    taken = store.decision(outcomes["take"])
+    assert taken is not None
+    shown = answers[tasks[outcomes["take"]]["data"]["answer_ids"]["B"][0]]
+    assert answers[taken.annotation_id].masks == shown.masks
+    assert (answers[taken.annotation_id].tool, taken.reason) == ("taken", "second look")
+    mended = store.decision(outcomes["paint"])
+    assert mended is not None
+    assert mask_of(answers[mended.annotation_id]).any()
+    assert {store.decision(outcomes[name]).state for name in ("skip", "own")} == {"needs_second"}  # type: ignore[union-attr]
+
+    # What is still in doubt is sent again, once at a time.
+    again = look(store, client)
+    assert (again.sent, again.waiting, again.unpulled) == (2, 0, 0)
+    assert look(store, client).waiting == 2
+    numbers = [image_id for image_id, _ in client.task_images(project)]
+    assert numbers.count(outcomes["skip"]) == 1
+    assert numbers.count(outcomes["own"]) == 2  # the one that settled nothing is kept
+
+    # On the maintainer's word the author settles it.
+    assert look(store, client, by_authors=True).sent == 2
+    tasks = tasks_of(client, project)
+    answer(client, tasks[outcomes["own"]], [choice("A")])
+    assert look(store, client, by_authors=True).unpulled == 1
+    report = pull(store, client)
+    assert (report.decisions, report.unsettled) == ({"accepted": 1}, 0)
+
+
+def test_new_answers_and_empty_ones_bring_the_question_again(store: Workspace, client: StudioClient) -> None:
+    images = disagree(store, client)
+    project = look(store, client).project
+    assert project is not None
+    tasks = tasks_of(client, project)
+    # Submitted without a mask, submitted as "none" without a flag, deleted by hand, and an answer that came later.
+    answer(client, tasks[images[0]], [choice("painted")])
+    answer(client, tasks[images[1]], [choice("none"), half(tasks[images[1]], "left")][1:] + [choice("flagged")])
+    client.delete_task(int(tasks[images[2]]["id"]))
+    first = store.studio_projects(client.connection.server)
+    ada = next(number for number, notes in first.items() if notes[-1].annotator == "ada")
+    late = tasks_of(client, ada)[images[3]]
+    mask = half(late, "left")
+    client._request(
+        "PATCH", f"/api/annotations/{late['annotations'][0]['id']}/", json={"result": [mask, half(late, "upper")]}
+    )
+    assert look(store, client).unpulled == 2
+    report = pull(store, client)
+    assert report.answers == {"submitted": 3}
+    again = look(store, client)
+    assert again.waiting == again.unpulled == 0
+    still = [image_id for image_id, decision in store.decisions().items() if decision.state == "needs_second"]
+    tasks = tasks_of(client, project)
+    for image_id in still:
+        newest = {
+            row.annotation_id: row.updated_at for row in store.annotations(image_id) if row.purpose == "first_look"
+        }
+        shown = dict(tasks[image_id]["data"]["answer_ids"].values())
+        assert shown.items() <= newest.items()
+        assert not tasks[image_id]["annotations"]
+    assert set(images[:3]) <= set(still)
+
+
+def test_an_answer_that_was_not_shown_cannot_be_taken(store: Workspace, client: StudioClient) -> None:
+    images = disagree(store, client)
+    project = look(store, client).project
+    assert project is not None
+    answer(client, tasks_of(client, project)[images[0]], [choice("H")])
+    with pytest.raises(DataError, match=rf"{images[0]} settlement: expected one of A, B, painted, flagged, got 'H'"):
+        pull(store, client)
