@@ -185,6 +185,9 @@ class Batch:
     project: int
     schema: AttributeSchema
     purpose: Purpose = "first_look"
+    uploads: int | None = None
+    """The project that takes the copies for a server that does not see this disk; None for ``project`` itself. Label
+    Studio refuses files for a page that shows more of a task than one file."""
 
 
 def send_batch(
@@ -236,7 +239,7 @@ def copy_address(batch: Batch, copy: Path) -> str:
     """What the page loads a served copy by: a server of ours reads it from this disk, another gets it sent."""
     if batch.client.connection.ours:
         return f"/data/local-files/?d={copy.relative_to(batch.home.documents).as_posix()}"
-    return batch.client.upload(batch.project, copy)
+    return batch.client.upload(batch.uploads or batch.project, copy)
 
 
 @cache

@@ -88,8 +88,15 @@ def push_second_look(
         return report
     owner = ProjectOwner(workspace=workspace, client=client, home=home)
     report.project = open_project(owner, ProjectRequest(schema=schema, purpose="second_look"))
+    newest = [notes[-1] for notes in workspace.studio_projects(client.connection.server).values()]
     batch = Batch(
-        workspace=workspace, client=client, home=home, project=report.project, schema=schema, purpose="second_look"
+        workspace=workspace,
+        client=client,
+        home=home,
+        project=report.project,
+        schema=schema,
+        purpose="second_look",
+        uploads=next((note.project for note in newest if note.purpose == "first_look"), None),
     )
     shown = _Shown.of(client, report.project)
     faults: list[Fault] = []

@@ -20,6 +20,8 @@ from figureground.annotate.studio.backend_daemon import stop_backend
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.daemons import free_port
 from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.queues.opened import Opened, ServerLog
+from figureground.annotate.studio.queues.order import read_queues
 from figureground.annotate.studio.server import server_status, stop_server
 from figureground.schemas.sources.opening import open_source
 from figureground.schemas.store.workspace import Workspace
@@ -95,6 +97,14 @@ def test_down_and_up_leave_the_address_and_sam_in_every_project(root: Path) -> N
     assert (code, after["url"]) == (0, before["url"])
     assert after["backend"] != before["backend"]
     client = StudioClient(home.require_connection())
+    log = ServerLog(home.server_log)
+    for project in projects.values():
+        # What a page asks for when somebody presses Label All Tasks.
+        list(log.opened())
+        task = client._request("POST", "/api/dm/actions", params={"id": "next_task", "project": project}, json={})
+        assert client._http.get(task["data"]["image"]).status_code == 200
+        assert list(log.opened()) == [Opened(project=project, image_id=task["data"]["image_id"])]
+        assert read_queues(home.queues)[project].image_ids[0] == task["data"]["image_id"]
     for project, task in first_tasks(client, projects).items():
         answer = click(client, project, task)
         assert not answer.get("errors"), answer

@@ -1,4 +1,4 @@
-"""Second looks, in the stream of a real page: each is settled by somebody else, or sent again, and none waits for ever."""
+"""Second looks, in the stream of a real page: each is settled by somebody else, or sent again."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_every_outcome_in_the_stream(store: Workspace, client: StudioClient) -> 
         for _ in range(4):
             task = page.open_next(project)
             # The log alone says which photo is open, before anybody clicks.
-            assert [opened.project for opened in log.opened() if opened.image_id] == [project]
+            assert [opened.project for opened in log.opened() if opened.image_id][-1:] == [project]
             assert page.regions() == []
             submit_is_refused(page)
             image_id = images[task]
@@ -213,9 +213,9 @@ def test_new_answers_and_empty_ones_bring_the_question_again(store: Workspace, c
     project = look(store, client).project
     assert project is not None
     tasks = tasks_of(client, project)
-    # Submitted without a mask, submitted as "none" without a flag, deleted by hand, and an answer that came later.
+    # Painted, but nothing is; flagged, but no flag is set; deleted by hand; and an answer that was changed later.
     answer(client, tasks[images[0]], [choice("painted")])
-    answer(client, tasks[images[1]], [choice("none"), half(tasks[images[1]], "left")][1:] + [choice("flagged")])
+    answer(client, tasks[images[1]], [half(tasks[images[1]], "left"), choice("flagged")])
     client.delete_task(int(tasks[images[2]]["id"]))
     first = store.studio_projects(client.connection.server)
     ada = next(number for number, notes in first.items() if notes[-1].annotator == "ada")
