@@ -26,7 +26,15 @@ from figureground.schemas.pages.labeling import (
     VISIBILITY_CONTROL,
 )
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, encode_coco_rle, mask_iou
-from figureground.schemas.records import Annotation, AnswerState, ImageRecord, ProposalRecord, Purpose, content_id
+from figureground.schemas.records import (
+    SECOND_LOOKS,
+    Annotation,
+    AnswerState,
+    ImageRecord,
+    ProposalRecord,
+    Purpose,
+    content_id,
+)
 
 Json = dict[str, Any]
 
@@ -105,7 +113,7 @@ def read_answer(answer: Json, context: AnswerContext, *, draft: bool = False) ->
         attribute_schema=schema.label,
         purpose=context.purpose,
     )
-    return read if context.purpose == "first_look" else _settled(read, results, context)
+    return _settled(read, results, context) if context.purpose in SECOND_LOOKS else read
 
 
 def _settled(read: Annotation, results: Sequence[Result], context: AnswerContext) -> Annotation:

@@ -107,8 +107,7 @@ def push_second_look(
         report.waiting += Counter(turns.values())["waiting"]
         report.unpulled += Counter(turns.values())["unpulled"]
         due = [image_id for image_id, turn in turns.items() if turn == "send"]
-        for image_id in due:
-            shown.take_back(client, image_id)
+        due = [image_id for image_id in due if shown.take_back(client, batch.project, image_id)]
         photos = [image for image_id in due if (image := workspace.image(image_id)) is not None]
         count, wrong = send_batch(batch, photos, {}, partial(_task, batch, questions))
         report.sent += count
@@ -190,11 +189,20 @@ class _Shown:
         same = same and bool(task["data"].get("by_authors")) == asked.by_authors
         return "waiting" if same or int(task["id"]) in self.begun else "send"
 
-    def take_back(self, client: StudioClient, image_id: str) -> None:
-        """Delete the unanswered task of a photo that is sent anew: else somebody would be asked about it twice."""
+    def take_back(self, client: StudioClient, project: int, image_id: str) -> bool:
+        """Delete the task of a photo that is sent anew, unless it was submitted: else people would be asked twice.
+
+        Returns:
+            Whether the photo may be sent; False where somebody has begun it meanwhile.
+        """
         task = self.tasks.get(image_id)
-        if task is not None and all(answer.get("was_cancelled") for answer in task["annotations"] or []):
-            client.delete_task(int(task["id"]))
+        if task is None or any(not answer.get("was_cancelled") for answer in task["annotations"] or []):
+            return True
+        number = int(task["id"])
+        if not task["annotations"]:
+            return number in client.delete_untouched(project, [number])
+        client.delete_task(number)
+        return True
 
 
 def _task(batch: Batch, questions: Mapping[str, _Question], source: TaskSource) -> Json:

@@ -7,7 +7,7 @@ from typing import Final
 from xml.etree import ElementTree as xml
 
 from figureground.schemas.attributes import OBJECT, Attribute, AttributeSchema
-from figureground.schemas.records import Purpose
+from figureground.schemas.records import SECOND_LOOKS, Purpose
 
 IMAGE_CONTROL: Final = "image"
 MASK_CONTROL: Final = "mask"
@@ -98,7 +98,7 @@ def labeling_configuration(schema: AttributeSchema, *, purpose: Purpose = "first
     )
     side = _view(page, "fg-side")
     _header(side, "$title", size=5)
-    if purpose != "first_look":
+    if purpose in SECOND_LOOKS:
         _settlement(side)
     keys = _hotkeys(schema)
     _masks(side, schema, keys)

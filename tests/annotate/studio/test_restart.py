@@ -86,7 +86,7 @@ def test_down_and_up_leave_the_address_and_sam_in_every_project(root: Path) -> N
     home = StudioHome.of(root)
     code, before, _ = run(root, "up")
     assert code == 0
-    _, pushed, _ = run(root, "push", "--annotator", "ada", "--annotator", "ben", "--overlap", "1")
+    _, pushed, _ = run(root, "push", "--annotator", "ada", "--annotator", "ben", "--overlap", "1.0")
     projects = dict(pushed["projects"])
     assert len(projects) == 2
     assert run(root, "down")[0] == 0

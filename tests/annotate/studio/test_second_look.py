@@ -16,6 +16,7 @@ from figureground.annotate.catalogue import index_source
 from figureground.annotate.studio.accounts import ensure_account
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.people.team import TeamChange
 from figureground.annotate.studio.pull import pull
 from figureground.annotate.studio.push import PushSettings, push
 from figureground.annotate.studio.queues.opened import ServerLog
@@ -95,7 +96,7 @@ def look(store: Workspace, client: StudioClient, **word: bool) -> SecondLookRepo
 def disagree(store: Workspace, client: StudioClient, authors: dict[str, tuple[int, int]] | None = None) -> list[str]:
     """Let two people answer every photo differently; returns the photos, all of them in doubt."""
     maintainer, second, third = people(client)
-    report = push(store, client, PushSettings(schema=NONE, annotators=("ada", "ben"), overlap=1.0))
+    report = push(store, client, PushSettings(schema=NONE, people=TeamChange(annotators=("ada", "ben"), overlap="1.0")))
     images = [image.image_id for image in store.images()]
     for name, side, index in (("ada", "left", 0), ("ben", "upper", 1)):
         for image_id, task in tasks_of(client, report.projects[name]).items():
