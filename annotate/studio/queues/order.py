@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -53,10 +54,18 @@ def note_queue(folder: Path, project: int, photos: Mapping[str, int], *, begin: 
 
 def read_queues(folder: Path) -> dict[int, Queue]:
     """Every queue by project; a damaged file is an empty queue, since nothing but speed depends on it."""
-    return {int(path.stem): _queue(_read(path)) for path in sorted(folder.glob(f"*{_SUFFIX}")) if path.stem.isdecimal()}
+    queues: dict[int, Queue] = {}
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        if path.stem.isdecimal():
+            state = path.stat()
+            queues[int(path.stem)] = _queue(path, (state.st_mtime_ns, state.st_size, state.st_ino))
+    return queues
 
 
-def _queue(stored: _Stored) -> Queue:
+@lru_cache(maxsize=256)
+def _queue(path: Path, _: tuple[int, int, int]) -> Queue:
+    """The queue in a file, read once as long as the file's stamp stays the same: they are asked for twice a second."""
+    stored = _read(path)
     ordered = sorted((task, image_id) for image_id, task in stored.photos.items())
     return Queue(
         tasks=tuple(task for task, _ in ordered),

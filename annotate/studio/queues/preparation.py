@@ -116,7 +116,7 @@ def _positions_of(opened: Opened, queues: dict[int, Queue]) -> Iterator[tuple[in
         entries: tuple[int, ...] | tuple[str, ...] = queue.tasks if opened.task is not None else queue.image_ids
         entry: int | str = opened.task if opened.task is not None else opened.image_id
         if entry in entries:
-            yield project, entries.index(entry)  # type: ignore[arg-type]  # both are of one kind
+            yield project, entries.index(entry)
 
 
 def read_copy(path: Path) -> Photo:
