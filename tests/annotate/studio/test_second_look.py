@@ -126,71 +126,65 @@ def choose(page: StudioPage, word: str) -> None:
     page.page.locator(f'input[type=radio][name="{word}"]').check()
 
 
+def look_at(page: StudioPage, size_wh: tuple[int, int], outcome: str) -> list[Json]:
+    """What the page shows before anything is done, and one outcome of it; returns what was submitted."""
+    assert page.regions() == []
+    submit_is_refused(page)
+    photo = page.page.locator("canvas").first.bounding_box()
+    pictures = page.page.locator(".fg-answers img").all()
+    assert len(pictures) == 2
+    assert all(picture.evaluate("picture => picture.naturalWidth") > 1 for picture in pictures)
+    boxes = [picture.bounding_box() for picture in pictures]
+    assert photo["width"] * photo["height"] > 3 * max(box["width"] * box["height"] for box in boxes)
+    page.screenshot(SCREENSHOTS / f"second-look-{outcome}.png")
+    if outcome == "skip":
+        assert page.skip() == 201
+        return []
+    if outcome == "paint":
+        width, height = size_wh
+        page.page.keyboard.press("1")
+        page.choose_tool("brush-tool")
+        page.stroke((width * 0.3, height * 0.5), (width * 0.6, height * 0.5))
+        choose(page, "painted")
+    elif outcome == "take":
+        page.page.keyboard.press("Shift+B")
+    else:
+        choose(page, "B")
+    submitted = page.regions()
+    assert page.submit() == 201
+    page.page.wait_for_timeout(1000)
+    return submitted
+
+
 @pytest.mark.timeout(600)
 def test_every_outcome_in_the_stream(store: Workspace, client: StudioClient) -> None:
     *photos, own = disagree(store, client)
+    outcomes = {"own": own, **dict(zip(("take", "paint", "skip"), photos, strict=True))}
     sent = look(store, client)
-    assert (sent.sent, sent.waiting) == (4, 0)
     again = look(store, client)
-    assert (again.sent, again.waiting, again.project) == (0, 4, sent.project)
+    assert (sent.sent, sent.waiting, again.sent, again.waiting) == (4, 0, 0, 4)
     project = sent.project
     assert project is not None
+    assert again.project == project
     tasks = tasks_of(client, project)
     images = {int(task["id"]): image_id for image_id, task in tasks.items()}
-    outcomes: dict[str, str] = {}
     root, connection = shared_server()
     log = ServerLog(StudioHome.of(root).server_log)
 
     with studio_page(connection) as page:
-        list(log.opened())
         for _ in range(4):
-            task = page.open_next(project)
-            # The log alone says which photo is open, before anybody clicks.
+            list(log.opened())
+            image_id = images[page.open_next(project)]
+            # The log alone says that a photo of this project is open, before anybody clicks.
             assert [opened.project for opened in log.opened() if opened.image_id][-1:] == [project]
-            assert page.regions() == []
-            submit_is_refused(page)
-            image_id = images[task]
-            width, height = tasks[image_id]["data"]["served_size"]
-            photo = page.page.locator("canvas").first.bounding_box()
-            pictures = page.page.locator(".fg-answers img").all()
-            assert len(pictures) == 2
-            for picture in pictures:
-                assert picture.evaluate("picture => picture.naturalWidth") > 1
-            outcome = "own" if image_id == own else ("take", "paint", "skip")[photos.index(image_id)]
-            page.screenshot(SCREENSHOTS / f"second-look-{outcome}.png")
-            assert photo["width"] * photo["height"] > 3 * max(
-                box["width"] * box["height"] for box in (picture.bounding_box() for picture in pictures)
-            )
-            outcomes[outcome] = image_id
-            if outcome == "skip":
-                assert page.skip() == 201
-            elif outcome == "paint":
-                page.page.keyboard.press("1")
-                page.choose_tool("brush-tool")
-                page.stroke((width * 0.3, height * 0.5), (width * 0.6, height * 0.5))
-                choose(page, "painted")
-                painted = page.regions()
-                assert page.submit() == 201
-            else:
-                choose(page, "B")
-                assert page.submit() == 201
-            page.page.wait_for_timeout(1000)
-    assert any(region["type"] == "brushlabels" for region in painted)
+            (outcome,) = (name for name, photo in outcomes.items() if photo == image_id)
+            submitted = look_at(page, tuple(tasks[image_id]["data"]["served_size"]), outcome)
+            assert any(region["type"] == "brushlabels" for region in submitted) == (outcome == "paint")
 
     report = pull(store, client)
-    assert report.answers["submitted"] == 3
-    assert report.answers["skipped"] == 1
+    assert (report.answers["submitted"], report.answers["skipped"]) == (3, 1)
     assert (report.decisions, report.unsettled) == ({"accepted": 2}, 1)
-    answers = {answer.annotation_id: answer for image_id in outcomes.values() for answer in store.annotations(image_id)}
-    taken = store.decision(outcomes["take"])
-    assert taken is not None
-    shown = answers[tasks[outcomes["take"]]["data"]["answer_ids"]["B"][0]]
-    assert answers[taken.annotation_id].masks == shown.masks
-    assert (answers[taken.annotation_id].tool, taken.reason) == ("taken", "second look")
-    mended = store.decision(outcomes["paint"])
-    assert mended is not None
-    assert mask_of(answers[mended.annotation_id]).any()
-    assert {store.decision(outcomes[name]).state for name in ("skip", "own")} == {"needs_second"}  # type: ignore[union-attr]
+    check_what_was_accepted(store, tasks, outcomes)
 
     # What is still in doubt is sent again, once at a time.
     again = look(store, client)
@@ -202,11 +196,22 @@ def test_every_outcome_in_the_stream(store: Workspace, client: StudioClient) -> 
 
     # On the maintainer's word the author settles it.
     assert look(store, client, by_authors=True).sent == 2
-    tasks = tasks_of(client, project)
-    answer(client, tasks[outcomes["own"]], [choice("A")])
+    answer(client, tasks_of(client, project)[own], [choice("A")])
     assert look(store, client, by_authors=True).unpulled == 1
     report = pull(store, client)
     assert (report.decisions, report.unsettled) == ({"accepted": 1}, 0)
+
+
+def check_what_was_accepted(store: Workspace, tasks: dict[str, Json], outcomes: dict[str, str]) -> None:
+    """An answer that was taken is accepted bit for bit, what was painted as it is; the others stay in doubt."""
+    answers = {answer.annotation_id: answer for image_id in outcomes.values() for answer in store.annotations(image_id)}
+    decisions = {name: store.decision(image_id) for name, image_id in outcomes.items()}
+    states = {name: decision.state for name, decision in decisions.items() if decision is not None}
+    assert states == {"take": "accepted", "paint": "accepted", "skip": "needs_second", "own": "needs_second"}
+    taken, mended = (answers[decision.annotation_id] for name in ("take", "paint") if (decision := decisions[name]))
+    shown = answers[tasks[outcomes["take"]]["data"]["answer_ids"]["B"][0]]
+    assert (taken.masks, taken.tool) == (shown.masks, "taken")
+    assert mask_of(mended).any()
 
 
 def test_new_answers_and_empty_ones_bring_the_question_again(store: Workspace, client: StudioClient) -> None:
