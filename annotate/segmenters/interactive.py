@@ -154,20 +154,19 @@ class InteractiveSam:
                 self._kept.move_to_end(key)
                 return self._kept[key]
             self._encoding = True
-        made = None
         try:
             photo = load()
             frame = Frame.of(require_photo(photo))
             made = _Encoded(frame, self._network.encode(frame.scale(photo)))
+            with self._state:
+                self._kept[key] = made
+                while len(self._kept) > self.pictures:
+                    self._kept.popitem(last=False)
+            return made
         finally:
             with self._state:
                 self._encoding = False
-                if made is not None:
-                    self._kept[key] = made
-                while len(self._kept) > self.pictures:
-                    self._kept.popitem(last=False)
                 self._state.notify_all()
-        return made
 
 
 def interactive_sam(segmenter: Segmenter) -> InteractiveSam:
