@@ -109,6 +109,7 @@ arrows: $(STAMP)
 current: $(STAMP)
 	$(BIN)/python -P -m figureground.exports.join_evaluation --check
 	$(BIN)/python -P docs/make_cli_reference.py --check
+	$(BIN)/python -P docs/make_instructions.py --check
 
 .PHONY: format
 format: $(STAMP)  ## Format the code and mend what ruff can mend
@@ -116,9 +117,10 @@ format: $(STAMP)  ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format $(CODE)
 
 .PHONY: docs
-docs: $(STAMP)  ## Write what is generated: exports/evaluate.py and docs/cli.md
+docs: $(STAMP)  ## Write what is generated: exports/evaluate.py, docs/cli.md and the annotators' instructions
 	$(BIN)/python -P -m figureground.exports.join_evaluation
 	$(BIN)/python -P docs/make_cli_reference.py
+	$(BIN)/python -P docs/make_instructions.py
 
 .PHONY: wheel-check
 wheel-check: $(STAMP)  ## Build sdist and wheel, compare with git, run the wheel in a bare environment

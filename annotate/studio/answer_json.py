@@ -93,6 +93,8 @@ class TaskData(BaseModel):
     """Of a second look: letter of an answer that is shown to its annotation_id and updated_at."""
     by_authors: bool = False
     """Of a second look: whether those may settle it whose answers are shown."""
+    answer_id: str = ""
+    """The accepted answer that a task about added attributes shows."""
 
 
 class Task(BaseModel):

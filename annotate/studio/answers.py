@@ -20,8 +20,10 @@ from figureground.schemas.pages.labeling import (
     ATTRIBUTES_CONTROL,
     FLAGGED,
     FLAGS_CONTROL,
+    NO_OTHER_PARTS,
     NOTE_CONTROL,
     PAINTED,
+    PARTS_CONTROL,
     SETTLEMENT_CONTROL,
     VISIBILITY_CONTROL,
 )
@@ -65,9 +67,10 @@ def read_answer(answer: Json, context: AnswerContext, *, draft: bool = False) ->
 
     Regions of one name are united; several regions called ``object`` are several objects, and are kept apart beside
     their union. The object mask is the full-resolution proposal wherever the served pixels are as they were sent. A
-    local attribute is present where it was painted, unsure where a region says so, absent otherwise; a global one is
-    present where it was ticked. A second look that takes an earlier answer has that answer's masks and attributes, bit
-    for bit, whatever else was painted.
+    local attribute is present where it was painted, and absent where it was not and ``no_other_parts`` is ticked; it is
+    None, not answered, where that is not ticked, and where a region says that it is unsure. A global one is present
+    where it was ticked, absent otherwise. A second look that takes an earlier answer has that answer's masks and
+    attributes, bit for bit, whatever else was painted.
 
     Args:
         answer: An annotation (or draft) as the server or a JSON export gives it.
@@ -199,13 +202,15 @@ def _attributes(
     results: Sequence[Result], schema: AttributeSchema, united: Mapping[str, Mask], visibility: Mapping[str, str]
 ) -> dict[str, bool | None]:
     ticked = chosen_choices(results, ATTRIBUTES_CONTROL)
+    unpainted = False if NO_OTHER_PARTS in chosen_choices(results, PARTS_CONTROL) else None
     values: dict[str, bool | None] = {}
     for attribute in schema.attributes:
         name = attribute.name
         if attribute.scope == "global":
             values[name] = name in ticked or attribute.was in ticked
         else:
-            values[name] = None if visibility.get(name) == UNSURE else name in united
+            painted = name in united or unpainted
+            values[name] = None if visibility.get(name) == UNSURE else painted
     return values
 
 

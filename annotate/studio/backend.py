@@ -24,6 +24,8 @@ from figureground.annotate.studio.queues.preparation import Preparation, read_co
 from figureground.annotate.studio.served import served_path
 from figureground.annotate.studio.tasks import mask_region
 from figureground.errors import MissingExtraError, UsageError
+from figureground.schemas.attributes import OBJECT
+from figureground.schemas.pages.labeling import GROUND_CONTROL
 from figureground.schemas.records import NAME_PATTERN
 
 try:
@@ -69,8 +71,10 @@ class PromptValue(BaseModel):
 class SmartPrompt(BaseModel):
     """A click or a box as the page sends it."""
 
-    type: Literal["keypointlabels", "rectanglelabels"]
+    type: Literal["keypoint", "keypointlabels", "rectangle", "rectanglelabels"]
+    """Those of parts are labelled; those without a label are for the object."""
     value: PromptValue
+    from_name: str = ""
     original_width: int
     original_height: int
     is_positive: bool = True
@@ -259,13 +263,14 @@ def _served_copy(served: Path, task: PredictTask) -> tuple[str, Path]:
 
 
 def _label(prompts: list[SmartPrompt]) -> str:
-    """Label of the region: that of the newest prompt that lies on it."""
-    if not any(map(_labels, prompts)):
-        raise HTTPException(422, "choose what you click on: object, or one of its parts")
-    named = [labels[0] for labels in map(_labels, prompts) if labels and labels[0] != _GROUND_LABEL]
-    if not named:
-        raise UsageError("click on the object or draw a box first; points beside it alone say too little")
-    return named[-1]
+    """Label of the region: that of the newest prompt that lies on it; the object's where prompts carry none."""
+    named: list[str] = []
+    for prompt in prompts:
+        labels = _labels(prompt)
+        if not labels and prompt.type.endswith("labels"):
+            raise HTTPException(422, "choose which part you click on")
+        named += [label for label in labels[:1] if label != _GROUND_LABEL]
+    return named[-1] if named else OBJECT
 
 
 def _labels(prompt: SmartPrompt) -> list[str]:
@@ -283,11 +288,11 @@ def _clicks(prompts: list[SmartPrompt], size_wh: tuple[int, int]) -> Clicks:
     box = None
     for prompt in prompts:
         value = prompt.value
-        if prompt.type == "keypointlabels":
+        if prompt.type.startswith("keypoint"):
             if not (0 <= value.x <= 100 and 0 <= value.y <= 100):
                 raise UsageError("a click lies outside the picture")
-            on_it = prompt.is_positive and _GROUND_LABEL not in _labels(prompt)
-            points[on_it].append((float(value.x * scale[0]), float(value.y * scale[1])))
+            figure = prompt.is_positive and prompt.from_name != GROUND_CONTROL and _GROUND_LABEL not in _labels(prompt)
+            points[figure].append((float(value.x * scale[0]), float(value.y * scale[1])))
             continue
         percent = [(value.x, value.y), (value.x + value.width, value.y + value.height)]
         corners = np.sort(np.clip(percent, 0, 100) * scale, axis=0)

@@ -98,7 +98,7 @@ def connect_projects(
         client.connect_backend(project, url)
         if begin_queues:
             photos = workspace.studio_tasks(server, project)
-            begin = client.first_unanswered(project)
+            begin = min(client.untouched_tasks(project, photos.values()), default=None)
             note_queue(
                 home.queues, project, photos, begin=max(photos.values(), default=0) + 1 if begin is None else begin
             )

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from figureground.annotate.studio.home import Connection
+from figureground.annotate.studio.token_auth import token_auth
 from figureground.errors import FigureGroundError, MissingExtraError, ServiceError, UsageError
 
 PAGE: Final = 50
 """Tasks a page: a page of four masks each is half a megabyte."""
 TIMEOUT_SECONDS: Final = 120.0
 _READ_ATTEMPTS: Final = 4
+
+TaskState = Literal["answered", "skipped", "begun"]
+"""A task has a submitted answer, or only ones that were skipped; or somebody has a draft of one."""
 
 _FIELDS: Final = (
     "id",
@@ -38,8 +41,6 @@ _FIELDS: Final = (
 fields would hold every mask three times."""
 
 Json = dict[str, Any]
-
-logging.getLogger("stamina").addHandler(logging.NullHandler())  # else each new attempt is a line on a person's screen
 
 
 _UNTOUCHED: Final[list[Json]] = [
@@ -81,7 +82,7 @@ class StudioClient:
             base_url=connection.url, api_key=connection.token, timeout=TIMEOUT_SECONDS
         )
         self._http = httpx.Client(
-            base_url=connection.url, auth=_token_auth(connection), timeout=TIMEOUT_SECONDS, follow_redirects=False
+            base_url=connection.url, auth=token_auth(connection), timeout=TIMEOUT_SECONDS, follow_redirects=False
         )
 
     def whoami(self) -> StudioUser:
@@ -119,15 +120,23 @@ class StudioClient:
         return f"{self.connection.url}/projects/{project}/data"
 
     def create_project(
-        self, title: str, config: str, description: str, *, instruction: str = "", model_version: str = ""
+        self,
+        title: str,
+        config: str,
+        description: str,
+        *,
+        instruction: str = "",
+        strict: bool = False,
+        model_version: str = "",
     ) -> int:
         """Make a project; returns its id.
 
         Args:
-            title: Its name.
+            title: What people read.
             config: XML of its page.
             description: What it is found by again.
-            instruction: HTML; with it, people read it first, and can neither skip a task nor submit nothing.
+            instruction: HTML, behind a button of the page.
+            strict: People read the instruction first, and can neither skip a task nor submit nothing.
             model_version: The version of the predictions that people begin from; empty for that of the first import.
         """
         with self._service("making a project"):
@@ -137,9 +146,9 @@ class StudioClient:
                 description=description,
                 sampling="Sequential sampling",
                 expert_instruction=instruction,
-                show_instruction=bool(instruction),
-                show_skip_button=not instruction,
-                enable_empty_annotation=not instruction,
+                show_instruction=strict,
+                show_skip_button=not strict,
+                enable_empty_annotation=not strict,
                 show_collab_predictions=True,
                 **({"model_version": model_version} if model_version else {}),
             )
@@ -167,10 +176,11 @@ class StudioClient:
             self._request("PATCH", f"/api/projects/{project}/", json=change)
         return mended
 
-    def set_config(self, project: int, config: str) -> None:
-        """Give a project another page."""
+    def set_config(self, project: int, config: str, *, instruction: str = "") -> None:
+        """Give a project another page, and other instructions (HTML) if there are any."""
+        fields = {"label_config": config, **({"expert_instruction": instruction} if instruction else {})}
         with self._service(f"changing project {project}"):
-            self._sdk.projects.update(id=project, label_config=config)
+            self._sdk.projects.update(id=project, **fields)
 
     def project(self, project: int) -> Json | None:
         """A project's own fields, or None if the server has none of that id."""
@@ -256,6 +266,15 @@ class StudioClient:
         pages = self._filtered(project, _UNTOUCHED, include="id", page_size=500)
         return {int(task["id"]) for page in pages for task in page} & set(tasks)
 
+    def answered_tasks(self, project: int) -> set[int]:
+        """Tasks of a project that somebody has submitted an answer to."""
+        answered = {"filter": "filter:tasks:total_annotations", "operator": "greater", "type": "Number", "value": 0}
+        return {
+            int(task["id"])
+            for page in self._filtered(project, [answered], include="id", page_size=500)
+            for task in page
+        }
+
     def delete_untouched(self, project: int, tasks: Iterable[int]) -> set[int]:
         """Delete those of some tasks that nobody has answered, skipped or begun; returns the ones that are gone.
 
@@ -284,14 +303,22 @@ class StudioClient:
         drafted = {"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": True}
         return self._filtered(project, [drafted])
 
-    def first_unanswered(self, project: int) -> int | None:
-        """The first task of a project, in the order in which they are shown, that nobody answered or skipped."""
-        nothing = {"operator": "equal", "type": "Number", "value": 0}
-        items = [{"filter": f"filter:tasks:{kind}_annotations", **nothing} for kind in ("total", "cancelled")]
-        query = {"filters": {"conjunction": "and", "items": items}}
-        asked = {"project": project, "fields": "task_only", "include": "id", "query": json.dumps(query)}
-        tasks = self._get("/api/tasks/", {**asked, "page": 1, "page_size": 1})["tasks"]
-        return int(tasks[0]["id"]) if tasks else None
+    def count_tasks(self, project: int, state: TaskState) -> int:
+        """Number of a project's tasks in a state."""
+        number = {"type": "Number", "value": 0}
+        conditions: dict[TaskState, list[Json]] = {
+            "answered": [{"filter": "filter:tasks:total_annotations", "operator": "greater", **number}],
+            "skipped": [
+                {"filter": "filter:tasks:total_annotations", "operator": "equal", **number},
+                {"filter": "filter:tasks:cancelled_annotations", "operator": "greater", **number},
+            ],
+            "begun": [{"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": True}],
+        }
+        query = {"filters": {"conjunction": "and", "items": conditions[state]}}
+        answer = self._get(
+            "/api/tasks/", {"project": project, "page_size": 1, "include": "id", "query": json.dumps(query)}
+        )
+        return int(answer["total"])
 
     def _filtered(
         self, project: int, items: Sequence[Json], *, include: str = ",".join(_FIELDS), page_size: int | None = None
@@ -370,31 +397,3 @@ def _status_error(url: str, status: int, what: str, body: str) -> FigureGroundEr
         return UsageError(f"{url} refused the token ({status}) at {what}: {text}")
     kind = _Fleeting if status in (409, 429) or status >= 500 else ServiceError
     return kind(f"{url} answered {status} to {what}: {text}")
-
-
-def _token_auth(connection: Connection) -> Any:  # noqa: ANN401  an httpx.Auth
-    """Legacy tokens as they are; a personal access token only buys access tokens that live five minutes."""
-    import httpx
-
-    class TokenAuth(httpx.Auth):
-        requires_response_body = True
-        access = ""
-
-        def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-            if "." not in connection.token:
-                request.headers["Authorization"] = f"Token {connection.token}"
-                yield request
-                return
-            if self.access:
-                request.headers["Authorization"] = f"Bearer {self.access}"
-                response = yield request
-                if response.status_code != 401:
-                    return
-            refresh = httpx.Request("POST", f"{connection.url}/api/token/refresh", json={"refresh": connection.token})
-            answer = yield refresh
-            if answer.status_code == 200:
-                self.access = str(answer.json()["access"])
-            request.headers["Authorization"] = f"Bearer {self.access}"
-            yield request
-
-    return TokenAuth()

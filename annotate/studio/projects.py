@@ -11,7 +11,7 @@ from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.errors import UsageError
 from figureground.schemas.attributes import AttributeSchema, compare_schemas, load_attribute_schema
-from figureground.schemas.pages.labeling import labeling_configuration
+from figureground.schemas.pages.labeling import annotators_instructions, labeling_configuration
 from figureground.schemas.records import Purpose, StudioProject, content_id
 from figureground.schemas.store.workspace import Workspace
 
@@ -90,7 +90,7 @@ def open_project(owner: ProjectOwner, request: ProjectRequest, *, destructive: b
                     f"in new projects (what was answered stays)"
                 )
             break
-        client.set_config(note.project, request.page)
+        client.set_config(note.project, request.page, instruction=annotators_instructions())
         _note(owner, request, note.project, note.title)
         _show_predictions(owner, note.project, note.title)
         return note.project
@@ -110,7 +110,7 @@ def newest_projects(workspace: Workspace, server: str, purpose: Purpose) -> dict
 def _restore(owner: ProjectOwner, request: ProjectRequest, note: StudioProject, config: str) -> None:
     """Give a project our page again where it has another one, and let it show all its machine masks."""
     if not _same_page(config, request.page):
-        owner.client.set_config(note.project, request.page)
+        owner.client.set_config(note.project, request.page, instruction=annotators_instructions())
         owner.notices.append(f"the page of {note.title} (project {note.project}) had been changed; it is restored")
     _show_predictions(owner, note.project, note.title)
 
@@ -135,7 +135,8 @@ def pushed_schema(workspace: Workspace, client: StudioClient) -> AttributeSchema
     A workspace that asked for attributes goes on asking for them without naming them each time.
     """
     by_project = workspace.studio_projects(client.connection.server)
-    notes = [note for project_notes in by_project.values() for note in project_notes]
+    every = [note for project_notes in by_project.values() for note in project_notes]
+    notes = [note for note in every if note.purpose != "new_attributes"]  # those ask for a part of a schema
     if not notes:
         return load_attribute_schema("none")
     return AttributeSchema.model_validate_json(max(notes, key=lambda note: note.since).attribute_schema)
@@ -150,9 +151,12 @@ def _make(owner: ProjectOwner, request: ProjectRequest) -> int:
     mark = f"figureground {content_id(client.connection.key, title, schema.label)}"
     noted = workspace.studio_projects(client.connection.server)
     unnoted = [project for project in client.projects_described(mark) if project not in noted]
-    project = (
-        unnoted[0] if unnoted else client.create_project(title[:50], request.page, mark, model_version=MODEL_VERSION)
-    )
+    if unnoted:
+        project = unnoted[0]
+    else:
+        project = client.create_project(
+            title[:50], request.page, mark, instruction=annotators_instructions(), model_version=MODEL_VERSION
+        )
     if client.connection.ours:
         client.serve_folder(project, owner.home.served)
     _note(owner, request, project, title)

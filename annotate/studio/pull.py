@@ -14,16 +14,17 @@ from figureground.annotate.decisions import decide, newest_answers, settles
 from figureground.annotate.studio.answer_json import Task, read_time
 from figureground.annotate.studio.answers import AnswerContext, read_answer
 from figureground.annotate.studio.client import StudioClient
-from figureground.annotate.studio.faults import StudioFaults, named_faults
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.people.holdings import Holdings
+from figureground.annotate.studio.people.new_attributes import extend_answer
 from figureground.annotate.studio.pseudonyms import Pseudonyms
+from figureground.annotate.studio.tasks import StudioFaults, named_faults
 from figureground.annotate.times import spell_utc
 from figureground.errors import DataError, Fault, UsageError
 from figureground.runtime.progress import Progress
-from figureground.schemas.attributes import AttributeSchema
+from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.documents import validate_document
-from figureground.schemas.records import SECOND_LOOKS, Annotation, Decision, Purpose, StudioProject
+from figureground.schemas.records import SECOND_LOOKS, Annotation, Decision, ProposalRecord, Purpose, StudioProject
 from figureground.schemas.store.workspace import Workspace
 
 SETTLED_AFTER: Final = timedelta(seconds=5)
@@ -277,22 +278,59 @@ class _Reader:
         for answer in answers:
             try:
                 note = _note_of(answer, notes)
+                accepted = self._accepted(task, note)
                 context = AnswerContext(
                     image=image,
-                    proposal=proposal,
+                    proposal=proposal if accepted is None else _as_proposal(accepted),
                     schema=AttributeSchema.model_validate_json(note.attribute_schema),
                     purpose=self._purpose(note, task),
                     pseudonyms=self._pseudonyms,
                     shown=self._shown(task),
                 )
-                yield read_answer(answer, context, draft=kind == "drafts")
+                given = read_answer(answer, context, draft=kind == "drafts")
+                yield given if accepted is None else extend_answer(given, accepted)
             except DataError as error:
                 self.faults += named_faults(error.faults, image, link)
+
+    def _accepted(self, task: Task, note: StudioProject) -> Annotation | None:
+        """The newest state of the answer that a task about added attributes shows; None for other tasks.
+
+        Raises:
+            DataError: if it is not there.
+        """
+        if note.purpose != "new_attributes":
+            return None
+        stored = self._workspace.annotations(task.data.image_id)
+        states = [answer for answer in stored if answer.annotation_id == task.data.answer_id and OBJECT in answer.masks]
+        if not states:
+            raise DataError.single(
+                "Label Studio",
+                task.data.image_id,
+                expected="a task that shows an accepted answer of this workspace",
+                got=f"answer_id {task.data.answer_id[:64]!r}",
+            )
+        return states[-1]
 
     def _purpose(self, note: StudioProject, task: Task) -> Purpose:
         if (note.project, task.data.image_id) in self._holdings.honeypots:
             return "honeypot"
         return "authors_look" if note.purpose == "second_look" and task.data.by_authors else note.purpose
+
+
+def _as_proposal(accepted: Annotation) -> ProposalRecord:
+    """An accepted mask as what an answer began from."""
+    return ProposalRecord(
+        proposal_id=accepted.proposal_id,
+        run_id="",
+        image_id=accepted.image_id,
+        rle=accepted.masks[OBJECT],
+        score=1.0,
+        stability=1.0,
+        rank=0,
+        prompt="",
+        segmenter="",
+        checkpoint_sha256="",
+    )
 
 
 def _note_of(answer: Json, notes: Sequence[StudioProject]) -> StudioProject:

@@ -12,17 +12,30 @@ from typing import Any, Final
 from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.studio.accounts import ensure_account
 from figureground.annotate.studio.client import StudioClient
-from figureground.annotate.studio.faults import StudioFaults, named_faults, photo_name
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.people.assignment import choose, choose_pairs, nobody_is_left
 from figureground.annotate.studio.people.holdings import Holdings
 from figureground.annotate.studio.people.honeypots import choose_honeypots, known_photos, mix_honeypots
-from figureground.annotate.studio.people.moves import photos_for_newcomers, photos_of_those_who_left, take_back
+from figureground.annotate.studio.people.moves import (
+    answered_by_those_who_left,
+    photos_for_newcomers,
+    photos_of_those_who_left,
+    take_back,
+)
 from figureground.annotate.studio.people.team import EVERYBODY, TeamChange, change_team, overlap_count, remembered_team
 from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
 from figureground.annotate.studio.queues.order import note_queue
 from figureground.annotate.studio.served import serve_copy
-from figureground.annotate.studio.tasks import Json, TaskSource, check_tasks, make_task, uncertainty
+from figureground.annotate.studio.tasks import (
+    Json,
+    StudioFaults,
+    TaskSource,
+    check_tasks,
+    make_task,
+    named_faults,
+    photo_name,
+    uncertainty,
+)
 from figureground.errors import DataError, Fault, FigureGroundError, UsageError
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import AttributeSchema
@@ -145,6 +158,9 @@ def _queues(
     taken |= take_back(workspace, client, holdings, givers)
     if taken:
         holdings = Holdings.of(workspace, server, report.projects)
+    for name, image_ids in answered_by_those_who_left(client, holdings, photos_of_those_who_left(holdings)).items():
+        for image_id in image_ids:  # to be pulled; nobody else is asked
+            holdings.note(holdings.projects[name], image_id, "", "submitted")
     report.overlapping = len(pairs)
     queues: dict[str, list[ImageRecord]] = {name: [] for name in shown}
     for photo in asked:

@@ -55,6 +55,17 @@ class SecondLookReport:
     """Photos whose second look is answered and was not pulled yet."""
     project: int | None = None
     """Where they are; None if no photo is in doubt."""
+    address: str = ""
+    """Its page."""
+
+    def __str__(self) -> str:
+        """Some lines for people."""
+        if self.project is None:
+            return "no photo is in doubt"
+        lines = [f"{self.sent} photos in doubt sent for a second look; {self.waiting} still wait for one"]
+        if self.unpulled:
+            lines.append(f"{self.unpulled} are answered: fetch them with: figureground studio pull")
+        return "\n".join([*lines, f"  for whoever gave none of the answers: {self.address}"])
 
 
 def push_second_look(
@@ -88,6 +99,7 @@ def push_second_look(
         return report
     owner = ProjectOwner(workspace=workspace, client=client, home=home)
     report.project = open_project(owner, ProjectRequest(schema=schema, purpose="second_look"))
+    report.address = client.project_address(report.project)
     newest = [notes[-1] for notes in workspace.studio_projects(client.connection.server).values()]
     batch = Batch(
         workspace=workspace,

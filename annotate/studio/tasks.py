@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +155,36 @@ def check_regions(regions: Iterable[Json], *, size_wh: tuple[int, int], record: 
         except DataError as error:
             faults += error.faults
     return faults
+
+
+class StudioFaults(DataError):
+    """A ``DataError`` of a command that went on; ``report`` holds what it did."""
+
+    def __init__(self, faults: Iterable[Fault], report: Any = None) -> None:  # noqa: ANN401  a PushReport or PullReport
+        super().__init__(faults)
+        self.report = report
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Faults and report survive the way out of a worker process."""
+        return StudioFaults, (self.faults, self.report)
+
+
+def photo_name(image: ImageRecord) -> str:
+    """``source: uri``, by which people find a photo."""
+    return f"{image.source}: {image.uri}"
+
+
+def named_faults(faults: Iterable[Fault], image: ImageRecord, link: str = "") -> list[Fault]:
+    """Faults that name the photo by its file instead of its id.
+
+    Args:
+        faults: Faults of one photo.
+        image: The photo.
+        link: Where a browser shows its task, or the task's number where there is no server; empty for neither.
+    """
+
+    def name(text: str) -> str:
+        return text.replace(image.image_id, photo_name(image))
+
+    end = f" ({link})" if link else ""
+    return [replace(fault, where=name(fault.where), record=name(fault.record) + end) for fault in faults]

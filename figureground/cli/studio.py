@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from figureground.annotate.studio.home import StudioHome
     from figureground.annotate.studio.people.team import TeamChange
     from figureground.annotate.studio.push import PushReport
+    from figureground.schemas.store.workspace import Workspace
 
 Report = TypeVar("Report")
 
 if TYPE_CHECKING:
-    from figureground.annotate.studio.second_look import SecondLookReport
+    pass
 
 PASSWORD_VARIABLE = "FIGUREGROUND_BACKEND_PASSWORD"  # noqa: S105  a name
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # noqa: S105  a name; the SDK reads the same
@@ -104,7 +105,7 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
     """Say how the server does, what was pushed, and what came back."""
     from figureground.annotate.studio.backend_daemon import backend_url
     from figureground.annotate.studio.home import StudioHome
-    from figureground.annotate.studio.overview import overview
+    from figureground.annotate.studio.progress.overview import overview
     from figureground.annotate.studio.server import server_status
     from figureground.schemas.store.workspace import Workspace
 
@@ -113,6 +114,23 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
         server = server_status(home)
         state = overview(store, home, server, backend=backend_url(home))
     emit(state, as_json=as_json, text=str(state))
+
+
+@studio.command(
+    epilog="Examples: figureground studio agreement -w work\n\n"
+    "figureground studio agreement -w work --json > agreement.json"
+)
+def agreement(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
+    """Say how far people agree on photos that several answered, and how each annotator works; JSON names nobody."""
+    from figureground.annotate.agreement.report import report_agreement
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.progress.overview import annotator_names
+    from figureground.schemas.store.workspace import Workspace
+
+    with Workspace.open(workspace) as store:
+        report = report_agreement(store)
+    names = {} if as_json else annotator_names(StudioHome.of(workspace))
+    emit(report.to_json(), as_json=as_json, text=report.to_text(names))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +162,9 @@ class PushOptions:
     by_authors: Annotated[
         bool, typer.Option("--by-authors", help="Let those settle a doubt whose own answers are in doubt.")
     ] = False
+    ask: Annotated[list[str] | None, typer.Option(help="Ask decided photos for an attribute that was added since.")] = (
+        None
+    )
     allow_destructive: Annotated[
         bool, typer.Option("--allow-destructive", help="Accept attributes that ask less than before.")
     ] = False
@@ -153,6 +174,7 @@ class PushOptions:
     epilog="Examples: figureground studio push -w work --attributes rival10\n\n"
     "figureground studio push -w work --annotator ada --annotator ben --overlap 40\n\n"
     "figureground studio push -w work --hand-over ada:cleo\n\n"
+    "figureground studio push -w work --attributes birds-2.yaml --ask tail\n\n"
     "figureground studio push -w work --second-look"
 )
 @flattened
@@ -161,6 +183,7 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
     from figureground.annotate.studio.backend_daemon import connect_projects
     from figureground.annotate.studio.client import StudioClient
     from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.people.new_attributes import push_new_attributes
     from figureground.annotate.studio.projects import pushed_schema
     from figureground.annotate.studio.push import PushSettings
     from figureground.annotate.studio.push import push as run
@@ -177,7 +200,14 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
         if options.second_look:
             looks = push_second_look(store, client, schema, by_authors=options.by_authors, progress=show)
             connect_projects(store, client, home)
-            emit(looks, as_json=as_json, text=_second_look_text(looks, client.connection.url))
+            emit(looks, as_json=as_json, text=str(looks))
+            return
+        if options.ask:
+            asked_names = tuple(options.ask)
+            report, faults = _with_faults(
+                lambda: push_new_attributes(store, client, schema, asked_names, progress=show)
+            )
+            _finish_push(report, faults, store, client, home, as_json=as_json)
             return
         settings = PushSettings(
             schema=schema,
@@ -187,8 +217,30 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
             destructive=options.allow_destructive,
         )
         report, faults = _with_faults(lambda: run(store, client, settings, progress=show))
-        connect_projects(store, client, home)
-    emit(report, as_json=as_json, text=_push_text(report, client, home))
+        _finish_push(report, faults, store, client, home, as_json=as_json)
+
+
+def _finish_push(
+    report: PushReport,
+    faults: DataError | None,
+    store: Workspace,
+    client: StudioClient,
+    home: StudioHome,
+    *,
+    as_json: bool,
+) -> None:
+    """Let the interactive SAM answer in new projects too, and print what was done, with faults and without.
+
+    Raises:
+        DataError: the faults.
+    """
+    from figureground.annotate.studio.backend_daemon import connect_projects
+    from figureground.annotate.studio.projects import newest_projects
+
+    connect_projects(store, client, home)
+    looks = newest_projects(store, client.connection.server, "second_look").values()
+    lines = [_push_text(report, client, home), *(f"  second looks: {client.project_address(look)}" for look in looks)]
+    emit(report, as_json=as_json, text="\n".join(lines))
     if faults:
         raise faults
 
@@ -203,7 +255,7 @@ def _push_text(report: PushReport, client: StudioClient, home: StudioHome) -> st
         lines.append(f"honeypots among them: {counts_text(report.honeypots)}")
     lines += report.notices
     if report.skipped_by_all:
-        lines.append(f"skipped by everybody, so that nobody is left to ask: {', '.join(report.skipped_by_all)}")
+        lines.append(f"skipped, and there is nobody else to send them to: {', '.join(report.skipped_by_all)}")
     lines += [
         f"  {name or 'everybody'}: {client.project_address(project)}" for name, project in report.projects.items()
     ]
@@ -235,22 +287,12 @@ def _team_change(options: PushOptions) -> TeamChange:
 
 def _with_faults(run: Callable[[], Report]) -> tuple[Report, DataError | None]:
     """The report of a command that goes on after faults, and the error that ends it."""
-    from figureground.annotate.studio.faults import StudioFaults
+    from figureground.annotate.studio.tasks import StudioFaults
 
     try:
         return run(), None
     except StudioFaults as error:
         return error.report, error
-
-
-def _second_look_text(looks: SecondLookReport, url: str) -> str:
-    if looks.project is None:
-        return "no photo is in doubt"
-    lines = [f"{looks.sent} photos in doubt sent for a second look; {looks.waiting} still wait for one"]
-    if looks.unpulled:
-        lines.append(f"{looks.unpulled} are answered: fetch them with: figureground studio pull")
-    lines.append(f"  whoever gave none of the answers: {url}/projects/{looks.project}/data")
-    return "\n".join(lines)
 
 
 def _asked_attributes(options: PushOptions) -> str | None:

@@ -47,6 +47,14 @@ class StudioTables:
                 notes.setdefault(row["project"], []).append(StudioProject(**fields))
         return notes
 
+    def pushed_schemas(self) -> list[str]:
+        """JSON of every attribute schema that a page was made from, on any server, the first pushed first."""
+        query = (
+            "SELECT attribute_schema FROM studio_projects GROUP BY attribute_schema "
+            "ORDER BY min(since), attribute_schema"
+        )
+        return [str(row["attribute_schema"]) for row in self._db.execute(query)]
+
     def note_studio_presence(self, server: str, project: int, *, present: bool) -> None:
         """Note that a project was deleted in Label Studio, or that it is there again."""
         if present == (project not in self.deleted_studio_projects(server)):
@@ -89,6 +97,16 @@ class StudioTables:
             "SELECT image_id, task FROM studio_withdrawals WHERE server = ? AND project = ?",
             (server, project, server, project),
         )
+
+    def studio_task_counts(self, server: str, project: int) -> dict[str, int]:
+        """How many tasks of a project show a photo, by image_id: more than one where it was asked again."""
+        query = (
+            "SELECT image_id, count(*) AS tasks FROM (SELECT image_id, task FROM studio_tasks WHERE server = ? AND "
+            "project = ? EXCEPT SELECT image_id, task FROM studio_withdrawals WHERE server = ? AND project = ?) "
+            "GROUP BY image_id"
+        )
+        rows = self._db.execute(query, (server, project, server, project))
+        return {row["image_id"]: row["tasks"] for row in rows}
 
     def withdrawn_studio_tasks(self, server: str, project: int) -> dict[str, int]:
         """The newest task of every photo that was taken out of a project, by image_id."""

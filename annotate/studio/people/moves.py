@@ -69,3 +69,16 @@ def take_back(
             workspace.withdraw_studio_tasks(server, project, done)
             taken |= dict.fromkeys(done, giver)
     return taken
+
+
+def answered_by_those_who_left(
+    client: StudioClient, holdings: Holdings, givers: Mapping[str, Iterable[str]]
+) -> dict[str, set[str]]:
+    """Photos whose answers by people who left are on the server and were not pulled yet, by their names."""
+    answered: dict[str, set[str]] = {}
+    for giver, image_ids in givers.items():
+        project = holdings.projects.get(giver)
+        tasks = {holdings.tasks[giver][image_id]: image_id for image_id in image_ids}
+        if tasks and project is not None and client.project(project) is not None:
+            answered[giver] = {tasks[task] for task in client.answered_tasks(project) & tasks.keys()}
+    return answered

@@ -23,11 +23,10 @@ from PIL import Image
 
 from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
 from figureground.annotate.segmenters.interactive import InteractiveSam
-from figureground.annotate.segmenters.loading import ModelChoice
 from figureground.annotate.segmenters.protocol import Photo
 from figureground.annotate.studio.daemons import free_port
 from figureground.annotate.studio.home import StudioHome
-from figureground.errors import MissingExtraError, ServiceError, UsageError
+from figureground.errors import ServiceError
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.pages.labeling import labeling_configuration
 from figureground.schemas.rasters.masks import Mask, decode_brush_rle, decode_png1, mask_iou, tight_box
@@ -218,6 +217,18 @@ class TestClicks:
         (beside := click(60, 200))["value"] |= {"labels": ["not_this"], "keypointlabels": ["not_this"]}
         assert np.array_equal(backend.mask(click(*DISC_XY), beside), less)
 
+    def test_prompts_without_a_label_are_for_the_object(self, backend: Backend) -> None:
+        here = {"x": 100 * DISC_XY[0] / DISC_WH[0], "y": 100 * DISC_XY[1] / DISC_WH[1], "labels": []}
+        bare = click(*DISC_XY, value=here, type="keypoint")
+        assert np.array_equal(backend.mask(bare), backend.mask(click(*DISC_XY)))
+        box = drag(40, 550, 200, 710)
+        assert np.array_equal(backend.mask({**box, "type": "rectangle"}), backend.mask(box))
+
+    def test_the_tool_for_not_this_makes_negative_points(self, backend: Backend) -> None:
+        beside = click(60, 200, from_name="sam_not", type="keypoint")
+        less = backend.mask(click(*DISC_XY, type="keypoint"), beside)
+        assert np.array_equal(less, backend.mask(click(*DISC_XY), click(60, 200, positive=False)))
+
     def test_same_clicks_same_mask(self, backend: Backend) -> None:
         prompts = click(*DISC_XY), drag(100, 600, 240, 800), click(20, 20, positive=False)
         first, _, again = backend.mask(*prompts), backend.mask(click(60, 200)), backend.mask(*prompts)
@@ -311,7 +322,7 @@ class TestRefusals:
             ([click(*DISC_XY), click(*DISC_XY, original_height=1)], 409, "not 240x1"),
             ([click(*DISC_XY, type="brushlabels")], 422, "result.0.type"),
             ([click(*DISC_XY, value={"x": "left", "y": 1})], 422, "value.x"),
-            ([click(*DISC_XY, value={"x": 1, "y": 1})], 422, "choose what you click on"),
+            ([click(*DISC_XY, value={"x": 1, "y": 1})], 422, "choose which part you click on"),
             ([click(*DISC_XY, value={"x": 1, "y": 1, "labels": ["\x00/"]})], 422, "a label is 1 to 128"),
         ],
         ids=["none", "too-many", "other-size", "one-of-other-size", "brush", "no-number", "no-label", "strange-label"],
@@ -379,22 +390,3 @@ class TestSecrets:
         backend.ask(click(*DISC_XY), login=TOKEN, password=TOKEN)
         for secret in (TOKEN, LOGIN[1]):
             assert secret not in backend.log.read_text()
-
-
-def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
-    from figureground.annotate.studio.backend import serve_backend
-
-    with pytest.raises(UsageError, match="anybody could ask"):
-        serve_backend(StudioHome(tmp_path), ModelChoice(segmenter="mobile-sam"), host="0.0.0.0")
-    with pytest.raises(UsageError, match="grabcut takes no clicks; mobile-sam and sam do"):
-        serve_backend(StudioHome(tmp_path), ModelChoice(segmenter="grabcut"))
-    with pytest.raises(UsageError, match="precision bfloat16: mobile-sam computes in float32 alone"):
-        serve_backend(StudioHome(tmp_path), ModelChoice(segmenter="mobile-sam", precision="bfloat16"))
-
-
-@pytest.mark.parametrize("package", ["fastapi", "uvicorn"])
-def test_without_the_extra_it_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, "figureground.annotate.studio.backend", raising=False)
-    with pytest.raises(MissingExtraError, match=r"figureground\[backend\]"):
-        __import__("figureground.annotate.studio.backend")
