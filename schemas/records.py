@@ -20,10 +20,12 @@ ObjectState = Literal["accepted", "unreviewed", "unmasked"]
 
 AnswerState = Literal["submitted", "skipped", "draft"]
 
-Purpose = Literal["first_look", "second_look", "honeypot", "new_attributes"]
-"""The reason why people are asked about a photo: a first look, a second one after answers that left a doubt, a honeypot
-(a photo whose mask is known, to see how somebody works; it decides nothing), or attributes that were added after it was
-decided."""
+Purpose = Literal["first_look", "second_look", "authors_look", "honeypot", "new_attributes"]
+"""The reason why people are asked about a photo: a first look, a second one after answers that left a doubt, the same
+by those whose own answers are in doubt (on the maintainer's explicit word), a honeypot (a photo whose mask is known, to
+see how somebody works; it decides nothing), or attributes that were added after it was decided."""
+SECOND_LOOKS: Final[tuple[Purpose, ...]] = ("second_look", "authors_look")
+"""Purposes of answers that settle a doubt."""
 
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401  any JSON value

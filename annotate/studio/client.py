@@ -42,6 +42,7 @@ fields would hold every mask three times."""
 
 Json = dict[str, Any]
 
+
 _UNTOUCHED: Final[list[Json]] = [
     {"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0},
     {"filter": "filter:tasks:cancelled_annotations", "operator": "equal", "type": "Number", "value": 0},
@@ -233,6 +234,10 @@ class StudioClient:
             "POST", f"/api/projects/{project}/import", params={"return_task_ids": "true"}, json=list(tasks)
         )
         return [int(task) for task in sent["task_ids"]]
+
+    def delete_task(self, task: int) -> None:
+        """Delete a task with all that was answered to it; that it is gone already is no fault."""
+        self._request("DELETE", f"/api/tasks/{task}/", missing_is_fine=True)
 
     def upload(self, project: int, path: Path) -> str:
         """Copy a file to a server that does not see this disk; returns the address that a task shows it by."""

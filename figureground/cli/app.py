@@ -6,6 +6,7 @@ failed, run again to resume.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Annotated, Any
@@ -48,12 +49,14 @@ def program(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code; errors of ours are one message, never a traceback."""
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # ours says more
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # else each new attempt is a line on the screen
     try:
         result: Any = app(args=arguments, standalone_mode=False)
     except FigureGroundError as error:
         from figureground.console import say, stderr
 
-        stderr().print(f"[red]error:[/red] {type(error).__name__}:", end=" ")
+        kind = next(base.__name__ for base in type(error).__mro__ if not base.__name__.startswith("_"))
+        stderr().print(f"[red]error:[/red] {kind}:", end=" ")
         say(str(error))
         sys.exit(error.exit_code)
     except typer.Exit as stop:

@@ -88,6 +88,7 @@ def _order_of_masks() -> str:
 STYLE: Final = f"""
 .fg-page {{ display: grid; grid-template-columns: minmax(0, 1fr) {_SIDE_PX - 8}px; gap: 8px; }}
 .fg-side {{ max-height: calc(100vh - {_LIST_PX + 106}px); overflow-y: auto; padding-right: 4px; }}
+.fg-answers img {{ display: block; width: 100%; max-height: 170px; object-fit: contain; }}
 .fg-side h4, .fg-side h5, .fg-side h6 {{ margin: 4px 0 0; padding: 0; font-size: 14px; }}
 .fg-side .lsf-labels, .fg-side .lsf-choices, .fg-side .lsf-text-area {{ margin: 2px 0 !important; }}
 .lsf-sidepanels:has(.fg-page) {{ padding-right: 0 !important; }}
