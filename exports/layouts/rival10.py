@@ -27,7 +27,7 @@ from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema, load_attribute_schema
 from figureground.schemas.classes import imagenet_names
 from figureground.schemas.rasters.masks import Mask
-from figureground.schemas.records import NAME_PATTERN
+from figureground.schemas.records import NAME_PATTERN, NAME_WORDS
 
 ValidationGoes = Literal["train", "drop"]
 
@@ -190,7 +190,7 @@ def row_stem(row: Mapping[str, Any]) -> str:
     parts = [row["source_label"], row["image_id"], *filter(None, pasted)]
     if not all(NAME_PATTERN.fullmatch(part) for part in parts) or "_" in row["source_label"]:
         got = "a name that could be a path" if "_" not in row["source_label"] else "a source label with _"
-        raise DataError.single("image_id", repr("_".join(parts)), expected=NAME_PATTERN.pattern, got=got)
+        raise DataError.single("image_id", repr("_".join(parts)), expected=NAME_WORDS, got=got)
     return "_".join(parts)
 
 
