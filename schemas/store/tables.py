@@ -27,7 +27,7 @@ def open_parquet(path: Path, what: str) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
             yield file
-    except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, FileNotFoundError):
             raise
         got = " ".join(str(error).split())[:300] or type(error).__name__
@@ -59,7 +59,7 @@ def read_batches(path: Path, schema: pa.Schema, rows_at_a_time: int, what: str) 
         for batch in file.iter_batches(rows_at_a_time):
             faults = Faults()
             for name in schema.names:
-                if _has_gap(batch.column(name)):
+                if has_gap(batch.column(name)):
                     faults.add(
                         str(path), name, expected="a value in every row", got="none in some", remedy="get it again"
                     )
@@ -82,12 +82,12 @@ def _require_schema(path: Path, got: pa.Schema, schema: pa.Schema) -> None:
     faults.raise_if_any()
 
 
-def _has_gap(array: pa.Array) -> bool:
+def has_gap(array: pa.Array) -> bool:
     """Whether a column, or a list or structure in it, holds a null."""
     if array.null_count:
         return True
     if pa.types.is_struct(array.type):
-        return any(_has_gap(part) for part in array.flatten())
+        return any(has_gap(part) for part in array.flatten())
     if pa.types.is_list(array.type) or pa.types.is_fixed_size_list(array.type):
-        return _has_gap(array.flatten())
+        return has_gap(array.flatten())
     return False
