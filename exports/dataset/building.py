@@ -25,6 +25,7 @@ from figureground.exports.dataset.shards import ROWS_PER_SHARD, ShardJob
 from figureground.runtime.folders import MARK, unfinished_folder
 from figureground.runtime.pools import Engine, LazyJobs, open_engine
 from figureground.runtime.progress import Progress
+from figureground.schemas.recipes import Balance
 from figureground.schemas.records import PlanRow
 
 Item = TypeVar("Item")
@@ -43,6 +44,8 @@ class BuildReport:
     """Objects that rows are of."""
     balanced: bool
     """Whether every class that has objects has equally many."""
+    unbalanced: str
+    """Why they have not; empty where they have."""
     class_counts: Mapping[str, int]
     """Class name to number of objects."""
     splits: Mapping[str, int]
@@ -222,6 +225,16 @@ def _shard_parts(plan: Plan) -> Iterator[_ShardPart]:
         first += length
 
 
+def _why_unbalanced(plan: Plan, balance: Balance) -> str:
+    filled = {name: count for name, count in plan.class_counts.items() if count}
+    name = min(filled, key=lambda name: filled[name])
+    if balance.per_class == "all":
+        return "all objects of every class were asked for"
+    if balance.per_class == "smallest":
+        return f"{name} has {filled[name]}, fewer than the recipe's min_per_class {balance.min_per_class}"
+    return f"{name} has {filled[name]}, fewer than {balance.per_class}"
+
+
 def _report(folder: Path, build: PlannedBuild, *, reused: bool = False, copied: int = 0) -> BuildReport:
     plan = build.plan
     return BuildReport(
@@ -229,6 +242,7 @@ def _report(folder: Path, build: PlannedBuild, *, reused: bool = False, copied: 
         rows=len(plan.rows),
         objects=len(plan.objects),
         balanced=plan.balanced,
+        unbalanced="" if plan.balanced else _why_unbalanced(plan, build.request.design.recipe.balance),
         class_counts=plan.class_counts,
         splits=dict(Counter(plan.splits.values())),
         refused=dict(sorted(Counter(refusal.reason for refusal in plan.refusals).items())),

@@ -63,7 +63,7 @@ def failure_of(error: BaseException) -> FigureGroundError | None:
     if isinstance(error, OSError):
         return _os_failure(error)
     if isinstance(error, sqlite3.Error):
-        return _sqlite_failure(error)
+        return database_failure(error, "workspace.sqlite")
     if isinstance(error, MemoryError):
         return ServiceError("out of memory; give --workers a smaller number, or end other programs, and run again")
     if isinstance(error, UnicodeDecodeError):
@@ -85,13 +85,14 @@ def _os_failure(error: OSError) -> FigureGroundError | None:
     return None
 
 
-def _sqlite_failure(error: sqlite3.Error) -> FigureGroundError:
+def database_failure(error: sqlite3.Error | UnicodeDecodeError, where: str) -> FigureGroundError:
+    """The error of ours that says what an SQLite error means; ``where`` is the path of the database."""
     text = " ".join(str(error).split())[:200]
     for words, (kind, remedy) in _SQLITE.items():
         if words in text.lower():
-            return kind(f"workspace.sqlite: {text}; {remedy}")
+            return kind(f"{where}: {text}; {remedy}")
     remedy = "restore it from a copy, or index the photos into a new workspace"
-    return DataError.single("workspace.sqlite", "", expected="a workspace database", got=text, remedy=remedy)
+    return DataError.single(where, "", expected="a workspace database", got=text, remedy=remedy)
 
 
 @contextmanager
