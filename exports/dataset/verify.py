@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from figureground.errors import DataError, Fault, UsageError
-from figureground.exports.dataset.files import ATTRIBUTES, CHANGELOG, CLASS_MAP, LOCK, PLAN, RECIPE, ShardName
+from figureground.exports.dataset.files import ATTRIBUTES, CHANGELOG, CLASS_MAP, LOCK, OBJECTS, PLAN, RECIPE, ShardName
 from figureground.exports.dataset.folder import DatasetFolder, LocalFiles, name_faults
 from figureground.exports.dataset.manifest import file_faults, read_manifest, unlisted_faults
 from figureground.exports.dataset.rows import KEY_COLUMNS, open_table, read_rows, require_columns, row_key
@@ -24,6 +24,7 @@ from figureground.runtime.progress import Progress
 from figureground.schemas.rasters.masks import decode_png1, pixels_sha256
 from figureground.schemas.rasters.photos import PhotoRejected, decode_photo
 from figureground.schemas.records import RowKey
+from figureground.schemas.store.releases import read_annotation
 
 _HASH: Final = "provenance.pixels_sha256"
 _IMAGE: Final = "image.bytes"
@@ -197,6 +198,7 @@ def _part_faults(dataset: DatasetFolder) -> list[Fault]:
         (RECIPE, lambda: dataset.recipe),
         (ATTRIBUTES, lambda: dataset.attributes),
         (CHANGELOG, dataset.changelog),
+        (OBJECTS, lambda: read_annotation(dataset.files.path(OBJECTS))),  # not its rows, which may be millions
     ]
     for name, read in checks:
         if dataset.has(name):

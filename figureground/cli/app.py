@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     except typer.Abort:
         sys.exit(130)
     except BrokenPipeError:  # the reader has seen enough, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_stdout()
         sys.exit(141)
     except Exception as error:
         show = getattr(error, "show", None)  # click's own usage errors
@@ -84,9 +85,17 @@ def _tell(error: Exception) -> int:
         stderr().print(str(failure), markup=False, soft_wrap=True)
     except OSError:  # nobody can be told
         pass
-    if isinstance(error, OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try to write the rest again
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _silence_stdout()
     return failure.exit_code
+
+
+def _silence_stdout() -> None:
+    """Let what is left for stdout go nowhere: Python would try to write it again when it ends, and complain."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -102,7 +102,10 @@ def _make(partial: Path) -> None:
     if os.path.lexists(partial):
         return
     partial.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(mkdtemp(prefix=f".{partial.name}.", dir=partial.parent))
+    try:
+        fresh = Path(mkdtemp(prefix=f".{partial.name}.", dir=partial.parent))
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(partial)) from error
     try:
         fresh.chmod(0o777 & ~_umask())
         (fresh / MARK).touch()
