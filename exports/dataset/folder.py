@@ -227,6 +227,9 @@ class DatasetFolder:
         ):
             if named not in allowed:
                 faults.add(str(path), key, expected=Path(allowed[-1]).name, got=named)
+        if self.lock.rules not in recipe.rules:
+            rules = ", ".join(sorted(recipe.rules))
+            faults.add(f"{self.name}/{LOCK}", "rules", expected=f"rules of the recipe: {rules}", got=self.lock.rules)
         faults.raise_if_any()
         return in_present_words(recipe, self.lock.pixel_rules, where=self.name)
 

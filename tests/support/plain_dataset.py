@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -98,3 +99,41 @@ def update_manifest(folder: Path, name: str) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["sha256"][name] = file_sha256(folder / name)
     (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def without_column(name: str) -> Callable[[pa.Table], pa.Table]:
+    return lambda table: table.drop_columns([name])
+
+
+def with_null(name: str) -> Callable[[pa.Table], pa.Table]:
+    def change(table: pa.Table) -> pa.Table:
+        index = table.schema.get_field_index(name)
+        field = table.schema.field(index)
+        cells = [None, *table.column(index).to_pylist()[1:]]
+        return table.set_column(index, field, pa.array(cells, field.type))
+
+    return change
+
+
+def of_another_type(name: str) -> Callable[[pa.Table], pa.Table]:
+    def change(table: pa.Table) -> pa.Table:
+        index = table.schema.get_field_index(name)
+        return table.set_column(index, name, pa.array([{"x": 1.5}] * table.num_rows))
+
+    return change
+
+
+def without_utf8(name: str) -> Callable[[pa.Table], pa.Table]:
+    def change(table: pa.Table) -> pa.Table:
+        index = table.schema.get_field_index(name)
+        bad = pa.concat_arrays([_BAD_TEXT] * table.num_rows)
+        return table.set_column(index, table.schema.field(index), bad)
+
+    return change
+
+
+DAMAGES: Mapping[str, Callable[[str], Callable[[pa.Table], pa.Table]]] = MappingProxyType(
+    {"without": without_column, "null in": with_null, "another type of": of_another_type, "no UTF-8 in": without_utf8}
+)
+"""What may be wrong with a column: name of the damage to what does it to a column of a table."""
+_BAD_TEXT: Final = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff"))
