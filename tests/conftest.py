@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -45,7 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers."""
     from costs import MARKERS
 
-    for name, meaning in MARKERS.items():
+    own = {"same_on_file": "what it runs of the evaluation is the published file, or no part of it, in either run"}
+    for name, meaning in {**MARKERS, **own}.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
 
 
@@ -57,11 +59,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark every test with what its module costs; in the quick loop, leave out those that are slow by themselves."""
+    """Mark every test with what its module costs; in the quick loop, leave out those that are slow by themselves.
+
+    Tests that start a Ray come first, one after the other, so that they can share it.
+    """
     from costs import mark_module
 
     for item in items:
         mark_module(item)
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
     if config.getoption("quick"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
@@ -76,6 +82,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     note_markers(item)
     if time.time() > float(os.environ.get("FIGUREGROUND_TESTS_END", "inf")):
         item.session.shouldstop = "the time is up"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the Ray that tests share after the last that needs it: idle, it costs a share of a processor."""
+    if "ray_cluster" in sys.modules and (nextitem is None or nextitem.get_closest_marker("ray") is None):
+        sys.modules["ray_cluster"].end_shared_ray()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

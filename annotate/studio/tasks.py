@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from figureground.annotate.studio.projects import MODEL_VERSION
 from figureground.annotate.studio.served import ServedView
 from figureground.errors import DataError, Fault
 from figureground.schemas.attributes import OBJECT
@@ -51,6 +52,7 @@ def make_task(source: TaskSource) -> Json:
         "exif_orientation": record.exif_orientation,
         "schema": source.schema,
         "proposal_id": source.proposal.proposal_id if source.proposal else "",
+        "segmenter": segmenter_title(source.proposal),
         "uncertainty": round(uncertainty(source.proposal), 4),
     }
     if source.proposal is None:
@@ -58,7 +60,7 @@ def make_task(source: TaskSource) -> Json:
     mask = view.to_served(decode_coco_rle(source.proposal.rle, size_hw=record.size_hw, record=record.image_id))
     region = mask_region(mask, region_id=source.proposal.proposal_id, label=OBJECT, score=source.proposal.score)
     prediction = {
-        "model_version": model_version(source.proposal),
+        "model_version": MODEL_VERSION,
         "score": source.proposal.score,
         "result": [{**region, "origin": "prediction"}],
     }
@@ -86,9 +88,9 @@ def uncertainty(proposal: ProposalRecord | None) -> float:
     return 1.0 if proposal is None else float(np.clip(1.0 - proposal.score * proposal.stability, 0.0, 1.0))
 
 
-def model_version(proposal: ProposalRecord) -> str:
-    """``mobile-sam-1a2b3c4d``: what the page shows beside a machine mask."""
-    return "-".join(filter(None, [proposal.segmenter, proposal.checkpoint_sha256[:8]]))
+def segmenter_title(proposal: ProposalRecord | None) -> str:
+    """``mobile-sam-1a2b3c4d``: what made a machine mask; empty without one."""
+    return "" if proposal is None else "-".join(filter(None, [proposal.segmenter, proposal.checkpoint_sha256[:8]]))
 
 
 def label_title(label: str) -> str:

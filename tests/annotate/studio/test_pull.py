@@ -250,7 +250,8 @@ def test_damaged_answers_are_named_together_and_good_ones_stay(store: Workspace)
         with pytest.raises(DataError) as caught:
             pull(store, *tasks)
         records = [fault.record.split(" region")[0] for fault in caught.value.faults]
-        assert sorted(records) == sorted([f"{A.image_id} answer 11", f"{B.image_id} answer 13"])
+        assert sorted(records) == ["photos: a.jpg answer 11", "photos: b.jpg answer 13"]
+        assert all(fault.record.endswith(" (task 1)") for fault in caught.value.faults)
         assert len(list(store.annotations())) == 1
         assert state_of(store) == ("accepted", "one answer")
         assert state_of(store, B) is None

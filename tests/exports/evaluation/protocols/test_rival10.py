@@ -219,6 +219,7 @@ def test_masks_can_be_grown_or_taken_from_another_dataset(repo: Path) -> None:
     assert same["label_spaces"] == default_score(repo)["label_spaces"]
 
 
+@pytest.mark.same_on_file
 def test_the_script_in_the_dataset_does_the_same(repo: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [
