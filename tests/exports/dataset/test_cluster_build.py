@@ -71,9 +71,7 @@ def cluster(nodes: TwoNodes) -> TwoNodes:
     return nodes
 
 
-def request(
-    drawn: DrawnRelease, recipe: Path, engine: EngineChoice | None = None, *, workers: int = 2
-) -> BuildRequest:
+def request(drawn: DrawnRelease, recipe: Path, engine: EngineChoice | None = None, *, workers: int = 2) -> BuildRequest:
     machines = Machines(workers=workers, engine=engine or EngineChoice())
     return prepare_request(str(recipe), drawn.workspace, machines=machines)
 
