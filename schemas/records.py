@@ -14,6 +14,9 @@ from figureground.schemas.rasters.masks import Box, CocoRle
 NAME_PATTERN: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,128}")
 """Form of every id, class, attribute and config name; ``/`` would break ``datasets``, dots alone are paths."""
 
+NAME_WORDS: Final = "1 to 128 letters, digits, dots, dashes and underscores, and not dots alone"
+"""What ``NAME_PATTERN`` takes, for people."""
+
 DecisionState = Literal["accepted", "rejected", "confirmed_empty", "not_localisable", "wrong_label", "needs_second"]
 
 ObjectState = Literal["accepted", "unreviewed", "unmasked"]

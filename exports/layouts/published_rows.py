@@ -14,6 +14,7 @@ from PIL import Image
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.dataset.folder import DatasetFolder
+from figureground.runtime.folders import unfinished_folder
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, decode_png1
 from figureground.schemas.rasters.photos import MOST_PIXELS
@@ -25,17 +26,13 @@ def new_folder(out: Path) -> Iterator[Path]:
     """A folder to write into, which becomes ``out`` at the end, or nothing where something failed.
 
     Raises:
-        UsageError: if ``out`` exists.
+        UsageError: if ``out`` exists, another command is making it, or ``OUT.partial`` is not an export's.
     """
-    if out.exists():
-        raise UsageError(f"{out} exists; give another folder with -o, or delete it")
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with unfinished_folder(out, "export", "export", keeps=False) as partial:
+        for entry in partial.iterdir():  # what a killed export left
+            if not entry.name.startswith("."):
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         yield partial
-        partial.replace(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def require_images(dataset: DatasetFolder, configs: Sequence[str]) -> None:

@@ -45,6 +45,7 @@ VERBS: Final = {
     "build": Verb(
         "figureground.cli.build:build", "Turn a release into a dataset repository that datasets.load_dataset reads."
     ),
+    "recipe": Verb("figureground.cli.build:recipe", "Print a shipped recipe, to begin one of your own with."),
     "evaluate": Verb(
         "figureground.cli.evaluate:evaluate", "Score classifiers on a dataset repository, with intervals."
     ),

@@ -12,6 +12,7 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -168,7 +169,7 @@ def decode_npy(data: bytes, *, record: str = "") -> Mask:
     """
     try:
         array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, MemoryError, OverflowError, TypeError, SyntaxError, TokenError) as error:
         raise DataError.single("mask", record, expected="a .npy array without pickle", got=str(error)) from error
     if array.ndim != 2 or not np.isin(array, (0, 1)).all():
         got = f"shape {array.shape}, dtype {array.dtype}"
