@@ -24,7 +24,12 @@ from figureground.schemas.records import ObjectRecord
 
 RECIPE = load_recipe("rival10")
 CLASSES = ClassMap.model_validate(
-    {"name": "toy", "classes": [{"index": i, "name": name, "wnids": [name]} for i, name in enumerate("ab")]}
+    {
+        "name": "toy",
+        "classes": [
+            {"index": i, "name": name, "wnids": [name], "imagenet_indices": [i]} for i, name in enumerate("ab")
+        ],
+    }
 )
 SCHEMA = AttributeSchema.model_validate(
     {
