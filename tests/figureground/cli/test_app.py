@@ -42,7 +42,8 @@ def here(capsys: pytest.CaptureFixture[str]) -> Here:
         with pytest.raises(SystemExit) as stop:
             main(list(arguments))
         assert isinstance(stop.value.code, int)
-        return stop.value.code, *capsys.readouterr()
+        stdout, stderr = capsys.readouterr()
+        return stop.value.code, stdout, stderr
 
     return run_here
 
