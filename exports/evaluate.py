@@ -17,6 +17,7 @@ Exit codes: 0 done, 1 a fault in the data or the model, 2 wrong usage, 3 a downl
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import dataclasses
 import difflib
@@ -25,25 +26,29 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import io
 import itertools
 import json
 import math
+import mmap
 import os
 import re
 import sys
+import tempfile
+import traceback
 import typing
-import zipfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypedDict, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from scipy.ndimage import distance_transform_edt  # type: ignore[import-untyped]
 from scipy.optimize import brentq  # type: ignore[import-untyped]  # ships no annotations
 from scipy.special import softmax  # type: ignore[import-untyped]  # ships no annotations
@@ -53,6 +58,7 @@ from scipy.stats import norm, t  # type: ignore[import-untyped]
 
 SCHEMA_VERSION: Final = "2"
 REFERENCE_SIZE_HW: Final = (224, 224)  # in9_eval.py resizes nothing: its images are 224 pixels wide and high
+_LFS_MARK: Final = b"version https://git-lfs"  # what a file begins with whose content was not fetched
 EMPTY: Final = "nothing to score: expected at least one image, got none"
 Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)
 Table = Any  # datasets.Dataset, which ships no annotations
@@ -68,12 +74,27 @@ class EvaluationError(Exception):
     """The data (exit code 1), the call (2) or a download (3) is at fault."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.exit_code = exit_code
+
+    def __reduce__(self) -> tuple[type[EvaluationError], tuple[str, int]]:
+        """The exit code survives the way out of a worker process."""
+        return EvaluationError, (str(self), self.exit_code)
 
     def show(self) -> None:
         """Print the message on stderr."""
         print(f"error: {self}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """A text without characters that do something to a terminal; lines stay lines."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+
+
+def plain_line(text: object, most: int = 300) -> str:
+    """What others say, as one line: spaces for line breaks, no addresses in memory, cut to ``most`` characters."""
+    line = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(printable(str(text)).split()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def require(condition: object, message: str, exit_code: int = 1) -> None:
@@ -88,15 +109,35 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def file_fault(path: Path) -> str:
+    """Why a file is not what its name says, by its first bytes, in words; empty where these tell nothing."""
+    with path.open("rb") as file:
+        head = file.read(len(_LFS_MARK))
+    if head == _LFS_MARK:
+        return "a pointer of Git LFS, not the file itself: run git lfs pull"
+    return "" if head else "the file is empty: copy or download it again"
+
+
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, and make its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file so that it is there whole or not at all, and make its folder.
+
+    Raises:
+        EvaluationError: if it cannot be written: exit code 2 where the path cannot be, 3 where the disk refuses.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        remedy = "free some room or choose another folder; a run goes on from what it has"
+        code = 2 if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)) else 3
+        raise EvaluationError(f"{path}: cannot be written ({error.strerror}); {remedy}", code) from error
 
 
 def arrays_of(record: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401  a dataclass of arrays
@@ -127,7 +168,7 @@ ADAPTER_DEFAULTS: Final = {  # optional attributes of adapters; see Adapter
     "interpolation": "bicubic",
     "crop_pct": 0.875,
     "crop_mode": "center",
-    "outputs": "logits",
+    "outputs": None,
     "label_space": None,
     "class_names": None,
     "parameters": None,
@@ -135,6 +176,9 @@ ADAPTER_DEFAULTS: Final = {  # optional attributes of adapters; see Adapter
     "on_cpu": False,
     "device": "cpu",
     "precision": "float32",
+    "settings": None,
+    "settings_file": "",
+    "notes": (),
 }
 
 
@@ -149,14 +193,19 @@ class Adapter(typing.Protocol):
         interpolation ("bicubic"): Pillow's name of the filter that resizes to ``input_size_hw``.
         crop_pct (0.875): Share of the resized short side that the model's own transform keeps; see ``Transform``.
         crop_mode ("center"): or "squash", where that transform does not keep the aspect.
-        outputs ("logits"): or "probabilities", which then pass through no softmax.
+        outputs (None): "logits", or "probabilities", which then pass through no softmax; None where the outputs tell:
+            rows of shares that sum to 1 are probabilities.
         label_space (None): "map" or "head", where the number of outputs does not tell.
-        class_names (None): Classes of a head in the order of its outputs; a dataset of others is refused.
+        class_names (None): Classes of a head in the order of its outputs; a dataset of others is refused. Without them
+            the dataset's own order is assumed, and the table says so.
         parameters (None): Number of the model's parameters, where it is known.
         libraries (()): Packages whose versions belong on record.
         on_cpu (False): ``logits`` keeps the processors busy, so no images are decoded meanwhile.
         device ("cpu"): Where the model runs, for the record.
         precision ("float32"): What it computes in, for the record.
+        settings (None): Whatever else decides its answers, JSON-ready, by name; part of what stored answers are of.
+        settings_file (""): File that its settings come from, for messages.
+        notes (()): What a reader of a table should know of the model, short texts.
 
     An adapter with a method ``run_on(device, precision)`` is moved to the device that ``evaluate`` is asked for;
     ``TorchAdapter`` has it. Others choose their own.
@@ -614,9 +663,12 @@ def find_label_space(outputs: int, classes: ClassMap, named: str | None = None) 
     imagenet = outputs in (IMAGENET_CLASSES, IMAGENET_CLASSES + 1) and bool((classes.class_of_output >= 0).any())
     fits = {"map": imagenet, "head": outputs == len(classes.names)}
     fitting = [space for space in fits if fits[space] and named in (None, space)]
+    if len(fitting) == 2 and np.array_equal(classes.class_of_output, np.arange(IMAGENET_CLASSES)):
+        return "map"  # class i is output i in both readings
     wanted = f"1000 or 1001 ImageNet outputs that are mapped, or a head of {len(classes.names)} for {classes.name}"
-    got = f"{outputs} outputs, label space {named}: set the adapter's label_space where both fit"
-    require(len(fitting) == 1, f"expected {wanted}; got {got}")
+    got = f"{outputs} outputs" + (f", label space {named}" if named else "")
+    ask = "; both fit: say label_space, map or head, in the settings beside the model's file or in its adapter"
+    require(len(fitting) == 1, f"expected {wanted}; got {got}{ask if len(fitting) == 2 else ''}")
     return fitting[0]
 
 
@@ -659,9 +711,352 @@ def drop_background(logits: Logits, space: str) -> Logits:
     return logits[:, 1:] if space == "map" and logits.shape[1] == IMAGENET_CLASSES + 1 else logits
 
 
+# model_files.checkpoints: Checkpoints as training programs write them: which of their tensors are the model's.
+
+PARTS: Final = (  # in the order in which they are taken; timm takes averaged weights first, too
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+    "ema",
+    "state_dict",
+    "model",
+    "model_state_dict",
+    "network",
+    "net",
+)
+
+
+class StoredTensors(NamedTuple):
+    """The tensors of one model in a checkpoint."""
+
+    tensors: dict[str, Any]
+    part: str  # name of the part of the checkpoint; empty where it is the whole
+    prefix: str  # what stood before every name
+    others: tuple[str, ...]  # parts that were not taken
+
+    @property
+    def choice(self) -> str:
+        """What was taken of a checkpoint that holds more than one model, in words; empty where there was no choice."""
+        return f"{self.part} taken, not {', '.join(self.others)}" if self.others else ""
+
+
+def read_checkpoint(path: Path, wanted: Collection[str], part: str | None = None) -> StoredTensors:
+    """The tensors of a checkpoint whose names are the model's, without what wrappers put before them.
+
+    Read are plain state dicts, safetensors, and what timm, Lightning, torchvision and torch's own wrappers
+    (DataParallel, ``torch.compile``, ``AveragedModel``) write. Nothing but tensors and ``argparse.Namespace`` is
+    unpickled.
+
+    Args:
+        path: ``.safetensors``, or a file of ``torch.save``.
+        wanted: Names of the model's tensors.
+        part: Name of the part to take; None for the first of ``PARTS``.
+
+    Raises:
+        EvaluationError: if it cannot be read, holds no tensors by name, or several models and none is named.
+    """
+    loaded = _load(path)
+    parts = {name: loaded[name] for name in loaded if _holds_tensors(loaded[name])}
+    if part is not None and part in parts:
+        taken = part
+    elif _holds_tensors(loaded):
+        parts, taken = {"": loaded}, ""
+    else:
+        taken = next((name for name in PARTS if name in parts), "")
+        if not taken and len(parts) == 1:
+            (taken,) = parts
+        require(taken, f"{path}: expected tensors by name, or those under {', '.join(PARTS)}; {_inventory(loaded)}")
+    plain = {_uncompiled(name): tensor for name, tensor in parts[taken].items() if name != "n_averaged"}
+    prefix = _find_prefix(path, plain, wanted, None if part == taken else part)
+    tensors = {name.removeprefix(prefix): tensor for name, tensor in plain.items() if name.startswith(prefix)}
+    return StoredTensors(tensors, taken, prefix, tuple(sorted(set(parts) - {taken})))
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    import torch
+    from safetensors.torch import load_file  # timm requires it
+
+    fault = file_fault(path)
+    require(not fault, f"{path}: {fault}")
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        with torch.serialization.safe_globals([argparse.Namespace]):  # timm's CheckpointSaver writes its arguments so
+            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # pickle, zipfile, torch and safetensors raise nearly anything on foreign bytes
+        remedy = "save model.state_dict() alone" if "WeightsUnpickler" in str(error) else "copy or download it again"
+        raise EvaluationError(
+            f"{path}: cannot be read as tensors, so these are not the weights of a model "
+            f"({plain_line(_reason(error), 200)}); {remedy}"
+        ) from error
+    require(isinstance(loaded, Mapping), f"{path}: expected tensors by name, got {type(loaded).__name__}")
+    return dict(loaded)
+
+
+def _reason(error: Exception) -> str:
+    """What torch says of a file, without its advice of several lines on unsafe loading."""
+    text = str(error)
+    _, mark, detail = text.partition("WeightsUnpickler error: ")
+    return (detail if mark else text).splitlines()[0] if text else type(error).__name__
+
+
+def _holds_tensors(value: object) -> bool:
+    import torch
+
+    return (
+        isinstance(value, Mapping)
+        and bool(value)
+        and all(isinstance(name, str) and isinstance(item, torch.Tensor) for name, item in value.items())
+    )
+
+
+def _inventory(loaded: Mapping[str, Any]) -> str:
+    return f"it holds {list_names([plain_line(name, 40) for name in loaded])}" if loaded else "it holds nothing"
+
+
+def _uncompiled(name: str) -> str:
+    """A tensor's name without what ``torch.compile`` adds to each module that it wraps."""
+    return name.replace("_orig_mod.", "")
+
+
+def _find_prefix(path: Path, tensors: Mapping[str, Any], wanted: Collection[str], named: str | None) -> str:
+    """What stands before the names of the model's tensors; ``EvaluationError`` if several models are there."""
+    counts: Counter[str] = Counter()
+    ends: dict[str, list[str]] = {}
+    for name in wanted:
+        ends.setdefault(name.rpartition(".")[2], []).append(name)
+    for name in tensors:
+        for end in ends.get(name.rpartition(".")[2], ()):
+            if name == end or name.endswith(f".{end}"):
+                counts[name[: len(name) - len(end)]] += 1
+    whole = sorted(prefix for prefix, count in counts.items() if count == len(set(wanted)))
+    if named is not None:
+        prefix = named if named.endswith(".") else f"{named}."
+        require(counts[prefix], f"{path}: has no part {named!r}; it has {list_names([*whole, *PARTS][:8])}")
+        return prefix
+    require(
+        len(whole) < 2 or "" in whole,
+        f"{path}: holds several models, {list_names(whole)}: say which in {path.stem}.json, as "
+        f'{{"checkpoint": "{whole[0] if whole else ""}"}}',
+    )
+    if "" in whole:
+        return ""
+    return whole[0] if whole else max(sorted(counts), key=lambda prefix: counts[prefix], default="")
+
+
+def compare_tensors(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """How stored tensors differ from those of a model in names and shapes, in words; nothing where they fit."""
+    shapes = [
+        f"{name} {tuple(stored[name].shape)} for {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in stored and stored[name].shape != tensor.shape
+    ]
+    differing = {
+        "missing": sorted(set(wanted) - set(stored)),
+        "unexpected": sorted(set(stored) - set(wanted)),
+        "other shapes": shapes,
+    }
+    return [f"{words}: {list_names(names)}" for words, names in differing.items() if names]
+
+
+# model_files.onnx_data: Weights that an ONNX graph keeps in files beside it, and the hash of all of them.
+
+# Fields of onnx.proto3 that lead to tensors, and those of TensorProto that name a file; all others are passed over.
+_TENSOR: Final = {13: "entry"}
+_ENTRY: Final = {1: "key", 2: "value"}
+_FIELDS: Final[Mapping[str, Mapping[int, str]]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": _TENSOR,
+    "entry": _ENTRY,
+}
+
+
+def onnx_sha256(path: Path) -> str:
+    """SHA-256 of a graph's file; where it has weights in other files, of its hash and theirs, by name.
+
+    Raises:
+        EvaluationError: if a file of weights is not there, lies outside the graph's folder, or is a pointer to it.
+    """
+    names = sorted(set(external_files(path)))
+    graph = file_sha256(path)
+    if not names:
+        return graph
+    parts = [graph]
+    for name in names:
+        data = (path.parent / name).resolve()
+        inside = data.is_relative_to(path.parent.resolve())
+        require(inside, f"{path}: expected its weights beside it, got {name!r}, a path that leads elsewhere")
+        require(data.is_file(), f"{path}: its weights, {name}, do not lie beside it: copy both files")
+        fault = file_fault(data)
+        require(not fault, f"{data}: {fault}")
+        parts += [name, file_sha256(data)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def external_files(path: Path) -> list[str]:
+    """Names of the files in which a graph's tensors lie, as it writes them; ``EvaluationError`` if it is no ONNX."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return list(_locations(memoryview(content)))
+    except (ValueError, IndexError, UnicodeDecodeError, RecursionError) as error:
+        raise EvaluationError(
+            f"{path}: expected an ONNX model, got other bytes; export or download it again"
+        ) from error
+
+
+def _locations(content: memoryview) -> Iterator[str]:
+    """Values of ``location`` in all tensors of a message ModelProto."""
+    waiting = [("model", 0, len(content))]
+    while waiting:
+        kind, start, stop = waiting.pop()
+        texts: dict[str, str] = {}
+        for number, begin, end in _fields(content, start, stop):
+            inner = _FIELDS[kind].get(number)
+            if inner in ("key", "value"):
+                texts[inner] = bytes(content[begin:end]).decode()
+            elif inner is not None:
+                waiting.append((inner, begin, end))
+        if texts.get("key") == "location":
+            yield texts.get("value", "")
+    content.release()
+
+
+def _fields(content: memoryview, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+    """Fields of a protobuf message that have a length: number, begin and end (protobuf.dev, encoding)."""
+    position = start
+    while position < stop:
+        key, position = _varint(content, position, stop)
+        wire = key & 7
+        if wire == 0:
+            _, position = _varint(content, position, stop)
+            continue
+        if wire == 2:
+            length, begin = _varint(content, position, stop)
+        elif wire in (1, 5):
+            length, begin = (8 if wire == 1 else 4), position
+        else:
+            raise ValueError(wire)
+        position = begin + length
+        if position > stop:
+            raise ValueError(position)
+        if wire == 2:
+            yield key >> 3, begin, position
+
+
+def _varint(content: memoryview, position: int, stop: int) -> tuple[int, int]:
+    value = shift = 0
+    while position < stop and shift < 70:
+        byte = content[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if not byte & 0x80:
+            return value, position
+    raise ValueError(position)
+
+
+# model_files.settings: What a file beside a model may say about it: names and values, checked before the model runs.
+
+FILTERS: Final = tuple(sorted(name.lower() for name in Image.Resampling.__members__))
+OUTPUTS: Final = ("logits", "probabilities")
+LABEL_SPACES: Final = ("map", "head")
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number; a truth is none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_size(value: object) -> bool:
+    """Whether a value is a positive whole number of pixels."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
+
+
+def _three_numbers(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(map(is_number, value))
+
+
+def _names(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(name, str) and name for name in value)
+
+
+_RULES: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
+    "input_size": (
+        "pixels, or [height, width]",
+        lambda value: is_size(value) or (isinstance(value, list) and len(value) == 2 and all(map(is_size, value))),
+    ),
+    "mean": ("three numbers", _three_numbers),
+    "std": ("three numbers above 0", lambda value: _three_numbers(value) and min(value) > 0),
+    "scale": ("a number above 0", lambda value: is_number(value) and value > 0),
+    "layout": ("NCHW or NHWC", lambda value: value in ("NCHW", "NHWC")),
+    "outputs": (" or ".join(OUTPUTS), lambda value: value in OUTPUTS),
+    "interpolation": (", ".join(FILTERS), lambda value: isinstance(value, str) and value.lower() in FILTERS),
+    "crop_pct": ("a number above 0 and up to 2", lambda value: is_number(value) and 0 < value <= 2),
+    "parameters": ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
+    "label_space": (" or ".join(LABEL_SPACES), lambda value: value in LABEL_SPACES),
+    "class_names": ("names of classes in the order of the outputs", _names),
+    "checkpoint": ("the name of a part of the checkpoint", lambda value: isinstance(value, str) and bool(value)),
+}
+
+
+def read_settings(
+    path: Path, known: Collection[str], stored: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], str]:
+    """Settings of a model, from ``NAME.json`` beside its file, else from texts in it; and the file that says them.
+
+    Args:
+        path: The model's file.
+        known: Settings that such a model has.
+        stored: JSON texts by name in the model itself; other names there are those of other programs, and passed over.
+
+    Raises:
+        EvaluationError: with every setting that has another name or value.
+    """
+    beside = path.with_suffix(".json")
+    where = str(beside) if beside.is_file() else str(path)
+    try:
+        if beside.is_file():
+            text = beside.read_text(encoding="utf-8-sig")
+            given: Any = json.loads(text, object_pairs_hook=_once)
+        else:
+            given = {name: json.loads(value) for name, value in (stored or {}).items() if name in known}
+    except (OSError, ValueError, RecursionError) as error:
+        raise EvaluationError(f"{where}: its settings are not JSON: {plain_line(error)}") from error
+    require(isinstance(given, dict), f"{where}: expected settings by name, {{…}}; got {plain_line(repr(given), 60)}")
+    faults = [fault for name, value in sorted(given.items()) for fault in _faults(name, value, known)]
+    require(not faults, f"{where}: {'; '.join(faults)}")
+    return given, where
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object in which no name stands twice."""
+    names = [name for name, _ in pairs]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f"{list_names(twice)} stands there twice")
+    return dict(pairs)
+
+
+def _faults(name: str, value: Any, known: Collection[str]) -> list[str]:  # noqa: ANN401  any JSON value
+    """What is wrong with one setting, as words; nothing where it is right."""
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
+        return [f"unknown setting {name!r}{hint}"]
+    wanted, fits = _RULES[name]
+    return [] if fits(value) else [f"{name}: expected {wanted}, got {plain_line(json.dumps(value), 60)}"]
+
+
 # options: The table of settings of an evaluation, from which both command lines are made.
 
 FEEDS: Final = ("canvas", "reference")
+TIMM_SIZES: Final = ("test", "train")
 PRECISIONS: Final = ("float32", "bfloat16", "float16")
 
 
@@ -707,6 +1102,12 @@ COMMON: Final = (
     Option(name="batch_size", help="Images a forward pass.", default=32, kind=int, least=1),
     Option(name="device", help="auto, cpu, cuda, cuda:N or mps; auto takes the best there is.", default="auto"),
     Option(name="precision", help="What a torch model computes in.", default="float32", choices=PRECISIONS),
+    Option(
+        name="timm_size",
+        help="Size and crop of timm's models: those they are tested at, as its validate.py, or trained at.",
+        default="test",
+        choices=TIMM_SIZES,
+    ),
     Option(name="workers", help="Threads that decode images; by default one a processor, up to 8.", kind=int, least=1),
     Option(name="bootstrap", help="Bootstrap resamples behind the intervals.", default=10_000, kind=int, least=1),
     Option(name="seed", help="Seed of the bootstrap.", default=0, kind=int),
@@ -725,6 +1126,7 @@ class ScoringOptions(TypedDict, total=False):
     batch_size: int
     device: str
     precision: str
+    timm_size: str
     workers: int | None
     bootstrap: int
     seed: int
@@ -753,17 +1155,37 @@ def fill_options(table: Sequence[Option], given: Mapping[str, Any]) -> dict[str,
 
 # pictures: Stored images and masks, decoded and brought to the size that a model takes.
 
-MAX_PIXELS: Final = 100_000_000  # of a resized photo
+MAX_PIXELS: Final = 100_000_000  # of a stored photo, and of a resized one
+FORMATS: Final = ("PNG", "JPEG", "WEBP")  # of stored images
+MASK_FORMATS: Final = ("PNG",)
 
 
 def open_image(stored: bytes | None, record: str) -> Image.Image:
-    """Decode an image to RGB; ``EvaluationError`` if that cannot be done."""
+    """Decode a stored image to RGB; ``EvaluationError`` if that cannot be done.
+
+    Only formats in which datasets hold images are tried: of others Pillow asks programs outside, Ghostscript for one.
+    """
     if stored is None:
         raise EvaluationError(f"{record}: the dataset holds a path instead of the image")
+    return _decode(stored, record, "the image", FORMATS, "RGB")
+
+
+def _decode(stored: bytes, record: str, what: str, formats: tuple[str, ...], mode: str) -> Image.Image:
+    """An image of one of ``formats`` in a mode of Pillow's, whose size is looked at before it is decoded."""
     try:
-        return Image.open(io.BytesIO(stored)).convert("RGB")
-    except (OSError, Image.DecompressionBombError) as error:
-        raise EvaluationError(f"{record}: the image cannot be decoded: {error}") from error
+        with Image.open(io.BytesIO(stored), formats=formats) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise EvaluationError(f"{record}: {what}: expected at most {MAX_PIXELS:,} pixels, got {width}x{height}")
+            return image.convert(mode)
+    except EvaluationError:
+        raise
+    except UnidentifiedImageError as error:
+        got = f"got {len(stored)} bytes of something else"
+        raise EvaluationError(f"{record}: {what} cannot be decoded: expected {' or '.join(formats)}, {got}") from error
+    except Exception as error:  # Pillow's parsers raise nearly anything on damaged bytes
+        words = plain_line(error, 120) or type(error).__name__
+        raise EvaluationError(f"{record}: {what} cannot be decoded: {words}") from error
 
 
 def decode_image(stored: bytes | None, size_hw: tuple[int, int], interpolation: str, record: str) -> Images:
@@ -845,21 +1267,389 @@ def decode_mask(stored: bytes | None, name: str) -> Bools:
     """Decode an object mask, ``(H, W)``, True on the figure; ``EvaluationError`` if that cannot be done."""
     if stored is None:
         raise EvaluationError(f"{name}: has no object mask")
+    return np.asarray(_decode(stored, name, "the object mask", MASK_FORMATS, "L")) > 0
+
+
+# repository.columns: Columns of a config's rows, checked before anything is made of them.
+
+MOST_CHARACTERS: Final = 256  # of an id or a name: as an array every one takes the room of the longest
+_WHOLE: Final = ("draw", "ground_label")
+_REQUIRED: Final = ("image_id", "draw")  # in which every row has a value
+
+
+def check_columns(table: Table, record: str, columns: Collection[str], classes: Sequence[str]) -> None:
+    """Refuse rows with columns of other kinds than a dataset's; ``EvaluationError`` names every fault.
+
+    Args:
+        table: Rows with at least the columns ``columns``.
+        record: What to call them in errors.
+        columns: Those that are going to be read.
+        classes: Names of the classes in the order of the labels.
+    """
+    features = table.features
+    names = tuple(getattr(features["label"], "names", None) or ())
+    require(
+        names == tuple(classes),
+        f"{record}: expected the labels of class_map.json, {list_names(classes)}; got "
+        f"{list_names([plain_line(name, 60) for name in names]) or 'numbers or texts without names of classes'}",
+    )
+    faults = [fault for column in sorted({"image", "image_id", *columns}) for fault in _column_faults(table, column)]
+    faults += _label_faults(table, len(classes))
+    require(not faults, f"{record}: {'; '.join(faults)}")
+
+
+def _column_faults(table: Table, column: str) -> Iterator[str]:
+    import datasets
+    import pyarrow.compute as pc
+    import pyarrow.types as kinds
+
+    feature, stored = table.features[column], table.data.column(column)
+    if column in ("image", "object_mask"):
+        shaped = isinstance(feature, datasets.Image) or (isinstance(feature, dict) and "bytes" in feature)
+        if not shaped:
+            yield f"{column}: expected encoded images, got {plain_line(stored.type, 60)}"
+        return
+    if column in _WHOLE and not kinds.is_integer(stored.type):
+        yield f"{column}: expected whole numbers, got {plain_line(stored.type, 60)}"
+    if column == "image_id" and not (kinds.is_string(stored.type) or kinds.is_large_string(stored.type)):
+        yield f"{column}: expected texts, got {plain_line(stored.type, 60)}"
+    elif kinds.is_string(stored.type) or kinds.is_large_string(stored.type):
+        longest: Any = pc.max(pc.utf8_length(stored)).as_py()
+        if longest is not None and longest > MOST_CHARACTERS:
+            yield f"{column}: expected at most {MOST_CHARACTERS} characters, got {longest}"
+    if column in _REQUIRED and stored.null_count:
+        yield f"{column}: {stored.null_count} of {len(stored)} rows have none"
+
+
+def _label_faults(table: Table, classes: int) -> Iterator[str]:
+    import pyarrow.compute as pc
+
+    stored = table.data.column("label")
+    largest: Any = pc.max(stored).as_py()
+    if largest is not None and largest >= classes:
+        yield f"label: expected 0 to {classes - 1}, got {largest}"
+
+
+# repository.hub: Files of a dataset on the Hub or in its cache, and the Hub's errors with nothing secret in them.
+
+METADATA: Final = ("README.md", "class_map.json", "manifest.json", "recipe.lock.json")
+_LOG_IN: Final = "log in with: hf auth login, or set HF_TOKEN"
+
+
+def fetch_metadata(repo: str, revision: str) -> Path:
+    """The card, class map, manifest and lock of a dataset, in a cache folder that is named after the commit.
+
+    Raises:
+        EvaluationError: where there is no such dataset or revision, or this login may not see it (exit code 2), or it
+            cannot be had now and is not in the cache (3).
+    """
+    from huggingface_hub import snapshot_download
+
     try:
-        return np.asarray(Image.open(io.BytesIO(stored)).convert("L")) > 0
-    except OSError as error:
-        raise EvaluationError(f"{name}: the object mask cannot be decoded: {error}") from error
+        return Path(snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=list(METADATA)))
+    except Exception as error:
+        raise _fault_of_dataset(error, repo, revision) from None  # the client's own text may hold the token
 
 
-# models: Models: torch networks, timm's, ONNX files and callables, each behind an adapter.
+def list_files(repo: str, commit: str, folder: Path) -> tuple[str, ...]:
+    """Paths of all files of a commit; without the Hub those that the cache ``folder`` holds."""
+    from huggingface_hub import HfApi
+
+    try:
+        return tuple(sorted(HfApi().list_repo_files(repo, revision=commit, repo_type="dataset")))
+    except Exception:
+        return tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()))
 
 
-@typing.runtime_checkable
-class Movable(typing.Protocol):
-    """An adapter that can be told where to run."""
+def fetch_files(repo: str, commit: str, names: Sequence[str]) -> list[Path]:
+    """Files of a commit in the Hub client's cache; those that lie there are not asked for again.
 
-    def run_on(self, device: str, precision: str, /) -> None:
-        """Move the model to a device of ``resolve_device``, and compute in ``precision``."""
+    Raises:
+        EvaluationError: as ``fetch_metadata``.
+    """
+    from huggingface_hub import hf_hub_download
+
+    def fetch(name: str) -> Path:
+        try:
+            return Path(hf_hub_download(repo, name, repo_type="dataset", revision=commit))
+        except Exception as error:
+            raise _fault_of_dataset(error, repo, commit, name) from None
+
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(fetch, names))
+
+
+def _fault_of_dataset(error: Exception, repo: str, revision: str, name: str = "") -> EvaluationError:
+    record = f"{repo}@{revision}" + (f"/{name}" if name else "")
+    kinds = {type(cause).__name__ for cause in _causes(error)}
+    if kinds & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "IncompleteSnapshotError"}:
+        return EvaluationError(f"{record}: {_offline_words(repo, name)}", 3)
+    fault = hub_fault(error, record)
+    return fault or EvaluationError(f"{record}: the Hub did not give it ({type(error).__name__}); run again", 3)
+
+
+def _offline_words(repo: str, name: str) -> str:
+    """What the cache holds of a dataset that the Hub could not be asked for."""
+    from huggingface_hub import constants
+
+    asked = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"the Hub, {constants.ENDPOINT}, cannot be reached"
+    kept = Path(constants.HF_HUB_CACHE, f"datasets--{repo.replace('/', '--')}")
+    refs = [path.relative_to(kept / "refs").as_posix() for path in (kept / "refs").rglob("*") if path.is_file()]
+    if name:
+        holds = "this machine's cache does not hold this file"
+    elif refs:
+        holds = f"this machine's cache holds the dataset at {list_names(refs)} alone"
+    else:
+        holds = "this machine's cache holds nothing of the dataset"
+    return f"{asked}, and {holds}; run once with the Hub in reach"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it was raised from."""
+    cause: BaseException | None = error
+    for _ in range(8):
+        if cause is None:
+            return
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def hub_fault(error: BaseException, record: str) -> EvaluationError | None:
+    """An error of the Hub's client as ours, in our own words, for its own may hold a token; None for any other.
+
+    Exit code 2 where the id, the revision or the rights are wrong, 3 where the Hub or the way to it failed.
+    """
+    for cause in _causes(error):
+        kind, response = type(cause).__name__, getattr(cause, "response", None)
+        status = getattr(response, "status_code", None)
+        if kind == "GatedRepoError":
+            return EvaluationError(f"{record}: access is restricted; ask for it on its page, then {_LOG_IN}", 2)
+        if kind in ("RepositoryNotFoundError", "DisabledRepoError"):
+            absent = "the Hub has no such repository, or none that this login may see"
+            private = "the Hub wants a login for it, so it is private or absent"
+            return EvaluationError(f"{record}: {private if status == 401 else absent}; {_LOG_IN}", 2)
+        if kind in ("RevisionNotFoundError", "RevisionResolutionError"):
+            return EvaluationError(f"{record}: the Hub has the repository, but no such revision", 2)
+        if kind in ("RemoteEntryNotFoundError", "EntryNotFoundError"):
+            return EvaluationError(f"{record}: the Hub has no such file at that revision", 2)
+        if kind in ("HFValidationError", "HfUriError"):
+            return EvaluationError(f"{record}: no id of the Hub; expected OWNER/NAME", 2)
+        if status in (401, 403):
+            return EvaluationError(f"{record}: the Hub answered {status}; this login may not read it: {_LOG_IN}", 2)
+        if status is not None:
+            return EvaluationError(f"{record}: the Hub answered {status}; run again to go on", 3)
+    clients = ("huggingface_hub", "httpx", "httpcore", "requests", "urllib3")
+    for cause in _causes(error):
+        if type(cause).__module__.split(".")[0].rstrip("2") in clients or isinstance(cause, ConnectionError):
+            return EvaluationError(f"{record}: the Hub cannot be reached ({type(cause).__name__}); run again", 3)
+    return None
+
+
+# repository.shards: Which files a config's rows are in, and whether their bytes are those that the manifest lists.
+
+Layout = Mapping[str, Mapping[str, Sequence[str]]]  # config to split to paths of shards below the dataset's folder
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_SHARD: Final = re.compile(
+    r"(?:data/)?(?P<config>[^/]+)/(?P<split>[^/]+?)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.parquet"
+)
+
+
+def read_manifest(path: Path) -> dict[str, str] | None:
+    """SHA-256 by file, as ``manifest.json`` lists them; None where there is no such list.
+
+    Raises:
+        EvaluationError: if the file is no JSON, or lists something else than hashes of files inside the folder.
+    """
+    if not path.is_file():
+        return None
+    try:
+        listed: Any = json.loads(path.read_text(encoding="utf-8")).get("sha256")
+    except (OSError, ValueError, RecursionError, AttributeError) as error:
+        remedy = "download the dataset again"
+        raise EvaluationError(
+            f"{path}: expected the list of the dataset's files: {plain_line(error)}; {remedy}"
+        ) from error
+    if listed is None:
+        return None
+    shaped = isinstance(listed, dict) and all(
+        isinstance(digest, str) and not name.startswith("/") and ".." not in name.split("/")
+        for name, digest in listed.items()
+    )
+    require(shaped, f"{path}: expected SHA-256 by path below the folder, got something else; download it again")
+    return dict(listed)
+
+
+def read_layout(card: Path, names: Iterable[str]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Which of the files are the rows of which config and split: as the card says, else by their names.
+
+    By their names, shards are ``data/CONFIG/SPLIT-00000-of-00001.parquet``. Of the card only paths inside the dataset
+    count, so that none can make a reader fetch anything from elsewhere.
+
+    Raises:
+        EvaluationError: if the card cannot be read, or has a config with a name that no dataset of ours has.
+    """
+    shards = sorted(name for name in names if name.endswith(".parquet"))
+    layout: dict[str, dict[str, tuple[str, ...]]] = {}
+    for config, split, patterns in _card_patterns(card):
+        matched = tuple(name for name in shards if any(fnmatchcase(name, pattern) for pattern in patterns))
+        if matched:
+            layout.setdefault(config, {})[split] = matched
+    for name in shards if not layout else ():
+        if named := _SHARD.fullmatch(name):
+            splits = layout.setdefault(named["config"], {})
+            splits[named["split"]] = (*splits.get(named["split"], ()), name)
+    odd = [plain_line(repr(name), 60) for name in layout if not _NAME.fullmatch(name)]
+    require(not odd, f"{card}: expected names of configs from A-Z, a-z, 0-9, ., _ and -; got {list_names(odd)}")
+    return layout
+
+
+def _card_patterns(card: Path) -> list[tuple[str, str, list[str]]]:
+    """Config, split and patterns of files, as the card's ``configs`` has them; none where it says nothing of them."""
+    from huggingface_hub import metadata_load
+
+    if not card.is_file():
+        return []
+    try:
+        read: Any = metadata_load(card) or {}
+    except Exception as error:  # what its YAML parser raises
+        raise EvaluationError(f"{card}: the head of the card is no YAML: {plain_line(error)}") from error
+    patterns = []
+    for config in read.get("configs") or () if isinstance(read, dict) else ():
+        files = config.get("data_files") if isinstance(config, dict) else None
+        for entry in files if isinstance(files, list) else ():
+            path = entry.get("path") if isinstance(entry, dict) else None
+            paths = path if isinstance(path, list) else [path]
+            texts = [text for text in paths if isinstance(text, str)]
+            if texts:
+                patterns.append((str(config.get("config_name", "default")), str(entry.get("split", "train")), texts))
+    return patterns
+
+
+def layout_sha256(layout: Layout) -> str:
+    """SHA-256 of which files the rows of every config are in."""
+    return hashlib.sha256(json.dumps(layout, sort_keys=True).encode()).hexdigest()
+
+
+def check_shards(record: str, paths: Mapping[str, Path], listed: Mapping[str, str] | None) -> str:
+    """Check the files of a config's rows, and give the SHA-256 of them all.
+
+    Args:
+        record: What to call the dataset in errors.
+        paths: Where the files lie, by their path in the dataset.
+        listed: SHA-256 that the manifest lists by that path; None for a dataset without such a list.
+
+    Raises:
+        EvaluationError: with every file that is not there, is a pointer in place of a file, or has other bytes.
+    """
+    faults, digests = list[str](), dict[str, str]()
+    for name, path in paths.items():
+        if not path.is_file():
+            faults.append(f"{name}: no such file; download it again")
+        elif fault := file_fault(path):
+            faults.append(f"{name}: {fault}")
+        else:
+            digests[name] = _stored_sha256(path)
+            if listed is not None and name not in listed:
+                faults.append(f"{name}: manifest.json does not list it; remove it, or download the dataset again")
+            elif listed is not None and listed[name] != digests[name]:
+                got = f"expected the bytes that manifest.json lists, got others (SHA-256 {digests[name][:8]}…)"
+                faults.append(f"{name}: {got}; download it again")
+    faults += _missing_parts(paths)
+    require(not faults, f"{record}: {'; '.join(faults[:8])}{_more(faults)}")
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+
+
+def _more(faults: Sequence[str]) -> str:
+    return f"; and {len(faults) - 8} more of this kind" if len(faults) > 8 else ""
+
+
+def _missing_parts(names: Iterable[str]) -> list[str]:
+    """Parts of a split that a shard's name speaks of and that are not there."""
+    present: dict[tuple[str, int], set[int]] = {}
+    for name in names:
+        if named := _SHARD.fullmatch(name):
+            stem = name[: -len("-00000-of-00000.parquet")]
+            present.setdefault((stem, int(named["parts"])), set()).add(int(named["part"]))
+    return [
+        f"{stem}-{part:05d}-of-{parts:05d}.parquet: no such file; download it again"
+        for (stem, parts), numbers in present.items()
+        for part in sorted(set(range(min(parts, 100_000))) - numbers)
+    ]
+
+
+def _stored_sha256(path: Path) -> str:
+    """SHA-256 of a file, computed once as long as it does not change."""
+    found = path.stat()
+    return _sha256_of(path, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+
+
+@functools.lru_cache(maxsize=65_536)
+def _sha256_of(path: Path, stamp: tuple[int, ...]) -> str:  # the stamp tells a changed file
+    return file_sha256(path)
+
+
+def read_table(record: str, paths: Mapping[str, Path], split: str, digest: str) -> Table:
+    """All rows of some shards as a ``datasets.Dataset``, memory-mapped from a cache folder that ``digest`` names.
+
+    Args:
+        record: What to call the config in errors.
+        paths: Where the shards lie, by their path in the dataset. They are no patterns, whatever they are called.
+        split: What ``datasets`` is to call the split.
+        digest: SHA-256 of the shards' bytes.
+
+    Raises:
+        EvaluationError: if a shard is no table or damaged (exit code 1), or the cache cannot be written (3).
+    """
+    import datasets
+    from datasets.data_files import DataFilesDict, DataFilesList
+
+    for name, path in paths.items():
+        _require_table(record, name, path)
+    files = DataFilesDict({split: DataFilesList([str(path.absolute()) for path in paths.values()], [])})
+    cache = Path(datasets.config.HF_DATASETS_CACHE, digest[:16])
+    try:
+        return datasets.Dataset.from_parquet(files, split=split, cache_dir=str(cache))
+    except Exception as error:  # datasets wraps whatever went wrong
+        cause = _root_cause(error)
+        if isinstance(cause, OSError) and cause.errno is not None:
+            reason = f"the cache of datasets, {cache}, cannot be written ({cause.strerror})"
+            raise EvaluationError(f"{record}: {reason}; set HF_DATASETS_CACHE to a folder with room", 3) from error
+        damaged = [name for name, path in paths.items() if not _reads_whole(path)] or list(paths)
+        reason = f"cannot be read ({type(cause).__name__}: {plain_line(cause, 160)})"
+        raise EvaluationError(f"{record}: {list_names(damaged)} {reason}; download it again") from error
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return cause
+
+
+def _require_table(record: str, name: str, path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    try:
+        pq.read_schema(path)
+    except Exception as error:  # pyarrow raises its own errors and OSError alike
+        reason = f"expected a table (Parquet), got something else ({plain_line(error, 120)})"
+        raise EvaluationError(f"{record}: {name}: {reason}; download it again") from error
+
+
+def _reads_whole(path: Path) -> bool:
+    """Whether every row group of a table can be read."""
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as table:
+            for batch in table.iter_batches(batch_size=64):
+                batch.validate(full=True)
+    except Exception:
+        return False
+    return True
+
+
+# model_files.torch_models: Torch networks behind an adapter.
 
 
 class TorchAdapter:
@@ -891,332 +1681,6 @@ class TorchAdapter:
             fed = torch.from_numpy(normalise(images, self.mean, self.std)).permute(0, 3, 1, 2)
             scores: Logits = self.network(fed.to(self.device)).float().cpu().numpy()
         return scores
-
-
-class TimmAdapter(TorchAdapter):
-    """A timm model with its own size, filter and normalisation; pretrained, or with the weights of a local file."""
-
-    libraries = ("timm", "torch")
-
-    def __init__(self, name: str, checkpoint: Path | None = None) -> None:
-        try:
-            import timm
-            import torch  # noqa: F401  timm needs it and says so in many lines
-        except ImportError as error:
-            raise EvaluationError(f"no {error.name}; run: uv run --with timm --with torch evaluate.py …", 2) from error
-        model, self.weights_sha256 = _load_timm(name, checkpoint)
-        settings = timm.data.resolve_data_config({}, model=model)  # type: ignore[no-untyped-call, attr-defined]
-        self.name = f"timm:{name}={checkpoint.stem}" if checkpoint else f"timm:{name}"
-        self.input_size_hw: tuple[int, int] = tuple(settings["input_size"][1:])
-        self.mean, self.std = tuple(settings["mean"]), tuple(settings["std"])
-        self.interpolation = settings["interpolation"]
-        self.crop_pct, self.crop_mode = settings["crop_pct"], settings["crop_mode"]
-        self.parameters = sum(tensor.numel() for tensor in model.parameters())
-        self.any_size = not model.pretrained_cfg.get("fixed_input_size")
-        self.network = model.eval()
-
-
-def _load_timm(name: str, path: Path | None) -> tuple[Any, str]:
-    """A model, and the SHA-256 of its file, or of its tensors by name: timm does not say where its own files lie."""
-    import timm
-    import torch
-
-    require(path is None or path.is_file(), f"{path}: no such checkpoint", 2)
-    try:
-        model: Any = timm.create_model(name, pretrained=path is None)
-    except OSError as error:
-        raise EvaluationError(f"timm:{name}: the weights could not be fetched: {error}", 3) from error
-    except (RuntimeError, ValueError) as error:  # no such model, or it has no weights
-        raise EvaluationError(f"timm:{name}: {error}", 2) from error
-    if path is not None:
-        try:
-            state, heads = _read_tensors(path), model.pretrained_cfg.get("classifier") or ""
-            weight = state.get(f"{heads if isinstance(heads, str) else heads[0]}.weight")
-            if weight is not None and weight.ndim and len(weight) != model.num_classes:  # a head of the user's own
-                model = timm.create_model(name, num_classes=len(weight))
-            model.load_state_dict(state, strict=True)
-        except Exception as error:  # lists keys and shapes that differ; or the file holds more than tensors, or is cut
-            raise EvaluationError(f"{path}: these are not the weights of {name}: {error}") from error
-        return model, file_sha256(path)
-    digest = hashlib.sha256()
-    for key, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{key}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return model, digest.hexdigest()
-
-
-def _read_tensors(path: Path) -> dict[str, Any]:
-    """Tensors by name; ``model`` or ``state_dict`` inside a training checkpoint, without DataParallel's prefix."""
-    import torch
-    from safetensors.torch import load_file  # timm requires it
-
-    safe = path.suffix == ".safetensors"
-    loaded: Any = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
-    state = next((loaded[key] for key in ("state_dict", "model") if isinstance(loaded.get(key), Mapping)), loaded)
-    tensors = all(isinstance(value, torch.Tensor) for value in state.values())
-    require(tensors, f"{path}: expected tensors by name, or those under 'state_dict' or 'model'")
-    prefix = "module." if all(key.startswith("module.") for key in state) else ""
-    return {key.removeprefix(prefix): value for key, value in state.items()}
-
-
-class OnnxAdapter:
-    """An ONNX classifier with one image input, ``(N, 3, H, W)`` or ``(N, H, W, 3)``; its first output is scored.
-
-    Settings come from ``FILE.json`` beside it, else from its ``metadata_props`` (JSON texts), else they are defaults:
-    input_size (number or [height, width]), mean and std (ImageNet's), scale (1/255; ``(pixel * scale - mean) / std``),
-    layout (``"NCHW"`` or ``"NHWC"``), outputs (``"logits"`` or ``"probabilities"``), interpolation, crop_pct and
-    parameters (see ``Adapter``). A uint8 input gets raw pixels.
-    """
-
-    libraries = ("onnxruntime",)
-    refeedable = True
-
-    def __init__(self, path: Path, *, device: str = "auto") -> None:
-        import onnxruntime  # type: ignore[import-untyped]  # ships no annotations
-
-        require(path.is_file(), f"{path}: no such model", 2)
-        self.device, provider = _onnx_provider(device, onnxruntime.get_available_providers())
-        self._session = onnxruntime.InferenceSession(str(path), providers=[provider])
-        self._input, shape = self._session.get_inputs()[0], self._session.get_inputs()[0].shape
-        require(len(shape) == 4, f"{path}: expected an input of four axes, got {shape}")
-        settings = _onnx_settings(path, self._session.get_modelmeta().custom_metadata_map)
-        fitting = [layout for layout, axis in (("NCHW", 1), ("NHWC", 3)) if shape[axis] == 3]
-        self._layout = settings.get("layout") or (fitting[0] if len(fitting) == 1 else None)
-        require(self._layout in ("NCHW", "NHWC"), f"{path}: layout of {shape}? Set it in {path.stem}.json")
-        size_hw = tuple(shape[2:] if self._layout == "NCHW" else shape[1:3])
-        self.any_size = not all(isinstance(axis, int) for axis in size_hw)
-        given = settings.get("input_size", REFERENCE_SIZE_HW if self.any_size else size_hw)
-        self.input_size_hw: tuple[int, int] = (given, given) if isinstance(given, int) else tuple(given)
-        require(self.any_size or self.input_size_hw == size_hw, f"{path}: takes {size_hw}, settings say {given}")
-        self.name, self.weights_sha256, self.on_cpu = f"onnx:{path.stem}", file_sha256(path), self.device == "cpu"
-        for name in ("outputs", "interpolation", "crop_pct", "parameters"):
-            setattr(self, name, settings.get(name, ADAPTER_DEFAULTS[name]))
-        unit = 255 * float(settings.get("scale", 1 / 255))
-        raw = self._input.type == "tensor(uint8)"
-        self.takes_float = not raw
-        self.mean = None if raw else tuple(value / unit for value in settings.get("mean", IMAGENET_MEAN))
-        self.std = None if raw else tuple(value / unit for value in settings.get("std", IMAGENET_STD))
-
-    def logits(self, images: Images) -> Logits:
-        """``(N, H, W, 3)`` uint8 RGB to ``(N, K)`` float32."""
-        fed: NDArray[Any] = normalise(images, self.mean, self.std) if self.mean and self.std else images
-        fixed = self._input.shape[0]
-        step = fixed if isinstance(fixed, int) else len(fed)
-        fed = fed.repeat([1] * (len(fed) - 1) + [1 + -len(fed) % step], axis=0)  # the last one again, to fill a batch
-        fed = np.ascontiguousarray(fed.transpose(0, 3, 1, 2)) if self._layout == "NCHW" else fed
-        parts = (fed[start : start + step] for start in range(0, len(fed), step))
-        scores = np.concatenate([self._session.run(None, {self._input.name: part})[0] for part in parts])
-        return np.asarray(scores[: len(images)], dtype=np.float32)
-
-
-def _onnx_provider(device: str, providers: Collection[str]) -> tuple[str, Any]:
-    """The device by name, and ONNX Runtime's provider for it; ``auto`` takes CUDA where it is built in."""
-    named = {"cpu": "CPUExecutionProvider", "mps": "CoreMLExecutionProvider", "cuda": "CUDAExecutionProvider"}
-    if device == "auto":
-        device = "cuda" if named["cuda"] in providers else "cpu"
-    kind, _, number = device.partition(":")
-    require(named.get(kind) in providers, f"device {device}: this onnxruntime has only {', '.join(providers)}", 2)
-    return device, (named[kind], {"device_id": number}) if number else named[kind]
-
-
-def _onnx_settings(path: Path, stored: Mapping[str, str]) -> dict[str, Any]:
-    known = ("input_size", "mean", "std", "scale", "layout", "outputs", "interpolation", "crop_pct", "parameters")
-    try:
-        if path.with_suffix(".json").is_file():
-            return dict(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
-        return {key: json.loads(stored[key]) for key in known if key in stored}
-    except (ValueError, TypeError) as error:
-        raise EvaluationError(f"{path}: its settings are not JSON: {error}") from error
-
-
-def load_model(spec: str, *, device: str = "auto", precision: str = "float32") -> Adapter:
-    """Make the adapter that a specification names, on a device, in a precision.
-
-    ``spec`` is ``timm:NAME``, ``timm:NAME=CHECKPOINT``, ``onnx:FILE`` or ``MODULE:CALLABLE[=ARGUMENT]``; ``device`` is
-    as ``resolve_device`` takes it. An adapter without ``run_on`` chooses its own device, so it takes ``auto`` and
-    ``cpu`` only. ``EvaluationError`` names what is at fault.
-    """
-    kind, _, rest = spec.partition(":")
-    require(rest, f"model {spec!r}: expected timm:NAME[=FILE], onnx:FILE or MODULE:CALLABLE[=ARGUMENT]", 2)
-    if kind == "onnx":
-        require(precision == "float32", f"model {spec!r}: an ONNX file has a precision of its own", 2)
-        return OnnxAdapter(Path(rest), device=device)
-    if device != "auto":
-        resolve_device(device)  # what is not there is said before any weights are read
-    adapter: Adapter
-    if kind == "timm":
-        name, _, checkpoint = rest.partition("=")
-        adapter = TimmAdapter(name, Path(checkpoint) if checkpoint else None)
-    else:
-        adapter = _call_factory(spec)
-    if isinstance(adapter, Movable):
-        resolved = resolve_device(device)
-        check_precision(resolved, precision)
-        adapter.run_on(resolved, precision)
-    else:
-        chosen = device in ("auto", "cpu") and precision == "float32"
-        require(chosen, f"model {spec!r} has no run_on(device, precision): it chooses its own; leave them out", 2)
-    return adapter
-
-
-def _call_factory(spec: str) -> Adapter:
-    target, equals, argument = spec.partition("=")
-    module, _, attribute = target.rpartition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # last, so that nothing here hides an installed package
-    try:
-        factory = getattr(importlib.import_module(module), attribute)
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise EvaluationError(f"model {spec!r}: {error}", 2) from error
-    adapter: Adapter = factory(argument) if equals else factory()
-    lacking = [name for name in ("name", "input_size_hw", "weights_sha256", "logits") if not hasattr(adapter, name)]
-    require(not lacking, f"model {spec!r} returned no adapter: it lacks {', '.join(lacking)}")
-    digest = re.fullmatch("[0-9a-f]{64}", adapter.weights_sha256)
-    require(digest, f"{adapter.name}: weights_sha256 is not 64 hex digits")
-    return adapter
-
-
-# dataset: The dataset that is scored: a folder or a repository on the Hub.
-
-CONFIG_ORDER: Final = (
-    "original",
-    "mixed_self",
-    "mixed_same",
-    "mixed_same_m4",
-    "mixed_same_p4",
-    "mixed_rand",
-    "mixed_rand_m4",
-    "mixed_rand_p4",
-    "mixed_next",
-    "only_fg",
-    "no_fg",
-    "no_fg_d2",
-    "no_fg_d4",
-    "no_fg_d8",
-    "no_fg_d16",
-    "no_fg_d32",
-    "silhouette",
-    "only_bg_b",
-    "only_bg_t",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repository:
-    """A dataset repository, in a folder or on the Hub."""
-
-    location: str  # what load_dataset is given
-    name: str  # folder name or Hub id: results name no machine's paths
-    revision: str | None  # commit on the Hub; None for a folder
-    manifest_sha256: str | None
-    fingerprint: str  # changes whenever the data does
-    classes: ClassMap
-
-
-def open_repository(repo: str, revision: str | None = None) -> Repository:
-    """Find a dataset and read its class map; ``EvaluationError`` if there is none.
-
-    ``repo`` is a folder, or an id ``OWNER/NAME`` on the Hub, where ``revision`` (tag, branch or commit) is required, so
-    that a score names the data it is of; it is resolved to a commit once, so that no run mixes two.
-    """
-    local = Path(repo).is_dir()
-    require(local or re.fullmatch(r"[\w.-]+/[\w.-]+", repo), f"{repo}: neither a folder nor a Hub id OWNER/NAME", 2)
-    require(not (local and revision), f"{repo} is a folder: it has no revision", 2)
-    require(local or revision, f"{repo}: a dataset on the Hub needs --revision, a tag or commit", 2)
-    folder = Path(repo).resolve() if local else _fetch_metadata(repo, revision)  # the cache names it by commit
-    commit = None if local else folder.name
-    class_map, manifest = folder / "class_map.json", folder / "manifest.json"
-    require(class_map.is_file(), f"{repo}: expected class_map.json in the dataset, found none")
-    manifest_sha256 = file_sha256(manifest) if manifest.is_file() else None
-    return Repository(
-        location=repo,
-        name=folder.name if local else repo,
-        revision=commit,
-        manifest_sha256=manifest_sha256,
-        fingerprint=manifest_sha256 or (f"revision:{commit}" if commit else _folder_fingerprint(folder)),
-        classes=parse_class_map(class_map.read_text(encoding="utf-8")),
-    )
-
-
-def _fetch_metadata(repo: str, revision: str | None) -> Path:
-    """The Hub's class map and manifest, in a cache folder that is named after the commit."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=["*.json"]))
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{repo}@{revision}: the Hub did not give it: {error}", 3) from error
-
-
-def _folder_fingerprint(folder: Path) -> str:
-    """Hash of the names and contents of the shards and of the class map, for a folder without a manifest."""
-    shards = [*sorted(folder.rglob("*.parquet")), folder / "class_map.json"]
-    text = "\0".join(f"{path.relative_to(folder).as_posix()}\0{file_sha256(path)}" for path in shards)
-    return f"files:{hashlib.sha256(text.encode()).hexdigest()}"
-
-
-def list_configs(repository: Repository, asked: Sequence[str] | None = None) -> list[str]:
-    """The configs asked for, else all of the dataset, known ones in the order of the tables."""
-    from datasets import get_dataset_config_names
-
-    present = set(get_dataset_config_names(repository.location, revision=repository.revision))
-    absent = set(asked or ()) - present
-    require(not absent, f"{repository.name} has no config {list_names(absent)}; it has {list_names(present)}", 2)
-    return sorted(present if asked is None else set(asked), key=config_rank)
-
-
-def config_rank(name: str) -> tuple[int, str]:
-    """Sorts known configs in the order of the tables, others after them by name."""
-    return (CONFIG_ORDER.index(name) if name in CONFIG_ORDER else len(CONFIG_ORDER), name)
-
-
-def load_rows(
-    repository: Repository,
-    config: str,
-    split: str,
-    *,
-    limit: int | None = None,
-    columns: Sequence[str] = ("draw",),
-    ids: Collection[str] | None = None,
-    optional: Sequence[str] = (),
-) -> Table:
-    """Rows of one config with image (stored bytes), label, image_id and ``columns``, as a ``datasets.Dataset``.
-
-    Columns that are ``optional`` are there where the config has them.
-    With ``limit`` only the images of the config's smallest ids; with ``ids`` only those images, none if it has none.
-    ``EvaluationError`` if the config lacks the split, pixels or labels, or its classes are not the map's.
-    """
-    import datasets
-
-    record, commit = f"{repository.name}/{config}", repository.revision
-    # datasets does not notice that the files of a local folder have changed: it gets a cache for each fingerprint
-    cache = None if commit else str(Path(datasets.config.HF_DATASETS_CACHE, repository.fingerprint[-16:]))
-    try:
-        table = datasets.load_dataset(repository.location, config, split=split, revision=commit, cache_dir=cache)
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{record}: {error}", 3 if isinstance(error, OSError) else 2) from error
-    require("image" in table.column_names, f"{record}: holds no images (a recipe release); rebuild it first")
-    names, wanted = tuple(getattr(table.features["label"], "names", ())), repository.classes.names
-    require(names == wanted, f"{record}: expected the labels of class_map.json, {', '.join(wanted)}; got {names}")
-    lacking = set(columns) - set(table.column_names)
-    require(not lacking, f"{record}: has no column {list_names(lacking)}, which this protocol needs")
-    present = [column for column in optional if column in table.column_names]
-    table = table.select_columns(["image", "label", "image_id", *columns, *present])
-    for column in {"image", "object_mask"} & set(table.column_names):
-        table = table.cast_column(column, datasets.Image(decode=False))
-    if limit is not None or ids is not None:
-        stored_ids = table["image_id"][:]
-        chosen = set(sorted(set(stored_ids))[:limit]) if ids is None else set(ids)
-        table = table.select([row for row, image_id in enumerate(stored_ids) if image_id in chosen])
-    unlabelled = sum(label is None or label < 0 for label in table["label"][:])
-    require(len(table) or ids is not None, f"{record}: {EMPTY}")
-    require(not unlabelled, f"{record}: {unlabelled} rows have no label")
-    return table
-
-
-def row_names(table: Table) -> dict[str, NDArray[Any]]:
-    """Whose rows they are: ``image_id`` and ``label``, ``(R,)`` each."""
-    return {"image_id": np.array(table["image_id"][:]), "label": np.array(table["label"][:], dtype=np.int64)}
 
 
 # shares: Shares of right answers by image, with intervals, and their differences.
@@ -1379,6 +1843,258 @@ def estimate_difference(first: ImageShares, second: ImageShares, over: str, samp
     if sampling.cluster == "class":
         return cluster_estimate(first.value - second.value, first.label, over, (-1.0, 1.0))
     return paired_difference(first.value, second.value, first.strata(over))
+
+
+# model_files.adapter_checks: Adapters looked at and tried, before anything is scored.
+
+_TRIED: Final = 3  # images; so many rows that all sum to 1 by chance are none
+_SUM_SLACK: Final = 2e-3  # a softmax in half precision is as far from 1
+
+
+def check_adapter(adapter: Any, spec: str) -> None:  # noqa: ANN401  whatever a user's callable returned
+    """Refuse what is no adapter; ``EvaluationError`` names every attribute that is lacking or of another kind."""
+    lacking = [name for name in ("name", "input_size_hw", "weights_sha256", "logits") if not hasattr(adapter, name)]
+    require(not lacking, f"model {spec!r} returned no adapter: it lacks {', '.join(lacking)}")
+    size, outputs = adapter.input_size_hw, adapter_option(adapter, "outputs")
+    names, space = adapter_option(adapter, "class_names"), adapter_option(adapter, "label_space")
+    checks = {
+        "name": (isinstance(adapter.name, str) and adapter.name.strip() and adapter.name.isprintable(), "a plain text"),
+        "input_size_hw": (_is_pair(size), "height and width, two whole numbers of pixels"),
+        "weights_sha256": (
+            isinstance(adapter.weights_sha256, str) and re.fullmatch("[0-9a-f]{64}", adapter.weights_sha256),
+            "64 hex digits, lower case",
+        ),
+        "logits": (callable(adapter.logits), "a method"),
+        "outputs": (outputs is None or outputs in OUTPUTS, " or ".join(OUTPUTS)),
+        "label_space": (space is None or space in LABEL_SPACES, " or ".join(LABEL_SPACES)),
+        "class_names": (names is None or _are_texts(names), "names of classes in the order of the outputs"),
+        "interpolation": (
+            str(adapter_option(adapter, "interpolation")).lower() in FILTERS,
+            f"one of Pillow's names {', '.join(FILTERS)}",
+        ),
+        **{name: (_is_triple(adapter_option(adapter, name)), "three numbers, or None") for name in ("mean", "std")},
+    }
+    faults = [
+        f"{name}: expected {wanted}, got {plain_line(repr(getattr(adapter, name, None)), 60)}"
+        for name, (fits, wanted) in checks.items()
+        if not fits
+    ]
+    require(not faults, f"model {spec!r} returned no adapter: {'; '.join(faults)}")
+
+
+def _is_pair(value: Any) -> bool:  # noqa: ANN401  anything
+    return isinstance(value, (tuple, list)) and len(value) == 2 and all(map(is_size, value))
+
+
+def _is_triple(value: Any) -> bool:  # noqa: ANN401  anything
+    return value is None or (
+        isinstance(value, (tuple, list, np.ndarray))
+        and len(value) == 3
+        and all(is_number(float(part)) for part in value)
+    )
+
+
+def _are_texts(value: Any) -> bool:  # noqa: ANN401  anything
+    return isinstance(value, (tuple, list)) and all(isinstance(name, str) for name in value)
+
+
+def checked_logits(adapter: Adapter, fed: NDArray[Any], rows: Sequence[str]) -> Logits:
+    """A model's logits; ``EvaluationError`` names the first of ``rows`` whose answer is not finite, or what failed."""
+    try:
+        answers: Any = adapter.logits(fed)
+        if hasattr(answers, "detach"):  # a tensor of torch
+            answers = answers.detach().float().cpu().numpy()
+        logits = np.asarray(answers, dtype=np.float32)
+    except Exception as error:  # of onnxruntime, torch or a user's own code
+        if isinstance(getattr(error, "exit_code", None), int):
+            raise
+        remedy = "; give a smaller --batch-size" if "out of memory" in str(error).lower() else ""
+        words = f"{type(error).__name__}: {plain_line(error)}" if str(error) else type(error).__name__
+        raise EvaluationError(
+            f"{_where(adapter)}: {rows[0]}: it fails on images {fed.shape}: {words}{remedy}"
+        ) from error
+    shaped = logits.ndim == 2 and len(logits) == len(fed)
+    require(shaped, f"{adapter.name}: expected logits ({len(fed)}, K), got {logits.shape}")
+    broken = ~np.isfinite(logits).all(axis=1)
+    first = rows[int(broken.argmax())]
+    require(not broken.any(), f"{adapter.name}: {first}: expected finite logits, got NaN or infinity")
+    return logits
+
+
+def _where(adapter: Adapter) -> str:
+    """A model by name, and by the file that its settings are in."""
+    file = adapter_option(adapter, "settings_file")
+    return f"{adapter.name} ({file})" if file else adapter.name
+
+
+def try_model(adapter: Adapter) -> Logits:
+    """Answers ``(3, K)`` to three drawn pictures, so that a model that cannot answer is known before the first hour.
+
+    Where the adapter does not say whether its outputs are logits or probabilities, these answers tell, and it is noted
+    in the adapter: rows of shares that sum to 1 are a softmax's.
+
+    Raises:
+        EvaluationError: if the model fails, answers in another shape, or not as it says of itself.
+    """
+    answers = checked_logits(adapter, drawn_pictures(adapter.input_size_hw), ["a drawn picture"] * _TRIED)
+    shares = bool(((answers >= -_SUM_SLACK) & (answers <= 1 + _SUM_SLACK)).all())
+    softmax = shares and bool((np.abs(answers.sum(axis=1, dtype=np.float64) - 1) <= _SUM_SLACK).all())
+    stated = adapter_option(adapter, "outputs")
+    if stated is None:
+        words = "state outputs in the adapter: it takes no attributes"
+        require(hasattr(adapter, "__dict__"), f"{adapter.name}: {words}")
+        vars(adapter)["outputs"] = "probabilities" if softmax else "logits"
+        return answers
+    where = f"{_where(adapter)}: outputs"
+    require(stated != "logits" or not softmax, f"{where}: says logits, but its rows are shares that sum to 1")
+    got = f"{float(answers.min()):.3g} to {float(answers.max()):.3g}"
+    require(stated != "probabilities" or shares, f"{where}: says probabilities, but they run from {got}")
+    return answers
+
+
+def drawn_pictures(size_hw: tuple[int, int]) -> Images:
+    """Three pictures ``(3, H, W, 3)``: a ramp down, a ramp to the side, and a chequered one."""
+    rows, columns = np.indices(tuple(size_hw))
+    down, side = rows * 255 // max(1, size_hw[0] - 1), columns * 255 // max(1, size_hw[1] - 1)
+    chequered = (rows // 8 + columns // 8) % 2 * 200
+    stacks = [(down, 255 - down, side), (side, side // 2, 255 - side), (chequered, side, down)]
+    return np.stack([np.stack(stack, axis=-1) for stack in stacks]).astype(np.uint8)
+
+
+# model_files.onnx_models: ONNX classifiers behind an adapter.
+
+_KNOWN: Final = (
+    "input_size",
+    "mean",
+    "std",
+    "scale",
+    "layout",
+    "outputs",
+    "interpolation",
+    "crop_pct",
+    "parameters",
+    "label_space",
+    "class_names",
+)
+_INPUTS: Final = {  # what ONNX Runtime calls a type: NumPy's
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+}
+_ORIGIN: Final = r"^\[ONNXRuntimeError\].*? failed:(\S*onnxruntime_src\S* .*?\) (?=[A-Z]))?"  # before the reason itself
+_WIDEST: Final = 10.0  # a mean or spread beyond this, in [0, 1] units, is one of pixels from 0 to 255
+
+
+class OnnxAdapter:
+    """An ONNX classifier with one image input, ``(N, 3, H, W)`` or ``(N, H, W, 3)``; its first output is scored.
+
+    Settings come from ``FILE.json`` beside it, else from its ``metadata_props`` (JSON texts), else they are defaults:
+    input_size (number or [height, width]), mean and std (ImageNet's), scale (1/255; ``(pixel * scale - mean) / std``),
+    layout (``"NCHW"`` or ``"NHWC"``), outputs (``"logits"`` or ``"probabilities"``; else the outputs tell), class_names
+    (in the order of the outputs), label_space, interpolation, crop_pct and parameters (see ``Adapter``). Other names in
+    ``FILE.json`` are refused. Inputs of half and double precision get such numbers; a uint8 input gets raw pixels.
+    """
+
+    libraries = ("onnxruntime",)
+    refeedable = True
+
+    def __init__(self, path: Path, *, device: str = "auto") -> None:
+        import onnxruntime  # type: ignore[import-untyped]  # ships no annotations
+
+        require(path.is_file(), f"{path}: no such model", 2)
+        fault = file_fault(path)
+        require(not fault, f"{path}: {fault}")
+        self.weights_sha256 = onnx_sha256(path)
+        self.device, provider = _onnx_provider(device, onnxruntime.get_available_providers())
+        self._session = _open_session(path, provider)
+        self._input, shape = self._session.get_inputs()[0], self._session.get_inputs()[0].shape
+        require(len(shape) == 4, f"{path}: expected an input of four axes, got {shape}")
+        known = ", ".join(_INPUTS)
+        require(self._input.type in _INPUTS, f"{path}: expected an input of {known}; got {self._input.type}")
+        given, where = read_settings(path, _KNOWN, self._session.get_modelmeta().custom_metadata_map)
+        self.settings_file = where
+        self._layout = _find_layout(given.get("layout"), shape, path, where)
+        self.settings = {"layout": self._layout}
+        size_hw = tuple(shape[2:] if self._layout == "NCHW" else shape[1:3])
+        self.any_size = not all(isinstance(axis, int) for axis in size_hw)
+        size = given.get("input_size", REFERENCE_SIZE_HW if self.any_size else size_hw)
+        self.input_size_hw: tuple[int, int] = (size, size) if isinstance(size, int) else tuple(size)
+        fits = self.any_size or self.input_size_hw == size_hw
+        require(fits, f"{where}: input_size: {path.name} takes {size_hw}, got {size}")
+        self.name, self.on_cpu = f"onnx:{path.stem}", self.device == "cpu"
+        for name in ("interpolation", "crop_pct", "parameters", "label_space", "class_names"):
+            setattr(self, name, given.get(name, ADAPTER_DEFAULTS[name]))
+        if "outputs" in given:
+            self.outputs = given["outputs"]
+        raw = self._input.type == "tensor(uint8)"
+        self.takes_float = not raw
+        unit = 255 * float(given.get("scale", 1 / 255))
+        self.mean = None if raw else _in_units("mean", given.get("mean", IMAGENET_MEAN), unit, where)
+        self.std = None if raw else _in_units("std", given.get("std", IMAGENET_STD), unit, where)
+
+    def logits(self, images: Images) -> Logits:
+        """``(N, H, W, 3)`` uint8 RGB to ``(N, K)`` float32."""
+        fed: NDArray[Any] = normalise(images, self.mean, self.std) if self.mean and self.std else images
+        fixed = self._input.shape[0]
+        step = fixed if isinstance(fixed, int) else len(fed)
+        fed = fed.repeat([1] * (len(fed) - 1) + [1 + -len(fed) % step], axis=0)  # the last one again, to fill a batch
+        fed = np.ascontiguousarray(fed.transpose(0, 3, 1, 2)) if self._layout == "NCHW" else fed
+        fed = fed.astype(_INPUTS[self._input.type], copy=False)
+        parts = (fed[start : start + step] for start in range(0, len(fed), step))
+        scores = np.concatenate([self._session.run(None, {self._input.name: part})[0] for part in parts])
+        return np.asarray(scores[: len(images)], dtype=np.float32)
+
+
+def _open_session(path: Path, provider: Any) -> Any:  # noqa: ANN401  an InferenceSession
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors come as exceptions; warnings would stand between the table's lines
+    try:
+        return onnxruntime.InferenceSession(str(path), sess_options=options, providers=[provider])
+    except Exception as error:  # a class of its own for every kind of fault
+        text = re.sub(
+            r"^\[ONNXRuntimeError\].*? failed:|\S*onnxruntime_src\S* .*?\) (?=[A-Z])", "", plain_line(error, 2000)
+        )
+        newer = any(word in text.lower() for word in ("opset", "ir version", "ir_version"))
+        remedy = "export it with a lower opset and IR version, or install a newer onnxruntime"
+        raise EvaluationError(
+            f"{path}: onnxruntime {onnxruntime.__version__} cannot load it ({plain_line(text, 200)}); "
+            f"{remedy if newer else 'export or download it again'}"
+        ) from error
+
+
+def _find_layout(given: str | None, shape: list[Any], path: Path, where: str) -> str:
+    """Where the channels are: as the settings say, else the axis of three."""
+    axes = {"NCHW": 1, "NHWC": 3}
+    fitting = [layout for layout, axis in axes.items() if shape[axis] == 3]
+    layout = given or (fitting[0] if len(fitting) == 1 else None)
+    if layout is None:
+        raise EvaluationError(f"{path}: layout of {shape}? Set it in {path.stem}.json")
+    channels = shape[axes[layout]]
+    possible = channels == 3 or not isinstance(channels, int)
+    got = f"{path.name} takes {shape}, so {' or '.join(fitting) or 'neither'} fits"
+    require(possible and (not fitting or layout in fitting), f"{where}: layout: {got}; got {layout}")
+    return layout
+
+
+def _in_units(name: str, values: Any, unit: float, where: str) -> tuple[float, ...]:  # noqa: ANN401  three numbers
+    """A mean or spread in [0, 1] units; refused where it is of pixels from 0 to 255."""
+    scaled = tuple(value / unit for value in values)
+    wanted = "numbers in [0, 1], or with them a scale of 1, for pixels from 0 to 255"
+    require(max(map(abs, scaled)) <= _WIDEST, f"{where}: {name}: expected {wanted}; got {list(values)}")
+    return scaled
+
+
+def _onnx_provider(device: str, providers: Collection[str]) -> tuple[str, Any]:
+    """The device by name, and ONNX Runtime's provider for it; ``auto`` takes CUDA where it is built in."""
+    named = {"cpu": "CPUExecutionProvider", "mps": "CoreMLExecutionProvider", "cuda": "CUDAExecutionProvider"}
+    if device == "auto":
+        device = "cuda" if named["cuda"] in providers else "cpu"
+    kind, _, number = device.partition(":")
+    require(named.get(kind) in providers, f"device {device}: this onnxruntime has only {', '.join(providers)}", 2)
+    return device, (named[kind], {"device_id": number}) if number else named[kind]
 
 
 # protocols.noise: Noise on figure and ground.
@@ -1593,6 +2309,282 @@ def _parse_kinds(option: str, text: str) -> tuple[str, ...]:
     return tuple(kind for kind in NOISE_LEVELS if kind in named)
 
 
+# dataset: The dataset that is scored: a folder or a repository on the Hub.
+
+CONFIG_ORDER: Final = (
+    "original",
+    "mixed_self",
+    "mixed_same",
+    "mixed_same_m4",
+    "mixed_same_p4",
+    "mixed_rand",
+    "mixed_rand_m4",
+    "mixed_rand_p4",
+    "mixed_next",
+    "only_fg",
+    "no_fg",
+    "no_fg_d2",
+    "no_fg_d4",
+    "no_fg_d8",
+    "no_fg_d16",
+    "no_fg_d32",
+    "silhouette",
+    "only_bg_b",
+    "only_bg_t",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A dataset repository, in a folder or on the Hub."""
+
+    location: str  # folder, or id on the Hub
+    name: str  # folder name or Hub id: results name no machine's paths
+    revision: str | None  # commit on the Hub; None for a folder
+    manifest_sha256: str | None
+    fingerprint: str  # changes whenever the data does
+    classes: ClassMap
+    class_map_sha256: str = ""
+    folder: Path = Path()  # where its files lie; of one on the Hub those that were fetched
+    listed: Mapping[str, str] | None = None  # SHA-256 of its files, as the manifest lists them
+    layout: Layout = field(default_factory=dict)  # shards of every config and split
+    masks: Mapping[str, Any] | None = None  # what its lock says of its masks; see read_masks
+
+    def shards(self, config: str, split: str) -> dict[str, Path]:
+        """Where the shards of a config's split lie, by their path in the dataset; on the Hub they are fetched.
+
+        Raises:
+            EvaluationError: if there is no such config or split (exit code 2), or the Hub does not give them.
+        """
+        splits = self.layout.get(config, {})
+        require(splits, f"{self.name} has no config {config}; it has {list_names(self.layout)}", 2)
+        require(split in splits, f"{self.name}/{config}: has no split {split}; it has {list_names(splits)}", 2)
+        names = splits[split]
+        if self.revision is None or Path(self.location).is_dir():
+            return {name: self.folder / name for name in names}
+        return dict(zip(names, fetch_files(self.location, self.revision, names), strict=True))
+
+
+def open_repository(repo: str, revision: str | None = None) -> Repository:
+    """Find a dataset and read its class map; ``EvaluationError`` if there is none.
+
+    ``repo`` is a folder, or an id ``OWNER/NAME`` on the Hub, where ``revision`` (tag, branch or commit) is required, so
+    that a score names the data it is of; it is resolved to a commit once, so that no run mixes two. What the Hub's
+    cache holds is enough where the Hub cannot be asked.
+    """
+    local = Path(repo).is_dir()
+    require(local or re.fullmatch(r"[\w.-]+/[\w.-]+", repo), f"{repo}: neither a folder nor a Hub id OWNER/NAME", 2)
+    require(not (local and revision), f"{repo} is a folder: it has no revision", 2)
+    require(local or revision, f"{repo}: a dataset on the Hub needs --revision, a tag or commit", 2)
+    folder = Path(repo).resolve() if local else fetch_metadata(repo, revision or "")  # the cache names it by commit
+    commit = None if local else folder.name
+    class_map, manifest = folder / "class_map.json", folder / "manifest.json"
+    require(class_map.is_file(), f"{repo}: expected class_map.json in the dataset, found none")
+    listed, class_map_sha256 = read_manifest(manifest), file_sha256(class_map)
+    wanted = (listed or {}).get("class_map.json", class_map_sha256)
+    other = "expected the bytes that manifest.json lists, got others; download it again"
+    require(wanted == class_map_sha256, f"{repo}: class_map.json: {other}")
+    names = listed if listed is not None else _list_names(repo, folder, commit)
+    manifest_sha256 = file_sha256(manifest) if manifest.is_file() else None
+    known = manifest_sha256 if listed is not None else f"revision:{commit}" if commit else None
+    return Repository(
+        location=repo,
+        name=folder.name if local else repo,
+        revision=commit,
+        manifest_sha256=manifest_sha256,
+        fingerprint=known or _folder_fingerprint(folder),
+        classes=_read_class_map(class_map),
+        class_map_sha256=class_map_sha256,
+        folder=folder,
+        listed=listed,
+        layout=read_layout(folder / "README.md", names),
+        masks=read_masks(folder / "recipe.lock.json"),
+    )
+
+
+def _list_names(repo: str, folder: Path, commit: str | None) -> Collection[str]:
+    """Paths of all shards of a dataset without a list of its files."""
+    if commit is not None:
+        return list_files(repo, commit, folder)
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")]
+
+
+def _read_class_map(path: Path) -> ClassMap:
+    try:
+        return parse_class_map(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvaluationError(f"{path}: cannot be read: {plain_line(error)}") from error
+
+
+def read_masks(path: Path) -> dict[str, Any] | None:
+    """How many of a dataset's objects have masks in which state, and how many nobody reviewed, as its lock says.
+
+    None where the lock, or what it says of masks, is not there. Raises ``EvaluationError`` for a damaged lock.
+    """
+    if not path.is_file():
+        return None
+    try:
+        lock: Any = json.loads(path.read_text(encoding="utf-8"))
+        states = {str(state): int(count) for state, count in lock["states"].items()}
+        return {"objects": int(lock["objects"]), "unreviewed": int(lock["unreviewed"]), "states": states}
+    except (OSError, ValueError, RecursionError) as error:
+        raise EvaluationError(f"{path}: expected the lock of the dataset: {plain_line(error)}") from error
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def _folder_fingerprint(folder: Path) -> str:
+    """Hash of the names and contents of the shards, class map and manifest, for a folder whose manifest lists none."""
+    others = [path for name in ("class_map.json", "manifest.json") if (path := folder / name).is_file()]
+    shards = [*sorted(folder.rglob("*.parquet")), *others]
+    text = "\0".join(f"{path.relative_to(folder).as_posix()}\0{file_sha256(path)}" for path in shards)
+    return f"files:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def list_configs(repository: Repository, asked: Sequence[str] | None = None) -> list[str]:
+    """The configs asked for, else all of the dataset, known ones in the order of the tables."""
+    present = set(repository.layout)
+    require(present, f"{repository.name}: expected shards data/CONFIG/SPLIT-00000-of-00001.parquet, found none")
+    absent = set(asked or ()) - present
+    require(not absent, f"{repository.name} has no config {list_names(absent)}; it has {list_names(present)}", 2)
+    return sorted(present if asked is None else set(asked), key=config_rank)
+
+
+def config_rank(name: str) -> tuple[int, str]:
+    """Sorts known configs in the order of the tables, others after them by name."""
+    return (CONFIG_ORDER.index(name) if name in CONFIG_ORDER else len(CONFIG_ORDER), name)
+
+
+def load_rows(
+    repository: Repository,
+    config: str,
+    split: str,
+    *,
+    limit: int | None = None,
+    columns: Sequence[str] = ("draw",),
+    ids: Collection[str] | None = None,
+    optional: Sequence[str] = (),
+) -> Table:
+    """Rows of one config with image (stored bytes), label, image_id and ``columns``, as a ``datasets.Dataset``.
+
+    Columns that are ``optional`` are there where the config has them.
+    With ``limit`` only the images of the config's smallest ids; with ``ids`` only those images, none if it has none.
+    ``EvaluationError`` if the config lacks the split, pixels or labels, its classes are not the map's, or a shard is
+    damaged or not the one that the manifest lists.
+    """
+    import datasets
+
+    record, paths = f"{repository.name}/{config}", repository.shards(config, split)
+    table = read_table(record, paths, split, check_shards(repository.name, paths, repository.listed))
+    require("image" in table.column_names, f"{record}: holds no images (a recipe release); rebuild it first")
+    lacking = {"label", "image_id", *columns} - set(table.column_names)
+    require(not lacking, f"{record}: has no column {list_names(lacking)}, which this protocol needs")
+    present = [column for column in optional if column in table.column_names]
+    check_columns(table, record, [*columns, *present], repository.classes.names)
+    table = table.select_columns(["image", "label", "image_id", *columns, *present])
+    for column in {"image", "object_mask"} & set(table.column_names):
+        table = table.cast_column(column, datasets.Image(decode=False))
+    if limit is not None or ids is not None:
+        stored_ids = table["image_id"][:]
+        chosen = set(sorted(set(stored_ids))[:limit]) if ids is None else set(ids)
+        table = table.select([row for row, image_id in enumerate(stored_ids) if image_id in chosen])
+    unlabelled = sum(label is None or label < 0 for label in table["label"][:])
+    require(len(table) or ids is not None, f"{record}: {EMPTY}")
+    require(not unlabelled, f"{record}: {unlabelled} rows have no label")
+    return table
+
+
+def row_names(table: Table) -> dict[str, NDArray[Any]]:
+    """Whose rows they are: ``image_id`` and ``label``, ``(R,)`` each."""
+    return {"image_id": np.array(table["image_id"][:]), "label": np.array(table["label"][:], dtype=np.int64)}
+
+
+# model_files.timm_models: timm's models: pretrained, or with the weights of a file.
+
+_SETTINGS: Final = ("class_names", "label_space", "outputs", "checkpoint")
+
+
+class TimmAdapter(TorchAdapter):
+    """A timm model with its own size, filter and normalisation; pretrained, or with the weights of a local file.
+
+    Its size and crop are those that timm tests it at, as its ``validate.py`` does; ``size="train"`` takes those that it
+    was trained at. A file ``NAME.json`` beside a checkpoint may say ``class_names``, ``label_space``, ``outputs``, and
+    as ``checkpoint`` which part of the file to take.
+    """
+
+    libraries = ("timm", "torch")
+
+    def __init__(self, name: str, checkpoint: Path | None = None, *, size: str = "test") -> None:
+        try:
+            import timm
+            import torch  # noqa: F401  timm needs it and says so in many lines
+        except ImportError as error:
+            raise EvaluationError(f"no {error.name}; run: uv run --with timm --with torch evaluate.py …", 2) from error
+        require(checkpoint is None or checkpoint.is_file(), f"{checkpoint}: no such checkpoint", 2)
+        given, where = read_settings(checkpoint, _SETTINGS) if checkpoint else ({}, "")
+        model, stored = _load_timm(name, checkpoint, given.get("checkpoint"))
+        self.weights_sha256 = file_sha256(checkpoint) if checkpoint else _tensors_sha256(model)
+        tested = size == "test"
+        feeding = timm.data.resolve_data_config({}, model=model, use_test_size=tested)  # type: ignore[no-untyped-call, attr-defined]
+        self.name = f"timm:{name}={checkpoint.stem}" if checkpoint else f"timm:{name}"
+        self.input_size_hw: tuple[int, int] = tuple(feeding["input_size"][1:])
+        self.mean, self.std = tuple(feeding["mean"]), tuple(feeding["std"])
+        self.interpolation = feeding["interpolation"]
+        self.crop_pct, self.crop_mode = feeding["crop_pct"], feeding["crop_mode"]
+        self.parameters = sum(tensor.numel() for tensor in model.parameters())
+        self.any_size = not model.pretrained_cfg.get("fixed_input_size")
+        self.settings = {"size": size, **({"part": stored.part, "prefix": stored.prefix} if stored else {})}
+        self.notes = (f"checkpoint: {stored.choice}",) if stored and stored.choice else ()
+        self.settings_file = where
+        pretrained_on_imagenet = checkpoint is None and model.num_classes in (IMAGENET_CLASSES, IMAGENET_CLASSES + 1)
+        self.label_space = given.get("label_space", "map" if pretrained_on_imagenet else None)
+        self.class_names = given.get("class_names")
+        if "outputs" in given:
+            self.outputs = given["outputs"]
+        self.network = model.eval()
+
+
+def _load_timm(name: str, path: Path | None, part: str | None) -> tuple[Any, StoredTensors | None]:
+    """A model, and what its checkpoint held."""
+    model = _create(name, pretrained=path is None)
+    if path is None:
+        return model, None
+    stored, heads = read_checkpoint(path, model.state_dict(), part), model.pretrained_cfg.get("classifier") or ""
+    weight = stored.tensors.get(f"{heads if isinstance(heads, str) else heads[0]}.weight")
+    if weight is not None and weight.ndim and len(weight) != model.num_classes:  # a head of the user's own
+        model = _create(name, pretrained=False, num_classes=len(weight))
+    faults = compare_tensors(stored.tensors, model.state_dict())
+    require(not faults, f"{path}: these are not the weights of {name}: {'; '.join(faults)}")
+    model.load_state_dict(stored.tensors, strict=True)
+    return model, stored
+
+
+def _create(name: str, **options: Any) -> Any:  # noqa: ANN401  a torch.nn.Module
+    import timm
+
+    try:
+        return timm.create_model(name, **options)
+    except Exception as error:  # no such model, no weights of it, or what the Hub's client raises
+        fault = hub_fault(error, f"timm:{name}: its weights")
+        if fault is not None:
+            raise fault from None  # the client's own text may hold the token
+        near = difflib.get_close_matches(name, timm.list_models(), 3)
+        hint = f"; near names are {', '.join(near)}" if near and "nknown model" in str(error) else ""
+        code = 3 if isinstance(error, OSError) else 2
+        raise EvaluationError(f"timm:{name}: {plain_line(error)}{hint}", code) from error
+
+
+def _tensors_sha256(model: Any) -> str:  # noqa: ANN401  a torch.nn.Module
+    """SHA-256 of a model's tensors by name: timm does not say where its own files lie."""
+    import torch
+
+    digest = hashlib.sha256()
+    for key, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{key}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 # answers: A model's answers on rows: made and judged.
 
 
@@ -1662,6 +2654,8 @@ def predict(feeder: Feeder, table: Table, classes: ClassMap, config: str) -> Pre
 def to_probabilities(adapter: Adapter, answers: Logits) -> Floats:
     """Answers ``(…, K)`` as probabilities, in float64."""
     exact = answers.astype(np.float64)
+    if adapter_option(adapter, "outputs") is None:
+        try_model(adapter)
     return exact if adapter_option(adapter, "outputs") == "probabilities" else np.asarray(softmax(exact, axis=-1))
 
 
@@ -1693,10 +2687,9 @@ def answer_rows(
 
 def whole_canvas(adapter: Adapter) -> Transform:
     """The transform that resizes a stored canvas whole to the model's input."""
-    filter_name = adapter_option(adapter, "interpolation")
-    known = filter_name.upper() in Image.Resampling.__members__
-    require(known, f"{adapter.name}: no filter {filter_name!r} in Pillow")
-    return Transform(size_hw=adapter.input_size_hw, crop_pct=1, crop_mode="squash", interpolation=filter_name)
+    filter_name = str(adapter_option(adapter, "interpolation"))
+    size_hw = (adapter.input_size_hw[0], adapter.input_size_hw[1])
+    return Transform(size_hw=size_hw, crop_pct=1, crop_mode="squash", interpolation=filter_name)
 
 
 def _batches(
@@ -1740,17 +2733,6 @@ def judge_answers(
     return judged
 
 
-def checked_logits(adapter: Adapter, fed: NDArray[Any], rows: Sequence[str]) -> Logits:
-    """A model's logits; ``EvaluationError`` names the first of ``rows`` whose answer is not finite."""
-    logits = np.asarray(adapter.logits(fed), dtype=np.float32)
-    shaped = logits.ndim == 2 and len(logits) == len(fed)
-    require(shaped, f"{adapter.name}: expected logits ({len(fed)}, K), got {logits.shape}")
-    broken = ~np.isfinite(logits).all(axis=1)
-    first = rows[int(broken.argmax())]
-    require(not broken.any(), f"{adapter.name}: {first}: expected finite logits, got NaN or infinity")
-    return logits
-
-
 # tables: Cells of the text tables, and headline figures.
 
 
@@ -1774,6 +2756,12 @@ def value_figures(values: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
         yield Figure(name, measured["value"], measured.get("ci95"))
 
 
+def percent(share: float, *, signed: bool = False) -> str:
+    """A share or a difference in percent, with one digit; what rounds to 0 has no minus."""
+    rounded = round(100 * share, 1) + 0.0
+    return f"{rounded:+.1f}" if signed else f"{rounded:.1f}"
+
+
 class Cell(NamedTuple):
     """One cell of a text table, a share or a difference of shares."""
 
@@ -1794,14 +2782,15 @@ class Cell(NamedTuple):
         """In percent with its interval, or the words why it has none; a star where the test rejects."""
         if self.value is None:
             return "-"
-        number = f"{100 * self.value:+.1f}" if self.signed else f"{100 * self.value:.1f}"
-        interval = f" [{100 * self.ci95[0]:.1f}, {100 * self.ci95[1]:.1f}]" if self.ci95 else f" [{TOO_FEW}]"
+        number = percent(self.value, signed=self.signed)
+        interval = f" [{percent(self.ci95[0])}, {percent(self.ci95[1])}]" if self.ci95 else f" [{TOO_FEW}]"
         marks = [number + ("" if self.bare else interval), "undecidable" if self.few else "", "*" if star else ""]
         return " ".join(mark for mark in [*marks, self.note] if mark)
 
 
 Key = TypeVar("Key", bound=Hashable)
 RULE: Final = Cell(None)
+IMAGES_ALIKE: Final = "over images"  # rows beside class means, where classes are not balanced and the two differ
 
 
 def measured_cell(measured: Mapping[str, Any], *, signed: bool = False, few: bool = False) -> Cell:
@@ -1834,6 +2823,11 @@ def shares_cells(summary: Mapping[str, Any], headline: str = "macro", ci95: str 
             if measured.get("measures") == kind:
                 value = Cell(measured[f"accuracy_{headline}"], measured[ci95], few=measured["undecidable"])
                 cells[f"{config} (n {measured['n']})"] = value
+    if headline == "macro" and not summary["balanced"]:
+        cells["-images"] = RULE
+        for config, measured in configs:
+            value = Cell(measured["accuracy_micro"], measured["ci95_micro"], few=measured["undecidable"])
+            cells[f"{config}, {IMAGES_ALIKE}"] = value
     cells["-differences"] = RULE
     differences = summary["differences"].values()
     for compared in differences:
@@ -1846,6 +2840,110 @@ def shares_cells(summary: Mapping[str, Any], headline: str = "macro", ci95: str 
         ratio = Cell(compared["macro"]["ratio"], compared["macro"]["ratio_ci95"], few=compared["undecidable"])
         cells[f"{compared['minuend']} / {compared['subtrahend']}"] = ratio
     return cells
+
+
+# models: Models by their specifications: timm networks, ONNX files and callables.
+
+
+@typing.runtime_checkable
+class Movable(typing.Protocol):
+    """An adapter that can be told where to run."""
+
+    def run_on(self, device: str, precision: str, /) -> None:
+        """Move the model to a device of ``resolve_device``, and compute in ``precision``."""
+
+
+def load_model(spec: str, *, device: str = "auto", precision: str = "float32", timm_size: str = "test") -> Adapter:
+    """Make the adapter that a specification names, on a device, in a precision.
+
+    ``spec`` is ``timm:NAME``, ``timm:NAME=CHECKPOINT``, ``onnx:FILE`` or ``MODULE:CALLABLE[=ARGUMENT]``; ``device`` is
+    as ``resolve_device`` takes it. An adapter without ``run_on`` chooses its own device, so it takes ``auto`` and
+    ``cpu`` only. ``timm_size`` is the size and crop of timm's models: ``test`` or ``train``. ``EvaluationError`` names
+    what is at fault.
+    """
+    kind, _, rest = spec.partition(":")
+    require(rest, f"model {spec!r}: expected timm:NAME[=FILE], onnx:FILE or MODULE:CALLABLE[=ARGUMENT]", 2)
+    if kind == "onnx":
+        require(precision == "float32", f"model {spec!r}: an ONNX file has a precision of its own", 2)
+        return OnnxAdapter(Path(rest), device=device)
+    if device != "auto":
+        resolve_device(device)  # what is not there is said before any weights are read
+    adapter: Adapter
+    if kind == "timm":
+        name, _, checkpoint = rest.partition("=")
+        adapter = TimmAdapter(name, Path(checkpoint) if checkpoint else None, size=timm_size)
+    else:
+        adapter = _call_factory(spec)
+    if isinstance(adapter, Movable):
+        resolved = resolve_device(device)
+        check_precision(resolved, precision)
+        _move(adapter, spec, resolved, precision)
+    else:
+        chosen = device in ("auto", "cpu") and precision == "float32"
+        require(chosen, f"model {spec!r} has no run_on(device, precision): it chooses its own; leave them out", 2)
+    return adapter
+
+
+def _move(adapter: Movable, spec: str, device: str, precision: str) -> None:
+    try:
+        adapter.run_on(device, precision)
+    except Exception as error:  # of a user's own adapter, or a device without room
+        if hasattr(error, "exit_code"):
+            raise
+        raise EvaluationError(f"model {spec!r}: cannot run on {device}: {_words(error)}") from error
+
+
+def _call_factory(spec: str) -> Adapter:
+    target, equals, argument = spec.partition("=")
+    module, _, attribute = target.rpartition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # last, so that nothing here hides an installed package
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise EvaluationError(f"model {spec!r}: {plain_line(error)}", 2) from error
+    except (Exception, SystemExit) as error:  # whatever the user's module does when it is imported
+        raise _own_fault(error, f"model {spec!r}: importing {module}") from error
+    require(callable(factory), f"model {spec!r}: {attribute} is no callable, but {type(factory).__name__}", 2)
+    given = (argument,) if equals else ()
+    try:
+        inspect.signature(factory).bind(*given)
+    except TypeError as error:
+        got = f"{len(given)} given; {plain_line(error)}"
+        raise EvaluationError(f"model {spec!r}: give an argument as MODULE:CALLABLE=ARGUMENT: {got}", 2) from error
+    except ValueError:
+        pass  # a callable that does not tell what it takes
+    try:
+        adapter: Adapter = factory(*given)
+    except (Exception, SystemExit) as error:
+        raise _own_fault(error, f"model {spec!r}: {attribute}") from error
+    check_adapter(adapter, spec)
+    return adapter
+
+
+def _own_fault(error: BaseException, where: str) -> BaseException:
+    """An error of a user's code as ours, unless it brings an exit code."""
+    if isinstance(getattr(error, "exit_code", None), int):
+        return error
+    return EvaluationError(f"{where}: {_words(error)}")
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {plain_line(error)}" if str(error) else type(error).__name__
+
+
+def specification_sha256(spec: str) -> str | None:
+    """SHA-256 of what decides a callable's answers besides its weights; None for models of files.
+
+    That is the source of its module, its name and its argument.
+    """
+    if spec.partition(":")[0] in ("timm", "onnx"):
+        return None
+    target, _, argument = spec.partition("=")
+    module, _, attribute = target.rpartition(":")
+    source = Path(getattr(sys.modules.get(module), "__file__", None) or "")
+    own = file_sha256(source) if source.is_file() else ""
+    return hashlib.sha256("\0".join((own, attribute, argument)).encode()).hexdigest()
 
 
 # jobs: One model on one dataset: what is scored, and the answers that are stored, so that a killed run goes on.
@@ -1934,7 +3032,7 @@ def read_predictions(path: Path, key: str) -> dict[str, NDArray[Any]] | None:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files if name != "key"}
             return arrays if str(stored["key"]) == key else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:  # zipfile, zlib and NumPy raise nearly anything on damaged bytes
         return None
 
 
@@ -3035,7 +4133,7 @@ def _slices(figures: Sequence[CroppedFigure], labels: Ints, classes: ClassMap) -
 
 
 def imagenet_a_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
-    """Accuracies, differences, calibration, and the slices but those by class."""
+    """Accuracies, differences and calibration; the slices of the differences stand in the JSON alone."""
     cells, more = shares_cells(summary, "micro", "ci95_micro"), dict[tuple[str, str], Cell]()
     for config, measured in sorted(summary["configs"].items(), key=lambda pair: config_rank(pair[0])):
         few = measured["undecidable"]
@@ -3046,11 +4144,6 @@ def imagenet_a_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
         more["AURRA", config] = Cell(measured["aurra"], measured["aurra_ci95"], few=few)
     ordered = sorted(more.items(), key=lambda item: item[0][0])
     cells |= {"-more": RULE, **{f"{config}: {title}": cell for (title, config), cell in ordered}}
-    for name, slices in summary["slices"].items():
-        cells[f"-{name}"] = RULE
-        for by, group in ((by, group) for by, groups in slices.items() if by != "class" for group in groups):
-            row = f"{name.replace('_minus_', ' - ')}, {by.replace('_', ' ')} {group['group']} (n {group['n']})"
-            cells[row] = measured_cell(group, signed=True, few=group["undecidable"])
     return cells
 
 
@@ -3293,7 +4386,8 @@ def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
         ("restricted", ", mapped outputs only", "accuracy_restricted", "ci95_restricted"),
         ("outside", ", outside the map", "unmapped_share", "unmapped_ci95"),
     ]
-    for part, words, value, ci95 in rows if summary["label_space"] == "map" else rows[:1]:
+    alike = [] if summary["balanced"] else [("images", f", {IMAGES_ALIKE}", "accuracy_micro", "ci95_micro")]
+    for part, words, value, ci95 in [rows[0], *alike, *(rows[1:] if summary["label_space"] == "map" else [])]:
         cells[f"-{part}"] = RULE
         for name, measured in configs.items():
             cells[f"{name}{words}"] = Cell(measured[value], measured[ci95], few=few)
@@ -3615,6 +4709,8 @@ def rival10_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
     """Clean accuracy, then for every noise accuracy on figure and ground and RFS, then what ablations cost."""
     clean, few = summary["clean"], summary["n"] < MIN_DECIDABLE
     cells = {"-clean": RULE, "clean accuracy": Cell(clean["accuracy_macro"], clean["ci95"], few=few)}
+    if not summary["balanced"]:
+        cells[f"clean accuracy, {IMAGES_ALIKE}"] = Cell(clean["accuracy_micro"], few=few, bare=True)
     for grow_px, kinds in summary["noise"].items():
         grown = "" if grow_px == "0" else f", mask {int(grow_px):+d} px"
         for kind in headline_first(kinds):
@@ -3673,13 +4769,15 @@ def option_owners() -> dict[str, tuple[Option, tuple[str, ...]]]:
 
 # results: Results as text tables and as the Hub's eval results.
 
+_DECIDES: Final = ("weights_sha256", "input_size_hw", "device", "precision", "feeding", "model_settings")
+
 
 def format_table(results: Sequence[Mapping[str, Any]]) -> str:
     """Plain text: variants down, models across, percent with 95 % intervals.
 
     Results of another dataset, protocol, label space or feed stand in a table of their own: they do not compare.
     """
-    groups: dict[tuple[str, str], list[tuple[str, dict[str, Cell], str]]] = {}
+    groups: dict[tuple[str, str], list[tuple[Mapping[str, Any], dict[str, Cell], str]]] = {}
     for result, data in ((result, result["dataset"]) for result in results):
         dataset = data["name"] if data["revision"] is None else f"{data['name']}@{data['revision']}"
         protocol = named_protocol(result["protocol"])
@@ -3690,21 +4788,68 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
             mean = "images count alike, but in class means" if result.get("headline") == "accuracy_micro" else mean
             unscored = ", ".join(f"{config} ({reason})" for config, reason in result.get("not_scored", {}).items())
             note = f"{mean}; chance {100 * summary['chance']:.1f}{'; not scored: ' * bool(unscored)}{unscored}"
-            column = result["model"], protocol.cells(summary), note
+            sliced = ["slices of the differences: with --json"] if any(summary.get("slices", {}).values()) else []
+            note = "; ".join([note, *sliced, *describe_masks(data), *describe_model(result, str(space))])
+            column = result, protocol.cells(summary), note
             groups.setdefault((title, data["fingerprint"]), []).append(column)
     return "\n\n".join(_format_group(title, group) for (title, _), group in groups.items())
 
 
-def _format_group(title: str, columns: Sequence[tuple[str, dict[str, Cell], str]]) -> str:
-    """One table; ``columns`` are a model's name, its cells by row, and the note for the foot."""
+def describe_masks(data: Mapping[str, Any]) -> list[str]:
+    """How many of a dataset's masks nobody reviewed, in words; nothing where all were, or where that is not known."""
+    masks = data.get("masks") or {}
+    if not masks.get("unreviewed"):
+        return []
+    return [f"{masks['unreviewed']} of {masks['objects']} masks are a machine's that nobody reviewed"]
+
+
+def describe_model(result: Mapping[str, Any], space: str) -> list[str]:
+    """What a reader of a table must know of a model, in words: choices that were made for it, and assumptions."""
+    settings, model = result.get("model_settings") or {}, result["model"]
+    notes = [f"{model}: {note}" for note in result.get("notes", ())]
+    if "head" in space and not settings.get("class_names"):
+        notes.append(f"{model}: its outputs are assumed to be in the order of the dataset's classes (no class_names)")
+    if (settings.get("settings") or {}).get("size") == "train":
+        notes.append(f"{model}: at the size and crop that timm trained it at")
+    return notes
+
+
+def tell_apart(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of models for one table or plot: other models of one name get what they differ in behind it.
+
+    That is the first eight digits of the weights' hash, the input's size, the device, the precision, or else eight
+    digits of a hash of all that decides the answers. The same model twice keeps its name.
+    """
+    names: list[str] = []
+    for result in results:
+        alike = [other for other in results if other["model"] == result["model"]]
+        whole = {json.dumps([other.get(part) for part in _DECIDES], sort_keys=True, default=str) for other in alike}
+        facets = [_facets(other) for other in alike]
+        telling = (index for index in range(len(facets[0])) if len({facet[index] for facet in facets}) == len(whole))
+        suffix = "" if len(whole) == 1 else f" ({_facets(result)[next(telling)]})"
+        names.append(f"{result['model']}{suffix}")
+    return names
+
+
+def _facets(result: Mapping[str, Any]) -> list[str]:
+    """What models of one name may be told apart by, the last of which always tells."""
+    height, width = result.get("input_size_hw") or (0, 0)
+    whole = json.dumps([result.get(part) for part in _DECIDES], sort_keys=True, default=str)
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    weights = str(result.get("weights_sha256", ""))[:8]
+    return [weights, f"{width}x{height}", str(result.get("device")), str(result.get("precision")), digest]
+
+
+def _format_group(title: str, columns: Sequence[tuple[Mapping[str, Any], dict[str, Cell], str]]) -> str:
+    """One table; ``columns`` are a model's result, its cells by row, and the note for the foot."""
     names = list(dict.fromkeys(name for _, cells, _ in columns for name in cells))
     numbered = {(name, number): cell for number, (_, cells, _) in enumerate(columns) for name, cell in cells.items()}
     stars, comparisons = find_stars(numbered)
-    rows: list[list[str]] = [["", *(model for model, _, _ in columns)]]
+    rows: list[list[str]] = [["", *tell_apart([result for result, _, _ in columns])]]
     for name in names:
         cells = [numbered.get((name, number), RULE).text((name, number) in stars) for number in range(len(columns))]
         rows.append([] if name.startswith("-") else [name, *cells])
-    notes = sorted({note for _, _, note in columns})
+    notes = list(dict.fromkeys(part for note in sorted({note for _, _, note in columns}) for part in note.split("; ")))
     foot = "; ".join(part for part in ["percent [95 % interval]", *notes, describe_stars(comparisons)] if part)
     return "\n".join([title, *align_columns(rows), foot])
 
@@ -3734,6 +4879,8 @@ def format_eval_results(result: Mapping[str, Any]) -> str:
             f"feed {result['feed']}",
             f"label space {space or summary['label_space']}",
             f"weights {result['weights_sha256']}",
+            *describe_masks(data),
+            *describe_model(result, space or str(summary.get("label_space"))),
         ]
         for name, value, ci95 in figures(summary):
             if value is None:
@@ -3778,19 +4925,11 @@ def evaluate(
     Example:
         ``evaluate("in9", "timm:resnet50.a1_in1k", limit=100)["configs"]["original"]["accuracy_macro"]``
     """
-    values = fill_options([option for option, _ in option_owners().values()], options)
-    repository = open_repository(str(repo), values["revision"])
-    named_on_hub = eval_results_yaml is None or repository.revision
-    require(named_on_hub, "eval results name a dataset on the Hub: give its id and a revision, not a folder", 2)
-    model = load_model(model_spec, device=values["device"], precision=values["precision"])
-    adapter = feed_adapter(model, values["feed"])
-    named = adapter_option(adapter, "class_names")
-    own = named is None or tuple(named) == repository.classes.names
-    require(own, f"{adapter.name}: answers in {named}, not in the dataset's {list_names(repository.classes.names)}")
-    asked = values["protocol"]
-    protocol = named_protocol(asked) if asked else find_protocol(list_configs(repository))
-    _require_own_options(protocol, values)
+    values, repository = _open(str(repo), options, to_hub=eval_results_yaml is not None)
+    adapter = _open_model(repository, model_spec, values)
+    protocol = _choose_protocol(repository, values)
     job = _make_job(repository, adapter, protocol, values, Path(out) if out else None, progress)
+    job = job.keyed(specification_sha256=specification_sha256(model_spec))
     summary = protocol.run(job)
     result = {**job.key, **_describe(job, values), **summary}
     if out is not None:
@@ -3798,6 +4937,63 @@ def evaluate(
     if eval_results_yaml is not None:
         write_whole(Path(eval_results_yaml), format_eval_results(result).encode())
     return result
+
+
+def check_models(repo: str | os.PathLike[str], model_specs: Sequence[str], **options: Unpack[ScoringOptions]) -> None:
+    """Open and try every model of a command before the first is scored; one alone is tried when it is scored.
+
+    Models are let go again, so that no more than one is in memory.
+
+    Raises:
+        EvaluationError: with what is at fault with each of them, or with the dataset or the call.
+    """
+    specs = list(dict.fromkeys(model_specs))
+    if len(specs) < 2:
+        return
+    values, repository = _open(str(repo), options, to_hub=False)
+    _choose_protocol(repository, values)
+    faults: list[tuple[str, int]] = []
+    for spec in specs:
+        try:
+            _open_model(repository, spec, values)
+        except Exception as error:
+            if not isinstance(getattr(error, "exit_code", None), int):
+                raise
+            faults.append((str(error), int(error.exit_code)))  # type: ignore[attr-defined]
+    if faults:
+        raise EvaluationError("\n".join(words for words, _ in faults), max(code for _, code in faults))
+
+
+def _open(repo: str, options: Mapping[str, Any], *, to_hub: bool) -> tuple[dict[str, Any], Repository]:
+    """Values of all options, and the dataset."""
+    values = fill_options([option for option, _ in option_owners().values()], options)
+    repository = open_repository(repo, values["revision"])
+    named_on_hub = not to_hub or repository.revision
+    require(named_on_hub, "eval results name a dataset on the Hub: give its id and a revision, not a folder", 2)
+    return values, repository
+
+
+def _open_model(repository: Repository, spec: str, values: Mapping[str, Any]) -> Adapter:
+    """A model as it is fed, after it has answered and its answers are known to be the dataset's classes."""
+    asked = {name: values[name] for name in ("device", "precision", "timm_size")}
+    adapter = feed_adapter(load_model(spec, **asked), values["feed"])
+    named, wanted = adapter_option(adapter, "class_names"), repository.classes.names
+    where = adapter_option(adapter, "settings_file") or adapter.name
+    own = named is None or tuple(named) == wanted
+    require(own, f"{where}: class_names: expected the dataset's in their order, {', '.join(wanted)}; got {named}")
+    outputs = try_model(adapter).shape[1]
+    try:
+        find_label_space(outputs, repository.classes, adapter_option(adapter, "label_space"))
+    except EvaluationError as error:
+        raise EvaluationError(f"{adapter.name}: {error}") from error
+    return adapter
+
+
+def _choose_protocol(repository: Repository, values: Mapping[str, Any]) -> Protocol:
+    asked = values["protocol"]
+    protocol = named_protocol(asked) if asked else find_protocol(list_configs(repository))
+    _require_own_options(protocol, values)
+    return protocol
 
 
 def _require_own_options(protocol: Protocol, values: Mapping[str, Any]) -> None:
@@ -3839,11 +5035,17 @@ def _make_job(
         key={
             "schema": SCHEMA_VERSION,
             "fingerprint": repository.fingerprint,
+            "layout_sha256": layout_sha256(repository.layout),
+            "class_map_sha256": repository.class_map_sha256,
             "protocol": protocol.name,
             "model": adapter.name,
             "weights_sha256": adapter.weights_sha256,
             "input_size_hw": tuple(adapter.input_size_hw),
             "feeding": {name: adapter_option(adapter, name) for name in feeding},
+            "model_settings": {
+                name: adapter_option(adapter, name) for name in ("settings", "label_space", "class_names")
+            },
+            "decided_by": _versions({"numpy", "pillow", *adapter_option(adapter, "libraries")}),
             "split": values["split"],
             "feed": values["feed"],
             "limit": values["limit"],
@@ -3860,13 +5062,25 @@ def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
     libraries = {"datasets", "numpy", "pillow", "scipy", *adapter_option(job.adapter, "libraries")}
     dataset = {name: getattr(repository, name) for name in ("name", "revision", "manifest_sha256", "fingerprint")}
     return {
-        "dataset": {**dataset, "class_map": repository.classes.name, "split": job.split},
-        "libraries": {name: importlib.metadata.version(name) for name in sorted(libraries)},
+        "dataset": {**dataset, "class_map": repository.classes.name, "split": job.split, "masks": repository.masks},
+        "libraries": _versions(libraries),
+        "notes": list(adapter_option(job.adapter, "notes")),
         "parameters": adapter_option(job.adapter, "parameters"),
         "bootstrap": values["bootstrap"],
         "seed": values["seed"],
         "cluster": job.sampling.cluster,
     }
+
+
+def _versions(packages: Collection[str]) -> dict[str, str]:
+    """Installed versions by package; one that an adapter names and that is not installed is a fault of the adapter."""
+    versions = {}
+    for name in sorted(packages):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError as error:
+            raise EvaluationError(f"libraries of the model: {name} is no installed package") from error
+    return versions
 
 
 # command: The command line.
@@ -3901,6 +5115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def show(config: str, done: int, total: int) -> None:
         print(f"\r{config} {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
+    results: list[dict[str, Any]] = []
     try:
         single = len(specs) == 1 or given["eval_results_yaml"] is None
         require(single, "eval results are of one model: give one --model", 2)
@@ -3908,14 +5123,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         inside = (here / "README.md").is_file() and (here / "data").is_dir()
         repo = given.pop("repo") or (str(here) if inside else "")
         require(repo, "this file does not lie in a dataset: give --repo (and on the Hub --revision)", 2)
-        results = [evaluate(repo, spec, progress=show if sys.stderr.isatty() else None, **given) for spec in specs]
+        files = {name: given.pop(name) for name in ("out", "eval_results_yaml")}
+        check_models(repo, specs, **given)
+        shown = show if sys.stderr.isatty() else None
+        for spec in specs:
+            results.append(evaluate(repo, spec, progress=shown, **files, **given))
     except Exception as error:  # an adapter's own errors, figureground's for one, may carry an exit code too
+        if results:
+            print_results(results, as_json=as_json)
         if not isinstance(getattr(error, "exit_code", None), int):
-            raise
+            return show_unforeseen(error)
         EvaluationError.show(error)  # type: ignore[arg-type]
         return int(error.exit_code)  # type: ignore[attr-defined]
-    print(json_text({"results": results}) if as_json else format_table(results))
+    print_results(results, as_json=as_json)
     return 0
+
+
+def print_results(results: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print results as JSON or as tables."""
+    print(json_text({"results": results}) if as_json else format_table(results))
+
+
+def show_unforeseen(error: Exception) -> int:
+    """Print an error that nothing here foresaw as one line, and write where it arose to a file; returns 1."""
+    file, path = tempfile.mkstemp(prefix="evaluate-", suffix=".traceback.txt")
+    with os.fdopen(file, "w", encoding="utf-8") as stream:
+        stream.write("".join(traceback.format_exception(error)))
+    words = f"{type(error).__name__}: {plain_line(error)}"
+    print(f"error: {words} (unforeseen; where it arose stands in {path})", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.exports.evaluation.adapters import Adapter, adapter_option
-from figureground.exports.evaluation.answers import Predictions, checked_logits, whole_canvas
+from figureground.exports.evaluation.answers import Predictions, whole_canvas
 from figureground.exports.evaluation.dataset import row_names
 from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.jobs import Job
 from figureground.exports.evaluation.label_spaces import ClassMap, find_label_space, map_predictions
+from figureground.exports.evaluation.model_files.adapter_checks import checked_logits
 from figureground.exports.evaluation.options import Option
 from figureground.exports.evaluation.pictures import decode_mask, open_image
 from figureground.exports.evaluation.shares import RowAnswers, average_rows, measure_accuracy

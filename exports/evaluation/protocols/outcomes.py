@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.exports.evaluation.adapters import adapter_option
-from figureground.exports.evaluation.answers import Feeder, Judged, checked_logits, judge_answers
+from figureground.exports.evaluation.answers import Feeder, Judged, judge_answers
 from figureground.exports.evaluation.dataset import row_names
 from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.model_files.adapter_checks import checked_logits
 from figureground.exports.evaluation.pictures import decode_image, decode_mask
 from figureground.exports.evaluation.protocols.noise import CLEAN, Condition, make_ahead, show_conditions, stack_batches
 from figureground.exports.evaluation.values import Bools, Floats, Ints, Table

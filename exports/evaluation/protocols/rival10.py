@@ -40,7 +40,7 @@ from figureground.exports.evaluation.protocols.sensitivity import (
     summarise_noise,
 )
 from figureground.exports.evaluation.shares import accuracy_micro, class_sizes
-from figureground.exports.evaluation.tables import RULE, Cell, Figure, accuracy_figures, measured_cell
+from figureground.exports.evaluation.tables import IMAGES_ALIKE, RULE, Cell, Figure, accuracy_figures, measured_cell
 from figureground.exports.evaluation.values import arrays_of, require
 
 ABLATIONS: Final = {  # config of protocol rival10: the config that it is compared with
@@ -174,6 +174,8 @@ def rival10_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
     """Clean accuracy, then for every noise accuracy on figure and ground and RFS, then what ablations cost."""
     clean, few = summary["clean"], summary["n"] < MIN_DECIDABLE
     cells = {"-clean": RULE, "clean accuracy": Cell(clean["accuracy_macro"], clean["ci95"], few=few)}
+    if not summary["balanced"]:
+        cells[f"clean accuracy, {IMAGES_ALIKE}"] = Cell(clean["accuracy_micro"], few=few, bare=True)
     for grow_px, kinds in summary["noise"].items():
         grown = "" if grow_px == "0" else f", mask {int(grow_px):+d} px"
         for kind in headline_first(kinds):
