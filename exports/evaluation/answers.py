@@ -24,7 +24,7 @@ from figureground.exports.evaluation.label_spaces import (
     restrict_predictions,
 )
 from figureground.exports.evaluation.model_files.adapter_checks import checked_logits, try_model
-from figureground.exports.evaluation.pictures import Transform
+from figureground.exports.evaluation.pictures import Transform, stored_bytes
 from figureground.exports.evaluation.values import Answers, Bools, Floats, Images, Ints, Logits, Progress, Table
 
 
@@ -145,7 +145,7 @@ def _batches(
         for start in range(0, len(table), size):
             rows = table[start : start + size]
             pairs = zip(rows["image"], rows["image_id"], strict=True)
-            waiting.append([pool.submit(show, image["bytes"], f"{config}/{name}") for image, name in pairs])
+            waiting.append([pool.submit(show, stored_bytes(image), f"{config}/{name}") for image, name in pairs])
             while len(waiting) > (ahead and start + size < len(table)):
                 yield np.stack([job.result() for job in waiting.popleft()])
 

@@ -86,6 +86,16 @@ class Repository:
             return {name: self.folder / name for name in names}
         return dict(zip(names, fetch_files(self.location, self.revision, names), strict=True))
 
+    def check(self, config: str, split: str) -> str | None:
+        """SHA-256 of a config's shards, which are those that the manifest lists; None on the Hub, where commits stay.
+
+        Raises:
+            EvaluationError: as ``shards``, and with every shard that is damaged or has other bytes.
+        """
+        if self.revision is not None:
+            return None
+        return check_shards(self.name, self.shards(config, split), self.listed)
+
 
 def open_repository(repo: str, revision: str | None = None) -> Repository:
     """Find a dataset and read its class map; ``EvaluationError`` if there is none.

@@ -70,6 +70,8 @@ class Job:
         """Arrays of every config's answers: stored ones of the very same job, else made by ``run``, and stored."""
         answers = {}
         for config in configs:
+            if config in self.repository.layout:
+                self.repository.check(config, self.split)  # stored answers are of the shards as they are listed
             text = json.dumps({**self.key, "config": config}, sort_keys=True)
             path = self.predictions_path(config)
             stored = read_predictions(path, text) if path else None

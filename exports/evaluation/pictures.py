@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -19,13 +19,18 @@ FORMATS: Final = ("PNG", "JPEG", "WEBP")  # of stored images
 MASK_FORMATS: Final = ("PNG",)
 
 
+def stored_bytes(cell: Mapping[str, Any] | None) -> bytes | None:
+    """Bytes of an image as a row holds it; None where the row has none, or a path in their place."""
+    return (cell or {}).get("bytes")
+
+
 def open_image(stored: bytes | None, record: str) -> Image.Image:
     """Decode a stored image to RGB; ``EvaluationError`` if that cannot be done.
 
     Only formats in which datasets hold images are tried: of others Pillow asks programs outside, Ghostscript for one.
     """
     if stored is None:
-        raise EvaluationError(f"{record}: the dataset holds a path instead of the image")
+        raise EvaluationError(f"{record}: the dataset holds a path instead of the image, or none")
     return _decode(stored, record, "the image", FORMATS, "RGB")
 
 
@@ -39,6 +44,8 @@ def _decode(stored: bytes, record: str, what: str, formats: tuple[str, ...], mod
             return image.convert(mode)
     except EvaluationError:
         raise
+    except Image.DecompressionBombError as error:
+        raise EvaluationError(f"{record}: {what}: expected at most {MAX_PIXELS:,} pixels, got more") from error
     except UnidentifiedImageError as error:
         got = f"got {len(stored)} bytes of something else"
         raise EvaluationError(f"{record}: {what} cannot be decoded: expected {' or '.join(formats)}, {got}") from error

@@ -76,18 +76,26 @@ def evaluate(
 def check_models(repo: str | os.PathLike[str], model_specs: Sequence[str], **options: Unpack[ScoringOptions]) -> None:
     """Open and try every model of a command before the first is scored; one alone is tried when it is scored.
 
+    Raises:
+        EvaluationError: as ``try_models``.
+    """
+    specs = list(dict.fromkeys(model_specs))
+    if len(specs) > 1:
+        try_models(repo, specs, **options)
+
+
+def try_models(repo: str | os.PathLike[str], model_specs: Sequence[str], **options: Unpack[ScoringOptions]) -> None:
+    """Open models one after the other and let each answer to drawn pictures.
+
     Models are let go again, so that no more than one is in memory.
 
     Raises:
         EvaluationError: with what is at fault with each of them, or with the dataset or the call.
     """
-    specs = list(dict.fromkeys(model_specs))
-    if len(specs) < 2:
-        return
     values, repository = _open(str(repo), options, to_hub=False)
     _choose_protocol(repository, values)
     faults: list[tuple[str, int]] = []
-    for spec in specs:
+    for spec in model_specs:
         try:
             _open_model(repository, spec, values)
         except Exception as error:

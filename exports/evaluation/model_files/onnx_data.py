@@ -52,14 +52,14 @@ def external_files(path: Path) -> list[str]:
     """Names of the files in which a graph's tensors lie, as it writes them; ``EvaluationError`` if it is no ONNX."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return list(_locations(memoryview(content)))
+            return list(_locations(content))
     except (ValueError, IndexError, UnicodeDecodeError, RecursionError) as error:
         raise EvaluationError(
             f"{path}: expected an ONNX model, got other bytes; export or download it again"
         ) from error
 
 
-def _locations(content: memoryview) -> Iterator[str]:
+def _locations(content: mmap.mmap) -> Iterator[str]:
     """Values of ``location`` in all tensors of a message ModelProto."""
     waiting = [("model", 0, len(content))]
     while waiting:
@@ -68,15 +68,14 @@ def _locations(content: memoryview) -> Iterator[str]:
         for number, begin, end in _fields(content, start, stop):
             inner = _FIELDS[kind].get(number)
             if inner in ("key", "value"):
-                texts[inner] = bytes(content[begin:end]).decode()
+                texts[inner] = content[begin:end].decode()
             elif inner is not None:
                 waiting.append((inner, begin, end))
         if texts.get("key") == "location":
             yield texts.get("value", "")
-    content.release()
 
 
-def _fields(content: memoryview, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+def _fields(content: mmap.mmap, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
     """Fields of a protobuf message that have a length: number, begin and end (protobuf.dev, encoding)."""
     position = start
     while position < stop:
@@ -98,7 +97,7 @@ def _fields(content: memoryview, start: int, stop: int) -> Iterator[tuple[int, i
             yield key >> 3, begin, position
 
 
-def _varint(content: memoryview, position: int, stop: int) -> tuple[int, int]:
+def _varint(content: mmap.mmap, position: int, stop: int) -> tuple[int, int]:
     value = shift = 0
     while position < stop and shift < 70:
         byte = content[position]

@@ -14,7 +14,7 @@ from figureground.exports.evaluation.answers import Feeder, Judged, judge_answer
 from figureground.exports.evaluation.dataset import row_names
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.model_files.adapter_checks import checked_logits
-from figureground.exports.evaluation.pictures import decode_image, decode_mask
+from figureground.exports.evaluation.pictures import decode_image, decode_mask, stored_bytes
 from figureground.exports.evaluation.protocols.noise import CLEAN, Condition, make_ahead, show_conditions, stack_batches
 from figureground.exports.evaluation.values import Bools, Floats, Ints, Table
 
@@ -76,8 +76,8 @@ def measure(
     def shown() -> Iterator[NDArray[np.float32]]:
         for row, name in enumerate(facts.image_id.tolist()):
             stored = table[row]
-            image = decode_image(stored["image"]["bytes"], *feeding, f"{config}/{name}")
-            mask = decode_mask(stored["object_mask"]["bytes"] if masks is None else masks.get(name), name)
+            image = decode_image(stored_bytes(stored["image"]), *feeding, f"{config}/{name}")
+            mask = decode_mask(stored_bytes(stored["object_mask"]) if masks is None else masks.get(name), name)
             areas[row] = mask.mean()
             yield from show_conditions(image, mask, conditions, trials, name)
 

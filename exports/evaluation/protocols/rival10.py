@@ -15,6 +15,7 @@ from figureground.exports.evaluation.intervals import MIN_DECIDABLE, Sampling
 from figureground.exports.evaluation.jobs import Job, split_by_space
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.options import Option
+from figureground.exports.evaluation.pictures import stored_bytes
 from figureground.exports.evaluation.protocol import Protocol
 from figureground.exports.evaluation.protocols.attribute_noise import (
     ATTRIBUTE_NOISE,
@@ -129,7 +130,7 @@ def _other_masks(repo: str | None, split: str) -> tuple[dict[str, bytes] | None,
         return None, None
     other = open_repository(repo)
     table = load_rows(other, "original", split, columns=["object_mask"])
-    masks = {name: mask["bytes"] for name, mask in zip(table["image_id"], table["object_mask"], strict=True)}
+    masks = {name: stored_bytes(mask) for name, mask in zip(table["image_id"], table["object_mask"], strict=True)}
     return masks, {"name": other.name, "fingerprint": other.fingerprint}
 
 

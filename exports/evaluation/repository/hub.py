@@ -59,7 +59,8 @@ def fetch_files(repo: str, commit: str, names: Sequence[str]) -> list[Path]:
 def _fault_of_dataset(error: Exception, repo: str, revision: str, name: str = "") -> EvaluationError:
     record = f"{repo}@{revision}" + (f"/{name}" if name else "")
     kinds = {type(cause).__name__ for cause in _causes(error)}
-    if kinds & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "IncompleteSnapshotError"}:
+    answered = any(getattr(cause, "response", None) is not None for cause in _causes(error))
+    if not answered and kinds & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "IncompleteSnapshotError"}:
         return EvaluationError(f"{record}: {_offline_words(repo, name)}", 3)
     fault = hub_fault(error, record)
     return fault or EvaluationError(f"{record}: the Hub did not give it ({type(error).__name__}); run again", 3)

@@ -178,6 +178,8 @@ def read_table(record: str, paths: Mapping[str, Path], split: str, digest: str) 
     from datasets.data_files import DataFilesDict, DataFilesList
 
     for name, path in paths.items():
+        unread = "datasets reads a path with :: as one inside an archive; rename the folder"
+        require("::" not in str(path.absolute()), f"{path.absolute()}: {unread}", 2)
         _require_table(record, name, path)
     files = DataFilesDict({split: DataFilesList([str(path.absolute()) for path in paths.values()], [])})
     cache = Path(datasets.config.HF_DATASETS_CACHE, digest[:16])
