@@ -2586,7 +2586,7 @@ def _create(name: str, **options: Any) -> Any:  # noqa: ANN401  a torch.nn.Modul
         if fault is not None:
             raise fault from None  # the client's own text may hold the token
         near = difflib.get_close_matches(name, timm.list_models(), 3)
-        hint = f"; near names are {', '.join(near)}" if near and "nknown model" in str(error) else ""
+        hint = f"; near names are {', '.join(near)}" if near and "unknown model" in str(error).lower() else ""
         code = 3 if isinstance(error, OSError) else 2
         raise EvaluationError(f"timm:{name}: {plain_line(error)}{hint}", code) from error
 
@@ -3113,7 +3113,7 @@ def measure(
     *,
     conditions: Sequence[Condition] = (CLEAN,),
     trials: int = 1,
-    masks: Mapping[str, bytes] | None = None,
+    masks: Mapping[str, bytes | None] | None = None,
 ) -> dict[str, Outcomes]:
     """Run a model over rows under every condition, one decode each; its answers by label space.
 
@@ -4677,7 +4677,7 @@ def unscored_configs(asked: Sequence[str], left: Sequence[str]) -> dict[str, str
     return reasons
 
 
-def _other_masks(repo: str | None, split: str) -> tuple[dict[str, bytes] | None, dict[str, str] | None]:
+def _other_masks(repo: str | None, split: str) -> tuple[dict[str, bytes | None] | None, dict[str, str] | None]:
     """Encoded object masks of another dataset by image_id, and which dataset it is; None for the rows' own."""
     if repo is None:
         return None, None

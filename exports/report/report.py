@@ -263,4 +263,4 @@ def _images(opened: Repository, split: str, config: str, ids: Collection[str] | 
     """Encoded images by image_id, of all or of some ids; the first draw of each."""
     table = load_rows(opened, config, split, columns=["draw"], ids=ids)
     rows = zip(table["image_id"], table["draw"], table["image"], strict=True)
-    return {name: stored_bytes(image) for name, draw, image in rows if draw == 0}
+    return {name: stored_bytes(image) or b"" for name, draw, image in rows if draw == 0}

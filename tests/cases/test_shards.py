@@ -69,6 +69,11 @@ def pointer(path: Path) -> None:
     path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n")
 
 
+def replace_by_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "cut": (cut, "download it again"),
     "flipped": (flip, "download it again"),
@@ -76,7 +81,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "pointer": (pointer, "git lfs pull"),
     "absent": (Path.unlink, "no such file"),
     "text": (lambda path: path.write_text("hello"), "download it again"),
-    "folder": (lambda path: (path.unlink(), path.mkdir()), "no such file"),
+    "folder": (replace_by_folder, "no such file"),
 }
 
 

@@ -82,7 +82,7 @@ def _create(name: str, **options: Any) -> Any:  # noqa: ANN401  a torch.nn.Modul
         if fault is not None:
             raise fault from None  # the client's own text may hold the token
         near = difflib.get_close_matches(name, timm.list_models(), 3)
-        hint = f"; near names are {', '.join(near)}" if near and "nknown model" in str(error) else ""
+        hint = f"; near names are {', '.join(near)}" if near and "unknown model" in str(error).lower() else ""
         code = 3 if isinstance(error, OSError) else 2
         raise EvaluationError(f"timm:{name}: {plain_line(error)}{hint}", code) from error
 

@@ -63,7 +63,7 @@ def measure(
     *,
     conditions: Sequence[Condition] = (CLEAN,),
     trials: int = 1,
-    masks: Mapping[str, bytes] | None = None,
+    masks: Mapping[str, bytes | None] | None = None,
 ) -> dict[str, Outcomes]:
     """Run a model over rows under every condition, one decode each; its answers by label space.
 

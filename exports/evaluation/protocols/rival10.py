@@ -124,7 +124,7 @@ def unscored_configs(asked: Sequence[str], left: Sequence[str]) -> dict[str, str
     return reasons
 
 
-def _other_masks(repo: str | None, split: str) -> tuple[dict[str, bytes] | None, dict[str, str] | None]:
+def _other_masks(repo: str | None, split: str) -> tuple[dict[str, bytes | None] | None, dict[str, str] | None]:
     """Encoded object masks of another dataset by image_id, and which dataset it is; None for the rows' own."""
     if repo is None:
         return None, None
