@@ -61,14 +61,13 @@ demo: $(STAMP)  ## Walk the whole path on bundled photos: propose, build, load, 
 
 # -P keeps the root, where the stage folders lie, off the import path. More than four workers gain little and each may
 # hold a model. The protocols run on the evaluation package, and then on the published file that is joined from it, without
-# what does not differ there: Ray is no part of the file, and a reader's command runs the file in either.
-SAME_ON_FILE := on_ray published_script
+# what does not differ there: Ray is no part of the file, and a test that runs the file as a reader does runs it in either.
 PYTEST := $(BIN)/python -P -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 .PHONY: test
 test: $(STAMP)  ## Run the tests; TESTS names a part of them
 	$(PYTEST) $(TESTS)
 ifeq ($(strip $(TESTS)),)
-	FIGUREGROUND_EVALUATION=file $(PYTEST) tests/exports/evaluation $(SAME_ON_FILE:%=--ignore=tests/exports/evaluation/test_%.py)
+	FIGUREGROUND_EVALUATION=file $(PYTEST) tests/exports/evaluation -m "not same_on_file"
 endif
 
 .PHONY: quick
@@ -110,6 +109,7 @@ arrows: $(STAMP)
 current: $(STAMP)
 	$(BIN)/python -P -m figureground.exports.join_evaluation --check
 	$(BIN)/python -P docs/make_cli_reference.py --check
+	$(BIN)/python -P docs/make_instructions.py --check
 
 .PHONY: format
 format: $(STAMP)  ## Format the code and mend what ruff can mend
@@ -117,9 +117,10 @@ format: $(STAMP)  ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format $(CODE)
 
 .PHONY: docs
-docs: $(STAMP)  ## Write what is generated: exports/evaluate.py and docs/cli.md
+docs: $(STAMP)  ## Write what is generated: exports/evaluate.py, docs/cli.md and the annotators' instructions
 	$(BIN)/python -P -m figureground.exports.join_evaluation
 	$(BIN)/python -P docs/make_cli_reference.py
+	$(BIN)/python -P docs/make_instructions.py
 
 .PHONY: wheel-check
 wheel-check: $(STAMP)  ## Build sdist and wheel, compare with git, run the wheel in a bare environment

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from itertools import combinations
 from statistics import fmean, median
 from typing import Any
 
+from figureground.annotate.agreement.agreement import measure_agreement
+from figureground.annotate.agreement.overlaps import photo_agreements
 from figureground.annotate.decisions import newest_answers
-from figureground.schemas.attributes import OBJECT
-from figureground.schemas.rasters.masks import decode_coco_rle, mask_iou
 from figureground.schemas.records import Annotation
 from figureground.schemas.store.workspace import Workspace
 
@@ -25,8 +24,8 @@ def summarise_annotation(workspace: Workspace, origins: Mapping[str, str]) -> di
         workspace: Where the answers are.
         origins: Image to the answer or proposal that its mask in the release is; empty where it has none.
 
-    IoUs are of object masks in stored pixels, one pair of annotators each, photos answered by several; the share of
-    equal attributes is over the same pairs. Seconds are Label Studio's, on the page.
+    Agreement is that of every photo that several people answered in a first look, whether or not it is in the release:
+    those on which people disagreed are the ones that are missing. Seconds are Label Studio's, on the page.
     """
     by_image: dict[str, list[Annotation]] = defaultdict(list)
     for answer in workspace.annotations():
@@ -48,37 +47,12 @@ def summarise_annotation(workspace: Workspace, origins: Mapping[str, str]) -> di
         summary["second_looks"] = looks
     if schemas := sorted({answer.attribute_schema for answer in given} - {""}):
         summary["attribute_schemas"] = schemas
-    overlaps = (workspace.annotations(image_id) for image_id, answers in newest.items() if len(answers) > 1)
-    if agreement := _agreement(newest_answers(list(overlap)) for overlap in overlaps):
-        summary["agreement"] = agreement
+    agreement = measure_agreement(photo_agreements(workspace))
+    if agreement.masks or agreement.attributes:
+        summary["agreement"] = agreement.to_json()
     if checkpoints := _checkpoints(workspace, origins):
         summary["checkpoints"] = checkpoints
     return summary
-
-
-def _agreement(overlaps: Iterable[Sequence[Annotation]]) -> dict[str, Any]:
-    """How far people agreed on photos that several of them answered in their first look; empty without such photos."""
-    ious: list[float] = []
-    equal: list[bool] = []
-    photos = 0
-    for given in overlaps:
-        first = [answer for answer in given if answer.purpose == "first_look" and OBJECT in answer.masks]
-        photos += len(first) > 1
-        masks = [decode_coco_rle(answer.masks[OBJECT], record=answer.image_id) for answer in first]
-        ious += [mask_iou(one, other) for one, other in combinations(masks, 2)]
-        for one, other in combinations(first, 2):
-            named = one.attributes.keys() & other.attributes.keys()
-            equal += [one.attributes[name] == other.attributes[name] for name in sorted(named)]
-    if not ious:
-        return {}
-    shares = {"equal_attributes": round(fmean(equal), _DIGITS)} if equal else {}
-    return {
-        "photos": photos,
-        "pairs": len(ious),
-        "mean_iou": round(fmean(ious), _DIGITS),
-        "least_iou": round(min(ious), _DIGITS),
-        **shares,
-    }
 
 
 def _checkpoints(workspace: Workspace, origins: Mapping[str, str]) -> dict[str, str]:

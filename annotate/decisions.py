@@ -19,29 +19,52 @@ DOUBTS: Final[tuple[DecisionState, ...]] = ("needs_second", "wrong_label", "conf
 
 
 def newest_answers(answers: Sequence[Annotation]) -> list[Annotation]:
-    """The newest submitted answer of each annotator, the oldest first; a skip after it takes it back."""
+    """The newest submitted answer of each annotator, the oldest first; a skip after it takes it back.
+
+    Answers to honeypots are none: they are about the annotator, not about the photo.
+    """
     newest: dict[tuple[str, str], Annotation] = {}
     for answer in sorted(answers, key=lambda answer: (answer.updated_at, answer.annotation_id)):
-        if answer.state != "draft":
+        if answer.state != "draft" and answer.purpose != "honeypot":
             newest.pop((answer.annotator, answer.purpose), None)  # a replaced value would keep its old place
             newest[answer.annotator, answer.purpose] = answer
     return [answer for answer in newest.values() if answer.state == "submitted"]
 
 
-def decide(image_id: str, answers: Sequence[Annotation]) -> Decision | None:
-    """The decision that a photo's answers make; None where nobody ever submitted one.
+def decide(image_id: str, answers: Sequence[Annotation], *, awaited: int = 0) -> Decision | None:
+    """The decision that a photo's answers make.
 
     One unflagged answer with a mask is accepted, and so are several that agree (the one nearest to the others).
     Disagreement, and a doubt of one person, need a second look. A second look settles: its mask is accepted, or its
-    flag becomes the decision; so does a flag that two people set.
+    flag becomes the decision; so does a flag that two people set. An accepted answer gives way to a later one to
+    questions that were added since, which holds the accepted mask and both answers' attributes.
+
+    Args:
+        image_id: The photo.
+        answers: All answers to it, in any order.
+        awaited: Number of people who are still to take their first look at it.
+
+    Returns:
+        The decision; None where nobody ever submitted an answer, and while first looks are awaited.
     """
     given = newest_answers(answers)
     settled = [answer for answer in given if answer.purpose == "second_look"]
+    first = [answer for answer in given if answer.purpose == "first_look"]
+    added = [answer for answer in given if answer.purpose == "new_attributes"]
     if settled:
-        return _settle(image_id, settled[-1])
-    if not given:
-        taken_back = any(answer.state == "submitted" for answer in answers)
+        decision = _settle(image_id, settled[-1])
+    elif awaited > 0:
+        return None
+    elif first:
+        decision = _first_looks(image_id, first)
+    else:
+        taken_back = any(answer.state == "submitted" and answer.purpose == "first_look" for answer in answers)
         return _decision(image_id, "needs_second", "answered, then skipped") if taken_back else None
+    return _extend(decision, given, added)
+
+
+def _first_looks(image_id: str, given: Sequence[Annotation]) -> Decision:
+    """What first looks decide that were all taken."""
     doubts = [set(DOUBTS) & set(answer.flags) for answer in given]
     shared = [state for state in DOUBTS if state != "needs_second" and all(state in flags for flags in doubts)]
     if len(given) > 1 and shared:
@@ -53,6 +76,19 @@ def decide(image_id: str, answers: Sequence[Annotation]) -> Decision | None:
     if len(given) == 1:
         return _decision(image_id, "accepted", "one answer", given[0])
     return _compare(image_id, given)
+
+
+def _extend(decision: Decision, given: Sequence[Annotation], added: Sequence[Annotation]) -> Decision:
+    """A decision with the newest answer to added questions, if that is newer than the answer that was accepted."""
+    accepted = next((answer for answer in given if answer.annotation_id == decision.annotation_id), None)
+    if accepted is None or not added or added[-1].updated_at <= accepted.updated_at:
+        return decision
+    answer = added[-1]
+    if flagged := sorted(set(DOUBTS) & set(answer.flags)):
+        return _decision(answer.image_id, "needs_second", "flagged " + ", ".join(flagged))
+    if OBJECT not in answer.masks:
+        return _decision(answer.image_id, "needs_second", "submitted without an object mask")
+    return _decision(answer.image_id, "accepted", "new attributes answered", answer)
 
 
 def _settle(image_id: str, answer: Annotation) -> Decision:
@@ -73,12 +109,22 @@ def _compare(image_id: str, given: Sequence[Annotation]) -> Decision:
     differing = sorted(
         name
         for name in {name for answer in given for name in answer.attributes}
-        if len({answer.attributes.get(name) for answer in given}) > 1
+        # None is unsure, or not answered: it contradicts nothing.
+        if {True, False} <= {answer.attributes.get(name) for answer in given}
     )
     if differing:
         return _decision(image_id, "needs_second", f"attributes differ: {', '.join(differing)}")
-    closeness = [sum(iou for pair, iou in ious.items() if index in pair) for index in range(len(given))]
+    closeness = [
+        # Of two, both are as near: the one that says more of the attributes.
+        (sum(iou for pair, iou in ious.items() if index in pair), _said(answer))
+        for index, answer in enumerate(given)
+    ]
     return _decision(image_id, "accepted", f"{len(given)} answers agree", given[closeness.index(max(closeness))])
+
+
+def _said(answer: Annotation) -> int:
+    """Number of attributes that an answer does not leave open."""
+    return sum(value is not None for value in answer.attributes.values())
 
 
 def _decision(image_id: str, state: DecisionState, reason: str, answer: Annotation | None = None) -> Decision:

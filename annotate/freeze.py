@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -11,7 +11,9 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from figureground.annotate.annotation_summary import summarise_annotation
+from figureground.annotate.attribute_history import AttributeHistory
 from figureground.annotate.proposals.best import best_proposals
+from figureground.annotate.released_attributes import gather_attributes
 from figureground.errors import DataError, Faults, UsageError
 from figureground.runtime.files import csv_text, write_text
 from figureground.schemas.attributes import OBJECT
@@ -121,12 +123,13 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
 def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOutPhoto]) -> Iterator[ObjectRecord]:
     decisions = _Ascending(workspace.newest_decisions())
     best = _Ascending(best_proposals(workspace, options.segmenter) if options.unreviewed else iter(()))
+    history = AttributeHistory.of(workspace)
     for image in workspace.images():
         decision, proposal = decisions.of(image.image_id), best.of(image.image_id)
         if decision is not None and decision.state != "accepted":
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=decision.state))
         elif decision is not None:
-            yield _accepted(image, _answer(workspace, decision))
+            yield _accepted(image, decision, list(workspace.annotations(image.image_id)), history)
         elif proposal is not None:
             yield _unreviewed(image, proposal)
         elif options.unmasked:
@@ -150,23 +153,22 @@ class _Ascending(Generic[Entry]):
         return self._next if self._next is not None and self._next.image_id == image_id else None
 
 
-def _answer(workspace: Workspace, decision: Decision) -> Annotation | None:
-    """The newest state of the answer that was accepted."""
-    answers = workspace.annotations(decision.image_id)
+def _accepted(
+    image: ImageRecord, decision: Decision, answers: Sequence[Annotation], history: AttributeHistory
+) -> ObjectRecord:
+    """The object of an accepted photo: the mask of the answer's newest state, the attributes of all answers."""
     states = [answer for answer in answers if answer.annotation_id == decision.annotation_id]
-    return states[-1] if states else None
-
-
-def _accepted(image: ImageRecord, answer: Annotation | None) -> ObjectRecord:
-    if answer is None or OBJECT not in answer.masks:
-        got = "no such answer" if answer is None else "an answer without one"
+    if not states or OBJECT not in states[-1].masks:
+        got = "an answer without one" if states else "no such answer"
         raise DataError.single("decisions", image.image_id, expected="an accepted answer with an object mask", got=got)
+    answer = states[-1]
+    attributes = gather_attributes(answer, answers, history)
     return replace(
         _object(image, answer.masks[OBJECT], "accepted"),
         mask_origin=answer.annotation_id,
         instances=answer.instances,
-        attributes=answer.attributes,
-        attribute_masks={name: mask for name, mask in answer.masks.items() if name != OBJECT},
+        attributes=attributes.values,
+        attribute_masks=attributes.masks,
         flags=tuple(sorted(answer.flags)),
     )
 

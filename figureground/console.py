@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,29 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(tasks[stage], completed=done, total=total)
 
         yield show
+
+
+def table_text(rows: Sequence[Sequence[str]]) -> str:
+    """A heading and rows of cells as lines whose columns stand below each other; columns of whole numbers to the right.
+
+    Args:
+        rows: The heading, then the rows; all have as many cells.
+    """
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    counts = [all(cell.isdigit() for cell in column[1:]) for column in columns]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if count else cell.ljust(width)
+            for cell, width, count in zip(row, widths, counts, strict=True)
+        ).rstrip()
+        for row in rows
+    )
+
+
+def count_text(count: int, noun: str) -> str:
+    """``1 photo``, ``2 photos``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def counts_text(counts: Mapping[str, int]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,6 +18,8 @@ OBJECT: Final = "object"
 """Name of the mask of the whole figure; no attribute may have it."""
 
 ChangeKind = Literal["same", "additive", "rename", "destructive"]
+
+Value = TypeVar("Value")
 
 
 class Attribute(Document):
@@ -114,6 +117,18 @@ def compare_schemas(old: AttributeSchema, new: AttributeSchema) -> SchemaChange:
         "destructive" if removed or rescoped else "rename" if renamed else "additive" if added else "same"
     )
     return SchemaChange(kind=kind, added=added, removed=removed, renamed=renamed, rescoped=rescoped)
+
+
+def step_names(named: Mapping[str, Value], schema: AttributeSchema) -> dict[str, Value]:
+    """What was said of attributes in the version before, under the names of this one.
+
+    Args:
+        named: Attribute name to anything; names that this version did not change stay, ``object`` among them.
+        schema: This version. A renamed attribute takes the place of one that had its new name before.
+    """
+    new_names = {attribute.was: attribute.name for attribute in schema.attributes if attribute.was}
+    unchanged = {name: value for name, value in named.items() if name not in new_names}
+    return unchanged | {new_names[name]: value for name, value in named.items() if name in new_names}
 
 
 def shipped_attribute_schemas() -> tuple[str, ...]:

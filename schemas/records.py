@@ -20,8 +20,10 @@ ObjectState = Literal["accepted", "unreviewed", "unmasked"]
 
 AnswerState = Literal["submitted", "skipped", "draft"]
 
-Purpose = Literal["first_look", "second_look"]
-"""The reason why people are asked about a photo: a first look, or a second one after answers that left a doubt."""
+Purpose = Literal["first_look", "second_look", "honeypot", "new_attributes"]
+"""The reason why people are asked about a photo: a first look, a second one after answers that left a doubt, a honeypot
+(a photo whose mask is known, to see how somebody works; it decides nothing), or attributes that were added after it was
+decided."""
 
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401  any JSON value
@@ -217,6 +219,23 @@ class StudioProject:
     """JSON of the attribute schema that its page was made from."""
     since: str
     """When it got that page, UTC, ISO 8601: answers from before were given to the page before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudioTeam:
+    """Who answers on a Label Studio server, and how photos are shared out among them."""
+
+    annotators: tuple[str, ...]
+    """Their names as the maintainer gave them; one empty name where anybody answers in one project."""
+    heirs: Mapping[str, str] = field(default_factory=dict)
+    """Those who left, and who takes over what they had not answered; empty text for everybody who stays."""
+    overlap: str = "0"
+    """Photos that two people get, as it was asked for: a count such as ``40``, or a share of the photos such as
+    ``0.1``."""
+    honeypots: int = 0
+    """Photos with a known mask that are mixed into the queue of each."""
+    entry_test: int = 0
+    """Photos with a known mask that come first to whoever is new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import settings
 
 # huggingface_hub, datasets and Ray read their folders when first imported or started, so these are set before any test
@@ -30,6 +32,10 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT", "RAY_ADDRESS", "FORCE_COLOR", "CLICOLOR_FORCE"):
     os.environ.pop(name, None)
 
+# huggingface_hub parses a dataset's card anew for each config that is loaded, a third of what loading costs. PyYAML's
+# parser in C, where there is one, gives the same in a tenth of the time. Programs that tests start have that in Python.
+yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]
+
 # No test may fail or pass by luck; `make fuzz` looks for new examples.
 settings.register_profile("same", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("fuzz", deadline=None, max_examples=500, database=None, print_blob=True)
@@ -45,7 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers."""
     from costs import MARKERS
 
-    for name, meaning in MARKERS.items():
+    own = {"same_on_file": "what it runs of the evaluation is the published file, or no part of it, in either run"}
+    for name, meaning in {**MARKERS, **own}.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
 
 
@@ -57,11 +64,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark every test with what its module costs; in the quick loop, leave out those that are slow by themselves."""
+    """Mark every test with what its module costs; in the quick loop, leave out those that are slow by themselves.
+
+    Tests that start a Ray come first, one after the other, so that they can share it.
+    """
     from costs import mark_module
 
     for item in items:
         mark_module(item)
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
     if config.getoption("quick"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
@@ -76,6 +87,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     note_markers(item)
     if time.time() > float(os.environ.get("FIGUREGROUND_TESTS_END", "inf")):
         item.session.shouldstop = "the time is up"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the Ray that tests share after the last that needs it: idle, it costs a share of a processor."""
+    if "ray_cluster" in sys.modules and (nextitem is None or nextitem.get_closest_marker("ray") is None):
+        sys.modules["ray_cluster"].end_shared_ray()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

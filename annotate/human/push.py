@@ -85,7 +85,8 @@ def _open_project(
     if project is None:
         title = f"{name[: _LONGEST_TITLE - 12]} - session {turn}"
         mark = project_mark(kit, client, number, turn)
-        project = client.create_project(title, page_configuration(kit.facts.arm), mark, instruction=instructions(kit))
+        page = page_configuration(kit.facts.arm)
+        project = client.create_project(title, page, mark, instruction=instructions(kit), strict=True)
     pictures.open_to(project)
     return project
 

@@ -89,6 +89,8 @@ class TaskData(BaseModel):
 
     image_id: str = ""
     proposal_id: str = ""
+    answer_id: str = ""
+    """The accepted answer that a task about added attributes shows."""
 
 
 class Task(BaseModel):

@@ -15,7 +15,14 @@ from figureground.annotate.studio.regions import Region, chosen_choices, read_re
 from figureground.annotate.studio.served import ServedView
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.documents import validate_document
-from figureground.schemas.pages.labeling import ATTRIBUTES_CONTROL, FLAGS_CONTROL, NOTE_CONTROL, VISIBILITY_CONTROL
+from figureground.schemas.pages.labeling import (
+    ATTRIBUTES_CONTROL,
+    FLAGS_CONTROL,
+    NO_OTHER_PARTS,
+    NOTE_CONTROL,
+    PARTS_CONTROL,
+    VISIBILITY_CONTROL,
+)
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, encode_coco_rle, mask_iou
 from figureground.schemas.records import Annotation, AnswerState, ImageRecord, ProposalRecord, Purpose, content_id
 
@@ -42,8 +49,9 @@ def read_answer(answer: Json, context: AnswerContext, *, draft: bool = False) ->
 
     Regions of one name are united; several regions called ``object`` are several objects, and are kept apart beside
     their union. The object mask is the full-resolution proposal wherever the served pixels are as they were sent. A
-    local attribute is present where it was painted, unsure where a region says so, absent otherwise; a global one is
-    present where it was ticked.
+    local attribute is present where it was painted, and absent where it was not and ``no_other_parts`` is ticked; it is
+    None, not answered, where that is not ticked, and where a region says that it is unsure. A global one is present
+    where it was ticked, absent otherwise.
 
     Args:
         answer: An annotation (or draft) as the server or a JSON export gives it.
@@ -138,13 +146,15 @@ def _attributes(
     results: Sequence[Result], schema: AttributeSchema, united: Mapping[str, Mask], visibility: Mapping[str, str]
 ) -> dict[str, bool | None]:
     ticked = chosen_choices(results, ATTRIBUTES_CONTROL)
+    unpainted = False if NO_OTHER_PARTS in chosen_choices(results, PARTS_CONTROL) else None
     values: dict[str, bool | None] = {}
     for attribute in schema.attributes:
         name = attribute.name
         if attribute.scope == "global":
             values[name] = name in ticked or attribute.was in ticked
         else:
-            values[name] = None if visibility.get(name) == UNSURE else name in united
+            painted = name in united or unpainted
+            values[name] = None if visibility.get(name) == UNSURE else painted
     return values
 
 

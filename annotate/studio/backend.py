@@ -22,6 +22,8 @@ from figureground.annotate.studio.daemons import LOOPBACK
 from figureground.annotate.studio.served import served_path
 from figureground.annotate.studio.tasks import mask_region
 from figureground.errors import MissingExtraError, UsageError
+from figureground.schemas.attributes import OBJECT
+from figureground.schemas.pages.labeling import GROUND_CONTROL
 from figureground.schemas.records import NAME_PATTERN
 
 try:
@@ -65,8 +67,10 @@ class PromptValue(BaseModel):
 class SmartPrompt(BaseModel):
     """A click or a box as the page sends it."""
 
-    type: Literal["keypointlabels", "rectanglelabels"]
+    type: Literal["keypoint", "keypointlabels", "rectangle", "rectanglelabels"]
+    """Those of parts are labelled; those without a label are for the object."""
     value: PromptValue
+    from_name: str = ""
     original_width: int
     original_height: int
     is_positive: bool = True
@@ -238,12 +242,12 @@ def _served_copy(served: Path, task: PredictTask) -> tuple[str, Path]:
 
 
 def _label(prompts: list[SmartPrompt]) -> str:
-    """Label of the region: that of the newest prompt."""
+    """Label of the region: that of the newest prompt; the object's where prompts carry none."""
     value = prompts[-1].value
     labels = value.keypointlabels or value.rectanglelabels or value.labels
-    if not labels:
-        raise HTTPException(422, "choose what you click on: object, or one of its parts")
-    return labels[0]
+    if not labels and prompts[-1].type.endswith("labels"):
+        raise HTTPException(422, "choose which part you click on")
+    return labels[0] if labels else OBJECT
 
 
 def _clicks(prompts: list[SmartPrompt], size_wh: tuple[int, int]) -> Clicks:
@@ -257,10 +261,11 @@ def _clicks(prompts: list[SmartPrompt], size_wh: tuple[int, int]) -> Clicks:
     box = None
     for prompt in prompts:
         value = prompt.value
-        if prompt.type == "keypointlabels":
+        if prompt.type.startswith("keypoint"):
             if not (0 <= value.x <= 100 and 0 <= value.y <= 100):
                 raise UsageError("a click lies outside the picture")
-            points[prompt.is_positive].append((float(value.x * scale[0]), float(value.y * scale[1])))
+            figure = prompt.is_positive and prompt.from_name != GROUND_CONTROL
+            points[figure].append((float(value.x * scale[0]), float(value.y * scale[1])))
             continue
         percent = [(value.x, value.y), (value.x + value.width, value.y + value.height)]
         corners = np.sort(np.clip(percent, 0, 100) * scale, axis=0)

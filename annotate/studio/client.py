@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from figureground.annotate.studio.home import Connection
 from figureground.errors import FigureGroundError, MissingExtraError, ServiceError, UsageError
@@ -18,6 +18,9 @@ PAGE: Final = 50
 """Tasks a page: a page of four masks each is half a megabyte."""
 TIMEOUT_SECONDS: Final = 120.0
 _READ_ATTEMPTS: Final = 4
+
+TaskState = Literal["answered", "skipped", "begun"]
+"""A task has a submitted answer, or only ones that were skipped; or somebody has a draft of one."""
 
 _FIELDS: Final = (
     "id",
@@ -37,6 +40,13 @@ _FIELDS: Final = (
 fields would hold every mask three times."""
 
 Json = dict[str, Any]
+
+_UNTOUCHED: Final[list[Json]] = [
+    {"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0},
+    {"filter": "filter:tasks:cancelled_annotations", "operator": "equal", "type": "Number", "value": 0},
+    {"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": False},
+]
+"""Tasks that nobody has answered, skipped or begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +109,33 @@ class StudioClient:
 
     # Projects
 
-    def create_project(self, title: str, config: str, description: str, *, instruction: str = "") -> int:
+    def task_address(self, project: int, task: object) -> str:
+        """Where a browser shows a task."""
+        return f"{self.project_address(project)}?task={task}"
+
+    def project_address(self, project: int) -> str:
+        """Where a browser shows a project."""
+        return f"{self.connection.url}/projects/{project}/data"
+
+    def create_project(
+        self,
+        title: str,
+        config: str,
+        description: str,
+        *,
+        instruction: str = "",
+        strict: bool = False,
+        model_version: str = "",
+    ) -> int:
         """Make a project; returns its id.
 
-        With an instruction (HTML), people read it first, and can neither skip a task nor submit nothing.
+        Args:
+            title: What people read.
+            config: XML of its page.
+            description: What it is found by again.
+            instruction: HTML, behind a button of the page.
+            strict: People read the instruction first, and can neither skip a task nor submit nothing.
+            model_version: The version of the predictions that people begin from; empty for that of the first import.
         """
         with self._service("making a project"):
             made = self._sdk.projects.create(
@@ -111,17 +144,41 @@ class StudioClient:
                 description=description,
                 sampling="Sequential sampling",
                 expert_instruction=instruction,
-                show_instruction=bool(instruction),
-                show_skip_button=not instruction,
-                enable_empty_annotation=not instruction,
+                show_instruction=strict,
+                show_skip_button=not strict,
+                enable_empty_annotation=not strict,
                 show_collab_predictions=True,
+                **({"model_version": model_version} if model_version else {}),
             )
         return int(made.id)
 
-    def set_config(self, project: int, config: str) -> None:
-        """Give a project another page."""
+    def show_predictions(self, project: int, version: str) -> int:
+        """Let people begin from all predictions of a project; returns how many were given ``version`` for that.
+
+        In the stream of tasks, Label Studio shows those predictions alone whose version is the project's own
+        (``Task.get_predictions_for_prelabeling``), which it took from the first import, or from an interactive
+        backend.
+        """
+        versions = self._get(f"/api/projects/{project}/model-versions/")
+        mended = 0
+        if set(versions) - {version}:
+            for prediction in self._get("/api/predictions/", {"project": project}):
+                if prediction["model_version"] != version and prediction["result"]:
+                    self._request("PATCH", f"/api/predictions/{prediction['id']}/", json={"model_version": version})
+                    mended += 1
+        state = self.project(project) or {}
+        # The server refuses a version that no prediction has; left empty, the next import sets it.
+        wanted = version if versions else state.get("model_version") or ""
+        if (state.get("model_version") or "") != wanted or not state.get("show_collab_predictions"):
+            change = {"model_version": wanted, "show_collab_predictions": True}
+            self._request("PATCH", f"/api/projects/{project}/", json=change)
+        return mended
+
+    def set_config(self, project: int, config: str, *, instruction: str = "") -> None:
+        """Give a project another page, and other instructions (HTML) if there are any."""
+        fields = {"label_config": config, **({"expert_instruction": instruction} if instruction else {})}
         with self._service(f"changing project {project}"):
-            self._sdk.projects.update(id=project, label_config=config)
+            self._sdk.projects.update(id=project, **fields)
 
     def project(self, project: int) -> Json | None:
         """A project's own fields, or None if the server has none of that id."""
@@ -198,6 +255,34 @@ class StudioClient:
         pages = self._pages({"project": project, "fields": "task_only", "include": "id,data"}, page_size=500)
         return [(str(task["data"].get("image_id", "")), int(task["id"])) for page in pages for task in page]
 
+    def untouched_tasks(self, project: int, tasks: Iterable[int]) -> set[int]:
+        """Those of some tasks that nobody has answered, skipped or begun, as the server has them now."""
+        pages = self._filtered(project, _UNTOUCHED, include="id", page_size=500)
+        return {int(task["id"]) for page in pages for task in page} & set(tasks)
+
+    def answered_tasks(self, project: int) -> set[int]:
+        """Tasks of a project that somebody has submitted an answer to."""
+        answered = {"filter": "filter:tasks:total_annotations", "operator": "greater", "type": "Number", "value": 0}
+        return {
+            int(task["id"])
+            for page in self._filtered(project, [answered], include="id", page_size=500)
+            for task in page
+        }
+
+    def delete_untouched(self, project: int, tasks: Iterable[int]) -> set[int]:
+        """Delete those of some tasks that nobody has answered, skipped or begun; returns the ones that are gone.
+
+        The server judges that itself in the request that deletes.
+        """
+        asked = sorted(self.untouched_tasks(project, tasks))
+        if not asked:
+            return set()
+        selection: Json = {"filters": {"conjunction": "and", "items": _UNTOUCHED}}
+        selection["selectedItems"] = {"all": False, "included": asked}
+        params = {"id": "delete_tasks", "project": project}
+        self._request("POST", "/api/dm/actions/", params=params, json=selection)
+        return set(asked) - {task for _, task in self.task_images(project)}
+
     def changed_tasks(self, project: int, since: str | None) -> Iterator[list[Json]]:
         """Pages of tasks with all their submitted and skipped answers, those changed after ``since`` only."""
         # The server knows this one spelling of a time; with +00:00 it fails.
@@ -212,11 +297,30 @@ class StudioClient:
         drafted = {"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": True}
         return self._filtered(project, [drafted])
 
-    def _filtered(self, project: int, items: list[Json]) -> Iterator[list[Json]]:
-        query: Json = {"project": project, "fields": "all", "include": ",".join(_FIELDS)}
+    def count_tasks(self, project: int, state: TaskState) -> int:
+        """Number of a project's tasks in a state."""
+        number = {"type": "Number", "value": 0}
+        conditions: dict[TaskState, list[Json]] = {
+            "answered": [{"filter": "filter:tasks:total_annotations", "operator": "greater", **number}],
+            "skipped": [
+                {"filter": "filter:tasks:total_annotations", "operator": "equal", **number},
+                {"filter": "filter:tasks:cancelled_annotations", "operator": "greater", **number},
+            ],
+            "begun": [{"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": True}],
+        }
+        query = {"filters": {"conjunction": "and", "items": conditions[state]}}
+        answer = self._get(
+            "/api/tasks/", {"project": project, "page_size": 1, "include": "id", "query": json.dumps(query)}
+        )
+        return int(answer["total"])
+
+    def _filtered(
+        self, project: int, items: Sequence[Json], *, include: str = ",".join(_FIELDS), page_size: int | None = None
+    ) -> Iterator[list[Json]]:
+        query: Json = {"project": project, "fields": "all", "include": include}
         if items:
-            query["query"] = json.dumps({"filters": {"conjunction": "and", "items": items}})
-        return self._pages(query, page_size=PAGE)
+            query["query"] = json.dumps({"filters": {"conjunction": "and", "items": list(items)}})
+        return self._pages(query, page_size=page_size or PAGE)
 
     def _pages(self, query: Json, *, page_size: int) -> Iterator[list[Json]]:
         done = 0

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
+from xml.etree import ElementTree as xml
 
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.errors import UsageError
 from figureground.schemas.attributes import AttributeSchema, compare_schemas, load_attribute_schema
-from figureground.schemas.pages.labeling import labeling_configuration
+from figureground.schemas.pages.labeling import annotators_instructions, labeling_configuration
 from figureground.schemas.records import Purpose, StudioProject, content_id
 from figureground.schemas.store.workspace import Workspace
+
+MODEL_VERSION: Final = "figureground"
+"""Version of every prediction that we send, and of every project of ours: people would not see the others in the stream
+of tasks (``StudioClient.show_predictions``). The segmenter stands in the task's data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +29,8 @@ class ProjectOwner:
     client: StudioClient
     home: StudioHome
     """Holds the served copies that a server of ours may read."""
+    notices: list[str] = field(default_factory=list)
+    """Lines for the maintainer: what was found changed on the server, and was mended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +63,22 @@ def open_project(owner: ProjectOwner, request: ProjectRequest, *, destructive: b
     Raises:
         UsageError: for other attributes under the same version, or a destructive change without ``destructive``.
     """
-    client, schema = owner.client, request.schema
-    newest = [notes[-1] for notes in owner.workspace.studio_projects(client.connection.server).values()]
+    client, workspace, schema = owner.client, owner.workspace, request.schema
+    newest = [notes[-1] for notes in workspace.studio_projects(client.connection.server).values()]
     for note in reversed(newest):
         if (note.annotator, note.purpose) != (request.annotator, request.purpose):
             continue
         before = AttributeSchema.model_validate_json(note.attribute_schema)
-        if before.name != schema.name or client.project(note.project) is None:
+        # Questions that were added belong to a project of their own, with a page that asks nothing else.
+        if before.name != schema.name or (request.purpose == "new_attributes" and before != schema):
+            continue
+        state = client.project(note.project)
+        if state is None:
+            workspace.note_studio_presence(client.connection.server, note.project, present=False)
+            owner.notices.append(f"{note.title} (project {note.project}) was deleted in Label Studio; it is made anew")
             continue
         if before == schema:
+            _restore(owner, request, note, str(state["label_config"]))
             return note.project
         change = compare_schemas(before, schema)
         if before.version == schema.version and change.kind != "same":
@@ -75,10 +90,43 @@ def open_project(owner: ProjectOwner, request: ProjectRequest, *, destructive: b
                     f"in new projects (what was answered stays)"
                 )
             break
-        client.set_config(note.project, request.page)
+        client.set_config(note.project, request.page, instruction=annotators_instructions())
         _note(owner, request, note.project, note.title)
+        _show_predictions(owner, note.project, note.title)
         return note.project
     return _make(owner, request)
+
+
+def newest_projects(workspace: Workspace, server: str, purpose: Purpose) -> dict[str, int]:
+    """The project that each annotator was given last, by the annotator's name; those that were deleted are left out."""
+    newest: dict[str, StudioProject] = {}
+    for notes in workspace.studio_projects(server).values():
+        note = notes[-1]
+        if note.purpose == purpose and (note.annotator not in newest or newest[note.annotator].since <= note.since):
+            newest[note.annotator] = note
+    return {name: note.project for name, note in sorted(newest.items())}
+
+
+def _restore(owner: ProjectOwner, request: ProjectRequest, note: StudioProject, config: str) -> None:
+    """Give a project our page again where it has another one, and let it show all its machine masks."""
+    if not _same_page(config, request.page):
+        owner.client.set_config(note.project, request.page, instruction=annotators_instructions())
+        owner.notices.append(f"the page of {note.title} (project {note.project}) had been changed; it is restored")
+    _show_predictions(owner, note.project, note.title)
+
+
+def _show_predictions(owner: ProjectOwner, project: int, title: str) -> None:
+    if mended := owner.client.show_predictions(project, MODEL_VERSION):
+        owner.notices.append(
+            f"{title} (project {project}): {mended} tasks would have opened without their mask; mended"
+        )
+
+
+def _same_page(one: str, other: str) -> bool:
+    try:
+        return xml.canonicalize(one, strip_text=True) == xml.canonicalize(other, strip_text=True)
+    except xml.ParseError:
+        return False
 
 
 def pushed_schema(workspace: Workspace, client: StudioClient) -> AttributeSchema:
@@ -87,7 +135,8 @@ def pushed_schema(workspace: Workspace, client: StudioClient) -> AttributeSchema
     A workspace that asked for attributes goes on asking for them without naming them each time.
     """
     by_project = workspace.studio_projects(client.connection.server)
-    notes = [note for project_notes in by_project.values() for note in project_notes]
+    every = [note for project_notes in by_project.values() for note in project_notes]
+    notes = [note for note in every if note.purpose != "new_attributes"]  # those ask for a part of a schema
     if not notes:
         return load_attribute_schema("none")
     return AttributeSchema.model_validate_json(max(notes, key=lambda note: note.since).attribute_schema)
@@ -96,15 +145,23 @@ def pushed_schema(workspace: Workspace, client: StudioClient) -> AttributeSchema
 def _make(owner: ProjectOwner, request: ProjectRequest) -> int:
     """Make a project, or take up one that was made when the last run was killed before it could note it."""
     client, workspace, schema = owner.client, owner.workspace, request.schema
-    parts = [workspace.root.resolve().name, request.purpose.replace("_", " "), request.annotator, schema.name]
+    added = "+".join(schema.names()) if request.purpose == "new_attributes" else ""
+    parts = [workspace.root.resolve().name, request.purpose.replace("_", " "), added, request.annotator, schema.name]
     title = " - ".join(filter(None, parts))
     mark = f"figureground {content_id(client.connection.key, title, schema.label)}"
     noted = workspace.studio_projects(client.connection.server)
     unnoted = [project for project in client.projects_described(mark) if project not in noted]
-    project = unnoted[0] if unnoted else client.create_project(title[:50], request.page, mark)
+    if unnoted:
+        project = unnoted[0]
+    else:
+        project = client.create_project(
+            title[:50], request.page, mark, instruction=annotators_instructions(), model_version=MODEL_VERSION
+        )
     if client.connection.ours:
         client.serve_folder(project, owner.home.served)
     _note(owner, request, project, title)
+    if unnoted:
+        _show_predictions(owner, project, title)
     return project
 
 

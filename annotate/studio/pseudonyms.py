@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from figureground.annotate.studio.accounts import DOMAIN
 from figureground.annotate.studio.home import StudioHome, write_secret
 from figureground.errors import DataError
 
@@ -38,6 +39,22 @@ class Pseudonyms:
             known[user] = f"p{secrets.token_hex(4)}"
             write_secret(self._path, json.dumps(self._all, indent=1, sort_keys=True))
         return known[user]
+
+
+def names_of_pseudonyms(home: StudioHome, server: str, addresses: Mapping[int, str]) -> dict[str, str]:
+    """Pseudonym to who it is, for the maintainer's own eyes: the name of an annotator of ours, else an address.
+
+    Args:
+        home: The studio of the workspace, which holds the key.
+        server: What the workspace calls the server.
+        addresses: The server's number of a user to the address.
+
+    Raises:
+        DataError: if the key is damaged.
+    """
+    known = _read(home.root / "pseudonyms.json").get(server, {})
+    named = {str(number): address.removesuffix(f"@{DOMAIN}") for number, address in addresses.items()}
+    return {pseudonym: named[user] for user, pseudonym in known.items() if user in named}
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:

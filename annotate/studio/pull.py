@@ -15,13 +15,16 @@ from figureground.annotate.studio.answer_json import Task, read_time
 from figureground.annotate.studio.answers import AnswerContext, read_answer
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.people.holdings import Holdings
+from figureground.annotate.studio.people.new_attributes import extend_answer
 from figureground.annotate.studio.pseudonyms import Pseudonyms
+from figureground.annotate.studio.tasks import StudioFaults, named_faults
 from figureground.annotate.times import spell_utc
 from figureground.errors import DataError, Fault, UsageError
 from figureground.runtime.progress import Progress
-from figureground.schemas.attributes import AttributeSchema
+from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.documents import validate_document
-from figureground.schemas.records import Annotation, Decision, Purpose, StudioProject
+from figureground.schemas.records import Annotation, Decision, ProposalRecord, Purpose, StudioProject
 from figureground.schemas.store.workspace import Workspace
 
 SETTLED_AFTER: Final = timedelta(seconds=5)
@@ -40,9 +43,13 @@ class PullReport:
     """New answers by state: submitted, skipped, draft."""
     edited_by_others: int = 0
     decisions: Counter[str] = field(default_factory=Counter)
-    """New decisions by state."""
+    """Photos by state whose decision is another than before the pull."""
     begun: int = 0
     """Tasks on which somebody has an unsubmitted draft."""
+    waiting: int = 0
+    """Photos that somebody answered and that wait for another person's answer."""
+    faults: list[Fault] = field(default_factory=list)
+    """Answers that could not be read, and projects that were found deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,28 +67,34 @@ def pull(workspace: Workspace, client: StudioClient, *, progress: Progress = lam
     Answers are stored page by page. A project's cursor moves when all of it was read without a fault, so a pull that
     was killed, or met a damaged answer, looks at those tasks again.
 
+    A project that was deleted in Label Studio is a fault once, and noted.
+
     Raises:
-        DataError: at the end, with every answer that could not be read; the others were stored.
+        StudioFaults: at the end, with every answer that could not be read; the others were stored.
         ServiceError: if the server fails; run again to resume.
         UsageError: if nothing was pushed to this server.
     """
     server = client.connection.server
-    projects = workspace.studio_projects(server)
+    projects = workspace.studio_projects(server, deleted=True)
     if not projects:
         raise UsageError("nothing was pushed to this server; send tasks with: figureground studio push")
     numbers = {user.email: user.id for user in client.users()}
-    reader = _Reader(workspace, Pseudonyms(StudioHome.of(workspace.root), server, numbers))
+    reader = _Reader(workspace, Pseudonyms(StudioHome.of(workspace.root), server, numbers), server, client)
     for number, (project, notes) in enumerate(projects.items()):
-        if client.project(project) is None:
-            reader.faults.append(
+        present = client.project(project) is not None
+        if not present and project not in workspace.deleted_studio_projects(server):
+            reader.strangers.append(
                 Fault(
                     where=client.connection.url,
                     record=f"project {project}",
                     expected=notes[-1].title,
                     got="none",
-                    remedy="it was deleted in Label Studio; its answers that were pulled before are kept",
+                    remedy="it was deleted in Label Studio; its answers that were pulled are kept, and the next push "
+                    "sends again what it had not answered; this is said once",
                 )
             )
+        workspace.note_studio_presence(server, project, present=present)
+        if not present:
             continue
         before = len(reader.faults)
         cursor = latest = workspace.studio_cursor(server, project)
@@ -113,10 +126,10 @@ def pull_export(
 
     Raises:
         UsageError: if the file cannot be read, or the attributes are not known.
-        DataError: at the end, with every answer that could not be read; the others were stored.
+        StudioFaults: at the end, with every answer that could not be read; the others were stored.
     """
-    reader = _Reader(workspace, Pseudonyms(StudioHome.of(workspace.root), server))
-    known = workspace.studio_projects(server)
+    reader = _Reader(workspace, Pseudonyms(StudioHome.of(workspace.root), server), server)
+    known = workspace.studio_projects(server, deleted=True)
     for task in reader.checked(_exported(path), where=str(path)):
         notes = known.get(task.project, [])
         if schema is not None:
@@ -124,9 +137,9 @@ def pull_export(
             notes = [
                 StudioProject(
                     server=server,
-                    project=0,
+                    project=task.project,
                     title="export",
-                    annotator="",
+                    annotator=notes[-1].annotator if notes else "",
                     purpose=purpose,
                     since="",
                     attribute_schema=schema.model_dump_json(),
@@ -143,13 +156,19 @@ def pull_export(
 class _Reader:
     """Stores the answers of pages of tasks, and remembers what was new and what was wrong."""
 
-    def __init__(self, workspace: Workspace, pseudonyms: Pseudonyms) -> None:
+    def __init__(
+        self, workspace: Workspace, pseudonyms: Pseudonyms, server: str, client: StudioClient | None = None
+    ) -> None:
         self._workspace = workspace
         self._pseudonyms = pseudonyms
+        self._server = server
+        self._client = client
+        self._holdings = Holdings.of(workspace, server)
+        self._before: dict[str, Decision | None] = {}
         self.faults: list[Fault] = []
         """Faults whose tasks the next pull looks at again."""
         self.strangers: list[Fault] = []
-        """Faults of tasks that do not belong to this workspace; the next pull does not change them."""
+        """Faults that the next pull does not change: of tasks of others, and of projects that are gone."""
         self.report = PullReport()
 
     def checked(self, tasks: Sequence[Any], where: str = "Label Studio") -> list[Task]:
@@ -173,43 +192,64 @@ class _Reader:
         self._store(page, "drafts")
 
     def finish(self) -> PullReport:
-        """The report.
+        """The report, after photos were decided whose other answers are awaited no longer.
 
         Raises:
-            DataError: with all that was wrong.
+            StudioFaults: with all that was wrong.
         """
-        if self.faults or self.strangers:
-            raise DataError([*self.faults, *self.strangers])
+        self._decide_waiting()
+        for image_id, before in self._before.items():
+            decision = self._workspace.decision(image_id)
+            if decision is not None and decision != before:
+                self.report.decisions[decision.state] += 1
+        self.report.faults = [*self.faults, *self.strangers]
+        if self.report.faults:
+            raise StudioFaults(self.report.faults, self.report)
         return self.report
 
     def _store(self, page: _Page, kind: str) -> None:
         for task in page.tasks:
             for answer in self._answers(task, page.notes, kind):
+                given_in = self._server, page.notes[-1].project
+                self._holdings.note(given_in[1], answer.image_id, answer.annotation_id, answer.state)
                 decision = self._decision(answer)
-                if self._workspace.add_answer(answer, decision):
+                if self._workspace.add_answer(answer, decision, given_in=given_in):
                     self.report.answers[answer.state] += 1
                     self.report.edited_by_others += bool(answer.edited_by)
-                    if decision is not None:
-                        self.report.decisions[decision.state] += 1
 
     def _decision(self, answer: Annotation) -> Decision | None:
         """The decision that the photo's answers now make; None if the answer does not change it."""
         if answer.state == "draft":
             return None
-        decision = decide(answer.image_id, [*self._workspace.annotations(answer.image_id), answer])
-        return None if decision == self._workspace.decision(answer.image_id) else decision
+        before = self._workspace.decision(answer.image_id)
+        self._before.setdefault(answer.image_id, before)
+        answers = [*self._workspace.annotations(answer.image_id), answer]
+        decision = decide(answer.image_id, answers, awaited=self._holdings.awaited(answer.image_id, answers))
+        return None if decision == before else decision
+
+    def _decide_waiting(self) -> None:
+        """Decide photos that waited for the answer of somebody who has left, or count them as waiting."""
+        decided = self._workspace.decisions()
+        for image_id in sorted(self._holdings.states.keys() - decided.keys()):
+            answers = list(self._workspace.annotations(image_id))
+            decision = decide(image_id, answers, awaited=self._holdings.awaited(image_id, answers))
+            if decision is not None:
+                self._before.setdefault(image_id, None)
+                self._workspace.decide(decision)
+            self.report.waiting += decision is None and decide(image_id, answers) is not None
 
     def _answers(self, task: Task, notes: Sequence[StudioProject], kind: str) -> Iterator[Annotation]:
         image_id = task.data.image_id
         # Exports may name drafts by number alone.
         answers = [answer for answer in getattr(task, kind) or [] if isinstance(answer, dict)]
+        link = self._client.task_address(notes[-1].project, task.id) if self._client else f"task {task.id}"
         image = self._workspace.image(image_id)
         if image is None:
             if answers:
                 self.strangers.append(
                     Fault(
                         where="Label Studio",
-                        record=f"task {task.id}",
+                        record=link,
                         expected="a photo of this workspace",
                         got=f"image_id {image_id[:64]!r}",
                         remedy="it was forgotten here, or the task was not made here",
@@ -221,16 +261,56 @@ class _Reader:
         for answer in answers:
             try:
                 note = _note_of(answer, notes)
+                accepted = self._accepted(task, note)
                 context = AnswerContext(
                     image=image,
-                    proposal=proposal,
+                    proposal=proposal if accepted is None else _as_proposal(accepted),
                     schema=AttributeSchema.model_validate_json(note.attribute_schema),
-                    purpose=note.purpose,
+                    purpose=self._purpose(note, image_id),
                     pseudonyms=self._pseudonyms,
                 )
-                yield read_answer(answer, context, draft=kind == "drafts")
+                given = read_answer(answer, context, draft=kind == "drafts")
+                yield given if accepted is None else extend_answer(given, accepted)
             except DataError as error:
-                self.faults += error.faults
+                self.faults += named_faults(error.faults, image, link)
+
+    def _accepted(self, task: Task, note: StudioProject) -> Annotation | None:
+        """The newest state of the answer that a task about added attributes shows; None for other tasks.
+
+        Raises:
+            DataError: if it is not there.
+        """
+        if note.purpose != "new_attributes":
+            return None
+        stored = self._workspace.annotations(task.data.image_id)
+        states = [answer for answer in stored if answer.annotation_id == task.data.answer_id and OBJECT in answer.masks]
+        if not states:
+            raise DataError.single(
+                "Label Studio",
+                task.data.image_id,
+                expected="a task that shows an accepted answer of this workspace",
+                got=f"answer_id {task.data.answer_id[:64]!r}",
+            )
+        return states[-1]
+
+    def _purpose(self, note: StudioProject, image_id: str) -> Purpose:
+        return "honeypot" if (note.project, image_id) in self._holdings.honeypots else note.purpose
+
+
+def _as_proposal(accepted: Annotation) -> ProposalRecord:
+    """An accepted mask as what an answer began from."""
+    return ProposalRecord(
+        proposal_id=accepted.proposal_id,
+        run_id="",
+        image_id=accepted.image_id,
+        rle=accepted.masks[OBJECT],
+        score=1.0,
+        stability=1.0,
+        rank=0,
+        prompt="",
+        segmenter="",
+        checkpoint_sha256="",
+    )
 
 
 def _note_of(answer: Json, notes: Sequence[StudioProject]) -> StudioProject:

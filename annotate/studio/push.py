@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -11,23 +10,41 @@ from pathlib import Path
 from typing import Any, Final
 
 from figureground.annotate.proposals.best import best_proposals
+from figureground.annotate.studio.accounts import ensure_account
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.people.assignment import choose, choose_pairs, nobody_is_left
+from figureground.annotate.studio.people.holdings import Holdings
+from figureground.annotate.studio.people.honeypots import choose_honeypots, known_photos, mix_honeypots
+from figureground.annotate.studio.people.moves import (
+    answered_by_those_who_left,
+    photos_for_newcomers,
+    photos_of_those_who_left,
+    take_back,
+)
+from figureground.annotate.studio.people.team import EVERYBODY, TeamChange, change_team, overlap_count, remembered_team
 from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
 from figureground.annotate.studio.served import serve_copy
-from figureground.annotate.studio.tasks import Json, TaskSource, check_tasks, make_task, uncertainty
+from figureground.annotate.studio.tasks import (
+    Json,
+    StudioFaults,
+    TaskSource,
+    check_tasks,
+    make_task,
+    named_faults,
+    photo_name,
+    uncertainty,
+)
 from figureground.errors import DataError, Fault, FigureGroundError, UsageError
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.pages.labeling import labeling_configuration
-from figureground.schemas.records import NAME_PATTERN, ImageRecord, ProposalRecord, Purpose
+from figureground.schemas.records import ImageRecord, ProposalRecord, Purpose
 from figureground.schemas.sources.opening import read_catalogued
 from figureground.schemas.store.workspace import Workspace
 
 BATCH: Final = 50
 """Tasks a request: some hundred kilobytes, and little to send again if the server dies."""
-EVERYBODY: Final = ""
-"""The annotator of a project that anybody answers in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +52,8 @@ class PushSettings:
     """Who is asked what about which photos."""
 
     schema: AttributeSchema
-    annotators: tuple[str, ...] = ()
-    """One project each; none for one project that anybody answers in."""
-    overlap: float = 0.0
-    """Share of photos that two annotators get, in [0, 1]."""
+    people: TeamChange = field(default_factory=TeamChange)
+    """Changes of who answers; without any, those who were named before are sent what is new."""
     segmenter: str | None = None
     """Whose proposals; needed where several segmenters made some."""
     limit: int | None = None
@@ -46,28 +61,30 @@ class PushSettings:
     destructive: bool = False
     """Allow a schema that no longer asks what was asked before."""
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be done, before anything is."""
-        strange = [name for name in self.annotators if not NAME_PATTERN.fullmatch(name)]
-        if strange or len(set(self.annotators)) < len(self.annotators):
-            raise UsageError("annotators are named once each, with letters, digits, dots, dashes and underscores")
-        if not 0 <= self.overlap <= 1:
-            raise UsageError(f"an overlap is a share between 0 and 1, not {self.overlap}")
-        if self.overlap and len(self.annotators) < 2:
-            raise UsageError("an overlap needs two annotators: name them with --annotator, once each")
-
 
 @dataclass(slots=True, kw_only=True)
 class PushReport:
     """Counts of one call of ``push``."""
 
     sent: Counter[str] = field(default_factory=Counter)
-    """Annotator to number of new tasks."""
+    """Annotator to number of new tasks, honeypots among them."""
     already_there: int = 0
     projects: dict[str, int] = field(default_factory=dict)
     """Annotator to project."""
     overlapping: int = 0
-    """Photos that two annotators have."""
+    """Photos that two annotators get."""
+    moved: Counter[str] = field(default_factory=Counter)
+    """Photos that changed hands, by ``ada to cleo``; nobody had begun them."""
+    honeypots: Counter[str] = field(default_factory=Counter)
+    """Annotator to number of new honeypots."""
+    notices: list[str] = field(default_factory=list)
+    """Lines for the maintainer: what was mended on the server, and what could not be done."""
+    skipped_by_all: list[str] = field(default_factory=list)
+    """Photos that everybody skipped, by source and uri."""
+    accounts: list[str] = field(default_factory=list)
+    """Addresses that annotators log in with, on a server of ours."""
+    faults: list[Fault] = field(default_factory=list)
+    """Photos that could not be sent."""
 
 
 def push(
@@ -76,89 +93,137 @@ def push(
     """Send every photo without a decision to its annotators, the most uncertain first.
 
     Photos that a project already shows are not sent to it again: what the server has counts, so a push that was
-    killed, or whose server was, goes on where it stopped.
+    killed, or whose server was, goes on where it stopped. Who answers is remembered, so that the next push needs no
+    names. What somebody skipped goes to somebody else.
 
     Raises:
-        UsageError: for a schema change that is refused.
-        DataError: at the end, with every photo that could not be read; the others were sent.
+        UsageError: for people or a schema change that are refused.
+        StudioFaults: at the end, with every photo that could not be read; the others were sent.
         ServiceError: if the server fails; run again to resume.
     """
-    home = StudioHome.of(workspace.root)
+    home, server = StudioHome.of(workspace.root), client.connection.server
     owner = ProjectOwner(workspace=workspace, client=client, home=home)
+    team = change_team(remembered_team(workspace, server), settings.people)
     proposals = {proposal.image_id: proposal for proposal in best_proposals(workspace, settings.segmenter)}
-    photos = _photos(workspace, proposals, settings.limit)
-    annotators = settings.annotators or (EVERYBODY,)
-    projects: dict[str, int] = {}
-    for name in annotators:
+    photos = _photos(workspace, proposals)
+    report = PushReport(notices=owner.notices)
+    named = [name for name in team.annotators if name != EVERYBODY and client.connection.ours]
+    report.accounts += [ensure_account(client, home, name) for name in named]
+    for name in team.annotators:
         request = ProjectRequest(schema=settings.schema, annotator=name)
-        projects[name] = open_project(owner, request, destructive=settings.destructive)
-    report = PushReport(projects=dict(projects))
-    queues = _queues(
-        photos, settings, {name: set(reconcile(workspace, client, projects[name])) for name in annotators}, report
-    )
-    faults: list[Fault] = []
+        report.projects[name] = open_project(owner, request, destructive=settings.destructive)
+    workspace.set_studio_team(server, team)
+    shown = {name: set(reconcile(workspace, client, project)) for name, project in report.projects.items()}
+    queues = _queues(workspace, client, settings, photos, shown, report)
+    queues = _with_honeypots(workspace, client, proposals, queues, shown, report)
     total, done = sum(map(len, queues.values())), 0
     for name, queue in queues.items():
-        batch = Batch(workspace=workspace, client=client, home=home, project=projects[name], schema=settings.schema)
+        batch = Batch(
+            workspace=workspace, client=client, home=home, project=report.projects[name], schema=settings.schema
+        )
         for start in range(0, len(queue), BATCH):
             part = queue[start : start + BATCH]
             sent, wrong = send_batch(batch, part, proposals)
-            faults += wrong
+            report.faults += wrong
             report.sent[name] += sent
             done += len(part)
             progress("push", done, total)
-    if faults:
-        raise DataError(faults)
+    if report.faults:
+        raise StudioFaults(report.faults, report)
     return report
 
 
 def _queues(
-    photos: Sequence[ImageRecord], settings: PushSettings, shown: Mapping[str, Set[str]], report: PushReport
+    workspace: Workspace,
+    client: StudioClient,
+    settings: PushSettings,
+    photos: Sequence[ImageRecord],
+    shown: Mapping[str, Set[str]],
+    report: PushReport,
 ) -> dict[str, list[ImageRecord]]:
-    """Photos to send by annotator; what an annotator's project shows already (``shown``) is counted, not sent again."""
+    """Photos to send by annotator, after those that change hands were taken back."""
+    server = client.connection.server
+    holdings = Holdings.of(workspace, server, report.projects)
+    known = holdings.sent() | set(holdings.left)
+    # What is on its way already is not cut off by a limit.
+    asked = [
+        photo for rank, photo in enumerate(photos) if rank < (settings.limit or len(photos)) or photo.image_id in known
+    ]
+    asked_ids = [photo.image_id for photo in asked]
+    pairs = _pairs(holdings, asked_ids)
+    workspace.add_studio_pairs(server, pairs - holdings.pairs)
+    taken = take_back(workspace, client, holdings, photos_of_those_who_left(holdings))
+    givers = photos_for_newcomers(holdings, asked_ids, set(settings.people.add), pairs)
+    taken |= take_back(workspace, client, holdings, givers)
+    if taken:
+        holdings = Holdings.of(workspace, server, report.projects)
+    for name, image_ids in answered_by_those_who_left(client, holdings, photos_of_those_who_left(holdings)).items():
+        for image_id in image_ids:  # to be pulled; nobody else is asked
+            holdings.note(holdings.projects[name], image_id, "", "submitted")
+    report.overlapping = len(pairs)
     queues: dict[str, list[ImageRecord]] = {name: [] for name in shown}
-    for photo in photos:
-        have = {name for name, image_ids in shown.items() if photo.image_id in image_ids}
-        chosen = assign(photo.image_id, list(shown), settings.overlap, have=have)
-        report.overlapping += len(chosen) > 1
-        for name in chosen:
-            if name in have:
-                report.already_there += 1
-            else:
-                queues[name].append(photo)
+    for photo in asked:
+        holders = holdings.holders(photo.image_id)
+        report.already_there += sum(photo.image_id in image_ids for image_ids in shown.values())
+        if nobody_is_left(holdings.team, holders):
+            report.skipped_by_all.append(photo_name(photo))
+        for name in choose(photo.image_id, holdings.team, holders, wanted=2 if photo.image_id in pairs else 1):
+            queues[name].append(photo)
+            if photo.image_id in taken:
+                report.moved[f"{taken[photo.image_id] or 'everybody'} to {name}"] += 1
     return queues
 
 
-def assign(image_id: str, annotators: Sequence[str], overlap: float, *, have: Set[str] = frozenset()) -> list[str]:
-    """Who is asked about a photo: those who have it, then by the smallest hash (rendezvous hashing).
-
-    One photo or annotator more or less leaves the others' photos where they are.
-
-    Args:
-        image_id: The photo.
-        annotators: Everybody who could be asked.
-        overlap: Share of photos that two are asked about.
-        have: Those who have the photo already.
-    """
-    wanted = 1 + (len(annotators) > 1 and _fraction("overlap", image_id) < overlap)
-    ranked = sorted(annotators, key=lambda name: (name not in have, _fraction(name, image_id)))
-    return ranked[: max(wanted, len(have))]
+def _pairs(holdings: Holdings, asked: Sequence[str]) -> set[str]:
+    """Photos that two people get: those of before, and new ones up to the number that is asked for."""
+    team = set(holdings.team.annotators)
+    before = set(holdings.pairs)
+    for image_id in asked:
+        holders = holdings.holders(image_id)
+        if len(holders.open & team) + len(holders.answered) > 1:
+            before.add(image_id)
+    if len(team) < 2:
+        return before
+    wanted = overlap_count(holdings.team.overlap, len(holdings.sent() | set(asked)))
+    return before | set(choose_pairs(set(asked) - before, wanted - len(before)))
 
 
-def _fraction(*parts: str) -> float:
-    """A number in [0, 1) that is the same every time."""
-    digest = hashlib.sha256("\0".join(("studio", *parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+def _with_honeypots(
+    workspace: Workspace,
+    client: StudioClient,
+    proposals: Mapping[str, ProposalRecord],
+    queues: Mapping[str, list[ImageRecord]],
+    shown: Mapping[str, Set[str]],
+    report: PushReport,
+) -> dict[str, list[ImageRecord]]:
+    """Queues with the honeypots that are lacking, which are noted before they are sent."""
+    server = client.connection.server
+    holdings = Holdings.of(workspace, server, report.projects)
+    team = holdings.team
+    if not team.honeypots and not team.entry_test:
+        return dict(queues)
+    known = known_photos(workspace, proposals)
+    mixed: dict[str, list[ImageRecord]] = {}
+    for name, queue in queues.items():
+        first = 0 if shown[name] else team.entry_test
+        chosen, lacking = choose_honeypots(holdings, name, known, shown=shown[name], wanted=team.honeypots + first)
+        if lacking:
+            report.notices.append(f"{name or 'everybody'}: {lacking} honeypots are lacking; too few masks are known")
+        workspace.add_studio_honeypots(server, report.projects[name], chosen)
+        report.honeypots[name] += len(chosen)
+        photos = [photo for image_id in chosen if (photo := workspace.image(image_id)) is not None]
+        mixed[name] = mix_honeypots(queue, photos, name, first=first)
+    return mixed
 
 
-def _photos(workspace: Workspace, proposals: Mapping[str, ProposalRecord], limit: int | None) -> list[ImageRecord]:
+def _photos(workspace: Workspace, proposals: Mapping[str, ProposalRecord]) -> list[ImageRecord]:
     """Photos without a decision, the most uncertain first."""
     decided = workspace.decisions()
     photos = [image for image in workspace.images() if image.image_id not in decided]
     if not photos and not decided:
         raise UsageError("the workspace holds no photos; catalogue some with: figureground index")
     photos.sort(key=lambda image: (-uncertainty(proposals.get(image.image_id)), image.image_id))
-    return photos[:limit]
+    return photos
 
 
 def reconcile(workspace: Workspace, client: StudioClient, project: int) -> dict[str, int]:
@@ -171,6 +236,10 @@ def reconcile(workspace: Workspace, client: StudioClient, project: int) -> dict[
     tasks = dict(client.task_images(project))
     mine = {image_id: task for image_id, task in tasks.items() if workspace.image(image_id) is not None}
     workspace.add_studio_tasks(server, project, mine)
+    there = set(tasks.values())
+    workspace.withdraw_studio_tasks(
+        server, project, {image_id: task for image_id, task in known.items() if task not in there}
+    )
     return mine
 
 
@@ -197,8 +266,9 @@ def send_batch(
 ) -> tuple[int, list[Fault]]:
     """Send photos as tasks, leaving out those that cannot be read; returns how many went and what was wrong.
 
+    Tasks that would not show in the page as they should are left out too.
+
     Raises:
-        DataError: if a task would not show in the page as it should; then none of the batch is sent.
         ServiceError: if the server fails.
     """
     faults: list[Fault] = []
@@ -208,7 +278,7 @@ def send_batch(
         try:
             copy = serve_copy(read_catalogued(photo, sources), photo, batch.home.served)
         except DataError as error:
-            faults += error.faults
+            faults += named_faults(error.faults, photo)
         except (FigureGroundError, OSError) as error:
             faults.append(Fault(where=photo.source, record=photo.uri, expected="the catalogued photo", got=str(error)))
         else:
@@ -221,14 +291,17 @@ def send_batch(
                     address=copy_address(batch, copy),
                 )
             )
-    tasks = [make(source) for source in made]
-    copies = {source.record.image_id: source.copy for source in made}
-    wrong = check_tasks(tasks, copies, label_interface(batch.schema, batch.purpose))
-    if wrong:
-        raise DataError([*faults, *wrong])
+    tasks: dict[str, Json] = {}
+    interface = label_interface(batch.schema, batch.purpose)
+    for source in made:
+        task, record = make(source), source.record
+        wrong = check_tasks([task], {record.image_id: source.copy}, interface)
+        faults += named_faults(wrong, record)
+        if not wrong:
+            tasks[record.image_id] = task
     if tasks:
-        ids = batch.client.import_tasks(batch.project, tasks)
-        sent = {source.record.image_id: task for source, task in zip(made, ids, strict=True)}
+        ids = batch.client.import_tasks(batch.project, list(tasks.values()))
+        sent = dict(zip(tasks, ids, strict=True))
         batch.workspace.add_studio_tasks(batch.client.connection.server, batch.project, sent)
     return len(tasks), faults
 

@@ -18,6 +18,8 @@ from figureground.schemas.pages.labeling import (
     FLAGS,
     FLAGS_CONTROL,
     MASK_CONTROL,
+    NO_OTHER_PARTS,
+    PARTS_CONTROL,
     VISIBILITIES,
     VISIBILITY_CONTROL,
 )
@@ -145,8 +147,10 @@ def _choices_not_offered(results: Sequence[Result], schema: AttributeSchema, rec
     renamed = {attribute.was for attribute in schema.attributes if attribute.was}
     offered = {
         FLAGS_CONTROL: set(FLAGS),
+        PARTS_CONTROL: {NO_OTHER_PARTS},
         VISIBILITY_CONTROL: set(VISIBILITIES),
         ATTRIBUTES_CONTROL: {*schema.names("global"), *renamed},
+        PARTS_CONTROL: {NO_OTHER_PARTS} if schema.names("local") else set(),
     }
     for control, choices in offered.items():
         for strange in sorted(chosen_choices(results, control) - choices):

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from figureground.annotate.decisions import newest_answers
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
-from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
+from figureground.annotate.studio.projects import MODEL_VERSION, ProjectOwner, ProjectRequest, open_project
 from figureground.annotate.studio.push import BATCH, Batch, copy_address, reconcile, send_batch
 from figureground.annotate.studio.regions import share_out
 from figureground.annotate.studio.served import ServedView
@@ -116,8 +116,8 @@ def _task(batch: Batch, questions: Mapping[str, _Question], source: TaskSource) 
     task["data"]["compare"] = copy_address(batch, path)
     task["data"]["question"] = f"Second look: {question.reason}"
     task["predictions"] = [
-        {"model_version": f"answer {name}", "result": answer_regions(source.record, answer)}
-        for name, answer in zip(ANSWER_NAMES, question.answers, strict=False)
+        {"model_version": MODEL_VERSION, "result": answer_regions(source.record, answer)}
+        for answer in question.answers[: len(ANSWER_NAMES)]
     ]
     return task
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port
 from figureground.annotate.studio.environment import SERVER_VERSION, executable, server_environment
 from figureground.annotate.studio.home import Connection, StudioHome
 from figureground.errors import FigureGroundError, ServiceError, UsageError
+from figureground.schemas.pages.labeling import EDITOR_KEYMAP
 
 START_SECONDS: Final = 300.0
 """The first start migrates a database: a minute on two cores."""
@@ -167,9 +169,12 @@ def _settings(home: StudioHome, connection: Connection) -> dict[str, str]:
         "FRONTEND_SENTRY_DSN": "",
         "DISABLE_SIGNUP_WITHOUT_LINK": "true",
         "ML_BLOCK_LOCAL_IP": "false",  # our backend listens on loopback; protection against SSRF stays on
+        "EDITOR_KEYMAP": json.dumps(EDITOR_KEYMAP),
     }
     named = {f"LABEL_STUDIO_{name}": value for name, value in settings.items()}
-    return {**named, "fflag_feat_utc_210_prediction_validation_15082025": "true"}
+    # Predictions are checked on import, and the stream shows how far one is in the queue, not in one's own history.
+    flags = ("fflag_feat_utc_210_prediction_validation_15082025", "fflag_fix_all_optic_79_task_count_is_wrong_short")
+    return {**named, **dict.fromkeys(flags, "true")}
 
 
 def _answers_as_ours(connection: Connection) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from figureground.annotate.studio.projects import MODEL_VERSION
 from figureground.annotate.studio.served import ServedView
 from figureground.errors import DataError, Fault
 from figureground.schemas.attributes import OBJECT
@@ -51,6 +52,7 @@ def make_task(source: TaskSource) -> Json:
         "exif_orientation": record.exif_orientation,
         "schema": source.schema,
         "proposal_id": source.proposal.proposal_id if source.proposal else "",
+        "segmenter": segmenter_title(source.proposal),
         "uncertainty": round(uncertainty(source.proposal), 4),
     }
     if source.proposal is None:
@@ -58,7 +60,7 @@ def make_task(source: TaskSource) -> Json:
     mask = view.to_served(decode_coco_rle(source.proposal.rle, size_hw=record.size_hw, record=record.image_id))
     region = mask_region(mask, region_id=source.proposal.proposal_id, label=OBJECT, score=source.proposal.score)
     prediction = {
-        "model_version": model_version(source.proposal),
+        "model_version": MODEL_VERSION,
         "score": source.proposal.score,
         "result": [{**region, "origin": "prediction"}],
     }
@@ -86,9 +88,9 @@ def uncertainty(proposal: ProposalRecord | None) -> float:
     return 1.0 if proposal is None else float(np.clip(1.0 - proposal.score * proposal.stability, 0.0, 1.0))
 
 
-def model_version(proposal: ProposalRecord) -> str:
-    """``mobile-sam-1a2b3c4d``: what the page shows beside a machine mask."""
-    return "-".join(filter(None, [proposal.segmenter, proposal.checkpoint_sha256[:8]]))
+def segmenter_title(proposal: ProposalRecord | None) -> str:
+    """``mobile-sam-1a2b3c4d``: what made a machine mask; empty without one."""
+    return "" if proposal is None else "-".join(filter(None, [proposal.segmenter, proposal.checkpoint_sha256[:8]]))
 
 
 def label_title(label: str) -> str:
@@ -153,3 +155,36 @@ def check_regions(regions: Iterable[Json], *, size_wh: tuple[int, int], record: 
         except DataError as error:
             faults += error.faults
     return faults
+
+
+class StudioFaults(DataError):
+    """A ``DataError`` of a command that went on; ``report`` holds what it did."""
+
+    def __init__(self, faults: Iterable[Fault], report: Any = None) -> None:  # noqa: ANN401  a PushReport or PullReport
+        super().__init__(faults)
+        self.report = report
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Faults and report survive the way out of a worker process."""
+        return StudioFaults, (self.faults, self.report)
+
+
+def photo_name(image: ImageRecord) -> str:
+    """``source: uri``, by which people find a photo."""
+    return f"{image.source}: {image.uri}"
+
+
+def named_faults(faults: Iterable[Fault], image: ImageRecord, link: str = "") -> list[Fault]:
+    """Faults that name the photo by its file instead of its id.
+
+    Args:
+        faults: Faults of one photo.
+        image: The photo.
+        link: Where a browser shows its task, or the task's number where there is no server; empty for neither.
+    """
+
+    def name(text: str) -> str:
+        return text.replace(image.image_id, photo_name(image))
+
+    end = f" ({link})" if link else ""
+    return [replace(fault, where=name(fault.where), record=name(fault.record) + end) for fault in faults]

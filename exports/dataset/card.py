@@ -155,8 +155,18 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  Markdown, of our own models' text
     environment.filters["cell"] = _cell
     environment.filters["percent_of"] = _percent
+    environment.filters["figure"] = _figure
     text = (files("figureground.exports.dataset") / "card.md.jinja").read_text(encoding="utf-8")
     return environment.from_string(text)
+
+
+def _figure(estimate: Mapping[str, Any]) -> str:
+    """``0.912 [0.874, 0.940]``: a figure of the agreement with its interval, or why it has none."""
+    if estimate["value"] is None:
+        return "undefined"
+    interval = estimate["ci95"]
+    bounds = ", ".join(f"{bound:.3f}" for bound in interval) if interval else estimate["no_ci95"]
+    return f"{estimate['value']:.3f} [{bounds}]"
 
 
 def _cell(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from figureground.build.recipes.loading import load_recipe, shipped_recipes
@@ -13,10 +13,10 @@ from figureground.exports.dataset.files import CONTACT_SHEET
 from figureground.exports.dataset.inputs import BuildRequest, Design, FrozenObjects, History, Machines, PhotoPlaces
 from figureground.runtime.files import file_sha256
 from figureground.runtime.progress import Progress
-from figureground.schemas.attributes import load_attribute_schema
+from figureground.schemas.attributes import Attribute, AttributeSchema, load_attribute_schema
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.recipes import Balance, Recipe, RuleName, SplitBy, Splits, Variant
-from figureground.schemas.records import NAME_PATTERN, PhotoRef
+from figureground.schemas.records import NAME_PATTERN, ObjectRecord, PhotoRef
 from figureground.schemas.store.releases import read_annotation, read_left_out, read_release
 from figureground.schemas.store.workspace import Workspace
 
@@ -100,12 +100,13 @@ def prepare_request(
     """Gather what a build reads. Arguments and errors are those of ``build``."""
     options = options or BuildOptions()
     recipe = _adapt(recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe)), options)
-    objects = _read_objects(_release_path(workspace, release))
+    attributes = load_attribute_schema(recipe.attributes)
+    objects = _read_objects(_release_path(workspace, release), attributes)
     return BuildRequest(
         design=Design(
             recipe=recipe,
             classes=load_class_map(recipe.class_map),
-            attributes=load_attribute_schema(recipe.attributes),
+            attributes=attributes,
             rules=options.rules,
             draws=options.draws,
         ),
@@ -205,8 +206,12 @@ def _balance(recipe: Recipe, per_class: str) -> Balance:
     raise UsageError(f"--per-class {per_class!r}: give a number above 0, smallest or all")
 
 
-def _read_objects(path: Path) -> FrozenObjects:
+def _read_objects(path: Path, attributes: AttributeSchema) -> FrozenObjects:
+    """A release, its attributes under the names that the recipe has for them."""
     version, records = read_release(path)
+    renamed = [attribute for attribute in attributes.attributes if attribute.was]
+    if renamed:
+        records = tuple(_rename(record, renamed) for record in records)
     return FrozenObjects(
         version=version,
         sha256=file_sha256(path),
@@ -214,6 +219,21 @@ def _read_objects(path: Path) -> FrozenObjects:
         left_out=read_left_out(path),
         annotation=read_annotation(path),
     )
+
+
+def _rename(record: ObjectRecord, renamed: Sequence[Attribute]) -> ObjectRecord:
+    """The object with what it has under an attribute's old name under the new one, where that is not answered."""
+    values, masks = dict(record.attributes), dict(record.attribute_masks)
+    for attribute in renamed:
+        old, new = attribute.was or "", attribute.name
+        if old not in record.attributes and old not in record.attribute_masks:
+            continue
+        value, mask = values.pop(old, None), masks.pop(old, None)
+        if values.get(new) is None:
+            values[new] = value
+            if mask is not None:
+                masks[new] = mask
+    return replace(record, attributes=values, attribute_masks=masks)
 
 
 def _read_places(workspace: Path, recipe: Recipe) -> PhotoPlaces:

@@ -6,13 +6,24 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from figureground.cli.options import DeviceOptions, JsonOption, WorkspaceOption, flattened
 from figureground.console import counts_text, emit, progress_bar, say
-from figureground.errors import UsageError
+from figureground.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from figureground.annotate.studio.client import StudioClient
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.people.team import TeamChange
+    from figureground.annotate.studio.push import PushReport
+    from figureground.schemas.store.workspace import Workspace
+
+Report = TypeVar("Report")
 
 PASSWORD_VARIABLE = "FIGUREGROUND_BACKEND_PASSWORD"  # noqa: S105  a name
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # noqa: S105  a name; the SDK reads the same
@@ -86,7 +97,7 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
     """Say how the server does, what was pushed, and what came back."""
     from figureground.annotate.studio.backend_daemon import backend_url
     from figureground.annotate.studio.home import StudioHome
-    from figureground.annotate.studio.overview import overview
+    from figureground.annotate.studio.progress.overview import overview
     from figureground.annotate.studio.server import server_status
     from figureground.schemas.store.workspace import Workspace
 
@@ -97,6 +108,23 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
     emit(state, as_json=as_json, text=str(state))
 
 
+@studio.command(
+    epilog="Examples: figureground studio agreement -w work\n\n"
+    "figureground studio agreement -w work --json > agreement.json"
+)
+def agreement(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
+    """Say how far people agree on photos that several answered, and how each annotator works; JSON names nobody."""
+    from figureground.annotate.agreement.report import report_agreement
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.progress.overview import annotator_names
+    from figureground.schemas.store.workspace import Workspace
+
+    with Workspace.open(workspace) as store:
+        report = report_agreement(store)
+    names = {} if as_json else annotator_names(StudioHome.of(workspace))
+    emit(report.to_json(), as_json=as_json, text=report.to_text(names))
+
+
 @dataclass(frozen=True, kw_only=True)
 class PushOptions:
     """What annotators are sent."""
@@ -104,12 +132,28 @@ class PushOptions:
     attributes: Annotated[str | None, typer.Option(help="What is asked: a shipped schema or a YAML file.")] = None
     recipe: Annotated[str | None, typer.Option(help="Ask for the attributes of a recipe instead.")] = None
     annotator: Annotated[
-        list[str] | None, typer.Option(help="Who answers, once for each: everyone gets a project and an account.")
+        list[str] | None,
+        typer.Option(help="Who answers, at first, once for each: everyone gets a project and an account."),
     ] = None
-    overlap: Annotated[float, typer.Option(min=0, max=1, help="Share of photos that two annotators get.")] = 0.0
+    add: Annotated[list[str] | None, typer.Option(help="Who joins: gets a fair share of what nobody has begun.")] = None
+    hand_over: Annotated[
+        list[str] | None, typer.Option(metavar="WHO:TO", help="Who leaves, and who takes over their rest.")
+    ] = None
+    overlap: Annotated[
+        str | None, typer.Option(help="Photos that two annotators get: a number, or a share such as 0.1.")
+    ] = None
+    honeypots: Annotated[
+        int | None, typer.Option(min=0, help="Photos with a known mask, mixed into the queue of each.")
+    ] = None
+    entry_test: Annotated[
+        int | None, typer.Option(min=0, help="Photos with a known mask that come first to whoever is new.")
+    ] = None
     segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None
     limit: Annotated[int | None, typer.Option(min=1, help="Most photos to send, the most uncertain first.")] = None
     second_look: Annotated[bool, typer.Option("--second-look", help="Send the photos that are in doubt.")] = False
+    ask: Annotated[list[str] | None, typer.Option(help="Ask decided photos for an attribute that was added since.")] = (
+        None
+    )
     allow_destructive: Annotated[
         bool, typer.Option("--allow-destructive", help="Accept attributes that ask less than before.")
     ] = False
@@ -117,17 +161,19 @@ class PushOptions:
 
 @studio.command(
     epilog="Examples: figureground studio push -w work --attributes rival10\n\n"
-    "figureground studio push -w work --annotator ada --annotator ben --overlap 0.1\n\n"
+    "figureground studio push -w work --annotator ada --annotator ben --overlap 40\n\n"
+    "figureground studio push -w work --hand-over ada:cleo\n\n"
+    "figureground studio push -w work --attributes birds-2.yaml --ask tail\n\n"
     "figureground studio push -w work --second-look"
 )
 @flattened
 def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption = False) -> None:
     """Send photos with their machine masks, the most uncertain first; what is there already is not sent again."""
-    from figureground.annotate.studio.accounts import ensure_account
     from figureground.annotate.studio.backend_daemon import connect_projects
     from figureground.annotate.studio.client import StudioClient
     from figureground.annotate.studio.home import StudioHome
-    from figureground.annotate.studio.projects import pushed_schema
+    from figureground.annotate.studio.people.new_attributes import push_new_attributes
+    from figureground.annotate.studio.projects import newest_projects, pushed_schema
     from figureground.annotate.studio.push import PushSettings
     from figureground.annotate.studio.push import push as run
     from figureground.annotate.studio.second_look import push_second_look
@@ -143,26 +189,101 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
         if options.second_look:
             sent = push_second_look(store, client, schema, progress=show)
             connect_projects(store, client, home)
-            emit({"sent": sent}, as_json=as_json, text=f"{sent} photos in doubt sent for a second look")
+            projects = newest_projects(store, client.connection.server, "second_look").values()
+            lines = [f"{sent} photos in doubt sent for a second look", *map(client.project_address, projects)]
+            emit({"sent": sent, "projects": list(projects)}, as_json=as_json, text="\n  ".join(lines))
+            return
+        if options.ask:
+            asked_names = tuple(options.ask)
+            report, faults = _with_faults(
+                lambda: push_new_attributes(store, client, schema, asked_names, progress=show)
+            )
+            _finish_push(report, faults, store, client, home, as_json=as_json)
             return
         settings = PushSettings(
             schema=schema,
-            annotators=tuple(options.annotator or ()),
-            overlap=options.overlap,
+            people=_team_change(options),
             segmenter=options.segmenter,
             limit=options.limit,
             destructive=options.allow_destructive,
         )
-        names = [ensure_account(client, home, name) for name in settings.annotators if client.connection.ours]
-        report = run(store, client, settings, progress=show)
-        connect_projects(store, client, home)
-    sent_text = counts_text({name or "everybody": count for name, count in report.sent.items()})
-    lines = [f"sent: {sent_text}; there before: {report.already_there}; with two annotators: {report.overlapping}"]
-    for name, project in report.projects.items():
-        lines.append(f"  {name or 'everybody'}: {client.connection.url}/projects/{project}/data")
-    if names:
-        lines.append(f"annotators log in as {', '.join(names)}; passwords are in {home.root / 'accounts.json'}")
+        report, faults = _with_faults(lambda: run(store, client, settings, progress=show))
+        _finish_push(report, faults, store, client, home, as_json=as_json)
+
+
+def _finish_push(
+    report: PushReport,
+    faults: DataError | None,
+    store: Workspace,
+    client: StudioClient,
+    home: StudioHome,
+    *,
+    as_json: bool,
+) -> None:
+    """Let the interactive SAM answer in new projects too, and print what was done, with faults and without.
+
+    Raises:
+        DataError: the faults.
+    """
+    from figureground.annotate.studio.backend_daemon import connect_projects
+    from figureground.annotate.studio.projects import newest_projects
+
+    connect_projects(store, client, home)
+    looks = newest_projects(store, client.connection.server, "second_look").values()
+    lines = [_push_text(report, client, home), *(f"  second looks: {client.project_address(look)}" for look in looks)]
     emit(report, as_json=as_json, text="\n".join(lines))
+    if faults:
+        raise faults
+
+
+def _push_text(report: PushReport, client: StudioClient, home: StudioHome) -> str:
+    """What a push did, in lines for people."""
+    sent = counts_text({name or "everybody": count for name, count in report.sent.items()})
+    lines = [f"sent: {sent}; there before: {report.already_there}; with two annotators: {report.overlapping}"]
+    if any(report.moved.values()):
+        lines.append(f"moved, of what nobody had begun: {counts_text(report.moved)}")
+    if any(report.honeypots.values()):
+        lines.append(f"honeypots among them: {counts_text(report.honeypots)}")
+    lines += report.notices
+    if report.skipped_by_all:
+        lines.append(f"skipped, and there is nobody else to send them to: {', '.join(report.skipped_by_all)}")
+    lines += [
+        f"  {name or 'everybody'}: {client.project_address(project)}" for name, project in report.projects.items()
+    ]
+    if report.accounts:
+        lines.append(f"annotators log in as {', '.join(report.accounts)}; passwords are in {home.root}/accounts.json")
+    return "\n".join(lines)
+
+
+def _team_change(options: PushOptions) -> TeamChange:
+    """What a command line says about people.
+
+    Raises:
+        UsageError: if a hand-over does not name two.
+    """
+    from figureground.annotate.studio.people.team import TeamChange
+
+    pairs = [tuple(text.split(":")) for text in options.hand_over or ()]
+    if any(len(pair) != 2 for pair in pairs):
+        raise UsageError("a hand-over names who leaves and who takes over: --hand-over ADA:CLEO")
+    return TeamChange(
+        annotators=tuple(options.annotator or ()),
+        add=tuple(options.add or ()),
+        hand_over=tuple((pair[0], pair[1]) for pair in pairs),
+        overlap=options.overlap,
+        honeypots=options.honeypots,
+        entry_test=options.entry_test,
+    )
+
+
+def _with_faults(run: Callable[[], Report]) -> tuple[Report, DataError | None]:
+    """The report of a command that goes on after faults, and the error that ends it."""
+    from figureground.annotate.studio.tasks import StudioFaults
+
+    try:
+        return run(), None
+    except StudioFaults as error:
+        return error.report, error
 
 
 def _asked_attributes(options: PushOptions) -> str | None:
@@ -203,23 +324,25 @@ def pull(
     with Workspace.open(workspace) as store, progress_bar() as show:
         if from_export is not None:
             connection = home.connection()
-            report = pull_export(
-                store,
-                from_export,
-                schema=load_attribute_schema(attributes) if attributes else None,
-                server=connection.server if connection else "export",
-            )
+            schema = load_attribute_schema(attributes) if attributes else None
+            server = connection.server if connection else "export"
+            report, faults = _with_faults(lambda: pull_export(store, from_export, schema=schema, server=server))
         else:
-            report = run(store, StudioClient(require_running(home)), progress=show)
+            client = StudioClient(require_running(home))
+            report, faults = _with_faults(lambda: run(store, client, progress=show))
     lines = [
         f"new answers: {counts_text(report.answers)}; edited by somebody else: {report.edited_by_others}",
         f"new decisions: {counts_text(report.decisions)}",
     ]
     if report.begun:
         lines.append(f"{report.begun} tasks are begun and not submitted")
+    if report.waiting:
+        lines.append(f"{report.waiting} photos wait for the answer of a second person")
     if report.decisions["needs_second"]:
         lines.append("send those in doubt back with: figureground studio push --second-look")
     emit(report, as_json=as_json, text="\n".join(lines))
+    if faults:
+        raise faults
 
 
 @studio.command(epilog="Example: figureground studio backend -w work --segmenter mobile-sam --port 9090")

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as xml
 
 from figureground.schemas.attributes import OBJECT, Attribute, AttributeSchema
+from figureground.schemas.pages.page_style import (
+    GROUND_COLOUR,
+    OBJECT_COLOUR,
+    PART_COLOURS,
+    PHOTO_HEIGHT,
+    PHOTO_WIDTH,
+    STYLE,
+)
 from figureground.schemas.records import Purpose
 
 IMAGE_CONTROL: Final = "image"
@@ -17,8 +26,16 @@ VISIBILITY_CONTROL: Final = "visibility"
 ATTRIBUTES_CONTROL: Final = "attributes"
 FLAGS_CONTROL: Final = "flags"
 NOTE_CONTROL: Final = "note"
+PARTS_CONTROL: Final = "parts"
+"""What is said of the parts that are not painted."""
+NO_OTHER_PARTS: Final = "no_other_parts"
+"""Its one choice."""
 POINT_CONTROL: Final = "sam_point"
+GROUND_CONTROL: Final = "sam_not"
+"""Points that lie beside the object: the backend takes what comes from this control as negative."""
 BOX_CONTROL: Final = "sam_box"
+PART_POINT_CONTROL: Final = "sam_part_point"
+PART_BOX_CONTROL: Final = "sam_part_box"
 
 VISIBILITIES: Final = ("visible", "occluded", "unsure")
 FLAGS: Final = {
@@ -30,70 +47,50 @@ FLAGS: Final = {
 }
 """Flags and what they mean; ``class_visible_outside`` describes, the others put the photo in doubt."""
 
-# Neither is a hotkey of the editor itself (its tools have b e h k m o p r v w u and the brackets).
+# Neither is a hotkey of the editor itself (its tools have b e h k m o r v w u and the brackets).
 _DIGITS: Final = "234567890"
 _LETTERS: Final = ("q", "t", "y", "i", "j", "l", "n", *(f"shift+{digit}" for digit in "34567890"))
 _FLAG_KEYS: Final = "asdfg"
 _VISIBILITY_KEYS: Final = "zxc"
+_NO_OTHER_PARTS_KEY: Final = "p"
+"""The editor's for polygons, which the page has none of."""
 
-_OBJECT_COLOUR: Final = "#00a6ff"
-_PART_COLOURS: Final = (
-    "#e6194b",
-    "#f58231",
-    "#ffe119",
-    "#bfef45",
-    "#3cb44b",
-    "#911eb4",
-    "#f032e6",
-    "#9a6324",
-    "#469990",
-    "#fabed4",
-    "#aaffc3",
-    "#dcbeff",
-)
-"""Far apart for most kinds of colour vision; repeated where a schema has more parts."""
+_SMART: Final = {"toName": IMAGE_CONTROL, "smart": "true", "smartOnly": "true"}
 
-_STYLE: Final = """
-.fg-page { display: grid; grid-template-columns: minmax(0, 1fr) 280px; gap: 12px; }
-.fg-side { max-height: 86vh; overflow-y: auto; padding-right: 4px; }
-.fg-side h4, .fg-side h5, .fg-side h6 { margin: 8px 0 4px; }
-.fg-smart [class*="hotkey"] { display: none; }
-"""
+EDITOR_KEYMAP: Final = {
+    "annotation:submit": {"key": "enter,ctrl+enter", "mac": "enter,command+enter"},
+    "region:focus": {"key": "alt+enter"},
+    "region:cycle": {"key": "space,alt+."},
+}
+"""Keys of the editor that a server of ours has: Enter submits, the space bar takes the next mask in hand. Enter is the
+editor's for a thing that the page does not need."""
 
 
 def labeling_configuration(schema: AttributeSchema, *, purpose: Purpose = "first_look") -> str:
     """XML of the page on which people correct the masks and attributes of one photo.
 
     The photo takes the width; beside it stand the brush labels (the object and every local attribute), what is known
-    of the selected region, the global attributes, the flags, a note and SAM. Hotkeys: 1 for the object, other digits
-    for parts, z x c for visibility, a s d f g for flags; alt with a label's key makes it a point prompt, alt and shift
-    a box.
+    of the selected region, the global attributes, the flags and a note. Hotkeys: 1 for the object, other digits for
+    parts, p for "none of the other parts", z x c for visibility, a s d f g for flags; alt with a part's key makes it a
+    point prompt for SAM, alt and shift a box. SAM's prompts for the object itself need no label.
 
     Args:
         schema: What is asked for.
         purpose: ``second_look`` shows the earlier answers beside each other above the photo.
     """
     root = xml.Element("View")
-    xml.SubElement(root, "Style").text = _STYLE
+    xml.SubElement(root, "Style").text = STYLE
     page = _view(root, "fg-page")
     photo = _view(page, "fg-photo")
     if purpose == "second_look":
         _header(photo, "$question", size=5)
         xml.SubElement(photo, "Image", name="earlier", value="$compare", zoom="true", maxWidth="100%")
-    xml.SubElement(
-        photo,
-        "Image",
-        name=IMAGE_CONTROL,
-        value="$image",
-        zoom="true",
-        zoomControl="true",
-        brightnessControl="true",
-        contrastControl="true",
-        maxWidth="100%",
-        rotateControl="false",
-    )
+    _photo(photo)
     side = _view(page, "fg-side")
     _header(side, "$title", size=5)
+    _header(
+        _view(side, "fg-waiting"), "SAM's suggestion is not taken yet: click the green tick below, or the red cross"
+    )
     keys = _hotkeys(schema)
     _masks(side, schema, keys)
     _region_questions(side)
@@ -103,6 +100,30 @@ def labeling_configuration(schema: AttributeSchema, *, purpose: Purpose = "first
     return xml.tostring(root, encoding="unicode")
 
 
+def annotators_instructions() -> str:
+    """HTML of what annotators read, made by ``make docs`` from docs/annotating.md."""
+    return Path(__file__).with_name("annotating.html").read_text(encoding="utf-8")
+
+
+def _photo(parent: xml.Element) -> None:
+    """The photo, as large as the window allows; a zoomed one takes the whole height, whatever its shape."""
+    xml.SubElement(
+        parent,
+        "Image",
+        name=IMAGE_CONTROL,
+        value="$image",
+        zoom="true",
+        zoomControl="true",
+        brightnessControl="true",
+        contrastControl="true",
+        width=PHOTO_WIDTH,
+        maxWidth=PHOTO_WIDTH,
+        height=PHOTO_HEIGHT,
+        maxHeight=PHOTO_HEIGHT,
+        rotateControl="false",
+    )
+
+
 def _masks(side: xml.Element, schema: AttributeSchema, keys: dict[str, str]) -> None:
     _header(side, "Paint")
     brush = xml.SubElement(
@@ -110,24 +131,44 @@ def _masks(side: xml.Element, schema: AttributeSchema, keys: dict[str, str]) -> 
     )
     for name, colour, ask in _labels(schema):
         _option(brush, "Label", name, hotkey=keys.get(name, ""), background=colour, hint=ask)
+    if schema.names("local"):
+        control = _choices(side, PARTS_CONTROL, (), "", choice="multiple")
+        words = "none of the other parts can be seen"
+        _option(control, "Choice", NO_OTHER_PARTS, hotkey=_NO_OTHER_PARTS_KEY, html=words)
 
 
 def _smart_tools(side: xml.Element, schema: AttributeSchema, keys: dict[str, str]) -> None:
     """Point and box prompts for the interactive SAM; they leave no regions of their own.
 
-    Every label is given a key, for the editor gives those without one any that is left, its own tools' among them; so
-    labels for which no plain key is left are not offered here.
+    Those for the object have no labels, so that no label has to be chosen again after each click. Every label is given
+    a key, for the editor gives those without one any that is left, its own tools' among them; so parts for which no
+    plain key is left are not offered here. The order decides what the editor's keys take: M the first of these tools,
+    K the last one for points, R the last one for boxes; and the next photo opens with the last one of its kind, which
+    therefore must not be the one for "not this".
     """
+    _object_prompt(side, "KeyPoint", GROUND_CONTROL, GROUND_COLOUR)
+    if schema.names("local"):
+        _part_prompts(side, schema, keys)
+    _object_prompt(side, "Rectangle", BOX_CONTROL, OBJECT_COLOUR)
+    _object_prompt(side, "KeyPoint", POINT_CONTROL, OBJECT_COLOUR)
+
+
+def _object_prompt(parent: xml.Element, tag: str, name: str, colour: str) -> None:
+    stroke = "5" if tag == "KeyPoint" else "2"
+    look = {"strokeColor": colour, "fillColor": colour, "strokeWidth": stroke}
+    xml.SubElement(parent, tag, {"name": name, **_SMART, **look})
+
+
+def _part_prompts(side: xml.Element, schema: AttributeSchema, keys: dict[str, str]) -> None:
     folded = xml.SubElement(_view(side, "fg-smart"), "Collapse")
-    panel = xml.SubElement(folded, "Panel", value="Let SAM paint")
+    panel = xml.SubElement(folded, "Panel", value="Let SAM paint a part")
     for tag, name, hint, prefix in (
-        ("KeyPointLabels", POINT_CONTROL, "Auto-Annotation on, point tool: click (Alt: not this)", "alt+"),
-        ("RectangleLabels", BOX_CONTROL, "Auto-Annotation on, box tool: draw around it", "alt+shift+"),
+        ("KeyPointLabels", PART_POINT_CONTROL, "Point tool for parts: click (Alt: not this)", "alt+"),
+        ("RectangleLabels", PART_BOX_CONTROL, "Box tool for parts: draw around it", "alt+shift+"),
     ):
         _header(panel, hint)
-        attributes = {"name": name, "toName": IMAGE_CONTROL, "smart": "true", "smartOnly": "true", "showInline": "true"}
-        control = xml.SubElement(panel, tag, attributes)
-        for label, colour, _ in _labels(schema):
+        control = xml.SubElement(panel, tag, {"name": name, "showInline": "true", **_SMART})
+        for label, colour, _ in list(_labels(schema))[1:]:
             key = keys.get(label, "")
             if len(key) == 1:
                 _option(control, "Label", label, background=colour, hotkey=f"{prefix}{key}")
@@ -149,7 +190,7 @@ def _image_questions(side: xml.Element, schema: AttributeSchema, keys: dict[str,
     _header(side, "Anything wrong?")
     control = _choices(side, FLAGS_CONTROL, (), "", choice="multiple")
     for (flag, meaning), key in zip(FLAGS.items(), _FLAG_KEYS, strict=True):
-        _option(control, "Choice", flag, hotkey=key, hint=meaning)
+        _option(control, "Choice", flag, hotkey=key, html=meaning)
     xml.SubElement(
         side,
         "TextArea",
@@ -164,9 +205,9 @@ def _image_questions(side: xml.Element, schema: AttributeSchema, keys: dict[str,
 
 def _labels(schema: AttributeSchema) -> Iterator[tuple[str, str, str]]:
     """(name, colour, what is asked) of everything that is painted."""
-    yield OBJECT, _OBJECT_COLOUR, "Every visible pixel of the object, holes left out"
+    yield OBJECT, OBJECT_COLOUR, "Every visible pixel of the object, holes left out"
     for index, name in enumerate(schema.names("local")):
-        yield name, _PART_COLOURS[index % len(_PART_COLOURS)], _attribute(schema, name).ask
+        yield name, PART_COLOURS[index % len(PART_COLOURS)], _attribute(schema, name).ask
 
 
 def _attribute(schema: AttributeSchema, name: str) -> Attribute:

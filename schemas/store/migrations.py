@@ -63,6 +63,28 @@ _MIGRATIONS: Final = (
     """
     ALTER TABLE annotations ADD COLUMN instances TEXT NOT NULL DEFAULT '[]';
     """,
+    """
+    CREATE TABLE studio_teams (
+        server TEXT NOT NULL, sequence INTEGER NOT NULL, annotators TEXT NOT NULL, heirs TEXT NOT NULL,
+        overlap TEXT NOT NULL, honeypots INTEGER NOT NULL, entry_test INTEGER NOT NULL,
+        PRIMARY KEY (server, sequence)) STRICT;
+    CREATE TABLE studio_pairs (
+        server TEXT NOT NULL, image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+        PRIMARY KEY (server, image_id)) STRICT;
+    CREATE TABLE studio_honeypots (
+        server TEXT NOT NULL, project INTEGER NOT NULL, image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+        PRIMARY KEY (server, project, image_id)) STRICT;
+    CREATE TABLE studio_withdrawals (
+        server TEXT NOT NULL, project INTEGER NOT NULL, image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+        task INTEGER NOT NULL, PRIMARY KEY (server, project, image_id, task)) STRICT;
+    CREATE TABLE studio_presence (
+        server TEXT NOT NULL, project INTEGER NOT NULL, sequence INTEGER NOT NULL, present INTEGER NOT NULL,
+        PRIMARY KEY (server, project, sequence)) STRICT;
+    CREATE TABLE studio_answers (
+        server TEXT NOT NULL, project INTEGER NOT NULL, image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+        annotation_id TEXT NOT NULL, updated_at TEXT NOT NULL, state TEXT NOT NULL,
+        PRIMARY KEY (server, project, annotation_id, updated_at)) STRICT;
+    """,
 )
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 from figureground.errors import DataError, UsageError
 from figureground.schemas.records import (
@@ -23,7 +23,6 @@ from figureground.schemas.records import (
     ProposalRecord,
     ProposalRun,
     SourceRow,
-    StudioProject,
     canonical_json,
 )
 from figureground.schemas.store.migrations import migrate
@@ -36,11 +35,12 @@ from figureground.schemas.store.rows import (
     proposal_row,
     row_of,
 )
+from figureground.schemas.store.studio_tables import StudioTables
 
 DATABASE_NAME: Final = "workspace.sqlite"
 
 
-class Workspace:
+class Workspace(StudioTables):
     """An open workspace; use as a context manager."""
 
     def __init__(self, root: Path, connection: sqlite3.Connection) -> None:
@@ -210,14 +210,23 @@ class Workspace:
         for row in self._db.execute(query, () if image_id is None else (image_id,)):
             yield annotation_of(row)
 
-    def add_answer(self, answer: Annotation, decision: Decision | None) -> bool:
+    def add_answer(
+        self, answer: Annotation, decision: Decision | None, *, given_in: tuple[str, int] | None = None
+    ) -> bool:
         """Store an answer as pulled and what it decides, both or neither; False, and nothing, if it is there already.
 
         An answer that changed is a new row with a later ``updated_at``.
+
+        Args:
+            answer: The answer.
+            decision: What the photo's answers make now; None if that is no news.
+            given_in: Server and project that it was given in; None if it came otherwise.
         """
         with self._db:
             if not self._insert_rows("annotations", [annotation_row(answer)]):
                 return False
+            if given_in is not None:
+                self._note_answer(answer, *given_in)
             if decision is not None:
                 self._insert_decision(decision)
             return True
@@ -245,77 +254,12 @@ class Workspace:
         """The newest decision on one image, or None."""
         return self.decisions(image_id).get(image_id)
 
-    # Label Studio
-
-    def add_studio_project(self, project: StudioProject) -> None:
-        """Note a project of a server; a changed one is a newer note."""
-        with self._db:
-            self._db.execute(
-                "INSERT INTO studio_projects SELECT :server, :project, coalesce(max(sequence), -1) + 1, :title, "
-                ":annotator, :purpose, :attribute_schema, :since FROM studio_projects "
-                "WHERE server = :server AND project = :project",
-                row_of(project),
-            )
-
-    def studio_projects(self, server: str) -> dict[int, list[StudioProject]]:
-        """Every note on every project of a server, the oldest first, by project."""
-        notes: dict[int, list[StudioProject]] = {}
-        query = "SELECT * FROM studio_projects WHERE server = ? ORDER BY project, sequence"
-        for row in self._db.execute(query, (server,)):
-            fields = {name: value for name, value in dict(row).items() if name != "sequence"}
-            notes.setdefault(row["project"], []).append(StudioProject(**fields))
-        return notes
-
-    def add_studio_tasks(self, server: str, project: int, tasks: Mapping[str, int]) -> None:
-        """Note which task of a project shows which photo (image_id to task)."""
-        rows = [
-            {"server": server, "project": project, "image_id": image_id, "task": task}
-            for image_id, task in tasks.items()
-        ]
-        self._insert("studio_tasks", rows)
-
-    def studio_tasks(self, server: str, project: int) -> dict[str, int]:
-        """The newest task of every photo that a project shows, by image_id."""
-        query = (
-            "SELECT image_id, max(task) AS task FROM studio_tasks WHERE server = ? AND project = ? GROUP BY image_id"
-        )
-        return {row["image_id"]: row["task"] for row in self._db.execute(query, (server, project))}
-
-    def move_studio_cursor(self, server: str, project: int, updated_at: str) -> None:
-        """Note the time up to which a project was pulled, UTC, ISO 8601."""
-        if self.studio_cursor(server, project) == updated_at:
-            return
-        with self._db:
-            self._db.execute(
-                "INSERT INTO studio_cursors SELECT ?, ?, coalesce(max(sequence), -1) + 1, ? FROM studio_cursors "
-                "WHERE server = ? AND project = ?",
-                (server, project, updated_at, server, project),
-            )
-
-    def studio_cursor(self, server: str, project: int) -> str | None:
-        """Time up to which a project was pulled, UTC, ISO 8601; None if it never was."""
-        query = "SELECT updated_at FROM studio_cursors WHERE server = ? AND project = ? ORDER BY sequence DESC LIMIT 1"
-        row = self._db.execute(query, (server, project)).fetchone()
-        return None if row is None else str(row["updated_at"])
-
     def _insert_decision(self, decision: Decision) -> None:
         self._db.execute(
             "INSERT INTO decisions SELECT :image_id, coalesce(max(sequence), -1) + 1, :state, :reason, :annotation_id "
             "FROM decisions WHERE image_id = :image_id",
             row_of(decision),
         )
-
-    def _insert(self, table: str, rows: list[dict[str, Any]]) -> int:
-        with self._db:
-            return self._insert_rows(table, rows)
-
-    def _insert_rows(self, table: str, rows: list[dict[str, Any]]) -> int:
-        if not rows:
-            return 0
-        names = ", ".join(rows[0])
-        marks = ", ".join(f":{name}" for name in rows[0])
-        query = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608  names are ours
-        return self._db.executemany(query, rows).rowcount
 
 
 def open_workspace(folder: str | Path, *, create: bool = False) -> Workspace:

@@ -88,10 +88,12 @@ def test_a_release_tells_who_answered_how_and_how_far_they_agreed(tmp_path: Path
         answer(store, both, "p3", 10, attributes={"wet": False}, attribute_schema="cats@1")
         answer(store, both, "p1", 1, purpose="second_look", updated_at="2026-01-02T00:00:00Z")
         answer(store, left_out, "p9", 3)
-        store.decide(Decision(image_id=left_out, state="rejected", reason="", annotation_id=f"p9-{left_out}-0"))
+        answer(store, left_out, "p1", 9)
+        store.decide(Decision(image_id=left_out, state="needs_second", reason="object masks differ"))
         path = freeze(store, "v1", FreezeOptions()).path
-    pairs = [5 / 8, 5 / 10, 8 / 10]
-    assert read_annotation(path) == {
+    summary = read_annotation(path)
+    agreement = summary.pop("agreement")
+    assert summary == {
         "answers": 5,
         "annotators": 3,
         "tools": {"manual": 4, "prediction": 1},
@@ -99,15 +101,20 @@ def test_a_release_tells_who_answered_how_and_how_far_they_agreed(tmp_path: Path
         "began_from_proposals": {"answers": 1, "mean_iou": 0.75},
         "second_looks": 1,
         "attribute_schemas": ["cats@1"],
-        "agreement": {
-            "photos": 1,
-            "pairs": 3,
-            "mean_iou": round(sum(pairs) / 3, 4),
-            "least_iou": 0.5,
-            "equal_attributes": 0.25,
-        },
         "checkpoints": {"sam": "5a" * 32},
     }
+    # One photo of the release, and one on which people differed so much that it is not in it.
+    assert (agreement["photos"], agreement["pairs"]) == (2, 4)
+    whole = agreement["masks"]["object"]
+    assert (whole["iou"]["photos"], whole["pairs"], whole["least_iou"]) == (2, 4, round(3 / 9, 4))
+    assert whole["iou"]["value"] == round(((5 / 8 + 5 / 10 + 8 / 10) / 3 + 3 / 9) / 2, 4)
+    assert 0 < whole["iou"]["ci95"][0] < whole["iou"]["value"] < whole["iou"]["ci95"][1] < 1
+    assert agreement["equal_attributes"]["value"] == round(1 / 3, 4)  # old was answered by one alone
+    assert {name: own["equal"]["photos"] for name, own in agreement["attributes"].items()} == {"wet": 1}
+    wet = agreement["attributes"]["wet"]
+    # p1 and p2 say the same, which is expected; p3 says no to both, of which nothing is expected.
+    assert wet["kappa"] == {"value": 0.0, "ci95": None, "photos": 1, "no_ci95": "too few to say"}
+    assert wet["alpha"] == {"value": 0.0, "ci95": None, "photos": 1, "no_ci95": "too few to say"}
 
 
 def test_a_release_of_answers_that_say_nothing_more_says_nothing_more(tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ def second(who: str, *flags: str, at: int = 9, box: Box | None = WHOLE, **change
     return first(who, *flags, at=at, box=box, **{"number": f"second-{who}", "purpose": "second_look", **changes})
 
 
+def added(who: str, *flags: str, at: int = 10, box: Box | None = WHOLE, **changes: Any) -> Annotation:
+    """An answer of somebody who was asked what was added after the photo was decided."""
+    return first(who, *flags, at=at, box=box, **{"number": f"added-{who}", "purpose": "new_attributes", **changes})
+
+
 CASES: dict[str, tuple[list[Annotation], tuple[str, str, str] | None]] = {
     "nobody": ([], None),
     "a draft": ([first("a", state="draft")], None),
@@ -82,10 +87,45 @@ CASES: dict[str, tuple[list[Annotation], tuple[str, str, str] | None]] = {
         [first("a"), first("b", attributes={"wet": False})],
         ("needs_second", "attributes differ: wet", ""),
     ),
-    "one is unsure": (
-        [first("a"), first("b", attributes={"wet": None})],
+    "one is unsure": ([first("a"), first("b", attributes={"wet": None})], ("accepted", "2 answers agree", "by-a")),
+    "the other one is unsure": (
+        [first("a", attributes={"wet": None}), first("b")],
+        ("accepted", "2 answers agree", "by-b"),
+    ),
+    "one was not asked": ([first("a", attributes={}), first("b")], ("accepted", "2 answers agree", "by-b")),
+    "two of three say the opposite": (
+        [first("a"), first("b", attributes={"wet": None}), first("c", attributes={"wet": False})],
         ("needs_second", "attributes differ: wet", ""),
     ),
+    "a honeypot": ([first("a", purpose="honeypot")], None),
+    "a honeypot that was taken back": (
+        [first("a", purpose="honeypot", number="1"), first("a", purpose="honeypot", number="1", at=2, state="skipped")],
+        None,
+    ),
+    "a honeypot beside an answer": (
+        [first("a"), first("b", "wrong_label", purpose="honeypot", box=FAR)],
+        ("accepted", "one answer", "by-a"),
+    ),
+    "new attributes": (
+        [first("a"), added("b", attributes={"wet": True, "tall": True})],
+        ("accepted", "new attributes answered", "added-b"),
+    ),
+    "new attributes of a second look": (
+        [first("a"), first("b", box=FAR), second("c"), added("a", at=12)],
+        ("accepted", "new attributes answered", "added-a"),
+    ),
+    "new attributes, and an older mask that was mended since": (
+        [first("a", at=30), added("b", at=20)],
+        ("accepted", "one answer", "by-a"),
+    ),
+    "new attributes with a doubt": ([first("a"), added("b", "wrong_label")], ("needs_second", "flagged wrong", "")),
+    "new attributes without a mask": ([first("a"), added("b", box=None)], ("needs_second", "without an object", "")),
+    "new attributes that were skipped": ([first("a"), added("b", state="skipped")], ("accepted", "one answer", "by-a")),
+    "new attributes of what is in doubt": (
+        [first("a", "wrong_label"), added("b")],
+        ("needs_second", "flagged wrong_label", ""),
+    ),
+    "new attributes of nothing": ([added("b")], None),
     "one has a mask": ([first("a"), first("b", box=None)], ("needs_second", "without an object mask", "")),
     "one of two doubts": ([first("a"), first("b", "wrong_label")], ("needs_second", "flagged wrong_label", "")),
     "two share a doubt": (
@@ -167,6 +207,23 @@ def test_answers_decide(kind: str) -> None:
         state, reason, accepted = expected
         assert (decision.image_id, decision.state, decision.annotation_id) == ("photo", state, accepted)
         assert reason in decision.reason
+
+
+AWAITED: dict[str, tuple[list[Annotation], int, str | None]] = {
+    "the second of two": ([first("a")], 1, None),
+    "nobody any more": ([first("a")], 0, "accepted"),
+    "a doubt waits too": ([first("a", "wrong_label")], 1, None),
+    "both are there": ([first("a"), first("b", box=FAR)], 0, "needs_second"),
+    "a second look does not wait": ([first("a"), second("c")], 1, "accepted"),
+    "nothing was said": ([], 1, None),
+}
+
+
+@pytest.mark.parametrize("kind", AWAITED)
+def test_first_looks_are_waited_for(kind: str) -> None:
+    answers, awaited, state = AWAITED[kind]
+    decision = decide("photo", answers, awaited=awaited)
+    assert (decision.state if decision else None) == state
 
 
 def test_masks_agree_from_the_threshold_on() -> None:

@@ -28,7 +28,7 @@ MARKERS: Mapping[str, str] = MappingProxyType(
 
 NAMED: Mapping[str, str] = MappingProxyType(
     {
-        "label_studio": r"studio_(server|page)",
+        "label_studio": r"studio_(server|page|lead)",
         "ray": r"ray_cluster",
         "hub": r"hub_(client|double|store)",
         "models": r"torch|captum|timm|onnx\w*|fetch_checkpoint|efficientnet\w*|figure_models|skimage",

@@ -39,4 +39,4 @@ def draw_tree(root: Path, count: int) -> dict[str, Mask]:
 def index(root: Path, workspace: Path) -> None:
     """Catalogue such photos in a new workspace."""
     with Workspace.create(workspace) as store:
-        index_source(store, open_source(str(root / "photos"), name="drawn", boxes=root / "boxes"))
+        index_source(store, open_source(str(root / "photos"), name="drawn", boxes=root / "boxes"), workers=1)

@@ -120,15 +120,19 @@ def draw_tree(root: Path, seed: int = 0) -> dict[str, Mask]:
     return {photo.uri: photo.mask_hw for photo in draw_photos(seed)}
 
 
-def draw_tar(path: Path, seed: int = 0) -> dict[str, Mask]:
-    """Write the same tree as an archive; returns what ``draw_tree`` does."""
+def draw_tar(path: Path, seed: int = 0, *, every: int = 1) -> dict[str, Mask]:
+    """Write the same tree as an archive, or one in ``every`` of its photos; returns what ``draw_tree`` does of them."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    photos = draw_photos(seed)[::every]
+    left_out = {photo.uri for photo in draw_photos(seed)} - {photo.uri for photo in photos}
     with tarfile.open(path, "w") as archive:
         for name, data in _files(seed).items():
+            if name in left_out:
+                continue
             member = tarfile.TarInfo(f"imagenet-a/{name}")  # time 0, nobody's
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
-    return {photo.uri: photo.mask_hw for photo in draw_photos(seed)}
+    return {photo.uri: photo.mask_hw for photo in photos}
 
 
 def write_masks(folder: Path, seed: int = 0) -> None:

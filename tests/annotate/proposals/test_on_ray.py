@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from drawn_boxes import draw_tree, index
-from ray_cluster import kill_workers, need_ray
+from ray_cluster import kill_workers, shared_ray
 from typer.testing import CliRunner
 
 from figureground.annotate.proposals.on_ray import propose_on_ray
@@ -47,7 +47,7 @@ def local(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Proposal
 def test_a_killed_model_is_loaded_again_and_the_masks_are_those_of_one_machine(
     tree: Path, local: list[ProposalRecord], tmp_path: Path
 ) -> None:
-    need_ray()
+    shared_ray()
     index(tree, tmp_path)
     killed: list[int] = []
 
@@ -63,7 +63,7 @@ def test_a_killed_model_is_loaded_again_and_the_masks_are_those_of_one_machine(
 
 
 def test_faults_are_told_as_they_are(tree: Path, local: list[ProposalRecord], tmp_path: Path) -> None:
-    need_ray()
+    shared_ray()
     draw_tree(tmp_path, 3)
     index(tmp_path, tmp_path / "work")
     (tmp_path / "photos" / "disc" / "1.png").unlink()
@@ -77,7 +77,7 @@ def test_faults_are_told_as_they_are(tree: Path, local: list[ProposalRecord], tm
 
 
 def test_the_command(tree: Path, local: list[ProposalRecord], tmp_path: Path) -> None:
-    need_ray()
+    shared_ray()
     index(tree, tmp_path)
     words = ["propose", "-w", str(tmp_path), "--segmenter", "grabcut", "--prompt", "box", "--keep", "2"]
     done = CliRunner().invoke(app, [*words, "--engine", "ray"])

@@ -169,8 +169,27 @@ def test_an_answer_that_began_from_nothing_is_what_was_painted(read: Reader) -> 
 
 def test_attributes_are_what_was_painted_and_ticked(read: Reader) -> None:
     results = [painted(spot(1, 1), "tail"), ticked("attributes", "hairy")]
-    assert read(make_answer(results)).attributes == {"horns": False, "tail": True, "wet": False, "hairy": True}
-    assert read(make_answer([])).attributes == dict.fromkeys(SCHEMA.names(), False)
+    assert read(make_answer(results)).attributes == {"horns": None, "tail": True, "wet": False, "hairy": True}
+    assert read(make_answer([])).attributes == {"horns": None, "tail": None, "wet": False, "hairy": False}
+
+
+def test_a_part_that_is_not_painted_is_absent_once_somebody_says_that_there_is_no_other(read: Reader) -> None:
+    no_others = ticked("parts", "no_other_parts")
+    horns = painted(spot(9, 9), "horns", region_id="h")
+    tail = painted(spot(1, 1), "tail", region_id="t")
+    assert read(make_answer([no_others])).attributes == dict.fromkeys(SCHEMA.names(), False)
+    assert read(make_answer([horns, no_others])).attributes == {
+        "horns": True,
+        "tail": False,
+        "wet": False,
+        "hairy": False,
+    }
+    unsure = read(make_answer([tail, said_of(tail, "unsure"), no_others]))
+    assert (unsure.attributes["tail"], unsure.attributes["horns"]) == (None, False)
+    empty = painted(np.zeros(SIZE, dtype=np.bool_), "tail", region_id="e")
+    assert read(make_answer([empty])).attributes["tail"] is None
+    with pytest.raises(DataError, match="parts"):
+        read(make_answer([ticked("parts", "all_of_them")]))
 
 
 def test_a_part_that_somebody_is_unsure_of_is_neither_there_nor_not(read: Reader) -> None:
@@ -204,6 +223,16 @@ def test_the_order_of_ticks_does_not_count(read: Reader) -> None:
     other = [ticked("attributes", "hairy", "wet"), ticked("flags", "needs_second", "wrong_label")]
     assert read(make_answer(one)) == read(make_answer(other))
     assert read(make_answer(one)).flags == ("needs_second", "wrong_label")
+
+
+def test_a_prompt_that_was_left_behind_and_the_tick_for_no_other_parts_are_no_faults(read: Reader) -> None:
+    """SAM's suggestion is lost if it is not taken, and its click stays in the answer."""
+    click = {"x": 44.9, "y": 40.0, "width": 0.47, "labels": []}
+    prompt = {**painted(SENT), "id": "qnQl1JdMs5", "from_name": "sam_point", "type": "keypoint", "value": click}
+    answer = read(make_answer([painted(SENT), prompt, ticked("parts", "no_other_parts")]))
+    assert answer.masks == {"object": PROPOSAL.rle}
+    assert answer.instances == ()
+    assert answer.flags == ()
 
 
 def test_notes_are_kept(read: Reader) -> None:

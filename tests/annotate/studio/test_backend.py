@@ -216,6 +216,18 @@ class TestClicks:
         assert not less[200, 60]
         assert mask_iou(less, disc()) > 0.9
 
+    def test_prompts_without_a_label_are_for_the_object(self, backend: Backend) -> None:
+        here = {"x": 100 * DISC_XY[0] / DISC_WH[0], "y": 100 * DISC_XY[1] / DISC_WH[1], "labels": []}
+        bare = click(*DISC_XY, value=here, type="keypoint")
+        assert np.array_equal(backend.mask(bare), backend.mask(click(*DISC_XY)))
+        box = drag(40, 550, 200, 710)
+        assert np.array_equal(backend.mask({**box, "type": "rectangle"}), backend.mask(box))
+
+    def test_the_tool_for_not_this_makes_negative_points(self, backend: Backend) -> None:
+        beside = click(60, 200, from_name="sam_not", type="keypoint")
+        less = backend.mask(click(*DISC_XY, type="keypoint"), beside)
+        assert np.array_equal(less, backend.mask(click(*DISC_XY), click(60, 200, positive=False)))
+
     def test_same_clicks_same_mask(self, backend: Backend) -> None:
         prompts = click(*DISC_XY), drag(100, 600, 240, 800), click(20, 20, positive=False)
         first, _, again = backend.mask(*prompts), backend.mask(click(60, 200)), backend.mask(*prompts)
@@ -309,7 +321,7 @@ class TestRefusals:
             ([click(*DISC_XY), click(*DISC_XY, original_height=1)], 409, "not 240x1"),
             ([click(*DISC_XY, type="brushlabels")], 422, "result.0.type"),
             ([click(*DISC_XY, value={"x": "left", "y": 1})], 422, "value.x"),
-            ([click(*DISC_XY, value={"x": 1, "y": 1})], 422, "choose what you click on"),
+            ([click(*DISC_XY, value={"x": 1, "y": 1})], 422, "choose which part you click on"),
             ([click(*DISC_XY, value={"x": 1, "y": 1, "labels": ["\x00/"]})], 422, "a label is 1 to 128"),
         ],
         ids=["none", "too-many", "other-size", "one-of-other-size", "brush", "no-number", "no-label", "strange-label"],

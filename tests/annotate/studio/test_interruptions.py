@@ -21,11 +21,14 @@ from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.server import server_status, start_server, stop_server
 from figureground.annotate.studio.tasks import mask_region
+from figureground.cli.app import main
 from figureground.schemas.sources.opening import open_source
 from figureground.schemas.store.workspace import Workspace
 
-PHOTOS = 240
-ANSWERED = 60
+PHOTOS = 120
+"""Two batches and a part of one, so that a push can be interrupted between any two."""
+ANSWERED = 30
+"""Of all pages of tasks."""
 PATIENCE = 120.0
 
 
@@ -45,12 +48,26 @@ def root(tmp_path: Path) -> Any:
         stop_server(home)
 
 
-def run(root: Path, verb: str) -> subprocess.Popen[str]:
+@pytest.fixture
+def finish(root: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], tuple[int, str]]:
+    """Runs a command that nobody interrupts, in this process; gives its exit code and what it says of errors."""
+
+    def run_to_the_end(verb: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as stop:
+            main(["studio", verb, "-w", str(root), "--json"])
+        assert isinstance(stop.value.code, int)
+        return stop.value.code, capsys.readouterr().err
+
+    return run_to_the_end
+
+
+def start(root: Path, verb: str) -> subprocess.Popen[str]:
+    """Start a command that is to be interrupted, as a program of its own."""
     command = [sys.executable, "-P", "-m", "figureground", "studio", verb, "-w", str(root), "--json"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+def end(process: subprocess.Popen[str]) -> tuple[int, str]:
     _, output = process.communicate(timeout=PATIENCE)
     return process.returncode, output
 
@@ -64,10 +81,11 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
         time.sleep(0.01)
 
 
-def kill_server(root: Path) -> None:
+def server_process(root: Path) -> int:
+    """Asked for before the command starts: asking takes as long as a batch."""
     pid = server_status(StudioHome.of(root)).pid
     assert pid is not None
-    os.killpg(pid, signal.SIGKILL)
+    return pid
 
 
 def count(root: Path, table: str) -> int:
@@ -92,42 +110,45 @@ def answer_some(root: Path) -> None:
 
 
 @pytest.mark.timeout(1200)
-def test_interrupted_pushes_and_pulls(root: Path) -> None:
+def test_interrupted_pushes_and_pulls(root: Path, finish: Callable[[str], tuple[int, str]]) -> None:
     home = StudioHome.of(root)
 
-    pushing = run(root, "push")
+    server = server_process(root)
+    pushing = start(root, "push")
     wait_for(lambda: count(root, "studio_tasks") > 0, pushing)
-    kill_server(root)
-    code, output = finish(pushing)
+    os.killpg(server, signal.SIGKILL)
+    code, output = end(pushing)
     assert code == 3, output
     assert "run again" in output
     assert 0 < count(root, "studio_tasks") < PHOTOS
-    code, output = finish(run(root, "push"))
+    code, output = finish("push")
     assert code == 2
     assert "studio up" in output
 
     start_server(home)
     before = count(root, "studio_tasks")
-    pushing = run(root, "push")
+    pushing = start(root, "push")
     wait_for(lambda: count(root, "studio_tasks") > before, pushing)
     pushing.send_signal(signal.SIGKILL)
-    finish(pushing)
-    code, output = finish(run(root, "push"))
+    end(pushing)
+    code, output = finish("push")
     assert code == 0, output[-2000:]
     shown = Counter(image_id for image_id, _ in tasks_on(root))
     assert len(shown) == PHOTOS
     assert set(shown.values()) == {1}
 
     answer_some(root)
-    pulling = run(root, "pull")
+    server = server_process(root)
+    pulling = start(root, "pull")
     wait_for(lambda: count(root, "annotations") > 0, pulling)
-    kill_server(root)
-    code, output = finish(pulling)
+    os.killpg(server, signal.SIGKILL)
+    code, output = end(pulling)
     assert code == 3, output
+    assert 0 < count(root, "annotations") < ANSWERED
     start_server(home)
-    code, output = finish(run(root, "pull"))
+    code, output = finish("pull")
     assert code == 0, output[-2000:]
     assert count(root, "annotations") == ANSWERED
     assert count(root, "decisions") == ANSWERED
-    code, _ = finish(run(root, "pull"))
+    code, _ = finish("pull")
     assert (code, count(root, "annotations"), count(root, "decisions")) == (0, ANSWERED, ANSWERED)

@@ -85,7 +85,7 @@ def test_an_answer_is_stored_and_accepted(store: Workspace) -> None:
     assert (report.tasks, dict(report.answers), dict(report.decisions)) == (2, {"submitted": 1}, {"accepted": 1})
     (answer,) = store.annotations()
     assert answer.masks == {"object": make_proposal(A).rle}
-    assert answer.attributes == {"horns": False, "wet": False}
+    assert answer.attributes == {"horns": None, "wet": False}
     assert (answer.changed_px, answer.attribute_schema) == (0, "animals@1")
     assert state_of(store) == ("accepted", "one answer")
     decision = store.decision(A.image_id)
@@ -152,7 +152,9 @@ def test_two_annotators_agree_or_need_a_second_look(
     store: Workspace, other: list[Json], expected: tuple[str, str]
 ) -> None:
     one, two = make_answer([same()]), make_answer(other, number=2, person=4, at="06")
-    assert dict(pull(store, export(one, two)).answers) == {"submitted": 2}
+    report = pull(store, export(one, two))
+    assert dict(report.answers) == {"submitted": 2}
+    assert dict(report.decisions) == {expected[0]: 1}  # not what the first alone decided
     assert state_of(store) == expected
     assert len({answer.annotator for answer in store.annotations()}) == 2
 
@@ -198,8 +200,8 @@ def test_the_page_that_an_answer_was_given_on_says_what_was_asked(store: Workspa
     late = make_answer([same(B)], updated_at="2026-05-01T10:30:00Z")
     pull(store, export(early), export(late, image=B), schema=None)
     answers = {answer.image_id: answer for answer in store.annotations()}
-    assert dict(answers[A.image_id].attributes) == {"horns": False, "wet": False}
-    assert dict(answers[B.image_id].attributes) == {"horns": False, "wet": False, "hairy": False}
+    assert dict(answers[A.image_id].attributes) == {"horns": None, "wet": False}
+    assert dict(answers[B.image_id].attributes) == {"horns": None, "wet": False, "hairy": False}
     assert answers[A.image_id].attribute_schema == "animals@1"
     assert answers[B.image_id].attribute_schema == "animals@2"
 
@@ -250,7 +252,8 @@ def test_damaged_answers_are_named_together_and_good_ones_stay(store: Workspace)
         with pytest.raises(DataError) as caught:
             pull(store, *tasks)
         records = [fault.record.split(" region")[0] for fault in caught.value.faults]
-        assert sorted(records) == sorted([f"{A.image_id} answer 11", f"{B.image_id} answer 13"])
+        assert sorted(records) == ["photos: a.jpg answer 11", "photos: b.jpg answer 13"]
+        assert all(fault.record.endswith(" (task 1)") for fault in caught.value.faults)
         assert len(list(store.annotations())) == 1
         assert state_of(store) == ("accepted", "one answer")
         assert state_of(store, B) is None

@@ -11,61 +11,36 @@ from typing import Any
 
 import numpy as np
 import pytest
-from studio_server import add_block_proposals, drawn_photos, shared_server
+from studio_lead import NONE, answer, drawn_store, second_user, send, strangers_client, tasks_of
+from studio_server import shared_server
 
-from figureground.annotate.catalogue import index_source
 from figureground.annotate.studio.accounts import accounts, ensure_account
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import Connection, StudioHome
+from figureground.annotate.studio.projects import MODEL_VERSION
 from figureground.annotate.studio.pull import pull, pull_export
-from figureground.annotate.studio.push import PushReport, PushSettings, push
 from figureground.annotate.studio.second_look import push_second_look
 from figureground.annotate.studio.server import connect_server, server_status, start_server, stop_server
-from figureground.annotate.studio.tasks import mask_region
+from figureground.annotate.studio.tasks import StudioFaults, mask_region
 from figureground.errors import ServiceError, UsageError
-from figureground.schemas.attributes import AttributeSchema, load_attribute_schema
+from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.rasters.masks import decode_coco_rle
-from figureground.schemas.sources.opening import open_source
 from figureground.schemas.store.workspace import Workspace
 
 Json = dict[str, Any]
-NONE = load_attribute_schema("none")
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Any:
     """A workspace of six drawn photos with a machine mask each."""
-    with Workspace.create(tmp_path / "work") as workspace:
-        index_source(workspace, open_source(str(drawn_photos(tmp_path / "photos", 6))), workers=1)
-        add_block_proposals(workspace)
+    with drawn_store(tmp_path) as workspace:
         yield workspace
 
 
 @pytest.fixture
 def client(store: Workspace) -> StudioClient:
     """The run's server, as one that somebody else runs: by address and token."""
-    _, connection = shared_server()
-    return StudioClient(connect_server(StudioHome.of(store.root), connection.url, connection.token))
-
-
-def tasks_of(client: StudioClient, project: int) -> list[Json]:
-    return [task for page in client.changed_tasks(project, None) for task in page]
-
-
-def answer(client: StudioClient, task: Json, result: list[Json] | None = None, **fields: Any) -> int:
-    """Submit as a person would, by default the machine mask untouched."""
-    if result is None:
-        mask = np.zeros((48, 64), dtype=np.bool_)
-        mask[12:24, 16:32] = True
-        result = [mask_region(mask, region_id=task["data"]["proposal_id"], label="object")]
-    made = client._request(
-        "POST", f"/api/tasks/{task['id']}/annotations/", json={"result": result, "lead_time": 4.5, **fields}
-    )
-    return int(made["id"])
-
-
-def send(store: Workspace, client: StudioClient, schema: AttributeSchema = NONE, **settings: Any) -> PushReport:
-    return push(store, client, PushSettings(schema=schema, **settings))
+    return strangers_client(store)
 
 
 def test_our_server_listens_on_loopback_alone_and_keeps_its_secrets() -> None:
@@ -167,15 +142,17 @@ def test_a_project_that_was_made_but_not_noted_is_taken_up(store: Workspace, cli
 
 
 def test_overlapping_photos_come_back_with_both_votes(store: Workspace, client: StudioClient) -> None:
-    report = send(store, client, annotators=("ada", "ben"), overlap=1.0)
+    report = send(store, client, annotators=("ada", "ben"), overlap="6")
     assert report.overlapping == 6
     ada, ben = (tasks_of(client, report.projects[name]) for name in ("ada", "ben"))
-    second = ensure_second_user(client)
+    second = second_user(client)
     answer(client, ada[0])
+    first = pull(store, client)
+    assert (first.answers, first.decisions, first.waiting) == ({"submitted": 1}, {}, 1)
     twin = next(task for task in ben if task["data"]["image_id"] == ada[0]["data"]["image_id"])
     answer(client, twin, completed_by=second)
     pulled = pull(store, client)
-    assert pulled.answers == {"submitted": 2}
+    assert (pulled.answers, pulled.decisions, pulled.waiting) == ({"submitted": 1}, {"accepted": 1}, 0)
     votes = list(store.annotations(ada[0]["data"]["image_id"]))
     assert len({vote.annotator for vote in votes}) == 2
     assert all(vote.seconds == 4.5 and vote.updated_at for vote in votes)
@@ -183,12 +160,6 @@ def test_overlapping_photos_come_back_with_both_votes(store: Workspace, client: 
     decision = store.decision(ada[0]["data"]["image_id"])
     assert decision is not None
     assert (decision.state, decision.reason) == ("accepted", "2 answers agree")
-
-
-def ensure_second_user(client: StudioClient) -> int:
-    root, connection = shared_server()
-    ensure_account(StudioClient(connection), StudioHome.of(root), "second")
-    return next(user.id for user in client.users() if user.email.startswith("second@"))
 
 
 def test_an_annotators_account_lets_them_in(tmp_path: Path) -> None:
@@ -253,16 +224,20 @@ def test_an_answer_that_is_given_during_a_pull_is_not_lost(
 
 
 def test_a_corrupt_answer_is_named_every_time_and_the_others_are_kept(store: Workspace, client: StudioClient) -> None:
-    from figureground.errors import DataError
-
     (project,) = send(store, client).projects.values()
     tasks = tasks_of(client, project)
     wrong = mask_region(np.ones((40, 64), dtype=np.bool_), region_id="r", label="object")
     answer(client, tasks[0], [{**wrong, "original_height": 48}])
     answer(client, tasks[1])
     for _ in range(2):
-        with pytest.raises(DataError, match=rf"{tasks[0]['data']['image_id']} answer \d+ region r.*another size"):
+        with pytest.raises(StudioFaults, match=r"answer \d+ region r.*another size") as caught:
             pull(store, client)
+        (fault,) = caught.value.faults
+        image = store.image(tasks[0]["data"]["image_id"])
+        assert image is not None
+        assert f"{image.source}: {image.uri}" in fault.record
+        assert client.task_address(project, tasks[0]["id"]) in fault.record
+        assert image.image_id not in str(fault)
     assert store.decision(tasks[1]["data"]["image_id"]) is not None
     assert store.decision(tasks[0]["data"]["image_id"]) is None
 
@@ -279,14 +254,14 @@ def test_a_json_export_says_the_same_as_the_server(store: Workspace, client: Stu
 
 
 def test_photos_in_doubt_come_back_with_both_answers(store: Workspace, client: StudioClient) -> None:
-    report = send(store, client, annotators=("ada", "ben"), overlap=1.0)
+    report = send(store, client, annotators=("ada", "ben"), overlap="6")
     ada, ben = (tasks_of(client, report.projects[name]) for name in ("ada", "ben"))
     image_id = ada[0]["data"]["image_id"]
     twin = next(task for task in ben if task["data"]["image_id"] == image_id)
     answer(client, ada[0])
     other = mask_region(np.eye(48, 64, dtype=np.bool_), region_id="mine", label="object")
-    answer(client, twin, [other], completed_by=ensure_second_user(client))
-    assert pull(store, client).decisions == {"accepted": 1, "needs_second": 1}  # the first answer, then both
+    answer(client, twin, [other], completed_by=second_user(client))
+    assert pull(store, client).decisions == {"needs_second": 1}
     assert push_second_look(store, client, NONE) == 1
     assert push_second_look(store, client, NONE) == 0
     project = next(
@@ -295,7 +270,7 @@ def test_photos_in_doubt_come_back_with_both_answers(store: Workspace, client: S
         if notes[-1].purpose == "second_look"
     )
     (task,) = client._request("GET", "/api/tasks/", params={"project": project, "fields": "all"})["tasks"]
-    assert [prediction["model_version"] for prediction in task["predictions"]] == ["answer A", "answer B"]
+    assert [prediction["model_version"] for prediction in task["predictions"]] == [MODEL_VERSION, MODEL_VERSION]
     assert "IoU" in task["data"]["question"]
     picture = client._http.get(task["data"]["compare"])
     assert picture.headers["content-type"] == "image/jpeg"

@@ -28,6 +28,7 @@ from studio_samples import (
 )
 
 from figureground.annotate.studio import served
+from figureground.annotate.studio.projects import MODEL_VERSION
 from figureground.annotate.studio.served import ServedView
 from figureground.annotate.studio.tasks import (
     TaskSource,
@@ -36,7 +37,7 @@ from figureground.annotate.studio.tasks import (
     label_title,
     make_task,
     mask_region,
-    model_version,
+    segmenter_title,
     uncertainty,
 )
 from figureground.schemas.pages.labeling import labeling_configuration
@@ -77,10 +78,11 @@ def test_a_task_says_all_that_reading_it_back_needs() -> None:
         "exif_orientation": 6,
         "schema": "animals@1",
         "proposal_id": proposal.proposal_id,
+        "segmenter": "sam-01234567",
         "uncertainty": 0.55,
     }
     (prediction,) = task["predictions"]
-    assert prediction["model_version"] == "sam-01234567"
+    assert prediction["model_version"] == MODEL_VERSION
     assert prediction["score"] == 0.9
     (region,) = prediction["result"]
     assert region["id"] == proposal.proposal_id
@@ -134,7 +136,7 @@ def test_uncertainty_is_what_score_and_stability_leave(score: float, stability: 
 def test_a_segmenter_without_weights_has_no_version() -> None:
     given_ = make_proposal(make_photo())
     fields = {name: getattr(given_, name) for name in given_.__slots__}
-    assert model_version(ProposalRecord(**{**fields, "segmenter": "grabcut", "checkpoint_sha256": ""})) == "grabcut"
+    assert segmenter_title(ProposalRecord(**{**fields, "segmenter": "grabcut", "checkpoint_sha256": ""})) == "grabcut"
 
 
 @pytest.mark.parametrize(

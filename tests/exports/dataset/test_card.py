@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 import yaml
@@ -94,6 +95,24 @@ def test_cards_of_crops_and_textures_are_the_golden_ones(name: str, snapshot: Sn
     assert ("image (lossless PNG)" in text.replace("`", "")) == recipe.pixels
 
 
+def _estimate(value: float | None, ci95: list[float] | None, *, photos: int) -> dict[str, Any]:
+    reason = {} if ci95 or value is None else {"no_ci95": "too few to say"}
+    return {"value": value, "ci95": ci95, "photos": photos, **reason}
+
+
+def _compared(value: float, ci95: list[float] | None, *, photos: int) -> dict[str, Any]:
+    return {name: _estimate(value, ci95, photos=photos) for name in ("iou", "dice", "boundary_iou")}
+
+
+def test_a_release_of_an_earlier_day_still_has_its_agreement_on_the_card() -> None:
+    earlier = {"photos": 7, "pairs": 9, "mean_iou": 0.95125, "least_iou": 0.81, "equal_attributes": 0.975}
+    annotation = {"answers": 9, "annotators": 2, "tools": {"manual": 9}}
+    text = flat(card(annotation={**annotation, "agreement": earlier}))
+    assert "7 photos of the release were answered by several people independently (9 pairs): mean IoU 0.951" in text
+    assert "97.5 % of their attributes are equal" in text
+    assert "agreement is not known" in flat(card(annotation=annotation))
+
+
 def test_a_card_of_people_s_masks_and_of_a_second_version_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
     annotation = {
         "answers": 21,
@@ -104,7 +123,22 @@ def test_a_card_of_people_s_masks_and_of_a_second_version_is_the_golden_one(snap
         "second_looks": 2,
         "attribute_schemas": ["rival10@1"],
         "checkpoints": {"mobile-sam": "6dbb90"},
-        "agreement": {"photos": 7, "pairs": 9, "mean_iou": 0.95125, "least_iou": 0.81, "equal_attributes": 0.975},
+        "agreement": {
+            "photos": 7,
+            "pairs": 9,
+            "masks": {
+                "object": {**_compared(0.9512, [0.9, 0.98], photos=7), "pairs": 9, "least_iou": 0.8123},
+                "te|eth": {**_compared(0.5, None, photos=1), "pairs": 1, "least_iou": 0.5},
+            },
+            "attributes": {
+                "wet": {
+                    "equal": _estimate(0.975, [0.8, 1.0], photos=6),
+                    "kappa": _estimate(None, None, photos=6),
+                    "alpha": _estimate(0.75, None, photos=6),
+                }
+            },
+            "equal_attributes": _estimate(0.975, [0.8, 1.0], photos=6),
+        },
     }
     terms = {"photos": 12, "licence": "<b>mine</b> | all\nof it", "restricted": "its maintainer said so"}
     changes = [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from drawn_release import CLASS_MAP, DrawnRelease, draw_release
-from ray_cluster import TwoNodes, machine_address, need_ray, two_nodes
+from ray_cluster import TwoNodes, end_shared_ray, machine_address, need_ray, two_nodes
 from typer.testing import CliRunner
 
 from figureground.build.recipes.loading import load_recipe
@@ -20,7 +20,7 @@ from figureground.exports.dataset.building import build_dataset
 from figureground.exports.dataset.inputs import BuildRequest, History, Machines
 from figureground.exports.dataset.request import prepare_request
 from figureground.exports.dataset.verify import verify_repository
-from figureground.runtime.engines import EngineChoice
+from figureground.runtime.engines import EngineChoice, ray_session
 from figureground.runtime.files import file_sha256
 
 PER_CLASS = 8
@@ -52,21 +52,27 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def local(drawn: DrawnRelease, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Files of the local build by name, with their SHA-256."""
     folder = Path(tmp_path_factory.mktemp("local")) / "toy"
-    build_dataset(request(drawn, recipe), folder)
+    build_dataset(request(drawn, recipe, workers=1), folder)
     return bytes_of(folder)
 
 
-@pytest.fixture
-def cluster() -> Iterator[TwoNodes]:
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[TwoNodes]:
     need_ray()
     before = machine_address()
-    with two_nodes() as nodes:
+    with two_nodes() as started:
         assert machine_address() == before, "the address of a developer's cluster was overwritten"
-        yield nodes
+        yield started
 
 
-def request(drawn: DrawnRelease, recipe: Path, engine: EngineChoice | None = None) -> BuildRequest:
-    machines = Machines(workers=2, engine=engine or EngineChoice())
+@pytest.fixture
+def cluster(nodes: TwoNodes) -> TwoNodes:
+    nodes.require_second()
+    return nodes
+
+
+def request(drawn: DrawnRelease, recipe: Path, engine: EngineChoice | None = None, *, workers: int = 2) -> BuildRequest:
+    machines = Machines(workers=workers, engine=engine or EngineChoice())
     return prepare_request(str(recipe), drawn.workspace, machines=machines)
 
 
@@ -76,6 +82,30 @@ def bytes_of(folder: Path) -> dict[str, str]:
 
 def left_behind(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_cluster_makes_the_bytes_of_the_local_engine(
+    cluster: TwoNodes, drawn: DrawnRelease, recipe: Path, local: dict[str, str], tmp_path: Path
+) -> None:
+    engines = {
+        name: EngineChoice(kind="ray", ray_address=cluster.address, staging=location)
+        for name, location in (("shared", ""), ("staged", f"file://{tmp_path}/staging"))
+    }
+    with ray_session(engines["shared"], workers=2):  # its processes serve all three builds
+        for name, engine in engines.items():
+            build_dataset(request(drawn, recipe, engine), tmp_path / name)
+            assert bytes_of(tmp_path / name) == local
+        assert not [path for folder in (*cluster.scratch, tmp_path / "staging") for path in left_behind(folder)]
+        broken = sorted(drawn.photos.rglob("*.png"))[0]
+        whole = broken.read_bytes()
+        broken.write_bytes(whole[:-9])
+        try:
+            with pytest.raises(DataError, match=broken.name) as raised:
+                build_dataset(request(drawn, recipe, engines["staged"]), tmp_path / "broken")
+        finally:
+            broken.write_bytes(whole)
+    assert len(raised.value.faults) == 1
+    assert not (tmp_path / "broken").exists()
 
 
 def test_a_node_that_is_lost_in_mid_build_costs_no_byte(
@@ -96,31 +126,11 @@ def test_a_node_that_is_lost_in_mid_build_costs_no_byte(
     assert verify_repository(tmp_path / "toy").images == report.rows
 
 
-def test_a_cluster_makes_the_bytes_of_the_local_engine(
-    cluster: TwoNodes, drawn: DrawnRelease, recipe: Path, local: dict[str, str], tmp_path: Path
-) -> None:
-    staging = f"file://{tmp_path}/staging"
-    for name, location in (("shared", ""), ("staged", staging)):
-        engine = EngineChoice(kind="ray", ray_address=cluster.address, staging=location)
-        build_dataset(request(drawn, recipe, engine), tmp_path / name)
-        assert bytes_of(tmp_path / name) == local
-    assert not [path for folder in (*cluster.scratch, tmp_path / "staging") for path in left_behind(folder)]
-    broken = sorted(drawn.photos.rglob("*.png"))[0]
-    whole = broken.read_bytes()
-    broken.write_bytes(whole[:-9])
-    try:
-        with pytest.raises(DataError, match=broken.name) as raised:
-            build_dataset(request(drawn, recipe, engine), tmp_path / "broken")
-    finally:
-        broken.write_bytes(whole)
-    assert len(raised.value.faults) == 1
-    assert not (tmp_path / "broken").exists()
-
-
 def test_a_ray_of_this_machine_by_the_command(
     drawn: DrawnRelease, recipe: Path, local: dict[str, str], tmp_path: Path
 ) -> None:
     need_ray()
+    end_shared_ray()
     arguments = ["build", str(recipe), "-w", str(drawn.workspace), "-o", str(tmp_path / "toy"), "--engine", "ray"]
     done = CliRunner().invoke(app, [*arguments, "--workers", "2"])
     assert done.exit_code == 0, done.output

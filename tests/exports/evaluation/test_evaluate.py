@@ -196,6 +196,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
     )
 
 
+@pytest.mark.same_on_file
 def test_killed_run_goes_on(repo: Path, tmp_path: Path) -> None:
     write_adapter(tmp_path, "counting")
     shutil.copy(SCRIPT, repo / "evaluate.py")
@@ -213,6 +214,7 @@ def test_killed_run_goes_on(repo: Path, tmp_path: Path) -> None:
     assert one.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.same_on_file
 def test_script_in_a_dataset_folder(repo: Path, tmp_path: Path) -> None:
     write_adapter(tmp_path, "counting")
     shutil.copy(SCRIPT, repo / "evaluate.py")
@@ -230,6 +232,7 @@ def test_script_in_a_dataset_folder(repo: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.same_on_file
 def test_script_outside_a_dataset_needs_a_repo(tmp_path: Path) -> None:
     (tmp_path / "colours").mkdir()
     shutil.copy(SCRIPT, tmp_path / "colours" / "evaluate.py")

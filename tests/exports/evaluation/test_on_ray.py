@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from colour_dataset import HEAD, PLAIN, write_onnx
-from ray_cluster import need_ray
+from ray_cluster import shared_ray
 from typer.testing import CliRunner
 
 from figureground.cli.app import app
@@ -16,7 +16,7 @@ from figureground.exports import evaluate as script
 from figureground.exports.evaluation.on_ray import evaluate_on_ray
 from figureground.runtime.engines import EngineChoice
 
-pytestmark = pytest.mark.usefixtures("offline_datasets", "fresh_modules")
+pytestmark = [pytest.mark.same_on_file, pytest.mark.usefixtures("offline_datasets", "fresh_modules")]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -24,7 +24,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def test_results_and_predictions_are_those_of_one_machine(repo: Path, tmp_path: Path) -> None:
-    need_ray()
+    shared_ray()
     models = [
         f"onnx:{write_onnx(tmp_path / f'{name}.onnx', HEAD * scale, settings=PLAIN)}"
         for name, scale in (("colour", 1), ("pale", -1))
@@ -45,7 +45,7 @@ def test_results_and_predictions_are_those_of_one_machine(repo: Path, tmp_path: 
 
 
 def test_what_cannot_be_scored_is_told_as_by_evaluate(repo: Path, tmp_path: Path) -> None:
-    need_ray()
+    shared_ray()
     choice = EngineChoice(kind="ray")
     with pytest.raises(script.EvaluationError, match=r"gone\.onnx"):
         evaluate_on_ray(str(repo), [f"onnx:{tmp_path}/gone.onnx"], choice)

@@ -35,6 +35,7 @@ torch.onnx.export(
 """
 SETTINGS = {"mean": [127 / 255] * 3, "std": [128 / 255] * 3}  # the lite models see (pixel - 127) / 128
 
+pytestmark = pytest.mark.same_on_file
 LIBRARIES = ("datasets", "numpy", "onnxruntime", "pillow", "scipy")
 
 

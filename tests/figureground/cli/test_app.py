@@ -9,13 +9,16 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from drawn_release import DrawnRelease, draw_photo, draw_release
 from PIL import Image
 
-pytestmark = pytest.mark.slow  # every test starts the command
+from figureground.cli.app import main
+
+pytestmark = pytest.mark.slow  # most tests start the command
 
 VERBS = ("index", "propose", "freeze", "forget", "build", "evaluate", "demo")
 
@@ -28,14 +31,31 @@ def run(*arguments: str | Path, check: int | None = 0) -> subprocess.CompletedPr
     return done
 
 
+Here = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str]) -> Here:
+    """Runs a command in this process, half a second quicker; gives its exit code, stdout and stderr."""
+
+    def run_here(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main(list(arguments))
+        assert isinstance(stop.value.code, int)
+        return stop.value.code, *capsys.readouterr()
+
+    return run_here
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> DrawnRelease:
     return draw_release(Path(tmp_path_factory.mktemp("cli")), per_class=2)
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_help_says_what_the_verb_does_with_an_example(verb: str) -> None:
-    text = run(verb, "--help").stdout
+def test_help_says_what_the_verb_does_with_an_example(here: Here, verb: str) -> None:
+    code, text, _ = here(verb, "--help")
+    assert code == 0
     assert f"figureground {verb}" in text
     assert "Example" in text
 
@@ -71,12 +91,14 @@ def test_index_reports_as_json(drawn: DrawnRelease, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_is_one_message_and_a_code(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: Here, arguments: list[str], code: int, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    done = run(*arguments, check=code)
-    assert message in " ".join(done.stderr.split())
-    assert not done.stdout
+    found, stdout, stderr = here(*arguments)
+    assert found == code
+    assert message in " ".join(stderr.split())
+    assert "Traceback" not in stderr
+    assert not stdout
 
 
 def test_faults_in_a_recipe_are_all_told_with_code_1(drawn: DrawnRelease, tmp_path: Path) -> None:

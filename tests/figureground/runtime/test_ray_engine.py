@@ -7,20 +7,17 @@ from pathlib import Path
 
 import pytest
 from engine_jobs import die_once, fail, square
-from needs import ROOT
-from ray_cluster import need_ray
+from ray_cluster import shared_ray
 
 from figureground.runtime.engines import EngineChoice
 from figureground.runtime.pools import Engine, open_engine
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def engine() -> Iterator[Engine]:
-    need_ray()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT / "tests" / "support"))  # workers import the jobs
-        with open_engine(EngineChoice(kind="ray"), workers=2) as opened:
-            yield opened
+    shared_ray()
+    with open_engine(EngineChoice(kind="ray"), workers=2) as opened:
+        yield opened
 
 
 def test_every_job_runs_once(engine: Engine) -> None:

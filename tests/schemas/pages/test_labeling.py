@@ -14,15 +14,16 @@ from studio_samples import label_interface, make_photo, make_proposal, make_sche
 
 from figureground.annotate.studio.tasks import TaskSource, make_task
 from figureground.schemas.attributes import Attribute, AttributeSchema, load_attribute_schema, shipped_attribute_schemas
-from figureground.schemas.pages.labeling import FLAGS, VISIBILITIES, labeling_configuration
+from figureground.schemas.pages.labeling import EDITOR_KEYMAP, FLAGS, VISIBILITIES, labeling_configuration
+from figureground.schemas.pages.page_style import STYLE
 from figureground.schemas.records import NAME_PATTERN, Purpose
 
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
-LABEL_CONTROLS = ("mask", "sam_point", "sam_box")
-SMART_LABELS = 17
-"""As many labels as have a plain key: the object, nine digits, seven letters."""
-EDITORS_KEYS = frozenset("behkmoprvwu[]")
-"""Single keys that the editor's own tools have."""
+LABEL_CONTROLS = ("mask", "sam_part_point", "sam_part_box")
+SMART_PARTS = 16
+"""As many parts as have a plain key: nine digits, seven letters."""
+EDITORS_KEYS = frozenset("behkmorvwu[]")
+"""Single keys that the editor's own tools have; P is its tool for polygons, which the page does not show."""
 MOST_LABELS_WITH_SIMPLE_KEYS = 17
 """The object and sixteen parts."""
 
@@ -114,8 +115,16 @@ def test_label_studio_refuses_a_mask_of_a_name_that_is_not_asked_for() -> None:
 @given(schema=schemas(most_parts=30), purpose=st.sampled_from(PURPOSES))
 def test_the_page_asks_for_everything_once(schema: AttributeSchema, purpose: Purpose) -> None:
     root = page(schema, purpose)
-    labels = ["object", *schema.names("local")]
-    assert [values(root, name) for name in LABEL_CONTROLS] == [labels, labels[:SMART_LABELS], labels[:SMART_LABELS]]
+    parts = list(schema.names("local"))
+    assert values(root, "mask") == ["object", *parts]
+    prompts = [element.get("name") for element in root.iter() if element.get("smartOnly")]
+    if parts:
+        assert [values(root, name) for name in LABEL_CONTROLS[1:]] == [parts[:SMART_PARTS]] * 2
+        assert values(root, "parts") == ["no_other_parts"]
+        assert prompts == ["sam_not", "sam_part_point", "sam_part_box", "sam_box", "sam_point"]
+    else:
+        assert prompts == ["sam_not", "sam_box", "sam_point"]
+        assert "parts" not in [element.get("name") for element in root.iter()]
     assert values(root, "flags") == list(FLAGS)
     assert values(root, "visibility") == list(VISIBILITIES)
     assert control(root, "visibility").get("perRegion") == "true"
@@ -166,9 +175,22 @@ def test_a_second_look_shows_the_earlier_answers_above_the_photo() -> None:
 
 def test_points_and_boxes_leave_no_regions() -> None:
     root = page(make_schema(local=["horns"]))
-    for name in ("sam_point", "sam_box"):
+    for name in ("sam_point", "sam_not", "sam_box", "sam_part_point", "sam_part_box"):
         assert (control(root, name).get("smart"), control(root, name).get("smartOnly")) == ("true", "true")
     assert control(root, "mask").get("smart") == "false"
+
+
+def test_flags_are_read_in_words_and_stored_by_name() -> None:
+    flags = {option.get("value"): option.get("html") for option in control(page(make_schema()), "flags")}
+    assert flags == FLAGS
+    (no_other,) = control(page(make_schema(local=["horns"])), "parts")
+    assert (no_other.get("value"), no_other.get("html")) == ("no_other_parts", "none of the other parts can be seen")
+
+
+def test_style_is_one_for_all_pages_and_closes_its_braces() -> None:
+    (style,) = page(make_schema()).iter("Style")
+    assert style.text == STYLE
+    assert STYLE.count("{") == STYLE.count("}") > 20
 
 
 # Keys
@@ -200,7 +222,13 @@ def test_keys_of_the_three_label_controls_go_together() -> None:
     root = page(load_attribute_schema("rival10"))
     masks, points, boxes = ([str(label.get("hotkey")) for label in control(root, name)] for name in LABEL_CONTROLS)
     assert masks[:3] == ["1", "2", "3"]
+    masks = masks[1:]
     assert points == [f"alt+{key}" for key in masks]
     assert boxes == [f"alt+shift+{key}" for key in masks]
     flags: list[Any] = [option.get("hotkey") for option in control(root, "flags")]
     assert flags == list("asdfg")
+
+
+def test_keys_of_the_editor_are_taken_by_no_label() -> None:
+    moved = {key for keys in EDITOR_KEYMAP.values() for key in keys["key"].split(",")}
+    assert not moved & set(hotkeys(page(load_attribute_schema("rival10"))))

@@ -1,4 +1,4 @@
-"""Two nodes of Ray on one machine that share no scratch folder; one of them can be lost.
+"""A Ray that all tests of a worker share, and two nodes that share no scratch folder, of which one can be lost.
 
 Ray keeps its files, and the address of the cluster that this machine belongs to, below RAY_TMPDIR, which conftest sets
 to a folder of the run.
@@ -6,11 +6,12 @@ to a folder of the run.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,12 +22,16 @@ import pytest
 from costs import require_marker
 from needs import ROOT, need
 
+from figureground.runtime.engines import EngineChoice, ray_session
+
 _SMALL_STORE = 80 * 1024**2
 _LOSS_SEEN_SOON = {
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 1000,
     "health_check_failure_threshold": 3,
 }
+_SUPPORT = str(ROOT / "tests" / "support")
+_shared = ExitStack()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,7 +42,13 @@ class TwoNodes:
     scratch: tuple[Path, Path]
     """The folder for temporary files of either node; the second one's is the node's that can be lost."""
     _cluster: Any
-    _second: Any
+    _second: Any = None
+
+    def require_second(self) -> None:
+        """Start the second node if it is lost, or was never there."""
+        if self._second is None:
+            self.scratch[1].mkdir()
+            self._second = _add_node(self._cluster, self.scratch[1])
 
     def lose_second(self) -> None:
         """Kill the second node's raylet and all its workers, as when the machine goes."""
@@ -46,6 +57,7 @@ class TwoNodes:
         for process in [there, *there.children(recursive=True)]:
             process.kill()
         self._cluster.remove_node(self._second, allow_graceful=False)
+        self._second = None
         shutil.rmtree(self.scratch[1])
 
 
@@ -53,6 +65,28 @@ def need_ray() -> None:
     """Skip the test where Ray is not installed."""
     require_marker("ray")
     need(find_spec("ray") is not None, "Ray is not installed (extra ray)")
+
+
+def shared_ray() -> None:
+    """Connect this process to a Ray of this machine, of two processors, if it is not yet.
+
+    Whatever asks for a Ray of this machine uses it. Starting one for each test would take seconds of a processor.
+    conftest ends it after the last test of several that have the marker.
+    """
+    need_ray()
+    import ray
+
+    if ray.is_initialized():
+        gc.collect()  # an actor that an earlier test left holds its processors for as long as its handle lives
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", _import_paths())
+        _shared.enter_context(ray_session(EngineChoice(kind="ray"), workers=2))
+
+
+def end_shared_ray() -> None:
+    """End it, for a test that starts a Ray itself or needs none; it starts again when it is needed."""
+    _shared.close()
 
 
 def kill_workers(name: str) -> int:
@@ -81,21 +115,30 @@ def machine_address() -> tuple[str, int] | None:
 @contextmanager
 def two_nodes() -> Iterator[TwoNodes]:
     """Start both nodes; nothing of them is left afterwards."""
+    need_ray()
+    end_shared_ray()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
     folder = Path(tempfile.mkdtemp(prefix="fg"))  # short: Ray's sockets lie below, whose paths may have 107 bytes
     scratch = folder / "first", folder / "second"
     cluster: Any = Cluster()
-    paths = os.pathsep.join(filter(None, [str(ROOT / "tests" / "support"), os.environ.get("PYTHONPATH")]))
     try:
-        nodes = []
-        for number, place in enumerate(scratch):
-            place.mkdir()
-            more = {} if number else {"_system_config": _LOSS_SEEN_SOON, "include_dashboard": False}
-            found = {"TMPDIR": str(place), "PYTHONPATH": paths}
-            nodes.append(cluster.add_node(num_cpus=1, object_store_memory=_SMALL_STORE, env_vars=found, **more))
-        yield TwoNodes(address=cluster.address, scratch=scratch, _cluster=cluster, _second=nodes[1])
+        scratch[0].mkdir()
+        _add_node(cluster, scratch[0], _system_config=_LOSS_SEEN_SOON, include_dashboard=False)
+        nodes = TwoNodes(address=cluster.address, scratch=scratch, _cluster=cluster)
+        nodes.require_second()
+        yield nodes
     finally:
         cluster.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _add_node(cluster: Any, scratch: Path, **more: Any) -> Any:
+    variables = {"TMPDIR": str(scratch), "PYTHONPATH": _import_paths()}
+    return cluster.add_node(num_cpus=1, object_store_memory=_SMALL_STORE, env_vars=variables, **more)
+
+
+def _import_paths() -> str:
+    """Where Ray's processes find the jobs of tests, beside what they find anyway."""
+    return os.pathsep.join(filter(None, [_SUPPORT, os.environ.get("PYTHONPATH")]))

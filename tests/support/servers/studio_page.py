@@ -22,6 +22,17 @@ _QUIET = (
     "--disable-sync",
 )
 
+_IMAGE = "window.Htx?.annotationStore?.selected?.names?.get('image')"
+_SHOWN = f"() => {{ const image = {_IMAGE}; return image && image.naturalWidth > 1 && image.stageWidth > 1; }}"
+_SPOT = f"""([x, y]) => {{ const image = {_IMAGE}, box = image.stageRef.content.getBoundingClientRect();
+  const spot = image.stageRef.getAbsoluteTransform().point(
+    {{x: x / image.naturalWidth * image.stageWidth, y: y / image.naturalHeight * image.stageHeight}});
+  return [box.x + spot.x, box.y + spot.y]; }}"""
+_SHARE = f"""() => {{ const image = {_IMAGE}, box = image.containerRef.getBoundingClientRect();
+  const width = Math.min(image.stageWidth * image.zoomScale, box.width, innerWidth - box.x);
+  const height = Math.min(image.stageHeight * image.zoomScale, box.height, innerHeight - box.y);
+  return width * height / (innerWidth * innerHeight); }}"""
+
 Point = tuple[float, float]
 """(x, y) in pixels of the served copy."""
 
@@ -60,10 +71,7 @@ class StudioPage:
         """Open a task and wait until its picture and its machine mask are there."""
         self.page.goto(f"{self._connection.url}/projects/{project}/data?task={task}")
         self.page.wait_for_selector("canvas")
-        self.page.wait_for_function(
-            "() => { const image = window.Htx?.annotationStore?.selected?.names?.get('image');"
-            " return image && image.naturalWidth > 1 && image.stageWidth > 1; }"
-        )
+        self.page.wait_for_function(_SHOWN)
         self.page.wait_for_timeout(1500)
 
     def regions(self) -> list[dict[str, Any]]:
@@ -71,15 +79,21 @@ class StudioPage:
         return list(self.page.evaluate("() => window.Htx.annotationStore.selected.serializeAnnotation()"))
 
     def select_region(self, index: int = 0) -> None:
-        """Select a region, so that the brush goes on painting it."""
+        """Select a region, whatever tool is in hand."""
         self.page.evaluate(
             "(index) => { const a = window.Htx.annotationStore.selected; a.selectArea(a.regionStore.regions[index]); }",
             index,
         )
 
     def choose_tool(self, name: str) -> None:
-        """``brush-tool`` or ``eraser``."""
+        """``brush-tool`` or ``eraser``, from the tool bar."""
         self.page.click(f"[aria-label={name}]")
+
+    def press(self, *keys: str) -> None:
+        """Press keys one after the other, as ``Space``, ``e`` or ``Control+Enter``."""
+        for key in keys:
+            self.page.keyboard.press(key)
+            self.page.wait_for_timeout(300)
 
     def stroke(self, *points: Point) -> None:
         """Drag the mouse over the picture."""
@@ -103,22 +117,24 @@ class StudioPage:
         """Tick a choice."""
         self.page.locator(f'input[type=checkbox][name="{name}"]').check()
 
-    def delete_region(self, index: int = 0) -> None:
-        """Delete a region as a person does."""
-        self.select_region(index)
-        self.page.keyboard.press("Backspace")
-        self.page.wait_for_timeout(500)
+    def switch_sam_on(self) -> None:
+        """Switch Auto-Annotation on, as annotators do once in each browser."""
+        self.page.locator("text=Auto-Annotation").last.click()
+        self.page.wait_for_selector("[class*=tool_smart]")
+        self.look_aside()
 
-    def choose_smart_tool(self, name: str, key: str) -> None:
-        """Switch Auto-Annotation on, take ``key-point-tool`` or ``rectangle-tool``, and the label by its key."""
-        if not self.page.locator("[class*=tool_smart]").count():
-            self.page.locator("text=Auto-Annotation").last.click()
-            self.page.wait_for_selector("[class*=tool_smart]")
-        self.page.locator("[class*=tool_smart]").first.hover()
-        self.page.locator(f"[aria-label={name}]").last.click()
-        self.page.mouse.move(5, 5)  # the menu of tools would catch the next click
-        self.page.keyboard.press(key)
-        self.page.wait_for_timeout(300)
+    def look_aside(self) -> None:
+        """Click beside everything: keys do nothing while a switch or the note has the cursor."""
+        self.page.locator(".fg-side").click(position={"x": 250, "y": 8})
+
+    def tool(self) -> tuple[str, str]:
+        """The tool in hand, and the control of the page that it works for."""
+        tools = self.page.evaluate(
+            "() => window.Htx.annotationStore.selected.names.get('image').getToolsManager().allTools()"
+            ".filter(tool => tool.selected).map(tool => [tool.fullName, tool.control.name])"
+        )
+        ((name, control),) = tools
+        return str(name), str(control)
 
     @contextmanager
     def suggestion(self) -> Iterator[None]:
@@ -139,40 +155,53 @@ class StudioPage:
     def open_next(self, project: int) -> int:
         """Open the stream of tasks, as annotators do; returns the task that it shows."""
         self.page.goto(f"{self._connection.url}/projects/{project}/data?labeling=1")
+        return self.await_photo()
+
+    def await_photo(self) -> int:
+        """Wait until the stream shows a photo, with its machine mask; returns its task."""
         self.page.wait_for_selector("canvas")
-        self.page.wait_for_timeout(3000)
+        self.page.wait_for_function(_SHOWN)
+        self.page.wait_for_timeout(1200)
         return int(self.page.evaluate("() => window.Htx.task.id"))
+
+    def send(self, key: str) -> int:
+        """Submit or skip by a key; returns the HTTP status. The stream goes on by itself."""
+        task = self.page.evaluate("() => window.Htx.task.id")
+        with self.page.expect_response(_answers) as sent:
+            self.page.keyboard.press(key)
+        self.page.wait_for_function("task => window.Htx?.task?.id !== task || window.Htx?.noTask", arg=task)
+        return int(sent.value.status)
+
+    def share(self) -> float:
+        """How much of the window the photo takes, in [0, 1]."""
+        return float(self.page.evaluate(_SHARE))
 
     def picture(self) -> bytes:
         """PNG of the canvases as they are seen."""
         return bytes(self.page.locator("[class*=image-element], [class*=image_]").first.screenshot())
 
     def submit(self) -> int:
-        """Submit; returns the HTTP status that the server answered with."""
-        return self._send('button:has-text("Submit")', "/annotations")
-
-    def skip(self) -> int:
-        """Skip; returns the HTTP status."""
-        return self._send('button:has-text("Skip")', "/annotations")
-
-    def screenshot(self, path: Path, *, without_list: bool = False) -> None:
-        """Keep what is seen, or all of it but the list of tasks on the left."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        left = 240 if without_list else 0
-        size = self.page.viewport_size
-        clip = {"x": left, "y": 0, "width": size["width"] - left, "height": size["height"]}
-        self.page.screenshot(path=str(path), clip=clip)
-
-    def _send(self, button: str, route: str) -> int:
-        with self.page.expect_response(lambda answer: route in answer.url and answer.request.method == "POST") as sent:
-            self.page.click(button)
+        """Submit by the button; returns the HTTP status that the server answered with."""
+        with self.page.expect_response(_answers) as sent:
+            self.page.click('button:has-text("Submit")')
         return int(sent.value.status)
 
+    def skip(self) -> int:
+        """Skip by the button; returns the HTTP status."""
+        with self.page.expect_response(_answers) as sent:
+            self.page.click('button:has-text("Skip")')
+        return int(sent.value.status)
+
+    def screenshot(self, path: Path) -> None:
+        """Keep what is seen."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=str(path))
+
     def _on_screen(self, point: Point) -> Point:
-        """Where a pixel of the picture is on the screen."""
-        box = self.page.locator("canvas").first.bounding_box()
-        width, height = self.page.evaluate(
-            "() => { const image = window.Htx.annotationStore.selected.names.get('image');"
-            " return [image.naturalWidth, image.naturalHeight]; }"
-        )
-        return box["x"] + point[0] / width * box["width"], box["y"] + point[1] / height * box["height"]
+        """Where a pixel of the picture is on the screen, however it is zoomed."""
+        x, y = self.page.evaluate(_SPOT, list(point))
+        return x, y
+
+
+def _answers(response: Any) -> bool:
+    return "/annotations" in response.url and response.request.method == "POST"

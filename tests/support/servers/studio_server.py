@@ -115,14 +115,14 @@ def drawn_photos(folder: Path, count: int, *, size_wh: tuple[int, int] = (64, 48
     return folder
 
 
-def add_block_proposals(store: Workspace) -> None:
+def add_block_proposals(store: Workspace, segmenter: str = "block") -> None:
     """A proposal for every photo: a block in its middle, the less sure the later its id."""
     for number, image in enumerate(store.images()):
         mask = np.zeros(image.size_hw, dtype=np.bool_)
         mask[image.height // 4 : image.height // 2, image.width // 4 : image.width // 2] = True
-        run_id = content_id("block", image.image_id)
+        run_id = content_id(segmenter, image.image_id)
         run = ProposalRun(
-            run_id=run_id, image_id=image.image_id, segmenter="block", prompt_mode="auto", reason="", seconds=0.0
+            run_id=run_id, image_id=image.image_id, segmenter=segmenter, prompt_mode="auto", reason="", seconds=0.0
         )
         proposal = ProposalRecord(
             proposal_id=content_id(run_id, "0"),
@@ -133,7 +133,7 @@ def add_block_proposals(store: Workspace) -> None:
             stability=0.9,
             rank=0,
             prompt="{}",
-            segmenter="block",
+            segmenter=segmenter,
             checkpoint_sha256="",
         )
         store.add_run(run, [proposal])

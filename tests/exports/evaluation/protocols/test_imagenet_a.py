@@ -342,6 +342,7 @@ def test_the_table_reads_and_the_slices_are_marked(crops: Path) -> None:
     assert "*" not in rows["original (n 90)"]
 
 
+@pytest.mark.same_on_file
 def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     repo = write_repository(tmp_path / "crops", crop_configs(photos(4)))
     shutil.copy(Path(script.__file__), repo / "evaluate.py")

@@ -50,6 +50,7 @@ def repo(tmp_path: Path) -> Path:
     return write_dataset(tmp_path / "colours")
 
 
+@pytest.mark.same_on_file
 def test_the_published_file_runs_a_fifth_protocol(repo: Path, tmp_path: Path) -> None:
     package = tmp_path / "evaluation"
     shutil.copytree(FILE.with_name("evaluation"), package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,0 +1,1 @@
+"""Who is asked about which photo on a Label Studio server."""
