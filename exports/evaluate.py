@@ -1306,8 +1306,10 @@ def check_columns(table: Table, record: str, columns: Collection[str], classes: 
 
 def _column_faults(table: Table, column: str) -> Iterator[str]:
     import datasets
-    import pyarrow.compute as pc
+    import pyarrow.compute
     import pyarrow.types as kinds
+
+    pc: Any = pyarrow.compute  # which makes its functions when it is imported
 
     feature, stored = table.features[column], table.data.column(column)
     if column in ("image", "object_mask"):
@@ -1328,8 +1330,9 @@ def _column_faults(table: Table, column: str) -> Iterator[str]:
 
 
 def _label_faults(table: Table, classes: int) -> Iterator[str]:
-    import pyarrow.compute as pc
+    import pyarrow.compute
 
+    pc: Any = pyarrow.compute
     stored = table.data.column("label")
     largest: Any = pc.max(stored).as_py()
     if largest is not None and largest >= classes:
@@ -1608,16 +1611,17 @@ def read_table(record: str, paths: Mapping[str, Path], split: str, digest: str) 
         EvaluationError: if a shard is no table or damaged (exit code 1), or the cache cannot be written (3).
     """
     import datasets
+    import datasets.config
     from datasets.data_files import DataFilesDict, DataFilesList
 
     for name, path in paths.items():
         unread = "datasets reads a path with :: as one inside an archive; rename the folder"
         require("::" not in str(path.absolute()), f"{path.absolute()}: {unread}", 2)
         _require_table(record, name, path)
-    files = DataFilesDict({split: DataFilesList([str(path.absolute()) for path in paths.values()], [])})
+    files: Any = DataFilesDict({split: DataFilesList([str(path.absolute()) for path in paths.values()], [])})
     cache = Path(datasets.config.HF_DATASETS_CACHE, digest[:16])
     try:
-        return datasets.Dataset.from_parquet(files, split=split, cache_dir=str(cache))
+        return datasets.Dataset.from_parquet(files, split=datasets.NamedSplit(split), cache_dir=str(cache))
     except Exception as error:  # datasets wraps whatever went wrong
         cause = _root_cause(error)
         if isinstance(cause, OSError) and cause.errno is not None:

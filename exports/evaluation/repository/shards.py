@@ -175,16 +175,17 @@ def read_table(record: str, paths: Mapping[str, Path], split: str, digest: str) 
         EvaluationError: if a shard is no table or damaged (exit code 1), or the cache cannot be written (3).
     """
     import datasets
+    import datasets.config
     from datasets.data_files import DataFilesDict, DataFilesList
 
     for name, path in paths.items():
         unread = "datasets reads a path with :: as one inside an archive; rename the folder"
         require("::" not in str(path.absolute()), f"{path.absolute()}: {unread}", 2)
         _require_table(record, name, path)
-    files = DataFilesDict({split: DataFilesList([str(path.absolute()) for path in paths.values()], [])})
+    files: Any = DataFilesDict({split: DataFilesList([str(path.absolute()) for path in paths.values()], [])})
     cache = Path(datasets.config.HF_DATASETS_CACHE, digest[:16])
     try:
-        return datasets.Dataset.from_parquet(files, split=split, cache_dir=str(cache))
+        return datasets.Dataset.from_parquet(files, split=datasets.NamedSplit(split), cache_dir=str(cache))
     except Exception as error:  # datasets wraps whatever went wrong
         cause = _root_cause(error)
         if isinstance(cause, OSError) and cause.errno is not None:
