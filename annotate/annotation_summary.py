@@ -11,7 +11,7 @@ from typing import Any
 from figureground.annotate.agreement.agreement import measure_agreement
 from figureground.annotate.agreement.overlaps import photo_agreements
 from figureground.annotate.decisions import newest_answers
-from figureground.schemas.records import Annotation
+from figureground.schemas.records import SECOND_LOOKS, Annotation
 from figureground.schemas.store.workspace import Workspace
 
 _DIGITS = 4
@@ -43,7 +43,7 @@ def summarise_annotation(workspace: Workspace, origins: Mapping[str, str]) -> di
         summary["seconds_median"] = round(median(timed), 1)
     if ious := [answer.edit_iou for answer in given if answer.edit_iou is not None]:
         summary["began_from_proposals"] = {"answers": len(ious), "mean_iou": round(fmean(ious), _DIGITS)}
-    if looks := sum(answer.purpose == "second_look" for answer in given):
+    if looks := sum(answer.purpose in SECOND_LOOKS for answer in given):
         summary["second_looks"] = looks
     if schemas := sorted({answer.attribute_schema for answer in given} - {""}):
         summary["attribute_schemas"] = schemas

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -11,11 +12,14 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from figureground.errors import DataError, Faults, ServiceError, UsageError
+from figureground.errors import DataError, Faults, ServiceError, UsageError, listed, printable
 from figureground.runtime.processes import worker_pool
 from figureground.runtime.progress import Progress
 from figureground.schemas.rasters.photos import PhotoRejected, perceptual_hash, read_photo
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 from figureground.schemas.records import ImageRecord
+from figureground.schemas.sources.items import AMBIGUOUS, FILE_FAULT
+from figureground.schemas.sources.names import PHOTO_ENDINGS, same_names
 from figureground.schemas.sources.opening import PhotoSource, SourceItem, count_passed_over
 from figureground.schemas.store.workspace import Workspace
 
@@ -25,7 +29,14 @@ _IN_FLIGHT: Final = 4  # chunks a worker has ahead of it: bounds memory, hides a
 
 _COMPARED: Final = 8  # photos that are compared to know a moved source from another one of the same name
 
-_DUPLICATE: Final = "duplicate"
+DUPLICATE: Final = "duplicate"
+"""Reason of a photo whose bytes are catalogued under another name, which its detail tells."""
+_SHOWN: Final = 10
+"""Rejections of one kind that a text spells out."""
+_FOREIGN: Final = frozenset(
+    {".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jp2", ".jxl", ".nef", ".orf", ".psd", ".raf", ".raw"}
+)
+"""Endings of pictures in formats that are not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +48,8 @@ class Rejection:
     uri: str
     """Where the source keeps it."""
     reason: str
-    """Stable code: those of ``PhotoRejected``, ``source_fault``, ``size_mismatch`` or ``label_conflict``."""
+    """Stable code: those of ``PhotoRejected``, ``source_fault``, ``ambiguous_name``, ``file_fault``, ``size_mismatch``
+    or ``label_conflict``."""
     detail: str
     """The rule that the photo breaks, and how."""
 
@@ -59,9 +71,12 @@ class IndexReport:
     flags: Counter[str] = field(default_factory=Counter)
     """Unusual but usable added photos by flag; ``exif_rotated`` for an orientation other than 1."""
     passed_over: dict[str, int] = field(default_factory=dict)
-    """Files that are no photos, by their ending."""
+    """Files that are no photos, by their ending, hidden ones, and columns that are not read."""
+    alike: list[list[str]] = field(default_factory=list)
+    """Labels that differ in capital letters alone."""
     faults: Faults = field(default_factory=Faults)
-    """Equal bytes under two labels: a person must say which is right."""
+    """What a person must settle: equal bytes under two labels, names that mean two things, files of many photos that
+    cannot be read, and a source of which nothing can be used."""
 
     @property
     def rejected(self) -> dict[str, int]:
@@ -79,18 +94,31 @@ class IndexReport:
             "rejections": [asdict(rejection) for rejection in self.rejections],
             "flags": dict(sorted(self.flags.items())),
             "passed_over": self.passed_over,
+            "warnings": self.warnings(),
             "faults": [str(fault) for fault in self.faults],
         }
 
+    def warnings(self) -> list[str]:
+        """Remarks for the person who indexes, one line each."""
+        foreign = sum(count for ending, count in self.passed_over.items() if ending in _FOREIGN)
+        formats = f"{foreign} files are pictures in formats that are not read: convert them to PNG or JPEG"
+        lines = [formats] if foreign else []
+        return lines + [f"labels that differ in capital letters alone: {listed(alike)}" for alike in self.alike]
+
     def __str__(self) -> str:
-        """Counts, then every rejected photo by name."""
+        """Counts, then the rejected photos by name, ten of a kind, then the warnings."""
         lines = [
             f"{self.source}: {self.added} photos added, {self.already_there} known before, "
             f"{self.duplicates} duplicates, {len(self.rejections)} rejected; "
-            f"unusual but usable: {_counts(self.flags)}; files that are no photos: {_counts(self.passed_over)}"
+            f"unusual but usable: {_counts(self.flags)}; passed over: {_counts(self.passed_over)}"
         ]
-        lines += [f"  {rejection.uri}: {rejection.reason} ({rejection.detail})" for rejection in self.rejections]
-        return "\n".join(lines)
+        kinds: dict[tuple[str, str], list[Rejection]] = {}
+        for rejection in self.rejections:
+            kinds.setdefault((rejection.reason, re.sub(r"\d+", "#", rejection.detail)), []).append(rejection)
+        for alike in kinds.values():
+            lines += [f"  {rejection.uri}: {rejection.reason} ({rejection.detail})" for rejection in alike[:_SHOWN]]
+            lines += [f"  and {len(alike) - _SHOWN} more of this kind"] if len(alike) > _SHOWN else []
+        return "\n".join(map(printable, [*lines, *(f"warning: {line}" for line in self.warnings())]))
 
 
 def index_source(
@@ -107,7 +135,7 @@ def index_source(
         progress: Called after every batch, and once where nothing was new.
 
     Returns:
-        What was done. Equal bytes under two labels stand in ``faults``, for the caller to raise.
+        What was done. What a person must settle stands in ``faults``, for the caller to raise.
 
     Raises:
         UsageError: if the workspace knows other photos under this source's name.
@@ -115,7 +143,7 @@ def index_source(
     """
     _refuse_another_source(workspace, source)
     workspace.add_source(source.name, source.kind, source.locator, source.options)
-    retried = {uri for name, uri, reason, _ in workspace.rejections() if name == source.name and reason != _DUPLICATE}
+    retried = {uri for name, uri, reason, _ in workspace.rejections() if name == source.name and reason != DUPLICATE}
     known = workspace.indexed_uris(source.name) - retried
     items = list(source)
     new = [item for item in items if item.uri not in known]
@@ -128,7 +156,24 @@ def index_source(
         progress("index", done, len(items))
     if not new:
         progress("index", done, len(items))
+    report.alike = list(same_names(image.label for image in workspace.images() if image.source == source.name).values())
+    if not (report.added or report.already_there or report.duplicates or len(report.faults)):
+        report.faults.add(
+            source.name,
+            "",
+            expected="at least one photo that can be used",
+            got=f"{len(report.rejections)} rejected, passed over: {_counts(report.passed_over)}",
+            remedy=_remedy(report),
+        )
     return report
+
+
+def _remedy(report: IndexReport) -> str:
+    """What may help where nothing of a source can be used."""
+    flat = any("around it, got a file" in rejection.detail for rejection in report.rejections)
+    if flat:
+        return "photos without folders need a table, --labels; textures, which nobody labels, --kind textures"
+    return f"photos are files {', '.join(sorted(PHOTO_ENDINGS))}"
 
 
 def measure(source: PhotoSource, item: SourceItem) -> ImageRecord | Rejection:
@@ -138,7 +183,7 @@ def measure(source: PhotoSource, item: SourceItem) -> ImageRecord | Rejection:
         ServiceError: if the source itself cannot be reached: that is no fault of the photo.
     """
     if item.fault:
-        return _rejection(source, item, "source_fault", item.fault)
+        return _rejection(source, item, item.reason, item.fault)
     try:
         data = source.read(item.uri)
         facts, pixels = read_photo(data)
@@ -149,8 +194,8 @@ def measure(source: PhotoSource, item: SourceItem) -> ImageRecord | Rejection:
     except OSError as error:
         raise ServiceError(f"{source.name}: {item.uri} cannot be read ({error}); run again to go on") from error
     if item.annotated_hw not in {None, (facts.height, facts.width)}:
-        annotated, stored = item.annotated_hw, (facts.height, facts.width)
-        detail = f"expected boxes drawn on the photo's height and width {stored}, got boxes drawn on {annotated}"
+        stored, annotated = spell_size((facts.height, facts.width)), spell_size(item.annotated_hw or ())
+        detail = f"expected boxes drawn on the photo's {stored} {ORDER}, got boxes drawn on {annotated}"
         return _rejection(source, item, "size_mismatch", detail)
     digest = hashlib.sha256(data).hexdigest()
     return ImageRecord(
@@ -229,6 +274,7 @@ def _store(workspace: Workspace, batch: Iterable[ImageRecord | Rejection], repor
     for result in batch:
         if isinstance(result, Rejection):
             rejections.append(result)
+            _settle(result, report.faults)
             continue
         first = records.get(result.image_id) or workspace.image(result.image_id)
         if first is None:
@@ -241,16 +287,27 @@ def _store(workspace: Workspace, batch: Iterable[ImageRecord | Rejection], repor
     workspace.add_rejections(
         (rejection.source, rejection.uri, rejection.reason, rejection.detail) for rejection in rejections
     )
-    duplicates = sum(rejection.reason == _DUPLICATE for rejection in rejections)
+    duplicates = sum(rejection.reason == DUPLICATE for rejection in rejections)
     report.duplicates += duplicates
-    report.rejections += [rejection for rejection in rejections if rejection.reason != _DUPLICATE]
+    report.rejections += [rejection for rejection in rejections if rejection.reason != DUPLICATE]
+
+
+def _settle(rejection: Rejection, faults: Faults) -> None:
+    """Note once, for a person to settle, what keeps photos out that may be whole themselves."""
+    expected, _, got = rejection.detail.partition(", got ")
+    if rejection.reason == AMBIGUOUS:
+        remedy = "write names with their folders and endings, or take out what is not meant"
+        if all((fault.expected, fault.got) != (expected.removeprefix("expected "), got) for fault in faults):
+            faults.add(rejection.source, "", expected=expected.removeprefix("expected "), got=got, remedy=remedy)
+    elif rejection.reason == FILE_FAULT:
+        faults.add(rejection.source, rejection.uri, expected=expected.removeprefix("expected "), got=got)
 
 
 def _twin(record: ImageRecord, first: ImageRecord, faults: Faults) -> Rejection:
     """The rejection of a photo whose bytes are catalogued already: a duplicate, or a contradiction of labels."""
     location = first.uri if first.source == record.source else f"{first.source}: {first.uri}"
     if record.label == first.label:
-        return Rejection(source=record.source, uri=record.uri, reason=_DUPLICATE, detail=f"the bytes of {location}")
+        return Rejection(source=record.source, uri=record.uri, reason=DUPLICATE, detail=f"the bytes of {location}")
     faults.add(
         record.source,
         record.uri,

@@ -8,7 +8,7 @@ from typing import Final
 
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import decode_coco_rle, mask_iou
-from figureground.schemas.records import Annotation, Decision, DecisionState
+from figureground.schemas.records import SECOND_LOOKS, Annotation, Decision, DecisionState
 
 AGREEING_IOU: Final = 0.9
 """Two object masks of one photo agree from this IoU on. Ours, by choice: corrections of one machine mask mostly differ
@@ -35,9 +35,9 @@ def decide(image_id: str, answers: Sequence[Annotation], *, awaited: int = 0) ->
     """The decision that a photo's answers make.
 
     One unflagged answer with a mask is accepted, and so are several that agree (the one nearest to the others).
-    Disagreement, and a doubt of one person, need a second look. A second look settles: its mask is accepted, or its
-    flag becomes the decision; so does a flag that two people set. An accepted answer gives way to a later one to
-    questions that were added since, which holds the accepted mask and both answers' attributes.
+    Disagreement, and a doubt of one person, need a second look. A second look of somebody else settles: its mask is
+    accepted, or its flag becomes the decision; so does a flag that two people set. An accepted answer gives way to a
+    later one to questions that were added since, which holds the accepted mask and both answers' attributes.
 
     Args:
         image_id: The photo.
@@ -48,7 +48,7 @@ def decide(image_id: str, answers: Sequence[Annotation], *, awaited: int = 0) ->
         The decision; None where nobody ever submitted an answer, and while first looks are awaited.
     """
     given = newest_answers(answers)
-    settled = [answer for answer in given if answer.purpose == "second_look"]
+    settled = [answer for answer in given if answer.purpose in SECOND_LOOKS and settles(answer, given)]
     first = [answer for answer in given if answer.purpose == "first_look"]
     added = [answer for answer in given if answer.purpose == "new_attributes"]
     if settled:
@@ -76,6 +76,17 @@ def _first_looks(image_id: str, given: Sequence[Annotation]) -> Decision:
     if len(given) == 1:
         return _decision(image_id, "accepted", "one answer", given[0])
     return _compare(image_id, given)
+
+
+def settles(look: Annotation, given: Sequence[Annotation]) -> bool:
+    """Whether a second look counts: that of a third person does, and one that its author was explicitly allowed.
+
+    Args:
+        look: A second look.
+        given: The newest answers to its photo; those of first looks are what is in doubt.
+    """
+    authors = {answer.annotator for answer in given if answer.purpose == "first_look"}
+    return look.purpose == "authors_look" or look.annotator not in authors
 
 
 def _extend(decision: Decision, given: Sequence[Annotation], added: Sequence[Annotation]) -> Decision:

@@ -209,6 +209,6 @@ def _judge(record: ObjectRecord, faults: Faults) -> None:
             faults.add(
                 "annotations",
                 f"{record.image_id} {name}",
-                expected=f"a mask of {record.height}x{record.width}",
-                got=f"{rle.size_hw[0]}x{rle.size_hw[1]}",
+                expected=f"a mask of {record.width}x{record.height} (width x height)",
+                got=f"{rle.size_hw[1]}x{rle.size_hw[0]}",
             )

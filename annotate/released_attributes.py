@@ -27,41 +27,50 @@ def gather_attributes(
     """Each attribute as the first of these answers has it that says yes or no.
 
     First come answers that are newer than the accepted one and were given under a newer version of the attributes, the
-    newest first; then the accepted one; then all others, the newest first, so that what one person left open is filled
-    in by the other. Answers that doubt the photo or its label fill in nothing, for they may be about something else;
-    neither do those to honeypots.
+    newest first; then the accepted one. What they leave open is filled in by the others, unless those contradict each
+    other. Answers that doubt the photo or its label fill in nothing, for they may be about something else; neither do
+    those to honeypots.
 
     Args:
         accepted: The answer that the photo's mask comes from.
         answers: Every answer for the photo.
         history: Versions of the attributes that people were asked for.
     """
-    values: dict[str, bool | None] = {}
-    masks: dict[str, CocoRle] = {}
-    if (newest := history.newest(accepted)) is not None:
-        values |= dict.fromkeys(newest.names())
-    for answer in _in_turn(accepted, answers, history):
-        own = history.current(answer)
-        for name in sorted({*own.attributes, *own.masks} - {OBJECT}):
-            value = own.attributes.get(name)
-            if values.get(name) is not None or (value is None and answer is not accepted):
-                continue
-            if name in own.attributes:
-                values[name] = value
-            masks.pop(name, None)
-            if name in own.masks:
-                masks[name] = own.masks[name]
+    newer, others = _trusted(accepted, answers, history)
+    own = history.current(accepted)
+    newest = history.newest(accepted)
+    values: dict[str, bool | None] = {**dict.fromkeys(newest.names() if newest else ()), **own.attributes}
+    masks = {name: mask for name, mask in own.masks.items() if name != OBJECT}
+
+    def take(answer: Annotation, name: str) -> None:
+        values[name] = answer.attributes[name]
+        masks.pop(name, None)
+        if name in answer.masks:
+            masks[name] = answer.masks[name]
+
+    said = [(name, value) for answer in others for name, value in answer.attributes.items() if value is not None]
+    contradicted = {name for name, value in said if (name, not value) in said}
+    for answer in reversed(others):
+        for name, value in answer.attributes.items():
+            if value is not None and own.attributes.get(name) is None and name not in contradicted:
+                take(answer, name)
+    for answer in reversed(newer):
+        for name, value in answer.attributes.items():
+            if value is not None:
+                take(answer, name)
     return AttributeAnswers(values, masks)
 
 
-def _in_turn(accepted: Annotation, answers: Sequence[Annotation], history: AttributeHistory) -> list[Annotation]:
-    ours = (accepted.annotation_id, accepted.updated_at)
-    others = [
-        answer
-        for answer in reversed(newest_answers(answers))
-        if answer.annotation_id != ours[0]
-        and answer.purpose != "honeypot"
-        and not (set(DOUBTS) - {"needs_second"}) & set(answer.flags)
-    ]
-    newer = [answer for answer in others if answer.updated_at > ours[1] and history.age(answer) > history.age(accepted)]
-    return [*newer, accepted, *(answer for answer in others if answer not in newer)]
+def _trusted(
+    accepted: Annotation, answers: Sequence[Annotation], history: AttributeHistory
+) -> tuple[list[Annotation], list[Annotation]]:
+    """Answers that overrule the accepted one, and those that may fill it in; the newest first, under newest names."""
+    newer: list[Annotation] = []
+    others: list[Annotation] = []
+    for answer in reversed(newest_answers(answers)):
+        doubted = bool((set(DOUBTS) - {"needs_second"}) & set(answer.flags))
+        if answer.annotation_id == accepted.annotation_id or answer.purpose == "honeypot" or doubted:
+            continue
+        overrules = answer.updated_at > accepted.updated_at and history.age(answer) > history.age(accepted)
+        (newer if overrules else others).append(history.current(answer))
+    return newer, others

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from figureground.schemas.records import Annotation
 
 
 def utc_text(text: str) -> str:
@@ -20,3 +23,11 @@ def utc_text(text: str) -> str:
 def spell_utc(time: datetime) -> str:
     """The same spelling of a time that has a zone."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def later_utc(text: str, earlier: Iterable[Annotation]) -> str:
+    """A time in the spelling above, or the first one after all of some answers where it is not later than they are."""
+    newest = max((answer.updated_at for answer in earlier), default="")
+    if text > newest:
+        return text
+    return spell_utc(datetime.fromisoformat(newest) + timedelta(microseconds=1))

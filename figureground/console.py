@@ -1,16 +1,24 @@
-"""How the commands talk: data on stdout, talk on stderr, progress only on a terminal."""
+"""How the commands talk: data on stdout, talk on stderr, progress as a bar on a terminal and as lines in a log."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from figureground.errors import DataError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+_LAYOUT: Final = "\n\t"
+"""Control characters that lay out a text for people."""
 
 
 @cache
@@ -22,17 +30,34 @@ def stderr() -> Console:
 
 
 def say(text: str) -> None:
-    """Print a message for people, as it is, on stderr."""
-    stderr().print(text, markup=False, soft_wrap=True)
+    """Print a message for people on stderr; see ``printable`` for what names may hold."""
+    stderr().print(printable(text, keep=_LAYOUT), markup=False, soft_wrap=True)
 
 
 def emit(value: Any, *, as_json: bool, text: str) -> None:  # noqa: ANN401  a mapping or a report
     """Print a command's result, a mapping or a dataclass: as one JSON object, or as text for people."""
-    print(json.dumps(_plain(value), sort_keys=True, default=_plain) if as_json else text)
+    if as_json:
+        print(json.dumps(_plain(value), sort_keys=True, default=_plain))
+        return
+    line = printable(text, keep=_LAYOUT)
+    print(line.encode(encoding, "backslashreplace").decode(encoding) if (encoding := sys.stdout.encoding) else line)
+
+
+@contextmanager
+def reported_faults(*, as_json: bool) -> Iterator[None]:
+    """Print what was done before faults are raised: what an import stored beside them is told all the same."""
+    try:
+        yield
+    except DataError as error:
+        if error.report is not None:
+            emit(error.report, as_json=as_json, text=str(error.report))
+        raise
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  whatever a report holds
     """What JSON can say of a value. Not ``dataclasses.asdict``, which counts the pairs of a Counter."""
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return value if isinstance(value, Mapping) else str(value)
@@ -40,7 +65,16 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  whatever a report holds
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function that shows (stage, done, total); it draws nothing where stderr is no terminal."""
+    """Give a function that shows (stage, done, total): a bar on a terminal, elsewhere a line every half minute."""
+    if not stderr().is_terminal:
+        yield ProgressLog(say)
+        return
+    with _bar() as show:
+        yield show
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -57,7 +91,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr(), disable=not stderr().is_terminal) as bar:
+    with Progress(*columns, console=stderr()) as bar:
         tasks = dict[str, Any]()
 
         def show(stage: str, done: int, total: int) -> None:
@@ -89,6 +123,63 @@ def table_text(rows: Sequence[Sequence[str]]) -> str:
 def count_text(count: int, noun: str) -> str:
     """``1 photo``, ``2 photos``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+SECONDS_A_LINE: Final = 30.0
+"""Time between two lines of a log: an hour's work is 120 of them."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Stage:
+    """One thing that is counted."""
+
+    began: float
+    """Seconds of the clock at the first call."""
+    begun_with: int
+    """What was done by then: of a run that goes on where another ended, much."""
+    told: float
+    """Seconds of the clock at the last line, or at the beginning."""
+    lines: int = 0
+
+
+@dataclasses.dataclass(slots=True)
+class ProgressLog:
+    """Progress that prints a line every so often, for logs and pipes, where a bar would be noise."""
+
+    write: Callable[[str], None]
+    """Prints a line."""
+    clock: Callable[[], float] = time.monotonic
+    """Seconds."""
+    _stages: dict[str, _Stage] = dataclasses.field(default_factory=dict)
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Note how far a stage has come, and print it every ``SECONDS_A_LINE``; of what had a line, its end too."""
+        now = self.clock()
+        state = self._stages.setdefault(stage, _Stage(began=now, begun_with=done, told=now))
+        ended = done >= total and state.lines > 0
+        if now - state.told < SECONDS_A_LINE and not ended:
+            return
+        if ended:
+            del self._stages[stage]
+        state.told = now
+        state.lines += 1
+        self.write(_line(stage, done, total, rate=(done - state.begun_with) / max(now - state.began, 1e-9)))
+
+
+def _line(stage: str, done: int, total: int, *, rate: float) -> str:
+    """``rows: 1200 of 4000, 8.3 a second, 5 min left``."""
+    parts = [f"{stage}: {done} of {total}"]
+    if rate > 0:
+        parts.append(f"{rate:.3g} a second" if rate >= 1 else f"one in {1 / rate:.3g} seconds")
+        if done < total:
+            parts.append(f"{_duration((total - done) / rate)} left")
+    return ", ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def counts_text(counts: Mapping[str, int]) -> str:

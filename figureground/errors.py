@@ -9,8 +9,45 @@ FigureGroundError      catch this to catch them all
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, Final
+
+_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+"""Characters that move a terminal's cursor, turn its text round, or have no form: controls, bidirectional marks, lone
+surrogates. Spaces of other widths and accents that stand apart are part of names, and are none of them."""
+_ADDRESS: Final = re.compile(r"<([\w.]+) object at 0x[0-9a-fA-F]+>")
+_LONGEST: Final = 1000
+"""Characters of a fault's part that are shown."""
+_OF_ONE_KIND: Final = 10
+"""Faults of one kind that are spelled out."""
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    r"""Text as a terminal may show it: what would command the terminal is spelled out, such as ``\x1b``.
+
+    Args:
+        text: Any text; names of files may hold anything.
+        keep: Characters that stay as they are, such as line ends.
+    """
+    return _UNSAFE.sub(lambda match: match[0] if match[0] in keep else _spelled(match[0]), text)
+
+
+def listed(names: Collection[object], most: int = _OF_ONE_KIND) -> str:
+    """The first of some names in one line: ``a, b and 29 more``."""
+    shown = ", ".join(str(name) for name, _ in zip(names, range(most), strict=False))
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def _spelled(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def _shown(text: str) -> str:
+    """One part of a fault: in one line, without addresses of memory, not endless."""
+    line = printable(_ADDRESS.sub(r"\1", text))
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}... ({len(line)} characters)"
 
 
 class FigureGroundError(Exception):
@@ -54,29 +91,55 @@ class Fault:
     """What to do about it; empty where nothing can be done."""
 
     def __str__(self) -> str:
-        """One line: where, record, expected, got, remedy."""
-        subject = f"{self.where}: {self.record}" if self.record else self.where
-        line = f"{subject}: expected {self.expected}, got {self.got}"
-        return f"{line}; {self.remedy}" if self.remedy else line
+        """One line: where, record, expected, got, remedy; see ``printable`` for what names may hold."""
+        where, record, expected, got, remedy = map(
+            _shown, (self.where, self.record, self.expected, self.got, self.remedy)
+        )
+        subject = f"{where}: {record}" if record else where
+        line = f"{subject}: expected {expected}, got {got}"
+        return f"{line}; {remedy}" if remedy else line
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """What faults of one kind share: what was expected and the remedy, whatever the numbers in them."""
+        return re.sub(r"\d+", "#", self.expected), re.sub(r"\d+", "#", self.remedy)
 
 
 class DataError(FigureGroundError):
-    """The data is at fault; ``faults`` holds every fault of the run, in the order of ``str``."""
+    """The data is at fault; ``faults`` holds every fault of the run, in the order of ``str``.
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
+    The message spells out the first ten of a kind and counts the others.
+    """
+
+    def __init__(self, faults: Iterable[Fault], report: Any = None) -> None:  # noqa: ANN401  a report of any command
         self.faults = tuple(sorted(faults, key=str))
+        self.report: Any = report
+        """What was done all the same, where a run goes on beside its faults; else None."""
         count = len(self.faults)
         head = f"{count} fault{'' if count == 1 else 's'} in the data"
-        super().__init__("\n".join([f"{head}:", *(f"  {fault}" for fault in self.faults)]))
+        super().__init__("\n".join([f"{head}:", *(f"  {line}" for line in _lines(self.faults))]))
 
-    def __reduce__(self) -> tuple[type[DataError], tuple[tuple[Fault, ...]]]:
+    def __reduce__(self) -> tuple[type[DataError], tuple[tuple[Fault, ...], object]]:
         """Faults survive the way out of a worker process."""
-        return DataError, (self.faults,)
+        return DataError, (self.faults, self.report)
 
     @classmethod
     def single(cls, where: str, record: str, *, expected: str, got: str, remedy: str = "") -> DataError:
         """A ``DataError`` with one fault."""
         return cls([Fault(where=where, record=record, expected=expected, got=got, remedy=remedy)])
+
+
+def _lines(faults: Iterable[Fault]) -> list[str]:
+    """Faults as lines, those of one kind together, and how many more of the kind there are."""
+    kinds: dict[tuple[str, str], list[Fault]] = {}
+    for fault in faults:
+        kinds.setdefault(fault.kind, []).append(fault)
+    lines: list[str] = []
+    for alike in kinds.values():
+        lines += map(str, alike[:_OF_ONE_KIND])
+        if len(alike) > _OF_ONE_KIND:
+            lines.append(f"and {len(alike) - _OF_ONE_KIND} more of this kind")
+    return lines
 
 
 @dataclass(slots=True)
@@ -94,10 +157,10 @@ class Faults:
         """Note faults that somebody else collected and go on."""
         self.collected.extend(faults)
 
-    def raise_if_any(self) -> None:
-        """Raise ``DataError`` with every fault, or return if there is none."""
+    def raise_if_any(self, report: object = None) -> None:
+        """Raise ``DataError`` with every fault, and with what was done all the same, or return if there is none."""
         if self.collected:
-            raise DataError(self.collected)
+            raise DataError(self.collected, report)
 
     def __len__(self) -> int:
         return len(self.collected)

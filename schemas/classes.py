@@ -9,16 +9,28 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from figureground.errors import DataError, UsageError
-from figureground.schemas.documents import Document, Name, parse_document, read_document, validate_document
+from figureground.errors import DataError, Faults, UsageError
+from figureground.schemas.documents import (
+    Document,
+    Name,
+    parse_document,
+    read_document,
+    read_text,
+    shown,
+    validate_document,
+)
+from figureground.schemas.records import NAME_PATTERN
 
+IMAGENET_OUTPUTS: Final = 1000
+"""Outputs of a classifier of ImageNet-1k."""
 _TRAINING_NAME: Final = re.compile(r"(^|_)n\d{8}_\d+$")
 
 
@@ -32,8 +44,8 @@ class MappedClass(Document):
     name: Name
     wnids: tuple[str, ...] = Field(min_length=1)
     """Source labels that belong to the class."""
-    imagenet_indices: tuple[int, ...] = ()
-    """Outputs of a 1000-way ImageNet classifier that count as the class."""
+    imagenet_indices: tuple[Annotated[int, Field(ge=0, lt=IMAGENET_OUTPUTS)], ...] = ()
+    """Outputs of a 1000-way ImageNet classifier that count as the class, counted from 0."""
 
 
 class ClassMap(Document):
@@ -42,7 +54,7 @@ class ClassMap(Document):
     model_config = ConfigDict(extra="allow")
 
     name: Name | Literal[""] = ""
-    unmapped_value: int = -1
+    unmapped_value: int = Field(default=-1, lt=0)
     """Class index of a prediction outside every class; it equals no label, so the prediction is wrong."""
     classes: tuple[MappedClass, ...] = Field(min_length=1)
 
@@ -50,6 +62,8 @@ class ClassMap(Document):
     def _consistent(self) -> ClassMap:
         if [entry.index for entry in self.classes] != list(range(len(self.classes))):
             raise ValueError("class indices that count 0, 1, 2 … in order")
+        if twice := sorted(name for name, count in Counter(self.names).items() if count > 1):
+            raise ValueError(f"class names that differ; {', '.join(twice)} is the name of two")
         for what in ("wnids", "imagenet_indices"):
             owners: dict[Any, str] = {}
             for entry in self.classes:
@@ -79,8 +93,8 @@ def shipped_class_maps() -> tuple[str, ...]:
 def load_class_map(name_or_path: str) -> ClassMap:
     """Load a shipped map by name, or the user's own from ``.json`` or ``.csv``.
 
-    A CSV has the columns ``label`` and ``class``, one row per source label, and optionally ``imagenet_index``;
-    classes are numbered in order of first appearance.
+    A CSV has the columns ``label`` and ``class``, and optionally ``imagenet_index``, one output or several with spaces
+    or semicolons between them; a label may have several rows. Classes are numbered in order of first appearance.
 
     Raises:
         UsageError: if there is no such map or file.
@@ -105,21 +119,63 @@ def imagenet_names() -> dict[str, str]:
 
 
 def _read_csv_map(path: Path) -> ClassMap:
-    try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
-    if not rows or not {"label", "class"} <= set(rows[0]):
-        got = ", ".join(rows[0]) if rows else "an empty file"
-        raise DataError.single(str(path), "", expected="the columns label and class", got=got)
-    classes: dict[str, dict[str, list[Any]]] = {}
-    for row in rows:
-        entry = classes.setdefault(row["class"], {"wnids": [], "imagenet_indices": []})
-        entry["wnids"].append(row["label"])
-        if row.get("imagenet_index"):
-            entry["imagenet_indices"].append(row["imagenet_index"])
+    """A class map of one row for each source label; rows at fault are named by their line."""
+    rows = _csv_rows(path)
+    faults, classes, owners = Faults(), dict[str, dict[str, list[Any]]](), dict[str, tuple[str, int]]()
+    outputs: dict[int, tuple[str, int]] = {}
+    for line, row in rows:
+        label, name = row["label"], row["class"]
+        entry = classes.setdefault(name, {"wnids": [], "imagenet_indices": []})
+        owner, first = owners.setdefault(label, (name, line))
+        record = f"line {line}"
+        if not NAME_PATTERN.fullmatch(name):
+            faults.add(str(path), record, expected="a class of letters, digits and . _ -", got=shown(name))
+        if not label:
+            faults.add(str(path), record, expected="a label", got="none")
+        elif owner != name:
+            faults.add(str(path), record, expected=f"{label} in one class, {owner} of line {first}", got=name)
+        elif first == line:
+            entry["wnids"].append(label)
+        for word in re.split(r"[\s;,|]+", f"{row.get('imagenet_index', '')} {row.get('imagenet_indices', '')}".strip()):
+            if not word:
+                continue
+            if not (word.isascii() and word.isdecimal() and len(word) < 10 and int(word) < IMAGENET_OUTPUTS):
+                expected = f"outputs from 0 to {IMAGENET_OUTPUTS - 1}"
+                remedy = "count outputs from 0, as classifiers do; the first of a list that counts from 1 is 0"
+                faults.add(str(path), record, expected=expected, got=shown(word), remedy=remedy)
+                continue
+            other, at = outputs.setdefault(int(word), (name, line))
+            if other != name:
+                faults.add(str(path), record, expected=f"output {word} in one class, {other} of line {at}", got=name)
+            elif int(word) not in entry["imagenet_indices"]:
+                entry["imagenet_indices"].append(int(word))
+    faults.raise_if_any()
     listed = [{"index": index, "name": name, **entry} for index, (name, entry) in enumerate(classes.items())]
     return validate_document({"classes": listed}, ClassMap, where=str(path))
+
+
+_CSV_COLUMNS: Final = ("label", "class", "imagenet_index", "imagenet_indices")
+
+
+def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Rows of a class map's CSV with the lines that they end in, cells without spaces around them."""
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restkey="")
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise DataError.single(str(path), f"line {reader.line_num}", expected="a CSV", got=str(error)) from error
+    names = [name or "" for name in reader.fieldnames or ()]
+    strange = [name for name in names if name not in _CSV_COLUMNS]
+    if not rows or not {"label", "class"} <= set(names) or strange or len(set(names)) < len(names):
+        got = ", ".join(map(shown, names)) if rows else "no rows"
+        expected = "the columns label and class, perhaps imagenet_index, and no others"
+        raise DataError.single(str(path), "line 1", expected=expected, got=got)
+    faults = Faults()
+    for line, row in rows:
+        if "" in row or None in row.values():
+            faults.add(str(path), f"line {line}", expected=f"{len(names)} cells", got="another number of cells")
+    faults.raise_if_any()
+    return [(line, {name: cell.strip() for name, cell in row.items()}) for line, row in rows]
 
 
 def from_imagenet_train(uri: str) -> bool:

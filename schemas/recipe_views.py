@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
 from figureground.schemas.documents import Document
 from figureground.schemas.rasters.resizing import CROP_PX, SHORT_SIDE_PX
+
+MOST_SIDE_PX: Final = 4096
+"""Longest side that a view may ask for: a canvas of it has 50 MB, and each worker holds several."""
 
 
 class Window(Document):
@@ -27,7 +30,7 @@ class Window(Document):
     """A union box that covers more of the photo gives way to the largest instance, and is flagged ``far_apart``."""
     least_component_share: float = Field(default=0.005, ge=0, lt=1)
     """Components of the mask below this share of it and below ``least_component_px`` are no part of the object."""
-    least_component_px: int = Field(default=64, ge=0)
+    least_component_px: int = Field(default=64, ge=0, le=100_000_000)
     margin: Annotated[float, Field(ge=0, le=100_000)] | Literal["survive"] = 0.1
     """Added on each side, in units of ``margin_of``; ``survive``: what the standard centre crop then cuts away."""
     margin_of: Literal["longest_side", "diagonal", "pixel"] = "longest_side"
@@ -39,7 +42,7 @@ class Window(Document):
     """A window beyond the photo's rim is shifted inwards, clipped, or padded; what cannot be shifted is padded."""
     pad: Literal["edge", "mean", "black", "grey"] = "black"
     """Content of padding: the nearest pixel, the mean colour of the window, or a colour."""
-    low_res_px: int = Field(default=64, ge=0)
+    low_res_px: int = Field(default=64, ge=0, le=100_000)
     """A box whose longer side is below is flagged ``low_res``."""
     no_context_share: float = Field(default=0.9, gt=0, le=1)
     """A box that covers more of the photo is flagged ``no_context``: cropping removes next to nothing."""
@@ -58,9 +61,9 @@ class View(Document):
     """Part of the photo that is taken; None takes all of it."""
     resize: Literal["short_side", "squash", "none"] = "short_side"
     """``short_side``: keep the aspect ratio; ``squash``: ignore it; ``none``: stored pixels."""
-    size: int = Field(default=SHORT_SIDE_PX, ge=1)
+    size: int = Field(default=SHORT_SIDE_PX, ge=1, le=MOST_SIDE_PX)
     """Length in pixels of the short side, or of both sides when squashed."""
-    crop: int | None = Field(default=CROP_PX, ge=1)
+    crop: int | None = Field(default=CROP_PX, ge=1, le=MOST_SIDE_PX)
     """Side of the square centre crop in pixels; None keeps the whole."""
     image: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
     """Interpolation of the photo; all but ``nearest`` are antialiased."""

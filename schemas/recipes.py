@@ -8,11 +8,19 @@ two-layer shorthand ``{matte, figure, ground}`` stands for the ground painted ev
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from figureground.schemas.documents import Document, Name
+from figureground.schemas.documents import (
+    ConfigName,
+    Document,
+    Name,
+    SplitName,
+    check_config_names,
+    check_unlike,
+    shown,
+)
 from figureground.schemas.recipe_views import View
 
 Photo = Literal["self", "same_class", "any_class", "next_class", "other_class"]
@@ -190,7 +198,7 @@ class Splits(Document):
 
     by: SplitBy = "seed"
     """``seed``: shares of every source class, chosen by hash; ``source``: as the source has them."""
-    shares: dict[Name, float] = Field(min_length=1)
+    shares: dict[SplitName, float] = Field(min_length=1)
     """Split to share; they add up to 1. By ``source``, a split that the source lacks is carved out of the one before
     it, in proportion."""
     near_duplicate_bits: int = Field(default=8, ge=0, le=63)
@@ -198,15 +206,16 @@ class Splits(Document):
 
     @model_validator(mode="after")
     def _shares_add_up(self) -> Splits:
-        if abs(sum(self.shares.values()) - 1) > 1e-9 or min(self.shares.values()) <= 0:
+        if not abs(sum(self.shares.values()) - 1) <= 1e-9 or min(self.shares.values()) <= 0:
             raise ValueError("shares above 0 that add up to 1")
+        check_unlike(self.shares)
         return self
 
 
 class RuleSet(Document):
     """Rules by which the layers are read: as a careful reader expects, or as the released code did."""
 
-    views: dict[Name, View]
+    views: dict[Name, View] = Field(min_length=1)
     box: Literal["hull", "annotated"] = "hull"
     """``hull``: of the annotated box and the mask's tight box; ``annotated``: that alone, tight box where absent."""
     strip_overlap_px: int = Field(default=0, ge=0, le=1)
@@ -222,7 +231,7 @@ class RuleSet(Document):
 class Balance(Document):
     """Number of objects that each class has."""
 
-    per_class: int | Literal["smallest", "all"] = "smallest"
+    per_class: Annotated[int, Field(ge=1)] | Literal["smallest", "all"] = "smallest"
     """A number, the size of the smallest class, or no balancing."""
     min_per_class: int = Field(default=8, ge=1)
     """With ``smallest``: below this size nothing is balanced, and tables give n per class instead."""
@@ -243,19 +252,27 @@ class Recipe(Document):
     """A shipped map's name, or a path beside the recipe."""
     attributes: str = "none"
     """Attributes that annotators are asked for: a shipped attribute schema's name, or a path beside the recipe."""
-    split: Name = "test"
+    split: SplitName = "test"
     """Split that the rows are published under, where there is one."""
     splits: Splits | None = None
     """Division of photos into splits; None puts all into ``split``."""
     source_splits: tuple[str, ...] | None = None
     """Splits of the source to take photos from; None takes all."""
-    rules: dict[RuleName, RuleSet]
+    rules: dict[RuleName, RuleSet] = Field(min_length=1)
     balance: Balance = Balance()
     textures: Name | None = None
     """Name of the indexed source whose photos are the textures of ``texture: photos``."""
     pixels: bool = True
     """False: rows are published without their images, as boxes, masks and parameters to rebuild them by."""
-    variants: dict[Name, Variant] = Field(min_length=1)
+    variants: dict[ConfigName, Variant] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _datasets_can_load_it(self) -> Recipe:
+        try:
+            check_config_names(self.variants)
+        except ValueError as error:
+            raise ValueError(f"variants: {error}") from error
+        return self
 
     @model_validator(mode="after")
     def _textures_have_a_source(self) -> Recipe:
@@ -354,5 +371,5 @@ def _paint(value: Any) -> dict[str, Any]:  # noqa: ANN401  whatever the YAML hol
             return {"paint": "source", **rest}
     raise ValueError(
         "source, {source: PHOTO, …}, {fill: COLOUR|mean}, {tile: strip|adjacent}, {texture: FAMILY} or {of: DONOR}, "
-        f"not {value!r}"
+        f"not {shown(value)}"
     )

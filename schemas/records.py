@@ -14,16 +14,21 @@ from figureground.schemas.rasters.masks import Box, CocoRle
 NAME_PATTERN: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,128}")
 """Form of every id, class, attribute and config name; ``/`` would break ``datasets``, dots alone are paths."""
 
+NAME_WORDS: Final = "1 to 128 letters, digits, dots, dashes and underscores, and not dots alone"
+"""What ``NAME_PATTERN`` takes, for people."""
+
 DecisionState = Literal["accepted", "rejected", "confirmed_empty", "not_localisable", "wrong_label", "needs_second"]
 
 ObjectState = Literal["accepted", "unreviewed", "unmasked"]
 
 AnswerState = Literal["submitted", "skipped", "draft"]
 
-Purpose = Literal["first_look", "second_look", "honeypot", "new_attributes"]
-"""The reason why people are asked about a photo: a first look, a second one after answers that left a doubt, a honeypot
-(a photo whose mask is known, to see how somebody works; it decides nothing), or attributes that were added after it was
-decided."""
+Purpose = Literal["first_look", "second_look", "authors_look", "honeypot", "new_attributes"]
+"""The reason why people are asked about a photo: a first look, a second one after answers that left a doubt, the same
+by those whose own answers are in doubt (on the maintainer's explicit word), a honeypot (a photo whose mask is known, to
+see how somebody works; it decides nothing), or attributes that were added after it was decided."""
+SECOND_LOOKS: Final[tuple[Purpose, ...]] = ("second_look", "authors_look")
+"""Purposes of answers that settle a doubt."""
 
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401  any JSON value

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from figureground.errors import Faults, UsageError
 from figureground.schemas.classes import ClassMap
-from figureground.schemas.records import NAME_PATTERN
+from figureground.schemas.records import NAME_PATTERN, NAME_WORDS
 
 _KEYS: Final = ("image_id", "label", "draw", "attribute")
 _BATCH_ROWS: Final = 64
@@ -80,7 +80,7 @@ def _rows(dataset: Path, config: str, split: str, classes: ClassMap, faults: Fau
         for number, record in enumerate(records):
             image_id, label = str(record["image_id"]), record["label"]
             if not NAME_PATTERN.fullmatch(image_id):
-                faults.add(where, f"row {number}", expected=f"an id, {NAME_PATTERN.pattern}", got=repr(image_id)[:80])
+                faults.add(where, f"row {number}", expected=f"an id, {NAME_WORDS}", got=repr(image_id)[:80])
             elif label is None or not 0 <= label < len(classes.names):
                 faults.add(where, image_id, expected=f"a label from 0 to {len(classes.names) - 1}", got=str(label))
             else:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from figureground.annotate.decisions import decide
-from figureground.annotate.times import spell_utc
-from figureground.errors import UsageError
+from figureground.annotate.times import later_utc, spell_utc
+from figureground.errors import Faults, UsageError, listed, printable
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle
 from figureground.schemas.records import NAME_PATTERN, Annotation, ImageRecord, canonical_json, content_id
+from figureground.schemas.sources.names import same_form
 from figureground.schemas.store.workspace import Workspace
 
-_PARQUET_ROW: Final = re.compile(r"\.parquet#\d+$")
-"""The uri of a photo without a file name: it is found by its image_id alone."""
+TURNED: Final = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
 
 LONGEST_ORIGIN: Final = 200
 """Characters: an origin is a line for people, not a document."""
@@ -30,12 +30,18 @@ class ImportOrigin:
 
     text: str
     """Who made them and how, one line, such as ``project-made`` or ``dataset authors``."""
-    annotator: str
-    """Pseudonym that stands for the maker; the newest answer of an annotator replaces the older ones."""
+    annotator: str = ""
+    """Pseudonym that stands for the maker; the newest answer of an annotator replaces the older ones. Where it is
+    empty, the origin itself stands for the maker: imports of two origins never replace one another."""
     tool: str
     """The way in, such as ``import:masks``."""
     schema: AttributeSchema | None = None
     """The attributes that the masks speak of; None for object masks alone."""
+
+    @property
+    def maker(self) -> str:
+        """The pseudonym that answers are stored under."""
+        return self.annotator or f"imported-{content_id('origin', same_form(self.text).strip())[:12]}"
 
     def require_valid(self) -> None:
         """Check the fields that people type.
@@ -43,9 +49,9 @@ class ImportOrigin:
         Raises:
             UsageError: for an empty or long origin, or an annotator that is no name.
         """
-        if not self.text.strip() or len(self.text) > LONGEST_ORIGIN or not self.text.isprintable():
+        if not self.text.strip() or len(self.text) > LONGEST_ORIGIN or printable(self.text) != self.text:
             raise UsageError(f"an origin is one line of 1 to {LONGEST_ORIGIN} characters that says who made the masks")
-        if not NAME_PATTERN.fullmatch(self.annotator):
+        if not NAME_PATTERN.fullmatch(self.maker):
             raise UsageError(f"annotator {self.annotator!r}: use letters, digits, dot, dash and underscore")
 
 
@@ -85,7 +91,15 @@ class ImportReport:
     without_mask: int = 0
     """Photos of the source that the import does not mention, or for which it has no object mask."""
     not_indexed: list[str] = field(default_factory=list)
-    """Names of photos that have masks there and are not in the workspace."""
+    """Names of photos that have masks there and are not in the workspace, with the reason where one is known."""
+    replaced: int = 0
+    """Answers of the same annotator that newer ones replace."""
+    maybe_turned: int = 0
+    """Photos with an EXIF rotation that sizes do not show: the masks may be those of the upright photo."""
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """Files, columns and rows that are not read, by what they are."""
+    faults: Faults = field(default_factory=Faults)
+    """What is wrong; the photos that it is about are not stored."""
 
     def warnings(self) -> list[str]:
         """Remarks for the person who imports, one line each."""
@@ -95,9 +109,23 @@ class ImportReport:
             for name, count in sorted(self.mask_without_presence.items())
         ]
         resized = [f"{self.resized} photos whose masks were resized by nearest neighbour"] if self.resized else []
-        shown = ", ".join(self.not_indexed[:10]) + (", ..." if len(self.not_indexed) > 10 else "")
-        missing = [f"{len(self.not_indexed)} photos are not in the workspace: {shown}"] if self.not_indexed else []
-        return [*bare, *painted, *resized, *missing]
+        others = [f"{name} {count}" for name, count in sorted(self.passed_over.items())]
+        lines = [
+            (self.not_indexed, f"{len(self.not_indexed)} photos are not in the workspace: {listed(self.not_indexed)}"),
+            (self.replaced, f"{self.replaced} answers replace older ones of the same annotator"),
+            (
+                self.maybe_turned,
+                f"{self.maybe_turned} photos have an EXIF rotation that sizes do not show: check that their masks are "
+                "in stored pixels, before any rotation",
+            ),
+            (others, f"passed over: {listed(others)}"),
+        ]
+        return [*bare, *painted, *resized, *(line for count, line in lines if count)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready fields."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**values, "warnings": self.warnings(), "faults": [str(fault) for fault in self.faults]}
 
     def __str__(self) -> str:
         """Counts, then the warnings."""
@@ -106,7 +134,7 @@ class ImportReport:
             f"{self.answers} answers stored, {self.already_there} there before, "
             f"{self.without_mask} photos without a mask; new decisions: {decided}"
         )
-        return "\n".join([head, *(f"warning: {line}" for line in self.warnings())])
+        return "\n".join(map(printable, [head, *(f"warning: {line}" for line in self.warnings())]))
 
 
 def store_answer(
@@ -121,21 +149,25 @@ def store_answer(
         report: Counts what was done.
         now: The time of the answer, UTC, ISO 8601; None for the clock. Time orders answers and is no part of the id.
     """
-    made = _annotation(answer, origin, now or spell_utc(datetime.now(UTC)))
-    report.attributes.update(name for name, present in made.attributes.items() if present)
-    stored = list(workspace.annotations(made.image_id))
-    ours = [earlier for earlier in stored if earlier.annotator == made.annotator and earlier.state == "submitted"]
-    newest = max(ours, key=lambda earlier: (earlier.updated_at, earlier.annotation_id), default=None)
-    if newest is not None and newest.annotation_id == made.annotation_id:
-        report.already_there += 1
-        return
-    decision = decide(made.image_id, [*stored, made])
-    if decision == workspace.decision(made.image_id):
-        decision = None
-    if workspace.add_answer(made, decision):
-        report.answers += 1
-        if decision is not None:
-            report.decisions[decision.state] += 1
+    timeless = _annotation(answer, origin, now or spell_utc(datetime.now(UTC)))
+    report.attributes.update(name for name, present in timeless.attributes.items() if present)
+    with workspace.writing():  # two imports at once must not both find the answer missing
+        stored = list(workspace.annotations(timeless.image_id))
+        ours = [earlier for earlier in stored if earlier.annotator == origin.maker and earlier.state == "submitted"]
+        newest = max(ours, key=lambda earlier: (earlier.updated_at, earlier.annotation_id), default=None)
+        # A clock that was set back must not make the older answer the newer one.
+        made = replace(timeless, updated_at=later_utc(timeless.updated_at, ours))
+        if newest is not None and newest.annotation_id == made.annotation_id:
+            report.already_there += 1
+            return
+        decision = decide(made.image_id, [*stored, made])
+        if decision == workspace.decision(made.image_id):
+            decision = None
+        if workspace.add_answer(made, decision):
+            report.answers += 1
+            report.replaced += newest is not None
+            if decision is not None:
+                report.decisions[decision.state] += 1
 
 
 def agree_with_labels(
@@ -169,23 +201,26 @@ def require_source(workspace: Workspace, source: str | None) -> None:
         raise UsageError(f"no source is called {source!r}; there are {', '.join(workspace.sources()) or 'none'}")
 
 
-def photos_by_name(workspace: Workspace, names: Iterable[str]) -> dict[str, list[ImageRecord]]:
-    """Photos of a workspace by a name of theirs: the file's name without its ending, or the image_id.
+def note_rotation(photo: ImageRecord, report: ImportReport, *, resized: bool = False) -> None:
+    """Count a photo whose masks may be those of the upright photo without their sizes showing it.
 
     Args:
-        workspace: Where the photos are catalogued.
-        names: Names that are looked for; others are left out.
-
-    Returns:
-        Name to every photo that it may mean; more than one where folders hold files of the same name.
+        photo: The photo, whose masks have its stored size.
+        report: Counts it.
+        resized: Whether masks of any size are taken, so that no rotation shows.
     """
-    wanted = set(names)
-    photos: dict[str, list[ImageRecord]] = {}
-    for image in workspace.images():
-        file_name = "" if _PARQUET_ROW.search(image.uri) else image.uri.rpartition("/")[2]
-        for name in {file_name.rpartition(".")[0], image.image_id} & wanted:
-            photos.setdefault(name, []).append(image)
-    return photos
+    shows = photo.exif_orientation in TURNED and photo.width != photo.height and not resized
+    report.maybe_turned += photo.exif_orientation != 1 and not shows
+
+
+def size_remedy(photo: ImageRecord, size_hw: tuple[int, int]) -> str:
+    """What to do about masks of another size than the stored photo's."""
+    if size_hw == photo.size_hw[::-1] and photo.exif_orientation in TURNED:
+        return (
+            f"the masks show the photo turned by its EXIF orientation, {photo.exif_orientation}, and the photo is "
+            "stored unturned: turn the masks back, or index copies that are stored upright"
+        )
+    return "masks are in the photo's stored pixels, before any EXIF rotation"
 
 
 def _annotation(answer: ImportedAnswer, origin: ImportOrigin, updated_at: str) -> Annotation:
@@ -203,16 +238,14 @@ def _annotation(answer: ImportedAnswer, origin: ImportOrigin, updated_at: str) -
         **({"instances": [[*rle.size_hw, rle.counts] for rle in instances]} if instances else {}),
     }
     return Annotation(
-        annotation_id=content_id(
-            "import", answer.image.image_id, origin.annotator, origin.tool, canonical_json(content)
-        ),
+        annotation_id=content_id("import", answer.image.image_id, origin.maker, origin.tool, canonical_json(content)),
         updated_at=updated_at,
         image_id=answer.image.image_id,
         masks=masks,
         instances=instances,
         attributes=dict(answer.attributes),
         flags=(),
-        annotator=origin.annotator,
+        annotator=origin.maker,
         seconds=0.0,
         tool=origin.tool,
         proposal_id="",

@@ -11,19 +11,24 @@ from typing import Final
 
 import numpy as np
 
-from figureground.annotate.imports.answers import ImportedAnswer, ImportReport, agree_with_labels
+from figureground.annotate.imports.answers import (
+    ImportedAnswer,
+    ImportReport,
+    agree_with_labels,
+    note_rotation,
+    size_remedy,
+)
 from figureground.annotate.imports.coco_categories import CategoryMap, category_has_label
-from figureground.errors import DataError, Faults
+from figureground.errors import DataError, listed
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.rasters.coco_masks import decode_polygons
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 from figureground.schemas.records import ImageRecord
 from figureground.schemas.sources.coco_files import CocoAnnotation, CocoCategory, CocoFile, CocoImage
+from figureground.schemas.sources.names import name_key
 
 _VALUES: Final[dict[str, bool | None]] = {"true": True, "false": False, "unsure": None}
-_TURNED: Final = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
-
 
 Parts = dict[str, list[tuple[Path, CocoAnnotation]]]
 """Mask name (``object`` or a local attribute) to the annotations that it is the union of, each with its file."""
@@ -57,8 +62,6 @@ class CocoReport(ImportReport):
     """Category to number of annotations of something else than the photo's label names; they are passed over."""
     other_attributes: Counter[str] = field(default_factory=Counter)
     """Attribute that the schema does not know to number of annotations that have it; it is left out."""
-    maybe_turned: int = 0
-    """Photos with an EXIF rotation that sizes do not show: the masks may be those of the upright photo."""
 
     def warnings(self) -> list[str]:
         """Remarks for the person who imports, one line each."""
@@ -67,11 +70,6 @@ class CocoReport(ImportReport):
             (self.crowds, f"{self.crowds} annotations of groups (iscrowd) are taken as part of the object"),
             (self.other_categories, f"passed over, of other categories: {_listed(self.other_categories)}"),
             (self.other_attributes, f"attributes left out, which no schema names: {_listed(self.other_attributes)}"),
-            (
-                self.maybe_turned,
-                f"{self.maybe_turned} photos have an EXIF rotation that sizes do not show: check that their masks are "
-                "in stored pixels, before any rotation",
-            ),
         ]
         return [*ImportReport.warnings(self), *(line for count, line in lines if count)]
 
@@ -92,13 +90,11 @@ class PhotoEntry:
 class AnswerReader:
     """Reads one photo's answer after the other, and collects the annotations that it has to refuse."""
 
-    def __init__(
-        self, schema: AttributeSchema | None, choices: CocoChoices, faults: Faults, report: CocoReport
-    ) -> None:
+    def __init__(self, schema: AttributeSchema | None, choices: CocoChoices, report: CocoReport) -> None:
         self._schema = schema
-        self._local = schema.names("local") if schema else ()
+        self._local = {name_key(name): name for name in schema.names("local")} if schema else {}
         self._choices = choices
-        self._faults = faults
+        self._faults = report.faults
         self._report = report
         self._refused: dict[tuple[Path, str], list[int]] = defaultdict(list)
 
@@ -126,7 +122,7 @@ class AnswerReader:
     def report_refused(self) -> None:
         """Add the annotations without pixels to the faults, one fault for each file and kind."""
         for (path, kind), numbers in sorted(self._refused.items()):
-            shown = ", ".join(map(str, sorted(numbers)[:3])) + (", ..." if len(numbers) > 3 else "")
+            shown = listed(sorted(numbers))
             remedy = "polygons lose holes and thin parts; fill them all the same with --lossy-polygons"
             self._faults.add(
                 str(path),
@@ -139,18 +135,12 @@ class AnswerReader:
     def _check_size(self, entry: PhotoEntry, photo: ImageRecord) -> None:
         if entry.image.size_hw == photo.size_hw:
             return
-        remedy = "masks are in the photo's stored pixels, before any EXIF rotation"
-        if entry.image.size_hw == photo.size_hw[::-1] and photo.exif_orientation in _TURNED:
-            remedy = (
-                f"the file shows the photo turned by its EXIF orientation, {photo.exif_orientation}, and the photo is "
-                "stored unturned: turn the masks back, or index copies that are stored upright"
-            )
         self._faults.add(
             str(entry.file.path),
             f"image {entry.image.id} {entry.image.file_name}",
-            expected=f"{photo.width}x{photo.height} (width x height)",
-            got=f"{entry.image.width}x{entry.image.height}",
-            remedy=remedy,
+            expected=f"{spell_size(photo.size_hw)} {ORDER}",
+            got=spell_size(entry.image.size_hw),
+            remedy=size_remedy(photo, entry.image.size_hw),
         )
 
     def _sorted(self, photo: ImageRecord, entries: Sequence[PhotoEntry]) -> Parts:
@@ -159,9 +149,19 @@ class AnswerReader:
         others: Counter[str] = Counter()
         for entry in entries:
             for annotation, category in entry.annotations():
-                if category.name in self._local:
-                    parts.setdefault(category.name, []).append((entry.file.path, annotation))
-                elif category_has_label(category, photo.label, self._choices.categories):
+                part = self._local.get(name_key(category.name))
+                of_object = category_has_label(category, photo.label, self._choices.categories, entry.file.spelled)
+                if part is not None and of_object:
+                    self._faults.add(
+                        str(entry.file.path),
+                        f"category {category.id} {category.name}",
+                        expected="a category of objects, or of a part of them",
+                        got=f"both, the label {photo.label} and the attribute {part}",
+                        remedy="rename the attribute in the schema, or say with --category-map what has the label",
+                    )
+                elif part is not None:
+                    parts.setdefault(part, []).append((entry.file.path, annotation))
+                elif of_object:
                     parts[OBJECT].append((entry.file.path, annotation))
                 else:
                     others[category.name] += 1
@@ -226,8 +226,7 @@ class AnswerReader:
         self._report.united += united > 1
         self._report.from_polygons += filled
         self._report.crowds += sum(annotation.crowd for _, annotation in parts[OBJECT])
-        if photo.exif_orientation != 1 and (photo.exif_orientation not in _TURNED or photo.width == photo.height):
-            self._report.maybe_turned += 1
+        note_rotation(photo, self._report)
         remarks = [f"union of {united} annotations"] if united > 1 else []
         remarks += ["filled from polygons"] if filled else []
         unions = {name: reduce(np.logical_or, listed) for name, listed in masks.items() if listed}
@@ -245,6 +244,5 @@ class AnswerReader:
 
 
 def _listed(counts: Counter[str]) -> str:
-    """The ten most frequent names with their counts, what no terminal can show spelled out."""
-    shown = [f"{name if name.isprintable() else repr(name)} {count}" for name, count in counts.most_common(10)]
-    return ", ".join([*shown, "..."] if len(counts) > 10 else shown) or "nothing"
+    """The ten most frequent names with their counts."""
+    return listed([f"{name} {count}" for name, count in counts.most_common()]) or "nothing"

@@ -24,15 +24,17 @@ from figureground.annotate.imports.answers import (
     ImportOrigin,
     ImportReport,
     agree_with_labels,
-    photos_by_name,
+    note_rotation,
     require_source,
     store_answer,
 )
+from figureground.annotate.imports.photo_names import PhotoNames
 from figureground.annotate.imports.plain_pickle import read_plain_dict
-from figureground.errors import DataError, Faults, UsageError
+from figureground.errors import DataError, UsageError
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.rasters.masks import Mask
+from figureground.schemas.rasters.sizes import spell_size
 from figureground.schemas.records import ImageRecord
 from figureground.schemas.sources.rival10 import (
     ATTRIBUTE_LABELS,
@@ -88,8 +90,8 @@ def import_rival10(
 
     Raises:
         UsageError: if there is no such folder or source, or no schema.
-        DataError: at the end, with every file at fault; answers of faultless photos were stored. Also if none of the
-            photos is catalogued.
+        DataError: at the end, with every file at fault, and the report; answers of photos that no fault is about were
+            stored. Also if none of the photos is catalogued.
     """
     origin.require_valid()
     root = find_rival10(folder)
@@ -98,15 +100,15 @@ def import_rival10(
     if origin.schema is None:
         raise UsageError("labels of attributes are numbers in a row: say with --attributes what they mean")
     require_source(workspace, source)
-    faults, report = Faults(), ImportReport()
+    report = ImportReport()
     instances = list(_instances(root))
-    matched = _match(workspace, instances, source, faults, report)
+    matched = _match(workspace, instances, source, report)
     for done, (instance, image) in enumerate(matched, start=1):
-        answer = _read(instance, image, origin.schema, faults, report)
+        answer = _read(instance, image, origin.schema, report)
         if answer is not None:
             store_answer(workspace, answer, origin, report)
         progress("import", done, len(matched))
-    faults.raise_if_any()
+    report.faults.raise_if_any(report)
     return report
 
 
@@ -160,65 +162,67 @@ def _instances(root: Path) -> Iterator[_Instance]:
 
 
 def _match(
-    workspace: Workspace, instances: list[_Instance], source: str | None, faults: Faults, report: ImportReport
+    workspace: Workspace, instances: list[_Instance], source: str | None, report: ImportReport
 ) -> list[tuple[_Instance, ImageRecord]]:
     """Each instance with its photo; those that are not catalogued are named in the report."""
-    photos = photos_by_name(workspace, (name for instance in instances for name in instance.names()))
-    matched: list[tuple[_Instance, ImageRecord]] = []
+    names = PhotoNames(workspace, (name for instance in instances for name in instance.names()), source=source)
+    by_stem = names.match(instance.stem for instance in instances)
+    lacking = {instance.names()[1] for instance in instances if by_stem[instance.stem].absent}
+    by_imagenet_name = names.match(sorted(lacking))
+    owners: dict[str, list[tuple[_Instance, ImageRecord]]] = {}
     for instance in instances:
-        meant = next(
-            (
-                images
-                for name in instance.names()
-                if (images := [image for image in photos.get(name, []) if source in (None, image.source)])
-            ),
-            [],
-        )
-        if len(meant) > 1:
-            places = ", ".join(f"{image.source}: {image.uri}" for image in meant[:3])
-            faults.add(
-                str(instance.labels),
-                "",
-                expected="one photo of this name",
-                got=f"{len(meant)} ({places})",
-                remedy="choose one source with --source",
-            )
-        elif meant:
-            matched.append((instance, meant[0]))
+        match = by_stem[instance.stem]
+        if match.absent:
+            match = by_imagenet_name[instance.names()[1]]
+        if match.image is not None:
+            owners.setdefault(match.image.image_id, []).append((instance, match.image))
+        elif match.absent:
+            reason = "" if match.got == "none" else f" ({match.got})"
+            report.not_indexed.append(f"{instance.stem}{reason}")
         else:
-            report.not_indexed.append(instance.stem)
-    if not matched and not len(faults):
-        faults.add(
+            match.add_fault(report.faults, str(instance.labels), "", remedy="choose one source with --source")
+    for alike in owners.values():
+        if len(alike) > 1:
+            report.faults.add(
+                str(alike[0][0].labels),
+                "",
+                expected=f"one set of files for the photo {alike[0][1].uri}",
+                got=", ".join(str(instance.labels) for instance, _ in alike[1:]) + " as well",
+                remedy="take out those that are of another photo",
+            )
+    matched = [alike[0] for alike in owners.values() if len(alike) == 1]
+    if not matched and not len(report.faults):
+        report.faults.add(
             str(instances[0].labels.parent.parent.parent),
             "",
             expected="photos that are in the workspace",
             got="none",
             remedy="index the folder first: figureground index FOLDER --kind rival10",
         )
-        faults.raise_if_any()
     return matched
 
 
 def _read(
-    instance: _Instance, image: ImageRecord, schema: AttributeSchema, faults: Faults, report: ImportReport
+    instance: _Instance, image: ImageRecord, schema: AttributeSchema, report: ImportReport
 ) -> ImportedAnswer | None:
     """The answer for one photo, or None where its files have faults or there is no object mask."""
     try:
         attributes = _read_labels(instance.labels, schema)
         painted = dict(_read_masks(instance, schema))
     except DataError as error:
-        faults.extend(error.faults)
+        report.faults.extend(error.faults)
         return None
     if OBJECT not in painted:
         report.without_mask += 1
         return None
     sizes = {mask.shape for mask in painted.values()} - {image.size_hw}
     report.resized += bool(sizes)
+    note_rotation(image, report, resized=True)
     masks = {name: _resized(mask, image.size_hw) for name, mask in painted.items()}
     masks = {name: mask for name, mask in masks.items() if mask.any()}
     agreeing = agree_with_labels(masks, attributes, schema, report)
-    shown = ", ".join(f"{width}x{height}" for height, width in sorted(sizes))
-    remark = f"masks resized by nearest neighbour from {shown} to {image.width}x{image.height}" if sizes else ""
+    shown = ", ".join(map(spell_size, sorted(sizes)))
+    remark = f"masks resized by nearest neighbour from {shown} to {spell_size(image.size_hw)}" if sizes else ""
     return ImportedAnswer(image=image, masks=agreeing, attributes=attributes, remark=remark)
 
 

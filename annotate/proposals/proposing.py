@@ -130,7 +130,9 @@ def store_proposals(
         DataError: at the end, with every photo that could not be read any more.
     """
     finished, makers = workspace.finished_runs(), proposer.makers()
-    photos = [(record, run_id(record, makers, settings)) for record in workspace.images()]
+    textures = {row.name for row in workspace.sources().values() if row.kind == "textures"}  # nobody segments them
+    annotated = (record for record in workspace.images() if record.source not in textures)
+    photos = [(record, run_id(record, makers, settings)) for record in annotated]
     left = [(record, run) for record, run in photos if run not in finished]
     report, faults = ProposalReport(already_done=len(photos) - len(left)), list[Fault]()
     for done, outcome in enumerate(proposer.outcomes(left), start=report.already_done + 1):

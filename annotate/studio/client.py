@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from figureground.annotate.studio.home import Connection
-from figureground.errors import FigureGroundError, MissingExtraError, ServiceError, UsageError
+from figureground.annotate.studio.requests import FleetingError, status_error, token_auth
+from figureground.errors import MissingExtraError, ServiceError
 
 PAGE: Final = 50
 """Tasks a page: a page of four masks each is half a megabyte."""
@@ -40,6 +41,7 @@ _FIELDS: Final = (
 fields would hold every mask three times."""
 
 Json = dict[str, Any]
+
 
 _UNTOUCHED: Final[list[Json]] = [
     {"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0},
@@ -80,7 +82,7 @@ class StudioClient:
             base_url=connection.url, api_key=connection.token, timeout=TIMEOUT_SECONDS
         )
         self._http = httpx.Client(
-            base_url=connection.url, auth=_token_auth(connection), timeout=TIMEOUT_SECONDS, follow_redirects=False
+            base_url=connection.url, auth=token_auth(connection), timeout=TIMEOUT_SECONDS, follow_redirects=False
         )
 
     def whoami(self) -> StudioUser:
@@ -233,6 +235,10 @@ class StudioClient:
         )
         return [int(task) for task in sent["task_ids"]]
 
+    def delete_task(self, task: int) -> None:
+        """Delete a task with all that was answered to it; that it is gone already is no fault."""
+        self._request("DELETE", f"/api/tasks/{task}/", missing_is_fine=True)
+
     def upload(self, project: int, path: Path) -> str:
         """Copy a file to a server that does not see this disk; returns the address that a task shows it by."""
         with path.open("rb") as file:
@@ -338,7 +344,7 @@ class StudioClient:
     def _get(self, path: str, params: Json | None = None) -> Any:  # noqa: ANN401  whatever the route answers
         import stamina
 
-        for attempt in stamina.retry_context(on=_Fleeting, attempts=self._attempts, wait_initial=0.5, wait_max=5.0):
+        for attempt in stamina.retry_context(on=FleetingError, attempts=self._attempts, wait_initial=0.5, wait_max=5.0):
             with attempt:
                 return self._request("GET", path, params=params)
         raise AssertionError("stamina raises what the last attempt raised")
@@ -357,11 +363,11 @@ class StudioClient:
         try:
             answer = self._http.request(method, path, **rest)
         except httpx.HTTPError as error:
-            raise _Fleeting(f"{self.connection.url} does not answer ({type(error).__name__}); run again") from error
+            raise FleetingError(f"{self.connection.url} does not answer ({type(error).__name__}); run again") from error
         if (answer.status_code == 404 and missing_is_fine) or (answer.status_code == 403 and refusal_is_fine):
             return None
         if answer.status_code >= 400:
-            raise _status_error(self.connection.url, answer.status_code, f"{method} {path}", answer.text)
+            raise status_error(self.connection.url, answer.status_code, f"{method} {path}", answer.text)
         try:
             return answer.json() if answer.content else None
         except ValueError as error:
@@ -376,46 +382,6 @@ class StudioClient:
         try:
             yield
         except ApiError as error:
-            raise _status_error(self.connection.url, error.status_code or 0, what, str(error.body)) from error
+            raise status_error(self.connection.url, error.status_code or 0, what, str(error.body)) from error
         except httpx.HTTPError as error:
             raise ServiceError(f"{self.connection.url} stopped answering while {what}; run again") from error
-
-
-class _Fleeting(ServiceError):
-    """A failure that may pass by itself."""
-
-
-def _status_error(url: str, status: int, what: str, body: str) -> FigureGroundError:
-    text = " ".join(body.split())[:300]
-    if status in (401, 403):
-        return UsageError(f"{url} refused the token ({status}) at {what}: {text}")
-    kind = _Fleeting if status in (409, 429) or status >= 500 else ServiceError
-    return kind(f"{url} answered {status} to {what}: {text}")
-
-
-def _token_auth(connection: Connection) -> Any:  # noqa: ANN401  an httpx.Auth
-    """Legacy tokens as they are; a personal access token only buys access tokens that live five minutes."""
-    import httpx
-
-    class TokenAuth(httpx.Auth):
-        requires_response_body = True
-        access = ""
-
-        def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-            if "." not in connection.token:
-                request.headers["Authorization"] = f"Token {connection.token}"
-                yield request
-                return
-            if self.access:
-                request.headers["Authorization"] = f"Bearer {self.access}"
-                response = yield request
-                if response.status_code != 401:
-                    return
-            refresh = httpx.Request("POST", f"{connection.url}/api/token/refresh", json={"refresh": connection.token})
-            answer = yield refresh
-            if answer.status_code == 200:
-                self.access = str(answer.json()["access"])
-            request.headers["Authorization"] = f"Bearer {self.access}"
-            yield request
-
-    return TokenAuth()

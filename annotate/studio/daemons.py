@@ -63,14 +63,19 @@ class Daemon:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        created = psutil.Process(process.pid).create_time()
-        write_text(self._state_file, json.dumps({"pid": process.pid, "created": created, "port": port}))
+        self._note(psutil.Process(process.pid), port)
 
     @property
     def port(self) -> int | None:
         """The port that the running program was given; None if it does not run."""
         state = self._state()
         return None if state is None or self.process() is None else state.port
+
+    @property
+    def last_port(self) -> int | None:
+        """The port that the program was given last, whether it still runs or not; None if it never ran."""
+        state = self._state()
+        return None if state is None else state.port
 
     def process(self) -> Any | None:  # noqa: ANN401  psutil.Process
         """The running process; None if it ended, also where another program (of another start time) has its id now."""
@@ -84,8 +89,29 @@ class Daemon:
         except psutil.Error:
             return None
 
+    def find(self, variable: str, value: str, *, port: int) -> Any | None:  # noqa: ANN401  psutil.Process
+        """The running process, also where its note was lost: then by what its environment says, and noted again.
+
+        Args:
+            variable: A variable of the environment that it was started with.
+            value: What that variable holds in no other program.
+            port: The port to note.
+        """
+        known = self.process()
+        if known is not None:
+            return known
+        psutil = _import_psutil()
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(variable) == value and process.status() != psutil.STATUS_ZOMBIE:
+                    self._note(process, port)
+                    return process
+            except psutil.Error:  # it ended, or is somebody else's
+                continue
+        return None
+
     def stop(self) -> bool:
-        """Stop the program and all that it started; returns whether there was one."""
+        """Stop the program and all that it started; returns whether there was one. Its port stays noted."""
         psutil, process = _import_psutil(), self.process()
         if process is not None:
             family = [process, *process.children(recursive=True)]
@@ -95,7 +121,6 @@ class Daemon:
             for member in alive:
                 _quietly(member.kill)
             psutil.wait_procs(alive, timeout=STOP_SECONDS)
-        self._state_file.unlink(missing_ok=True)
         return process is not None
 
     def last_words(self, lines: int = 15) -> str:
@@ -104,6 +129,10 @@ class Daemon:
             return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
         except OSError:
             return ""
+
+    def _note(self, process: Any, port: int) -> None:  # noqa: ANN401  psutil.Process
+        state = {"pid": process.pid, "created": process.create_time(), "port": port}
+        write_text(self._state_file, json.dumps(state))
 
     def _state(self) -> _State | None:
         try:
@@ -119,11 +148,21 @@ def free_port(asked: int | None = None) -> int:
         UsageError: if somebody has it.
     """
     with socket.socket() as probe:
+        if os.name == "posix":  # a port whose last connections are just closing is free for a server
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, asked or 0))
         except OSError as error:
             raise UsageError(f"port {asked} is taken; choose another with --port, or leave it out") from error
         return int(probe.getsockname()[1])
+
+
+def same_port(last: int | None) -> int:
+    """The port of last time, so that addresses that people kept go on working; any free one where it is taken."""
+    try:
+        return free_port(last)
+    except UsageError:
+        return free_port()
 
 
 def _quietly(act: Any) -> None:  # noqa: ANN401  a method of psutil.Process

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter
 
@@ -27,6 +28,14 @@ class Connection:
     username: str = ""
     password: str = ""
     """Of the administrator, where the server is ours."""
+
+    @property
+    def port(self) -> int | None:
+        """The port of the address; None where it names none."""
+        try:
+            return urlsplit(self.url).port
+        except ValueError:
+            return None
 
     @property
     def ours(self) -> bool:
@@ -65,6 +74,16 @@ class StudioHome:
         return self.documents / "photos"
 
     @property
+    def queues(self) -> Path:
+        """The order in which each project shows its photos, one file a project."""
+        return self.root / "queues"
+
+    @property
+    def server_log(self) -> Path:
+        """What a server of ours printed since it was started."""
+        return self.root / "server.log"
+
+    @property
     def _connection_file(self) -> Path:
         return self.root / "connection.json"
 
@@ -88,7 +107,8 @@ class StudioHome:
                 "",
                 expected="a connection that studio up wrote",
                 got=type(error).__name__,
-                remedy="delete the file and run figureground studio up again",
+                remedy="restore it from a copy; a server that runs was left alone. Without its secrets nobody can use "
+                f"{self.data}: to begin anew, stop the server and move {self.root} away",
             ) from error
 
     def require_connection(self) -> Connection:

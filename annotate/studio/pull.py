@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from figureground.annotate.decisions import decide
+from figureground.annotate.decisions import decide, newest_answers, settles
 from figureground.annotate.studio.answer_json import Task, read_time
 from figureground.annotate.studio.answers import AnswerContext, read_answer
 from figureground.annotate.studio.client import StudioClient
@@ -24,7 +24,7 @@ from figureground.errors import DataError, Fault, UsageError
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.documents import validate_document
-from figureground.schemas.records import Annotation, Decision, ProposalRecord, Purpose, StudioProject
+from figureground.schemas.records import SECOND_LOOKS, Annotation, Decision, ProposalRecord, Purpose, StudioProject
 from figureground.schemas.store.workspace import Workspace
 
 SETTLED_AFTER: Final = timedelta(seconds=5)
@@ -44,6 +44,8 @@ class PullReport:
     edited_by_others: int = 0
     decisions: Counter[str] = field(default_factory=Counter)
     """Photos by state whose decision is another than before the pull."""
+    unsettled: int = 0
+    """New second looks by people whose own answer is in doubt: they settle nothing."""
     begun: int = 0
     """Tasks on which somebody has an unsubmitted draft."""
     waiting: int = 0
@@ -216,6 +218,21 @@ class _Reader:
                 if self._workspace.add_answer(answer, decision, given_in=given_in):
                     self.report.answers[answer.state] += 1
                     self.report.edited_by_others += bool(answer.edited_by)
+                    self.report.unsettled += self._settles_nothing(answer)
+
+    def _settles_nothing(self, answer: Annotation) -> bool:
+        if answer.state != "submitted" or answer.purpose not in SECOND_LOOKS:
+            return False
+        return not settles(answer, newest_answers(list(self._workspace.annotations(answer.image_id))))
+
+    def _shown(self, task: Task) -> dict[str, Annotation]:
+        """The earlier answers that a second look shows, as they were when it was sent."""
+        letters = {ids: letter for letter, ids in task.data.answer_ids.items()}
+        if not letters:
+            return {}
+        stored = self._workspace.annotations(task.data.image_id)
+        shown = {(answer.annotation_id, answer.updated_at): answer for answer in stored}
+        return {letter: shown[ids] for ids, letter in letters.items() if ids in shown}
 
     def _decision(self, answer: Annotation) -> Decision | None:
         """The decision that the photo's answers now make; None if the answer does not change it."""
@@ -266,8 +283,9 @@ class _Reader:
                     image=image,
                     proposal=proposal if accepted is None else _as_proposal(accepted),
                     schema=AttributeSchema.model_validate_json(note.attribute_schema),
-                    purpose=self._purpose(note, image_id),
+                    purpose=self._purpose(note, task),
                     pseudonyms=self._pseudonyms,
+                    shown=self._shown(task),
                 )
                 given = read_answer(answer, context, draft=kind == "drafts")
                 yield given if accepted is None else extend_answer(given, accepted)
@@ -293,8 +311,10 @@ class _Reader:
             )
         return states[-1]
 
-    def _purpose(self, note: StudioProject, image_id: str) -> Purpose:
-        return "honeypot" if (note.project, image_id) in self._holdings.honeypots else note.purpose
+    def _purpose(self, note: StudioProject, task: Task) -> Purpose:
+        if (note.project, task.data.image_id) in self._holdings.honeypots:
+            return "honeypot"
+        return "authors_look" if note.purpose == "second_look" and task.data.by_authors else note.purpose
 
 
 def _as_proposal(accepted: Annotation) -> ProposalRecord:

@@ -24,6 +24,7 @@ from figureground.annotate.studio.people.moves import (
 )
 from figureground.annotate.studio.people.team import EVERYBODY, TeamChange, change_team, overlap_count, remembered_team
 from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
+from figureground.annotate.studio.queues.order import note_queue
 from figureground.annotate.studio.served import serve_copy
 from figureground.annotate.studio.tasks import (
     Json,
@@ -255,7 +256,7 @@ class Batch:
     purpose: Purpose = "first_look"
     uploads: int | None = None
     """The project that takes the copies for a server that does not see this disk; None for ``project`` itself. Label
-    Studio refuses files for a page with two pictures."""
+    Studio refuses files for a page that shows more of a task than one file."""
 
 
 def send_batch(
@@ -303,6 +304,7 @@ def send_batch(
         ids = batch.client.import_tasks(batch.project, list(tasks.values()))
         sent = dict(zip(tasks, ids, strict=True))
         batch.workspace.add_studio_tasks(batch.client.connection.server, batch.project, sent)
+        note_queue(batch.home.queues, batch.project, sent)
     return len(tasks), faults
 
 

@@ -147,7 +147,6 @@ def _choices_not_offered(results: Sequence[Result], schema: AttributeSchema, rec
     renamed = {attribute.was for attribute in schema.attributes if attribute.was}
     offered = {
         FLAGS_CONTROL: set(FLAGS),
-        PARTS_CONTROL: {NO_OTHER_PARTS},
         VISIBILITY_CONTROL: set(VISIBILITIES),
         ATTRIBUTES_CONTROL: {*schema.names("global"), *renamed},
         PARTS_CONTROL: {NO_OTHER_PARTS} if schema.names("local") else set(),

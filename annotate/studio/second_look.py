@@ -1,13 +1,15 @@
-"""Photos in doubt, back to Label Studio: tasks that show the earlier answers, for somebody to settle."""
+"""Photos in doubt, back to Label Studio: tasks that show the earlier answers, for a third person to settle."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from html import escape
+from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
@@ -15,36 +17,76 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from figureground.annotate.decisions import newest_answers
+from figureground.annotate.studio.answer_json import read_time
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
-from figureground.annotate.studio.projects import MODEL_VERSION, ProjectOwner, ProjectRequest, open_project
-from figureground.annotate.studio.push import BATCH, Batch, copy_address, reconcile, send_batch
-from figureground.annotate.studio.regions import share_out
+from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
+from figureground.annotate.studio.push import BATCH, Batch, copy_address, send_batch
 from figureground.annotate.studio.served import ServedView
-from figureground.annotate.studio.tasks import TaskSource, make_task, mask_region
+from figureground.annotate.studio.tasks import TaskSource, make_task
 from figureground.errors import DataError, Fault
 from figureground.runtime.files import replace_file
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema
-from figureground.schemas.pages.labeling import ATTRIBUTES_CONTROL, FLAGS_CONTROL, IMAGE_CONTROL, VISIBILITY_CONTROL
-from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle
-from figureground.schemas.records import Annotation, Decision, ImageRecord, ProposalRecord, content_id
+from figureground.schemas.pages.labeling import FLAGGED, PAINTED
+from figureground.schemas.rasters.masks import Mask, decode_coco_rle
+from figureground.schemas.records import Annotation, Decision, ImageRecord, content_id
 from figureground.schemas.store.workspace import Workspace
 
 Json = dict[str, Any]
+Turn = Literal["send", "waiting", "unpulled"]
 
 ANSWER_NAMES: Final = "ABCDEFGH"
 """Answers are shown by letters, in the order of their ids: who gave them shall not count."""
 _COLOURS: Final = ((255, 140, 0), (0, 114, 255), (0, 158, 115), (204, 121, 167))
 """Okabe and Ito's, so that people with most kinds of colour vision can distinguish them."""
-_PANEL_WIDTH: Final = 480
+_PICTURE_WIDTH: Final = 480
 _DIMMED: Final = 0.35
 
 
+@dataclass(slots=True, kw_only=True)
+class SecondLookReport:
+    """Counts of one call of ``push_second_look``."""
+
+    sent: int = 0
+    waiting: int = 0
+    """Photos that were sent before and that nobody has answered yet."""
+    unpulled: int = 0
+    """Photos whose second look is answered and was not pulled yet."""
+    project: int | None = None
+    """Where they are; None if no photo is in doubt."""
+    address: str = ""
+    """Its page."""
+
+    def __str__(self) -> str:
+        """Some lines for people."""
+        if self.project is None:
+            return "no photo is in doubt"
+        lines = [f"{self.sent} photos in doubt sent for a second look; {self.waiting} still wait for one"]
+        if self.unpulled:
+            lines.append(f"{self.unpulled} are answered: fetch them with: figureground studio pull")
+        return "\n".join([*lines, f"  for whoever gave none of the answers: {self.address}"])
+
+
 def push_second_look(
-    workspace: Workspace, client: StudioClient, schema: AttributeSchema, *, progress: Progress = lambda *_: None
-) -> int:
-    """Send every photo whose decision is ``needs_second`` to the project of second looks, once; returns how many went.
+    workspace: Workspace,
+    client: StudioClient,
+    schema: AttributeSchema,
+    *,
+    by_authors: bool = False,
+    progress: Progress = lambda *_: None,
+) -> SecondLookReport:
+    """Send every photo whose decision is ``needs_second`` to the project of second looks.
+
+    A photo is there once at a time. It is sent again if its second look was skipped, or pulled and left the photo in
+    doubt, or if there are other answers now than those that it shows.
+
+    Args:
+        workspace: Knows what is in doubt.
+        client: The server.
+        schema: What the page asks for.
+        by_authors: Let those settle a doubt whose own answers are in doubt.
+        progress: Called with (stage, done, total).
 
     Raises:
         DataError: at the end, with every photo that could not be read; the others were sent.
@@ -52,38 +94,40 @@ def push_second_look(
     """
     home = StudioHome.of(workspace.root)
     doubtful = [decision for decision in workspace.decisions().values() if decision.state == "needs_second"]
+    report = SecondLookReport()
     if not doubtful:
-        return 0
+        return report
     owner = ProjectOwner(workspace=workspace, client=client, home=home)
-    project = open_project(owner, ProjectRequest(schema=schema, purpose="second_look"))
-    shown = reconcile(workspace, client, project)
-    queue = [decision for decision in doubtful if decision.image_id not in shown]
+    report.project = open_project(owner, ProjectRequest(schema=schema, purpose="second_look"))
+    report.address = client.project_address(report.project)
     newest = [notes[-1] for notes in workspace.studio_projects(client.connection.server).values()]
-    uploads = next((note.project for note in newest if note.purpose == "first_look"), None)
     batch = Batch(
         workspace=workspace,
         client=client,
         home=home,
-        project=project,
+        project=report.project,
         schema=schema,
         purpose="second_look",
-        uploads=uploads,
+        uploads=next((note.project for note in newest if note.purpose == "first_look"), None),
     )
-    proposals = {proposal.proposal_id: proposal for proposal in workspace.proposals()}
+    shown = _Shown.of(client, report.project)
     faults: list[Fault] = []
-    sent = 0
-    for start in range(0, len(queue), BATCH):
-        part = queue[start : start + BATCH]
-        questions = {decision.image_id: _Question.about(workspace, decision, proposals) for decision in part}
-        photos = [image for decision in part if (image := workspace.image(decision.image_id)) is not None]
-        began = {image_id: asked.proposal for image_id, asked in questions.items() if asked.proposal is not None}
-        count, wrong = send_batch(batch, photos, began, partial(_task, batch, questions))
-        sent += count
+    for start in range(0, len(doubtful), BATCH):
+        part = doubtful[start : start + BATCH]
+        questions = {decision.image_id: _Question.about(workspace, decision, by_authors) for decision in part}
+        turns = {image_id: shown.turn(image_id, asked) for image_id, asked in questions.items()}
+        report.waiting += Counter(turns.values())["waiting"]
+        report.unpulled += Counter(turns.values())["unpulled"]
+        due = [image_id for image_id, turn in turns.items() if turn == "send"]
+        due = [image_id for image_id in due if shown.take_back(client, batch.project, image_id)]
+        photos = [image for image_id in due if (image := workspace.image(image_id)) is not None]
+        count, wrong = send_batch(batch, photos, {}, partial(_task, batch, questions))
+        report.sent += count
         faults += wrong
-        progress("second look", start + len(part), len(queue))
+        progress("second look", start + len(part), len(doubtful))
     if faults:
         raise DataError(faults)
-    return sent
+    return report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,91 +135,139 @@ class _Question:
     """Why a photo is in doubt, and what people answered."""
 
     reason: str
-    answers: tuple[Annotation, ...]
-    proposal: ProposalRecord | None
-    """What all answers began from; None if they did not begin from one."""
+    answers: Mapping[str, Annotation]
+    """By letter; those without an object mask cannot be taken, and have none."""
+    others: int
+    """How many have no letter."""
+    pulled: frozenset[str]
+    """Ids of all answers to the photo that are stored."""
+    by_authors: bool
 
     @classmethod
-    def about(cls, workspace: Workspace, decision: Decision, proposals: Mapping[str, ProposalRecord]) -> _Question:
-        answers = newest_answers(list(workspace.annotations(decision.image_id)))
-        began = {answer.proposal_id for answer in answers}
+    def about(cls, workspace: Workspace, decision: Decision, by_authors: bool) -> _Question:
+        stored = list(workspace.annotations(decision.image_id))
+        answers = sorted(newest_answers(stored), key=lambda answer: answer.annotation_id)
+        # An earlier second look that took an answer shows nothing new.
+        distinct = {content_id(repr((answer.masks, answer.attributes, answer.flags))): answer for answer in answers}
+        painted = [answer for answer in distinct.values() if OBJECT in answer.masks]
         return cls(
             reason=decision.reason,
-            answers=tuple(sorted(answers, key=lambda answer: answer.annotation_id)),
-            proposal=proposals.get(began.pop()) if len(began) == 1 else None,
+            answers=dict(zip(ANSWER_NAMES, painted, strict=False)),
+            others=len(distinct) - len(painted[: len(ANSWER_NAMES)]),
+            pulled=frozenset(answer.annotation_id for answer in stored),
+            by_authors=by_authors,
         )
+
+    @property
+    def answer_ids(self) -> dict[str, list[str]]:
+        """What the task keeps of the answers, so that the one that is taken is found again as it was."""
+        return {letter: [answer.annotation_id, answer.updated_at] for letter, answer in self.answers.items()}
+
+    @property
+    def text(self) -> str:
+        """What the page says of the doubt."""
+        rest = f" ({self.others} more without an object mask)" if self.others else ""
+        whose = "" if self.by_authors else " If one of the answers is yours, skip: somebody else settles it."
+        return f"Second look: {self.reason}{rest}.{whose}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The second looks that are on the server."""
+
+    tasks: dict[str, Json] = field(default_factory=dict)
+    """image_id to its newest task."""
+    begun: frozenset[int] = frozenset()
+    """Tasks that somebody has begun."""
+
+    @classmethod
+    def of(cls, client: StudioClient, project: int) -> _Shown:
+        tasks = [task for page in client.changed_tasks(project, None) for task in page]
+        begun = (int(task["id"]) for page in client.drafted_tasks(project) for task in page)
+        by_number = sorted(tasks, key=lambda task: int(task["id"]))
+        return cls({str(task["data"].get("image_id", "")): task for task in by_number}, frozenset(begun))
+
+    def turn(self, image_id: str, asked: _Question) -> Turn:
+        """Whether a photo is to be sent now, waits for somebody, or for a pull."""
+        task = self.tasks.get(image_id)
+        if task is None:
+            return "send"
+        if given := task["annotations"] or []:
+            ids = {
+                content_id("answer", image_id, str(answer["id"]), read_time(answer["created_at"])) for answer in given
+            }
+            return "send" if ids <= asked.pulled else "unpulled"
+        same = task["data"].get("answer_ids") == asked.answer_ids
+        same = same and bool(task["data"].get("by_authors")) == asked.by_authors
+        return "waiting" if same or int(task["id"]) in self.begun else "send"
+
+    def take_back(self, client: StudioClient, project: int, image_id: str) -> bool:
+        """Delete the task of a photo that is sent anew, unless it was submitted: else people would be asked twice.
+
+        Returns:
+            Whether the photo may be sent; False where somebody has begun it meanwhile.
+        """
+        task = self.tasks.get(image_id)
+        if task is None or any(not answer.get("was_cancelled") for answer in task["annotations"] or []):
+            return True
+        number = int(task["id"])
+        if not task["annotations"]:
+            return number in client.delete_untouched(project, [number])
+        client.delete_task(number)
+        return True
 
 
 def _task(batch: Batch, questions: Mapping[str, _Question], source: TaskSource) -> Json:
-    """A task whose predictions are the earlier answers and whose picture shows how they differ."""
+    """A task that shows the photo, and beside it the earlier answers to choose from; none of them is painted on it."""
     task, question = make_task(source), questions[source.record.image_id]
-    compared = compare_picture(source, question.answers)
-    path = batch.home.served / f"compare-{source.record.image_id}-{hashlib.sha256(compared).hexdigest()[:12]}.jpg"
-    with replace_file(path) as temporary:
-        temporary.write_bytes(compared)
-    task["data"]["compare"] = copy_address(batch, path)
-    task["data"]["question"] = f"Second look: {question.reason}"
-    task["predictions"] = [
-        {"model_version": MODEL_VERSION, "result": answer_regions(source.record, answer)}
-        for answer in question.answers[: len(ANSWER_NAMES)]
-    ]
+    pictures = answer_pictures(source, question.answers)
+    options = []
+    for letter, picture in pictures.items():
+        digest = hashlib.sha256(picture).hexdigest()[:12]
+        path = batch.home.served / f"answer-{source.record.image_id}-{digest}.jpg"
+        with replace_file(path) as temporary:
+            temporary.write_bytes(picture)
+        address = escape(copy_address(batch, path))
+        text = f"<b>answer {letter}</b> {escape(describe_answer(question.answers[letter]))}"
+        options.append(_option(letter, f'{text}<img src="{address}" alt="answer {letter}">', f"shift+{letter.lower()}"))
+    options.append(_option(PAINTED, "what I painted here", "shift+p"))
+    options.append(_option(FLAGGED, "none: the flags say why", "shift+n"))
+    task["data"] |= {
+        "question": question.text,
+        "answers": options,
+        "answer_ids": question.answer_ids,
+        "by_authors": question.by_authors,
+    }
     return task
 
 
-def answer_regions(image: ImageRecord, answer: Annotation) -> list[Json]:
-    """An earlier answer as regions that can be taken over and edited: one a mask, and one for each of several objects.
-
-    A single object's region has the id of the proposal that it began from.
-    """
-    regions: list[Json] = []
-    for name, masks in _served_masks(image, answer).items():
-        for number, mask in enumerate(masks):
-            own_id = content_id(answer.annotation_id, name, *([str(number)] if len(masks) > 1 else []))
-            region_id = answer.proposal_id if name == OBJECT and answer.proposal_id and len(masks) == 1 else own_id
-            region = mask_region(mask, region_id=region_id, label=name)
-            regions.append(region)
-            if name in answer.visibility:
-                sides = {key: region[key] for key in ("original_width", "original_height")}
-                regions.append({**_choices(VISIBILITY_CONTROL, [answer.visibility[name]], region_id), **sides})
-    ticked = sorted(name for name, value in answer.attributes.items() if value and name not in answer.masks)
-    for control, chosen in ((ATTRIBUTES_CONTROL, ticked), (FLAGS_CONTROL, list(answer.flags))):
-        if chosen:
-            regions.append(_choices(control, chosen, content_id(answer.annotation_id, control)))
-    return regions
+def _option(value: str, html: str, key: str) -> Json:
+    return {"value": value, "html": html, "hotkey": key}
 
 
-def _served_masks(image: ImageRecord, answer: Annotation) -> dict[str, list[Mask]]:
-    """Masks of an answer by name, served pixels; of the object one mask for each instance."""
-    view = ServedView.of(image)
-
-    def served(rle: CocoRle) -> Mask:
-        return view.to_served(decode_coco_rle(rle, size_hw=image.size_hw, record=image.image_id))
-
-    masks = {name: [served(rle)] for name, rle in sorted(answer.masks.items())}
-    if answer.instances and masks[OBJECT][0].any():
-        masks[OBJECT] = share_out(masks[OBJECT][0], [served(rle) for rle in answer.instances])
-    return masks
+def describe_answer(answer: Annotation) -> str:
+    """What an answer says beside its object mask: parts and attributes, what is unsure, flags."""
+    true = [name for name, value in sorted(answer.attributes.items()) if value]
+    unsure = [f"{name}?" for name, value in sorted(answer.attributes.items()) if value is None]
+    return ", ".join([*true, *unsure, *answer.flags])
 
 
-def compare_picture(source: TaskSource, answers: Sequence[Annotation]) -> bytes:
-    """JPEG of the answers side by side, each with the ground dimmed, and of where they differ."""
+def answer_pictures(source: TaskSource, answers: Mapping[str, Annotation]) -> dict[str, bytes]:
+    """JPEG of each answer: its ground dimmed, its rim drawn, and what it alone has in its colour."""
     with Image.open(source.copy) as copy:
-        scale = min(1.0, _PANEL_WIDTH / copy.width)
+        scale = min(1.0, _PICTURE_WIDTH / copy.width)
         size_wh = max(1, int(copy.width * scale)), max(1, int(copy.height * scale))
         photo = np.asarray(copy.convert("RGB").resize(size_wh, Image.Resampling.LANCZOS))
-    masks = [_shown_mask(source.record, answer, size_wh) for answer in answers]
-    panels = [
-        _panel(photo, mask, colour, f"answer {name}")
-        for name, mask, colour in zip(ANSWER_NAMES, masks, _COLOURS * 2, strict=False)
-    ]
-    if len(masks) == 2:
-        differing = photo.astype(np.float32) * _DIMMED
-        for mask, other, colour in ((masks[0], masks[1], _COLOURS[0]), (masks[1], masks[0], _COLOURS[1])):
-            differing[mask & ~other] = colour
-        panels.append(_titled(differing.astype(np.uint8), "only one of them"))
-    buffer = io.BytesIO()
-    Image.fromarray(np.hstack(panels or [photo])).save(buffer, "JPEG", quality=92, subsampling=0)
-    return buffer.getvalue()
+    masks = {letter: _shown_mask(source.record, answer, size_wh) for letter, answer in answers.items()}
+    pictures = {}
+    for (letter, mask), colour in zip(masks.items(), _COLOURS * 2, strict=False):
+        elsewhere = [other for name, other in masks.items() if name != letter]
+        alone = mask & ~np.logical_or.reduce(elsewhere) if elsewhere else np.zeros_like(mask)
+        buffer = io.BytesIO()
+        picture = Image.fromarray(_picture(photo, mask, alone, colour, letter))
+        picture.save(buffer, "JPEG", quality=92, subsampling=0)
+        pictures[letter] = buffer.getvalue()
+    return pictures
 
 
 def _shown_mask(image: ImageRecord, answer: Annotation, size_wh: tuple[int, int]) -> Mask:
@@ -185,25 +277,16 @@ def _shown_mask(image: ImageRecord, answer: Annotation, size_wh: tuple[int, int]
     return np.asarray(cv2.resize(served.astype(np.uint8), size_wh, interpolation=cv2.INTER_NEAREST) > 0)
 
 
-def _panel(photo: NDArray[np.uint8], mask: Mask, colour: tuple[int, int, int], title: str) -> NDArray[np.uint8]:
+def _picture(
+    photo: NDArray[np.uint8], mask: Mask, alone: Mask, colour: tuple[int, int, int], letter: str
+) -> NDArray[np.uint8]:
     shown = np.where(mask[..., None], photo, (photo * _DIMMED).astype(np.uint8))
+    shown[alone] = (shown[alone] * 0.5 + np.array(colour) * 0.5).astype(np.uint8)
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    return _titled(np.asarray(cv2.drawContours(np.ascontiguousarray(shown), contours, -1, colour, 2), np.uint8), title)
-
-
-def _titled(picture: NDArray[np.uint8], title: str) -> NDArray[np.uint8]:
-    canvas = Image.fromarray(picture)
+    canvas = Image.fromarray(
+        np.asarray(cv2.drawContours(np.ascontiguousarray(shown), contours, -1, colour, 2), np.uint8)
+    )
     draw = ImageDraw.Draw(canvas)
-    draw.rectangle((0, 0, 8 + draw.textlength(title), 16), fill=(0, 0, 0))
-    draw.text((4, 2), title, fill=(255, 255, 255))
+    draw.rectangle((0, 0, 8 + draw.textlength(letter), 16), fill=(0, 0, 0))
+    draw.text((4, 2), letter, fill=(255, 255, 255))
     return np.asarray(canvas)
-
-
-def _choices(control: str, chosen: Sequence[str], result_id: str) -> Json:
-    return {
-        "id": result_id,
-        "type": "choices",
-        "from_name": control,
-        "to_name": IMAGE_CONTROL,
-        "value": {"choices": list(chosen)},
-    }

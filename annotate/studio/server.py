@@ -7,20 +7,22 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from filelock import FileLock
 
 from figureground.annotate.studio.client import StudioClient
-from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port
+from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port, same_port
 from figureground.annotate.studio.environment import SERVER_VERSION, executable, server_environment
 from figureground.annotate.studio.home import Connection, StudioHome
-from figureground.errors import FigureGroundError, ServiceError, UsageError
+from figureground.errors import DataError, FigureGroundError, ServiceError, UsageError
 from figureground.schemas.pages.labeling import EDITOR_KEYMAP
 
 START_SECONDS: Final = 300.0
 """The first start migrates a database: a minute on two cores."""
 _ADMINISTRATOR: Final = "maintainer@figureground.local"
+_DATA_SETTING: Final = "BASE_DATA_DIR"
+"""What no two servers have in common."""
 
 Say = Callable[[str], None]
 
@@ -40,15 +42,18 @@ class ServerStatus:
 def start_server(home: StudioHome, *, port: int | None = None, say: Say = lambda _: None) -> Connection:
     """Start the workspace's own server, or find that it runs already.
 
-    Loopback only, no telemetry, no sign-up without a link, secrets drawn once and kept in a file of mode 0600.
+    Loopback only, no telemetry, no sign-up without a link, secrets drawn once and kept in a file of mode 0600. A server
+    that runs is never stopped here: people may be working on it.
 
     Args:
         home: The workspace's studio folder.
-        port: The port to listen on; None for any free one.
-        say: Called with a line for the user, when something takes long.
+        port: The port to listen on; None for that of last time, or any free one.
+        say: Called with a line for the user, when something takes long or is not as it was.
 
     Raises:
-        UsageError: if the port is taken, or the workspace is connected to a server that is not ours.
+        UsageError: if the port is taken, the server runs at another port or refuses the token that is kept, or the
+            workspace is connected to a server that is not ours.
+        DataError: if the file of the connection is damaged.
         ServiceError: if the server cannot be installed or does not come up.
     """
     home.root.mkdir(parents=True, exist_ok=True)
@@ -60,12 +65,19 @@ def _start_server(home: StudioHome, port: int | None, say: Say) -> Connection:
     known = home.connection()
     if known is not None and not known.ours:
         raise UsageError(f"this workspace is connected to {known.url}; disconnect with: figureground studio down")
-    if known is not None and _daemon(home).process() is not None and _answers_as_ours(known):
+    if known is not None and (process := _process(home, known)) is not None:
+        _check_running(home, known, process.pid, port)
         return known
     if known is None and home.data.exists():
-        raise UsageError(f"{home.data} holds a server whose secrets are lost; move that folder away to start anew")
+        raise UsageError(
+            f"{home.data} holds a server whose secrets are lost: restore {home.root / 'connection.json'} from a copy, "
+            f"or stop the server and move {home.root} away to start anew"
+        )
+    last = known.port if known else None
+    asked = free_port(port) if port else same_port(last)
+    if last is not None and port is None and asked != last:
+        say(f"port {last} of last time is taken: Label Studio moves to {asked}, so bookmarks and tunnels must follow")
     environment = server_environment(say)
-    asked = free_port(port)
     connection = Connection(
         url=f"http://{LOOPBACK}:{asked}",
         token=known.token if known else secrets.token_hex(20),
@@ -78,17 +90,50 @@ def _start_server(home: StudioHome, port: int | None, say: Say) -> Connection:
     for folder in (home.data, home.served):
         folder.mkdir(parents=True, exist_ok=True)
     daemon = _daemon(home)
-    daemon.stop()
     program = str(executable(environment, "label-studio"))
     command = [program, "start", "--no-browser", "--internal-host", LOOPBACK, "--port", str(asked)]
     daemon.start(command, _settings(home, connection), port=asked)
     say(f"starting Label Studio {SERVER_VERSION} at {connection.url}")
     try:
         _await_ours(daemon, connection)
+    except UsageError as error:
+        daemon.stop()
+        raise UsageError(
+            f"the token in {home.root / 'connection.json'} is not the server's: restore the file from a copy"
+        ) from error
     except BaseException:
         daemon.stop()
         raise
     return connection
+
+
+def _process(home: StudioHome, known: Connection | None) -> Any | None:  # noqa: ANN401  psutil.Process
+    """The server's process, also where the note of it was lost: it is the one that has our data."""
+    port = known.port if known else None
+    return _daemon(home).find(f"LABEL_STUDIO_{_DATA_SETTING}", str(home.data), port=port or 1)
+
+
+def _check_running(home: StudioHome, known: Connection, pid: int, port: int | None) -> None:
+    """Make sure that the server that runs can be used as it is.
+
+    Raises:
+        UsageError: if another port is asked for, or it refuses the token.
+        ServiceError: if it does not answer, also after a while.
+    """
+    if port is not None and port != known.port:
+        raise UsageError(
+            f"Label Studio runs at {known.url}, and people may be working there; to move it to port {port}, type: "
+            f"figureground studio down, then figureground studio up --port {port}"
+        )
+    try:
+        _await_ours(_daemon(home), known)
+    except UsageError as error:
+        raise UsageError(
+            f"Label Studio runs (process {pid}) and refuses the token in {home.root / 'connection.json'}: restore the "
+            f"file from a copy; the server was left alone"
+        ) from error
+    except ServiceError as error:
+        raise ServiceError(f"{error}; process {pid} was left alone, stop it with: figureground studio down") from error
 
 
 def connect_server(home: StudioHome, url: str, token: str) -> Connection:
@@ -110,18 +155,25 @@ def connect_server(home: StudioHome, url: str, token: str) -> Connection:
 
 
 def stop_server(home: StudioHome) -> str:
-    """Stop our server, or forget the connection to another's; returns what was done, in a sentence."""
-    known = home.connection()
+    """Stop our server, or forget the connection to another's; returns what was done, in a sentence.
+
+    A server of ours is stopped even if the file of its connection is damaged: its process is known.
+    """
+    try:
+        known = home.connection()
+    except DataError:
+        known = None
     if known is not None and not known.ours:
         home.forget_connection()
         return f"disconnected from {known.url}, which goes on: it is not ours to stop"
+    _process(home, known)  # notes it again, where the note was lost
     return "stopped" if _daemon(home).stop() else "it was not running"
 
 
 def server_status(home: StudioHome) -> ServerStatus:
     """How the server does. Raises UsageError if the workspace has none."""
     connection = home.require_connection()
-    process = _daemon(home).process() if connection.ours else None
+    process = _process(home, connection) if connection.ours else None
     pid = process.pid if process else None
     if connection.ours and process is None:
         return ServerStatus(url=connection.url, ours=True, state="stopped")
@@ -143,7 +195,7 @@ def require_running(home: StudioHome) -> Connection:
         ServiceError: if it does not answer.
     """
     connection = home.require_connection()
-    if connection.ours and _daemon(home).process() is None:
+    if connection.ours and _process(home, connection) is None:
         raise UsageError("the workspace's Label Studio is not running; start it with: figureground studio up")
     StudioClient(connection).whoami()
     return connection
@@ -156,7 +208,7 @@ def _daemon(home: StudioHome) -> Daemon:
 def _settings(home: StudioHome, connection: Connection) -> dict[str, str]:
     """The server's settings, which it reads from its environment."""
     settings = {
-        "BASE_DATA_DIR": str(home.data),
+        _DATA_SETTING: str(home.data),
         "USERNAME": connection.username,
         "PASSWORD": connection.password,
         "USER_TOKEN": connection.token,
@@ -178,14 +230,24 @@ def _settings(home: StudioHome, connection: Connection) -> dict[str, str]:
 
 
 def _answers_as_ours(connection: Connection) -> bool:
-    """Whether who answers at the address knows our token: on a taken port another server might."""
+    """Whether who answers at the address knows our token: on a taken port another server might.
+
+    Raises:
+        UsageError: if it refuses the token.
+    """
     try:
         return StudioClient(connection, patient=False).whoami().email == connection.username
-    except FigureGroundError:
+    except ServiceError:
         return False
 
 
 def _await_ours(daemon: Daemon, connection: Connection) -> None:
+    """Wait until the server answers.
+
+    Raises:
+        UsageError: if it refuses the token.
+        ServiceError: if it ends, or does not come up in time.
+    """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if daemon.process() is None:
@@ -193,4 +255,4 @@ def _await_ours(daemon: Daemon, connection: Connection) -> None:
         if _answers_as_ours(connection):
             return
         time.sleep(0.5)
-    raise ServiceError(f"Label Studio did not come up in {START_SECONDS:.0f} s; see {daemon.log}")
+    raise ServiceError(f"Label Studio did not answer in {START_SECONDS:.0f} s; see {daemon.log}")

@@ -25,6 +25,7 @@ from figureground.build.geometry.objects import MeasuredObject
 from figureground.build.geometry.views import Canvas
 from figureground.build.painting.scenes import CanvasKey, PlacedPhoto, Scene, make_scene
 from figureground.errors import DataError, Fault, FigureGroundError
+from figureground.runtime.failures import naming
 from figureground.schemas.rasters.photos import decode_photo
 from figureground.schemas.recipes import Recipe, RuleSet
 from figureground.schemas.records import ObjectRecord, PhotoRef, SourceRow
@@ -140,7 +141,7 @@ def _write_arrays(path: Path, arrays: Arrays) -> None:
     head = json.dumps([(name, array.dtype.str, array.shape) for name, array in arrays.items()]).encode()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with temporary.open("wb") as file:
+        with naming(path), temporary.open("wb") as file:
             file.write(len(head).to_bytes(_LENGTH_BYTES, "little") + head)
             for array in arrays.values():
                 file.write(np.ascontiguousarray(array).data)

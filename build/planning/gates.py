@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from figureground.build.planning.near_duplicates import NearDuplicates
 from figureground.build.planning.plan import Plan
+from figureground.build.planning.plan_rows import PlanRows
 from figureground.build.planning.selection import IMAGENET_TRAIN
 from figureground.errors import DataError, Fault
 from figureground.schemas.attributes import AttributeSchema
@@ -67,6 +68,7 @@ def check_gates(plan: Plan, recipe: Recipe, classes: ClassMap, attributes: Attri
         *_label_gates(records, attributes),
         *_split_gates(plan, records, recipe),
         *_class_gates(attribute_frequencies(plan, classes, attributes)),
+        *_supply_gates(plan, recipe, classes),
         _finding(
             "attribute_vanishes",
             "warning",
@@ -172,6 +174,29 @@ def _class_gates(frequencies: Sequence[AttributeFrequency]) -> Iterator[GateFind
         typical[frequency.class_name] |= {frequency.attribute} if common else set()
     alike = [f"{first}/{second}" for first, second in combinations(typical, 2) if typical[first] == typical[second]]
     yield _finding("classes_alike", "warning", "an attribute that tells every two classes apart", alike)
+
+
+def _supply_gates(plan: Plan, recipe: Recipe, classes: ClassMap) -> Iterator[GateFinding]:
+    """Whether there is as much as was asked for, and whether ImageNet's classifiers can be right about every class."""
+    per_class = recipe.balance.per_class
+    if isinstance(per_class, int):
+        short = [f"{name} {count}" for name, count in plan.class_counts.items() if 0 < count < per_class]
+        yield _finding("fewer_than_asked", "warning", f"{per_class} objects of every class", short)
+    if isinstance(plan.rows, PlanRows):
+        repeated = {f"{group.variant} {group.split}": group.repeated_donors() for group in plan.rows.groups}
+        again = [f"{name} {count} rows" for name, count in repeated.items() if count]
+        yield _finding("donors_repeat", "warning", "as many donors of each figure as draws", again)
+    if recipe.source_splits is not None:
+        known = {figure.record.source_split for figure in plan.objects.values()}
+        absent = sorted(set(recipe.source_splits) - known)
+        yield _finding("empty_source_split", "warning", "objects in every source split that the recipe takes", absent)
+    mute = [entry.name for entry in classes.classes if not entry.imagenet_indices and plan.class_counts[entry.name]]
+    yield _finding(
+        "class_without_output",
+        "warning",
+        "imagenet_indices of every class in the class map; a classifier of ImageNet's 1000 is never right about others",
+        mute,
+    )
 
 
 def _finding(gate: str, severity: Severity, expected: str, items: Sequence[str]) -> GateFinding:

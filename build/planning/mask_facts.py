@@ -153,6 +153,12 @@ def canvas_px(size_hw: tuple[int, int], view: View) -> int:
     return height * width
 
 
+def resized_px(size_hw: tuple[int, int], view: View) -> int:
+    """Pixels of a whole photo as a view resizes it, before anything is cropped away."""
+    height, width = _geometry(view, size_hw).resized_hw
+    return height * width
+
+
 def _bound_stretch(start: float, stop: float, side: int, reach_px: float) -> tuple[float, float]:
     """Smallest and largest number of pixels of a side that a stretch of it may cover.
 

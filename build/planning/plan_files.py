@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from figureground.errors import DataError
+from figureground.build.planning.plan_rows import NONE
+from figureground.errors import Faults
 from figureground.runtime.files import replace_file
-from figureground.schemas.records import PlanRow
+from figureground.schemas.classes import ClassMap
+from figureground.schemas.documents import check_config_name, check_split_name, shown
+from figureground.schemas.recipes import TEXTURE_FAMILIES, Recipe, Variant
+from figureground.schemas.records import NAME_PATTERN, NAME_WORDS, ObjectRecord, PlanRow
+from figureground.schemas.store.tables import read_batches
 
 _ROWS_PER_GROUP: Final = 1 << 20
 _ROWS_AT_A_TIME: Final = 1 << 15  # spelled out together; divides a row group, so that pages end where they would
+_MOST_FAULTS: Final = 100  # after which nobody reads on
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SCHEMA: Final = pa.schema(
     [
         ("variant", pa.string()),
@@ -56,13 +65,104 @@ def read_donors(path: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def read_plan(path: Path) -> tuple[PlanRow, ...]:
-    """Read the rows that ``write_plan`` wrote.
+    """Read the rows that ``write_plan`` wrote; the file may be a stranger's, and names in it become paths.
 
     Raises:
-        DataError: if the file is no plan.
+        DataError: if the file is no plan, or with rows whose names could be paths or are none of ``datasets``, whose
+            numbers are out of range, or that are not sorted by key, each key once.
     """
+    faults, rows, last = Faults(), list[PlanRow](), None
+    for batch in read_batches(path, _SCHEMA, _ROWS_AT_A_TIME, "a plan"):
+        for row in (PlanRow(**values) for values in batch):
+            number = len(rows)
+            for name, expected, got in _problems(row):
+                faults.add(str(path), f"row {number} {name}", expected=expected, got=shown(got), remedy="get it again")
+            if last is not None and row.key <= last:
+                key = shown(str(row.key))
+                faults.add(str(path), f"row {number}", expected="rows sorted by key, each key once", got=f"{key} late")
+            last = row.key
+            rows.append(row)
+        if len(faults) >= _MOST_FAULTS:
+            break
+    faults.raise_if_any()
+    return tuple(rows)
+
+
+def check_plan(
+    rows: Sequence[PlanRow], recipe: Recipe, classes: ClassMap, objects: Mapping[str, ObjectRecord], *, where: str
+) -> None:
+    """Compare the rows of a plan with what they are rows of.
+
+    Args:
+        rows: The rows.
+        recipe: Has their variants and splits.
+        classes: Has their labels.
+        objects: Objects that they show, by id.
+        where: Name of the plan in errors.
+
+    Raises:
+        DataError: for every name that is unknown, and every row without the donor, texture or attribute that its
+            variant takes.
+    """
+    faults, labels = Faults(), range(len(classes.classes))
+    for name, known in (
+        ("variant", set(recipe.variants)),
+        ("split", set(recipe.split_names)),
+        ("object_id", set(objects)),
+        ("ground_id", {*objects, ""}),
+        ("label", set(labels)),
+        ("ground_label", {NONE, *labels}),
+    ):
+        for value in sorted({getattr(row, name) for row in rows} - known)[:_MOST_FAULTS]:
+            faults.add(where, name, expected=f"a {name} that the dataset has", got=shown(value), remedy="get it again")
+    faults.raise_if_any()
+    for row in rows:
+        for name, expected in _misfits(row, recipe.variants[row.variant], objects[row.object_id]):
+            faults.add(
+                where, f"{row.key} {name}", expected=expected, got=shown(getattr(row, name)), remedy="get it again"
+            )
+        if len(faults) >= _MOST_FAULTS:
+            break
+    faults.raise_if_any()
+
+
+def _misfits(row: PlanRow, variant: Variant, figure: ObjectRecord) -> Iterator[tuple[str, str]]:
+    """Columns of a row that do not fit its variant, each with what was expected."""
+    for name, takes in (("ground_id", variant.donor is not None), ("texture_id", variant.texture == "photos")):
+        if takes != bool(getattr(row, name)):
+            yield name, f"{'one' if takes else 'none'} in rows of {row.variant}"
+    if not (row.attribute in figure.attribute_masks if variant.per_attribute else row.attribute == ""):
+        yield "attribute", f"{'one that the object has a mask of' if variant.per_attribute else 'none'}"
+    if variant.texture not in (None, "photos"):
+        texture = json.loads(row.params).get("texture")
+        if not isinstance(texture, dict) or texture.get("family") not in TEXTURE_FAMILIES:
+            yield "params", f"a texture of the families {', '.join(TEXTURE_FAMILIES)}"
+
+
+def _problems(row: PlanRow) -> Iterator[tuple[str, str, object]]:
+    """What of a row is not as ``write_plan`` writes it: the column, what was expected, and what is there."""
+    for name, check in (("variant", check_config_name), ("split", check_split_name)):
+        try:
+            check(getattr(row, name))
+        except ValueError as error:
+            yield name, str(error), getattr(row, name)
+    for name in ("object_id", "attribute", "ground_id", "texture_id"):
+        value = getattr(row, name)
+        if not NAME_PATTERN.fullmatch(value) and (value or name == "object_id"):
+            yield name, NAME_WORDS, value
+    for name, least in (("draw", 0), ("label", 0), ("ground_label", -1)):
+        if getattr(row, name) < least:
+            yield name, f"a number from {least} up", getattr(row, name)
     try:
-        with pq.ParquetFile(path) as file:
-            return tuple(PlanRow(**row) for batch in file.iter_batches(_ROWS_AT_A_TIME) for row in batch.to_pylist())
-    except (pa.ArrowException, OSError, TypeError) as error:
-        raise DataError.single(str(path), "", expected="a plan (Parquet)", got=str(error)) from error
+        params = json.loads(row.params)
+    except (ValueError, RecursionError):
+        params = None
+    if not isinstance(params, dict):
+        yield "params", "a JSON object", row.params
+    elif row.texture_id and not _SHA256.fullmatch(str(_texture_sha256(params))):
+        yield "params", "the SHA-256 of the texture", params.get("texture")
+
+
+def _texture_sha256(params: Mapping[str, Any]) -> object:
+    texture = params.get("texture")
+    return texture.get("sha256") if isinstance(texture, dict) else None

@@ -157,6 +157,11 @@ class RowGroup(Sequence[PlanRow]):
         for start in range(0, len(self), _AT_A_TIME):
             yield from self[start : start + _AT_A_TIME]
 
+    def repeated_donors(self) -> int:
+        """Number of rows whose donor is that of another draw of the same figure: there were fewer donors than draws."""
+        drawn = self._codes[self._codes["donor_index"] != NONE]
+        return len(drawn) - len(np.unique(drawn[["figure_index", "attribute_index", "donor_index"]]))
+
     def _row(self, numbers: Sequence[int]) -> PlanRow:
         code = RowCode(*numbers)
         return self._writer.row(self.split, self._attributes[code.attribute_index], code)

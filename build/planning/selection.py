@@ -9,12 +9,13 @@ from typing import Final
 
 from figureground.build.geometry.objects import NO_CROPS, MeasuredObject
 from figureground.build.geometry.tiles import box_matte, clip_box, hull, largest_strip
-from figureground.build.geometry.views import resize_matte, view_matte
+from figureground.build.geometry.views import resize_matte, view_geometry, view_matte
 from figureground.build.geometry.windows import Crop, NoWindow, place_window
-from figureground.build.planning.mask_facts import MaskFacts, bound_box, canvas_px
+from figureground.build.planning.mask_facts import MaskFacts, bound_box, canvas_px, resized_px
 from figureground.build.planning.seeds import derive_seed, hash_order
 from figureground.schemas.classes import ClassMap, from_imagenet_train
 from figureground.schemas.rasters.masks import Box, decode_coco_rle
+from figureground.schemas.rasters.photos import MOST_PIXELS
 from figureground.schemas.recipe_views import View
 from figureground.schemas.recipes import Balance, Filters, Recipe, RuleSet
 from figureground.schemas.records import ObjectRecord
@@ -98,6 +99,9 @@ def _measure(record: ObjectRecord, recipe: Recipe, rules: RuleSet, classes: Clas
     if recipe.source_splits is not None and record.source_split not in recipe.source_splits:
         return _refuse(record, "source_split", record.source_split)
     filters = rules.filters
+    largest = max((resized_px(record.size_hw, view) for view in rules.views.values() if view.window is None), default=0)
+    if largest > MOST_PIXELS:
+        return _refuse(record, "canvas_too_large", f"{largest} px when resized > {MOST_PIXELS}")
     if filters.clean_ground and "class_visible_outside" in record.flags:
         return _refuse(record, "class_visible_outside", "a second, unmasked instance would stay in the ground")
     if filters.one_box and len(record.boxes_xyxy_px) > 1:
@@ -133,6 +137,12 @@ def _measure_mask(record: ObjectRecord, label: int, recipe: Recipe, rules: RuleS
         crops = _place_windows(record, mask, recipe, rules)
     except NoWindow as refused:
         return _refuse(record, str(refused))
+    for name, own in crops.items():
+        for crop in own:
+            sizes = (crop.frame.size_hw, view_geometry(rules.views[name], crop.frame).resized_hw)
+            largest = max(height * width for height, width in sizes)
+            if largest > MOST_PIXELS:
+                return _refuse(record, "canvas_too_large", f"{largest} px of the window > {MOST_PIXELS}")
     return MeasuredObject(
         record=record,
         label=label,

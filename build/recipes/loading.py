@@ -16,6 +16,17 @@ def shipped_recipes() -> tuple[str, ...]:
     return tuple(sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml")))
 
 
+def recipe_text(name: str) -> str:
+    """A shipped recipe as it is spelled, comments and all: where a recipe of one's own begins.
+
+    Raises:
+        UsageError: if there is no such recipe.
+    """
+    if name not in shipped_recipes():
+        raise UsageError(f"no recipe {name!r}: give one of {', '.join(shipped_recipes())}")
+    return (files("figureground.build.recipes") / f"{name}.yaml").read_text(encoding="utf-8")
+
+
 def load_recipe(name_or_path: str) -> Recipe:
     """Load a shipped recipe by name, or the user's own YAML file.
 
@@ -24,8 +35,7 @@ def load_recipe(name_or_path: str) -> Recipe:
         DataError: with every fault of the file.
     """
     if name_or_path in shipped_recipes():
-        text = (files("figureground.build.recipes") / f"{name_or_path}.yaml").read_text(encoding="utf-8")
-        return parse_document(text, Recipe, where=f"{name_or_path}.yaml")
+        return parse_document(recipe_text(name_or_path), Recipe, where=f"{name_or_path}.yaml")
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml"}:
         raise UsageError(f"no recipe {name_or_path!r}: give one of {', '.join(shipped_recipes())}, or a .yaml file")

@@ -20,6 +20,7 @@ from figureground.exports.evaluation.repository.columns import check_columns
 from figureground.exports.evaluation.repository.shards import check_shards, read_table
 from figureground.exports.evaluation.values import EvaluationError, Images, Ints, Table
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, decode_png1
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 
 _COLUMNS = ("object_mask", "attributes", "attribute_masks")
 
@@ -176,8 +177,8 @@ def decode_row(stored: Mapping[str, Any], where: str) -> AnalysedRow:
     object_png = (stored["object_mask"] or {}).get("bytes")
     object_mask = None if object_png is None else decode_png1(object_png, record=image_id)
     if object_mask is not None and object_mask.shape != size_hw:
-        got = f"{object_mask.shape[0]}x{object_mask.shape[1]}"
-        raise DataError.single(where, image_id, expected=f"an object mask of {size_hw[0]}x{size_hw[1]}", got=got)
+        expected = f"an object mask of {spell_size(size_hw)} {ORDER}"
+        raise DataError.single(where, image_id, expected=expected, got=spell_size(object_mask.shape))
     masks: dict[str, Mask] = {}
     for painted in stored["attribute_masks"] or ():
         rle = CocoRle(size_hw=(int(painted["size"][0]), int(painted["size"][1])), counts=str(painted["counts"]))

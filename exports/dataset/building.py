@@ -15,23 +15,23 @@ from figureground.build.planning.plan import Plan
 from figureground.errors import DataError, Fault, UsageError
 from figureground.exports.dataset.cluster_shards import BuildSite, write_all_scenes, write_all_shards
 from figureground.exports.dataset.earlier import RENDER, ConfigSplit, EarlierRows, find_earlier_rows
-from figureground.exports.dataset.files import LOCK, ShardName
+from figureground.exports.dataset.files import LOCK, MANIFEST, ShardName
 from figureground.exports.dataset.inputs import BuildRequest
 from figureground.exports.dataset.lock import RecipeLock, read_lock
 from figureground.exports.dataset.manifest import write_manifest
 from figureground.exports.dataset.metadata import plan_features, write_metadata
 from figureground.exports.dataset.planned import PlannedBuild, plan_build
 from figureground.exports.dataset.shards import ROWS_PER_SHARD, ShardJob
-from figureground.runtime.files import write_text
+from figureground.runtime.folders import MARK, unfinished_folder
 from figureground.runtime.pools import Engine, LazyJobs, open_engine
 from figureground.runtime.progress import Progress
+from figureground.schemas.recipes import Balance
 from figureground.schemas.records import PlanRow
 
 Item = TypeVar("Item")
 
 _PHOTOS_PER_JOB: Final = 16
 _SCRATCH: Final = ".scenes"
-_KEY: Final = ".build-key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,8 @@ class BuildReport:
     """Objects that rows are of."""
     balanced: bool
     """Whether every class that has objects has equally many."""
+    unbalanced: str
+    """Why they have not; empty where they have."""
     class_counts: Mapping[str, int]
     """Class name to number of objects."""
     splits: Mapping[str, int]
@@ -62,7 +64,7 @@ def build_dataset(request: BuildRequest, folder: Path, *, progress: Progress = l
     """Build a dataset repository in ``folder``; killed and called again, it goes on where it was.
 
     Raises:
-        UsageError: if ``folder`` holds anything else than this very build.
+        UsageError: if ``folder`` holds anything else than this very build, or is being built by another command.
         DataError: with every photo at fault; finished shards are kept for the next call.
     """
     build = plan_build(request)
@@ -87,36 +89,27 @@ def make_repository(
     Raises:
         DataError: with every photo at fault; finished shards are kept for the next call.
     """
-    partial = folder.with_name(f"{folder.name}.partial")
-    _resume_or_start(partial, build.key())
-    copied = _render(build, partial, progress)
-    write_metadata(build, partial)
-    finish(partial)
-    shutil.rmtree(partial / _SCRATCH)
-    (partial / _KEY).unlink()
-    write_manifest(partial)
-    partial.replace(folder)
+    with unfinished_folder(folder, build.key(), "build", keeps=True) as partial:
+        (partial / _SCRATCH).mkdir(exist_ok=True)
+        copied = _render(build, partial, progress)
+        write_metadata(build, partial)
+        finish(partial)
+        shutil.rmtree(partial / _SCRATCH)
+        write_manifest(partial)
     return copied
 
 
 def _require_same_build(folder: Path, lock: RecipeLock) -> None:
     try:
-        same = read_lock(folder / LOCK).to_json() == lock.to_json()
+        differing = lock.differing_parts(read_lock(folder / LOCK))
     except (UsageError, DataError):
-        same = False
-    if not same:
-        raise UsageError(f"{folder} exists and is not this build; give another folder with -o, or delete it")
-
-
-def _resume_or_start(partial: Path, key: str) -> None:
-    """Keep what an interrupted run of the same build left; throw away what another one did."""
-    marker = partial / _KEY
-    if partial.exists() and (not marker.exists() or marker.read_text() != key):
-        shutil.rmtree(partial)
-    for unfinished in partial.rglob(".*.partial"):
-        unfinished.unlink()
-    (partial / _SCRATCH).mkdir(parents=True, exist_ok=True)
-    write_text(marker, key)
+        differing = ("it is no dataset",)
+    if not differing and not (folder / MANIFEST).is_file():
+        differing = (f"it has no {MANIFEST}",)
+    if differing:
+        raise UsageError(
+            f"{folder} exists and is not this build ({', '.join(differing)}); give another folder with -o, or delete it"
+        )
 
 
 def _render(build: PlannedBuild, partial: Path, progress: Progress) -> int:
@@ -128,7 +121,7 @@ def _render(build: PlannedBuild, partial: Path, progress: Progress) -> int:
     jobs = _shard_jobs(request, plan, partial, earlier)
     machines = request.machines
     site = BuildSite(
-        key=(partial / _KEY).read_text(encoding="utf-8"),
+        key=(partial / MARK).read_text(encoding="utf-8"),
         folder=partial,
         sources=request.photos.sources,
         textures=plan.textures,
@@ -232,6 +225,16 @@ def _shard_parts(plan: Plan) -> Iterator[_ShardPart]:
         first += length
 
 
+def _why_unbalanced(plan: Plan, balance: Balance) -> str:
+    filled = {name: count for name, count in plan.class_counts.items() if count}
+    name = min(filled, key=lambda name: filled[name])
+    if balance.per_class == "all":
+        return "all objects of every class were asked for"
+    if balance.per_class == "smallest":
+        return f"{name} has {filled[name]}, fewer than the recipe's min_per_class {balance.min_per_class}"
+    return f"{name} has {filled[name]}, fewer than {balance.per_class}"
+
+
 def _report(folder: Path, build: PlannedBuild, *, reused: bool = False, copied: int = 0) -> BuildReport:
     plan = build.plan
     return BuildReport(
@@ -239,6 +242,7 @@ def _report(folder: Path, build: PlannedBuild, *, reused: bool = False, copied: 
         rows=len(plan.rows),
         objects=len(plan.objects),
         balanced=plan.balanced,
+        unbalanced="" if plan.balanced else _why_unbalanced(plan, build.request.design.recipe.balance),
         class_counts=plan.class_counts,
         splits=dict(Counter(plan.splits.values())),
         refused=dict(sorted(Counter(refusal.reason for refusal in plan.refusals).items())),

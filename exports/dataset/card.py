@@ -11,6 +11,8 @@ import jinja2
 import yaml
 
 from figureground.build.planning.coverage import DonorUse
+from figureground.errors import DataError
+from figureground.exports.dataset.files import LOCK
 from figureground.exports.dataset.lock import RecipeLock
 from figureground.schemas.recipe_views import View
 from figureground.schemas.recipes import Layer, Move, Recipe
@@ -50,24 +52,33 @@ def render_card(
         sizes: Every config and split that has rows.
         donors: Use of donors by each config that has some.
         changelog: What each version changed, oldest first.
+
+    Raises:
+        DataError: for a lock whose numbers are none; one of a release that somebody passed on may have such.
     """
     front = _front_matter(recipe, lock, features, sizes)
     views = recipe.rules[lock.rules].views
     used = {layer.view for name in sizes for layer in recipe.variants[name].layers}
-    text = _template().render(
-        recipe=recipe,
-        lock=lock.to_dict(),
-        configs=[_config_cells(recipe, name, own) for name, own in sizes.items()],
-        views={name: _describe_view(view) for name, view in views.items() if name in used},
-        shown="mixed_rand" if "mixed_rand" in sizes else _default_config(sizes),
-        split=recipe.split_names[-1],
-        windowed=any(views[name].window for name in used),
-        artefacts=list(_artefacts(recipe, sizes)),
-        donors=donors,
-        mask_cost=[name for name in sizes if name == "mixed_self" or recipe.variants[name].donors_from],
-        too_large=_too_large(recipe, lock),
-        changelog=list(reversed(changelog)),
-    )
+    facts = {
+        "recipe": recipe,
+        "lock": lock.to_dict(),
+        "configs": [_config_cells(recipe, name, own) for name, own in sizes.items()],
+        "views": {name: _describe_view(view) for name, view in views.items() if name in used},
+        "shown": "mixed_rand" if "mixed_rand" in sizes else _default_config(sizes),
+        "split": recipe.split_names[-1],
+        "windowed": any(views[name].window for name in used),
+        "artefacts": list(_artefacts(recipe, sizes)),
+        "donors": donors,
+        "mask_cost": [name for name in sizes if name == "mixed_self" or recipe.variants[name].donors_from],
+        "too_large": _too_large(recipe, lock),
+        "changelog": list(reversed(changelog)),
+    }
+    try:
+        text = _template().render(facts)
+    except (jinja2.UndefinedError, TypeError, ValueError, AttributeError) as error:  # a stranger's lock, in a rebuild
+        got = " ".join(str(error).split())[:200]
+        expected = "numbers as a build writes them"
+        raise DataError.single(LOCK, "annotation", expected=expected, got=got, remedy="get it again") from error
     return f"---\n{front}---\n\n{text}"
 
 
@@ -154,6 +165,7 @@ def _config_cells(recipe: Recipe, name: str, sizes: Mapping[str, SplitSize]) -> 
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  Markdown, of our own models' text
     environment.filters["cell"] = _cell
+    environment.filters["escaped"] = _escaped
     environment.filters["percent_of"] = _percent
     environment.filters["figure"] = _figure
     text = (files("figureground.exports.dataset") / "card.md.jinja").read_text(encoding="utf-8")
@@ -169,9 +181,14 @@ def _figure(estimate: Mapping[str, Any]) -> str:
     return f"{estimate['value']:.3f} [{bounds}]"
 
 
+def _escaped(text: str) -> str:
+    """Text that somebody typed, so that it is no markup of HTML's; Markdown's stays."""
+    return html.escape(text, quote=False)
+
+
 def _cell(text: str) -> str:
     """Text that somebody typed, so that it stays one cell of a table and no markup."""
-    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
+    return _escaped(" ".join(text.split())).replace("|", "\\|")
 
 
 _FEW: Final = 0.05

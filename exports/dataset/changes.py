@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from figureground.errors import UsageError
+from figureground.errors import DataError, UsageError
 from figureground.exports.dataset.files import LOCK, REFUSED
 from figureground.exports.dataset.folder import DatasetFolder
 from figureground.exports.dataset.lock import Environment, environment_differences
 from figureground.exports.dataset.rows import row_key
+from figureground.schemas.documents import read_text
 from figureground.schemas.rasters.masks import decode_coco_rle, mask_iou
 from figureground.schemas.records import ObjectRecord, RowKey
 from figureground.schemas.store.releases import read_release
@@ -195,8 +197,7 @@ def _read_dataset(dataset: DatasetFolder) -> _Version:
     recipe = dataset.recipe.model_dump(mode="json", exclude={"class_map", "attributes"})
     recipe["rules"] = {lock.rules: recipe["rules"][lock.rules]}
     recipe["class_map"] = dataset.class_map.model_dump(mode="json")
-    with dataset.files.path(REFUSED).open(encoding="utf-8") as lines:
-        refused = {row["object_id"]: row["reason"] for row in csv.DictReader(lines)}
+    refused = _read_refused(dataset.files.path(REFUSED))
     return _Version(
         name=f"{lock.recipe} of {version}",
         objects=_by_id(records),
@@ -204,6 +205,25 @@ def _read_dataset(dataset: DatasetFolder) -> _Version:
         recipe=dict(_flat(recipe)),
         refused=refused,
     )
+
+
+def _read_refused(path: Path) -> dict[str, str]:
+    """Object that was left out to the reason.
+
+    Raises:
+        DataError: if the file is no table of them.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    try:
+        rows = [(row.get("object_id"), row.get("reason")) for row in reader]
+    except csv.Error as error:
+        raise DataError.single(str(path), f"line {reader.line_num}", expected="a CSV", got=str(error)) from error
+    refused = {name: reason for name, reason in rows if name is not None and reason is not None}
+    if len(refused) < len(rows) or not {"object_id", "reason"} <= set(reader.fieldnames or ()):
+        raise DataError.single(
+            str(path), "", expected="the columns object_id and reason, each object once", got="another table"
+        )
+    return refused
 
 
 def _by_id(records: Sequence[ObjectRecord]) -> dict[str, ObjectRecord]:

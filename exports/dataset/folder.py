@@ -5,17 +5,16 @@ Which shards there are is what the manifest lists, never what happens to lie in 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from figureground.build.planning.plan_files import read_plan
+from figureground.build.planning.plan_files import check_plan, read_plan
 from figureground.build.recipes.loading import load_recipe
 from figureground.build.recipes.pixel_rules import in_present_words
-from figureground.errors import DataError, Faults, UsageError
+from figureground.errors import Fault, Faults, UsageError
 from figureground.exports.dataset.files import (
     ATTRIBUTES,
     CHANGELOG,
@@ -33,10 +32,34 @@ from figureground.exports.dataset.manifest import read_manifest, require_files
 from figureground.exports.dataset.rows import count_rows, read_rows, read_schema
 from figureground.schemas.attributes import AttributeSchema, load_attribute_schema
 from figureground.schemas.classes import ClassMap
-from figureground.schemas.documents import read_document
+from figureground.schemas.documents import (
+    Document,
+    check_config_name,
+    check_config_names,
+    check_split_name,
+    check_unlike,
+    parse_text,
+    read_document,
+    read_text,
+    validate_document,
+)
 from figureground.schemas.recipes import Recipe
 from figureground.schemas.records import ObjectRecord, PlanRow
 from figureground.schemas.store.releases import read_release
+
+
+class _ChangelogEntry(Document):
+    """What one version changed."""
+
+    version: str
+    follows: str
+    changes: list[str]
+
+
+class _Changelog(Document):
+    """Every version's changes, oldest first."""
+
+    entries: tuple[_ChangelogEntry, ...]
 
 
 class RepositoryFiles(Protocol):
@@ -204,6 +227,9 @@ class DatasetFolder:
         ):
             if named not in allowed:
                 faults.add(str(path), key, expected=Path(allowed[-1]).name, got=named)
+        if self.lock.rules not in recipe.rules:
+            rules = ", ".join(sorted(recipe.rules))
+            faults.add(f"{self.name}/{LOCK}", "rules", expected=f"rules of the recipe: {rules}", got=self.lock.rules)
         faults.raise_if_any()
         return in_present_words(recipe, self.lock.pixel_rules, where=self.name)
 
@@ -226,8 +252,15 @@ class DatasetFolder:
         return read_release(self.files.path(OBJECTS))
 
     def plan_rows(self) -> tuple[PlanRow, ...]:
-        """The plan of its rows. Raises ``DataError`` if it is damaged."""
-        return read_plan(self.files.path(PLAN))
+        """The plan of its rows.
+
+        Raises:
+            DataError: if it is damaged, or has rows of what the recipe, the classes or the objects do not know.
+        """
+        path = self.files.path(PLAN)
+        rows, objects = read_plan(path), {record.object_id: record for record in self.objects()[1]}
+        check_plan(rows, self.recipe, self.class_map, objects, where=str(path))
+        return rows
 
     def changelog(self) -> list[dict[str, Any]]:
         """What each version changed, oldest first; empty where it follows no other.
@@ -238,8 +271,26 @@ class DatasetFolder:
         if not self.has(CHANGELOG):
             return []
         path = self.files.path(CHANGELOG)
+        entries = validate_document(
+            {"entries": parse_text(read_text(path), where=str(path))}, _Changelog, where=str(path)
+        )
+        return [entry.model_dump() for entry in entries.entries]
+
+
+def name_faults(dataset: DatasetFolder) -> list[Fault]:
+    """A fault for every config and split that ``datasets`` would refuse to load."""
+    faults, splits = Faults(), {config: dataset.splits(config) for config in dataset.configs}
+    checks: list[tuple[str, Callable[[], object]]] = [("configs", partial(check_config_names, dataset.configs))]
+    for config, own in splits.items():
+        checks.append((config, partial(check_config_name, config)))
+        checks.append((f"splits of {config}", partial(check_unlike, own)))
+        checks += [(f"{config}: {split}", partial(check_split_name, split)) for split in own]
+    for record, check in checks:
         try:
-            entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+            check()
         except ValueError as error:
-            raise DataError.single(str(path), "", expected="a changelog (JSON)", got=str(error)) from error
-        return entries
+            remedy = "name it otherwise in the recipe, and build again"
+            faults.add(
+                dataset.name, record, expected=str(error), got="a name that datasets does not load", remedy=remedy
+            )
+    return list(faults)

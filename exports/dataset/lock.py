@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -16,12 +16,12 @@ from pydantic import BaseModel, ConfigDict
 
 from figureground.build.planning.plan import Plan
 from figureground.build.recipes.pixel_rules import PIXEL_RULES
-from figureground.exports.dataset.inputs import BuildRequest
+from figureground.exports.dataset.inputs import BuildRequest, Design
 from figureground.schemas.classes import from_imagenet_train
 from figureground.schemas.documents import read_document
 from figureground.schemas.rasters.png import PNG_ENCODER
 from figureground.schemas.recipes import RuleName
-from figureground.schemas.records import ObjectRecord, PhotoRef, SourceRow
+from figureground.schemas.records import ObjectRecord, PhotoRef, PlanRow, SourceRow, canonical_json
 from figureground.schemas.terms import source_terms
 
 _PIXEL_PACKAGES: Final = ("deflate", "numpy", "opencv-python-headless", "pillow", "pyarrow", "pycocotools")
@@ -89,6 +89,18 @@ class LockedEarlier(_LockPart):
     """SHA-256 of its manifest.json."""
 
 
+class LockedInputs(_LockPart):
+    """What decides the rows, by SHA-256 over canonical JSON: equal digests, equal content."""
+
+    recipe: str
+    """The recipe as it was used, with its licence, description and ``pixels``; without the names of other files."""
+    class_map: str
+    attributes: str
+    """The attribute schema; the digest of none where there is none."""
+    plan: str
+    """Every row: its key, seed, donor and parameters."""
+
+
 class RecipeLock(Environment):
     """Content of recipe.lock.json: no time, no path, nothing that differs between two runs of the same build."""
 
@@ -102,6 +114,8 @@ class RecipeLock(Environment):
     pixel_rules: int = 1
     """Version of the program's rules for pixels (``build.recipes.pixel_rules``); locks without it are of the first."""
     release: LockedRelease
+    inputs: LockedInputs | None = None
+    """None in datasets of earlier days, which are taken for no other build's."""
     quotas: dict[str, int]
     """Class name to objects, in the order of the classes where the lock was just made."""
     balanced: bool
@@ -144,6 +158,15 @@ class RecipeLock(Environment):
         """The version in ``recipe``."""
         return self.recipe.rpartition("@")[2]
 
+    def differing_parts(self, other: RecipeLock) -> tuple[str, ...]:
+        """Names of the parts that are not as in another lock; empty for equal locks."""
+        own, others = self.to_dict(), other.to_dict()
+        names = [name for name in {**own, **others} if own.get(name) != others.get(name)]
+        if "inputs" in names and "inputs" in own and "inputs" in others:
+            inputs = [name for name, digest in own["inputs"].items() if others["inputs"].get(name) != digest]
+            names = [*inputs, *(name for name in names if name not in ("inputs", *inputs))]
+        return tuple(name.replace("_", " ") for name in names)
+
     def to_dict(self) -> dict[str, Any]:
         """What the file holds, without what is None."""
         return {name: value for name, value in self.model_dump().items() if value is not None}
@@ -184,6 +207,7 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
         draws=design.draws,
         pixel_rules=PIXEL_RULES,
         release=LockedRelease(version=release.version, sha256=release.sha256),
+        inputs=lock_inputs(design, plan.rows),
         quotas=plan.class_counts,
         balanced=plan.balanced,
         objects=len(records),
@@ -201,6 +225,25 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
         annotation=dict(release.annotation) or None,
         follows=follows,
     )
+
+
+def lock_inputs(design: Design, rows: Iterable[PlanRow]) -> LockedInputs:
+    """Digests of what decides the rows of a build."""
+    # Where class map and attributes lie is nothing that a dataset is made of.
+    recipe = design.recipe.model_dump(mode="json", exclude={"class_map", "attributes"}, exclude_defaults=True)
+    plan = hashlib.sha256()
+    for row in rows:
+        plan.update(repr((tuple(row.key), row.seed, row.ground_id, row.params)).encode())
+    return LockedInputs(
+        recipe=_digest(recipe),
+        class_map=_digest(design.classes.model_dump(mode="json")),
+        attributes=_digest(design.attributes.model_dump(mode="json")),
+        plan=plan.hexdigest(),
+    )
+
+
+def _digest(value: Any) -> str:  # noqa: ANN401  any JSON value
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def split_counts(plan: Plan, names: Sequence[str]) -> dict[str, int]:

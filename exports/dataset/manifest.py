@@ -14,9 +14,10 @@ _SCHEMA_VERSION = "1"
 
 
 def write_manifest(folder: Path) -> None:
-    """Write the SHA-256 of every other file."""
+    """Write the SHA-256 of every other file; what is hidden is no part of a repository."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    sha256 = {path.relative_to(folder).as_posix(): file_sha256(path) for path in paths}
+    names = {path.relative_to(folder).as_posix(): path for path in paths}
+    sha256 = {name: file_sha256(path) for name, path in names.items() if not name.startswith(".")}
     content = {"schema": _SCHEMA_VERSION, "sha256": sha256}
     write_text(folder / MANIFEST, json.dumps(content, indent=1, sort_keys=True) + "\n")
 

@@ -10,7 +10,7 @@ from figureground.build.planning.gates import GateFinding, check_gates, require_
 from figureground.build.planning.plan import Plan, make_plan
 from figureground.exports.dataset.earlier import describe_earlier
 from figureground.exports.dataset.inputs import BuildRequest
-from figureground.exports.dataset.lock import RecipeLock, make_lock
+from figureground.exports.dataset.lock import RecipeLock, lock_inputs, make_lock
 from figureground.schemas.records import canonical_json
 
 
@@ -26,13 +26,8 @@ class PlannedBuild:
 
     def key(self) -> str:
         """SHA-256 of all that decides the rows: what an interrupted run left serves the same build only."""
-        design = self.request.design
-        digest = hashlib.sha256(canonical_json(self.lock.to_dict()).encode())
-        digest.update(design.recipe.model_dump_json().encode())
-        digest.update(design.classes.model_dump_json().encode())
-        for row in self.plan.rows:
-            digest.update(repr((tuple(row.key), row.seed, row.ground_id, row.params)).encode())
-        return digest.hexdigest()
+        inputs = self.lock.inputs or lock_inputs(self.request.design, self.plan.rows)
+        return hashlib.sha256(canonical_json([self.lock.to_dict(), inputs.model_dump()]).encode()).hexdigest()
 
 
 def plan_build(request: BuildRequest) -> PlannedBuild:

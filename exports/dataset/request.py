@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from figureground.build.recipes.loading import load_recipe, shipped_recipes
 from figureground.errors import DataError, UsageError
@@ -15,8 +16,9 @@ from figureground.runtime.files import file_sha256
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import Attribute, AttributeSchema, load_attribute_schema
 from figureground.schemas.classes import load_class_map
-from figureground.schemas.recipes import Balance, Recipe, RuleName, SplitBy, Splits, Variant
-from figureground.schemas.records import NAME_PATTERN, ObjectRecord, PhotoRef
+from figureground.schemas.documents import check_split_name, check_unlike
+from figureground.schemas.recipes import Balance, Recipe, RuleName, RuleSet, SplitBy, Splits, Variant
+from figureground.schemas.records import ObjectRecord, PhotoRef
 from figureground.schemas.store.releases import read_annotation, read_left_out, read_release
 from figureground.schemas.store.workspace import Workspace
 
@@ -41,6 +43,12 @@ class BuildOptions:
     """Whether rows hold their images."""
     licence: str | None = None
     """Licence of masks, attributes and parameters."""
+    class_map: str | None = None
+    """A shipped class map's name, or a .json or .csv file."""
+    attributes: str | None = None
+    """A shipped attribute schema's name, or a .yaml file."""
+    max_box_share: float | None = None
+    """Largest share of the canvas that the object's box may cover, up to 1, which refuses none."""
 
 
 def build(
@@ -121,7 +129,15 @@ def _adapt(recipe: Recipe, options: BuildOptions) -> Recipe:
     """The recipe with what the options change."""
     if options.rules not in recipe.rules:
         raise UsageError(f"{recipe.name} has no rules {options.rules!r}; it has {', '.join(sorted(recipe.rules))}")
-    changes: dict[str, object] = {}
+    if options.draws < 1:
+        raise UsageError(f"--draws {options.draws}: give a number above 0")
+    changes: dict[str, object] = {
+        name: value
+        for name in ("pixels", "licence", "class_map", "attributes")
+        if (value := getattr(options, name)) is not None
+    }
+    if options.max_box_share is not None:
+        changes["rules"] = _limit_boxes(recipe, options.rules, options.max_box_share)
     if options.per_class is not None:
         changes["balance"] = _balance(recipe, options.per_class)
     if options.variants is not None:
@@ -133,11 +149,16 @@ def _adapt(recipe: Recipe, options: BuildOptions) -> Recipe:
         if recipe.splits is None:
             raise UsageError(f"{recipe.name} puts all photos into {recipe.split}: there is nothing to divide")
         changes["splits"] = recipe.splits.model_copy(update={"by": options.split_by})
-    if options.pixels is not None:
-        changes["pixels"] = options.pixels
-    if options.licence is not None:
-        changes["licence"] = options.licence
     return recipe.model_copy(update=changes)
+
+
+def _limit_boxes(recipe: Recipe, rules: RuleName, share: float) -> dict[RuleName, RuleSet]:
+    """The recipe's rules with another largest share of the canvas that a box may cover."""
+    if not 0 < share <= 1:
+        raise UsageError(f"--max-box-share {share:g}: give a share above 0, up to 1")
+    rule_set = recipe.rules[rules]
+    filters = rule_set.filters.model_copy(update={"max_box_share": share})
+    return {**recipe.rules, rules: rule_set.model_copy(update={"filters": filters})}
 
 
 def _choose_variants(recipe: Recipe, names: Sequence[str]) -> dict[str, Variant]:
@@ -189,7 +210,16 @@ def _make_splits(shares: Mapping[str, float]) -> Splits:
     Raises:
         UsageError: with every name that cannot be a split's, and every share that is not above 0, or their sum.
     """
-    faults = [f"{name!r} cannot be a split's name" for name in shares if not NAME_PATTERN.fullmatch(name)]
+    faults = []
+    for name in shares:
+        try:
+            check_split_name(name)
+        except ValueError as error:
+            faults.append(f"{name!r} cannot be a split's name: expected {error}")
+    try:
+        check_unlike(shares)
+    except ValueError as error:
+        faults.append(f"expected {error}")
     faults += [f"{name}={share:g} is no share above 0, up to 1" for name, share in shares.items() if not 0 < share <= 1]
     if not faults and abs(sum(shares.values()) - 1) > 1e-9:
         faults.append(f"shares add up to {sum(shares.values()):g}, not to 1")
@@ -274,6 +304,14 @@ def require_folder(out: Path | None) -> Path:
     return out
 
 
+_HINTS: Final = {
+    "box_too_large": "--max-box-share takes objects with larger boxes; report/refused.csv has each one's share",
+    "unmapped_class": "their labels are in no class of the class map; --class-map takes another one",
+    "balance": "their class has more than the others; --per-class all takes every object",
+}
+"""Reason why objects were left out to what would take them."""
+
+
 def describe_report(report: BuildReport) -> str:
     """Text of a build's report."""
     filled = {name: count for name, count in report.class_counts.items() if count}
@@ -283,14 +321,19 @@ def describe_report(report: BuildReport) -> str:
     refused = ", ".join(f"{reason} {count}" for reason, count in report.refused.items()) or "none"
     splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
     sheet = report.folder / CONTACT_SHEET
-    kind = "balanced" if report.balanced else "not balanced"
+    kind = f"not balanced ({report.unbalanced})" if report.unbalanced else "balanced"
     lines = [
         f"{report.folder}: {report.rows} rows of {report.objects} objects, {kind}"
         + (" (built before, unchanged)" if report.reused else ""),
-        *([f"{report.copied} rows copied, {report.rows - report.copied} rendered"] if report.copied else []),
+        *(
+            [f"{report.copied} rows copied, {report.rows - report.copied} rendered; diff tells which changed"]
+            if report.copied
+            else []
+        ),
         f"classes: {classes}",
         *([f"splits: {splits}"] if len(report.splits) > 1 else []),
         f"left out: {refused}",
+        *(f"{reason}: {hint}" for reason, hint in _HINTS.items() if report.refused.get(reason, 0)),
         *report.warnings,
         f"look at {sheet}" if sheet.exists() else "rows hold no images, only what they are made of; --pixels adds them",
     ]

@@ -6,8 +6,8 @@ A shard may come from anybody: what is no table, or lacks a column, is a fault t
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from figureground.errors import DataError, Faults
 from figureground.schemas.records import RowKey
+from figureground.schemas.store.tables import has_gap, open_parquet
 
 KEY_COLUMNS: Final = ("variant", "draw", "attribute", "provenance.object_id")
 """What a row's key is made of, besides the split, which is in the shard's name."""
@@ -41,18 +42,13 @@ def row_key(row: Mapping[str, Any], split: str, *, variant: str | None = None) -
     return RowKey(variant, split, object_id, row["attribute"] or "", row["draw"])
 
 
-@contextmanager
-def open_table(path: Path) -> Iterator[pq.ParquetFile]:
+def open_table(path: Path) -> AbstractContextManager[pq.ParquetFile]:
     """Give an open Parquet file.
 
     Raises:
         DataError: if it is none, or damaged where the block reads it.
     """
-    try:
-        with pq.ParquetFile(path) as table:
-            yield table
-    except (pa.ArrowException, OSError) as error:
-        raise DataError.single(str(path), "", expected="a table (Parquet)", got=str(error)) from error
+    return open_parquet(path, "a table")
 
 
 def read_schema(path: Path) -> pa.Schema:
@@ -78,15 +74,18 @@ def read_rows(
         optional: Columns to read where the shard has them.
 
     Raises:
-        DataError: if it is no table, is damaged or lacks one of ``columns``.
+        DataError: if it is no table, is damaged, or lacks one of ``columns`` or has it of another type or with gaps.
     """
     with open_table(path) as table:
         wanted = None
         if columns is not None:
             require_columns(table, columns, where=str(path))
             wanted = [*columns, *(name for name in optional if has_column(table, name))]
+        names = (column.partition(".")[0] for column in [*(columns or table.schema_arrow.names), *optional])
+        _require_types(path, table.schema_arrow, [name for name in names if name in table.schema_arrow.names])
         batches = table.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=wanted)
         while (batch := next(batches, None)) is not None:
+            _require_whole(path, batch)
             yield from batch.to_pylist()
 
 
@@ -119,14 +118,96 @@ def require_columns(table: pq.ParquetFile, columns: Sequence[str], *, where: str
     faults.raise_if_any()
 
 
+def _text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
+
+
+def _whole(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_null(kind))
+
+
+def _bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_null(kind))
+
+
+def _picture(kind: pa.DataType) -> bool:
+    return (
+        bool(pa.types.is_struct(kind))
+        and {field.name for field in kind} == {"bytes", "path"}
+        and _bytes(kind["bytes"].type)
+    )
+
+
+def _answers(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return all(pa.types.is_boolean(field.type) or pa.types.is_null(field.type) for field in kind)
+    return bool(pa.types.is_null(kind))
+
+
+def _masks(kind: pa.DataType) -> bool:
+    return (
+        _list(kind)
+        and pa.types.is_struct(kind.value_type)
+        and {"attribute", "size", "counts"} <= {field.name for field in kind.value_type}
+    )
+
+
+def _list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+_TYPES: Final[Mapping[str, tuple[str, Callable[[pa.DataType], bool]]]] = {
+    "image": ("pictures (bytes, path)", _picture),
+    "label": ("whole numbers", _whole),
+    "image_id": ("texts", _text),
+    "source_label": ("texts", _text),
+    "variant": ("texts", _text),
+    "draw": ("whole numbers", _whole),
+    "attribute": ("texts", _text),
+    "object_mask": ("pictures (bytes, path)", _picture),
+    "ground_id": ("texts", _text),
+    "attributes": ("true or false by name", _answers),
+    "attribute_masks": ("masks (attribute, size, counts)", _masks),
+    "provenance": ("structures", pa.types.is_struct),
+}
+"""Column to what it holds, in words, and whether a type is that; a column of nulls alone may have any."""
+_WITHOUT_GAPS: Final = ("image_id", "source_label", "variant", "draw", "attribute_masks", "provenance")
+
+
+def _require_types(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None:
+    """Check that the columns that are read hold what their names say."""
+    faults = Faults()
+    for name in dict.fromkeys(columns):
+        expected, fits = _TYPES.get(name, ("", lambda _: True))
+        if not fits(schema.field(name).type):
+            got = str(schema.field(name).type)[:80]
+            faults.add(str(path), name, expected=f"a column of {expected}", got=got, remedy="get it again")
+    faults.raise_if_any()
+
+
+def _require_whole(path: Path, batch: pa.RecordBatch) -> None:
+    """Check that columns have no gap where every row has a value; what is inside of ``provenance`` may be null."""
+    faults = Faults()
+    for name in batch.schema.names:
+        column = batch.column(name)
+        gap = has_gap(column) if name == "attribute_masks" and column.null_count == 0 else column.null_count
+        if gap and name in _WITHOUT_GAPS:
+            faults.add(str(path), name, expected="a value in every row", got="none in some", remedy="get it again")
+    faults.raise_if_any()
+
+
 class IndexedRows:
     """Rows of several shards, one after the other, by their index; quick where indices ascend."""
 
     def __init__(self, shards: Sequence[Path], columns: Sequence[str]) -> None:
         self._columns = list(columns)
-        tables = [pq.ParquetFile(path) for path in shards]
-        self._groups = [(table, group) for table in tables for group in range(table.num_row_groups)]
-        sizes = [table.metadata.row_group(group).num_rows for table, group in self._groups]
+        self._groups: list[tuple[Path, int]] = []
+        sizes: list[int] = []
+        for path in shards:  # one open at a time: ImageNet's are more than a process may open
+            with open_table(path) as table:
+                _require_types(path, table.schema_arrow, [name.partition(".")[0] for name in self._columns])
+                self._groups += [(path, group) for group in range(table.num_row_groups)]
+                sizes += [table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]
         self._starts = [0, *accumulate(sizes)]
         self._cached_group = -1
         self._cached_rows: list[dict[str, Any]] = []
@@ -135,8 +216,9 @@ class IndexedRows:
         """The columns of a row, counted from 0 over all shards."""
         number = bisect_right(self._starts, index) - 1
         if self._cached_group != number:
-            table, group = self._groups[number]
+            path, group = self._groups[number]
+            with open_table(path) as table:
+                self._cached_rows = table.read_row_group(group, columns=self._columns).to_pylist()
             self._cached_group = number
-            self._cached_rows = table.read_row_group(group, columns=self._columns).to_pylist()
         row: dict[str, Any] = self._cached_rows[index - self._starts[number]]
         return row

@@ -125,7 +125,7 @@ def decode_runs(size_hw: Sequence[int], counts: str, name: str) -> Bools:
             value, shift = 0, 0
     height, width = size_hw
     whole = not shift and min(runs, default=0) >= 0 and sum(runs) == height * width
-    require(whole, f"{name}: expected runs that fill a mask of {height}x{width}; got others")
+    require(whole, f"{name}: expected runs that fill a mask of {width}x{height} (width x height); got others")
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
 
 

@@ -22,7 +22,7 @@ from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle, tight_box
-from figureground.schemas.records import NAME_PATTERN, canonical_json
+from figureground.schemas.records import NAME_PATTERN, NAME_WORDS, canonical_json
 
 LABELS: Final = "labels.csv"
 _COLUMNS: Final = (
@@ -142,9 +142,7 @@ class _Tree:
     def _write_row(self, split: str, row: Mapping[str, Any]) -> None:
         name, label = row_name(row), row["label"]
         if not NAME_PATTERN.fullmatch(name):
-            raise DataError.single(
-                "image_id", repr(name), expected=NAME_PATTERN.pattern, got="a name that could be a path"
-            )
+            raise DataError.single("image_id", repr(name), expected=NAME_WORDS, got="a name that could be a path")
         if label is None or not 0 <= label < len(self._classes.names):
             wanted = f"a label from 0 to {len(self._classes.names) - 1}"
             raise DataError.single("label", name, expected=wanted, got=str(label))

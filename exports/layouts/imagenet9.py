@@ -25,6 +25,7 @@ from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.classes import ClassMap, load_class_map
 from figureground.schemas.rasters.masks import Mask, encode_npy
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 
 TREE: Final = "bg_challenge"
 """The folder that the evaluators get as ``--data-path``."""
@@ -241,7 +242,7 @@ class _Tree:
             return None
         self._size_hw = self._size_hw or (mask.shape[0], mask.shape[1])
         if mask.shape != self._size_hw:
-            wanted, got = (f"{height}x{width}" for height, width in (self._size_hw, mask.shape))
-            self._faults.add("image", record, expected=f"{wanted} as all others", got=got)
+            wanted, got = map(spell_size, (self._size_hw, mask.shape))
+            self._faults.add("image", record, expected=f"{wanted} {ORDER} as all others", got=got)
             return None
         return mask

@@ -18,7 +18,7 @@ from figureground.exports.dataset.folder import DatasetFolder
 from figureground.exports.layouts.published_rows import new_folder, require_images, row_name
 from figureground.runtime.progress import Progress
 from figureground.schemas.classes import load_class_map
-from figureground.schemas.records import NAME_PATTERN
+from figureground.schemas.records import NAME_PATTERN, NAME_WORDS
 
 TREE: Final = "imagenet-a"
 """The folder that ``eval.py`` opens below the one that it is run in."""
@@ -77,7 +77,7 @@ def _write_rows(dataset: DatasetFolder, config: str, tree: Path, progress: Progr
         path = tree / wnid / f"{name}.png"
         stored = (row["image"] or {}).get("bytes") or b""
         if not all(NAME_PATTERN.fullmatch(part) for part in (name, wnid)):
-            faults.add("image_id", repr(name), expected=NAME_PATTERN.pattern, got="a name that could be a path")
+            faults.add("image_id", repr(name), expected=NAME_WORDS, got="a name that could be a path")
         elif not path.parent.is_dir():
             faults.add("source_label", name, expected="one of ImageNet-A's 200 wnids", got=wnid)
         elif path.exists():

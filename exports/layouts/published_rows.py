@@ -14,9 +14,11 @@ from PIL import Image
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.dataset.folder import DatasetFolder
+from figureground.runtime.folders import unfinished_folder
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, decode_png1
 from figureground.schemas.rasters.photos import MOST_PIXELS
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 
 
 @contextmanager
@@ -24,17 +26,13 @@ def new_folder(out: Path) -> Iterator[Path]:
     """A folder to write into, which becomes ``out`` at the end, or nothing where something failed.
 
     Raises:
-        UsageError: if ``out`` exists.
+        UsageError: if ``out`` exists, another command is making it, or ``OUT.partial`` is not an export's.
     """
-    if out.exists():
-        raise UsageError(f"{out} exists; give another folder with -o, or delete it")
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with unfinished_folder(out, "export", "export", keeps=False) as partial:
+        for entry in partial.iterdir():  # what a killed export left
+            if not entry.name.startswith("."):
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         yield partial
-        partial.replace(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def require_images(dataset: DatasetFolder, configs: Sequence[str]) -> None:
@@ -68,8 +66,8 @@ def read_row_masks(row: Mapping[str, Any], name: str) -> dict[str, Mask]:
     size_hw = _png_size_hw(row["image"], "RGB", "image", name)
     mask_hw = _png_size_hw(row["object_mask"], "1", "object_mask", name)
     if mask_hw != size_hw:
-        wanted, got = (f"{height}x{width}" for height, width in (size_hw, mask_hw))
-        raise DataError.single("object_mask", name, expected=f"{wanted} as its image", got=got)
+        wanted, got = map(spell_size, (size_hw, mask_hw))
+        raise DataError.single("object_mask", name, expected=f"{wanted} {ORDER} as its image", got=got)
     masks = {OBJECT: decode_png1(row["object_mask"]["bytes"], record=name)}
     for stored in row["attribute_masks"] or []:
         attribute = stored["attribute"]
@@ -92,5 +90,5 @@ def _png_size_hw(cell: Mapping[str, Any] | None, mode: str, where: str, name: st
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError.single(where, name, expected=expected, got=str(error)) from error
     if stored_mode != mode or size_hw[0] * size_hw[1] > MOST_PIXELS:
-        raise DataError.single(where, name, expected=expected, got=f"{size_hw[0]}x{size_hw[1]} of mode {stored_mode}")
+        raise DataError.single(where, name, expected=expected, got=f"{spell_size(size_hw)} of mode {stored_mode}")
     return size_hw

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from PIL import Image
 
-from figureground.errors import DataError
+from figureground.errors import DataError, Faults
 from figureground.exports.dataset.folder import DatasetFolder
 from figureground.exports.layouts.published_rows import new_folder, read_row_masks, require_images
 from figureground.runtime.files import write_text
@@ -27,7 +27,7 @@ from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema, load_attribute_schema
 from figureground.schemas.classes import imagenet_names
 from figureground.schemas.rasters.masks import Mask
-from figureground.schemas.records import NAME_PATTERN
+from figureground.schemas.records import NAME_PATTERN, NAME_WORDS
 
 ValidationGoes = Literal["train", "drop"]
 
@@ -105,6 +105,7 @@ def export_rival10(
     dataset = DatasetFolder.open(repository)
     schema, own = _attribute_schema(dataset)
     configs = [config for config in _FOLDERS if config in (*dataset.configs, _ORIGINAL)]
+    _require_labels(dataset, configs)
     counts: Counter[str] = Counter()
     meta = _Meta()
     dropped = unknown = 0
@@ -133,6 +134,27 @@ def export_rival10(
         unknown=unknown,
         own_attributes=schema.names() if own else (),
     )
+
+
+def _require_labels(dataset: DatasetFolder, configs: Sequence[str]) -> None:
+    """Check the source labels of all rows before one is written: the loader cuts a file's name at its first ``_``.
+
+    Raises:
+        DataError: with every label that has one.
+    """
+    labels = {
+        row["source_label"]
+        for config in configs
+        if config in dataset.configs
+        for row in dataset.rows(config, columns=("source_label",))
+    }
+    remedy = (
+        "name the folders of these photos otherwise, index and freeze them again; other layouts take them as they are"
+    )
+    faults = Faults()
+    for label in sorted(label for label in labels if "_" in label):
+        faults.add(dataset.name, "source_label", expected="labels without _", got=label, remedy=remedy)
+    faults.raise_if_any()
 
 
 class _Meta:
@@ -189,8 +211,8 @@ def row_stem(row: Mapping[str, Any]) -> str:
     pasted = [row["attribute"], row["ground_id"], str(row["draw"] or "")] if row["attribute"] else []
     parts = [row["source_label"], row["image_id"], *filter(None, pasted)]
     if not all(NAME_PATTERN.fullmatch(part) for part in parts) or "_" in row["source_label"]:
-        got = "a name that could be a path" if "_" not in row["source_label"] else "a source label with _"
-        raise DataError.single("image_id", repr("_".join(parts)), expected=NAME_PATTERN.pattern, got=got)
+        expected = f"{NAME_WORDS}, and no _ in a source label"
+        raise DataError.single("image_id", repr("_".join(parts)), expected=expected, got="another name")
     return "_".join(parts)
 
 
@@ -203,10 +225,10 @@ def _row(row: Mapping[str, Any], schema: AttributeSchema, class_names: Sequence[
             "image",
             stem,
             expected="a canvas of 224x224",
-            got=f"{whole.shape[0]}x{whole.shape[1]}",
+            got=f"{whole.shape[1]}x{whole.shape[0]} (width x height)",
             remedy="build with a view {resize: squash, size: 224, crop: null}, as the recipe rival10 does",
         )
-    if not 0 <= row["label"] < len(class_names):
+    if row["label"] is None or not 0 <= row["label"] < len(class_names):
         wanted = f"a label from 0 to {len(class_names) - 1}"
         raise DataError.single("label", stem, expected=wanted, got=str(row["label"]))
     answered = row["attributes"] or {}

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-import yaml
 from rich import filesize
 
-from figureground.errors import Faults, UsageError
+from figureground.errors import DataError, Faults, UsageError
 from figureground.exports.dataset.files import CARD, LOCK, MANIFEST, OBJECTS
-from figureground.exports.dataset.folder import DatasetFolder
+from figureground.exports.dataset.folder import DatasetFolder, name_faults
 from figureground.exports.publishing.redistribution import restrictions
 from figureground.runtime.files import file_sha256
 from figureground.runtime.hub import HubFile
+from figureground.schemas.documents import parse_text
 
 Action = Literal["new", "changed", "same", "deleted", "kept"]
 Gate = Literal["auto", "manual"]
@@ -156,6 +156,7 @@ def _require_publishable(dataset: DatasetFolder) -> None:
     for name in (CARD, LOCK, OBJECTS):
         if not dataset.has(name):
             faults.add(dataset.name, name, expected="a file of every dataset repository", got="none in the manifest")
+    faults.extend(name_faults(dataset))
     faults.raise_if_any()
 
 
@@ -163,8 +164,8 @@ def _gate_prompt(card: Path) -> str:
     """What a card says to whoever asks for access; empty for nothing."""
     parts = card.read_text(encoding="utf-8").split("---\n", 2)
     try:
-        front = yaml.safe_load(parts[1]) if len(parts) == 3 else {}
-    except yaml.YAMLError:
+        front = parse_text(parts[1], where=str(card)) if len(parts) == 3 else {}
+    except DataError:
         front = {}  # the Hub refuses it with the line at fault
     return str((front or {}).get("extra_gated_prompt") or "") if isinstance(front, dict) else ""
 

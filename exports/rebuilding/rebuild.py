@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
+from figureground.build.geometry.objects import MeasuredObject
 from figureground.build.planning.plan import Plan
 from figureground.build.planning.selection import class_counts, select_objects
 from figureground.build.recipes.pixel_rules import PIXEL_RULES
-from figureground.errors import DataError, Fault, UsageError
+from figureground.errors import DataError, Fault, Faults, UsageError
 from figureground.exports.dataset.building import make_repository
 from figureground.exports.dataset.files import (
     ATTRIBUTE_COUNTS,
@@ -28,11 +29,18 @@ from figureground.exports.dataset.files import (
 )
 from figureground.exports.dataset.folder import DatasetFolder
 from figureground.exports.dataset.inputs import BuildRequest, Design, FrozenObjects, History, Machines, PhotoPlaces
-from figureground.exports.dataset.lock import RecipeLock, environment, environment_differences, split_counts
+from figureground.exports.dataset.lock import (
+    RecipeLock,
+    environment,
+    environment_differences,
+    lock_inputs,
+    split_counts,
+)
 from figureground.exports.dataset.planned import PlannedBuild
 from figureground.exports.rebuilding.drift import DriftedRow, find_drift, require_within
 from figureground.exports.rebuilding.photo_search import PhotoSearch, find_photos
 from figureground.runtime.files import write_text
+from figureground.runtime.folders import require_absent
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
@@ -134,8 +142,7 @@ def rebuild_dataset(
         UsageError: if ``folder`` exists, or no photo is there.
         DataError: if the release is damaged, or rows drifted further than is tolerated.
     """
-    if folder.exists():
-        raise UsageError(f"{folder} exists; give another folder with -o, or delete it")
+    require_absent(folder)
     released = _read_release(DatasetFolder.open(release), workers)
     search = find_photos(released.name_digests(), sources, progress)
     rows = [row for row in released.rows if released.photos_of(row) <= set(search.locations)]
@@ -238,10 +245,12 @@ def _plan(
             Fault(where=OBJECTS, record=refusal.object_id, expected=expected, got=refusal.reason, remedy=remedy)
             for refusal in refusals
         )
+    by_id = {measured.object_id: measured for measured in objects}
+    _require_instances(rows, by_id, design)
     textures = released.textures
     plan = Plan(
         rows=tuple(rows),
-        objects={measured.object_id: measured for measured in objects},
+        objects=by_id,
         refusals=(),
         class_counts=class_counts(objects, design.classes),
         splits={row.object_id: row.split for row in rows},
@@ -252,12 +261,31 @@ def _plan(
     return PlannedBuild(request=request, plan=plan, findings=(), lock=lock)
 
 
+def _require_instances(rows: Sequence[PlanRow], objects: Mapping[str, MeasuredObject], design: Design) -> None:
+    """Check that rows of single instances are of instances that their objects have.
+
+    Raises:
+        DataError: with every row that is not.
+    """
+    faults = Faults()
+    for row in rows:
+        for view in {layer.view for layer in design.recipe.variants[row.variant].layers}:
+            window, crops = design.rule_set.views[view].window, objects[row.object_id].crops.get(view, ())
+            if window is not None and window.take == "each" and row.draw >= len(crops):
+                faults.add(PLAN, str(row.key), expected=f"one of {len(crops)} instances", got=f"number {row.draw}")
+    faults.raise_if_any()
+
+
 def _lock(released: RecipeLock, plan: Plan, design: Design) -> RecipeLock:
     """The release's lock with what is here and what was made; equal where all is there and the software is the same.
 
     The recipe is written in words of the present pixel rules, so the lock names these.
     """
-    counts = {"quotas": plan.class_counts, "objects": len(plan.objects)}
+    counts = {
+        "quotas": plan.class_counts,
+        "objects": len(plan.objects),
+        "inputs": lock_inputs(design, plan.rows) if released.inputs is not None else None,
+    }
     changes = {**dict(environment()), "pixel_rules": PIXEL_RULES, **counts}
     if released.splits is not None:
         changes["splits"] = split_counts(plan, design.recipe.split_names)

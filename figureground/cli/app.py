@@ -1,13 +1,15 @@
 """The command line: one verb a stage, each a thin call of one public function.
 
-Exit codes: 0 done; 1 a fault in the data, said in full, nothing half-written; 2 wrong usage; 3 an outside service
-failed, run again to resume.
+Exit codes: 0 done; 1 a fault in the data, said in full, nothing half-written, or one of the program itself; 2 wrong
+usage, such as a path that cannot be used so; 3 an outside service, the disk or the memory failed, run again to resume.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +25,8 @@ app = typer.Typer(
     add_completion=False,
     help="Build, publish and score datasets that tell how much a classifier looks at the object and how much at the "
     "background.",
-    epilog="Exit codes: 0 done, 1 fault in the data, 2 wrong usage, 3 an outside service failed (run again).",
+    epilog="Exit codes: 0 done, 1 fault in the data, 2 wrong usage, 3 an outside service, the disk or the "
+    "memory failed (run again).",
 )
 
 
@@ -46,27 +49,56 @@ def program(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with its code; errors of ours are one message, never a traceback."""
+    """Run the command line and exit with its code; whatever goes wrong is one message, never a traceback."""
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # ours says more
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # else each new attempt is a line on the screen
     try:
         result: Any = app(args=arguments, standalone_mode=False)
-    except FigureGroundError as error:
-        from figureground.console import stderr
-
-        stderr().print(f"[red]error:[/red] {type(error).__name__}:", end=" ")
-        stderr().print(str(error), markup=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+        sys.stdout.flush()  # where stdout is a full disk, that shows here and not when Python ends
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
     except typer.Abort:
         sys.exit(130)
+    except BrokenPipeError:  # the reader has seen enough, as in `| head`
+        _silence_stdout()
+        sys.exit(141)
     except Exception as error:
         show = getattr(error, "show", None)  # click's own usage errors
         if show is None:
-            raise
+            sys.exit(_tell(error))
         show()
         sys.exit(getattr(error, "exit_code", 2))
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _tell(error: Exception) -> int:
+    """Print what went wrong, as one message; returns the exit code. A fault of the program leaves a file behind."""
+    from figureground.console import say, stderr
+    from figureground.runtime.failures import failure_of, write_traceback
+
+    failure = error if isinstance(error, FigureGroundError) else failure_of(error)
+    if failure is None:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        failure = FigureGroundError(
+            f"a fault of figureground itself ({reason}); please report it with the file {write_traceback(error)}"
+        )
+    try:
+        kind = next(base.__name__ for base in type(failure).__mro__ if not base.__name__.startswith("_"))
+        stderr().print(f"[red]error:[/red] {kind}:", end=" ")
+        say(str(failure))
+    except OSError:  # nobody can be told
+        pass
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _silence_stdout()
+    return failure.exit_code
+
+
+def _silence_stdout() -> None:
+    """Let what is left for stdout go nowhere: Python would try to write it again when it ends, and complain."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

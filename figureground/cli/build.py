@@ -29,6 +29,15 @@ class BuildOptions:
         bool | None, typer.Option("--pixels/--no-pixels", help="Store the images, or only what rows are made of.")
     ] = None
     licence: Annotated[str | None, typer.Option(help="Licence of masks and attributes, for the card.")] = None
+    class_map: Annotated[
+        str | None, typer.Option(help="Another class map: a shipped one's name, or a .json or .csv file.")
+    ] = None
+    attributes: Annotated[
+        str | None, typer.Option(help="Another attribute schema: a shipped one's name, or a .yaml file.")
+    ] = None
+    max_box_share: Annotated[
+        float | None, typer.Option(help="Largest share of the canvas that an object's box may cover, up to 1.")
+    ] = None
     earlier: Annotated[
         Path | None,
         typer.Option(help="Dataset that this is the next version of: rows that did not change are copied from it."),
@@ -43,6 +52,7 @@ class BuildOptions:
     "--splits train=0.7,validation=0.1,test=0.2\n\n"
     "figureground build imagenet9 -w work --release v2 --earlier in9 -o in9-v2\n\n"
     "figureground build imagenet9 -w work -o in9 --engine ray --ray-address auto --ray-staging s3://bucket/staging\n\n"
+    "figureground build imagenet9 -w work -o mine --class-map classes.csv --max-box-share 0.9\n\n"
     "figureground build --list"
 )
 def build(
@@ -75,6 +85,9 @@ def build(
         draws=options.draws,
         pixels=options.pixels,
         licence=options.licence,
+        class_map=options.class_map,
+        attributes=options.attributes,
+        max_box_share=options.max_box_share,
     )
     request = build_command.prepare_request(
         build_command.require_recipe(recipe),
@@ -87,3 +100,15 @@ def build(
     with progress_bar() as show:
         report = build_dataset(request, build_command.require_folder(out), progress=show)
     emit(report, as_json=as_json, text=build_command.describe_report(report))
+
+
+@verb("Example: figureground recipe imagenet9 > mine.yaml")
+def recipe(
+    name: Annotated[str, typer.Argument(help="A shipped recipe's name, as build --list has it.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Print a shipped recipe, to begin one of your own with."""
+    from figureground.build.recipes.loading import load_recipe, recipe_text
+
+    text = recipe_text(name)
+    emit(load_recipe(name).model_dump(mode="json"), as_json=as_json, text=text.rstrip("\n"))

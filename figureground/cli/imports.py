@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from figureground.cli.options import JsonOption, WorkspaceOption, flattened
-from figureground.console import emit, progress_bar
+from figureground.console import emit, progress_bar, reported_faults
 
 import_masks = typer.Typer(name="import", no_args_is_help=True, help="Import masks that were made elsewhere.")
 
 OriginOption = Annotated[str, typer.Option(help="Who made the masks and how, in one line; stored with each.")]
+AnnotatorOption = Annotated[
+    str, typer.Option(help="Pseudonym of who made the masks; default: one of the origin's own.", show_default=False)
+]
+_RIVAL10_AUTHORS: Final = "RIVAL10, dataset authors"
 SourceOption = Annotated[str | None, typer.Option(help="Look at photos of this source only.")]
 
 
@@ -22,11 +26,11 @@ SourceOption = Annotated[str | None, typer.Option(help="Look at photos of this s
     'figureground import masks masks/ -w work --attributes butterfly.yaml --origin "project-made, by a rule"'
 )
 def masks(
-    folder: Annotated[Path, typer.Argument(help="PHOTO.png of objects, ATTRIBUTE/PHOTO.png, attributes.csv.")],
+    folder: Annotated[Path, typer.Argument(help="PHOTO.png or CLASS/PHOTO.png, ATTRIBUTE/PHOTO.png, attributes.csv.")],
     workspace: WorkspaceOption,
     origin: OriginOption,
     attributes: Annotated[str | None, typer.Option(help="Attribute schema: a shipped name or a YAML file.")] = None,
-    annotator: Annotated[str, typer.Option(help="Pseudonym of who made the masks.")] = "imported",
+    annotator: AnnotatorOption = "",
     source: SourceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,7 +42,7 @@ def masks(
 
     schema = load_attribute_schema(attributes) if attributes else None
     made_by = ImportOrigin(text=origin, annotator=annotator, tool="import:masks", schema=schema)
-    with Workspace.open(workspace) as store, progress_bar() as show:
+    with reported_faults(as_json=as_json), Workspace.open(workspace) as store, progress_bar() as show:
         report = import_mask_folder(store, folder, made_by, source=source, progress=show)
     emit(report, as_json=as_json, text=str(report))
 
@@ -50,11 +54,11 @@ def masks(
 def rival10(
     folder: Annotated[Path, typer.Argument(help="RIVAL10, or the folder that it was unpacked in.")],
     workspace: WorkspaceOption,
-    origin: OriginOption = "RIVAL10, dataset authors",
+    origin: OriginOption = _RIVAL10_AUTHORS,
     attributes: Annotated[
         str, typer.Option(help="What the columns of the labels mean: a shipped name or a YAML file.")
     ] = "rival10",
-    annotator: Annotated[str, typer.Option(help="Pseudonym of who made the masks.")] = "rival10",
+    annotator: AnnotatorOption = "",
     source: SourceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,10 +68,11 @@ def rival10(
     from figureground.schemas.attributes import load_attribute_schema
     from figureground.schemas.store.workspace import Workspace
 
+    by_authors = "rival10" if origin == _RIVAL10_AUTHORS else ""
     made_by = ImportOrigin(
-        text=origin, annotator=annotator, tool="import:rival10", schema=load_attribute_schema(attributes)
+        text=origin, annotator=annotator or by_authors, tool="import:rival10", schema=load_attribute_schema(attributes)
     )
-    with Workspace.open(workspace) as store, progress_bar() as show:
+    with reported_faults(as_json=as_json), Workspace.open(workspace) as store, progress_bar() as show:
         report = import_rival10(store, folder, made_by, source=source, progress=show)
     emit(report, as_json=as_json, text=str(report))
 
@@ -99,7 +104,7 @@ def coco(
     workspace: WorkspaceOption,
     origin: OriginOption,
     attributes: Annotated[str | None, typer.Option(help="Attribute schema: a shipped name or a YAML file.")] = None,
-    annotator: Annotated[str, typer.Option(help="Pseudonym of who made the masks.")] = "imported",
+    annotator: AnnotatorOption = "",
     source: SourceOption = None,
     options: CocoOptions,
     as_json: JsonOption = False,
@@ -116,6 +121,6 @@ def coco(
     made_by = ImportOrigin(text=origin, annotator=annotator, tool="import:coco", schema=schema)
     categories = read_category_map(options.category_map) if options.category_map else None
     choices = CocoChoices(images=options.images, source=source, categories=categories, polygons=options.lossy_polygons)
-    with Workspace.open(workspace) as store, progress_bar() as show:
+    with reported_faults(as_json=as_json), Workspace.open(workspace) as store, progress_bar() as show:
         report = import_coco(store, files, made_by, choices, progress=show)
     emit(report, as_json=as_json, text=str(report))

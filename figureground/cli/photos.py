@@ -1,8 +1,8 @@
-"""``figureground index`` and ``forget``: which photos a workspace knows."""
+"""``figureground index``, ``photos`` and ``forget``: which photos a workspace knows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +19,7 @@ class SourceOptions:
 
     name: Annotated[str | None, typer.Option(help="Name of the source; default: the folder's.")] = None
     kind: Annotated[
-        str | None, typer.Option(help="folder, ilsvrc, imagenet-a, parquet or rival10; default: by looking.")
+        str | None, typer.Option(help="folder, ilsvrc, imagenet-a, parquet, rival10 or textures; default: by looking.")
     ] = None
     boxes: Annotated[Path | None, typer.Option(help="Folder of Pascal-VOC XML, if it is not in the tree.")] = None
     labels: Annotated[Path | None, typer.Option(help="CSV of file and label, where folders are no labels.")] = None
@@ -62,6 +62,27 @@ def index(
         )
     emit(report.to_dict(), as_json=as_json, text=str(report))
     report.faults.raise_if_any()
+
+
+@verb("Examples: figureground photos -w work --label dog\n\nfigureground photos -w work --state needs_second --json")
+def photos(
+    *,
+    workspace: WorkspaceOption,
+    source: Annotated[str | None, typer.Option(help="Those of this source only.")] = None,
+    label: Annotated[str | None, typer.Option(help="Those of this label only.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Those in this state only: accepted, needs_second, undecided, texture, ...")
+    ] = None,
+    rejected: Annotated[bool, typer.Option("--rejected", help="Files that are not catalogued, too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List photos, one a line: id, state, label, source and name; their ids name masks, and photos to forget."""
+    from figureground.annotate.photo_states import list_photos
+    from figureground.schemas.store.workspace import Workspace
+
+    with Workspace.open(workspace) as store:
+        listed = list(list_photos(store, source=source, label=label, state=state, rejected=rejected))
+    emit({"photos": [asdict(photo) for photo in listed]}, as_json=as_json, text="\n".join(map(str, listed)))
 
 
 @verb("Example: figureground forget 0e7abe93ff8abf5c8a00399a8080fe37 -w work")

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Report = TypeVar("Report")
 
+if TYPE_CHECKING:
+    pass
+
 PASSWORD_VARIABLE = "FIGUREGROUND_BACKEND_PASSWORD"  # noqa: S105  a name
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # noqa: S105  a name; the SDK reads the same
 
@@ -43,7 +46,9 @@ studio = typer.Typer(
 def up(
     *,
     workspace: WorkspaceOption,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port; default: any free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port; default: that of last time, else any free one.")
+    ] = None,
     url: Annotated[str | None, typer.Option(help="Use a server that runs already; its token is asked for.")] = None,
     sam: Annotated[bool, typer.Option(help="Also start the interactive SAM.")] = True,
     segmenter: Annotated[str, typer.Option(help="The interactive model: mobile-sam or sam.")] = "mobile-sam",
@@ -53,7 +58,8 @@ def up(
 ) -> None:
     """Start Label Studio for a workspace, on this machine alone; installed on first use. Running twice is fine."""
     from figureground.annotate.segmenters.loading import ModelChoice
-    from figureground.annotate.studio.backend_daemon import start_backend
+    from figureground.annotate.studio.backend_daemon import connect_projects, start_backend
+    from figureground.annotate.studio.client import StudioClient
     from figureground.annotate.studio.home import StudioHome
     from figureground.annotate.studio.server import connect_server, start_server
     from figureground.runtime.devices import AUTO, check_precision, resolve_device
@@ -70,6 +76,8 @@ def up(
     else:
         connection = start_server(home, port=port, say=say)
     backend = start_backend(home, model, say=say) if sam and url is None else None
+    with Workspace.open(workspace) as store:
+        connect_projects(store, StudioClient(connection), home, begin_queues=True)
     lines = [f"Label Studio runs at {connection.url}"]
     if connection.ours:
         lines.append(f"log in as {connection.username}; the password is in {home.root / 'connection.json'}")
@@ -151,6 +159,9 @@ class PushOptions:
     segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None
     limit: Annotated[int | None, typer.Option(min=1, help="Most photos to send, the most uncertain first.")] = None
     second_look: Annotated[bool, typer.Option("--second-look", help="Send the photos that are in doubt.")] = False
+    by_authors: Annotated[
+        bool, typer.Option("--by-authors", help="Let those settle a doubt whose own answers are in doubt.")
+    ] = False
     ask: Annotated[list[str] | None, typer.Option(help="Ask decided photos for an attribute that was added since.")] = (
         None
     )
@@ -173,7 +184,7 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
     from figureground.annotate.studio.client import StudioClient
     from figureground.annotate.studio.home import StudioHome
     from figureground.annotate.studio.people.new_attributes import push_new_attributes
-    from figureground.annotate.studio.projects import newest_projects, pushed_schema
+    from figureground.annotate.studio.projects import pushed_schema
     from figureground.annotate.studio.push import PushSettings
     from figureground.annotate.studio.push import push as run
     from figureground.annotate.studio.second_look import push_second_look
@@ -187,11 +198,9 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
         client = StudioClient(require_running(home))
         schema = load_attribute_schema(asked) if asked else pushed_schema(store, client)
         if options.second_look:
-            sent = push_second_look(store, client, schema, progress=show)
+            looks = push_second_look(store, client, schema, by_authors=options.by_authors, progress=show)
             connect_projects(store, client, home)
-            projects = newest_projects(store, client.connection.server, "second_look").values()
-            lines = [f"{sent} photos in doubt sent for a second look", *map(client.project_address, projects)]
-            emit({"sent": sent, "projects": list(projects)}, as_json=as_json, text="\n  ".join(lines))
+            emit(looks, as_json=as_json, text=str(looks))
             return
         if options.ask:
             asked_names = tuple(options.ask)
@@ -290,10 +299,12 @@ def _asked_attributes(options: PushOptions) -> str | None:
     """Name or file of the attribute schema that is asked for; None for the one that was pushed before.
 
     Raises:
-        UsageError: if a recipe is named as well as a schema.
+        UsageError: if a recipe is named as well as a schema, or an option of second looks without them.
     """
     from figureground.build.recipes.loading import load_recipe
 
+    if options.by_authors and not options.second_look:
+        raise UsageError("--by-authors says who may settle a second look: give it with --second-look")
     if options.attributes and options.recipe:
         raise UsageError("a recipe names its attributes: give --attributes or --recipe")
     return options.attributes or (load_recipe(options.recipe).attributes if options.recipe else None)
@@ -336,6 +347,11 @@ def pull(
     ]
     if report.begun:
         lines.append(f"{report.begun} tasks are begun and not submitted")
+    if report.unsettled:
+        lines.append(
+            f"{report.unsettled} second looks settle nothing: whoever gave them also gave an answer that is in doubt; "
+            "let somebody else look, or allow it with: figureground studio push --second-look --by-authors"
+        )
     if report.waiting:
         lines.append(f"{report.waiting} photos wait for the answer of a second person")
     if report.decisions["needs_second"]:
@@ -373,6 +389,6 @@ def backend(
         segmenter=segmenter, checkpoint=checkpoint, threads=threads, device=network.device, precision=network.precision
     )
     serve_backend(
-        StudioHome.of(workspace).served, model, host=host, port=port, basic_auth=(login, password) if login else None
+        StudioHome.of(workspace), model, host=host, port=port, basic_auth=(login, password) if login else None
     )
     sys.exit(0)

@@ -27,6 +27,10 @@ VERBS: Final = {
         "figureground.cli.photos:index",
         "Catalogue photos; those that cannot be used are reported by name, and none of them is fatal.",
     ),
+    "photos": Verb(
+        "figureground.cli.photos:photos",
+        "List photos, one a line: id, state, label, source and name; their ids name masks, and photos to forget.",
+    ),
     "propose": Verb(
         "figureground.cli.propose:propose",
         "Propose masks by machine; photos that are done already are skipped, so a killed run goes on.",
@@ -41,6 +45,7 @@ VERBS: Final = {
     "build": Verb(
         "figureground.cli.build:build", "Turn a release into a dataset repository that datasets.load_dataset reads."
     ),
+    "recipe": Verb("figureground.cli.build:recipe", "Print a shipped recipe, to begin one of your own with."),
     "evaluate": Verb(
         "figureground.cli.evaluate:evaluate", "Score classifiers on a dataset repository, with intervals."
     ),

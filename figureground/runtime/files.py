@@ -8,12 +8,13 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from figureground.errors import UsageError
+from figureground.runtime.failures import naming
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -32,16 +33,18 @@ def replace_file(path: Path, *, keep_equal: bool = False) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        yield temporary
-        if keep_equal and path.exists():
-            if not filecmp.cmp(path, temporary, shallow=False):
-                raise UsageError(f"{path} exists and holds something else; choose another version or delete it")
-            return
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path):
+            yield temporary
+            if keep_equal and path.exists():
+                if not filecmp.cmp(path, temporary, shallow=False):
+                    raise UsageError(f"{path} exists and holds something else; choose another version or delete it")
+                return
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that is none has said so above
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,7 +16,7 @@ from figureground.schemas.pages.page_style import (
     PHOTO_WIDTH,
     STYLE,
 )
-from figureground.schemas.records import Purpose
+from figureground.schemas.records import SECOND_LOOKS, Purpose
 
 IMAGE_CONTROL: Final = "image"
 MASK_CONTROL: Final = "mask"
@@ -26,6 +26,8 @@ VISIBILITY_CONTROL: Final = "visibility"
 ATTRIBUTES_CONTROL: Final = "attributes"
 FLAGS_CONTROL: Final = "flags"
 NOTE_CONTROL: Final = "note"
+SETTLEMENT_CONTROL: Final = "settlement"
+"""Of a second look: the letter of the earlier answer that is right, or one of the two words below."""
 PARTS_CONTROL: Final = "parts"
 """What is said of the parts that are not painted."""
 NO_OTHER_PARTS: Final = "no_other_parts"
@@ -37,6 +39,10 @@ BOX_CONTROL: Final = "sam_box"
 PART_POINT_CONTROL: Final = "sam_part_point"
 PART_BOX_CONTROL: Final = "sam_part_box"
 
+PAINTED: Final = "painted"
+"""What is painted on the page of the second look is right."""
+FLAGGED: Final = "flagged"
+"""None is right; the flags say why."""
 VISIBILITIES: Final = ("visible", "occluded", "unsure")
 FLAGS: Final = {
     "class_visible_outside": "another one of its kind lies outside the mask",
@@ -76,18 +82,17 @@ def labeling_configuration(schema: AttributeSchema, *, purpose: Purpose = "first
 
     Args:
         schema: What is asked for.
-        purpose: ``second_look`` shows the earlier answers beside each other above the photo.
+        purpose: ``second_look`` also shows the earlier answers, small, and has to be told which is right.
     """
     root = xml.Element("View")
     xml.SubElement(root, "Style").text = STYLE
     page = _view(root, "fg-page")
     photo = _view(page, "fg-photo")
-    if purpose == "second_look":
-        _header(photo, "$question", size=5)
-        xml.SubElement(photo, "Image", name="earlier", value="$compare", zoom="true", maxWidth="100%")
     _photo(photo)
     side = _view(page, "fg-side")
     _header(side, "$title", size=5)
+    if purpose in SECOND_LOOKS:
+        _settlement(side)
     _header(
         _view(side, "fg-waiting"), "SAM's suggestion is not taken yet: click the green tick below, or the red cross"
     )
@@ -98,6 +103,15 @@ def labeling_configuration(schema: AttributeSchema, *, purpose: Purpose = "first
     _smart_tools(side, schema, keys)
     xml.indent(root)
     return xml.tostring(root, encoding="unicode")
+
+
+def _settlement(side: xml.Element) -> None:
+    """Which answer is right: pictures with letters, which each task brings itself, and what else is possible."""
+    _header(side, "$question")
+    attributes = {"name": SETTLEMENT_CONTROL, "toName": IMAGE_CONTROL, "value": "$answers", "choice": "single-radio"}
+    message = "Say which answer is right, or that what you painted is"
+    answers = _view(side, "fg-answers")
+    xml.SubElement(answers, "Choices", {**attributes, "required": "true", "requiredMessage": message})
 
 
 def annotators_instructions() -> str:

@@ -61,7 +61,7 @@ def _mask_filter() -> str:
 _MASK: Final = '[style*="opacity: 0.6"]'
 _STAGE: Final = ".fg-photo .konvajs-content"
 _SIDE_PX: Final = 300
-_LIST_PX: Final = 112
+_LIST_PX: Final = 140
 """Height of Label Studio's list of regions, which lies below our questions."""
 _MOST_PARTS_ORDERED: Final = 40
 """Canvases of masks, two a region, whose order is turned."""
@@ -88,6 +88,7 @@ def _order_of_masks() -> str:
 STYLE: Final = f"""
 .fg-page {{ display: grid; grid-template-columns: minmax(0, 1fr) {_SIDE_PX - 8}px; gap: 8px; }}
 .fg-side {{ max-height: calc(100vh - {_LIST_PX + 106}px); overflow-y: auto; padding-right: 4px; }}
+.fg-answers img {{ display: block; width: 100%; max-height: 170px; object-fit: contain; }}
 .fg-side h4, .fg-side h5, .fg-side h6 {{ margin: 4px 0 0; padding: 0; font-size: 14px; }}
 .fg-side .lsf-labels, .fg-side .lsf-choices, .fg-side .lsf-text-area {{ margin: 2px 0 !important; }}
 .lsf-sidepanels:has(.fg-page) {{ padding-right: 0 !important; }}

@@ -13,6 +13,7 @@ from pycocotools import mask as coco_mask
 from figureground.errors import DataError
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle
 from figureground.schemas.rasters.photos import MOST_PIXELS
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 
 Outline = NDArray[np.float64]
 """A polygon: x, y, x, y … in pixels, from the upper left corner of the image."""
@@ -45,7 +46,7 @@ def read_segmentation(
         expected = "counts that are text, or whole numbers from 0 on"
         raise DataError.single(where, record, expected=expected, got=f"{counts!r:.60}")
     if sum(counts) != height * width:
-        expected = f"runs that fill {height}x{width} = {height * width} px"
+        expected = f"runs that fill {spell_size((height, width))} {ORDER}, {height * width} px"
         raise DataError.single(where, record, expected=expected, got=f"{sum(counts)} px")
     runs: Any = {"size": [height, width], "counts": counts}
     return CocoRle(size_hw=(height, width), counts=_text(coco_mask.frPyObjects(runs, height, width)["counts"])), ()
@@ -64,7 +65,7 @@ def decode_polygons(outlines: Sequence[Outline], *, size_hw: tuple[int, int], wh
         x, y = outline[0::2], outline[1::2]
         if x.min() < -width or x.max() > 2 * width or y.min() < -height or y.max() > 2 * height:
             got = f"x {x.min():g} to {x.max():g}, y {y.min():g} to {y.max():g}"
-            raise DataError.single(where, record, expected=f"polygons inside {width}x{height}", got=got)
+            raise DataError.single(where, record, expected=f"polygons inside {spell_size(size_hw)} {ORDER}", got=got)
         length = sum(float(np.abs(np.diff(along, append=along[0])).sum()) for along in (x, y))
         if length > longest:
             expected = f"an outline of at most {longest} px"

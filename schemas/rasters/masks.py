@@ -12,6 +12,7 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ from pycocotools import mask as coco_mask
 
 from figureground.errors import DataError
 from figureground.schemas.rasters.brush_rle import pack_mask, stream_bytes, unpack_alpha, zero_one_mask
+from figureground.schemas.rasters.damage import png_damage
 from figureground.schemas.rasters.png import encode_bits
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 
 Mask = NDArray[np.bool_]
 """``(H, W)`` bool, ``[row, column]``, True on the figure."""
@@ -83,7 +86,7 @@ def coco_runs(rle: CocoRle, *, size_hw: tuple[int, int] | None = None, record: s
     """
     if size_hw is not None and tuple(rle.size_hw) != tuple(size_hw):
         raise DataError.single(
-            "mask", record, expected=f"size {size_hw[0]}x{size_hw[1]}", got=f"{rle.size_hw[0]}x{rle.size_hw[1]}"
+            "mask", record, expected=f"size {spell_size(size_hw)} {ORDER}", got=spell_size(rle.size_hw)
         )
     height, width = rle.size_hw
     runs = _runs(rle, record)
@@ -91,7 +94,7 @@ def coco_runs(rle: CocoRle, *, size_hw: tuple[int, int] | None = None, record: s
         raise DataError.single(
             "mask",
             record,
-            expected=f"runs that fill {height}x{width} = {height * width} px",
+            expected=f"runs that fill {spell_size(rle.size_hw)} {ORDER}, {height * width} px",
             got=f"{runs.sum()} px",
             remedy="the RLE was cut off or belongs to another photo",
         )
@@ -134,15 +137,20 @@ def decode_png1(data: bytes, *, record: str = "") -> Mask:
     """Decode a 1-bit PNG to a ``(H, W)`` bool mask.
 
     Raises:
-        DataError: if the bytes are not a PNG of mode 1: a grey mask would need a threshold, which is a choice.
+        DataError: if the bytes are not a whole PNG of mode 1: a grey mask would need a threshold, which is a choice.
     """
+    if damage := png_damage(data):
+        raise DataError.single("mask", record, expected="a 1-bit PNG", got=damage)
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.mode != "1":
                 raise DataError.single("mask", record, expected="a 1-bit PNG", got=f"PNG of mode {image.mode}")
             return np.array(image, dtype=np.bool_)
-    except (OSError, SyntaxError) as error:
-        raise DataError.single("mask", record, expected="a 1-bit PNG", got=str(error)) from error
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's parsers raise nearly anything on odd chunks
+        got = str(error) or type(error).__name__
+        raise DataError.single("mask", record, expected="a 1-bit PNG", got=got) from error
 
 
 def encode_npy(mask_hw: Mask) -> bytes:
@@ -161,7 +169,7 @@ def decode_npy(data: bytes, *, record: str = "") -> Mask:
     """
     try:
         array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, MemoryError, OverflowError, TypeError, SyntaxError, TokenError) as error:
         raise DataError.single("mask", record, expected="a .npy array without pickle", got=str(error)) from error
     if array.ndim != 2 or not np.isin(array, (0, 1)).all():
         got = f"shape {array.shape}, dtype {array.dtype}"
@@ -248,14 +256,14 @@ def _data_url_bytes(url: str, record: str) -> bytes:
 
 def _png_alpha(data: bytes, size_hw: tuple[int, int], record: str) -> NDArray[np.uint8]:
     """Alpha, ``(H, W)``, of a PNG that has one and is of that size; a bomb is refused before it is unpacked."""
-    expected = f"an RGBA PNG of {size_hw[0]}x{size_hw[1]}"
+    expected = f"an RGBA PNG of {spell_size(size_hw)} {ORDER}"
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False  # others switch it on globally
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is judged here
             with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
                 if (image.height, image.width) != tuple(size_hw) or image.mode not in ("RGBA", "LA"):
-                    got = f"{image.height}x{image.width} of mode {image.mode}"
+                    got = f"{image.width}x{image.height} of mode {image.mode}"
                     raise DataError.single("mask", record, expected=expected, got=got)
                 return np.array(image.getchannel("A"))
     except DataError:

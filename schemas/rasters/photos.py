@@ -6,7 +6,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from figureground.errors import FigureGroundError
+from figureground.schemas.rasters.damage import decode_jpeg, ends_oddly, is_harmful, png_damage
+from figureground.schemas.rasters.sizes import spell_size
 
 MOST_PIXELS: Final = 100_000_000
 """Photos of more pixels are refused before they are decoded."""
@@ -67,8 +69,8 @@ _UNDO_ROTATION: Final = {
 class PhotoRejected(FigureGroundError):
     """A photo that cannot be used.
 
-    ``reason`` is a stable code: ``zero_byte``, ``unreadable``, ``truncated``, ``sixteen_bit``, ``animated``,
-    ``too_large`` or ``unsupported_format``; ``detail`` says more.
+    ``reason`` is a stable code: ``zero_byte``, ``unreadable``, ``truncated``, ``damaged``, ``sixteen_bit``,
+    ``animated``, ``too_large`` or ``unsupported_format``; ``detail`` says more.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -94,29 +96,46 @@ class PhotoFacts:
     format: str
     """Pillow's name of the format, such as ``JPEG``."""
     flags: tuple[str, ...]
-    """Unusual but usable: ``alpha``, ``cmyk``, ``grey``, ``palette``, sorted."""
+    """Unusual but usable: ``alpha``, ``cmyk``, ``grey``, ``palette``; ``odd_end`` where bytes follow the photo's end or
+    the end is not marked, ``jpeg_warning`` where libjpeg warns of something else than pixels. Sorted."""
 
 
 def read_photo(data: bytes) -> tuple[PhotoFacts, NDArray[np.uint8]]:
     """Facts and pixels of a photo, from one decode: ``(H, W, 3)`` uint8 RGB, stored orientation.
 
-    CMYK, palette, grey and alpha go through Pillow's ``convert("RGB")`` and are flagged.
+    CMYK, palette, grey and alpha go through Pillow's ``convert("RGB")`` and are flagged. Damage that Pillow swallows is
+    looked for: checksums of PNG, warnings of libjpeg, bytes behind the end.
 
     Raises:
         PhotoRejected: if it cannot be used, for any reason.
     """
     with _opened(data) as image:
         facts = _inspect(image, data)
-        # Pillow rotates TIFF, and only TIFF, while it decodes; the stored raster is what masks are drawn on.
-        undo = _UNDO_ROTATION.get(facts.exif_orientation) if facts.format == "TIFF" else None
-        rgb = image.convert("RGB")
-        pixels = np.asarray(rgb if undo is None else rgb.transpose(undo))
-    return facts, pixels
+        pixels, warning = decode_jpeg(data, image.mode) if facts.format in ("JPEG", "MPO") else (None, "")
+        pixels = _convert(image, facts) if pixels is None else pixels
+        if is_harmful(warning):
+            raise PhotoRejected("damaged", f"pixels are guessed, libjpeg says: {warning}")
+        if facts.format == "PNG" and (damage := png_damage(data)):
+            raise PhotoRejected("truncated" if damage.startswith("cut off") else "damaged", damage)
+        odd = {*(["jpeg_warning"] if warning else []), *(["odd_end"] if ends_oddly(data, facts.format) else [])}
+    return replace(facts, flags=tuple(sorted({*facts.flags, *odd}))) if odd else facts, pixels
 
 
 def decode_photo(data: bytes) -> NDArray[np.uint8]:
-    """Pixels of a photo, ``(H, W, 3)`` uint8 RGB in stored orientation. Raises as ``read_photo``."""
-    return read_photo(data)[1]
+    """Pixels of a photo that was read before, ``(H, W, 3)`` uint8 RGB in stored orientation, as Pillow decodes them.
+
+    Raises:
+        PhotoRejected: if it cannot be decoded; damage that Pillow swallows is not looked for again.
+    """
+    with _opened(data) as image:
+        return _convert(image, _inspect(image, data))
+
+
+def _convert(image: Image.Image, facts: PhotoFacts) -> NDArray[np.uint8]:
+    # Pillow rotates TIFF, and only TIFF, while it decodes; the stored raster is what masks are drawn on.
+    undo = _UNDO_ROTATION.get(facts.exif_orientation) if facts.format == "TIFF" else None
+    rgb = image.convert("RGB")
+    return np.asarray(rgb if undo is None else rgb.transpose(undo))
 
 
 def perceptual_hash(photo_rgb: NDArray[np.uint8]) -> str:
@@ -174,7 +193,7 @@ def _inspect(image: Image.Image, data: bytes) -> PhotoFacts:
     tags = getattr(image, "tag_v2", {})  # TIFF only; there image.size is the rotated size
     width, height = tags.get(_TIFF_WIDTH, image.size[0]), tags.get(_TIFF_HEIGHT, image.size[1])
     if width * height > MOST_PIXELS:
-        raise PhotoRejected("too_large", f"{width}x{height} is more than {MOST_PIXELS:,} pixels")
+        raise PhotoRejected("too_large", f"{spell_size((height, width))} is more than {MOST_PIXELS:,} pixels")
     # A camera's MPO is a photo with previews behind it, not an animation.
     if getattr(image, "is_animated", False) and image.format != "MPO":
         raise PhotoRejected("animated", "more than one frame or page")

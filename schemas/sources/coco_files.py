@@ -5,7 +5,8 @@ The format is that of cocodataset.org ("Data format"); every tool adds keys of i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -13,26 +14,28 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from figureground.errors import DataError, Faults, UsageError
-from figureground.schemas.documents import validate_document
+from figureground.errors import DataError, Faults
+from figureground.schemas.documents import read_text, validate_document
 from figureground.schemas.rasters.coco_masks import Outline, read_segmentation
 from figureground.schemas.rasters.masks import CocoRle
 from figureground.schemas.sources.json_lists import list_elements
+from figureground.schemas.sources.names import same_form
 
 _SINGULAR: Final = {"images": "image", "categories": "category", "annotations": "annotation"}
 _IMAGE_OF: Final = {"images": "id", "annotations": "image_id"}
 _MOST_BYTES: Final = 2 << 30
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")  # what can be in no name of a file; odd spaces can
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable() or not 0 < len(text) <= 1000:
-        raise ValueError("1 to 1000 printable characters")
+def _whole_text(text: str) -> str:
+    if not 0 < len(text) <= 1000 or _NO_TEXT.search(text):
+        raise ValueError("1 to 1000 characters of text")
     return text
 
 
 Whole = Annotated[int, Field(strict=True, ge=0)]
 Side = Annotated[int, Field(strict=True, gt=0)]
-Line = Annotated[str, AfterValidator(_printable)]
+Line = Annotated[str, AfterValidator(_whole_text)]
 
 
 class _Entry(BaseModel):
@@ -98,7 +101,9 @@ class CocoFile:
     annotations: dict[int, list[CocoAnnotation]] = field(default_factory=dict)
     """Annotations by the id of their image, in the order of the file."""
     faulty: set[int] = field(default_factory=set)
-    """Ids of images at fault, or with an annotation that is."""
+    """Ids of images at fault, or with an annotation or a category that is."""
+    spelled: set[str] = field(default_factory=set)
+    """Names of the categories, in the one form of those that look alike."""
 
 
 Model = TypeVar("Model", bound=_Entry)
@@ -115,8 +120,9 @@ def read_coco(path: Path, faults: Faults) -> CocoFile:
         UsageError: if it cannot be read.
         DataError: if it is no JSON object with the lists ``images``, ``categories`` and ``annotations``.
     """
-    file, seen = CocoFile(path=path), set[tuple[str, int]]()
-    for kind, position, value in list_elements(_read_text(path), tuple(_SINGULAR), where=str(path)):
+    file, seen, broken = CocoFile(path=path), set[tuple[str, int]](), set[tuple[str, int]]()
+    text = read_text(path, most_bytes=_MOST_BYTES)
+    for kind, position, value in list_elements(text, tuple(_SINGULAR), where=str(path)):
         name = _name(kind, position, value)
         try:
             number = _add(kind, value, file, name)
@@ -125,21 +131,15 @@ def read_coco(path: Path, faults: Faults) -> CocoFile:
             seen.add((kind, number))
         except DataError as error:
             faults.extend(error.faults)
-            if isinstance(value, dict) and isinstance(of_image := value.get(_IMAGE_OF.get(kind)), int):
+            if not isinstance(value, dict):
+                continue
+            if isinstance(of_image := value.get(_IMAGE_OF.get(kind)), int):
                 file.faulty.add(of_image)
-    _check_references(file, faults)
+            if isinstance(own := value.get("id"), int):
+                broken.add((kind, own))
+    _check_references(file, broken, faults)
+    file.spelled.update(same_form(category.name) for category in file.categories.values())
     return file
-
-
-def _read_text(path: Path) -> str:
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise DataError.single(str(path), "", expected=f"at most {_MOST_BYTES} bytes", got=f"{path.stat().st_size}")
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise DataError.single(str(path), "", expected="UTF-8 text", got=str(error)) from error
 
 
 def _name(kind: str, position: int, value: Any) -> str:  # noqa: ANN401  any JSON value
@@ -158,6 +158,9 @@ def _add(kind: str, value: Any, file: CocoFile, name: str) -> int:  # noqa: ANN4
         category = _entry(value, CocoCategory, file, name)
         file.categories.setdefault(category.id, category)
         return category.id
+    if isinstance(value, dict) and "segments_info" in value:
+        remedy = "convert the panoptic file to COCO's detection format, such as panopticapi's panoptic2detection does"
+        raise DataError.single(str(file.path), name, expected="a mask", got="segments of a panoptic PNG", remedy=remedy)
     entry = _entry(value, _Annotation, file, name)
     rle, polygons = read_segmentation(entry.segmentation or (), where=str(file.path), record=f"{name}: segmentation")
     annotation = CocoAnnotation(
@@ -182,9 +185,13 @@ def _entry(value: Any, model: type[Model], file: CocoFile, name: str) -> Model: 
         ) from error
 
 
-def _check_references(file: CocoFile, faults: Faults) -> None:
-    """Add a fault for every annotation whose image or category is not in the file."""
+def _check_references(file: CocoFile, broken: Collection[tuple[str, int]], faults: Faults) -> None:
+    """Add a fault for every annotation whose image or category is not in the file; those that are broken are told."""
     for annotation in chain.from_iterable(file.annotations.values()):
+        image, category = ("images", annotation.image_id), ("categories", annotation.category_id)
+        if image in broken or category in broken:
+            file.faulty.add(annotation.image_id)
+            continue
         missing = [f"image {annotation.image_id}"] if annotation.image_id not in file.images else []
         missing += [f"category {annotation.category_id}"] if annotation.category_id not in file.categories else []
         if missing:

@@ -14,10 +14,11 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from figureground.schemas.classes import load_class_map
-from figureground.schemas.sources.folders import FolderSource
 from figureground.schemas.sources.items import SourceItem, file_ending
+from figureground.schemas.sources.names import is_hidden
 from figureground.schemas.sources.tar_files import TarFiles, open_tar
 from figureground.schemas.sources.tar_tree import TarTree, is_tar
+from figureground.schemas.sources.walking import others_below, others_in, photos_below, photos_in, read_below
 
 IMAGENET_A_FOLDER: Final = "imagenet-a"
 """The archive's top folder."""
@@ -52,7 +53,7 @@ class ImageNetASource:
         for item in self._items():
             parts = item.uri.split("/")
             if item.fault:
-                yield item.changed(label="", source_split="")
+                yield item
             elif len(parts) != 2 or parts[0] not in released:
                 got = f"the folder {'/'.join(parts[:-1])}" if len(parts) > 1 else "a file at the top"
                 fault = f"expected <wnid>/<file> with one of ImageNet-A's {len(released)} wnids, got {got}"
@@ -65,29 +66,21 @@ class ImageNetASource:
 
     def read(self, uri: str) -> bytes:
         """Bytes of one photo. Raises ``DataError`` if the path leaves the source or is not there."""
-        return self._tar().read(uri) if self._is_tar() else self._folder().read(uri)
+        return self._tar().read(uri) if self._is_tar() else read_below(Path(self.locator), uri, self.name)
 
     def passed_over(self) -> Counter[str]:
         """Number of files that are no photos, by their ending."""
-        if self._is_tar():
-            return Counter(file_ending(name) for name in self._tar().files.members if not _is_photo(name))
-        others = Counter(file_ending(item.uri) for item in self._folder() if not item.fault and not _is_photo(item.uri))
-        return self._folder().passed_over() + others
+        source = photos_in(self._tar()) if self._is_tar() else photos_below(Path(self.locator))
+        others = Counter(file_ending(item.uri) for item in source if not item.fault and not _is_photo(item.uri))
+        return others + (others_in(self._tar()) if self._is_tar() else others_below(Path(self.locator)))
 
     def _items(self) -> Iterator[SourceItem]:
         """Photos and faults, in the order of their paths."""
-        if not self._is_tar():
-            yield from (item for item in self._folder() if item.fault or _is_photo(item.uri))
-            return
-        for uri, fault in self._tar().entries():
-            if fault or _is_photo(uri):
-                yield SourceItem(uri=uri, label="", source_split="", fault=fault)
+        items = photos_in(self._tar()) if self._is_tar() else photos_below(Path(self.locator))
+        yield from (item for item in items if item.fault or _is_photo(item.uri))
 
     def _is_tar(self) -> bool:
         return is_tar(Path(self.locator))
-
-    def _folder(self) -> FolderSource:
-        return FolderSource(name=self.name, locator=self.locator)
 
     def _tar(self) -> TarTree:
         files = open_tar(Path(self.locator))
@@ -111,7 +104,8 @@ def is_imagenet_a(root: Path) -> bool:
 @lru_cache(maxsize=4)
 def _top_folder(tar: TarFiles) -> str:
     """The one folder, with ``/``, around all folders of the archive; empty where these are at the top themselves."""
-    tops = {parts[0] for name in tar.members if len(parts := name.split("/")) > 2}
+    names = [parts for name in tar.members if not any(map(is_hidden, parts := name.split("/")))]
+    tops = {parts[0] for parts in names if len(parts) > 2}
     (top,) = tops if len(tops) == 1 else ("",)
     return f"{top}/" if top and not _WNID.fullmatch(top) else ""
 

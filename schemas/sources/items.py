@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from figureground.schemas.rasters.masks import Box
+
+AMBIGUOUS: Final = "ambiguous_name"
+"""Reason of items whose label or annotation may be that of another one: a person must say which is meant."""
+FILE_FAULT: Final = "file_fault"
+"""Reason of an item that stands for a file of many photos, none of which can be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +31,9 @@ class SourceItem:
     annotated_hw: tuple[int, int] | None = None
     """Height and width that the boxes were drawn on; None without boxes."""
     fault: str = ""
-    """Reason why the item cannot be used; empty where it can."""
+    """Why the item cannot be used; empty where it can."""
+    reason: str = "source_fault"
+    """Stable code of the fault: ``source_fault``, ``AMBIGUOUS`` or ``FILE_FAULT``."""
 
     def changed(self, **fields: Any) -> SourceItem:  # noqa: ANN401  the dataclass checks the names
         """A copy with other fields."""
@@ -48,7 +56,7 @@ class PhotoSource(Protocol):
 
     @property
     def kind(self) -> str:
-        """``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet`` or ``rival10``."""
+        """``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet``, ``rival10`` or ``textures``."""
         ...
 
     @property
@@ -67,4 +75,8 @@ class PhotoSource(Protocol):
 
     def read(self, uri: str) -> bytes:
         """The stored bytes of one photo."""
+        ...
+
+    def passed_over(self) -> Counter[str]:
+        """Number of files, or parts of files, that are no photos of the source, by what they are."""
         ...

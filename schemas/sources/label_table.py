@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
-from figureground.errors import DataError, Faults
+from figureground.schemas.sources.items import AMBIGUOUS, SourceItem
+from figureground.schemas.sources.names import NameIndex, same_form
+from figureground.schemas.sources.tables import read_table
 
 _FILE_COLUMNS: Final = ("file", "id", "ImageId")
 _LABEL_COLUMNS: Final = ("label", "PredictionString")
@@ -17,49 +19,104 @@ _LABEL_COLUMNS: Final = ("label", "PredictionString")
 class LabelRow:
     """One row of a label table."""
 
+    name: str
+    """The photo's file or id, as written."""
+    line: str
+    """``line 3``."""
     label: str
     """Source label."""
     split: str
     """Split of the source; empty where the table has no such column."""
+    fault: str = ""
+    """What is wrong with the row; empty where nothing is."""
+
+    def says(self) -> tuple[str, str]:
+        """What it says of its photo."""
+        return self.label, self.split
 
 
-def read_label_table(path: Path) -> dict[str, LabelRow]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelTable:
+    """The rows of a label table."""
+
+    path: Path
+    rows: tuple[LabelRow, ...] = ()
+    passed_over: Sequence[str] = field(default=())
+    """Columns that are not read."""
+
+    def matched(self, items: Iterable[SourceItem]) -> tuple[dict[str, LabelRow], dict[str, str], list[LabelRow]]:
+        """The row of each photo, and what goes wrong.
+
+        A row is a photo's if it holds its path below the root, or as much of its end as no other photo has; see
+        ``names``.
+
+        Returns:
+            Sound rows by the photos' uris; faults by the uris of photos that may not have a row's label; rows that are
+            called like no photo.
+        """
+        index: NameIndex[SourceItem] = NameIndex(row.name for row in self.rows)
+        for item in items:
+            index.add(item.uri, item)
+        by_uri: dict[str, list[LabelRow]] = {}
+        faults: dict[str, str] = {}
+        lost: list[LabelRow] = []
+        for row in self.rows:
+            fits = index.find(row.name).fits
+            for item in fits:
+                by_uri.setdefault(item.uri, []).append(row)
+            if len(fits) > 1:
+                places = ", ".join(sorted(item.uri for item in fits))
+                fault = f"expected one photo for {row.name!r} in {row.line} of {self.path.name}, got {places}"
+                faults.update(dict.fromkeys((item.uri for item in fits), fault))
+            elif not fits:
+                lost.append(row)
+        for uri, rows in by_uri.items():
+            wrong = [row for row in rows if row.fault]
+            if len({row.says() for row in rows if not row.fault}) > 1:
+                said = " and ".join(f"{row.label} in {row.line}" for row in rows)
+                faults.setdefault(uri, f"expected one label in {self.path.name}, got {said}")
+            elif wrong:
+                faults.setdefault(uri, f"{self.path.name}, {wrong[0].line}: {wrong[0].fault}")
+        sound = {uri: rows[0] for uri, rows in by_uri.items() if uri not in faults}
+        return sound, faults, lost
+
+    def label(self, items: Sequence[SourceItem]) -> Iterable[SourceItem]:
+        """Photos with the labels of their rows, then rows without a photo, each with its fault."""
+        sound, faults, lost = self.matched(items)
+        for item in items:
+            row = sound.get(item.uri)
+            if item.fault:
+                yield item
+            elif item.uri in faults:
+                yield item.changed(fault=faults[item.uri], reason=AMBIGUOUS)
+            elif row is None:
+                yield item.changed(fault=f"expected a row in {self.path.name}, got none")
+            else:
+                yield item.changed(label=row.label, source_split=row.split)
+        for row in sorted(lost, key=lambda row: row.name):
+            fault = row.fault or f"expected the photo that {self.path.name} lists, got none"
+            yield SourceItem(uri=row.name or row.line, label=row.label, source_split=row.split, fault=fault)
+
+
+def read_label_table(path: Path) -> LabelTable:
     """Read a CSV with the columns ``file`` (or ``id``), ``label`` and, if there are any, ``split``.
 
     Kaggle's ``LOC_val_solution.csv`` is read too: its ``PredictionString`` begins with the wnid.
 
-    Returns:
-        Rows by file or id as written, in the order of the table.
-
     Raises:
-        DataError: with every fault of the table: a missing column or label, two labels for one photo.
+        UsageError: if it cannot be read.
+        DataError: if it is no CSV in UTF-8 with these columns; what is wrong with single rows stands in them.
     """
-    faults = Faults()
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            header = reader.fieldnames or []
-            key = next((name for name in _FILE_COLUMNS if name in header), "")
-            label = next((name for name in _LABEL_COLUMNS if name in header), "")
-            if not (key and label):
-                faults.add(str(path), "header", expected="the columns file (or id) and label", got=", ".join(header))
-                faults.raise_if_any()
-            lines = [(reader.line_num, row[key], row[label], row.get("split")) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError.single(str(path), "", expected="a CSV file in UTF-8", got=str(error)) from error
-    rows: dict[str, LabelRow] = {}
-    for number, name, text, split in lines:
-        words = (text or "").split() if label == "PredictionString" else [(text or "").strip()]
-        row = LabelRow(label=words[0] if words else "", split=split or "")
-        record = f"line {number}"
-        if not name or not row.label:
-            faults.add(str(path), record, expected="a file and a label", got=f"{name or ''!r}, {row.label!r}")
-        elif rows.setdefault(name, row) != row:
-            faults.add(str(path), record, expected=f"one label for {name}", got=f"{rows[name].label} and {row.label}")
-    faults.raise_if_any()
-    return rows
-
-
-def find_row(rows: dict[str, LabelRow], uri: str) -> str | None:
-    """The key under which a photo stands in a table: its path below the root, or its name without the ending."""
-    return next((key for key in (uri, PurePosixPath(uri).stem) if key in rows), None)
+    table = read_table(path, (_FILE_COLUMNS, _LABEL_COLUMNS))
+    key = next(name for name in _FILE_COLUMNS if name in table.header)
+    column = next(name for name in _LABEL_COLUMNS if name in table.header)
+    rows: list[LabelRow] = []
+    for row in table.rows:
+        text = same_form(row.cells[column])
+        label = (text.split() or [""])[0] if column == "PredictionString" else text
+        fault = "" if row.cells[key] and label else f"expected a file and a label, got {row.cells[key]!r}, {label!r}"
+        if row.too_long:
+            fault = f"expected {len(table.header)} cells, got more; quote cells that hold a comma"
+        split = row.cells.get("split", "")
+        rows.append(LabelRow(name=row.cells[key], line=row.line, label=label, split=split, fault=fault))
+    return LabelTable(path=path, rows=tuple(rows), passed_over=table.passed_over((key, column, "split")))

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from figureground.errors import DataError, UsageError
+from figureground.errors import DataError, UsageError, listed, printable
 from figureground.schemas.records import NAME_PATTERN, ImageRecord, ObjectRecord, PhotoRef, SourceRow
-from figureground.schemas.sources.folders import ILSVRC_BOXES, ILSVRC_PHOTOS, FolderSource, IlsvrcSource, has_photos
+from figureground.schemas.sources.folders import (
+    ILSVRC_BOXES,
+    ILSVRC_PHOTOS,
+    FolderSource,
+    IlsvrcSource,
+    TextureSource,
+    has_photos,
+)
 from figureground.schemas.sources.imagenet_a import IMAGENET_A_FOLDER, ImageNetASource, is_imagenet_a
 from figureground.schemas.sources.items import PhotoSource, SourceItem
-from figureground.schemas.sources.parquet import ParquetSource
+from figureground.schemas.sources.names import PHOTO_ENDINGS
+from figureground.schemas.sources.parquet import ParquetSource, parquet_files_below
 from figureground.schemas.sources.rival10 import Rival10Source, find_rival10
 from figureground.schemas.sources.tar_tree import TAR_SUFFIX, is_tar
+from figureground.schemas.sources.walking import others_below
 
 __all__ = [
     "FolderSource",
@@ -24,6 +35,7 @@ __all__ = [
     "PhotoSource",
     "Rival10Source",
     "SourceItem",
+    "TextureSource",
     "count_passed_over",
     "open_source",
     "read_catalogued",
@@ -47,14 +59,16 @@ def open_source(
 
     Args:
         locator: A folder, a tar archive of one, a Parquet file, or ``hf://datasets/ORG/NAME[@REVISION]``.
-        kind: ``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet`` or ``rival10``; None to detect it.
+        kind: ``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet``, ``rival10`` or ``textures``; None to detect it, which
+            takes nothing for textures.
         name: Name of the source; None for the last part of the locator.
         boxes: Folder of Pascal-VOC XML files.
         labels: CSV with the columns ``file`` (or ``id``) and ``label``, for a folder whose folders are no labels.
         options: Options of a source that was opened before.
 
     Raises:
-        UsageError: if there is nothing, nothing of a known kind, or more than one.
+        UsageError: if there is no such place, or it is of more than one kind.
+        DataError: if a folder holds nothing that is read.
     """
     _refuse_packed(locator)
     kind = kind or _detect_kind(locator)
@@ -72,7 +86,10 @@ def open_source(
         return ParquetSource(name=named, locator=locator, options=all_options)
     if kind == "rival10":
         return Rival10Source(name=named, locator=locator, options=all_options)
-    raise UsageError(f"no kind of source is called {kind!r}; there are folder, ilsvrc, imagenet-a, parquet and rival10")
+    if kind == "textures":
+        return TextureSource(name=named, locator=locator, options=all_options)
+    kinds = "folder, ilsvrc, imagenet-a, parquet, rival10 and textures"
+    raise UsageError(f"no kind of source is called {kind!r}; there are {kinds}")
 
 
 _OPEN: Final[dict[tuple[str, str], PhotoSource]] = {}
@@ -112,16 +129,15 @@ def read_catalogued(record: ImageRecord | ObjectRecord | PhotoRef, sources: Mapp
 
 
 def count_passed_over(source: PhotoSource) -> dict[str, int]:
-    """Number of files of a source that are no photos, by ending, sorted; empty for Parquet, whose rows all count."""
-    if isinstance(source, FolderSource | IlsvrcSource | ImageNetASource):
-        return dict(sorted(source.passed_over().items()))
-    return {}
+    """Number of files and columns of a source that are passed over, by what they are, sorted."""
+    return dict(sorted(source.passed_over().items()))
 
 
 def _beside(kind: str, boxes: Path | None, labels: Path | None) -> dict[str, str]:
     """Folder of boxes and table of labels as options, checked at once, while the user still sees the command."""
-    if kind in ("imagenet-a", "parquet", "rival10") and (boxes or labels):
-        raise UsageError(f"a source of kind {kind} carries its own labels and takes no folder of boxes")
+    if kind in ("imagenet-a", "parquet", "rival10", "textures") and (boxes or labels):
+        own = "has no labels" if kind == "textures" else "carries its own labels"
+        raise UsageError(f"a source of kind {kind} {own} and takes no table of labels and no folder of boxes")
     if boxes is not None and not boxes.is_dir():
         raise UsageError(f"{boxes}: no such folder of boxes")
     if labels is not None and not labels.is_file():
@@ -167,19 +183,38 @@ def _detect_kind(locator: str) -> str:
         return "rival10"
     if is_imagenet_a(_tree_root(path, "imagenet-a")):
         return "imagenet-a"
-    tables = next(path.rglob("*.parquet"), None)
+    tables = next(iter(parquet_files_below(path)), None)
     photos = has_photos(path)
     if photos and tables is not None:
-        raise UsageError(f"{locator}: holds both photos and {tables.name}; say which with the kind folder or parquet")
+        raise UsageError(
+            f"{locator}: holds both photos and {printable(tables)}; say which with --kind folder or parquet"
+        )
     if photos or tables is not None:
         return "folder" if photos else "parquet"
-    raise UsageError(f"{locator}: found neither photos in folders, nor Data/CLS-LOC, nor .parquet files")
+    raise DataError.single(
+        locator,
+        "",
+        expected=f"photos ({', '.join(sorted(PHOTO_ENDINGS))}) in folders, Data/CLS-LOC, or .parquet files",
+        got=_counts_text(others_below(path)),
+        remedy="convert photos of other formats, HEIC and AVIF among them, to PNG or JPEG",
+    )
+
+
+def _counts_text(counts: Counter[str]) -> str:
+    return listed([f"{name} {count}" for name, count in counts.most_common()]) or "an empty folder"
 
 
 def _is_ilsvrc(root: Path) -> bool:
     """Whether a folder is the ILSVRC tree, or its flat form: train or val beside their annotations."""
-    annotated = any((root / folder).is_dir() for folder in ILSVRC_BOXES)
-    return (root / ILSVRC_PHOTOS).is_dir() or (annotated and ((root / "train").is_dir() or (root / "val").is_dir()))
+    if (root / ILSVRC_PHOTOS).is_dir():
+        return True
+    split = (root / "train").is_dir() or (root / "val").is_dir()
+    return split and any(_has_xml(root / folder) for folder in ILSVRC_BOXES)
+
+
+def _has_xml(folder: Path) -> bool:
+    """Whether a folder holds an annotation, at any depth: other data sets have annotations of other kinds there."""
+    return any(name.lower().endswith(".xml") for _, _, names in os.walk(folder) for name in names)
 
 
 def _tree_root(path: Path, kind: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,9 +14,13 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from figureground.errors import DataError, ServiceError
-from figureground.schemas.sources.items import SourceItem
+from figureground.errors import DataError, ServiceError, listed
+from figureground.schemas.sources.items import FILE_FAULT, SourceItem, file_ending
+from figureground.schemas.sources.names import is_hidden, same_form
+from figureground.schemas.sources.walking import others_below, photos_below
 
+_COLUMNS: Final = ("image", "label")
+_ENDING: Final = ".parquet"
 _HUB_WNID: Final = re.compile(r"_(n\d{8})\.[A-Za-z]+$")
 """ImageNet on the Hub names its photos FILE_WNID.JPEG."""
 _SPLIT_OF_SHARD: Final = re.compile(r"(?:^|/)(train|validation|val|valid|test)(?:[-._][^/]*|/[^/]*)$")
@@ -43,7 +48,7 @@ class ParquetSource:
             raise DataError.single(self.name, uri, expected="FILE.parquet#ROW of this source", got="another uri")
         try:
             data = _photo_bytes(self._group_of(file_name, int(row)))
-        except (pa.ArrowException, OSError, KeyError) as error:
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             if self.locator.startswith("hf://"):
                 raise ServiceError(f"{self.locator}: {uri} cannot be read ({error}); run again to go on") from error
             raise DataError.single(self.name, uri, expected="a readable row", got=str(error)) from error
@@ -55,6 +60,9 @@ class ParquetSource:
                 got="none",
                 remedy="embed the photos: datasets' push_to_hub does, its to_parquet does not",
             )
+        if not isinstance(data, bytes):
+            got = f"a {type(data).__name__}"
+            raise DataError.single(self.name, uri, expected="the bytes of an image file", got=got)
         return data
 
     def _group_of(self, file_name: str, row: int) -> Any:  # noqa: ANN401  one Arrow value
@@ -70,28 +78,84 @@ class ParquetSource:
     def _files(self) -> tuple[str, ...]:
         return _list_files(self.locator)
 
+    def passed_over(self) -> Counter[str]:
+        """Number of files with a column that is not read, by its name, and of other files by their ending."""
+        remote = self.locator.startswith("hf://")
+        counts: Counter[str] = Counter()
+        for file_name in self._files()[:1] if remote else self._files():
+            try:
+                names = _open_file(self.locator, file_name).schema_arrow.names
+            except DataError:
+                continue  # told as an item
+            counts.update(f"column {name}" for name in names if name not in _COLUMNS)
+        root = Path(self.locator)
+        if not remote and root.is_dir():
+            counts += others_below(root) + Counter(file_ending(item.uri) for item in photos_below(root))
+        return Counter({name: count for name, count in counts.items() if name != _ENDING})
+
     def _items(self, file_name: str) -> Iterator[SourceItem]:
-        file = _open_file(self.locator, file_name)
-        names = _class_names(file.schema_arrow, f"{self.name}/{file_name}")
-        if "image" not in file.schema_arrow.names:
-            got = ", ".join(file.schema_arrow.names)
-            raise DataError.single(f"{self.name}/{file_name}", "", expected="a column image", got=got)
+        """Rows of a file; what cannot be read of it is an item with a fault, and the other rows and files go on."""
         split = _SPLIT_OF_SHARD.search(file_name)
+        whole = SourceItem(uri=file_name, label="", source_split=split.group(1) if split else "", reason=FILE_FAULT)
+        try:
+            file = _open_file(self.locator, file_name)
+            names = _class_names(file.schema_arrow, file_name)
+        except DataError as error:
+            yield whole.changed(
+                fault="; ".join(f"expected {fault.expected}, got {fault.got}" for fault in error.faults)
+            )
+            return
+        found = file.schema_arrow.names
+        if missing := [name for name in _COLUMNS if name not in found]:
+            yield whole.changed(fault=f"expected a column {' and a column '.join(missing)}, got {listed(found)}")
+            return
+        first = 0
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            try:
+                labels = list(self._labels(file, group, names))
+            except (pa.ArrowException, OSError, ValueError) as error:
+                if self.locator.startswith("hf://"):
+                    raise ServiceError(f"{self.locator}: {file_name} cannot be read ({error}); run again") from error
+                fault = f"expected readable rows {first} to {first + rows - 1}, got {error}"
+                yield whole.changed(uri=f"{file_name}#{first}", fault=fault)
+            else:
+                for row, (label, fault) in enumerate(labels, start=first):
+                    yield whole.changed(uri=f"{file_name}#{row}", label=label, fault=fault, reason="source_fault")
+            first += rows
+
+    def _labels(self, file: pq.ParquetFile, group: int, names: list[str]) -> Iterator[tuple[str, str]]:
+        """Label and fault, one of them empty, of every row of a row group."""
         columns = [name for name in ("image.path", "label") if name.partition(".")[0] in file.schema_arrow.names]
-        row = 0
-        for batch in file.iter_batches(columns=columns, batch_size=4096):
-            for record in batch.to_pylist():
-                label = _wnid(record) or _label(record, names)
-                yield SourceItem(
-                    uri=f"{file_name}#{row}",
-                    label=label,
-                    source_split=split.group(1) if split else "",
-                    fault="" if label else "expected a label, got none",
-                )
-                row += 1
+        for batch in file.iter_batches(columns=columns, batch_size=4096, row_groups=[group]):
+            try:
+                records = batch.to_pylist()
+            except UnicodeDecodeError:  # one row's text is none: then each by itself
+                records = [_record(batch, row) for row in range(batch.num_rows)]
+            for record in records:
+                wnid = _wnid(record)
+                yield (wnid, "") if wnid else _label(record.get("label"), names)
 
 
-def _photo_bytes(value: Any) -> bytes | None:  # noqa: ANN401  one Arrow value
+def parquet_files_below(root: Path) -> list[str]:
+    """Paths of Parquet files below a folder, ``/``-separated, sorted, without hidden ones."""
+    paths = (path.relative_to(root).as_posix() for path in root.rglob(f"*{_ENDING}"))
+    return sorted(path for path in paths if not any(map(is_hidden, path.split("/"))))
+
+
+def _record(batch: pa.RecordBatch, row: int) -> dict[str, Any]:
+    """One row, with bytes in place of text that is no UTF-8."""
+    record: dict[str, Any] = {}
+    for name in batch.schema.names:
+        value = batch.column(name)[row]
+        try:
+            record[name] = value.as_py()
+        except UnicodeDecodeError:
+            record[name] = value.cast(pa.binary()).as_py() if name == "label" else None
+    return record
+
+
+def _photo_bytes(value: Any) -> Any:  # noqa: ANN401  one Arrow value; bytes where the column is one of photos
     plain = value.as_py()
     return plain.get("bytes") if isinstance(plain, dict) else plain
 
@@ -103,12 +167,25 @@ def _wnid(record: Mapping[str, Any]) -> str:
     return named.group(1) if named else ""
 
 
-def _label(record: Mapping[str, Any], names: list[str]) -> str:
-    """The label as text: a class's name, or the text itself."""
-    label = record.get("label")
-    if isinstance(label, int):
-        return names[label] if 0 <= label < len(names) else str(label) if not names and label >= 0 else ""
-    return str(label) if label else ""
+def _label(label: Any, names: list[str]) -> tuple[str, str]:  # noqa: ANN401  one Arrow value
+    """The label as text, a class's name or the text itself, and what is wrong with it; one of them is empty."""
+    if isinstance(label, bytes):
+        try:
+            label = label.decode()
+        except UnicodeDecodeError:
+            return "", f"expected a label in UTF-8, got {label!r:.60}"
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    if label is None or label == "" or label != label:
+        return "", "expected a label, got none" if label in (None, "") else "expected a label, got no number (NaN)"
+    if isinstance(label, int) and names:
+        whole = 0 <= label < len(names)
+        return (same_form(names[label]), "") if whole else ("", f"expected a class below {len(names)}, got {label}")
+    if isinstance(label, int) and label < 0:
+        return "", f"expected a label, got {label}, which stands for none"
+    if isinstance(label, str | int | float):
+        return same_form(str(label)), ""
+    return "", f"expected a label of text or a number, got a {type(label).__name__}"
 
 
 def _class_names(schema: pa.Schema, where: str) -> list[str]:
@@ -137,10 +214,10 @@ def _filesystem(locator: str) -> tuple[Any, str]:
 def _list_files(locator: str) -> tuple[str, ...]:
     """Parquet files below a locator, ``/``-separated, sorted; a file by itself is its own list."""
     filesystem, root = _filesystem(locator)
-    if root.endswith(".parquet"):
+    if root.endswith(_ENDING):
         return (PurePosixPath(root).name,)
     if not locator.startswith("hf://"):  # a local folder may have brackets in its name, which glob would read
-        return tuple(sorted(path.relative_to(root).as_posix() for path in Path(root).rglob("*.parquet")))
+        return tuple(parquet_files_below(Path(root)))
     try:
         paths = filesystem.glob(f"{root}/**/*.parquet") + filesystem.glob(f"{root}/*.parquet")
     except Exception as error:
@@ -153,10 +230,12 @@ def _list_files(locator: str) -> tuple[str, ...]:
 @lru_cache(maxsize=64)
 def _open_file(locator: str, file_name: str) -> pq.ParquetFile:
     filesystem, root = _filesystem(locator)
-    path = root if root.endswith(".parquet") else f"{root}/{file_name}"
+    path = root if root.endswith(_ENDING) else f"{root}/{file_name}"
     try:
         return pq.ParquetFile(filesystem.open(path, "rb"))
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
+        if locator.startswith("hf://") and isinstance(error, OSError):
+            raise ServiceError(f"{locator}: {file_name} cannot be read ({error}); run again to go on") from error
         raise DataError.single(path, "", expected="a Parquet file", got=str(error)) from error
 
 

@@ -5,14 +5,15 @@ Layout: mmoayeri/RIVAL10, ``datasets/local_rival10.py``. Nothing of RIVAL10 come
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from figureground.schemas.records import NAME_PATTERN
-from figureground.schemas.sources.folders import FolderSource
 from figureground.schemas.sources.items import SourceItem
+from figureground.schemas.sources.walking import others_below, photos_below, read_below
 
 RIVAL10_SPLITS: Final = ("train", "test")
 ORDINARY: Final = "ordinary"
@@ -40,9 +41,9 @@ class Rival10Source:
 
     def __iter__(self) -> Iterator[SourceItem]:
         """Photos in the order of their paths, test before train; masks and altered photos are passed over."""
-        for item in FolderSource(name=self.name, locator=self.locator):
+        for item in photos_below(Path(self.locator)):
             parts = PurePosixPath(item.uri).parts
-            if parts[0] not in RIVAL10_SPLITS or parts[1:2] != (ORDINARY,) or MERGED_MASK in parts[-1]:
+            if _part(parts):
                 continue
             label, mark, _ = parts[-1].partition("_")
             of_split = item.changed(label="", source_split=parts[0])
@@ -55,7 +56,21 @@ class Rival10Source:
 
     def read(self, uri: str) -> bytes:
         """Bytes of one photo. Raises ``DataError`` if the path leaves the folder or is not there."""
-        return FolderSource(name=self.name, locator=self.locator).read(uri)
+        return read_below(Path(self.locator), uri, self.name)
+
+    def passed_over(self) -> Counter[str]:
+        """Number of files that are no photos, by their ending, of masks and altered photos by their folder."""
+        parts = (PurePosixPath(item.uri).parts for item in photos_below(Path(self.locator)) if not item.fault)
+        return others_below(Path(self.locator)) + Counter(filter(None, map(_part, parts)))
+
+
+def _part(parts: tuple[str, ...]) -> str:
+    """What a photo that is not an unaltered one is counted as; empty for an unaltered one."""
+    if parts[0] not in RIVAL10_SPLITS:
+        return f"photos of {parts[0]}" if len(parts) > 1 else "photos at the top"
+    if parts[1:2] != (ORDINARY,):
+        return f"photos of {parts[1]}" if len(parts) > 2 else f"photos directly in {parts[0]}"
+    return "masks" if MERGED_MASK in parts[-1] else ""
 
 
 def find_rival10(folder: Path) -> Path | None:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from figureground.schemas.sources.names import is_hidden
 from figureground.schemas.sources.tar_files import TarFiles, open_tar
 
 TAR_SUFFIX: Final = ".tar"
@@ -24,7 +25,7 @@ class TarTree:
     def entries(self) -> Iterator[tuple[str, str]]:
         """Path, and what is wrong with it or nothing, sorted by path in the archive."""
         for name, fault in sorted({**dict.fromkeys(self.files.members, ""), **self.files.faults}.items()):
-            if not fault and not name.startswith(self.top):
+            if not fault and not name.startswith(self.top) and not any(map(is_hidden, name.split("/"))):
                 yield name, f"expected a file below {self.top}, got one beside it"
             else:
                 yield name.removeprefix(self.top), fault
@@ -51,7 +52,8 @@ def open_tar_tree(path: Path) -> TarTree:
 
 @lru_cache(maxsize=4)
 def _common_folder(files: TarFiles) -> str:
-    tops = {name.partition("/")[0] for name in files.members}
+    names = [name for name in files.members if not any(map(is_hidden, name.split("/")))]
+    tops = {name.partition("/")[0] for name in names}
     (top,) = tops if len(tops) == 1 else ("",)
-    nested = all(name.count("/") > 1 for name in files.members)
+    nested = all(name.count("/") > 1 for name in names)
     return f"{top}/" if top and nested else ""

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from figureground.errors import DataError, Faults
 from figureground.schemas.rasters.masks import Box
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 
 _MOST_BYTES: Final = 1 << 20  # ImageNet's largest annotation has a few kB
 _CORNERS: Final = ("xmin", "ymin", "xmax", "ymax")
@@ -64,7 +65,7 @@ def parse_voc(data: bytes, *, where: str) -> VocAnnotation:
     faults = Faults()
     height, width = (_number(root, f"size/{name}", where, "", faults) for name in ("height", "width"))
     if not faults and not (height > 0 and width > 0):
-        faults.add(where, "size", expected="a height and width above 0", got=f"{height} x {width}")
+        faults.add(where, "size", expected=f"a width and height above 0 {ORDER}", got=spell_size((height, width)))
     faults.raise_if_any()
     objects = root.findall("object")
     boxes = [
@@ -99,7 +100,7 @@ def _box(element: ElementTree.Element, size_hw: tuple[int, int], where: str, rec
     if x0 > x1 or y0 > y1:
         faults.add(where, record, expected="a box with xmin <= xmax and ymin <= ymax", got=got)
     elif box[0] >= box[2] or box[1] >= box[3]:
-        faults.add(where, record, expected=f"a box inside the photo of {width} x {height} px", got=got)
+        faults.add(where, record, expected=f"a box inside the photo of {spell_size(size_hw)} px {ORDER}", got=got)
     return box
 
 

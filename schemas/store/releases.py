@@ -9,15 +9,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from figureground.errors import DataError, UsageError
+from figureground.errors import DataError, Faults, UsageError
 from figureground.runtime.files import replace_file
+from figureground.schemas.documents import parse_text, shown
 from figureground.schemas.rasters.masks import Box, CocoRle
-from figureground.schemas.records import NAME_PATTERN, ObjectRecord, canonical_json
+from figureground.schemas.rasters.photos import MOST_PIXELS
+from figureground.schemas.records import NAME_PATTERN, NAME_WORDS, ObjectRecord, ObjectState, canonical_json
+from figureground.schemas.store.tables import read_batches, read_metadata
 
 SCHEMA_VERSION: Final = "1"
 """Changes with the columns or their types: a reader refuses a release of another version."""
@@ -27,6 +30,11 @@ _ROWS_PER_GROUP: Final = 1 << 16
 _ROWS_AT_A_TIME: Final = 1 << 9
 _SHARED: Final = ("source", "label", "source_split", "state", "segmenter")
 """Columns of which few words fill many rows."""
+_MOST_FAULTS: Final = 100
+"""Faults of one file after which nobody reads on."""
+_WHAT: Final = "a release"
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_PHASH: Final = re.compile(r"[0-9a-f]{16}")
 _HUB_WNID: Final = re.compile(r"^((n\d{8})_\d+)_\2$")
 
 _BOXES = pa.list_(pa.list_(pa.int32(), 4))
@@ -106,27 +114,20 @@ def read_release(path: Path) -> tuple[str, tuple[ObjectRecord, ...]]:
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such release; make one with: figureground freeze --version {path.stem}")
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (pa.ArrowException, OSError) as error:
-        raise DataError.single(str(path), "", expected="a release (Parquet)", got=str(error)) from error
-    schema_version = metadata.get(b"figureground.schema", b"none").decode()
+    metadata = read_metadata(path, _WHAT)
+    schema_version = metadata.get("figureground.schema", "none")
     if schema_version != SCHEMA_VERSION:
         raise DataError.single(
             str(path),
             "figureground.schema",
             expected=SCHEMA_VERSION,
-            got=schema_version,
+            got=schema_version[:80],
             remedy="read it with the figureground that wrote it, or freeze again",
         )
-    try:
-        records = tuple(_records(path))
-    except (pa.ArrowException, OSError) as error:
-        raise DataError.single(str(path), "", expected="a release (Parquet)", got=str(error)) from error
-    for record in records:
-        if not NAME_PATTERN.fullmatch(record.object_id):
-            raise DataError.single(str(path), repr(record.object_id), expected=NAME_PATTERN.pattern, got="a strange id")
-    return metadata[b"figureground.release"].decode(), records
+    version = metadata.get("figureground.release", "")
+    if not NAME_PATTERN.fullmatch(version):
+        raise DataError.single(str(path), "figureground.release", expected="a version's name", got=shown(version))
+    return version, tuple(_records(path))
 
 
 def read_left_out(path: Path) -> LeftOut:
@@ -144,11 +145,8 @@ def read_annotation(path: Path) -> dict[str, Any]:
 
 
 def _read_metadata(path: Path, key: str) -> dict[str, Any]:
-    stored = (pq.read_schema(path).metadata or {}).get(key.encode())
-    try:
-        metadata = json.loads(stored or b"{}")
-    except ValueError as error:
-        raise DataError.single(str(path), key, expected="JSON", got=str(error)) from error
+    stored = read_metadata(path, _WHAT).get(key, "{}")
+    metadata = parse_text(stored, where=f"{path}: {key}.json")
     if not isinstance(metadata, dict):
         raise DataError.single(str(path), key, expected="a JSON object", got=type(metadata).__name__)
     return metadata
@@ -212,10 +210,54 @@ def _tables(records: Iterable[ObjectRecord], schema: pa.Schema) -> Iterator[pa.T
 def _records(path: Path) -> Iterator[ObjectRecord]:
     """Records of a release; few of its rows are in memory twice, and words that records share are stored once."""
     shared: dict[str, str] = {}
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(_ROWS_AT_A_TIME):
-            for row in batch.to_pylist():
-                yield _record(row, shared)
+    faults, last = Faults(), ""
+    for batch in read_batches(path, _SCHEMA, _ROWS_AT_A_TIME, _WHAT):
+        for row in batch:
+            object_id = row["object_id"]
+            problems = (
+                [] if object_id > last else [("object_id", "ids that ascend, each once", f"it after {shown(last)}")]
+            )
+            last = object_id
+            try:
+                record = _record(row, shared)
+                problems += _problems(record)
+            except (TypeError, ValueError, IndexError, RecursionError) as error:
+                problems.append(("", "an object as freeze writes it", str(error)[:80]))
+            for name, expected, got in problems:
+                where = f"{shown(object_id)} {name}".rstrip()
+                faults.add(str(path), where, expected=expected, got=got, remedy="get the file again, or freeze again")
+            if not faults:
+                yield record
+            if len(faults) >= _MOST_FAULTS:
+                faults.raise_if_any()
+    faults.raise_if_any()
+
+
+def _problems(record: ObjectRecord) -> list[tuple[str, str, str]]:
+    """What of an object is not as ``freeze`` writes it: the column, what was expected, and what is there."""
+    attributes = dict(record.attributes) if isinstance(record.attributes, Mapping) else {"": record.attributes}
+    names = [*attributes, *record.attribute_masks]
+    checks: list[tuple[str, bool, str, Any]] = [
+        ("object_id", bool(NAME_PATTERN.fullmatch(record.object_id)), NAME_WORDS, record.object_id),
+        ("image_id", bool(NAME_PATTERN.fullmatch(record.image_id)), NAME_WORDS, record.image_id),
+        ("sha256", bool(_SHA256.fullmatch(record.sha256)), "64 hex digits", record.sha256),
+        ("phash", bool(_PHASH.fullmatch(record.phash)), "16 hex digits", record.phash),
+        ("state", record.state in get_args(ObjectState), ", ".join(get_args(ObjectState)), record.state),
+        (
+            "width",
+            min(record.size_hw) > 0 and record.width * record.height <= MOST_PIXELS,
+            f"width and height above 0, of at most {MOST_PIXELS} px together",
+            (record.width, record.height),
+        ),
+        (
+            "attributes",
+            all(value is None or isinstance(value, bool) for value in attributes.values()),
+            "true, false or null by name",
+            record.attributes,
+        ),
+        ("attributes", all(map(NAME_PATTERN.fullmatch, names)), NAME_WORDS, names),
+    ]
+    return [(name, expected, shown(got)) for name, right, expected, got in checks if not right]
 
 
 def _record(row: dict[str, Any], shared: dict[str, str]) -> ObjectRecord:

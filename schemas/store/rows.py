@@ -4,10 +4,33 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
+from figureground.errors import DataError
+from figureground.schemas.documents import shown
 from figureground.schemas.rasters.masks import Box, CocoRle
 from figureground.schemas.records import Annotation, ImageRecord, ProposalRecord, canonical_json
+
+Record = TypeVar("Record")
+
+
+def _readable(record_of: Callable[[sqlite3.Row], Record]) -> Callable[[sqlite3.Row], Record]:
+    """Let a row that somebody damaged be a fault that names it."""
+
+    @wraps(record_of)
+    def read(row: sqlite3.Row) -> Record:
+        try:
+            return record_of(row)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+            name = shown(row[0])
+            expected = f"a row as figureground writes it ({record_of.__name__.removesuffix('_of')})"
+            remedy = "restore the workspace from a copy, or forget the photo"
+            got = " ".join(str(error).split())[:100]
+            raise DataError.single("workspace.sqlite", name, expected=expected, got=got, remedy=remedy) from error
+
+    return read
 
 
 def row_of(record: Any) -> dict[str, Any]:  # noqa: ANN401  any of our slotted records
@@ -31,6 +54,7 @@ def image_row(record: ImageRecord) -> dict[str, Any]:
     return row
 
 
+@_readable
 def image_of(row: sqlite3.Row) -> ImageRecord:
     """Record of a row of images."""
     fields = dict(row)
@@ -46,6 +70,7 @@ def proposal_row(record: ProposalRecord) -> dict[str, Any]:
     return {**row, "height": rle.size_hw[0], "width": rle.size_hw[1], "counts": rle.counts}
 
 
+@_readable
 def proposal_of(row: sqlite3.Row) -> ProposalRecord:
     """Record of a row of proposals."""
     fields = dict(row)
@@ -65,6 +90,7 @@ def annotation_row(record: Annotation) -> dict[str, Any]:
     return row
 
 
+@_readable
 def annotation_of(row: sqlite3.Row) -> Annotation:
     """Record of a row of annotations."""
     fields = dict(row)

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from figureground.errors import DataError, UsageError
+from figureground.errors import UsageError
+from figureground.runtime.failures import database_failure, failure_of
 from figureground.schemas.records import (
     Annotation,
     Decision,
@@ -50,7 +51,10 @@ class Workspace(StudioTables):
     @classmethod
     def create(cls, root: Path) -> Workspace:
         """Open the workspace in ``root``, making it if there is none."""
-        root.mkdir(parents=True, exist_ok=True)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise failure_of(error) or error from error
         return cls._connect(root)
 
     @classmethod
@@ -67,15 +71,18 @@ class Workspace(StudioTables):
     @classmethod
     def _connect(cls, root: Path) -> Workspace:
         path = root / DATABASE_NAME
-        connection = sqlite3.connect(path, timeout=30)
+        try:
+            connection = sqlite3.connect(path, timeout=30)
+        except sqlite3.Error as error:
+            raise database_failure(error, str(path)) from error
         connection.row_factory = sqlite3.Row
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA foreign_keys = ON")
             migrate(connection, path)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             connection.close()
-            raise DataError.single(str(path), "", expected="a workspace database", got=str(error)) from error
+            raise database_failure(error, str(path)) from error
         except BaseException:
             connection.close()
             raise
@@ -88,6 +95,8 @@ class Workspace(StudioTables):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if isinstance(error, sqlite3.Error | UnicodeDecodeError):
+            raise database_failure(error, str(self.root / DATABASE_NAME)) from error
 
     def close(self) -> None:
         """Close the database; everything written is already safe."""
@@ -101,6 +110,20 @@ class Workspace(StudioTables):
             yield
         finally:
             self._db.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold off other writers all through the block, so that what it reads is still so when it writes.
+
+        Its last act is the write, which ends the transaction; what it wrote is undone if it raises before.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.rollback()
+            raise
+        self._db.commit()
 
     # Sources and photos
 

@@ -92,7 +92,7 @@ def test_boxes_drawn_on_another_size_are_a_rejection(tmp_path: Path) -> None:
     (result,) = measured(open_source(str(tmp_path / "p"), boxes=tmp_path / "boxes"))
     assert isinstance(result, Rejection)
     assert (result.source, result.uri, result.reason) == ("p", "dog/a.png", "size_mismatch")
-    assert result.detail.endswith("height and width (40, 60), got boxes drawn on (60, 40)")
+    assert result.detail.endswith("the photo's 60x40 (width x height), got boxes drawn on 40x60")
 
 
 def test_links_out_of_the_source_are_rejected(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_the_report_reads_well_and_goes_to_json(tmp_path: Path) -> None:
         report = index_source(store, open_source(str(tmp_path / "p")))
     assert str(report) == (
         "p: 1 photos added, 0 known before, 0 duplicates, 1 rejected; unusual but usable: none; "
-        "files that are no photos: none\n  dog/b.jpg: zero_byte (the file is empty)"
+        "passed over: none\n  dog/b.jpg: zero_byte (the file is empty)"
     )
     assert report.to_dict() == {
         "source": "p",
@@ -192,6 +192,7 @@ def test_the_report_reads_well_and_goes_to_json(tmp_path: Path) -> None:
         "rejections": [{"source": "p", "uri": "dog/b.jpg", "reason": "zero_byte", "detail": "the file is empty"}],
         "flags": {},
         "passed_over": {},
+        "warnings": [],
         "faults": [],
     }
 

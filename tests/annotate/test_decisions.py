@@ -191,7 +191,22 @@ CASES: dict[str, tuple[list[Annotation], tuple[str, str, str] | None]] = {
         [second("c", at=3), second("d", "wrong_label", at=4)],
         ("wrong_label", "flagged in the second look", ""),
     ),
-    "one's own second look": ([first("a", "needs_second"), second("a")], ("accepted", "second look", "second-a")),
+    "one's own second look settles nothing": (
+        [first("a", "needs_second"), second("a")],
+        ("needs_second", "flagged needs_second", ""),
+    ),
+    "one's own second look, beside somebody else's": (
+        [first("a", "needs_second"), second("c", at=3), second("a", "wrong_label", at=4)],
+        ("accepted", "second look", "second-c"),
+    ),
+    "one's own second look, on the maintainer's word": (
+        [first("a", "needs_second"), second("a", purpose="authors_look")],
+        ("accepted", "second look", "second-a"),
+    ),
+    "a second look does not count among the answers that are compared": (
+        [first("a"), first("b"), second("a", "wrong_label")],
+        ("accepted", "2 answers agree", "by-a"),
+    ),
 }
 
 

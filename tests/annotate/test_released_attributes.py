@@ -90,19 +90,25 @@ def test_a_newer_answer_under_a_newer_version_overrules(photo: Photo) -> None:
 def test_a_later_answer_under_the_same_version_only_fills_in(photo: Photo) -> None:
     photo.said("p1", {"horns": True, "wet": True}, "horns", day=1)
     accepted = photo.said("p2", {"horns": None, "wet": False}, day=2, purpose="second_look")
-    photo.said("p3", {"horns": False, "wet": True}, day=3)
+    photo.said("p3", {"horns": True, "wet": True}, "horns", day=3)
     photo.said("p4", {"horns": None, "wet": True}, day=4)
     values, masks = photo.gathered(accepted)
-    assert values == {**OPEN, "antlers": False, "wet": False}  # of the others the newest that says something
-    assert masks == {}
+    assert values == {**OPEN, "antlers": True, "wet": False}
+    assert masks == {"antlers": 3}  # of the others the newest that says something
 
 
-def test_unsure_parts_keep_their_mask_unless_somebody_knows(photo: Photo) -> None:
+def test_what_others_contradict_each_other_about_stays_open(photo: Photo) -> None:
     accepted = photo.said("p1", {"horns": None, "wet": False}, "horns", day=2, visibility={"horns": "unsure"})
     assert photo.gathered(accepted) == ({**OPEN, "wet": False}, {"antlers": 2})
     photo.said("p2", {"horns": True, "wet": False}, "horns", day=1)
     assert photo.gathered(accepted) == ({**OPEN, "antlers": True, "wet": False}, {"antlers": 1})
     photo.said("p3", {"horns": False, "wet": False}, day=3)
+    assert photo.gathered(accepted) == ({**OPEN, "wet": False}, {"antlers": 2})
+
+
+def test_an_absent_part_has_no_mask(photo: Photo) -> None:
+    accepted = photo.said("p1", {"horns": None, "wet": False}, "horns", visibility={"horns": "unsure"})
+    photo.said("p2", {"horns": False, "wet": False}, day=3)
     assert photo.gathered(accepted) == ({**OPEN, "antlers": False, "wet": False}, {})
 
 

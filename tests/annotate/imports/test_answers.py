@@ -13,14 +13,9 @@ from PIL import Image
 
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
-from figureground.annotate.imports.answers import (
-    ImportedAnswer,
-    ImportOrigin,
-    ImportReport,
-    photos_by_name,
-    store_answer,
-)
+from figureground.annotate.imports.answers import ImportedAnswer, ImportOrigin, ImportReport, store_answer
 from figureground.annotate.imports.mask_folder import import_mask_folder
+from figureground.annotate.imports.photo_names import PhotoNames
 from figureground.errors import DataError, UsageError
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.rasters.masks import decode_coco_rle, encode_coco_rle
@@ -181,8 +176,8 @@ def test_rows_of_parquet_files_are_named_by_their_id_alone(store: Workspace, tmp
     (image, *_) = store.images()
     row = replace(image, image_id="f" * 32, uri="a.parquet#7")
     store.add_images([row])
-    by_name = photos_by_name(store, ["a", row.image_id])
-    assert {name: [image.uri for image in images] for name, images in by_name.items()} == {
+    names = PhotoNames(store, ["a", row.image_id], source=None)
+    assert {name: [image.uri for image in match.fits] for name, match in names.match(["a", row.image_id]).items()} == {
         "a": ["bird/a.png"],
         row.image_id: ["a.parquet#7"],
     }
@@ -224,18 +219,24 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a folder within a folder": (
         lambda folder: save(draw(slice(2, 8)), folder / "wing" / "left" / "a.png"),
-        "left: expected a PNG mask",
+        "left: expected a folder of a local attribute",
     ),
-    "a table without its columns": (_write("attributes.csv", "file,value\n"), "none called attribute"),
+    "a table without its columns": (
+        _write("attributes.csv", "file,value\n"),
+        "the columns file, attribute, value, each once, got file, value",
+    ),
     "a table in another encoding": (
         lambda folder: (folder / "attributes.csv").write_bytes(b"\xff\xfe\xff"),
-        "a CSV file in UTF-8",
+        "expected UTF-8 text|expected the columns",
     ),
     "an attribute that was not asked": (_table("a,hairy,true"), "line 2: expected one of wing, tail, wet"),
     "a value that is none": (_table("a,wet,maybe"), "true, false, unsure"),
     "no value": (_table("a,wet"), "true, false, unsure"),
-    "two values": (_table("a,wet,true\na.png,wet,false"), "one value of wet for a"),
-    "a row without a photo": (_table("zebra,wet,true"), "attributes.csv: zebra: expected a photo of this name"),
+    "two values": (
+        _table("a,wet,true\na.png,wet,false"),
+        "line 3: expected one value of wet for bird/a.png, got another in line 2",
+    ),
+    "a row without a photo": (_table("zebra,wet,true"), "attributes.csv: line 2: zebra: expected a photo of this name"),
     "a row without an object": (_table("c,wet,true"), "c.png: expected an object mask"),
 }
 

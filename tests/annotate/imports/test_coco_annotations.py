@@ -114,7 +114,7 @@ def test_a_photo_at_fault_is_not_stored_and_the_others_are(store: Workspace, tmp
         "annotation 4",
         "annotation 5",
     ]
-    assert "size 12x16, got 1x2" in faults[1]
+    assert "size 16x12 (width x height), got 2x1" in faults[1]
     assert [bool(answers_of(store, uri)) for uri in PHOTOS] == [True, False, False, False]
 
 

@@ -161,7 +161,7 @@ def test_masks_of_the_upright_photo_are_told_apart(store: Workspace) -> None:
     upright[:3] = True
     images = [{"id": 1, "file_name": "turned.jpg", "height": 16, "width": 12}]
     (fault,) = faults_of(store, annotation(1, 1, 1, upright), images=images)
-    assert "the file shows the photo turned by its EXIF orientation, 6" in fault
+    assert "the masks show the photo turned by its EXIF orientation, 6" in fault
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from figureground.annotate.imports.coco_categories import category_has_label, read_category_map
-from figureground.errors import DataError
+from figureground.errors import DataError, UsageError
 from figureground.schemas.sources.coco_files import CocoCategory
 
 BIRD = CocoCategory(id=16, name="bird", wnids=("n01530575", "n01531178"))
@@ -34,12 +34,12 @@ def test_a_table_replaces_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"category,name\nbird,n1\n", "header: expected the columns category, label, got none called label"),
-        (b"", "none called category, label"),
+        (b"category,name\nbird,n1\n", "header: expected the columns category, label, each once, got category, name"),
+        (b"", "got an empty file"),
         (b"category,label\n", "expected at least one row, got none"),
         (b"category,label\nbird,\n,n1\nbird\n", "line 2: expected a category and a label, got 'bird', ''"),
         (b"category,label\nbird,\n,n1\nbird\n", "3 faults"),
-        (b"\xff\xfe", "a CSV file in UTF-8"),
+        (b"category,label\n\xff\n", "expected UTF-8 text"),
     ],
 )
 def test_tables_at_fault(tmp_path: Path, data: bytes, message: str) -> None:
@@ -49,5 +49,5 @@ def test_tables_at_fault(tmp_path: Path, data: bytes, message: str) -> None:
 
 
 def test_no_table(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone\.csv: expected a CSV file"):
+    with pytest.raises(UsageError, match=r"gone\.csv: cannot be read"):
         read_category_map(tmp_path / "gone.csv")

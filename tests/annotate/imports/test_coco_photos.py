@@ -9,7 +9,8 @@ import pytest
 from coco_samples import content, draw_store
 
 from figureground.annotate.catalogue import index_source
-from figureground.annotate.imports.coco_photos import match_photos
+from figureground.annotate.imports.coco_photos import match_bytes, match_photos
+from figureground.annotate.imports.photo_names import PhotoNames
 from figureground.errors import Faults
 from figureground.schemas.sources.coco_files import read_coco
 from figureground.schemas.sources.opening import open_source
@@ -31,12 +32,19 @@ def match(
     faults = Faults()
     file = read_coco(path, faults)
     assert not len(faults)
-    matched = match_photos(store, file, folder=folder, source=source, faults=faults)
-    return {number: image.uri for number, image in matched.items()}, [str(fault) for fault in faults]
+    if folder is not None:
+        matches = match_bytes(store, file, folder, source=source, faults=faults)
+    else:
+        matches = match_photos(PhotoNames(store, names, source=source), file, faults)
+    told = [str(fault) for fault in faults]
+    uris = {photo.image_id: photo.uri for photo in store.images()}
+    whole = {number: image.uri for number, image in matches.photos.items() if image.image_id not in matches.barred}
+    assert {uris[image_id] for image_id in matches.barred}.isdisjoint(whole.values())
+    return whole, told
 
 
 def test_names_mean_the_photo_with_the_same_folders(store: Workspace) -> None:
-    names = ("b.jpg", "bird/a.png", r"C:\data\fish\a.png", "elsewhere/c.png", "z.png")
+    names = ("b.jpg", "bird/a.png", r"C:\data\fish\a.png", "images/c.png", "elsewhere/c.png", "z.png")
     matched, faults = match(store, *names)
     assert matched == {0: "bird/b.png", 1: "bird/a.png", 2: "fish/a.png", 3: "fish/c.png"}
     assert faults == []
@@ -56,9 +64,11 @@ def test_a_name_of_several_photos_is_a_fault(store: Workspace) -> None:
 
 
 def test_two_images_of_one_photo_are_a_fault(store: Workspace) -> None:
-    matched, (fault,) = match(store, "x/c.png", "y/c.png")
-    assert matched == {0: "fish/c.png"}
-    assert "image 1 y/c.png: expected one image for a photo, got image 0 x/c.png as well" in fault
+    matched, told = match(store, "fish/c.png", "images/c.png", "b.png")
+    assert matched == {2: "bird/b.png"}
+    assert (
+        "image 0 fish/c.png: expected one image for the photo fish/c.png, got image 1 images/c.png as well" in told[0]
+    )
 
 
 def test_bytes_mean_the_photo_whatever_it_is_called(store: Workspace, tmp_path: Path) -> None:

@@ -324,7 +324,7 @@ def test_many_people_at_once_share_one_encoding_of_each_picture(counted: Counted
     with ThreadPoolExecutor(8) as pool:
         suggestions = list(pool.map(ask, jobs))
     assert counted.encoded == len(pictures)
-    assert counted.most_at_once == 1
+    assert counted.most_at_once <= 2  # one encodes, one decodes
     for (name, point), suggestion in zip(jobs, suggestions, strict=True):
         expected = sam.suggest(name, loader(pictures[name]), Clicks(figure_xy_px=(point,)))
         assert np.array_equal(suggestion.mask_hw, expected.mask_hw)

@@ -23,10 +23,10 @@ from PIL import Image
 
 from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
 from figureground.annotate.segmenters.interactive import InteractiveSam
-from figureground.annotate.segmenters.loading import ModelChoice
 from figureground.annotate.segmenters.protocol import Photo
 from figureground.annotate.studio.daemons import free_port
-from figureground.errors import MissingExtraError, ServiceError, UsageError
+from figureground.annotate.studio.home import StudioHome
+from figureground.errors import ServiceError
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.pages.labeling import labeling_configuration
 from figureground.schemas.rasters.masks import Mask, decode_brush_rle, decode_png1, mask_iou, tight_box
@@ -103,7 +103,7 @@ def disc() -> Mask:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("served")
+    (folder := StudioHome(tmp_path_factory.mktemp("studio")).served).mkdir(parents=True)
     picture = np.full((DISC_WH[1], DISC_WH[0], 3), (40, 90, 60), dtype=np.uint8)
     picture[disc()] = (240, 200, 30)
     Image.fromarray(picture).save(folder / f"{DISC}.png")
@@ -125,12 +125,11 @@ def backend(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         need(False, str(error))
     port, log = free_port(), tmp_path_factory.mktemp("log") / "backend.log"
     code = (
-        "import os, sys; from pathlib import Path; from figureground.annotate.studio.backend import serve_backend;"
-        "from figureground.annotate.segmenters.loading import ModelChoice;"
-        "serve_backend(Path(sys.argv[1]), ModelChoice(segmenter='mobile-sam', threads=2), port=int(sys.argv[2]),"
-        "basic_auth=('studio', os.environ['BACKEND_PASSWORD']))"
+        "import os, sys; from pathlib import Path; from figureground.annotate.studio.backend import *;"
+        "home, model = StudioHome(Path(sys.argv[1])), ModelChoice(segmenter='mobile-sam', threads=2);"
+        "serve_backend(home, model, port=int(sys.argv[2]), basic_auth=('studio', os.environ['BACKEND_PASSWORD']))"
     )
-    command = [sys.executable, "-P", "-c", code, str(served), str(port)]
+    command = [sys.executable, "-P", "-c", code, str(served.parents[1]), str(port)]
     environment = {**os.environ, "BACKEND_PASSWORD": LOGIN[1]}
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=sink, env=environment)
@@ -213,20 +212,12 @@ class TestClicks:
     def test_a_negative_point_takes_away(self, backend: Backend) -> None:
         assert backend.mask(click(*DISC_XY), click(60, 200))[200, 60]
         less = backend.mask(click(*DISC_XY), click(60, 200, positive=False))
+        bare = [{**click(*DISC_XY), "type": "keypoint"}, click(60, 200, type="keypoint", from_name="sam_not")]
+        assert np.array_equal(backend.mask(*bare), less)
         assert not less[200, 60]
         assert mask_iou(less, disc()) > 0.9
-
-    def test_prompts_without_a_label_are_for_the_object(self, backend: Backend) -> None:
-        here = {"x": 100 * DISC_XY[0] / DISC_WH[0], "y": 100 * DISC_XY[1] / DISC_WH[1], "labels": []}
-        bare = click(*DISC_XY, value=here, type="keypoint")
-        assert np.array_equal(backend.mask(bare), backend.mask(click(*DISC_XY)))
-        box = drag(40, 550, 200, 710)
-        assert np.array_equal(backend.mask({**box, "type": "rectangle"}), backend.mask(box))
-
-    def test_the_tool_for_not_this_makes_negative_points(self, backend: Backend) -> None:
-        beside = click(60, 200, from_name="sam_not", type="keypoint")
-        less = backend.mask(click(*DISC_XY, type="keypoint"), beside)
-        assert np.array_equal(less, backend.mask(click(*DISC_XY), click(60, 200, positive=False)))
+        (beside := click(60, 200))["value"] |= {"labels": ["not_this"], "keypointlabels": ["not_this"]}
+        assert np.array_equal(backend.mask(click(*DISC_XY), beside), less)
 
     def test_same_clicks_same_mask(self, backend: Backend) -> None:
         prompts = click(*DISC_XY), drag(100, 600, 240, 800), click(20, 20, positive=False)
@@ -389,22 +380,3 @@ class TestSecrets:
         backend.ask(click(*DISC_XY), login=TOKEN, password=TOKEN)
         for secret in (TOKEN, LOGIN[1]):
             assert secret not in backend.log.read_text()
-
-
-def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
-    from figureground.annotate.studio.backend import serve_backend
-
-    with pytest.raises(UsageError, match="anybody could ask"):
-        serve_backend(tmp_path, ModelChoice(segmenter="mobile-sam"), host="0.0.0.0")
-    with pytest.raises(UsageError, match="grabcut takes no clicks; mobile-sam and sam do"):
-        serve_backend(tmp_path, ModelChoice(segmenter="grabcut"))
-    with pytest.raises(UsageError, match="precision bfloat16: mobile-sam computes in float32 alone"):
-        serve_backend(tmp_path, ModelChoice(segmenter="mobile-sam", precision="bfloat16"))
-
-
-@pytest.mark.parametrize("package", ["fastapi", "uvicorn"])
-def test_without_the_extra_it_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, "figureground.annotate.studio.backend", raising=False)
-    with pytest.raises(MissingExtraError, match=r"figureground\[backend\]"):
-        __import__("figureground.annotate.studio.backend")

@@ -197,9 +197,10 @@ class Day:
         stroke = self.desk.stroke(task, inside=True)
         if stroke is None:
             return False
-        for key in ("2", "0"):
+        for number, key in enumerate(("2", "0"), 2):
             self.page.press(key)
             self.page.stroke(*stroke)
+            self.page.await_regions(number)
             self.page.press("u")
         heights = self.page.page.evaluate(
             "() => [...document.querySelectorAll('.fg-photo canvas[style*=\"opacity: 0.6\"]')]"

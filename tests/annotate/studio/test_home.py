@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from needs import need
 
-from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port
+from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port, same_port
 from figureground.annotate.studio.home import Connection, StudioHome, write_secret
 from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.errors import DataError, UsageError
@@ -135,7 +135,7 @@ def test_no_secret_is_shown(home: StudioHome) -> None:
 def test_a_damaged_connection_is_refused_with_what_to_do(home: StudioHome, text: str) -> None:
     home.root.mkdir()
     (home.root / "connection.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(DataError, match="delete the file and run figureground studio up again") as caught:
+    with pytest.raises(DataError, match="restore it from a copy; a server that runs was left alone") as caught:
         home.connection()
     assert "connection.json" in str(caught.value)
     assert TOKEN not in str(caught.value)
@@ -212,6 +212,7 @@ def test_a_program_is_found_again_and_stopped(daemon: Daemon) -> None:
     assert again.stop()
     assert not process.is_running() or process.status() == "zombie"
     assert (daemon.process(), daemon.port, daemon.stop()) == (None, None, False)
+    assert daemon.last_port == 4321
 
 
 @pytest.mark.slow
@@ -264,6 +265,18 @@ def test_the_callers_settings_do_not_reach_the_program(daemon: Daemon, monkeypat
     assert seen["PATH"] == os.environ["PATH"]
 
 
+def test_a_program_whose_note_was_lost_is_found_by_its_environment(daemon: Daemon) -> None:
+    daemon.start([sys.executable, "-c", SLEEPER], {"OWN": str(daemon.folder)}, port=9)
+    process = daemon.process()
+    for note in ("", None):
+        path = daemon.folder / "program.json"
+        path.unlink() if note is None else path.write_text(note)
+        assert daemon.find("OWN", str(daemon.folder / "other"), port=9) is None
+        assert daemon.find("OWN", str(daemon.folder), port=9) == process == daemon.process()
+        assert daemon.port == 9
+    assert daemon.stop()
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"pid": 1', "7", "[1, 2]", "{}", '{"pid": -1, "created": 1}'])
 def test_a_damaged_state_is_no_program(daemon: Daemon, text: str) -> None:
     daemon.folder.mkdir()
@@ -282,4 +295,5 @@ def test_a_port_that_somebody_has_is_refused() -> None:
         with pytest.raises(UsageError, match=f"port {port} is taken"):
             free_port(port)
         assert free_port() not in (0, port)
-    assert free_port(port) == port
+        assert same_port(port) not in (0, port)
+    assert free_port(port) == same_port(port) == port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
@@ -10,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import masks, square_mask
-from studio_samples import make_answer, make_photo, make_proposal, make_schema, painted, said_of, untouched
+from studio_samples import make_answer, make_photo, make_proposal, make_schema, painted, said_of, ticked, untouched
 
 from figureground.annotate.studio.answers import AnswerContext, read_answer
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.annotate.studio.regions import share_out
-from figureground.annotate.studio.second_look import answer_regions
 from figureground.annotate.studio.served import ServedView
-from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, encode_coco_rle
+from figureground.errors import DataError
+from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle
 from figureground.schemas.records import Annotation, ImageRecord, ProposalRecord
 from figureground.schemas.store.workspace import Workspace
 
@@ -125,7 +126,9 @@ def test_the_workspace_keeps_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("image", [IMAGE, LARGE], ids=["stored", "scaled"])
-def test_a_second_look_shows_them_apart_and_gives_them_back(tmp_path: Path, image: ImageRecord) -> None:
+def test_a_second_look_takes_an_answer_bit_for_bit_or_what_was_painted_or_nothing(
+    tmp_path: Path, image: ImageRecord
+) -> None:
     served = ServedView.of(image).served_hw
     halves = [
         square_mask(served, (served[1] // 10, 2, served[1] // 2, served[0] // 2)),
@@ -133,18 +136,21 @@ def test_a_second_look_shows_them_apart_and_gives_them_back(tmp_path: Path, imag
     ]
     first = painted(halves[0])
     results = [first, said_of(first, "occluded"), painted(halves[1], region_id="r2")]
+    results.append(ticked("flags", "class_visible_outside", "needs_second"))
     answer = read_answer(make_answer(results), context(tmp_path, image))
-    shown = answer_regions(image, answer)
-    brushed = [region for region in shown if region["type"] == "brushlabels"]
-    assert len({region["id"] for region in brushed}) == 2
-    assert [region["value"]["choices"] for region in shown if region["type"] == "choices"] == [["occluded"]] * 2
-    again = read_answer(make_answer(shown), context(tmp_path, image))
-    assert (again.masks, again.instances) == (answer.masks, answer.instances)
+    looking = replace(context(tmp_path, image), purpose="second_look", shown={"A": answer})
 
+    def look(*words: str, number: int = 9) -> Annotation:
+        mine = [painted(halves[1], region_id="mine"), ticked("settlement", *words)] if words else [painted(halves[1])]
+        return read_answer(make_answer(mine, number=number, person=5), looking)
 
-def test_a_second_look_at_one_object_keeps_the_proposals_id(tmp_path: Path) -> None:
-    proposal = make_proposal(IMAGE, LEFT)
-    answer = read_answer(make_answer([untouched(IMAGE, proposal, LEFT)]), context(tmp_path, IMAGE, proposal))
-    (region,) = answer_regions(IMAGE, answer)
-    assert region["id"] == proposal.proposal_id
-    assert encode_coco_rle(LEFT) == answer.masks["object"]
+    taken = look("A")
+    assert (taken.masks, taken.instances, taken.visibility) == (answer.masks, answer.instances, answer.visibility)
+    assert (taken.attributes, taken.tool, taken.flags) == (answer.attributes, "taken", ("class_visible_outside",))
+    assert taken.annotator != answer.annotator
+    assert taken.annotation_id != answer.annotation_id
+    assert (look("painted").masks, look("painted").instances) == (look().masks, ())
+    assert look().masks != answer.masks
+    assert (look("flagged").masks, look("flagged").instances) == ({}, ())
+    with pytest.raises(DataError, match="settlement: expected one of A, painted, flagged, got 'B'"):
+        look("B")

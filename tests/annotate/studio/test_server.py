@@ -11,15 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from studio_lead import NONE, answer, drawn_store, second_user, send, strangers_client, tasks_of
+from studio_lead import answer, drawn_store, second_user, send, strangers_client, tasks_of
 from studio_server import shared_server
 
 from figureground.annotate.studio.accounts import accounts, ensure_account
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import Connection, StudioHome
-from figureground.annotate.studio.projects import MODEL_VERSION
 from figureground.annotate.studio.pull import pull, pull_export
-from figureground.annotate.studio.second_look import push_second_look
 from figureground.annotate.studio.server import connect_server, server_status, start_server, stop_server
 from figureground.annotate.studio.tasks import StudioFaults, mask_region
 from figureground.errors import ServiceError, UsageError
@@ -251,34 +249,6 @@ def test_a_json_export_says_the_same_as_the_server(store: Workspace, client: Stu
     path.write_text(json.dumps(exported))
     assert pull_export(store, path, server=client.connection.server).answers == {"submitted": 3}
     assert pull(store, client).answers == {}
-
-
-def test_photos_in_doubt_come_back_with_both_answers(store: Workspace, client: StudioClient) -> None:
-    report = send(store, client, annotators=("ada", "ben"), overlap="6")
-    ada, ben = (tasks_of(client, report.projects[name]) for name in ("ada", "ben"))
-    image_id = ada[0]["data"]["image_id"]
-    twin = next(task for task in ben if task["data"]["image_id"] == image_id)
-    answer(client, ada[0])
-    other = mask_region(np.eye(48, 64, dtype=np.bool_), region_id="mine", label="object")
-    answer(client, twin, [other], completed_by=second_user(client))
-    assert pull(store, client).decisions == {"needs_second": 1}
-    assert push_second_look(store, client, NONE) == 1
-    assert push_second_look(store, client, NONE) == 0
-    project = next(
-        notes[-1].project
-        for notes in store.studio_projects(client.connection.server).values()
-        if notes[-1].purpose == "second_look"
-    )
-    (task,) = client._request("GET", "/api/tasks/", params={"project": project, "fields": "all"})["tasks"]
-    assert [prediction["model_version"] for prediction in task["predictions"]] == [MODEL_VERSION, MODEL_VERSION]
-    assert "IoU" in task["data"]["question"]
-    picture = client._http.get(task["data"]["compare"])
-    assert picture.headers["content-type"] == "image/jpeg"
-    answer(client, task, [other])
-    assert pull(store, client).decisions == {"accepted": 1}
-    decision = store.decision(image_id)
-    assert decision is not None
-    assert decision.reason == "second look"
 
 
 def test_attributes_may_grow_in_place_and_shrink_only_on_an_explicit_word(

@@ -176,7 +176,7 @@ def test_only_some_variants_are_built_in_splits_and_stay_so_when_rebuilt(drawn: 
         ),
         ({"variants": []}, "--variants: no name"),
         ({"splits": {"train": 0.7, "test": 0.2}}, "shares add up to 0.9, not to 1"),
-        ({"splits": {"tr/ain": 0.7, "test": float("nan")}}, "'tr/ain' cannot be a split's name; test=nan is no share"),
+        ({"splits": {"tr/ain": 0.7, "test": float("nan")}}, "'tr/ain' cannot be a split's name: expected 1 to"),
         ({"splits": {"train": 1.5, "test": -0.5}}, "train=1.5 is no share above 0, up to 1; test=-0.5 is no share"),
         ({"splits": {}}, "shares add up to 0, not to 1"),
     ],
@@ -294,11 +294,14 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(built: Path, drawn: Dra
     assert hashes(tmp_path / "out") == hashes(built)
 
 
-def test_what_another_build_left_behind_is_thrown_away(built: Path, drawn: DrawnRelease, tmp_path: Path) -> None:
+def test_what_another_build_left_behind_stays_and_is_named(built: Path, drawn: DrawnRelease, tmp_path: Path) -> None:
     partial = tmp_path / "out.partial"
     (partial / "data" / "original").mkdir(parents=True)
     (partial / ".build-key").write_text("another build")
     (partial / "data" / "original" / "test-00000-of-00001.parquet").write_bytes(b"stale")
+    with pytest.raises(UsageError, match=r"out\.partial holds unfinished work of other options"):
+        build_dataset(request_for(drawn, tmp_path), tmp_path / "out")
+    shutil.rmtree(partial / "data")  # nothing of it is left but its mark
     build_dataset(request_for(drawn, tmp_path), tmp_path / "out")
     assert hashes(tmp_path / "out") == hashes(built)
 

@@ -18,7 +18,7 @@ SHARD_ROWS = 4
 PLANNED = [
     (variant, split, f"{number:02d}.0", attribute, draw)
     for variant in ("mixed", "original")
-    for split in ("test", "test-hard", "train")
+    for split in ("test", "test_hard", "train")
     for number in range(6)
     for attribute in ("", "wing")
     for draw in range(2)
@@ -60,8 +60,22 @@ def test_what_is_as_planned_passes(tmp_path: Path, workers: int) -> None:
     assert (report.rows, report.images) == (len(PLANNED), 0)
 
 
-def test_rows_in_another_order_are_the_same_rows(tmp_path: Path) -> None:
-    assert verify_repository(write_repository(tmp_path / "set", PLANNED[::-1])).rows == len(PLANNED)
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (PLANNED[::-1], "the rows in the order of the plan"),
+        ([PLANNED[1], PLANNED[0], *PLANNED[2:]], "the rows in the order of the plan"),
+        ([PLANNED[0], *PLANNED], "1 of this row, as the plan has"),
+        ([*PLANNED, *PLANNED[-3:]], "1 of this row, as the plan has"),
+    ],
+    ids=["backwards", "two in each other's place", "the first twice", "the last three twice"],
+)
+def test_rows_that_are_there_twice_or_in_another_order_are_named(
+    tmp_path: Path, stored: list[tuple[str, str, str, str, int]], expected: str
+) -> None:
+    with pytest.raises(DataError) as raised:
+        verify_repository(write_repository(tmp_path / "set", stored))
+    assert {fault.expected for fault in raised.value.faults} == {expected}
 
 
 @pytest.mark.parametrize("index", [0, 5, len(PLANNED) - 1])

@@ -22,6 +22,7 @@ from figureground.errors import DataError, UsageError
 from figureground.exports.dataset.manifest import write_manifest
 from figureground.exports.layouts import imagenet9
 from figureground.exports.layouts.imagenet9 import class_folders, export_imagenet9
+from figureground.runtime.folders import MARK
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.rasters.masks import encode_png1
 
@@ -366,6 +367,7 @@ def test_a_killed_export_leaves_nothing_that_looks_whole(repo: Path, tmp_path: P
         export_imagenet9(repo, tmp_path / "out", progress=die)
     assert not list(tmp_path.iterdir())
     (tmp_path / "out.partial" / "bg_challenge" / "original" / "val" / "left over").mkdir(parents=True)
+    (tmp_path / "out.partial" / MARK).write_text("export")
     export_imagenet9(repo, tmp_path / "out")
     assert not list((tmp_path / "out").rglob("left over"))
 

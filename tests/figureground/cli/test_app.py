@@ -105,7 +105,7 @@ def test_faults_in_a_recipe_are_all_told_with_code_1(drawn: DrawnRelease, tmp_pa
     path = tmp_path / "bad.yaml"
     path.write_text("name: bad\nversion: '1'\nseed: x\nclass_map: imagenet9\nrules: {}\nvariants: {}\nnonsense: 1\n")
     done = run("build", path, "-w", drawn.workspace, "-o", tmp_path / "out", check=1)
-    assert "3 faults" in done.stderr
+    assert "4 faults" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -75,7 +75,7 @@ def test_masks_are_imported_with_their_origin(work: Path, tmp_path: Path) -> Non
         (["rival10", "gone"], UsageError, "found no train/ordinary"),
         (["masks", "gone", "--origin", "us"], UsageError, "no such folder"),
         (["masks", "RIVAL10", "--origin", ""], UsageError, "one line"),
-        (["masks", "RIVAL10", "--origin", "us"], DataError, "--attributes"),
+        (["masks", "RIVAL10", "--origin", "us"], DataError, "expected a PNG mask"),
         (["masks", "RIVAL10", "--origin", "us", "--attributes", "gone"], UsageError, "no attribute schema 'gone'"),
     ],
 )

@@ -163,11 +163,12 @@ def test_markup_in_a_question_stays_text() -> None:
     assert control(root, "mask")[1].get("hint") == hostile
 
 
-def test_a_second_look_shows_the_earlier_answers_above_the_photo() -> None:
+def test_a_second_look_has_one_photo_and_cannot_be_sent_without_a_choice() -> None:
     schema = load_attribute_schema("rival10")
-    second = [element.get("value") for element in page(schema, "second_look").iter("Image")]
-    assert second == ["$compare", "$image"]
-    assert [element.get("value") for element in page(schema).iter("Image")] == ["$image"]
+    assert [element.get("value") for element in page(schema, "second_look").iter("Image")] == ["$image"]
+    choice = control(page(schema, "second_look"), "settlement")
+    assert (choice.get("value"), choice.get("required"), list(choice)) == ("$answers", "true", [])
+    assert not [element for element in page(schema).iter("Choices") if element.get("name") == "settlement"]
     headers = [element.get("value") for element in page(schema, "second_look").iter("Header")]
     assert "$question" in headers
     assert "$question" not in [element.get("value") for element in page(schema).iter("Header")]

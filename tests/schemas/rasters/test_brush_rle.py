@@ -373,8 +373,8 @@ ENCODED = encode_bitmask(np.ones((40, 30), dtype=np.bool_))
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        pytest.param(url_of(NOISE.resize((40, 30))), "RGBA PNG of 40x30, got 30x40", id="size"),
-        pytest.param(url_of(NOISE.convert("RGB")), "got 40x30 of mode RGB", id="no alpha"),
+        pytest.param(url_of(NOISE.resize((40, 30))), r"RGBA PNG of 30x40 \(width x height\), got 40x30", id="size"),
+        pytest.param(url_of(NOISE.convert("RGB")), "got 30x40 of mode RGB", id="no alpha"),
         pytest.param(url_of(rgba([[0, 1] * 15] * 40)), "255 was meant", id="0/1 mask"),
         pytest.param(url_of(NOISE, cut=2000), "a damaged one: .*truncated", id="cut off"),
         pytest.param(url_of(NOISE.convert("RGB"), format="JPEG"), "a damaged one", id="JPEG"),

@@ -74,8 +74,8 @@ def test_a_box_alone_is_neither() -> None:
         ({"size": [-12, -16], "counts": [192]}, "a size of"),
         ({"size": [0, 16], "counts": []}, "a size of"),
         ({"size": [10**9, 10**9], "counts": [10**18]}, "at most 100000000 pixels"),
-        ({"size": [12, 16], "counts": [100, 91]}, r"fill 12x16 = 192 px, got 191 px"),
-        ({"size": [12, 16], "counts": [100, 93]}, r"fill 12x16 = 192 px, got 193 px"),
+        ({"size": [12, 16], "counts": [100, 91]}, r"fill 16x12 \(width x height\), 192 px, got 191 px"),
+        ({"size": [12, 16], "counts": [100, 93]}, r"fill 16x12 \(width x height\), 192 px, got 193 px"),
         ({"size": [12, 16], "counts": [200, -8]}, "whole numbers from 0 on"),
         ({"size": [12, 16], "counts": [192.0]}, "whole numbers from 0 on"),
         ({"size": [12, 16], "counts": [True, 191]}, "whole numbers from 0 on"),
@@ -132,5 +132,5 @@ def test_a_record_keeps_its_size() -> None:
     rle, _ = read_segmentation({"size": [5, 3], "counts": encode_coco_rle(mask).counts}, **PLACE)
     assert rle is not None
     assert rle == CocoRle(size_hw=(5, 3), counts=encode_coco_rle(mask).counts)
-    with pytest.raises(DataError, match="size 3x5, got 5x3"):
+    with pytest.raises(DataError, match=r"size 5x3 \(width x height\), got 3x5"):
         decode_coco_rle(rle, size_hw=(3, 5))

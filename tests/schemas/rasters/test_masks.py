@@ -88,15 +88,17 @@ GOOD = encode_coco_rle(np.eye(12, 9, dtype=np.bool_))
 @pytest.mark.parametrize(
     ("rle", "expected"),
     [
-        pytest.param(CocoRle(size_hw=(12, 9), counts=GOOD.counts[:-3]), "runs that fill 12x9", id="cut off"),
+        pytest.param(
+            CocoRle(size_hw=(12, 9), counts=GOOD.counts[:-3]), "runs that fill 9x12 (width x height)", id="cut off"
+        ),
         pytest.param(CocoRle(size_hw=(9, 12), counts=GOOD.counts + GOOD.counts), "runs that fill", id="too long"),
-        pytest.param(CocoRle(size_hw=(13, 9), counts=GOOD.counts), "runs that fill 13x9", id="wrong height"),
+        pytest.param(CocoRle(size_hw=(13, 9), counts=GOOD.counts), "runs that fill 9x13", id="wrong height"),
         pytest.param(CocoRle(size_hw=(12, 9), counts="a b"), "the character ' '", id="not RLE"),
         pytest.param(CocoRle(size_hw=(12, 9), counts=GOOD.counts + "o"), "RLE cut off or damaged", id="open run"),
         pytest.param(CocoRle(size_hw=(12, 9), counts="@"), "RLE cut off or damaged", id="negative run"),
         pytest.param(CocoRle(size_hw=(12, 9), counts="\\S" + "P" * 11 + "1"), "RLE cut off", id="108 and 2**65"),
         pytest.param(CocoRle(size_hw=(12, 9), counts="0\ud800"), "the character", id="half a character"),
-        pytest.param(CocoRle(size_hw=(12, 9), counts=""), "runs that fill 12x9", id="no runs"),
+        pytest.param(CocoRle(size_hw=(12, 9), counts=""), "runs that fill 9x12 (width x height)", id="no runs"),
     ],
 )
 def test_damaged_rle_is_refused(rle: CocoRle, expected: str) -> None:
@@ -106,7 +108,7 @@ def test_damaged_rle_is_refused(rle: CocoRle, expected: str) -> None:
 
 
 def test_rle_of_another_size_is_refused() -> None:
-    with pytest.raises(DataError, match="expected size 9x12, got 12x9"):
+    with pytest.raises(DataError, match=r"expected size 12x9 \(width x height\), got 9x12"):
         decode_coco_rle(GOOD, size_hw=(9, 12))
 
 

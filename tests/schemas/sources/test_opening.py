@@ -210,20 +210,21 @@ def test_every_fault_of_a_table_is_reported_at_once(tmp_path: Path) -> None:
     put(tmp_path, "photos/a.jpg")
     table = tmp_path / "labels.csv"
     table.write_text("id,label\na,dog\nb,\na,cat\na,dog\n")
-    with pytest.raises(DataError) as caught:
-        list(open_source(str(tmp_path / "photos"), labels=table))
-    assert [str(fault).removeprefix(f"{table}: ") for fault in caught.value.faults] == [
-        "line 3: expected a file and a label, got 'b', ''",
-        "line 4: expected one label for a, got dog and cat",
-    ]
+    assert faults(open_source(str(tmp_path / "photos"), labels=table)) == {
+        "a.jpg": "expected one label in labels.csv, got dog in line 2 and cat in line 4 and dog in line 5",
+        "b": "expected a file and a label, got 'b', ''",
+    }
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"name,class\na,dog\n", r"expected the columns file \(or id\) and label, got name, class"),
+        (
+            b"name,class\na,dog\n",
+            "expected the columns file or id or ImageId, label or PredictionString, each once, got name, class",
+        ),
         (b"", "expected the columns"),
-        (b"file,label\n\xff\xfe,dog\n", "expected a CSV file in UTF-8"),
+        (b"file,label\n\xff\xfe,dog\n", "expected UTF-8 text, got byte 0xff, in line 2"),
     ],
 )
 def test_a_table_of_another_kind_is_refused(tmp_path: Path, text: bytes, message: str) -> None:
@@ -350,7 +351,7 @@ def test_a_source_opens_again_from_what_it_says_of_itself(tmp_path: Path) -> Non
 
 def test_nothing_known_says_what_was_looked_for(tmp_path: Path) -> None:
     put(tmp_path, "notes.txt", data=b"x")
-    with pytest.raises(UsageError, match=r"neither photos in folders, nor Data/CLS-LOC, nor .parquet files"):
+    with pytest.raises(DataError, match=r"in folders, Data/CLS-LOC, or .parquet files, got .txt 1"):
         open_source(str(tmp_path))
     with pytest.raises(UsageError, match=r"no such folder, .parquet or .tar file, or hf://"):
         open_source(str(tmp_path / "gone"))
@@ -368,7 +369,7 @@ def test_photos_beside_parquet_are_the_users_to_choose(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "tar"}, "no kind of source is called 'tar'; there are folder, ilsvrc, imagenet-a, parquet and"),
+        ({"kind": "tar"}, "no kind of source is called 'tar'; there are folder, ilsvrc, imagenet-a, parquet,"),
         ({"name": "my photos"}, "source name 'my photos': give one of letters"),
         ({"name": ""}, "source name ''"),
         ({"name": "a/b"}, "source name 'a/b'"),

@@ -56,7 +56,10 @@ MUTATIONS = {
     "outside entity": (b'<!DOCTYPE a SYSTEM "file:///etc/passwd">' + VOC.encode(), "got a DOCTYPE"),
     "too long": (VOC.encode() + b" " * (1 << 20), "x.xml: expected at most 1048576 bytes, got more"),
     "no size": (VOC.replace("width", "wide").encode(), "x.xml: expected a number in <size><width>, got none"),
-    "size 0": (VOC.replace(">60<", ">0<").encode(), "x.xml: size: expected a height and width above 0, got 40 x 0"),
+    "size 0": (
+        VOC.replace(">60<", ">0<").encode(),
+        "x.xml: size: expected a width and height above 0 (width x height), got 0x40",
+    ),
     "no corner": (VOC.replace("xmax", "x").encode(), "x.xml: object 0: expected a number in <bndbox><xmax>, got none"),
     "word": (VOC.replace(">20<", ">a<").encode(), "x.xml: object 0: expected a number in <bndbox><xmax>, got 'a'"),
     "nan": (_voc_with((float("nan"), 6, 20, 30)), "expected a number in <bndbox><xmin>, got 'nan'"),
@@ -67,9 +70,12 @@ MUTATIONS = {
     ),
     "right of it": (
         _voc_with((60, 6, 70, 30)),
-        "expected a box inside the photo of 60 x 40 px, got (60, 6) to (70, 30)",
+        "expected a box inside the photo of 60x40 px (width x height), got (60, 6) to (70, 30)",
     ),
-    "above it": (_voc_with((5, -9, 20, -1)), "expected a box inside the photo of 60 x 40 px, got (5, -9) to (20, -1)"),
+    "above it": (
+        _voc_with((5, -9, 20, -1)),
+        "expected a box inside the photo of 60x40 px (width x height), got (5, -9) to (20, -1)",
+    ),
 }
 
 

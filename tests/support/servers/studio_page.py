@@ -78,6 +78,14 @@ class StudioPage:
         """What the page would submit now."""
         return list(self.page.evaluate("() => window.Htx.annotationStore.selected.serializeAnnotation()"))
 
+    def await_regions(self, count: int) -> None:
+        """Wait until the page has so many regions: a new one appears a moment after its stroke."""
+        self.page.wait_for_function(
+            "count => { const a = window.Htx.annotationStore.selected;"
+            " return a.regionStore.regions.length === count && !a.isDrawing; }",
+            arg=count,
+        )
+
     def select_region(self, index: int = 0) -> None:
         """Select a region, whatever tool is in hand."""
         self.page.evaluate(

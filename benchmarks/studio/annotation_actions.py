@@ -6,7 +6,7 @@ SAM's tools wanted a label for each click. Seconds are those of a script that ne
 server take. The workspace's server and interactive SAM must run, and the project must have six open photos.
 
     figureground studio up -w work; figureground studio push -w work --attributes rival10
-    python benchmarks/annotation_actions.py -w work --project 1
+    python benchmarks/studio/annotation_actions.py -w work --project 1
 """
 
 from __future__ import annotations

@@ -1,0 +1,85 @@
+"""What a workspace knows of each photo, in a line: its id, its name, its label, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from figureground.errors import UsageError, listed, printable
+from figureground.schemas.store.workspace import Workspace
+
+UNDECIDED: Final = "undecided"
+"""State of a photo that nobody has decided on."""
+TEXTURE: Final = "texture"
+"""State of a photo that is a texture: nobody is to decide on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoState:
+    """One photo, or one file that is none of the workspace's."""
+
+    image_id: str
+    """Empty for a file that is not catalogued."""
+    source: str
+    name: str
+    """Path in the source, or ``file.parquet#row``."""
+    label: str
+    state: str
+    """State of the newest decision, ``undecided``, ``texture``, or ``duplicate`` and the codes of rejections."""
+    reason: str
+    """Why it has this state; empty for an undecided one."""
+
+    def __str__(self) -> str:
+        """One line for people, with the reason where there is one."""
+        words = [self.image_id or "-" * 32, self.state, self.label or "-", f"{self.source}: {self.name}"]
+        return printable("  ".join([*words, f"({self.reason})"] if self.reason else words))
+
+
+def list_photos(
+    workspace: Workspace,
+    *,
+    source: str | None = None,
+    label: str | None = None,
+    state: str | None = None,
+    rejected: bool = False,
+) -> Iterator[PhotoState]:
+    """Photos of a workspace by source and name.
+
+    Args:
+        workspace: The workspace.
+        source: Those of this source; None for all.
+        label: Those of this label; None for all.
+        state: Those in this state; None for all.
+        rejected: List files too that are not catalogued, with the reason.
+
+    Raises:
+        UsageError: if there is no such source.
+    """
+    sources = workspace.sources()
+    if source is not None and source not in sources:
+        raise UsageError(f"no source is called {source!r}; there are {listed(list(sources)) or 'none'}")
+    photos = sorted(_photos(workspace), key=lambda photo: (photo.source, photo.name))
+    if rejected:
+        photos += [
+            PhotoState(image_id="", source=name, name=uri, label="", state=reason, reason=detail)
+            for name, uri, reason, detail in workspace.rejections()
+        ]
+    for photo in photos:
+        if source in (None, photo.source) and label in (None, photo.label) and state in (None, photo.state):
+            yield photo
+
+
+def _photos(workspace: Workspace) -> Iterator[PhotoState]:
+    sources, decisions = workspace.sources(), workspace.decisions()
+    for image in workspace.images():
+        decision = decisions.get(image.image_id)
+        without = TEXTURE if sources[image.source].kind == "textures" else UNDECIDED
+        yield PhotoState(
+            image_id=image.image_id,
+            source=image.source,
+            name=image.uri,
+            label=image.label,
+            state=decision.state if decision else without,
+            reason=decision.reason if decision else "",
+        )

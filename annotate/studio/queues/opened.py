@@ -1,0 +1,87 @@
+"""Which photos annotators open, read from the log of a server of ours.
+
+Label Studio 1.23.2 calls its interactive backend when somebody clicks, and at no other time that would do: a call at
+each open task (``get_predictions_for_prelabeling``, tasks/models.py) is made only where the backend's predictions take
+the place of ours, and webhooks to this machine are refused. What its log says of each request is enough.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+_REQUEST: Final = re.compile(r'"(GET|POST) (\S+) HTTP/[\d.]+" (200|201|304) ')
+_TASK: Final = re.compile(r"/api/tasks/(\d+)(/annotations)?/?")
+_MOST_READ: Final = 4_000_000
+"""Bytes read at once, from the end: older requests say nothing about where people are."""
+_LINES_COMPARED: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """Somebody has opened a photo, or just answered it."""
+
+    project: int | None = None
+    """None where the log does not say."""
+    task: int | None = None
+    """None where the photo is known instead."""
+    image_id: str = ""
+    """Empty where the task is known instead."""
+
+
+@dataclass(slots=True)
+class ServerLog:
+    """A log that grows, and what in it is new."""
+
+    path: Path
+    _offset: int = 0
+    _rest: bytes = b""
+    _before: deque[str] = field(default_factory=lambda: deque(maxlen=_LINES_COMPARED))
+    _streams: list[int] = field(default_factory=list)
+    """Projects whose next task was asked for, and whose photo was not loaded yet."""
+
+    def opened(self) -> Iterator[Opened]:
+        """What was opened or answered since the last call, the oldest first; nothing where there is no log."""
+        for line in self._new_lines():
+            # Label Studio writes each line twice, the same time in both.
+            if line in self._before:
+                continue
+            self._before.append(line)
+            if (request := _REQUEST.search(line)) is not None:
+                yield from self._read(request[1], request[2])
+
+    def _read(self, method: str, address: str) -> Iterator[Opened]:
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            return
+        asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        project = int(text) if (text := asked.get("project", "")).isdecimal() else None
+        if (task := _TASK.fullmatch(parts.path)) is not None:
+            if (method, task[2]) in (("GET", None), ("POST", "/annotations")):
+                yield Opened(project=project, task=int(task[1]))
+        elif asked.get("id") == "next_task" and project is not None:
+            self._streams.append(project)
+        elif parts.path.startswith("/data/") and self._streams:
+            # In a stream a photo is loaded after the next task was asked for. The table loads many, and asks for none.
+            yield Opened(project=self._streams.pop(0), image_id=Path(asked.get("d") or parts.path).stem)
+
+    def _new_lines(self) -> Iterator[str]:
+        try:
+            with self.path.open("rb") as log:
+                size = log.seek(0, 2)
+                if size < self._offset:  # the server was started anew
+                    self._offset, self._rest = 0, b""
+                log.seek(max(self._offset, size - _MOST_READ))
+                new = log.read()
+        except OSError:
+            return
+        self._offset = size
+        *lines, self._rest = (self._rest + new).split(b"\n")
+        for line in lines:
+            yield line.decode("utf-8", errors="replace")

@@ -1,0 +1,153 @@
+"""Folders that appear whole or not at all: made beside their place under a name that says so, by one command at a time.
+
+Nothing is deleted in them, and nothing written, but where a mark of ours lies.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from figureground.errors import UsageError
+from figureground.runtime.failures import naming
+
+MARK: Final = ".build-key"
+"""File that marks an unfinished folder as ours; it says what is being made."""
+_LOCK: Final = ".lock"
+_ATTEMPTS: Final = 5
+
+
+@contextmanager
+def unfinished_folder(out: Path, key: str, what: str, *, keeps: bool) -> Iterator[Path]:
+    """Give ``OUT.partial`` to write into; it becomes ``out`` where the block succeeds.
+
+    What an earlier call of the same key left in it is there again. Hidden entries of it are scratch, and go.
+
+    Args:
+        out: The folder to make.
+        key: All that decides its content.
+        what: What is being made, for people.
+        keeps: Whether what is unfinished stays where the block fails, for the next call.
+
+    Raises:
+        UsageError: if ``out`` exists, another command is making it, or ``OUT.partial`` is somebody else's or the
+            unfinished work of another key.
+    """
+    partial = out.with_name(f"{out.name}.partial")
+    with naming(partial), _hold(out, partial, key, what):
+        done = False
+        try:
+            yield partial
+            for entry in partial.iterdir():
+                if entry.name.startswith(".") and entry.name not in (MARK, _LOCK):
+                    _delete(entry)
+            require_absent(out)
+            for name in (MARK, _LOCK):
+                (partial / name).unlink(missing_ok=True)
+            partial.rename(out)
+            done = True
+        finally:
+            if not done and not keeps:
+                shutil.rmtree(partial, ignore_errors=True)
+
+
+def require_absent(out: Path) -> None:
+    """Check that nothing is where a folder is to be made.
+
+    Raises:
+        UsageError: if something is, be it a link that leads nowhere.
+    """
+    if os.path.lexists(out):
+        raise UsageError(f"{out} exists; give another folder with -o, or delete it")
+
+
+def _hold(out: Path, partial: Path, key: str, what: str) -> AbstractContextManager[object]:
+    """Make the unfinished folder if need be, and lock it for this command alone, until the end of a ``with``.
+
+    Raises:
+        UsageError: as ``unfinished_folder``.
+    """
+    for _ in range(_ATTEMPTS):
+        require_absent(out)
+        _make(partial)
+        _require_ours(out, partial)
+        lock = FileLock(partial / _LOCK, timeout=0)
+        try:
+            held = lock.acquire()
+        except Timeout:
+            break
+        except FileNotFoundError:  # moved away between the two
+            continue
+        # Whoever held it may have finished, and moved the folder away, while this waited to open it.
+        if (partial / MARK).is_file():
+            try:
+                _take_up(partial, key, what)
+            except BaseException:
+                lock.release()
+                raise
+            return held
+        lock.release()
+    raise UsageError(f"another command is making {out}; wait until it is done, or give another -o")
+
+
+def _make(partial: Path) -> None:
+    """Make the folder with a mark in it, so that nobody ever sees it without."""
+    if os.path.lexists(partial):
+        return
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        fresh = Path(mkdtemp(prefix=f".{partial.name}.", dir=partial.parent))
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(partial)) from error
+    try:
+        fresh.chmod(0o777 & ~_umask())
+        (fresh / MARK).touch()
+        fresh.rename(partial)
+    except OSError:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if not (partial / MARK).is_file():  # another command was quicker
+            raise
+
+
+def _umask() -> int:
+    """Rights that this process takes from whatever it makes; there is no way to ask but to set it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _require_ours(out: Path, partial: Path) -> None:
+    mark = partial / MARK
+    if partial.is_symlink() or mark.is_symlink() or (partial.exists() and not mark.is_file()):
+        raise UsageError(
+            f"{partial} is no unfinished work of figureground, which would make {out} there; move it away, or give "
+            "another -o"
+        )
+
+
+def _take_up(partial: Path, key: str, what: str) -> None:
+    """Go on with what is there, where it is of the same key, or begin where nothing is."""
+    mark = partial / MARK
+    if mark.read_text(encoding="utf-8", errors="replace") != key:
+        if any(path.is_file() and path.name not in (MARK, _LOCK) for path in partial.rglob("*")):
+            raise UsageError(
+                f"{partial} holds unfinished work of other options or inputs than this {what}; run it again as it was "
+                "begun to finish it, delete the folder to give it up, or give another -o"
+            )
+        mark.write_text(key, encoding="utf-8")
+    for leftover in partial.rglob(".*.partial"):
+        leftover.unlink(missing_ok=True)
+
+
+def _delete(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()

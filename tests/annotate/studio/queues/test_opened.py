@@ -1,0 +1,76 @@
+"""What annotators open, told by the log of Label Studio's server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from figureground.annotate.studio.queues.opened import Opened, ServerLog
+
+A, B = "a" * 32, "b" * 32
+NEXT = '"POST /api/dm/actions?id=next_task&tabID=1&project={} HTTP/1.1" 200 20454'
+PHOTO = '"GET /data/local-files/?d=photos/{}.jpg HTTP/1.1" {} 0'
+TABLE = '"GET /api/tasks?page=1&page_size=30&view=1&project=1 HTTP/1.1" 200 21217'
+
+
+class Log:
+    """A log as Label Studio 1.23.2 writes it: every line twice."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines = 0
+
+    def write(self, *requests: str) -> None:
+        with self.path.open("a") as log:
+            for request in requests:
+                self.lines += 1
+                line = f"[2026-11-29 11:01:15,{self.lines:03}] [django.server::log_message::213] [INFO] {request}\n"
+                log.write(line * 2)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return Log(tmp_path / "server.log")
+
+
+def test_a_photo_of_a_stream_is_told_from_those_of_the_table(log: Log) -> None:
+    reader = ServerLog(log.path)
+    assert list(reader.opened()) == []
+    log.write(TABLE, PHOTO.format(A, 200), PHOTO.format(B, 200))
+    assert list(reader.opened()) == []
+    log.write(NEXT.format(4), PHOTO.format(B, 304), PHOTO.format(A, 200))
+    assert list(reader.opened()) == [Opened(project=4, image_id=B)]
+
+
+def test_two_streams_at_once(log: Log) -> None:
+    log.write(NEXT.format(4), NEXT.format(5), PHOTO.format(A, 200), PHOTO.format(B, 200))
+    assert list(ServerLog(log.path).opened()) == [Opened(project=4, image_id=A), Opened(project=5, image_id=B)]
+
+
+def test_tasks_that_are_opened_from_the_table_and_answers(log: Log) -> None:
+    log.write(
+        '"GET /api/tasks/17?project=3 HTTP/1.1" 200 9', '"POST /api/tasks/17/annotations?project=3 HTTP/1.1" 201 9',
+        '"POST /api/tasks/17/drafts?project=3 HTTP/1.1" 201 9', '"GET /api/tasks/17/annotations HTTP/1.1" 200 9',
+        '"GET /api/tasks/18?project=3 HTTP/1.1" 404 9', '"DELETE /api/tasks/18?project=3 HTTP/1.1" 200 9',
+        '"GET /[::1/api/tasks/18 HTTP/1.1" 200 9', '"GET /api/tasks/19 HTTP/1.1" 200 9',
+    )  # fmt: skip
+    assert list(ServerLog(log.path).opened()) == [
+        Opened(project=3, task=17),
+        Opened(project=3, task=17),
+        Opened(task=19),
+    ]
+
+
+def test_a_line_counts_when_it_is_whole_and_a_new_log_is_read_from_its_beginning(log: Log) -> None:
+    reader = ServerLog(log.path)
+    log.write(TABLE * 3)
+    with log.path.open("a") as half:
+        half.write('[..] "GET /api/tasks/17?project=3 HT')
+    assert list(reader.opened()) == []
+    with log.path.open("a") as half:
+        half.write('TP/1.1" 200 9\n')
+    assert list(reader.opened()) == [Opened(project=3, task=17)]
+    log.path.write_text("")
+    log.write('"GET /api/tasks/5?project=3 HTTP/1.1" 200 9')
+    assert list(reader.opened()) == [Opened(project=3, task=5)]

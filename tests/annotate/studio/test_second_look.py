@@ -1,0 +1,257 @@
+"""Second looks, in the stream of a real page: each is settled by somebody else, or sent again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from needs import ROOT
+from studio_page import StudioPage, studio_page
+from studio_server import add_block_proposals, drawn_photos, shared_server
+
+from figureground.annotate.catalogue import index_source
+from figureground.annotate.studio.accounts import ensure_account
+from figureground.annotate.studio.client import StudioClient
+from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.people.team import TeamChange
+from figureground.annotate.studio.pull import pull
+from figureground.annotate.studio.push import PushSettings, push
+from figureground.annotate.studio.queues.opened import ServerLog
+from figureground.annotate.studio.second_look import SecondLookReport, push_second_look
+from figureground.annotate.studio.server import connect_server
+from figureground.annotate.studio.tasks import mask_region
+from figureground.errors import DataError
+from figureground.schemas.attributes import load_attribute_schema
+from figureground.schemas.rasters.masks import Mask, decode_coco_rle
+from figureground.schemas.records import Annotation
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
+
+Json = dict[str, Any]
+NONE = load_attribute_schema("none")
+SIZES_WH = (640, 480), (900, 300), (300, 700), (320, 240)
+SCREENSHOTS = Path(os.environ.get("FIGUREGROUND_SCREENSHOTS", ROOT / ".scratch" / "screenshots"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    """A workspace of four photos of different sizes, with a machine mask each."""
+    with Workspace.create(tmp_path / "work") as workspace:
+        for number, size_wh in enumerate(SIZES_WH):
+            photos = drawn_photos(tmp_path / f"photos-{number}", 1, size_wh=size_wh)
+            index_source(workspace, open_source(str(photos)), workers=1)
+        add_block_proposals(workspace)
+        yield workspace
+
+
+@pytest.fixture
+def client(store: Workspace) -> StudioClient:
+    _, connection = shared_server()
+    return StudioClient(connect_server(StudioHome.of(store.root), connection.url, connection.token))
+
+
+def people(client: StudioClient) -> tuple[int, int, int]:
+    """Numbers of the maintainer and of two annotators."""
+    root, connection = shared_server()
+    for name in ("second", "third"):
+        ensure_account(StudioClient(connection), StudioHome.of(root), name)
+    numbers = {user.email.partition("@")[0]: user.id for user in client.users()}
+    return numbers["maintainer"], numbers["second"], numbers["third"]
+
+
+def answer(client: StudioClient, task: Json, results: list[Json], **fields: Any) -> None:
+    client._request(
+        "POST", f"/api/tasks/{task['id']}/annotations/", json={"result": results, "lead_time": 4.5, **fields}
+    )
+
+
+def half(task: Json, side: str) -> Json:
+    """The left or the upper half of a photo, painted."""
+    width, height = task["data"]["served_size"]
+    mask = np.zeros((height, width), dtype=np.bool_)
+    mask[:, : width // 2] = side == "left"
+    mask[: height // 2] |= side == "upper"
+    return mask_region(mask, region_id=side, label="object")
+
+
+def choice(word: str) -> Json:
+    return {
+        "id": "chosen", "type": "choices", "from_name": "settlement", "to_name": "image", "value": {"choices": [word]}
+    }  # fmt: skip
+
+
+def tasks_of(client: StudioClient, project: int) -> dict[str, Json]:
+    """The newest task of each photo."""
+    tasks = [task for page in client.changed_tasks(project, None) for task in page]
+    return {task["data"]["image_id"]: task for task in sorted(tasks, key=lambda task: int(task["id"]))}
+
+
+def look(store: Workspace, client: StudioClient, *, by_authors: bool = False) -> SecondLookReport:
+    return push_second_look(store, client, NONE, by_authors=by_authors)
+
+
+def disagree(store: Workspace, client: StudioClient, authors: dict[str, tuple[int, int]] | None = None) -> list[str]:
+    """Let two people answer every photo differently; returns the photos, all of them in doubt."""
+    maintainer, second, third = people(client)
+    report = push(store, client, PushSettings(schema=NONE, people=TeamChange(annotators=("ada", "ben"), overlap="1.0")))
+    images = [image.image_id for image in store.images()]
+    for name, side, index in (("ada", "left", 0), ("ben", "upper", 1)):
+        for image_id, task in tasks_of(client, report.projects[name]).items():
+            # The maintainer is one of those who answered the last photo.
+            pair = (maintainer, third) if image_id == images[-1] else (second, third)
+            answer(client, task, [half(task, side)], completed_by=pair[index])
+    pull(store, client)
+    assert {decision.state for decision in store.decisions().values()} == {"needs_second"}
+    return images
+
+
+def mask_of(answer: Annotation) -> Mask:
+    return decode_coco_rle(answer.masks["object"])
+
+
+def submit_is_refused(page: StudioPage) -> None:
+    """The page asks for a choice, and sends nothing."""
+    before = len(page.requests)
+    page.page.click('button:has-text("Submit")')
+    page.page.get_by_text("Say which answer is right").wait_for()
+    assert not [url for url in page.requests[before:] if "/annotations" in url]
+    page.page.get_by_role("button", name="OK").click()
+    page.page.wait_for_timeout(500)
+
+
+def choose(page: StudioPage, word: str) -> None:
+    page.page.locator(f'input[type=radio][name="{word}"]').check()
+
+
+def look_at(page: StudioPage, size_wh: tuple[int, int], outcome: str) -> list[Json]:
+    """What the page shows before anything is done, and one outcome of it; returns what was submitted."""
+    assert page.regions() == []
+    submit_is_refused(page)
+    photo = page.page.locator("canvas").first.bounding_box()
+    pictures = page.page.locator(".fg-answers img").all()
+    assert len(pictures) == 2
+    assert all(picture.evaluate("picture => picture.naturalWidth") > 1 for picture in pictures)
+    boxes = [picture.bounding_box() for picture in pictures]
+    assert photo["width"] * photo["height"] > 3 * max(box["width"] * box["height"] for box in boxes)
+    page.screenshot(SCREENSHOTS / f"second-look-{outcome}.png")
+    if outcome == "skip":
+        assert page.skip() == 201
+        return []
+    if outcome == "paint":
+        width, height = size_wh
+        page.page.keyboard.press("1")
+        page.choose_tool("brush-tool")
+        page.stroke((width * 0.3, height * 0.5), (width * 0.6, height * 0.5))
+        choose(page, "painted")
+    elif outcome == "take":
+        page.page.keyboard.press("Shift+B")
+    else:
+        choose(page, "B")
+    submitted = page.regions()
+    assert page.submit() == 201
+    page.page.wait_for_timeout(1000)
+    return submitted
+
+
+@pytest.mark.timeout(600)
+def test_every_outcome_in_the_stream(store: Workspace, client: StudioClient) -> None:
+    *photos, own = disagree(store, client)
+    outcomes = {"own": own, **dict(zip(("take", "paint", "skip"), photos, strict=True))}
+    sent = look(store, client)
+    again = look(store, client)
+    assert (sent.sent, sent.waiting, again.sent, again.waiting) == (4, 0, 0, 4)
+    project = sent.project
+    assert project is not None
+    assert again.project == project
+    tasks = tasks_of(client, project)
+    images = {int(task["id"]): image_id for image_id, task in tasks.items()}
+    root, connection = shared_server()
+    log = ServerLog(StudioHome.of(root).server_log)
+
+    with studio_page(connection) as page:
+        for _ in range(4):
+            list(log.opened())
+            image_id = images[page.open_next(project)]
+            # The log alone says that a photo of this project is open, before anybody clicks.
+            assert [opened.project for opened in log.opened() if opened.image_id][-1:] == [project]
+            (outcome,) = (name for name, photo in outcomes.items() if photo == image_id)
+            submitted = look_at(page, tuple(tasks[image_id]["data"]["served_size"]), outcome)
+            assert any(region["type"] == "brushlabels" for region in submitted) == (outcome == "paint")
+
+    report = pull(store, client)
+    assert (report.answers["submitted"], report.answers["skipped"]) == (3, 1)
+    assert (report.decisions, report.unsettled) == ({"accepted": 2}, 1)
+    check_what_was_accepted(store, tasks, outcomes)
+
+    # What is still in doubt is sent again, once at a time.
+    again = look(store, client)
+    assert (again.sent, again.waiting, again.unpulled) == (2, 0, 0)
+    assert look(store, client).waiting == 2
+    numbers = [image_id for image_id, _ in client.task_images(project)]
+    assert numbers.count(outcomes["skip"]) == 1
+    assert numbers.count(outcomes["own"]) == 2  # the one that settled nothing is kept
+
+    # On the maintainer's word the author settles it.
+    assert look(store, client, by_authors=True).sent == 2
+    answer(client, tasks_of(client, project)[own], [choice("A")])
+    assert look(store, client, by_authors=True).unpulled == 1
+    report = pull(store, client)
+    assert (report.decisions, report.unsettled) == ({"accepted": 1}, 0)
+
+
+def check_what_was_accepted(store: Workspace, tasks: dict[str, Json], outcomes: dict[str, str]) -> None:
+    """An answer that was taken is accepted bit for bit, what was painted as it is; the others stay in doubt."""
+    answers = {answer.annotation_id: answer for image_id in outcomes.values() for answer in store.annotations(image_id)}
+    decisions = {name: store.decision(image_id) for name, image_id in outcomes.items()}
+    states = {name: decision.state for name, decision in decisions.items() if decision is not None}
+    assert states == {"take": "accepted", "paint": "accepted", "skip": "needs_second", "own": "needs_second"}
+    taken, mended = (answers[decision.annotation_id] for name in ("take", "paint") if (decision := decisions[name]))
+    shown = answers[tasks[outcomes["take"]]["data"]["answer_ids"]["B"][0]]
+    assert (taken.masks, taken.tool) == (shown.masks, "taken")
+    assert mask_of(mended).any()
+
+
+def test_new_answers_and_empty_ones_bring_the_question_again(store: Workspace, client: StudioClient) -> None:
+    images = disagree(store, client)
+    project = look(store, client).project
+    assert project is not None
+    tasks = tasks_of(client, project)
+    # Painted, but nothing is; flagged, but no flag is set; deleted by hand; and an answer that was changed later.
+    answer(client, tasks[images[0]], [choice("painted")])
+    answer(client, tasks[images[1]], [half(tasks[images[1]], "left"), choice("flagged")])
+    client.delete_task(int(tasks[images[2]]["id"]))
+    first = store.studio_projects(client.connection.server)
+    ada = next(number for number, notes in first.items() if notes[-1].annotator == "ada")
+    late = tasks_of(client, ada)[images[3]]
+    mask = half(late, "left")
+    client._request(
+        "PATCH", f"/api/annotations/{late['annotations'][0]['id']}/", json={"result": [mask, half(late, "upper")]}
+    )
+    before = look(store, client)
+    assert (before.sent, before.waiting, before.unpulled) == (1, 1, 2)  # what was deleted comes again at once
+    report = pull(store, client)
+    assert report.answers == {"submitted": 3}
+    again = look(store, client)
+    assert (again.sent, again.waiting, again.unpulled) == (3, 1, 0)
+    still = [image_id for image_id, decision in store.decisions().items() if decision.state == "needs_second"]
+    tasks = tasks_of(client, project)
+    for image_id in still:
+        newest = {
+            row.annotation_id: row.updated_at for row in store.annotations(image_id) if row.purpose == "first_look"
+        }
+        shown = dict(tasks[image_id]["data"]["answer_ids"].values())
+        assert shown.items() <= newest.items()
+        assert not tasks[image_id]["annotations"]
+    assert set(images[:3]) <= set(still)
+
+
+def test_an_answer_that_was_not_shown_cannot_be_taken(store: Workspace, client: StudioClient) -> None:
+    images = disagree(store, client)
+    project = look(store, client).project
+    assert project is not None
+    answer(client, tasks_of(client, project)[images[0]], [choice("H")])
+    with pytest.raises(DataError, match=r"settlement .*expected one of A, B, painted, flagged, got 'H'"):
+        pull(store, client)
