@@ -22,7 +22,8 @@ from safetensors.torch import save
 from figureground.errors import DataError, UsageError
 from figureground.exports.analyses.networks import AnalysedModel, Penultimate, look_into
 from figureground.exports.evaluation.adapters import Adapter, adapter_option
-from figureground.exports.evaluation.models import TorchAdapter, load_model
+from figureground.exports.evaluation.model_files.torch_models import TorchAdapter
+from figureground.exports.evaluation.models import load_model
 from figureground.exports.evaluation.values import file_sha256
 from figureground.runtime.files import replace_file
 from figureground.schemas.documents import Document, validate_document

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.dataset.opening import open_dataset
 from figureground.exports.evaluation.dataset import Repository
+from figureground.exports.evaluation.pictures import open_image
+from figureground.exports.evaluation.repository.columns import check_columns
+from figureground.exports.evaluation.repository.shards import check_shards, read_table
 from figureground.exports.evaluation.values import EvaluationError, Images, Ints, Table
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, decode_png1
 from figureground.schemas.rasters.sizes import ORDER, spell_size
@@ -133,14 +133,12 @@ def open_rows(
     """
     name = f"{repository.name}/{config}"
     table = _load_split(repository, config, split)
-    stored, wanted = tuple(getattr(table.features.get("label"), "names", ())), repository.classes.names
     lacking = [column for column in ("label", "image_id", *_COLUMNS) if column not in table.column_names]
     if "image" not in table.column_names:
         raise EvaluationError(f"{name}: holds no images (a recipe release); rebuild it first")
     if lacking:
         raise EvaluationError(f"{name}: has no column {', '.join(lacking)}")
-    if stored != wanted:
-        raise EvaluationError(f"{name}: expected the labels of class_map.json, {', '.join(wanted)}; got {stored}")
+    check_columns(table, name, ["object_mask"], repository.classes.names)
     ids = table["image_id"][:]
     chosen = set(sorted(set(ids))[:limit])
     table = _without_decoding(table).select([row for row, image_id in enumerate(ids) if image_id in chosen])
@@ -156,17 +154,10 @@ def open_rows(
 
 def _load_split(repository: Repository, config: str, split: str) -> Table:
     """The rows of one split as a ``datasets.Dataset``, whose rows can be read in any order."""
-    import datasets
-    import datasets.config
-
     dataset = open_dataset(repository.location, repository.revision)
-    paths = [str(dataset.shard_path(shard).absolute()) for shard in dataset.find_shards(config, split)]
-    # datasets does not notice that the files of a local folder have changed: it gets a cache for each fingerprint
-    cache = str(Path(datasets.config.HF_DATASETS_CACHE, repository.fingerprint[-16:]))
-    try:
-        return datasets.load_dataset("parquet", data_files={split: paths}, split=split, cache_dir=cache)
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{repository.name}/{config}: {error}", 1) from error
+    shards = [(dataset.shard_path(shard).absolute(), shard) for shard in dataset.find_shards(config, split)]
+    paths, listed = {shard.path: path for path, shard in shards}, repository.listed
+    return read_table(f"{repository.name}/{config}", paths, split, check_shards(repository.name, paths, listed))
 
 
 def _without_decoding(table: Table) -> Table:
@@ -211,7 +202,6 @@ def _decode_canvas(stored: bytes | None, where: str, image_id: str) -> Images:
     if stored is None:
         raise DataError.single(where, image_id, expected="an image", got="none (a recipe release: rebuild it first)")
     try:
-        with Image.open(io.BytesIO(stored)) as image:
-            return np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        return np.array(open_image(stored, image_id))
+    except EvaluationError as error:
         raise DataError.single(where, image_id, expected="an image", got=str(error)) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from figureground.exports.dataset.folder import DatasetFolder
 from figureground.exports.dataset.shards import ROWS_PER_GROUP
 from figureground.runtime.files import replace_file
+from figureground.schemas.rasters.photos import decode_photo
 
 _CELL_PX: Final = 160
 _MARGIN_PX: Final = 6
@@ -80,5 +80,6 @@ def _fitting(text: str) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _thumbnail(data: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(data)) as image:
-        return ImageOps.pad(image.convert("RGB"), (_CELL_PX, _CELL_PX), Image.Resampling.LANCZOS, color="white")
+    return ImageOps.pad(
+        Image.fromarray(decode_photo(data)), (_CELL_PX, _CELL_PX), Image.Resampling.LANCZOS, color="white"
+    )

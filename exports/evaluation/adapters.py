@@ -23,7 +23,7 @@ ADAPTER_DEFAULTS: Final = {  # optional attributes of adapters; see Adapter
     "interpolation": "bicubic",
     "crop_pct": 0.875,
     "crop_mode": "center",
-    "outputs": "logits",
+    "outputs": None,
     "label_space": None,
     "class_names": None,
     "parameters": None,
@@ -31,6 +31,9 @@ ADAPTER_DEFAULTS: Final = {  # optional attributes of adapters; see Adapter
     "on_cpu": False,
     "device": "cpu",
     "precision": "float32",
+    "settings": None,
+    "settings_file": "",
+    "notes": (),
 }
 
 
@@ -45,14 +48,19 @@ class Adapter(typing.Protocol):
         interpolation ("bicubic"): Pillow's name of the filter that resizes to ``input_size_hw``.
         crop_pct (0.875): Share of the resized short side that the model's own transform keeps; see ``Transform``.
         crop_mode ("center"): or "squash", where that transform does not keep the aspect.
-        outputs ("logits"): or "probabilities", which then pass through no softmax.
+        outputs (None): "logits", or "probabilities", which then pass through no softmax; None where the outputs tell:
+            rows of shares that sum to 1 are probabilities.
         label_space (None): "map" or "head", where the number of outputs does not tell.
-        class_names (None): Classes of a head in the order of its outputs; a dataset of others is refused.
+        class_names (None): Classes of a head in the order of its outputs; a dataset of others is refused. Without them
+            the dataset's own order is assumed, and the table says so.
         parameters (None): Number of the model's parameters, where it is known.
         libraries (()): Packages whose versions belong on record.
         on_cpu (False): ``logits`` keeps the processors busy, so no images are decoded meanwhile.
         device ("cpu"): Where the model runs, for the record.
         precision ("float32"): What it computes in, for the record.
+        settings (None): Whatever else decides its answers, JSON-ready, by name; part of what stored answers are of.
+        settings_file (""): File that its settings come from, for messages.
+        notes (()): What a reader of a table should know of the model, short texts.
 
     An adapter with a method ``run_on(device, precision)`` is moved to the device that ``evaluate`` is asked for;
     ``TorchAdapter`` has it. Others choose their own.

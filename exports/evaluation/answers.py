@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.special import softmax  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.exports.evaluation.adapters import Adapter, adapter_option
@@ -24,18 +23,9 @@ from figureground.exports.evaluation.label_spaces import (
     map_predictions,
     restrict_predictions,
 )
-from figureground.exports.evaluation.pictures import Transform
-from figureground.exports.evaluation.values import (
-    Answers,
-    Bools,
-    Floats,
-    Images,
-    Ints,
-    Logits,
-    Progress,
-    Table,
-    require,
-)
+from figureground.exports.evaluation.model_files.adapter_checks import checked_logits, try_model
+from figureground.exports.evaluation.pictures import Transform, stored_bytes
+from figureground.exports.evaluation.values import Answers, Bools, Floats, Images, Ints, Logits, Progress, Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +94,8 @@ def predict(feeder: Feeder, table: Table, classes: ClassMap, config: str) -> Pre
 def to_probabilities(adapter: Adapter, answers: Logits) -> Floats:
     """Answers ``(…, K)`` as probabilities, in float64."""
     exact = answers.astype(np.float64)
+    if adapter_option(adapter, "outputs") is None:
+        try_model(adapter)
     return exact if adapter_option(adapter, "outputs") == "probabilities" else np.asarray(softmax(exact, axis=-1))
 
 
@@ -135,10 +127,9 @@ def answer_rows(
 
 def whole_canvas(adapter: Adapter) -> Transform:
     """The transform that resizes a stored canvas whole to the model's input."""
-    filter_name = adapter_option(adapter, "interpolation")
-    known = filter_name.upper() in Image.Resampling.__members__
-    require(known, f"{adapter.name}: no filter {filter_name!r} in Pillow")
-    return Transform(size_hw=adapter.input_size_hw, crop_pct=1, crop_mode="squash", interpolation=filter_name)
+    filter_name = str(adapter_option(adapter, "interpolation"))
+    size_hw = (adapter.input_size_hw[0], adapter.input_size_hw[1])
+    return Transform(size_hw=size_hw, crop_pct=1, crop_mode="squash", interpolation=filter_name)
 
 
 def _batches(
@@ -154,7 +145,7 @@ def _batches(
         for start in range(0, len(table), size):
             rows = table[start : start + size]
             pairs = zip(rows["image"], rows["image_id"], strict=True)
-            waiting.append([pool.submit(show, image["bytes"], f"{config}/{name}") for image, name in pairs])
+            waiting.append([pool.submit(show, stored_bytes(image), f"{config}/{name}") for image, name in pairs])
             while len(waiting) > (ahead and start + size < len(table)):
                 yield np.stack([job.result() for job in waiting.popleft()])
 
@@ -180,14 +171,3 @@ def judge_answers(
     if (own >= 0).all():
         judged["exact1000"] = Judged(raw == own, shares[rows, own], mapped, largest)
     return judged
-
-
-def checked_logits(adapter: Adapter, fed: NDArray[Any], rows: Sequence[str]) -> Logits:
-    """A model's logits; ``EvaluationError`` names the first of ``rows`` whose answer is not finite."""
-    logits = np.asarray(adapter.logits(fed), dtype=np.float32)
-    shaped = logits.ndim == 2 and len(logits) == len(fed)
-    require(shaped, f"{adapter.name}: expected logits ({len(fed)}, K), got {logits.shape}")
-    broken = ~np.isfinite(logits).all(axis=1)
-    first = rows[int(broken.argmax())]
-    require(not broken.any(), f"{adapter.name}: {first}: expected finite logits, got NaN or infinity")
-    return logits

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from figureground.errors import DataError, MissingExtraError, UsageError
-from figureground.exports.evaluation.models import TorchAdapter
+from figureground.exports.evaluation.model_files.torch_models import TorchAdapter
 from figureground.exports.evaluation.values import EvaluationError, Floats, Images, Ints, Logits, file_sha256
 
 _LITE_SIZES_PX: Final = (224, 240, 260)  # google-research/efficientnet, lite/README
@@ -103,7 +103,8 @@ class TfliteClassifier:
         self._input, self._output = given["index"], answer["index"]
         self._scale, self._zero = answer["quantization"]
         quantised_softmax = (self._scale, self._zero) == (_SOFTMAX_STEP, 0)
-        self.outputs = "probabilities" if quantised_softmax else "logits"
+        if quantised_softmax:  # its shares are rounded, so their sum would not tell
+            self.outputs = "probabilities"
         self.name = f"tflite:{path.stem}"
         self.input_size_hw = (shape[1], shape[2])
         self.weights_sha256 = file_sha256(path)

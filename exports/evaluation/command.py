@@ -12,14 +12,18 @@ Exit codes: 0 done, 1 a fault in the data or the model, 2 wrong usage, 3 a downl
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from figureground.exports.evaluation.protocols.registry import PROTOCOLS, option_owners
 from figureground.exports.evaluation.results import format_table
-from figureground.exports.evaluation.scoring import evaluate
-from figureground.exports.evaluation.values import EvaluationError, json_text, require
+from figureground.exports.evaluation.scoring import check_models, evaluate
+from figureground.exports.evaluation.values import EvaluationError, json_text, plain_line, require
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -51,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def show(config: str, done: int, total: int) -> None:
         print(f"\r{config} {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
+    results: list[dict[str, Any]] = []
     try:
         single = len(specs) == 1 or given["eval_results_yaml"] is None
         require(single, "eval results are of one model: give one --model", 2)
@@ -58,14 +63,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         inside = (here / "README.md").is_file() and (here / "data").is_dir()
         repo = given.pop("repo") or (str(here) if inside else "")
         require(repo, "this file does not lie in a dataset: give --repo (and on the Hub --revision)", 2)
-        results = [evaluate(repo, spec, progress=show if sys.stderr.isatty() else None, **given) for spec in specs]
+        files = {name: given.pop(name) for name in ("out", "eval_results_yaml")}
+        check_models(repo, specs, **given)
+        shown = show if sys.stderr.isatty() else None
+        for spec in specs:
+            results.append(evaluate(repo, spec, progress=shown, **files, **given))
     except Exception as error:  # an adapter's own errors, figureground's for one, may carry an exit code too
+        if results:
+            print_results(results, as_json=as_json)
         if not isinstance(getattr(error, "exit_code", None), int):
-            raise
+            return show_unforeseen(error)
         EvaluationError.show(error)  # type: ignore[arg-type]
         return int(error.exit_code)  # type: ignore[attr-defined]
-    print(json_text({"results": results}) if as_json else format_table(results))
+    print_results(results, as_json=as_json)
     return 0
+
+
+def print_results(results: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print results as JSON or as tables."""
+    print(json_text({"results": results}) if as_json else format_table(results))
+
+
+def show_unforeseen(error: Exception) -> int:
+    """Print an error that nothing here foresaw as one line, and write where it arose to a file; returns 1."""
+    file, path = tempfile.mkstemp(prefix="evaluate-", suffix=".traceback.txt")
+    with os.fdopen(file, "w", encoding="utf-8") as stream:
+        stream.write("".join(traceback.format_exception(error)))
+    words = f"{type(error).__name__}: {plain_line(error)}"
+    print(f"error: {words} (unforeseen; where it arose stands in {path})", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.exports.evaluation.label_spaces import ClassMap, parse_class_map
-from figureground.exports.evaluation.values import EMPTY, EvaluationError, Table, file_sha256, list_names, require
+from figureground.exports.evaluation.repository.columns import check_columns
+from figureground.exports.evaluation.repository.hub import fetch_files, fetch_metadata, list_files
+from figureground.exports.evaluation.repository.shards import (
+    Layout,
+    check_shards,
+    read_layout,
+    read_manifest,
+    read_table,
+)
+from figureground.exports.evaluation.values import (
+    EMPTY,
+    EvaluationError,
+    Table,
+    file_sha256,
+    list_names,
+    plain_line,
+    require,
+)
 
 CONFIG_ORDER: Final = (
     "original",
@@ -42,61 +60,123 @@ CONFIG_ORDER: Final = (
 class Repository:
     """A dataset repository, in a folder or on the Hub."""
 
-    location: str  # what load_dataset is given
+    location: str  # folder, or id on the Hub
     name: str  # folder name or Hub id: results name no machine's paths
     revision: str | None  # commit on the Hub; None for a folder
     manifest_sha256: str | None
     fingerprint: str  # changes whenever the data does
     classes: ClassMap
+    class_map_sha256: str = ""
+    folder: Path = Path()  # where its files lie; of one on the Hub those that were fetched
+    listed: Mapping[str, str] | None = None  # SHA-256 of its files, as the manifest lists them
+    layout: Layout = field(default_factory=dict)  # shards of every config and split
+    masks: Mapping[str, Any] | None = None  # what its lock says of its masks; see read_masks
+
+    def shards(self, config: str, split: str) -> dict[str, Path]:
+        """Where the shards of a config's split lie, by their path in the dataset; on the Hub they are fetched.
+
+        Raises:
+            EvaluationError: if there is no such config or split (exit code 2), or the Hub does not give them.
+        """
+        splits = self.layout.get(config, {})
+        require(splits, f"{self.name} has no config {config}; it has {list_names(self.layout)}", 2)
+        require(split in splits, f"{self.name}/{config}: has no split {split}; it has {list_names(splits)}", 2)
+        names = splits[split]
+        if self.revision is None or Path(self.location).is_dir():
+            return {name: self.folder / name for name in names}
+        return dict(zip(names, fetch_files(self.location, self.revision, names), strict=True))
+
+    def check(self, config: str, split: str) -> str | None:
+        """SHA-256 of a config's shards, which are those that the manifest lists; None on the Hub, where commits stay.
+
+        Raises:
+            EvaluationError: as ``shards``, and with every shard that is damaged or has other bytes.
+        """
+        if self.revision is not None:
+            return None
+        return check_shards(self.name, self.shards(config, split), self.listed)
 
 
 def open_repository(repo: str, revision: str | None = None) -> Repository:
     """Find a dataset and read its class map; ``EvaluationError`` if there is none.
 
     ``repo`` is a folder, or an id ``OWNER/NAME`` on the Hub, where ``revision`` (tag, branch or commit) is required, so
-    that a score names the data it is of; it is resolved to a commit once, so that no run mixes two.
+    that a score names the data it is of; it is resolved to a commit once, so that no run mixes two. What the Hub's
+    cache holds is enough where the Hub cannot be asked.
     """
     local = Path(repo).is_dir()
     require(local or re.fullmatch(r"[\w.-]+/[\w.-]+", repo), f"{repo}: neither a folder nor a Hub id OWNER/NAME", 2)
     require(not (local and revision), f"{repo} is a folder: it has no revision", 2)
     require(local or revision, f"{repo}: a dataset on the Hub needs --revision, a tag or commit", 2)
-    folder = Path(repo).resolve() if local else _fetch_metadata(repo, revision)  # the cache names it by commit
+    folder = Path(repo).resolve() if local else fetch_metadata(repo, revision or "")  # the cache names it by commit
     commit = None if local else folder.name
     class_map, manifest = folder / "class_map.json", folder / "manifest.json"
     require(class_map.is_file(), f"{repo}: expected class_map.json in the dataset, found none")
+    listed, class_map_sha256 = read_manifest(manifest), file_sha256(class_map)
+    wanted = (listed or {}).get("class_map.json", class_map_sha256)
+    other = "expected the bytes that manifest.json lists, got others; download it again"
+    require(wanted == class_map_sha256, f"{repo}: class_map.json: {other}")
+    names = listed if listed is not None else _list_names(repo, folder, commit)
     manifest_sha256 = file_sha256(manifest) if manifest.is_file() else None
+    known = manifest_sha256 if listed is not None else f"revision:{commit}" if commit else None
     return Repository(
         location=repo,
         name=folder.name if local else repo,
         revision=commit,
         manifest_sha256=manifest_sha256,
-        fingerprint=manifest_sha256 or (f"revision:{commit}" if commit else _folder_fingerprint(folder)),
-        classes=parse_class_map(class_map.read_text(encoding="utf-8")),
+        fingerprint=known or _folder_fingerprint(folder),
+        classes=_read_class_map(class_map),
+        class_map_sha256=class_map_sha256,
+        folder=folder,
+        listed=listed,
+        layout=read_layout(folder / "README.md", names),
+        masks=read_masks(folder / "recipe.lock.json"),
     )
 
 
-def _fetch_metadata(repo: str, revision: str | None) -> Path:
-    """The Hub's class map and manifest, in a cache folder that is named after the commit."""
-    from huggingface_hub import snapshot_download
+def _list_names(repo: str, folder: Path, commit: str | None) -> Collection[str]:
+    """Paths of all shards of a dataset without a list of its files."""
+    if commit is not None:
+        return list_files(repo, commit, folder)
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")]
 
+
+def _read_class_map(path: Path) -> ClassMap:
     try:
-        return Path(snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=["*.json"]))
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{repo}@{revision}: the Hub did not give it: {error}", 3) from error
+        return parse_class_map(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvaluationError(f"{path}: cannot be read: {plain_line(error)}") from error
+
+
+def read_masks(path: Path) -> dict[str, Any] | None:
+    """How many of a dataset's objects have masks in which state, and how many nobody reviewed, as its lock says.
+
+    None where the lock, or what it says of masks, is not there. Raises ``EvaluationError`` for a damaged lock.
+    """
+    if not path.is_file():
+        return None
+    try:
+        lock: Any = json.loads(path.read_text(encoding="utf-8"))
+        states = {str(state): int(count) for state, count in lock["states"].items()}
+        return {"objects": int(lock["objects"]), "unreviewed": int(lock["unreviewed"]), "states": states}
+    except (OSError, ValueError, RecursionError) as error:
+        raise EvaluationError(f"{path}: expected the lock of the dataset: {plain_line(error)}") from error
+    except (KeyError, TypeError, AttributeError):
+        return None
 
 
 def _folder_fingerprint(folder: Path) -> str:
-    """Hash of the names and contents of the shards and of the class map, for a folder without a manifest."""
-    shards = [*sorted(folder.rglob("*.parquet")), folder / "class_map.json"]
+    """Hash of the names and contents of the shards, class map and manifest, for a folder whose manifest lists none."""
+    others = [path for name in ("class_map.json", "manifest.json") if (path := folder / name).is_file()]
+    shards = [*sorted(folder.rglob("*.parquet")), *others]
     text = "\0".join(f"{path.relative_to(folder).as_posix()}\0{file_sha256(path)}" for path in shards)
     return f"files:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def list_configs(repository: Repository, asked: Sequence[str] | None = None) -> list[str]:
     """The configs asked for, else all of the dataset, known ones in the order of the tables."""
-    from datasets import get_dataset_config_names
-
-    present = set(get_dataset_config_names(repository.location, revision=repository.revision))
+    present = set(repository.layout)
+    require(present, f"{repository.name}: expected shards data/CONFIG/SPLIT-00000-of-00001.parquet, found none")
     absent = set(asked or ()) - present
     require(not absent, f"{repository.name} has no config {list_names(absent)}; it has {list_names(present)}", 2)
     return sorted(present if asked is None else set(asked), key=config_rank)
@@ -121,23 +201,18 @@ def load_rows(
 
     Columns that are ``optional`` are there where the config has them.
     With ``limit`` only the images of the config's smallest ids; with ``ids`` only those images, none if it has none.
-    ``EvaluationError`` if the config lacks the split, pixels or labels, or its classes are not the map's.
+    ``EvaluationError`` if the config lacks the split, pixels or labels, its classes are not the map's, or a shard is
+    damaged or not the one that the manifest lists.
     """
     import datasets
 
-    record, commit = f"{repository.name}/{config}", repository.revision
-    # datasets does not notice that the files of a local folder have changed: it gets a cache for each fingerprint
-    cache = None if commit else str(Path(datasets.config.HF_DATASETS_CACHE, repository.fingerprint[-16:]))
-    try:
-        table = datasets.load_dataset(repository.location, config, split=split, revision=commit, cache_dir=cache)
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{record}: {error}", 3 if isinstance(error, OSError) else 2) from error
+    record, paths = f"{repository.name}/{config}", repository.shards(config, split)
+    table = read_table(record, paths, split, check_shards(repository.name, paths, repository.listed))
     require("image" in table.column_names, f"{record}: holds no images (a recipe release); rebuild it first")
-    names, wanted = tuple(getattr(table.features["label"], "names", ())), repository.classes.names
-    require(names == wanted, f"{record}: expected the labels of class_map.json, {', '.join(wanted)}; got {names}")
-    lacking = set(columns) - set(table.column_names)
+    lacking = {"label", "image_id", *columns} - set(table.column_names)
     require(not lacking, f"{record}: has no column {list_names(lacking)}, which this protocol needs")
     present = [column for column in optional if column in table.column_names]
+    check_columns(table, record, [*columns, *present], repository.classes.names)
     table = table.select_columns(["image", "label", "image_id", *columns, *present])
     for column in {"image", "object_mask"} & set(table.column_names):
         table = table.cast_column(column, datasets.Image(decode=False))

@@ -60,9 +60,12 @@ def find_label_space(outputs: int, classes: ClassMap, named: str | None = None) 
     imagenet = outputs in (IMAGENET_CLASSES, IMAGENET_CLASSES + 1) and bool((classes.class_of_output >= 0).any())
     fits = {"map": imagenet, "head": outputs == len(classes.names)}
     fitting = [space for space in fits if fits[space] and named in (None, space)]
+    if len(fitting) == 2 and np.array_equal(classes.class_of_output, np.arange(IMAGENET_CLASSES)):
+        return "map"  # class i is output i in both readings
     wanted = f"1000 or 1001 ImageNet outputs that are mapped, or a head of {len(classes.names)} for {classes.name}"
-    got = f"{outputs} outputs, label space {named}: set the adapter's label_space where both fit"
-    require(len(fitting) == 1, f"expected {wanted}; got {got}")
+    got = f"{outputs} outputs" + (f", label space {named}" if named else "")
+    ask = "; both fit: say label_space, map or head, in the settings beside the model's file or in its adapter"
+    require(len(fitting) == 1, f"expected {wanted}; got {got}{ask if len(fitting) == 2 else ''}")
     return fitting[0]
 
 

@@ -22,7 +22,7 @@ from figureground.exports.evaluation.options import ScoringOptions
 from figureground.exports.evaluation.protocol import Protocol
 from figureground.exports.evaluation.protocols.registry import find_protocol, named_protocol
 from figureground.exports.evaluation.results import format_eval_results
-from figureground.exports.evaluation.scoring import evaluate
+from figureground.exports.evaluation.scoring import evaluate, try_models
 from figureground.runtime.engines import EngineChoice
 from figureground.runtime.files import replace_file, write_text
 from figureground.runtime.pools import open_engine
@@ -95,6 +95,9 @@ def evaluate_on_ray(
     calls = [_Call(repository=repository, model=model, options=early) for model in dict.fromkeys(models)]
     total, done, names = len(calls) * sum(map(len, waves)), 0, dict[str, str]()
     with open_engine(choice, workers=default_workers()) as engine, _folder(out) as folder:
+        if len(calls) > 1:
+            for _ in engine.run(_try, calls):  # on the nodes, whose models they are, before the first is scored
+                pass
         for wave in waves:
             for made in engine.run(_score, [_with_files(call, part, folder, names) for part in wave for call in calls]):
                 _store(folder, {name: content for name, content in made.files.items() if name.startswith(_PREDICTIONS)})
@@ -130,6 +133,11 @@ def _with_files(call: _Call, configs: Sequence[str] | None, folder: Path, names:
     ]
     files = {f"{_PREDICTIONS}/{path.name}": path.read_bytes() for path in stored}
     return replace(call, options={**call.options, "configs": configs}, files=files)
+
+
+def _try(call: _Call) -> str:
+    try_models(call.repository, [call.model], **call.options)
+    return call.model
 
 
 def _score(call: _Call) -> _Made:

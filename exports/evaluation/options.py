@@ -10,6 +10,7 @@ from typing import Any, Final, TypedDict
 from figureground.exports.evaluation.values import list_names, require
 
 FEEDS: Final = ("canvas", "reference")
+TIMM_SIZES: Final = ("test", "train")
 PRECISIONS: Final = ("float32", "bfloat16", "float16")
 
 
@@ -55,6 +56,12 @@ COMMON: Final = (
     Option(name="batch_size", help="Images a forward pass.", default=32, kind=int, least=1),
     Option(name="device", help="auto, cpu, cuda, cuda:N or mps; auto takes the best there is.", default="auto"),
     Option(name="precision", help="What a torch model computes in.", default="float32", choices=PRECISIONS),
+    Option(
+        name="timm_size",
+        help="Size and crop of timm's models: those they are tested at, as its validate.py, or trained at.",
+        default="test",
+        choices=TIMM_SIZES,
+    ),
     Option(name="workers", help="Threads that decode images; by default one a processor, up to 8.", kind=int, least=1),
     Option(name="bootstrap", help="Bootstrap resamples behind the intervals.", default=10_000, kind=int, least=1),
     Option(name="seed", help="Seed of the bootstrap.", default=0, kind=int),
@@ -73,6 +80,7 @@ class ScoringOptions(TypedDict, total=False):
     batch_size: int
     device: str
     precision: str
+    timm_size: str
     workers: int | None
     bootstrap: int
     seed: int

@@ -5,26 +5,53 @@ from __future__ import annotations
 import io
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from figureground.exports.evaluation.values import Bools, EvaluationError, Images, require
+from figureground.exports.evaluation.values import Bools, EvaluationError, Images, plain_line, require
 
-MAX_PIXELS: Final = 100_000_000  # of a resized photo
+MAX_PIXELS: Final = 100_000_000  # of a stored photo, and of a resized one
+FORMATS: Final = ("PNG", "JPEG", "WEBP")  # of stored images
+MASK_FORMATS: Final = ("PNG",)
+
+
+def stored_bytes(cell: Mapping[str, Any] | None) -> bytes | None:
+    """Bytes of an image as a row holds it; None where the row has none, or a path in their place."""
+    return (cell or {}).get("bytes")
 
 
 def open_image(stored: bytes | None, record: str) -> Image.Image:
-    """Decode an image to RGB; ``EvaluationError`` if that cannot be done."""
+    """Decode a stored image to RGB; ``EvaluationError`` if that cannot be done.
+
+    Only formats in which datasets hold images are tried: of others Pillow asks programs outside, Ghostscript for one.
+    """
     if stored is None:
-        raise EvaluationError(f"{record}: the dataset holds a path instead of the image")
+        raise EvaluationError(f"{record}: the dataset holds a path instead of the image, or none")
+    return _decode(stored, record, "the image", FORMATS, "RGB")
+
+
+def _decode(stored: bytes, record: str, what: str, formats: tuple[str, ...], mode: str) -> Image.Image:
+    """An image of one of ``formats`` in a mode of Pillow's, whose size is looked at before it is decoded."""
     try:
-        return Image.open(io.BytesIO(stored)).convert("RGB")
-    except (OSError, Image.DecompressionBombError) as error:
-        raise EvaluationError(f"{record}: the image cannot be decoded: {error}") from error
+        with Image.open(io.BytesIO(stored), formats=formats) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise EvaluationError(f"{record}: {what}: expected at most {MAX_PIXELS:,} pixels, got {width}x{height}")
+            return image.convert(mode)
+    except EvaluationError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise EvaluationError(f"{record}: {what}: expected at most {MAX_PIXELS:,} pixels, got more") from error
+    except UnidentifiedImageError as error:
+        got = f"got {len(stored)} bytes of something else"
+        raise EvaluationError(f"{record}: {what} cannot be decoded: expected {' or '.join(formats)}, {got}") from error
+    except Exception as error:  # Pillow's parsers raise nearly anything on damaged bytes
+        words = plain_line(error, 120) or type(error).__name__
+        raise EvaluationError(f"{record}: {what} cannot be decoded: {words}") from error
 
 
 def decode_image(stored: bytes | None, size_hw: tuple[int, int], interpolation: str, record: str) -> Images:
@@ -106,7 +133,4 @@ def decode_mask(stored: bytes | None, name: str) -> Bools:
     """Decode an object mask, ``(H, W)``, True on the figure; ``EvaluationError`` if that cannot be done."""
     if stored is None:
         raise EvaluationError(f"{name}: has no object mask")
-    try:
-        return np.asarray(Image.open(io.BytesIO(stored)).convert("L")) > 0
-    except OSError as error:
-        raise EvaluationError(f"{name}: the object mask cannot be decoded: {error}") from error
+    return np.asarray(_decode(stored, name, "the object mask", MASK_FORMATS, "L")) > 0

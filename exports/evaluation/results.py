@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from figureground.exports.evaluation.protocols.registry import named_protocol
 from figureground.exports.evaluation.tables import RULE, Cell, describe_stars, find_stars
+
+_DECIDES: Final = ("weights_sha256", "input_size_hw", "device", "precision", "feeding", "model_settings")
 
 
 def format_table(results: Sequence[Mapping[str, Any]]) -> str:
@@ -15,7 +18,7 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
 
     Results of another dataset, protocol, label space or feed stand in a table of their own: they do not compare.
     """
-    groups: dict[tuple[str, str], list[tuple[str, dict[str, Cell], str]]] = {}
+    groups: dict[tuple[str, str], list[tuple[Mapping[str, Any], dict[str, Cell], str]]] = {}
     for result, data in ((result, result["dataset"]) for result in results):
         dataset = data["name"] if data["revision"] is None else f"{data['name']}@{data['revision']}"
         protocol = named_protocol(result["protocol"])
@@ -26,21 +29,68 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
             mean = "images count alike, but in class means" if result.get("headline") == "accuracy_micro" else mean
             unscored = ", ".join(f"{config} ({reason})" for config, reason in result.get("not_scored", {}).items())
             note = f"{mean}; chance {100 * summary['chance']:.1f}{'; not scored: ' * bool(unscored)}{unscored}"
-            column = result["model"], protocol.cells(summary), note
+            sliced = ["slices of the differences: with --json"] if any(summary.get("slices", {}).values()) else []
+            note = "; ".join([note, *sliced, *describe_masks(data), *describe_model(result, str(space))])
+            column = result, protocol.cells(summary), note
             groups.setdefault((title, data["fingerprint"]), []).append(column)
     return "\n\n".join(_format_group(title, group) for (title, _), group in groups.items())
 
 
-def _format_group(title: str, columns: Sequence[tuple[str, dict[str, Cell], str]]) -> str:
-    """One table; ``columns`` are a model's name, its cells by row, and the note for the foot."""
+def describe_masks(data: Mapping[str, Any]) -> list[str]:
+    """How many of a dataset's masks nobody reviewed, in words; nothing where all were, or where that is not known."""
+    masks = data.get("masks") or {}
+    if not masks.get("unreviewed"):
+        return []
+    return [f"{masks['unreviewed']} of {masks['objects']} masks are a machine's that nobody reviewed"]
+
+
+def describe_model(result: Mapping[str, Any], space: str) -> list[str]:
+    """What a reader of a table must know of a model, in words: choices that were made for it, and assumptions."""
+    settings, model = result.get("model_settings") or {}, result["model"]
+    notes = [f"{model}: {note}" for note in result.get("notes", ())]
+    if "head" in space and not settings.get("class_names"):
+        notes.append(f"{model}: its outputs are assumed to be in the order of the dataset's classes (no class_names)")
+    if (settings.get("settings") or {}).get("size") == "train":
+        notes.append(f"{model}: at the size and crop that timm trained it at")
+    return notes
+
+
+def tell_apart(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of models for one table or plot: other models of one name get what they differ in behind it.
+
+    That is the first eight digits of the weights' hash, the input's size, the device, the precision, or else eight
+    digits of a hash of all that decides the answers. The same model twice keeps its name.
+    """
+    names: list[str] = []
+    for result in results:
+        alike = [other for other in results if other["model"] == result["model"]]
+        whole = {json.dumps([other.get(part) for part in _DECIDES], sort_keys=True, default=str) for other in alike}
+        facets = [_facets(other) for other in alike]
+        telling = (index for index in range(len(facets[0])) if len({facet[index] for facet in facets}) == len(whole))
+        suffix = "" if len(whole) == 1 else f" ({_facets(result)[next(telling)]})"
+        names.append(f"{result['model']}{suffix}")
+    return names
+
+
+def _facets(result: Mapping[str, Any]) -> list[str]:
+    """What models of one name may be told apart by, the last of which always tells."""
+    height, width = result.get("input_size_hw") or (0, 0)
+    whole = json.dumps([result.get(part) for part in _DECIDES], sort_keys=True, default=str)
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    weights = str(result.get("weights_sha256", ""))[:8]
+    return [weights, f"{width}x{height}", str(result.get("device")), str(result.get("precision")), digest]
+
+
+def _format_group(title: str, columns: Sequence[tuple[Mapping[str, Any], dict[str, Cell], str]]) -> str:
+    """One table; ``columns`` are a model's result, its cells by row, and the note for the foot."""
     names = list(dict.fromkeys(name for _, cells, _ in columns for name in cells))
     numbered = {(name, number): cell for number, (_, cells, _) in enumerate(columns) for name, cell in cells.items()}
     stars, comparisons = find_stars(numbered)
-    rows: list[list[str]] = [["", *(model for model, _, _ in columns)]]
+    rows: list[list[str]] = [["", *tell_apart([result for result, _, _ in columns])]]
     for name in names:
         cells = [numbered.get((name, number), RULE).text((name, number) in stars) for number in range(len(columns))]
         rows.append([] if name.startswith("-") else [name, *cells])
-    notes = sorted({note for _, _, note in columns})
+    notes = list(dict.fromkeys(part for note in sorted({note for _, _, note in columns}) for part in note.split("; ")))
     foot = "; ".join(part for part in ["percent [95 % interval]", *notes, describe_stars(comparisons)] if part)
     return "\n".join([title, *align_columns(rows), foot])
 
@@ -70,6 +120,8 @@ def format_eval_results(result: Mapping[str, Any]) -> str:
             f"feed {result['feed']}",
             f"label space {space or summary['label_space']}",
             f"weights {result['weights_sha256']}",
+            *describe_masks(data),
+            *describe_model(result, space or str(summary.get("label_space"))),
         ]
         for name, value, ci95 in figures(summary):
             if value is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -12,12 +12,22 @@ from figureground.exports.evaluation.adapters import Adapter, adapter_option, fe
 from figureground.exports.evaluation.dataset import Repository, list_configs, open_repository
 from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.jobs import Job, file_stem
-from figureground.exports.evaluation.models import load_model
+from figureground.exports.evaluation.label_spaces import find_label_space
+from figureground.exports.evaluation.model_files.adapter_checks import try_model
+from figureground.exports.evaluation.models import load_model, specification_sha256
 from figureground.exports.evaluation.options import ScoringOptions, fill_options
 from figureground.exports.evaluation.protocol import Protocol
 from figureground.exports.evaluation.protocols.registry import find_protocol, named_protocol, option_owners
+from figureground.exports.evaluation.repository.shards import layout_sha256
 from figureground.exports.evaluation.results import format_eval_results
-from figureground.exports.evaluation.values import SCHEMA_VERSION, Progress, json_text, list_names, require, write_whole
+from figureground.exports.evaluation.values import (
+    SCHEMA_VERSION,
+    EvaluationError,
+    Progress,
+    json_text,
+    require,
+    write_whole,
+)
 
 
 def evaluate(
@@ -49,19 +59,11 @@ def evaluate(
     Example:
         ``evaluate("in9", "timm:resnet50.a1_in1k", limit=100)["configs"]["original"]["accuracy_macro"]``
     """
-    values = fill_options([option for option, _ in option_owners().values()], options)
-    repository = open_repository(str(repo), values["revision"])
-    named_on_hub = eval_results_yaml is None or repository.revision
-    require(named_on_hub, "eval results name a dataset on the Hub: give its id and a revision, not a folder", 2)
-    model = load_model(model_spec, device=values["device"], precision=values["precision"])
-    adapter = feed_adapter(model, values["feed"])
-    named = adapter_option(adapter, "class_names")
-    own = named is None or tuple(named) == repository.classes.names
-    require(own, f"{adapter.name}: answers in {named}, not in the dataset's {list_names(repository.classes.names)}")
-    asked = values["protocol"]
-    protocol = named_protocol(asked) if asked else find_protocol(list_configs(repository))
-    _require_own_options(protocol, values)
+    values, repository = _open(str(repo), options, to_hub=eval_results_yaml is not None)
+    adapter = _open_model(repository, model_spec, values)
+    protocol = _choose_protocol(repository, values)
     job = _make_job(repository, adapter, protocol, values, Path(out) if out else None, progress)
+    job = job.keyed(specification_sha256=specification_sha256(model_spec))
     summary = protocol.run(job)
     result = {**job.key, **_describe(job, values), **summary}
     if out is not None:
@@ -69,6 +71,71 @@ def evaluate(
     if eval_results_yaml is not None:
         write_whole(Path(eval_results_yaml), format_eval_results(result).encode())
     return result
+
+
+def check_models(repo: str | os.PathLike[str], model_specs: Sequence[str], **options: Unpack[ScoringOptions]) -> None:
+    """Open and try every model of a command before the first is scored; one alone is tried when it is scored.
+
+    Raises:
+        EvaluationError: as ``try_models``.
+    """
+    specs = list(dict.fromkeys(model_specs))
+    if len(specs) > 1:
+        try_models(repo, specs, **options)
+
+
+def try_models(repo: str | os.PathLike[str], model_specs: Sequence[str], **options: Unpack[ScoringOptions]) -> None:
+    """Open models one after the other and let each answer to drawn pictures.
+
+    Models are let go again, so that no more than one is in memory.
+
+    Raises:
+        EvaluationError: with what is at fault with each of them, or with the dataset or the call.
+    """
+    values, repository = _open(str(repo), options, to_hub=False)
+    _choose_protocol(repository, values)
+    faults: list[tuple[str, int]] = []
+    for spec in model_specs:
+        try:
+            _open_model(repository, spec, values)
+        except Exception as error:
+            if not isinstance(getattr(error, "exit_code", None), int):
+                raise
+            faults.append((str(error), int(error.exit_code)))  # type: ignore[attr-defined]
+    if faults:
+        raise EvaluationError("\n".join(words for words, _ in faults), max(code for _, code in faults))
+
+
+def _open(repo: str, options: Mapping[str, Any], *, to_hub: bool) -> tuple[dict[str, Any], Repository]:
+    """Values of all options, and the dataset."""
+    values = fill_options([option for option, _ in option_owners().values()], options)
+    repository = open_repository(repo, values["revision"])
+    named_on_hub = not to_hub or repository.revision
+    require(named_on_hub, "eval results name a dataset on the Hub: give its id and a revision, not a folder", 2)
+    return values, repository
+
+
+def _open_model(repository: Repository, spec: str, values: Mapping[str, Any]) -> Adapter:
+    """A model as it is fed, after it has answered and its answers are known to be the dataset's classes."""
+    asked = {name: values[name] for name in ("device", "precision", "timm_size")}
+    adapter = feed_adapter(load_model(spec, **asked), values["feed"])
+    named, wanted = adapter_option(adapter, "class_names"), repository.classes.names
+    where = adapter_option(adapter, "settings_file") or adapter.name
+    own = named is None or tuple(named) == wanted
+    require(own, f"{where}: class_names: expected the dataset's in their order, {', '.join(wanted)}; got {named}")
+    outputs = try_model(adapter).shape[1]
+    try:
+        find_label_space(outputs, repository.classes, adapter_option(adapter, "label_space"))
+    except EvaluationError as error:
+        raise EvaluationError(f"{adapter.name}: {error}") from error
+    return adapter
+
+
+def _choose_protocol(repository: Repository, values: Mapping[str, Any]) -> Protocol:
+    asked = values["protocol"]
+    protocol = named_protocol(asked) if asked else find_protocol(list_configs(repository))
+    _require_own_options(protocol, values)
+    return protocol
 
 
 def _require_own_options(protocol: Protocol, values: Mapping[str, Any]) -> None:
@@ -110,11 +177,17 @@ def _make_job(
         key={
             "schema": SCHEMA_VERSION,
             "fingerprint": repository.fingerprint,
+            "layout_sha256": layout_sha256(repository.layout),
+            "class_map_sha256": repository.class_map_sha256,
             "protocol": protocol.name,
             "model": adapter.name,
             "weights_sha256": adapter.weights_sha256,
             "input_size_hw": tuple(adapter.input_size_hw),
             "feeding": {name: adapter_option(adapter, name) for name in feeding},
+            "model_settings": {
+                name: adapter_option(adapter, name) for name in ("settings", "label_space", "class_names")
+            },
+            "decided_by": _versions({"numpy", "pillow", *adapter_option(adapter, "libraries")}),
             "split": values["split"],
             "feed": values["feed"],
             "limit": values["limit"],
@@ -131,10 +204,22 @@ def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
     libraries = {"datasets", "numpy", "pillow", "scipy", *adapter_option(job.adapter, "libraries")}
     dataset = {name: getattr(repository, name) for name in ("name", "revision", "manifest_sha256", "fingerprint")}
     return {
-        "dataset": {**dataset, "class_map": repository.classes.name, "split": job.split},
-        "libraries": {name: importlib.metadata.version(name) for name in sorted(libraries)},
+        "dataset": {**dataset, "class_map": repository.classes.name, "split": job.split, "masks": repository.masks},
+        "libraries": _versions(libraries),
+        "notes": list(adapter_option(job.adapter, "notes")),
         "parameters": adapter_option(job.adapter, "parameters"),
         "bootstrap": values["bootstrap"],
         "seed": values["seed"],
         "cluster": job.sampling.cluster,
     }
+
+
+def _versions(packages: Collection[str]) -> dict[str, str]:
+    """Installed versions by package; one that an adapter names and that is not installed is a fault of the adapter."""
+    versions = {}
+    for name in sorted(packages):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError as error:
+            raise EvaluationError(f"libraries of the model: {name} is no installed package") from error
+    return versions

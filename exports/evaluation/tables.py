@@ -29,6 +29,12 @@ def value_figures(values: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
         yield Figure(name, measured["value"], measured.get("ci95"))
 
 
+def percent(share: float, *, signed: bool = False) -> str:
+    """A share or a difference in percent, with one digit; what rounds to 0 has no minus."""
+    rounded = round(100 * share, 1) + 0.0
+    return f"{rounded:+.1f}" if signed else f"{rounded:.1f}"
+
+
 class Cell(NamedTuple):
     """One cell of a text table, a share or a difference of shares."""
 
@@ -49,14 +55,15 @@ class Cell(NamedTuple):
         """In percent with its interval, or the words why it has none; a star where the test rejects."""
         if self.value is None:
             return "-"
-        number = f"{100 * self.value:+.1f}" if self.signed else f"{100 * self.value:.1f}"
-        interval = f" [{100 * self.ci95[0]:.1f}, {100 * self.ci95[1]:.1f}]" if self.ci95 else f" [{TOO_FEW}]"
+        number = percent(self.value, signed=self.signed)
+        interval = f" [{percent(self.ci95[0])}, {percent(self.ci95[1])}]" if self.ci95 else f" [{TOO_FEW}]"
         marks = [number + ("" if self.bare else interval), "undecidable" if self.few else "", "*" if star else ""]
         return " ".join(mark for mark in [*marks, self.note] if mark)
 
 
 Key = TypeVar("Key", bound=Hashable)
 RULE: Final = Cell(None)
+IMAGES_ALIKE: Final = "over images"  # rows beside class means, where classes are not balanced and the two differ
 
 
 def measured_cell(measured: Mapping[str, Any], *, signed: bool = False, few: bool = False) -> Cell:
@@ -89,6 +96,11 @@ def shares_cells(summary: Mapping[str, Any], headline: str = "macro", ci95: str 
             if measured.get("measures") == kind:
                 value = Cell(measured[f"accuracy_{headline}"], measured[ci95], few=measured["undecidable"])
                 cells[f"{config} (n {measured['n']})"] = value
+    if headline == "macro" and not summary["balanced"]:
+        cells["-images"] = RULE
+        for config, measured in configs:
+            value = Cell(measured["accuracy_micro"], measured["ci95_micro"], few=measured["undecidable"])
+            cells[f"{config}, {IMAGES_ALIKE}"] = value
     cells["-differences"] = RULE
     differences = summary["differences"].values()
     for compared in differences:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 SCHEMA_VERSION: Final = "2"
 REFERENCE_SIZE_HW: Final = (224, 224)  # in9_eval.py resizes nothing: its images are 224 pixels wide and high
+_LFS_MARK: Final = b"version https://git-lfs"  # what a file begins with whose content was not fetched
 EMPTY: Final = "nothing to score: expected at least one image, got none"
 Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)
 Table = Any  # datasets.Dataset, which ships no annotations
@@ -30,12 +33,27 @@ class EvaluationError(Exception):
     """The data (exit code 1), the call (2) or a download (3) is at fault."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.exit_code = exit_code
+
+    def __reduce__(self) -> tuple[type[EvaluationError], tuple[str, int]]:
+        """The exit code survives the way out of a worker process."""
+        return EvaluationError, (str(self), self.exit_code)
 
     def show(self) -> None:
         """Print the message on stderr."""
         print(f"error: {self}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """A text without characters that do something to a terminal; lines stay lines."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+
+
+def plain_line(text: object, most: int = 300) -> str:
+    """What others say, as one line: spaces for line breaks, no addresses in memory, cut to ``most`` characters."""
+    line = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(printable(str(text)).split()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def require(condition: object, message: str, exit_code: int = 1) -> None:
@@ -50,15 +68,35 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def file_fault(path: Path) -> str:
+    """Why a file is not what its name says, by its first bytes, in words; empty where these tell nothing."""
+    with path.open("rb") as file:
+        head = file.read(len(_LFS_MARK))
+    if head == _LFS_MARK:
+        return "a pointer of Git LFS, not the file itself: run git lfs pull"
+    return "" if head else "the file is empty: copy or download it again"
+
+
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, and make its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file so that it is there whole or not at all, and make its folder.
+
+    Raises:
+        EvaluationError: if it cannot be written: exit code 2 where the path cannot be, 3 where the disk refuses.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        remedy = "free some room or choose another folder; a run goes on from what it has"
+        code = 2 if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)) else 3
+        raise EvaluationError(f"{path}: cannot be written ({error.strerror}); {remedy}", code) from error
 
 
 def arrays_of(record: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401  a dataclass of arrays

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import Any, Final
 
 from figureground.errors import MissingExtraError, UsageError
 from figureground.exports.evaluation.adapters import Adapter, adapter_option, feed_adapter
-from figureground.exports.evaluation.results import align_columns
+from figureground.exports.evaluation.model_files.adapter_checks import try_model
+from figureground.exports.evaluation.results import align_columns, tell_apart
 from figureground.exports.evaluation.tables import describe_stars, find_stars, measured_cell
 from figureground.exports.human.models import MODEL_RATER, answer_kit, feeding
 from figureground.exports.human.scores import (
@@ -75,14 +77,14 @@ def score_kit(
     """People's scores and models' on the same questions, JSON-ready.
 
     Raises:
-        UsageError: if nothing was pulled, two models have one name, or excluding leaves no rater.
+        UsageError: if nothing was pulled, one model is given twice, or excluding leaves no rater.
         DataError: with every fault of the answers.
         MissingExtraError: without the extra ``agree``.
         EvaluationError: if a model cannot be scored.
     """
-    names = [model.name for model in models]
-    if len(set(names)) < len(names):
-        raise UsageError(f"models with different names are compared; got {', '.join(names)}")
+    fed = _named_apart([feed_adapter(model, settings.feed) for model in models])
+    for model in fed:
+        try_model(model)  # before people's answers are read and the first is scored
     answers = read_answers(kit, allow_missing=settings.allow_missing)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -93,8 +95,21 @@ def score_kit(
         "bootstrap": settings.bootstrap,
         "seed": settings.seed,
         "humans": score_humans(kit, answers, settings),
-        "models": [_score_model(kit, feed_adapter(model, settings.feed), settings, progress) for model in models],
+        "models": [_score_model(kit, model, settings, progress) for model in fed],
     }
+
+
+def _named_apart(models: Sequence[Adapter]) -> list[Adapter]:
+    """Models of which no two have one name; ``UsageError`` if one is there twice."""
+    facets = ("weights_sha256", "input_size_hw", "device", "precision")
+    described = [{"model": model.name, **{name: getattr(model, name, None) for name in facets}} for model in models]
+    names, named = tell_apart(described), list[Adapter]()
+    if len(set(names)) < len(names):
+        raise UsageError(f"models with different names are compared; got {', '.join(names)}")
+    for model, name in zip(models, names, strict=True):
+        named.append(copy.copy(model))
+        named[-1].name = name
+    return named
 
 
 def score_humans(kit: HumanKit, answers: Sequence[HumanAnswer], settings: ScoreSettings) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import Final
 
 import numpy as np
-from PIL import Image
 
 from figureground.exports.analyses.plots import Tile
 from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.pictures import open_image
 from figureground.exports.report.stored_answers import StoredAnswer
 
 ANSWERS_NOTE: Final = "orange: wrong; answer and its probability under each picture"
@@ -17,7 +16,6 @@ ANSWERS_NOTE: Final = "orange: wrong; answer and its probability under each pict
 
 def answer_tile(encoded: bytes, answer: StoredAnswer, classes: ClassMap, config: str = "") -> Tile:
     """An encoded image with the answer to it, below the config's name where one is given; orange where it is wrong."""
-    with Image.open(io.BytesIO(encoded)) as image:
-        pixels = np.asarray(image.convert("RGB"))
+    pixels = np.asarray(open_image(encoded, config or "an image of the dataset"))
     caption = "\n".join(line for line in (config, answer.words(classes)) if line)
     return Tile(image=pixels, caption=caption, warned=not answer.right)

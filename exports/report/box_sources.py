@@ -24,6 +24,7 @@ from figureground.exports.evaluation.shares import (
     measure_accuracy,
 )
 from figureground.exports.evaluation.tables import RULE, Cell, describe_stars, find_stars, measured_cell
+from figureground.exports.report.stored_answers import read_arrays
 
 WHOLE: Final = "original"
 CROP: Final = "plus"
@@ -103,8 +104,8 @@ def _read_shares(result: Mapping[str, Any], space: str, config: str) -> ImageSha
     path = Path(result["folder"], "predictions", f"{result['stem']}.{config}.npz")
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as stored:
-        answers = RowAnswers(image_id=stored["image_id"], label=stored["label"], right=stored[f"{space}.right"])
+    image_id, label, right = read_arrays(path, ("image_id", "label", f"{space}.right")).values()
+    answers = RowAnswers(image_id=image_id, label=label, right=right)
     return average_rows(config, answers, answers.right)
 
 

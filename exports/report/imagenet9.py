@@ -21,7 +21,7 @@ from figureground.exports.evaluation.results import align_columns
 from figureground.exports.evaluation.tables import Cell
 from figureground.exports.report.background import MIN_MODELS
 from figureground.exports.report.groups import require_each_once
-from figureground.exports.report.stored_answers import read_answers
+from figureground.exports.report.stored_answers import read_answers, read_arrays
 
 FEWEST_MODELS: Final = 4
 """Below it a regression line has fewer than two degrees of freedom, and no interval worth printing."""
@@ -137,8 +137,7 @@ def adversarial_grounds(member: Mapping[str, Any], rule: str) -> list[Adversaria
     chosen: Counter[str] = Counter()
     figures = 0
     for part in parts:
-        with np.load(part, allow_pickle=False) as stored:
-            grounds = stored["ground_id"][:, rules.index(rule)]
+        grounds = read_arrays(part, ["ground_id"])["ground_id"][:, rules.index(rule)]
         figures += len(grounds)
         chosen.update(str(ground) for ground in grounds if ground)
     most = sorted(chosen.items(), key=lambda item: (-item[1], item[0]))[:MOST_GROUNDS]

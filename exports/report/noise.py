@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from figureground.errors import DataError, UsageError
+from figureground.errors import UsageError
 from figureground.exports.analyses.families import ListedModel
 from figureground.exports.evaluation.intervals import bootstrap_class_means, bootstrap_interval
 from figureground.exports.evaluation.protocols.noise import Condition
 from figureground.exports.evaluation.protocols.outcomes import Outcomes
 from figureground.exports.evaluation.protocols.sensitivity import instance_rfs, relative_foreground_sensitivity
 from figureground.exports.evaluation.values import Floats
+from figureground.exports.report.stored_answers import read_arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,30 +81,6 @@ class NoiseGap:
     def gap(self) -> float:
         """Probability under noise on the ground minus that under noise on the figure; the lowest are the worst."""
         return self.p_ground - self.p_figure
-
-
-def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Read results of ``evaluate`` from JSON files, or from folders of them.
-
-    Raises:
-        UsageError: if there are none.
-        DataError: for files that are no results.
-    """
-    files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
-    if not files:
-        raise UsageError(f"no results in {', '.join(map(str, paths))}: give what evaluate wrote with --out")
-    results = []
-    for file in files:
-        try:
-            read = json.loads(file.read_text(encoding="utf-8"))
-            listed = read.get("results", [read])
-            origin = {"folder": str(file.parent), "stem": file.stem}
-            results += [{**result, **origin} for result in listed if result["model"] and result["protocol"]]
-        except OSError as error:
-            raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError.single(str(file), "", expected="a result of evaluate", got=repr(error)) from error
-    return results
 
 
 def noise_results(results: Sequence[Mapping[str, Any]]) -> list[NoiseResult]:
@@ -218,8 +194,8 @@ def _outcomes(result: Mapping[str, Any], space: str) -> Outcomes | None:
     path = Path(result["folder"], result["predictions"])
     if path.parent.resolve() != Path(result["folder"], "predictions").resolve() or not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as stored:
-        return Outcomes(**{name: stored[f"{space}.{name}"] for name in Outcomes.__slots__})
+    stored = read_arrays(path, [f"{space}.{name}" for name in Outcomes.__slots__])
+    return Outcomes(**{name.partition(".")[2]: array for name, array in stored.items()})
 
 
 def _require_outcomes(result: NoiseResult) -> Outcomes:

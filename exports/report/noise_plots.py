@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from PIL import Image
 
 from figureground.errors import MissingExtraError
+from figureground.exports.evaluation.pictures import open_image
 from figureground.exports.evaluation.protocols.rival10 import ABLATIONS
 from figureground.exports.report.noise import FamilyNoise, NoiseGap, NoiseResult
 from figureground.runtime.files import replace_file
@@ -152,8 +151,8 @@ def draw_gaps(gaps: Mapping[str, Sequence[NoiseGap]], images: Mapping[str, bytes
         for axes in panels[row]:
             axes.axis("off")
         for axes, gap in zip(panels[row], worst, strict=False):
-            with Image.open(io.BytesIO(images[gap.image_id])) as picture:
-                axes.imshow(np.asarray(picture.convert("RGB").resize((_CELL_PX, _CELL_PX))))
+            picture = open_image(images[gap.image_id], gap.image_id)
+            axes.imshow(np.asarray(picture.resize((_CELL_PX, _CELL_PX))))
             axes.set_title(f"{name}\nfigure {gap.p_figure:.2f} · ground {gap.p_ground:.2f}", fontsize=7)
     figure.suptitle(title, fontsize=9)
     _save(figure, path)

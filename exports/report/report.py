@@ -12,20 +12,15 @@ from typing import Any, Final
 from figureground.errors import UsageError
 from figureground.exports.analyses.families import ListedModel, load_families
 from figureground.exports.evaluation.dataset import Repository, load_rows, open_repository
+from figureground.exports.evaluation.pictures import stored_bytes
 from figureground.exports.evaluation.results import format_table
 from figureground.exports.report.background import BackgroundRelation, background_section, describe_background, relate
 from figureground.exports.report.box_sources import compare_box_sources, describe_box_sources
 from figureground.exports.report.crops import MARGINS, crops_section
 from figureground.exports.report.groups import ResultGroup, group_results, require_each_once
 from figureground.exports.report.imagenet9 import describe_imagenet9, fit_trends, group_models, imagenet9_section
-from figureground.exports.report.noise import (
-    FamilyNoise,
-    NoiseResult,
-    noise_results,
-    pool_families,
-    read_results,
-    worst_gaps,
-)
+from figureground.exports.report.noise import FamilyNoise, NoiseResult, noise_results, pool_families, worst_gaps
+from figureground.exports.report.stored_results import read_results
 from figureground.exports.report.timm_table import (
     PublishedComparison,
     compare_published,
@@ -268,4 +263,4 @@ def _images(opened: Repository, split: str, config: str, ids: Collection[str] | 
     """Encoded images by image_id, of all or of some ids; the first draw of each."""
     table = load_rows(opened, config, split, columns=["draw"], ids=ids)
     rows = zip(table["image_id"], table["draw"], table["image"], strict=True)
-    return {name: image["bytes"] for name, draw, image in rows if draw == 0}
+    return {name: stored_bytes(image) or b"" for name, draw, image in rows if draw == 0}

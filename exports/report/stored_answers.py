@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from figureground.errors import DataError
 from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.values import plain_line
 
 
 class StoredAnswer(NamedTuple):
@@ -26,6 +29,26 @@ class StoredAnswer(NamedTuple):
         return f"{name} {self.probability:.2f}"
 
 
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Arrays of a file that evaluate stored answers in, by name, in the order of ``names``.
+
+    Raises:
+        DataError: if the file is damaged, or lacks one of them or holds them in other lengths.
+    """
+    remedy = "remove it and run evaluate again with the same --out"
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in names}
+    except Exception as error:  # zipfile, zlib and NumPy raise nearly anything on damaged bytes
+        got = f"{type(error).__name__}: {plain_line(error, 120)}"
+        raise DataError.single(str(path), "", expected="answers of evaluate", got=got, remedy=remedy) from error
+    lengths = {len(array) for array in arrays.values() if array.ndim}
+    if len(lengths) > 1:
+        got = f"arrays of {', '.join(map(str, sorted(lengths)))}"
+        raise DataError.single(str(path), "", expected="arrays of one length", got=got, remedy=remedy)
+    return arrays
+
+
 def read_answers(result: Mapping[str, Any], config: str) -> dict[str, StoredAnswer] | None:
     """Answers on a config by image_id, of the first row of each image; None where evaluate was given no folder.
 
@@ -36,8 +59,8 @@ def read_answers(result: Mapping[str, Any], config: str) -> dict[str, StoredAnsw
     path = Path(result["folder"], "predictions", f"{result['stem']}.{config}.npz")
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as stored:
-        columns = [stored[name].tolist() for name in ("image_id", "mapped", "probability", "label")]
+    names = ("image_id", "mapped", "probability", "label")
+    columns = [column.tolist() for column in read_arrays(path, names).values()]
     answers: dict[str, StoredAnswer] = {}
     for name, mapped, probability, label in zip(*columns, strict=True):
         answers.setdefault(name, StoredAnswer(mapped, probability, mapped == label))

@@ -17,6 +17,7 @@ from figureground.errors import UsageError
 from figureground.exports.evaluation.options import Option
 from figureground.exports.evaluation.protocols.registry import PROTOCOLS, option_owners
 from figureground.exports.evaluation.results import format_table
+from figureground.exports.evaluation.scoring import check_models
 from figureground.exports.evaluation.scoring import evaluate as evaluate_model
 
 
@@ -79,7 +80,13 @@ def evaluate(
             results = evaluate_on_ray(repository, model, choice, progress=show, **files, **options)
     else:
         results = []
-        for name in model:
-            with progress_bar() as show:
-                results.append(evaluate_model(repository, name, progress=show, **files, **options))
+        check_models(repository, model, **options)
+        try:
+            for name in model:
+                with progress_bar() as show:
+                    results.append(evaluate_model(repository, name, progress=show, **files, **options))
+        except Exception:
+            if results:  # what is done is not lost with what is not
+                emit({"results": results}, as_json=as_json, text=format_table(results))
+            raise
     emit({"results": results}, as_json=as_json, text=format_table(results))

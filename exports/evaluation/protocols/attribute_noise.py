@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from figureground.exports.evaluation.adapters import adapter_option
 from figureground.exports.evaluation.answers import Feeder
 from figureground.exports.evaluation.label_spaces import ClassMap
-from figureground.exports.evaluation.pictures import decode_image, decode_mask, decode_runs
+from figureground.exports.evaluation.pictures import decode_image, decode_mask, decode_runs, stored_bytes
 from figureground.exports.evaluation.protocols.noise import NoiseSettings, add_noise, fit_mask, standard_normal
 from figureground.exports.evaluation.protocols.outcomes import (
     Outcomes,
@@ -74,7 +74,7 @@ def measure_attributes(
     def shown() -> Iterator[NDArray[np.float32]]:
         for row in np.unique(rows).tolist():
             stored, name = table[row], str(facts.image_id[row])
-            image = decode_image(stored["image"]["bytes"], size_hw, filter_name, f"original/{name}")
+            image = decode_image(stored_bytes(stored["image"]), size_hw, filter_name, f"original/{name}")
             plain = image.astype(np.float32) / np.float32(255)
             noises = [standard_normal(plain.shape, "noise", name, trial) for trial in range(trials)]
             for region in _read_regions(stored, size_hw):
@@ -98,7 +98,7 @@ class _Region(NamedTuple):
 def _read_regions(stored: Mapping[str, Any], size_hw: tuple[int, int]) -> Iterator[_Region]:
     """Every attribute of a row that has a mask, by name; ``EvaluationError`` for masks that are damaged."""
     name = str(stored["image_id"])
-    figure = decode_mask(stored["object_mask"]["bytes"], name)
+    figure = decode_mask(stored_bytes(stored["object_mask"]), name)
     masks: dict[str, Bools] = {}
     for painted in stored.get("attribute_masks") or ():
         attribute, record = str(painted["attribute"]), f"{name}, {painted['attribute']}"

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.exports.evaluation.adapters import Adapter, adapter_option
-from figureground.exports.evaluation.answers import Predictions, checked_logits, whole_canvas
+from figureground.exports.evaluation.answers import Predictions, whole_canvas
 from figureground.exports.evaluation.dataset import row_names
 from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.jobs import Job
 from figureground.exports.evaluation.label_spaces import ClassMap, find_label_space, map_predictions
+from figureground.exports.evaluation.model_files.adapter_checks import checked_logits
 from figureground.exports.evaluation.options import Option
-from figureground.exports.evaluation.pictures import decode_mask, open_image
+from figureground.exports.evaluation.pictures import decode_mask, open_image, stored_bytes
 from figureground.exports.evaluation.shares import RowAnswers, average_rows, measure_accuracy
 from figureground.exports.evaluation.values import Answers, Bools, Floats, Images, Ints, Table, require
 
@@ -168,12 +169,12 @@ def answer_pasted(adapter: Adapter, figures: Table, grounds: Table, classes: Cla
     @functools.lru_cache(1024)
     def figure(row: int) -> tuple[Images, Bools]:
         stored, name = figures[row], f"original/{ids[0][row]}"
-        mask = decode_mask(stored["object_mask"]["bytes"], name)
-        return np.asarray(open_image(stored["image"]["bytes"], name)), mask
+        mask = decode_mask(stored_bytes(stored["object_mask"]), name)
+        return np.asarray(open_image(stored_bytes(stored["image"]), name)), mask
 
     @functools.lru_cache(1024)
     def ground(row: int) -> Images:
-        return np.asarray(open_image(grounds[row]["image"]["bytes"], f"only_bg_t/{ids[1][row]}"))
+        return np.asarray(open_image(stored_bytes(grounds[row]["image"]), f"only_bg_t/{ids[1][row]}"))
 
     def paste(name: str, first: int, second: int) -> Images:
         (image, mask), under = figure(first), ground(second)

@@ -32,7 +32,15 @@ from figureground.exports.evaluation.shares import (
     class_sizes,
     sd_between_draws,
 )
-from figureground.exports.evaluation.tables import RULE, Cell, Figure, accuracy_figures, measured_cell, value_figures
+from figureground.exports.evaluation.tables import (
+    IMAGES_ALIKE,
+    RULE,
+    Cell,
+    Figure,
+    accuracy_figures,
+    measured_cell,
+    value_figures,
+)
 from figureground.exports.evaluation.values import EMPTY, Bools, Ints, arrays_of, list_names, require
 
 DIFFERENCES: Final = {
@@ -254,7 +262,8 @@ def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
         ("restricted", ", mapped outputs only", "accuracy_restricted", "ci95_restricted"),
         ("outside", ", outside the map", "unmapped_share", "unmapped_ci95"),
     ]
-    for part, words, value, ci95 in rows if summary["label_space"] == "map" else rows[:1]:
+    alike = [] if summary["balanced"] else [("images", f", {IMAGES_ALIKE}", "accuracy_micro", "ci95_micro")]
+    for part, words, value, ci95 in [rows[0], *alike, *(rows[1:] if summary["label_space"] == "map" else [])]:
         cells[f"-{part}"] = RULE
         for name, measured in configs.items():
             cells[f"{name}{words}"] = Cell(measured[value], measured[ci95], few=few)

@@ -321,7 +321,7 @@ def _slices(figures: Sequence[CroppedFigure], labels: Ints, classes: ClassMap) -
 
 
 def imagenet_a_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
-    """Accuracies, differences, calibration, and the slices but those by class."""
+    """Accuracies, differences and calibration; the slices of the differences stand in the JSON alone."""
     cells, more = shares_cells(summary, "micro", "ci95_micro"), dict[tuple[str, str], Cell]()
     for config, measured in sorted(summary["configs"].items(), key=lambda pair: config_rank(pair[0])):
         few = measured["undecidable"]
@@ -332,11 +332,6 @@ def imagenet_a_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
         more["AURRA", config] = Cell(measured["aurra"], measured["aurra_ci95"], few=few)
     ordered = sorted(more.items(), key=lambda item: item[0][0])
     cells |= {"-more": RULE, **{f"{config}: {title}": cell for (title, config), cell in ordered}}
-    for name, slices in summary["slices"].items():
-        cells[f"-{name}"] = RULE
-        for by, group in ((by, group) for by, groups in slices.items() if by != "class" for group in groups):
-            row = f"{name.replace('_minus_', ' - ')}, {by.replace('_', ' ')} {group['group']} (n {group['n']})"
-            cells[row] = measured_cell(group, signed=True, few=group["undecidable"])
     return cells
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.exports.evaluation.adapters import adapter_option
-from figureground.exports.evaluation.answers import Feeder, Judged, checked_logits, judge_answers
+from figureground.exports.evaluation.answers import Feeder, Judged, judge_answers
 from figureground.exports.evaluation.dataset import row_names
 from figureground.exports.evaluation.label_spaces import ClassMap
-from figureground.exports.evaluation.pictures import decode_image, decode_mask
+from figureground.exports.evaluation.model_files.adapter_checks import checked_logits
+from figureground.exports.evaluation.pictures import decode_image, decode_mask, stored_bytes
 from figureground.exports.evaluation.protocols.noise import CLEAN, Condition, make_ahead, show_conditions, stack_batches
 from figureground.exports.evaluation.values import Bools, Floats, Ints, Table
 
@@ -62,7 +63,7 @@ def measure(
     *,
     conditions: Sequence[Condition] = (CLEAN,),
     trials: int = 1,
-    masks: Mapping[str, bytes] | None = None,
+    masks: Mapping[str, bytes | None] | None = None,
 ) -> dict[str, Outcomes]:
     """Run a model over rows under every condition, one decode each; its answers by label space.
 
@@ -75,8 +76,8 @@ def measure(
     def shown() -> Iterator[NDArray[np.float32]]:
         for row, name in enumerate(facts.image_id.tolist()):
             stored = table[row]
-            image = decode_image(stored["image"]["bytes"], *feeding, f"{config}/{name}")
-            mask = decode_mask(stored["object_mask"]["bytes"] if masks is None else masks.get(name), name)
+            image = decode_image(stored_bytes(stored["image"]), *feeding, f"{config}/{name}")
+            mask = decode_mask(stored_bytes(stored["object_mask"]) if masks is None else masks.get(name), name)
             areas[row] = mask.mean()
             yield from show_conditions(image, mask, conditions, trials, name)
 

@@ -15,6 +15,7 @@ from figureground.exports.evaluation.intervals import MIN_DECIDABLE, Sampling
 from figureground.exports.evaluation.jobs import Job, split_by_space
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.options import Option
+from figureground.exports.evaluation.pictures import stored_bytes
 from figureground.exports.evaluation.protocol import Protocol
 from figureground.exports.evaluation.protocols.attribute_noise import (
     ATTRIBUTE_NOISE,
@@ -40,7 +41,7 @@ from figureground.exports.evaluation.protocols.sensitivity import (
     summarise_noise,
 )
 from figureground.exports.evaluation.shares import accuracy_micro, class_sizes
-from figureground.exports.evaluation.tables import RULE, Cell, Figure, accuracy_figures, measured_cell
+from figureground.exports.evaluation.tables import IMAGES_ALIKE, RULE, Cell, Figure, accuracy_figures, measured_cell
 from figureground.exports.evaluation.values import arrays_of, require
 
 ABLATIONS: Final = {  # config of protocol rival10: the config that it is compared with
@@ -123,13 +124,13 @@ def unscored_configs(asked: Sequence[str], left: Sequence[str]) -> dict[str, str
     return reasons
 
 
-def _other_masks(repo: str | None, split: str) -> tuple[dict[str, bytes] | None, dict[str, str] | None]:
+def _other_masks(repo: str | None, split: str) -> tuple[dict[str, bytes | None] | None, dict[str, str] | None]:
     """Encoded object masks of another dataset by image_id, and which dataset it is; None for the rows' own."""
     if repo is None:
         return None, None
     other = open_repository(repo)
     table = load_rows(other, "original", split, columns=["object_mask"])
-    masks = {name: mask["bytes"] for name, mask in zip(table["image_id"], table["object_mask"], strict=True)}
+    masks = {name: stored_bytes(mask) for name, mask in zip(table["image_id"], table["object_mask"], strict=True)}
     return masks, {"name": other.name, "fingerprint": other.fingerprint}
 
 
@@ -174,6 +175,8 @@ def rival10_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
     """Clean accuracy, then for every noise accuracy on figure and ground and RFS, then what ablations cost."""
     clean, few = summary["clean"], summary["n"] < MIN_DECIDABLE
     cells = {"-clean": RULE, "clean accuracy": Cell(clean["accuracy_macro"], clean["ci95"], few=few)}
+    if not summary["balanced"]:
+        cells[f"clean accuracy, {IMAGES_ALIKE}"] = Cell(clean["accuracy_micro"], few=few, bare=True)
     for grow_px, kinds in summary["noise"].items():
         grown = "" if grow_px == "0" else f", mask {int(grow_px):+d} px"
         for kind in headline_first(kinds):

@@ -72,7 +72,9 @@ def test_a_network_is_moved_and_answers_in_float32() -> None:
 def test_results_say_what_ran_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     lines = Path(__file__).read_text(encoding="utf-8").partition("class Small")[2].partition("\n\n\ndef")[0]
-    head = "import torch\nfrom figureground.exports.evaluation import models as script\n\n\nclass Small"
+    head = (
+        "import torch\nfrom figureground.exports.evaluation.model_files import torch_models as script\n\n\nclass Small"
+    )
     (tmp_path / "small_model.py").write_text(f"{head}{lines}\n\n\ndef make():\n    return Small()\n")
     repo = write_dataset(tmp_path / "colours")
     call: dict[str, Any] = {"configs": ["original"], "bootstrap": 5}

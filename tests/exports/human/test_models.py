@@ -93,6 +93,8 @@ def test_scores_of_a_model_are_those_of_its_answers(kit: HumanKit) -> None:
 class Recorder(ColourCounter):
     """Keeps what it is shown."""
 
+    outputs = "logits"  # stated, so that it is shown nothing else first
+
     def __init__(self, side_px: int = 224) -> None:
         super().__init__("recorder", dict.fromkeys(NAMES, (0, 0, 0)))
         self.input_size_hw = (side_px, side_px)

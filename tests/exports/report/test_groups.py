@@ -21,7 +21,7 @@ from figureground.exports.evaluation.shares import RowAnswers
 from figureground.exports.report.background import rank_correlation, relate
 from figureground.exports.report.crops import MARGINS, SHOWN, box_slices, crop_accuracies
 from figureground.exports.report.groups import group_results
-from figureground.exports.report.noise import read_results
+from figureground.exports.report.stored_results import read_results
 from figureground.exports.report.timm_table import compare_published, describe_published, read_published
 
 pytest.importorskip("matplotlib")

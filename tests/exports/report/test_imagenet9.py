@@ -20,8 +20,8 @@ from figureground.exports.report.imagenet9 import (
     group_models,
     imagenet9_section,
 )
-from figureground.exports.report.noise import read_results
 from figureground.exports.report.report import write_report
+from figureground.exports.report.stored_results import read_results
 
 pytest.importorskip("matplotlib")
 

@@ -19,7 +19,8 @@ from figureground.exports.evaluation.protocols.noise import NoiseSettings
 from figureground.exports.evaluation.protocols.outcomes import Outcomes
 from figureground.exports.evaluation.protocols.rival10 import summarise_rival10
 from figureground.exports.evaluation.protocols.sensitivity import relative_foreground_sensitivity
-from figureground.exports.report.noise import noise_results, pool_families, read_results, worst_gaps
+from figureground.exports.report.noise import noise_results, pool_families, worst_gaps
+from figureground.exports.report.stored_results import read_results
 
 pytest.importorskip("matplotlib")
 

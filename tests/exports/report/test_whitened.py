@@ -12,8 +12,8 @@ from PIL import Image
 
 import figureground
 from figureground.exports.evaluation.label_spaces import parse_class_map
-from figureground.exports.report.noise import read_results
 from figureground.exports.report.report import write_report
+from figureground.exports.report.stored_results import read_results
 
 plots = pytest.importorskip("figureground.exports.report.background_plots")
 

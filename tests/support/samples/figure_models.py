@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from figureground.exports.evaluation.models import TorchAdapter
+from figureground.exports.evaluation.model_files.torch_models import TorchAdapter
 from figureground.exports.evaluation.values import Images, Logits
 
 

@@ -45,6 +45,7 @@ class OnePixel:
     weights_sha256 = "0" * 64
     takes_float = True
     label_space = "head"
+    outputs = "logits"
 
     def __init__(self, column: int) -> None:
         self.column = column

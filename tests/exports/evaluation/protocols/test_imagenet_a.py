@@ -327,16 +327,15 @@ def test_the_table_reads_and_the_slices_are_marked(crops: Path) -> None:
     for line in (
         "original (n 90)                                                 77.8 [",
         "plus - original (n 90)                                          +22.2 [",
-        "plus - center_zoom, instances several (n 30)                    +66.7 [",
         "original: AURRA",
-        "plus - original, flag truncated by center crop false (n 60)     +0.0 [-6.0, 6.0]",
     ):
-        assert line in text.replace("truncated_by_center_crop", "truncated by center crop")
-    assert "box share 0.03 to 0.03 (n 21)" in text
-    assert next(line for line in text.splitlines() if "0.03 to 0.03" in line).count("undecidable") == 2
+        assert " ".join(line.split()) in " ".join(text.split())
+    assert "box share" not in text
+    assert len(text.splitlines()) < 60
+    assert "slices of the differences: with --json" in text
     tested = len(re.findall(r"[+-]\d+\.\d \[[^]a-z]+\](?! undecidable)", text))
-    assert tested > 20
-    assert "images count alike, but in class means; chance 33.3; * differs from 0" in text
+    assert tested > 10
+    assert "images count alike, but in class means; chance 33.3; slices" in text
     assert text.endswith(f"after Holm's correction over {tested} comparisons")
     rows = {line.split("  ")[0]: line for line in text.splitlines()}
     assert rows["plus - original (n 90)"].count("*") == 2
@@ -368,13 +367,13 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
             capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
 
-    assert run("scores", KILL_AT="3").returncode == -signal.SIGKILL
+    assert run("scores", KILL_AT="4").returncode == -signal.SIGKILL
     assert len(list((tmp_path / "scores" / "predictions").glob("*.npz"))) == 2
     done = run("scores")
     assert done.returncode == 0, done.stderr
     (resumed,) = json.loads(done.stdout)["results"]
     configs = 9 + 2  # five_crop of 12 photos in batches of six
-    assert (tmp_path / "calls.log").stat().st_size == 3 + (configs - 2)
+    assert (tmp_path / "calls.log").stat().st_size == 1 + 3 + 1 + (configs - 2)  # each run tries the model once
     fresh = script.evaluate(str(repo), "killer:make", bootstrap=50, cluster="class")
     assert json.loads(json.dumps(fresh)) == resumed
     assert resumed["cluster"] == "class"

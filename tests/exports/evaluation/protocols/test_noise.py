@@ -154,6 +154,7 @@ class ReaderAdapter:
     weights_sha256 = "0" * 64
     takes_float = True
     label_space = "head"
+    outputs = "logits"
 
     def __init__(self, *weights: float, **more: Any) -> None:
         self.network = Reader(*weights, **more).eval()

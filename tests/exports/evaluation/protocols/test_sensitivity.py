@@ -85,6 +85,7 @@ class Threshold:
     weights_sha256 = "0" * 64
     takes_float = True
     label_space = "head"
+    outputs = "logits"  # stated: it can be shown nothing but its photos
 
     def __init__(self, looks: str, pictures_of_each: int) -> None:
         self.looks, self.pictures_of_each, self.shown = looks, pictures_of_each, 0

@@ -1,0 +1,67 @@
+"""Results of ``evaluate`` as files: read, looked at as far as tables and plots look, and named apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from figureground.errors import Faults, UsageError
+from figureground.exports.evaluation.results import format_table, tell_apart
+from figureground.exports.evaluation.values import plain_line
+from figureground.exports.report.noise import noise_results
+
+
+def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Read results of ``evaluate`` from JSON files, or from folders of them.
+
+    Raises:
+        UsageError: if there are none.
+        DataError: for files that are no results.
+    """
+    files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    if not files:
+        raise UsageError(f"no results in {', '.join(map(str, paths))}: give what evaluate wrote with --out")
+    results, faults = list[dict[str, Any]](), Faults()
+    for file in files:
+        try:
+            read = json.loads(file.read_text(encoding="utf-8"))
+            origin = {"folder": str(file.parent), "stem": file.stem}
+            listed = [{**result, **origin} for result in read.get("results", [read])]
+            for result in listed:
+                _require_readable(result)
+        except OSError as error:
+            raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
+        except Exception as error:  # a value of any kind may stand where another belongs, to any depth
+            got = f"{type(error).__name__}: {plain_line(error, 120)}"
+            faults.add(str(file), "", expected="a result of evaluate", got=got, remedy="run evaluate again")
+        else:
+            results += listed
+    faults.raise_if_any()
+    return _named_apart(results)
+
+
+def _require_readable(result: Mapping[str, Any]) -> None:
+    """Read what tables and plots read of a result; raises whatever its first missing or foreign part raises."""
+    if not (isinstance(result["model"], str) and result["model"]):
+        raise TypeError("model: expected a name")
+    for name in ("name", "fingerprint", "split"):
+        if not isinstance(result["dataset"][name], str):
+            raise TypeError(f"dataset.{name}: expected a text")
+    if not isinstance(result["split"], str) or not isinstance(result["feed"], str):
+        raise TypeError("split and feed: expected texts")
+    format_table([result])
+    noise_results([{**result, "predictions": None}])
+
+
+def _named_apart(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Results in which other models of one name, scored alike, have names of their own."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for index, result in enumerate(results):
+        key = (result["protocol"], result["dataset"]["fingerprint"], result["split"], result["feed"])
+        groups.setdefault(key, []).append(index)
+    names = dict[int, str]()
+    for members in groups.values():
+        names |= dict(zip(members, tell_apart([results[index] for index in members]), strict=True))
+    return [{**result, "model": names[index]} for index, result in enumerate(results)]
