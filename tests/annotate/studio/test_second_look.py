@@ -119,7 +119,7 @@ def submit_is_refused(page: StudioPage) -> None:
     page.page.get_by_text("Say which answer is right").wait_for()
     assert not [url for url in page.requests[before:] if "/annotations" in url]
     page.page.get_by_role("button", name="OK").click()
-    page.page.wait_for_timeout(500)
+    page.page.locator(".ant-modal-wrap").last.wait_for(state="hidden")
 
 
 def choose(page: StudioPage, word: str) -> None:
@@ -148,6 +148,7 @@ def look_at(page: StudioPage, size_wh: tuple[int, int], outcome: str) -> list[Js
         choose(page, "painted")
     elif outcome == "take":
         page.page.keyboard.press("Shift+B")
+        page.page.wait_for_selector('input[type=radio][name="B"]:checked')
     else:
         choose(page, "B")
     submitted = page.regions()
