@@ -70,7 +70,7 @@ def change_column(folder: Path, name: str, values: pa.Array) -> None:
     table = pq.read_table(path)
     metadata = json.loads(table.schema.metadata[b"huggingface"])
     metadata["info"]["features"].pop(name)
-    features: dict[str, Any] = datasets.Features.from_arrow_schema(pa.schema([(name, values.type)])).to_dict()
+    features: Any = datasets.Features.from_arrow_schema(pa.schema([(name, values.type)])).to_dict()
     metadata["info"]["features"][name] = features[name]
     table = table.set_column(table.column_names.index(name), name, values)
     pq.write_table(table.replace_schema_metadata({b"huggingface": json.dumps(metadata).encode()}), path)
