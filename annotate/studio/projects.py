@@ -55,7 +55,7 @@ def open_project(owner: ProjectOwner, request: ProjectRequest, *, destructive: b
 
     A schema that adds or renames attributes changes the page in place (a renamed one keeps its old name as the alias
     under which answers are stored). One that drops some gets a project of its own, so that what was answered stays; so
-    does one whose tasks lack what its page shows now, as those of an older figureground's second looks do.
+    do second looks of an older figureground that do not take the page of today.
 
     Args:
         owner: The workspace and the server.
@@ -126,15 +126,15 @@ def _restore(owner: ProjectOwner, request: ProjectRequest, note: StudioProject, 
 
 
 def _give_page(owner: ProjectOwner, request: ProjectRequest, note: StudioProject) -> bool:
-    """Give a project a page; False where its tasks lack what the page of a second look shows."""
+    """Give a project a page; False where second looks of an older one do not take it."""
     try:
         owner.client.set_config(note.project, request.page, instruction=annotators_instructions())
     except RefusedError:
         if request.purpose != "second_look":
             raise
         owner.notices.append(
-            f"{note.title} (project {note.project}) is of an older figureground, whose tasks the page of today cannot "
-            "show; second looks go on in a project made anew, and what was answered there is still pulled"
+            f"{note.title} (project {note.project}) is of an older figureground, and does not take the page of today; "
+            "second looks go on in a project made anew, and what was answered there is still pulled"
         )
         return False
     return True
