@@ -39,7 +39,7 @@ def start_backend(home: StudioHome, choice: ModelChoice, *, say: Callable[[str],
         return None
     running = backend_url(home)
     if running is not None:
-        if (started := started_options(_daemon(home).process())) != model_options(choice):
+        if (started := started_options(_daemon(home).process())) not in ([], model_options(choice)):
             say(
                 f"the interactive SAM runs already, with {' '.join(started)}, and stays so; for another model, first: "
                 "figureground studio down"
@@ -70,8 +70,16 @@ def model_options(choice: ModelChoice) -> list[str]:
 
 
 def started_options(process: Any) -> list[str]:  # noqa: ANN401  psutil.Process
-    """The options that name the model of an interactive SAM that runs, as ``model_options`` spells them."""
-    command: list[str] = process.cmdline() if process is not None else []
+    """The options that name the model of an interactive SAM that runs, as ``model_options`` spells them.
+
+    Empty for None, and where it ended meanwhile or the system does not show its command.
+    """
+    import psutil
+
+    try:
+        command: list[str] = process.cmdline() if process is not None else []
+    except psutil.Error:
+        return []
     return command[command.index("--segmenter") : command.index("--port")] if "--segmenter" in command else []
 
 

@@ -101,8 +101,7 @@ def push_second_look(
         return report
     owner = ProjectOwner(workspace=workspace, client=client, home=home)
     report.project = open_project(owner, ProjectRequest(schema=schema, purpose="second_look"))
-    report.notices = owner.notices
-    report.address = client.project_address(report.project)
+    report.address, report.notices = client.project_address(report.project), owner.notices
     newest = [notes[-1] for notes in workspace.studio_projects(client.connection.server).values()]
     batch = Batch(
         workspace=workspace,

@@ -266,8 +266,20 @@ def test_the_model_of_an_interactive_sam_that_runs_is_known() -> None:
     import psutil
 
     choice = ModelChoice(segmenter="sam", checkpoint="x y.pth", device="cpu")
-    command = [sys.executable, "-c", "input()", "backend", "-w", os.fspath("w"), *model_options(choice), "--port", "1"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+    command = [
+        sys.executable,
+        "-c",
+        "print(flush=True); input()",
+        "backend",
+        "-w",
+        os.fspath("w"),
+        *model_options(choice),
+        "--port",
+        "1",
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
         assert started_options(psutil.Process(process.pid)) == model_options(choice)
         process.communicate(b"\n")
     assert started_options(None) == []
