@@ -375,5 +375,5 @@ def test_a_mask_of_the_stored_raster_is_refused_for_a_turned_photo(read: Reader)
 def test_a_proposal_of_another_size_is_refused(read: Reader) -> None:
     other = make_proposal(make_photo(size_hw=(10, 10)))
     assert encode_coco_rle(SENT).size_hw != other.rle.size_hw
-    with pytest.raises(DataError, match="expected size 30x40, got 10x10"):
+    with pytest.raises(DataError, match=r"expected size 40x30 \(width x height\), got 10x10"):
         read(make_answer([painted(SENT)]), proposal=other)

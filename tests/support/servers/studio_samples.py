@@ -48,7 +48,7 @@ def make_photo(
         image_id=content_id(name),
         source="photos",
         uri=f"{name}.jpg",
-        sha256="",
+        sha256="0" * 64,
         width=size_hw[1],
         height=size_hw[0],
         exif_orientation=orientation,
