@@ -83,7 +83,7 @@ def _tell(error: Exception) -> int:
             f"a fault of figureground itself ({reason}); please report it with the file {write_traceback(error)}"
         )
     try:
-        kind = next(base.__name__ for base in type(failure).__mro__ if not base.__name__.startswith("_"))
+        kind = next(base.__name__ for base in type(failure).__mro__ if base.__module__ == FigureGroundError.__module__)
         stderr().print(f"[red]error:[/red] {kind}:", end=" ")
         say(str(failure))
     except OSError:  # nobody can be told

@@ -265,7 +265,7 @@ def test_attributes_may_grow_in_place_and_shrink_only_on_an_explicit_word(
     assert "tail" in str((client.project(project) or {})["label_config"])
     pull(store, client)
     (before,) = store.annotations(task["data"]["image_id"])
-    assert (before.attribute_schema, dict(before.attributes)) == ("grow@1", {"wing": False})
+    assert (before.attribute_schema, dict(before.attributes)) == ("grow@1", {"wing": None})
     with pytest.raises(UsageError, match="new version"):
         send(store, client, schema("2", "wing"))
     with pytest.raises(UsageError, match=r"destructive: removes tail.*--allow-destructive"):
