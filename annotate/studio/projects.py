@@ -53,9 +53,9 @@ class ProjectRequest:
 def open_project(owner: ProjectOwner, request: ProjectRequest, *, destructive: bool = False) -> int:
     """The project of an annotator, made or brought up to date; returns its id.
 
-    A schema that adds or renames attributes changes the page in place (a renamed one keeps its old name as the alias
-    under which answers are stored). One that drops some gets a project of its own, so that what was answered stays; so
-    do second looks of an older figureground that do not take the page of today.
+    A schema that adds or renames attributes changes the page in place (a part that was renamed is shown under its old
+    name where it was painted). One that drops some gets a project of its own, so that what was answered stays; so do
+    second looks of an older figureground that do not take the page of today.
 
     Args:
         owner: The workspace and the server.

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from figureground.annotate.attribute_history import AttributeHistory
 from figureground.annotate.decisions import newest_answers
 from figureground.annotate.studio.answer_json import read_time
 from figureground.annotate.studio.client import StudioClient
@@ -28,7 +29,7 @@ from figureground.errors import DataError, Fault
 from figureground.runtime.files import replace_file
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema
-from figureground.schemas.pages.labeling import FLAGGED, PAINTED
+from figureground.schemas.pages.labeling import FLAGGED, FLAGS, PAINTED
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle
 from figureground.schemas.records import Annotation, Decision, ImageRecord, content_id
 from figureground.schemas.store.workspace import Workspace
@@ -112,11 +113,11 @@ def push_second_look(
         purpose="second_look",
         uploads=next((note.project for note in newest if note.purpose == "first_look"), None),
     )
-    shown = _Shown.of(client, report.project)
+    shown, history = _Shown.of(client, report.project), AttributeHistory.of(workspace)
     faults: list[Fault] = []
     for start in range(0, len(doubtful), BATCH):
         part = doubtful[start : start + BATCH]
-        questions = {decision.image_id: _Question.about(workspace, decision, by_authors) for decision in part}
+        questions = {decision.image_id: _Question.about(workspace, decision, history, by_authors) for decision in part}
         turns = {image_id: shown.turn(image_id, asked) for image_id, asked in questions.items()}
         report.waiting += Counter(turns.values())["waiting"]
         report.unpulled += Counter(turns.values())["unpulled"]
@@ -146,8 +147,8 @@ class _Question:
     by_authors: bool
 
     @classmethod
-    def about(cls, workspace: Workspace, decision: Decision, by_authors: bool) -> _Question:
-        stored = list(workspace.annotations(decision.image_id))
+    def about(cls, workspace: Workspace, decision: Decision, history: AttributeHistory, by_authors: bool) -> _Question:
+        stored = [history.current(answer) for answer in workspace.annotations(decision.image_id)]
         answers = sorted(newest_answers(stored), key=lambda answer: answer.annotation_id)
         # An earlier second look that took an answer shows nothing new.
         distinct = {content_id(repr((answer.masks, answer.attributes, answer.flags))): answer for answer in answers}
@@ -170,7 +171,7 @@ class _Question:
         """What the page says of the doubt."""
         rest = f" ({self.others} more without an object mask)" if self.others else ""
         whose = "" if self.by_authors else " If one of the answers is yours, skip: somebody else settles it."
-        return f"Second look: {self.reason}{rest}.{whose}"
+        return f"Second look: {_in_words(self.reason)}{rest}.{whose}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,13 @@ def describe_answer(answer: Annotation) -> str:
     """What an answer says beside its object mask: parts and attributes, what is unsure, flags."""
     true = [name for name, value in sorted(answer.attributes.items()) if value]
     unsure = [f"{name}?" for name, value in sorted(answer.attributes.items()) if value is None]
-    return ", ".join([*true, *unsure, *answer.flags])
+    return ", ".join([*true, *unsure, *(FLAGS.get(flag, flag) for flag in answer.flags)])
+
+
+def _in_words(reason: str) -> str:
+    """A decision's reason, its flags as the page words them."""
+    flags = reason.removeprefix("flagged ").split(", ")
+    return f"flagged: {'; '.join(FLAGS[flag] for flag in flags)}" if set(flags) <= set(FLAGS) else reason
 
 
 def answer_pictures(source: TaskSource, answers: Mapping[str, Annotation]) -> dict[str, bytes]:

@@ -83,6 +83,7 @@ def _tell(error: Exception) -> int:
             f"a fault of figureground itself ({reason}); please report it with the file {write_traceback(error)}"
         )
     try:
+        # Stages have kinds of their own, which say nothing to people.
         kind = next(base.__name__ for base in type(failure).__mro__ if base.__module__ == FigureGroundError.__module__)
         stderr().print(f"[red]error:[/red] {kind}:", end=" ")
         say(str(failure))

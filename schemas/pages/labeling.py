@@ -143,8 +143,15 @@ def _masks(side: xml.Element, schema: AttributeSchema, keys: dict[str, str]) -> 
     brush = xml.SubElement(
         side, "BrushLabels", name=MASK_CONTROL, toName=IMAGE_CONTROL, showInline="true", smart="false"
     )
-    for name, colour, ask in _labels(schema):
+    labels = list(_labels(schema))
+    for name, colour, ask in labels:
         _option(brush, "Label", name, hotkey=keys.get(name, ""), background=colour, hint=ask)
+    for name, colour, _ in labels[1:]:
+        # Regions of an answer that was given before a renaming would have neither name nor colour. The key is there
+        # because the editor would choose one by itself.
+        if was := _attribute(schema, name).was:
+            hotkey = f"ctrl+alt+{keys[name]}" if name in keys else ""
+            _option(brush, "Label", was, visible="false", hotkey=hotkey, background=colour)
     if schema.names("local"):
         control = _choices(side, PARTS_CONTROL, (), "", choice="multiple")
         words = "none of the other parts can be seen"

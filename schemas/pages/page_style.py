@@ -63,6 +63,8 @@ _STAGE: Final = ".fg-photo .konvajs-content"
 _SIDE_PX: Final = 300
 _LIST_PX: Final = 140
 """Height of Label Studio's list of regions, which lies below our questions."""
+_SHORT_LIST_PX: Final = 60
+"""Its height where the earlier answers of a second look need the room, and nothing is painted as a rule."""
 _MOST_PARTS_ORDERED: Final = 40
 """Canvases of masks, two a region, whose order is turned."""
 
@@ -87,21 +89,24 @@ def _order_of_masks() -> str:
 
 STYLE: Final = f"""
 .fg-page {{ display: grid; grid-template-columns: minmax(0, 1fr) {_SIDE_PX - 8}px; gap: 8px; }}
-.fg-side {{ max-height: calc(100vh - {_LIST_PX + 106}px); overflow-y: auto; padding-right: 4px; }}
-.fg-answers img {{ display: block; width: 100%; max-height: 170px; object-fit: contain; }}
+.lsf-sidepanels:has(.fg-page) {{ --fg-list: {_LIST_PX}px; }}
+.lsf-sidepanels:has(.fg-answers) {{ --fg-list: {_SHORT_LIST_PX}px; }}
+.fg-side {{ max-height: calc(100vh - var(--fg-list) - 106px); overflow-y: auto; padding-right: 4px; }}
+.fg-answers img {{ display: block; width: 250px; max-height: 150px; object-fit: contain; object-position: left; }}
 .fg-side h4, .fg-side h5, .fg-side h6 {{ margin: 4px 0 0; padding: 0; font-size: 14px; }}
 .fg-side .lsf-labels, .fg-side .lsf-choices, .fg-side .lsf-text-area {{ margin: 2px 0 !important; }}
 .lsf-sidepanels:has(.fg-page) {{ padding-right: 0 !important; }}
 .lsf-main-view__annotation:has(.fg-page) {{ padding: 4px 8px !important; }}
 .lsf-sidepanels:has(.fg-page) .lsf-sidepanels__wrapper_align_right {{ position: fixed !important; right: 0;
-  top: auto !important; bottom: 50px; width: {_SIDE_PX}px !important; height: {_LIST_PX}px !important; z-index: 5; }}
+  top: auto !important; bottom: 50px; width: {_SIDE_PX}px !important; height: var(--fg-list) !important; z-index: 5; }}
 .lsf-tabs-panel:has(.lsf-info), .lsf-tabs-panel:has(.lsf-outliner) .lsf-tabs-panel__header
   {{ display: none !important; }}
-.lsf-tabs-panel:has(.lsf-outliner) {{ height: {_LIST_PX}px !important; width: 100% !important; }}
+.lsf-tabs-panel:has(.lsf-outliner) {{ height: var(--fg-list) !important; width: 100% !important; }}
 .lsf-tabs-panel:has(.lsf-outliner) :is(.lsf-tabs__tabs-row, .lsf-view-controls) {{ display: none; }}
 .lsf-tabs-panel:has(.lsf-outliner) :is(.lsf-tabs-panel__content, .lsf-tabs-panel__body, .lsf-tabs, .lsf-tabs__contents,
   .lsf-outliner) {{ display: block !important; height: 100% !important; }}
-.lsf-outliner-tree {{ height: {_LIST_PX - 2}px !important; }}
+.lsf-outliner-tree {{ height: calc(var(--fg-list) - 2px) !important; }}
+.lsf-outliner [data-testid="empty-state"] {{ display: none; }}
 .lsf-outliner-item__title * {{ color: var(--color-neutral-content) !important; }}
 .lsf-label, .lsf-outliner-item__index {{ outline: 1px solid #767676; }}
 .fg-side .lsf-choices {{ display: block; }}

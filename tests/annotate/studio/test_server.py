@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from studio_lead import answer, drawn_store, second_user, send, strangers_client, tasks_of
+from studio_page import studio_page
 from studio_server import shared_server
 
 from figureground.annotate.studio.accounts import accounts, ensure_account
@@ -22,6 +23,7 @@ from figureground.annotate.studio.server import connect_server, server_status, s
 from figureground.annotate.studio.tasks import StudioFaults, mask_region
 from figureground.errors import ServiceError, UsageError
 from figureground.schemas.attributes import AttributeSchema
+from figureground.schemas.pages.page_style import PART_COLOURS
 from figureground.schemas.rasters.masks import decode_coco_rle
 from figureground.schemas.store.workspace import Workspace
 
@@ -291,6 +293,11 @@ def test_a_renamed_attribute_keeps_what_was_painted(store: Workspace, client: St
     (old,) = store.annotations(tasks[0]["data"]["image_id"])
     (new,) = store.annotations(tasks[1]["data"]["image_id"])
     assert (set(old.masks), set(new.masks)) == ({"wing"}, {"wings"})
+    _, connection = shared_server()
+    with studio_page(connection) as page:
+        page.open_task(project, tasks[0]["id"])
+        assert page.names_and_colours() == [("wing", PART_COLOURS[0])]
+        assert page.labels() == ["object", "wings"]
 
 
 def test_two_commands_that_start_at_once_start_one_server() -> None:

@@ -155,6 +155,17 @@ def test_what_is_asked_arrives_as_it_was_written(schema: AttributeSchema) -> Non
     }
 
 
+def test_a_renamed_part_keeps_a_hidden_label_of_its_colour() -> None:
+    schema = make_schema(local=["snout", "tail"], ticked=["furry"], was={"snout": "muzzle", "furry": "hairy"})
+    labels = {str(option.get("value")): option for option in control(page(schema), "mask")}
+    assert list(labels) == ["object", "snout", "tail", "muzzle"]
+    assert labels["muzzle"].get("background") == labels["snout"].get("background")
+    assert [name for name, option in labels.items() if option.get("visible") == "false"] == ["muzzle"]
+    assert_distinct_keys(page(schema))
+    assert [option.get("value") for option in control(page(schema), "sam_part_point")] == ["snout", "tail"]
+    assert_label_studio_takes(schema, "first_look")
+
+
 def test_markup_in_a_question_stays_text() -> None:
     hostile = '"/><Image name="other" value="$secret"/>'
     schema = AttributeSchema(name="x", version="1", attributes=(Attribute(name="horns", scope="local", ask=hostile),))

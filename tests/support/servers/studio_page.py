@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,22 +41,34 @@ Point = tuple[float, float]
 @contextmanager
 def studio_page(connection: Connection, *, width: int = 1440, height: int = 900) -> Iterator[StudioPage]:
     """A browser that is logged in as the maintainer."""
+    with studio_browser() as browser:
+        yield log_in(browser, connection, width=width, height=height)
+
+
+@contextmanager
+def studio_browser() -> Iterator[Any]:
+    """A browser in which several people can log in."""
     need(CHROMIUM.is_file(), "Chromium is not installed")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(_QUIET))
         try:
-            page = browser.new_page(viewport={"width": width, "height": height})
-            page.set_default_timeout(60_000)
-            page.goto(f"{connection.url}/user/login/")
-            page.fill("input[name=email]", connection.username)
-            page.fill("input[name=password]", connection.password)
-            page.click("button[type=submit]")
-            page.wait_for_url(lambda url: "login" not in url)
-            yield StudioPage(page, connection)
+            yield browser
         finally:
             browser.close()
+
+
+def log_in(browser: Any, connection: Connection, *, width: int = 1440, height: int = 900) -> StudioPage:
+    """A window of its own, with cookies of its own, of the person whose name and password the connection has."""
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(60_000)
+    page.goto(f"{connection.url}/user/login/")
+    page.fill("input[name=email]", connection.username)
+    page.fill("input[name=password]", connection.password)
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda url: "login" not in url)
+    return StudioPage(page, connection)
 
 
 class StudioPage:
@@ -77,6 +90,19 @@ class StudioPage:
     def regions(self) -> list[dict[str, Any]]:
         """What the page would submit now."""
         return list(self.page.evaluate("() => window.Htx.annotationStore.selected.serializeAnnotation()"))
+
+    def names_and_colours(self) -> list[tuple[str, str]]:
+        """What the list of regions calls each one, and its colour."""
+        rows = self.page.evaluate(
+            "() => window.Htx.annotationStore.selected.regionStore.regions"
+            ".map(region => [region.labels.join(), region.getOneColor()])"
+        )
+        return [(str(name), str(colour)) for name, colour in rows]
+
+    def labels(self) -> list[str]:
+        """Labels to paint with, as far as they are seen."""
+        shown = self.page.locator(".fg-side .lsf-label:visible").all_inner_texts()
+        return [text.split()[0] for text in shown]
 
     def await_regions(self, count: int) -> None:
         """Wait until the page has so many regions: a new one appears a moment after its stroke."""
@@ -171,6 +197,14 @@ class StudioPage:
         self.page.wait_for_function(_SHOWN)
         self.page.wait_for_timeout(1200)
         return int(self.page.evaluate("() => window.Htx.task.id"))
+
+    def task_data(self) -> dict[str, Any]:
+        """What was sent with the task that is shown."""
+        return dict(json.loads(self.page.evaluate("() => window.Htx.task.data")))
+
+    def await_end(self) -> None:
+        """Wait until the stream says that nothing is left."""
+        self.page.wait_for_function("() => window.Htx?.noTask")
 
     def send(self, key: str) -> int:
         """Submit or skip by a key; returns the HTTP status. The stream goes on by itself."""

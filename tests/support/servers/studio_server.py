@@ -6,10 +6,13 @@ import fcntl
 import os
 import secrets
 import shutil
+import socket
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from costs import require_marker
@@ -26,6 +29,12 @@ from figureground.schemas.store.workspace import Workspace
 
 DATABASE = "label_studio.sqlite3"
 """The name of Label Studio's database in the server's folder, and of its copy in the run's."""
+
+
+class Typed(Protocol):
+    """Runs a command in this process; gives its exit code, its result, and what it says."""
+
+    def __call__(self, *words: str) -> tuple[int, Any, str]: ...
 
 
 def shared_server() -> tuple[Path, Connection]:
@@ -51,6 +60,16 @@ def start_own_server(home: StudioHome) -> Connection:
     home.data.mkdir(parents=True)
     copy_database(root / DATABASE, home.data / DATABASE)
     return start_server(home)
+
+
+@contextmanager
+def taken(address: str) -> Iterator[None]:
+    """Somebody else listens at an address of this machine."""
+    with socket.socket() as port:
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port.bind(("127.0.0.1", int(address.rsplit(":", 1)[1])))
+        port.listen()
+        yield
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -115,11 +134,11 @@ def drawn_photos(folder: Path, count: int, *, size_wh: tuple[int, int] = (64, 48
     return folder
 
 
-def add_block_proposals(store: Workspace, segmenter: str = "block") -> None:
-    """A proposal for every photo: a block in its middle, the less sure the later its id."""
+def add_block_proposals(store: Workspace, segmenter: str = "block", *, until: float = 0.5) -> None:
+    """A proposal for every photo: a block from a quarter of its sides to a share of them, the less sure the later."""
     for number, image in enumerate(store.images()):
         mask = np.zeros(image.size_hw, dtype=np.bool_)
-        mask[image.height // 4 : image.height // 2, image.width // 4 : image.width // 2] = True
+        mask[image.height // 4 : int(image.height * until), image.width // 4 : int(image.width * until)] = True
         run_id = content_id(segmenter, image.image_id)
         run = ProposalRun(
             run_id=run_id, image_id=image.image_id, segmenter=segmenter, prompt_mode="auto", reason="", seconds=0.0
