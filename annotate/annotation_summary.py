@@ -37,7 +37,9 @@ def summarise_annotation(workspace: Workspace, origins: Mapping[str, str]) -> di
     summary: dict[str, Any] = {}
     if given:
         summary["answers"] = len(given)
-        summary["annotators"] = len({answer.annotator for answer in given})
+        summary["annotators"] = len({answer.annotator for answer in given} - {""})
+        if nameless := sum(not answer.annotator for answer in given):
+            summary["answers_without_author"] = nameless
         summary["tools"] = dict(sorted(Counter(answer.tool or "unknown" for answer in given).items()))
     if timed := [answer.seconds for answer in given if answer.seconds]:
         summary["seconds_median"] = round(median(timed), 1)

@@ -18,16 +18,31 @@ DOUBTS: Final[tuple[DecisionState, ...]] = ("needs_second", "wrong_label", "conf
 """Flags that put a photo in doubt; once a second person sets the same flag, it becomes the state of the decision."""
 
 
+def answer_makers(answers: Sequence[Annotation]) -> list[str]:
+    """Who gave each of some answers, in their order: a pseudonym, or a name of its own for an answer without author.
+
+    Label Studio forgets who gave an answer when the account is deleted. Nobody knows whether two such answers are of
+    one person, so each is taken for another person's. An answer that had an author when an earlier state of it was
+    pulled still has that one.
+    """
+    authors = {answer.annotation_id: answer.annotator for answer in answers if answer.annotator}
+    return [
+        answer.annotator or authors.get(answer.annotation_id) or f"nobody {answer.annotation_id}" for answer in answers
+    ]
+
+
 def newest_answers(answers: Sequence[Annotation]) -> list[Annotation]:
     """The newest submitted answer of each annotator, the oldest first; a skip after it takes it back.
 
-    Answers to honeypots are none: they are about the annotator, not about the photo.
+    Answers to honeypots are none: they are about the annotator, not about the photo. An answer without author replaces
+    earlier states of itself alone.
     """
     newest: dict[tuple[str, str], Annotation] = {}
-    for answer in sorted(answers, key=lambda answer: (answer.updated_at, answer.annotation_id)):
+    dated = sorted(answers, key=lambda answer: (answer.updated_at, answer.annotation_id))
+    for answer, maker in zip(dated, answer_makers(dated), strict=True):
         if answer.state != "draft" and answer.purpose != "honeypot":
-            newest.pop((answer.annotator, answer.purpose), None)  # a replaced value would keep its old place
-            newest[answer.annotator, answer.purpose] = answer
+            newest.pop((maker, answer.purpose), None)  # a replaced value would keep its old place
+            newest[maker, answer.purpose] = answer
     return [answer for answer in newest.values() if answer.state == "submitted"]
 
 
@@ -81,12 +96,14 @@ def _first_looks(image_id: str, given: Sequence[Annotation]) -> Decision:
 def settles(look: Annotation, given: Sequence[Annotation]) -> bool:
     """Whether a second look counts: that of a third person does, and one that its author was explicitly allowed.
 
+    One without author may be that of a first look's author, and does not count.
+
     Args:
         look: A second look.
         given: The newest answers to its photo; those of first looks are what is in doubt.
     """
     authors = {answer.annotator for answer in given if answer.purpose == "first_look"}
-    return look.purpose == "authors_look" or look.annotator not in authors
+    return look.purpose == "authors_look" or (bool(look.annotator) and look.annotator not in authors)
 
 
 def _extend(decision: Decision, given: Sequence[Annotation], added: Sequence[Annotation]) -> Decision:

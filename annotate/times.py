@@ -12,17 +12,21 @@ def utc_text(text: str) -> str:
     """A time in ISO 8601 as ``2026-05-01T10:05:00.000001Z``, with all six digits of its microseconds.
 
     Raises:
-        ValueError: if it is no time, or has no zone.
+        ValueError: if it is no time, has no zone, or lies outside of the years 1 to 9999 in UTC.
     """
     time = datetime.fromisoformat(text)
     if time.tzinfo is None:
         raise ValueError("a time with its zone")
-    return spell_utc(time)
+    try:
+        return spell_utc(time)
+    except OverflowError as error:
+        raise ValueError("a time of the years 1 to 9999 in UTC") from error
 
 
 def spell_utc(time: datetime) -> str:
     """The same spelling of a time that has a zone."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not by strftime, which writes the year 1 as "1" on some systems.
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def later_utc(text: str, earlier: Iterable[Annotation]) -> str:

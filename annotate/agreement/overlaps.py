@@ -10,7 +10,7 @@ from itertools import combinations
 from figureground.annotate.agreement.attribute_votes import Votes
 from figureground.annotate.agreement.mask_overlap import MaskOverlap, compare_masks
 from figureground.annotate.attribute_history import AttributeHistory
-from figureground.annotate.decisions import newest_answers
+from figureground.annotate.decisions import answer_makers, newest_answers
 from figureground.schemas.rasters.masks import decode_coco_rle
 from figureground.schemas.records import Annotation
 from figureground.schemas.store.workspace import Workspace
@@ -21,7 +21,7 @@ class PairAgreement:
     """Two people's answers for one photo."""
 
     annotators: tuple[str, str]
-    """Their pseudonyms, sorted."""
+    """Their pseudonyms, sorted; an answer without author has a name of its own."""
     masks: Mapping[str, MaskOverlap]
     """Mask name, ``object`` or a part, to how far the two masks are the same; only what both painted."""
     equal: Mapping[str, bool]
@@ -59,8 +59,13 @@ def compare_answers(image_id: str, answers: Sequence[Annotation]) -> PhotoAgreem
         image_id: The photo.
         answers: Its answers, whose attributes have the same names.
     """
+    makers = dict(zip((answer.annotation_id for answer in answers), answer_makers(answers), strict=True))
     first = sorted(
-        (answer for answer in newest_answers(answers) if answer.purpose == "first_look"),
+        (
+            replace(answer, annotator=makers[answer.annotation_id])
+            for answer in newest_answers(answers)
+            if answer.purpose == "first_look"
+        ),
         key=lambda answer: answer.annotator,
     )
     if len(first) < 2:

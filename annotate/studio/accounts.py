@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from pathlib import Path
 from typing import Final
 
+from pydantic import TypeAdapter
+
 from figureground.annotate.studio.client import TIMEOUT_SECONDS, StudioClient
-from figureground.annotate.studio.home import StudioHome, write_secret
-from figureground.errors import ServiceError
+from figureground.annotate.studio.home import StudioHome, changing_secret, write_secret
+from figureground.errors import DataError, ServiceError
 
 DOMAIN: Final = "figureground.local"
 _TOKEN_FIELD: Final = re.compile(r'name="csrfmiddlewaretoken"\s+value="([^"]+)"')
@@ -21,25 +24,58 @@ def ensure_account(client: StudioClient, home: StudioHome, annotator: str) -> st
     The password is drawn here and kept in ``accounts.json``, mode 0600, for the maintainer to hand over.
 
     Raises:
+        DataError: if ``accounts.json`` is damaged.
         ServiceError: if the server does not make the account.
     """
     address = f"{annotator.lower()}@{DOMAIN}"
-    known = accounts(home)
-    if address in known and any(user.email == address for user in client.users()):
-        return address
-    password = known.get(address) or secrets.token_urlsafe(12)
-    # Kept before it is used: an account whose password is lost is worse than a password without an account.
-    write_secret(home.root / "accounts.json", json.dumps({**known, address: password}, indent=1, sort_keys=True))
-    _sign_up(client, address, password)
+    with changing_secret(_file(home)):  # one command after the other: the second sees that the account is there
+        password, present = keep_password(home, address)
+        if not (present and any(user.email == address for user in client.users())):
+            _sign_up(client, address, password)
     return address
 
 
+def keep_password(home: StudioHome, address: str) -> tuple[str, bool]:
+    """The password of an account, and whether it was kept before; a new one is drawn and kept.
+
+    It is kept before it is used: an account whose password is lost is worse than a password without an account. Call
+    it inside of ``changing_secret``.
+
+    Raises:
+        DataError: if ``accounts.json`` is damaged.
+    """
+    known = accounts(home)
+    if address in known:
+        return known[address], True
+    password = secrets.token_urlsafe(12)
+    write_secret(_file(home), json.dumps({**known, address: password}, indent=1, sort_keys=True))
+    return password, False
+
+
 def accounts(home: StudioHome) -> dict[str, str]:
-    """Passwords of the accounts that we made, by address."""
+    """Passwords of the accounts that we made, by address.
+
+    Raises:
+        DataError: if the file that keeps them is damaged.
+    """
+    path = _file(home)
     try:
-        return dict(json.loads((home.root / "accounts.json").read_text(encoding="utf-8")))
+        return TypeAdapter(dict[str, str]).validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
         return {}
+    except ValueError as error:
+        raise DataError.single(
+            str(path),
+            "",
+            expected="addresses and passwords of annotators, as studio push wrote them",
+            got="damaged JSON",
+            remedy="restore it from a copy; or move it away: annotators who know their passwords go on, and the others "
+            "need new ones in Label Studio",
+        ) from error
+
+
+def _file(home: StudioHome) -> Path:
+    return home.root / "accounts.json"
 
 
 def _sign_up(client: StudioClient, address: str, password: str) -> None:

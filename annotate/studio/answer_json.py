@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, FiniteFloat
 
 from figureground.annotate.times import utc_text
-from figureground.schemas.documents import validate_document
+from figureground.errors import DataError, Fault
+from figureground.schemas.documents import read_text, shown, validate_document
+
+_MARKS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+"""Texts, which may hold brackets, and brackets and commas."""
+_PHOTO: Final = re.compile(r'"image_id"\s*:\s*"([^"\\]{1,64})"')
+_EXPORT: Final = "export as JSON, not JSON-MIN, CSV or COCO"
 
 
 def _utc_text(value: Any) -> str:  # noqa: ANN401  unchecked JSON
@@ -17,9 +27,9 @@ def _utc_text(value: Any) -> str:  # noqa: ANN401  unchecked JSON
     return utc_text(value)
 
 
-def _user_id(value: Any) -> Any:  # noqa: ANN401  a number, an address, or an object with an id
+def _user_id(value: Any) -> Any:  # noqa: ANN401  a number, an address, or an object with one of them
     if isinstance(value, dict):
-        value = value.get("id")
+        value = value.get("email") if value.get("id") is None else value["id"]
     return "" if value is None else str(value) if isinstance(value, int) else value
 
 
@@ -30,7 +40,8 @@ def _require_unicode(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_require_unicode)]
 UtcText = Annotated[str, BeforeValidator(_utc_text)]
-UserId = Annotated[str, BeforeValidator(_user_id)]
+UserId = Annotated[str, BeforeValidator(_user_id), AfterValidator(_require_unicode), AfterValidator(str.strip)]
+"""Empty for nobody: Label Studio gives null for an account that was deleted."""
 
 
 def read_time(value: Any) -> str:  # noqa: ANN401  unchecked JSON
@@ -50,18 +61,29 @@ class ResultValue(BaseModel):
     """What was painted, chosen or written; other kinds of values have none of these."""
 
     rle: Any = None
-    """Judged by its codec."""
+    """Of a brush; judged by its codec."""
+    imageDataURL: Any = None
+    """Of a bitmask; judged by its codec."""
     brushlabels: list[Text] = []
+    bitmasklabels: list[Text] = []
+    x: Any = None
+    points: Any = None
+    """Where other kinds of regions lie; never read."""
     choices: list[Text] = []
     text: list[Text] = []
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it lies somewhere in the photo, as regions do, and what is said of one region."""
+        return any(part is not None for part in (self.rle, self.imageDataURL, self.x, self.points))
 
 
 class Result(BaseModel):
     """One entry of an answer."""
 
     id: Text = ""
-    type: str = ""
-    from_name: str = ""
+    type: Text = ""
+    from_name: Text = ""
     original_width: int | None = None
     original_height: int | None = None
     origin: Text | None = None
@@ -71,7 +93,7 @@ class Result(BaseModel):
 class Answer(BaseModel):
     """An annotation, or a draft."""
 
-    id: int | str
+    id: int | Text
     created_at: UtcText
     updated_at: UtcText
     completed_by: UserId = ""
@@ -87,13 +109,13 @@ class Answer(BaseModel):
 class TaskData(BaseModel):
     """What push put into a task."""
 
-    image_id: str = ""
-    proposal_id: str = ""
-    answer_ids: dict[str, tuple[str, str]] = {}
+    image_id: Text = ""
+    proposal_id: Text = ""
+    answer_ids: dict[Text, tuple[Text, Text]] = {}
     """Of a second look: letter of an answer that is shown to its annotation_id and updated_at."""
     by_authors: bool = False
     """Of a second look: whether those may settle it whose answers are shown."""
-    answer_id: str = ""
+    answer_id: Text = ""
     """The accepted answer that a task about added attributes shows."""
 
 
@@ -105,3 +127,74 @@ class Task(BaseModel):
     data: TaskData
     annotations: list[Any] | None = None
     drafts: list[Any] | None = None
+
+
+def parse_answer(answer: Any, image_id: str) -> Answer:  # noqa: ANN401  unchecked JSON
+    """An annotation or draft of a photo's task, checked; one that was checked already stays as it is.
+
+    Raises:
+        DataError: with every fault, each of which names the photo and the answer.
+    """
+    number = answer.get("id") if isinstance(answer, dict) else getattr(answer, "id", None)
+    return validate_document(answer, Answer, where=f"Label Studio: {image_id} answer {shown(number)}")
+
+
+def read_export(path: Path) -> tuple[list[Any], list[Fault], set[str]]:
+    """The tasks of Label Studio's JSON export, unchecked.
+
+    A task that no parser of ours unfolds (a thousand levels, a number of thousands of digits) is a fault of its own;
+    the others are read.
+
+    Returns:
+        The tasks, the faults, and the photos that those are about, as far as that can be seen.
+
+    Raises:
+        UsageError: if the file cannot be read.
+        DataError: if it is no such export.
+    """
+    text = read_text(path)
+    faults: list[Fault] = []
+    barred: set[str] = set()
+    try:
+        tasks = json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}"
+        raise DataError.single(
+            str(path), place, expected="Label Studio's JSON export", got=error.msg, remedy=_EXPORT
+        ) from error
+    except (ValueError, RecursionError):
+        tasks = []
+        for number, part in enumerate(_parts(text)):
+            try:
+                tasks.append(json.loads(part))
+            except (ValueError, RecursionError) as error:
+                photo = _PHOTO.search(part)
+                barred |= {photo[1]} if photo else set()
+                name = f"task at place {number}" + (f", photo {photo[1]}" if photo else "")
+                got = "nesting of a thousand levels" if isinstance(error, RecursionError) else str(error).split(";")[0]
+                faults.append(Fault(where=str(path), record=name, expected="a task that can be read", got=got))
+    if not isinstance(tasks, list):
+        expected, got = "a list of tasks with data and annotations", type(tasks).__name__
+        raise DataError.single(str(path), "", expected=expected, got=got, remedy=_EXPORT)
+    if tasks and all(isinstance(task, dict) and not task.keys() & {"data", "annotations"} for task in tasks):
+        got = f"tasks with {shown(sorted(map(str, tasks[0])))}"
+        raise DataError.single(
+            str(path), "", expected="tasks with data and annotations", got=got, remedy="export as JSON, not JSON-MIN"
+        )
+    return tasks, faults, barred
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The members of a JSON list as text, told by brackets alone; of anything else the whole text."""
+    depth = begin = 0
+    for mark in _MARKS.finditer(text):
+        depth += mark[0] in ("[", "{")
+        if depth == 1 and mark[0] == "[" and not text[: mark.start()].strip():
+            begin = mark.end()
+        elif depth == 1 and mark[0] in (",", "]") and begin:
+            if part := text[begin : mark.start()].strip():
+                yield part
+            begin = mark.end()
+        depth -= mark[0] in ("]", "}")
+    if not begin:
+        yield text

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 
-from figureground.annotate.studio.answer_json import Answer, Result
+from figureground.annotate.studio.answer_json import Answer, Result, parse_answer
 from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.annotate.studio.regions import Region, chosen_choices, read_regions, single_objects, unite_regions
 from figureground.annotate.studio.served import ServedView
 from figureground.errors import DataError
 from figureground.schemas.attributes import OBJECT, AttributeSchema
-from figureground.schemas.documents import validate_document
 from figureground.schemas.pages.labeling import (
     ATTRIBUTES_CONTROL,
     FLAGGED,
@@ -60,9 +59,11 @@ class AnswerContext:
     pseudonyms: Pseudonyms
     shown: Mapping[str, Annotation] = field(default_factory=dict)
     """Of a second look: the earlier answers that its page shows, by letter."""
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """Counts what is in the answer and was not read, by its reason."""
 
 
-def read_answer(answer: Json, context: AnswerContext, *, draft: bool = False) -> Annotation:
+def read_answer(answer: Json | Answer, context: AnswerContext, *, draft: bool = False) -> Annotation:
     """One submitted, skipped or drafted answer.
 
     Regions of one name are united; several regions called ``object`` are several objects, and are kept apart beside
@@ -73,22 +74,24 @@ def read_answer(answer: Json, context: AnswerContext, *, draft: bool = False) ->
     attributes, bit for bit, whatever else was painted.
 
     Args:
-        answer: An annotation (or draft) as the server or a JSON export gives it.
+        answer: An annotation (or draft) as the server or a JSON export gives it, or as ``parse_answer`` checked it.
         context: What it is read against.
         draft: Whether it was never submitted.
 
     Raises:
-        DataError: with every fault of the answer: masks of another size, damaged or invisible masks, labels and choices
-            that were not offered, JSON of another form.
+        DataError: with every fault of the answer: regions that are not read or have no label, masks of another size,
+            damaged or invisible masks, labels and choices that were not offered, JSON of another form.
     """
     image, schema = context.image, context.schema
-    given = validate_document(answer, Answer, where=f"Label Studio: {image.image_id} answer {answer.get('id')}")
+    given = parse_answer(answer, image.image_id)
     state: AnswerState = "draft" if draft else "skipped" if given.was_cancelled else "submitted"
     author = given.user if draft else given.completed_by
     editor = author if draft else given.updated_by or author
     results = given.result or []
     view = ServedView.of(image)
-    regions = read_regions(results, view, schema, record=f"{image.image_id} answer {given.id}")
+    regions = read_regions(
+        results, view, schema, record=f"{image.image_id} answer {given.id}", passed_over=context.passed_over
+    )
     visibility = _visibility(results, regions)
     united = unite_regions(regions)
     masks = {name: encode_coco_rle(view.to_stored(mask)) for name, mask in united.items() if name != OBJECT}

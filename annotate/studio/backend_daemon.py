@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
 from figureground.annotate.segmenters.loading import ModelChoice
 from figureground.annotate.studio.client import StudioClient
@@ -39,6 +39,11 @@ def start_backend(home: StudioHome, choice: ModelChoice, *, say: Callable[[str],
         return None
     running = backend_url(home)
     if running is not None:
+        if (started := started_options(_daemon(home).process())) not in ([], model_options(choice)):
+            say(
+                f"the interactive SAM runs already, with {' '.join(started)}, and stays so; for another model, first: "
+                "figureground studio down"
+            )
         return running
     daemon = _daemon(home)
     port = same_port(daemon.last_port)
@@ -62,6 +67,20 @@ def model_options(choice: ModelChoice) -> list[str]:
     }
     named = [part for name, value in options.items() if value is not None for part in (name, value)]
     return ["--segmenter", choice.segmenter, *named]
+
+
+def started_options(process: Any) -> list[str]:  # noqa: ANN401  psutil.Process
+    """The options that name the model of an interactive SAM that runs, as ``model_options`` spells them.
+
+    Empty for None, and where it ended meanwhile or the system does not show its command.
+    """
+    import psutil
+
+    try:
+        command: list[str] = process.cmdline() if process is not None else []
+    except psutil.Error:
+        return []
+    return command[command.index("--segmenter") : command.index("--port")] if "--segmenter" in command else []
 
 
 def stop_backend(home: StudioHome) -> bool:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from filelock import FileLock
 from pydantic import TypeAdapter
 
 from figureground.errors import DataError, UsageError
@@ -125,6 +128,14 @@ class StudioHome:
     def forget_connection(self) -> None:
         """Delete the stored connection."""
         self._connection_file.unlink(missing_ok=True)
+
+
+@contextmanager
+def changing_secret(path: Path) -> Iterator[None]:
+    """Hold off other commands while a file is read, changed and written, so that none loses what another wrote."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f"{path.name}.lock"), mode=0o600):
+        yield
 
 
 def write_secret(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as xml
 
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.requests import RefusedError
 from figureground.errors import UsageError
 from figureground.schemas.attributes import AttributeSchema, compare_schemas, load_attribute_schema
 from figureground.schemas.pages.labeling import annotators_instructions, labeling_configuration
@@ -53,7 +54,8 @@ def open_project(owner: ProjectOwner, request: ProjectRequest, *, destructive: b
     """The project of an annotator, made or brought up to date; returns its id.
 
     A schema that adds or renames attributes changes the page in place (a part that was renamed is shown under its old
-    name where it was painted). One that drops some gets a project of its own, so that what was answered stays.
+    name where it was painted). One that drops some gets a project of its own, so that what was answered stays; so do
+    second looks of an older figureground that do not take the page of today.
 
     Args:
         owner: The workspace and the server.
@@ -78,8 +80,9 @@ def open_project(owner: ProjectOwner, request: ProjectRequest, *, destructive: b
             owner.notices.append(f"{note.title} (project {note.project}) was deleted in Label Studio; it is made anew")
             continue
         if before == schema:
-            _restore(owner, request, note, str(state["label_config"]))
-            return note.project
+            if _restore(owner, request, note, str(state["label_config"])):
+                return note.project
+            break
         change = compare_schemas(before, schema)
         if before.version == schema.version and change.kind != "same":
             raise UsageError(f"{schema.label} was pushed with other attributes ({change}); give it a new version")
@@ -90,7 +93,8 @@ def open_project(owner: ProjectOwner, request: ProjectRequest, *, destructive: b
                     f"in new projects (what was answered stays)"
                 )
             break
-        client.set_config(note.project, request.page, instruction=annotators_instructions())
+        if not _give_page(owner, request, note):
+            break
         _note(owner, request, note.project, note.title)
         _show_predictions(owner, note.project, note.title)
         return note.project
@@ -107,12 +111,33 @@ def newest_projects(workspace: Workspace, server: str, purpose: Purpose) -> dict
     return {name: note.project for name, note in sorted(newest.items())}
 
 
-def _restore(owner: ProjectOwner, request: ProjectRequest, note: StudioProject, config: str) -> None:
-    """Give a project our page again where it has another one, and let it show all its machine masks."""
+def _restore(owner: ProjectOwner, request: ProjectRequest, note: StudioProject, config: str) -> bool:
+    """Give a project our page again where it has another one, and let it show all its machine masks.
+
+    Returns:
+        Whether it has the page now.
+    """
     if not _same_page(config, request.page):
-        owner.client.set_config(note.project, request.page, instruction=annotators_instructions())
+        if not _give_page(owner, request, note):
+            return False
         owner.notices.append(f"the page of {note.title} (project {note.project}) had been changed; it is restored")
     _show_predictions(owner, note.project, note.title)
+    return True
+
+
+def _give_page(owner: ProjectOwner, request: ProjectRequest, note: StudioProject) -> bool:
+    """Give a project a page; False where second looks of an older one do not take it."""
+    try:
+        owner.client.set_config(note.project, request.page, instruction=annotators_instructions())
+    except RefusedError:
+        if request.purpose != "second_look":
+            raise
+        owner.notices.append(
+            f"{note.title} (project {note.project}) is of an older figureground, and does not take the page of today; "
+            "second looks go on in a project made anew, and what was answered there is still pulled"
+        )
+        return False
+    return True
 
 
 def _show_predictions(owner: ProjectOwner, project: int, title: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from figureground.annotate.studio.accounts import DOMAIN
-from figureground.annotate.studio.home import StudioHome, write_secret
+from figureground.annotate.studio.home import StudioHome, changing_secret, write_secret
 from figureground.errors import DataError
 
 
@@ -30,15 +30,22 @@ class Pseudonyms:
         self._all = _read(self._path)
 
     def of(self, user: str) -> str:
-        """The pseudonym of a user, drawn and stored if it is the first time; empty for nobody."""
+        """The pseudonym of a user, drawn and stored if it is the first time; empty for nobody.
+
+        Raises:
+            DataError: if the key was damaged meanwhile.
+        """
         if not user:
             return ""
         user = str(self._numbers.get(user, user))
-        known = self._all.setdefault(self._server, {})
-        if user not in known:
-            known[user] = f"p{secrets.token_hex(4)}"
-            write_secret(self._path, json.dumps(self._all, indent=1, sort_keys=True))
-        return known[user]
+        if user not in self._all.get(self._server, {}):
+            with changing_secret(self._path):
+                self._all = _read(self._path)  # another command may have drawn some since
+                known = self._all.setdefault(self._server, {})
+                if user not in known:
+                    known[user] = f"p{secrets.token_hex(4)}"
+                    write_secret(self._path, json.dumps(self._all, indent=1, sort_keys=True))
+        return self._all[self._server][user]
 
 
 def names_of_pseudonyms(home: StudioHome, server: str, addresses: Mapping[int, str]) -> dict[str, str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from figureground.annotate.decisions import decide, newest_answers, settles
-from figureground.annotate.studio.answer_json import Task, read_time
+from figureground.annotate.studio.answer_json import Task, parse_answer, read_export, read_time
 from figureground.annotate.studio.answers import AnswerContext, read_answer
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
@@ -30,7 +29,11 @@ from figureground.schemas.store.workspace import Workspace
 SETTLED_AFTER: Final = timedelta(seconds=5)
 """Answers that are younger when a pull begins are looked at again by the next."""
 
-Json = dict[str, Any]
+Given: TypeAlias = tuple[Task, Sequence[StudioProject]]
+"""A task, and the pages of its project, the oldest first."""
+
+EXPORTED: Final = "exports"
+"""The server of the notes on attributes that were named for an export: no real one is called so."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,22 +48,17 @@ class PullReport:
     decisions: Counter[str] = field(default_factory=Counter)
     """Photos by state whose decision is another than before the pull."""
     unsettled: int = 0
-    """New second looks by people whose own answer is in doubt: they settle nothing."""
+    """New second looks that settle nothing: by people whose own answer is in doubt, and without author."""
     begun: int = 0
     """Tasks on which somebody has an unsubmitted draft."""
     waiting: int = 0
     """Photos that somebody answered and that wait for another person's answer."""
+    barred: int = 0
+    """Photos of which nothing was stored, because an answer to them could not be read."""
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """What new answers hold that is not read and draws nothing, by its reason."""
     faults: list[Fault] = field(default_factory=list)
     """Answers that could not be read, and projects that were found deleted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Page:
-    """Some tasks of one project, and how they are to be read."""
-
-    tasks: Sequence[Task]
-    notes: Sequence[StudioProject]
-    """The project's pages, the oldest first."""
 
 
 def pull(workspace: Workspace, client: StudioClient, *, progress: Progress = lambda *_: None) -> PullReport:
@@ -72,7 +70,7 @@ def pull(workspace: Workspace, client: StudioClient, *, progress: Progress = lam
     A project that was deleted in Label Studio is a fault once, and noted.
 
     Raises:
-        StudioFaults: at the end, with every answer that could not be read; the others were stored.
+        StudioFaults: at the end, with every answer that could not be read; those to other photos were stored.
         ServiceError: if the server fails; run again to resume.
         UsageError: if nothing was pushed to this server.
     """
@@ -103,12 +101,12 @@ def pull(workspace: Workspace, client: StudioClient, *, progress: Progress = lam
         # A task that was listed and is answered while later pages are read must be younger than the cursor.
         settled = spell_utc(client.clock() - SETTLED_AFTER)
         for tasks in client.changed_tasks(project, cursor):
-            reader.read(_Page(tasks=reader.checked(tasks), notes=notes))
+            reader.read([(task, notes) for task in reader.checked(tasks)])
             latest = max(filter(None, [latest, *(read_time(task["updated_at"]) for task in tasks)]))
             progress("pull", number, len(projects))
         for tasks in client.drafted_tasks(project):
             reader.report.begun += len(tasks)
-            reader.read_drafts(_Page(tasks=reader.checked(tasks), notes=notes))
+            reader.read_drafts([(task, notes) for task in reader.checked(tasks)])
         if latest and len(reader.faults) == before:
             workspace.move_studio_cursor(server, project, max(cursor or "", min(latest, settled)))
         progress("pull", number + 1, len(projects))
@@ -128,11 +126,13 @@ def pull_export(
 
     Raises:
         UsageError: if the file cannot be read, or the attributes are not known.
-        StudioFaults: at the end, with every answer that could not be read; the others were stored.
+        StudioFaults: at the end, with every answer that could not be read; those to other photos were stored.
     """
     reader = _Reader(workspace, Pseudonyms(StudioHome.of(workspace.root), server), server)
     known = workspace.studio_projects(server, deleted=True)
-    for task in reader.checked(_exported(path), where=str(path)):
+    exported, reader.faults, reader.barred = read_export(path)
+    given: list[Given] = []
+    for task in reader.checked(exported, where=str(path)):
         notes = known.get(task.project, [])
         if schema is not None:
             purpose: Purpose = notes[-1].purpose if notes else "first_look"
@@ -149,10 +149,29 @@ def pull_export(
             ]
         if not notes:
             raise UsageError("this workspace did not push those tasks; say with --attributes what was asked")
-        page = _Page(tasks=[task], notes=notes)
-        reader.read(page)
-        reader.read_drafts(page)
+        given.append((task, notes))
+    reader.read(given)
+    reader.read_drafts(given)
+    if schema is not None and reader.earliest:
+        _note_schema(workspace, schema, since=reader.earliest)
     return reader.finish()
+
+
+def _note_schema(workspace: Workspace, schema: AttributeSchema, *, since: str) -> None:
+    """Remember the attributes that an export was read by, so that later versions of them are followed."""
+    text = schema.model_dump_json()
+    if text not in workspace.pushed_schemas():
+        workspace.add_studio_project(
+            StudioProject(
+                server=EXPORTED,
+                project=0,
+                title=schema.label,
+                annotator="",
+                purpose="first_look",
+                attribute_schema=text,
+                since=since,
+            )
+        )
 
 
 class _Reader:
@@ -171,6 +190,10 @@ class _Reader:
         """Faults whose tasks the next pull looks at again."""
         self.strangers: list[Fault] = []
         """Faults that the next pull does not change: of tasks of others, and of projects that are gone."""
+        self.barred: set[str] = set()
+        """Photos with an answer that could not be read: nothing is decided about them."""
+        self.earliest = ""
+        """Time of the oldest answer that was read; empty for none."""
         self.report = PullReport()
 
     def checked(self, tasks: Sequence[Any], where: str = "Label Studio") -> list[Task]:
@@ -182,16 +205,28 @@ class _Reader:
                 valid.append(validate_document(task, Task, where=f"{where}: task {name}"))
             except DataError as error:
                 self.faults += error.faults
+                data = task.get("data") if isinstance(task, dict) else None
+                image_id = data.get("image_id") if isinstance(data, dict) else None
+                self.barred |= {image_id} if isinstance(image_id, str) else set()
         return valid
 
-    def read(self, page: _Page) -> None:
-        """Store submitted and skipped answers."""
-        self.report.tasks += len(page.tasks)
-        self._store(page, "annotations")
+    def read(self, given: Sequence[Given]) -> None:
+        """Store submitted and skipped answers, photo by photo; a photo with one that cannot be read is barred.
 
-    def read_drafts(self, page: _Page) -> None:
+        Second looks show answers that are stored, so they are read after the first looks of the same photo.
+        """
+        self.report.tasks += len(given)
+        for image_id, own in _by_photo(given).items():
+            first = [(task, notes) for task, notes in own if notes[-1].purpose == "first_look"]
+            later = [[(task, notes)] for task, notes in own if notes[-1].purpose != "first_look"]
+            for group in filter(None, [first, *later]):
+                if image_id not in self.barred:
+                    self._store(group, "annotations")
+
+    def read_drafts(self, given: Sequence[Given]) -> None:
         """Store drafts, which are never accepted."""
-        self._store(page, "drafts")
+        for entry in given:
+            self._store([entry], "drafts")
 
     def finish(self) -> PullReport:
         """The report, after photos were decided whose other answers are awaited no longer.
@@ -204,21 +239,29 @@ class _Reader:
             decision = self._workspace.decision(image_id)
             if decision is not None and decision != before:
                 self.report.decisions[decision.state] += 1
+        self.report.barred = len(self.barred)
         self.report.faults = [*self.faults, *self.strangers]
         if self.report.faults:
             raise StudioFaults(self.report.faults, self.report)
         return self.report
 
-    def _store(self, page: _Page, kind: str) -> None:
-        for task in page.tasks:
-            for answer in self._answers(task, page.notes, kind):
-                given_in = self._server, page.notes[-1].project
-                self._holdings.note(given_in[1], answer.image_id, answer.annotation_id, answer.state)
-                decision = self._decision(answer)
-                if self._workspace.add_answer(answer, decision, given_in=given_in):
-                    self.report.answers[answer.state] += 1
-                    self.report.edited_by_others += bool(answer.edited_by)
-                    self.report.unsettled += self._settles_nothing(answer)
+    def _store(self, given: Sequence[Given], kind: str) -> None:
+        """Store the answers of a photo's tasks; none of them where one submitted or skipped one cannot be read."""
+        before = len(self.faults)
+        read = [(notes, *answer) for task, notes in given for answer in self._answers(task, notes, kind)]
+        if kind == "annotations" and len(self.faults) > before:
+            self.barred |= {task.data.image_id for task, _ in given}
+            return
+        for notes, answer, passed_over in read:
+            given_in = self._server, notes[-1].project
+            self._holdings.note(given_in[1], answer.image_id, answer.annotation_id, answer.state)
+            decision = self._decision(answer)
+            self.earliest = min(filter(None, [self.earliest, answer.updated_at]))
+            if self._workspace.add_answer(answer, decision, given_in=given_in):
+                self.report.answers[answer.state] += 1
+                self.report.edited_by_others += bool(answer.edited_by)
+                self.report.unsettled += self._settles_nothing(answer)
+                self.report.passed_over.update(+passed_over)
 
     def _settles_nothing(self, answer: Annotation) -> bool:
         if answer.state != "submitted" or answer.purpose not in SECOND_LOOKS:
@@ -247,7 +290,7 @@ class _Reader:
     def _decide_waiting(self) -> None:
         """Decide photos that waited for the answer of somebody who has left, or count them as waiting."""
         decided = self._workspace.decisions()
-        for image_id in sorted(self._holdings.states.keys() - decided.keys()):
+        for image_id in sorted(self._holdings.states.keys() - decided.keys() - self.barred):
             answers = list(self._workspace.annotations(image_id))
             decision = decide(image_id, answers, awaited=self._holdings.awaited(image_id, answers))
             if decision is not None:
@@ -255,10 +298,16 @@ class _Reader:
                 self._workspace.decide(decision)
             self.report.waiting += decision is None and decide(image_id, answers) is not None
 
-    def _answers(self, task: Task, notes: Sequence[StudioProject], kind: str) -> Iterator[Annotation]:
+    def _answers(
+        self, task: Task, notes: Sequence[StudioProject], kind: str
+    ) -> Iterator[tuple[Annotation, Counter[str]]]:
+        """The answers of a task that can be read, and what was passed over in each; the others are noted as faults."""
         image_id = task.data.image_id
         # Exports may name drafts by number alone.
-        answers = [answer for answer in getattr(task, kind) or [] if isinstance(answer, dict)]
+        entries = getattr(task, kind) or []
+        answers = [answer for answer in entries if isinstance(answer, dict)]
+        if kind == "annotations" and len(answers) < len(entries):
+            self.report.passed_over["entries that are no answers"] += len(entries) - len(answers)
         link = self._client.task_address(notes[-1].project, task.id) if self._client else f"task {task.id}"
         image = self._workspace.image(image_id)
         if image is None:
@@ -277,7 +326,8 @@ class _Reader:
         proposal = next((proposal for proposal in proposals if proposal.proposal_id == task.data.proposal_id), None)
         for answer in answers:
             try:
-                note = _note_of(answer, notes)
+                given = parse_answer(answer, image_id)
+                note = _note_of(given.updated_at, notes)
                 accepted = self._accepted(task, note)
                 context = AnswerContext(
                     image=image,
@@ -287,8 +337,8 @@ class _Reader:
                     pseudonyms=self._pseudonyms,
                     shown=self._shown(task),
                 )
-                given = read_answer(answer, context, draft=kind == "drafts")
-                yield given if accepted is None else extend_answer(given, accepted)
+                read = read_answer(given, context, draft=kind == "drafts")
+                yield (read if accepted is None else extend_answer(read, accepted)), context.passed_over
             except DataError as error:
                 self.faults += named_faults(error.faults, image, link)
 
@@ -333,26 +383,14 @@ def _as_proposal(accepted: Annotation) -> ProposalRecord:
     )
 
 
-def _note_of(answer: Json, notes: Sequence[StudioProject]) -> StudioProject:
-    """The page that an answer was given on: the newest that is not younger than the answer."""
-    given = read_time(answer.get("updated_at"))
+def _by_photo(given: Sequence[Given]) -> Mapping[str, list[Given]]:
+    photos: dict[str, list[Given]] = defaultdict(list)
+    for task, notes in given:
+        photos[task.data.image_id].append((task, notes))
+    return photos
+
+
+def _note_of(given: str, notes: Sequence[StudioProject]) -> StudioProject:
+    """The page that an answer of that time was given on: the newest that is not younger than the answer."""
     older = (note for note in reversed(notes) if note.since and read_time(note.since) <= given)
     return next(older, notes[0])
-
-
-def _exported(path: Path) -> list[Any]:
-    try:
-        tasks = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise DataError.single(str(path), "", expected="Label Studio's JSON export", got=str(error)) from error
-    if not isinstance(tasks, list):
-        raise DataError.single(
-            str(path),
-            "",
-            expected="a list of tasks with data and annotations",
-            got=type(tasks).__name__,
-            remedy="export as JSON, not JSON-MIN, CSV or COCO",
-        )
-    return tasks

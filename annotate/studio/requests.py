@@ -13,12 +13,17 @@ class FleetingError(ServiceError):
     """A failure that may pass by itself."""
 
 
+class RefusedError(ServiceError):
+    """The server does not take what it was sent; sending it again does not help."""
+
+
 def status_error(url: str, status: int, what: str, body: str) -> FigureGroundError:
     """The error for an HTTP status: a refused token is the caller's to mend, conflicts and server faults may pass."""
     text = " ".join(body.split())[:300]
     if status in (401, 403):
         return UsageError(f"{url} refused the token ({status}) at {what}: {text}")
-    kind = FleetingError if status in (409, 429) or status >= 500 else ServiceError
+    fleeting = FleetingError if status in (409, 429) or status >= 500 else ServiceError
+    kind = RefusedError if status == 400 else fleeting
     return kind(f"{url} answered {status} to {what}: {text}")
 
 

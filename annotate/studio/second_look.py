@@ -58,6 +58,8 @@ class SecondLookReport:
     """Where they are; None if no photo is in doubt."""
     address: str = ""
     """Its page."""
+    notices: list[str] = field(default_factory=list)
+    """Lines for the maintainer: what was found changed on the server, and was mended."""
 
     def __str__(self) -> str:
         """Some lines for people."""
@@ -66,7 +68,7 @@ class SecondLookReport:
         lines = [f"{self.sent} photos in doubt sent for a second look; {self.waiting} still wait for one"]
         if self.unpulled:
             lines.append(f"{self.unpulled} are answered: fetch them with: figureground studio pull")
-        return "\n".join([*lines, f"  for whoever gave none of the answers: {self.address}"])
+        return "\n".join([*lines, *self.notices, f"  for whoever gave none of the answers: {self.address}"])
 
 
 def push_second_look(
@@ -100,7 +102,7 @@ def push_second_look(
         return report
     owner = ProjectOwner(workspace=workspace, client=client, home=home)
     report.project = open_project(owner, ProjectRequest(schema=schema, purpose="second_look"))
-    report.address = client.project_address(report.project)
+    report.address, report.notices = client.project_address(report.project), owner.notices
     newest = [notes[-1] for notes in workspace.studio_projects(client.connection.server).values()]
     batch = Batch(
         workspace=workspace,

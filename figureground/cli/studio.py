@@ -349,9 +349,14 @@ def pull(
         lines.append(f"{report.begun} tasks are begun and not submitted")
     if report.unsettled:
         lines.append(
-            f"{report.unsettled} second looks settle nothing: whoever gave them also gave an answer that is in doubt; "
+            f"{report.unsettled} second looks settle nothing: whoever gave them also gave an answer that is in doubt, "
+            "or has no account any more; "
             "let somebody else look, or allow it with: figureground studio push --second-look --by-authors"
         )
+    if report.passed_over:
+        lines.append(f"passed over in new answers: {counts_text(report.passed_over)}")
+    if report.barred:
+        lines.append(f"{report.barred} photos left as they were: an answer to each cannot be read")
     if report.waiting:
         lines.append(f"{report.waiting} photos wait for the answer of a second person")
     if report.decisions["needs_second"]:

@@ -34,7 +34,7 @@ def add_image(store: Workspace, name: str) -> str:
                 image_id=content_id(name),
                 source="s",
                 uri=name,
-                sha256="",
+                sha256="0" * 64,
                 width=SIZE[1],
                 height=SIZE[0],
                 exif_orientation=1,
@@ -167,7 +167,7 @@ def test_masks_of_another_size_are_all_named(tmp_path: Path) -> None:
         with pytest.raises(DataError) as caught:
             freeze(store, "v1", FreezeOptions())
     assert len(caught.value.faults) == 2
-    assert "a mask of 6x8" in str(caught.value)
+    assert "a mask of 8x6" in str(caught.value)
 
 
 def test_a_version_that_could_be_a_path_is_refused(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def add_photo(store: Workspace, name: str) -> str:
         image_id=content_id(name),
         source="s",
         uri=name,
-        sha256="",
+        sha256="0" * 64,
         width=SIZE_HW[1],
         height=SIZE_HW[0],
         exif_orientation=1,

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from figureground.annotate.decisions import answer_makers
 from figureground.annotate.studio.people.assignment import Holders
 from figureground.annotate.studio.people.team import remembered_team
 from figureground.annotate.studio.projects import newest_projects
@@ -100,10 +101,11 @@ class Holdings:
         """
         holders, team = self.holders(image_id), set(self.team.annotators)
         first = [answer for answer in answers if answer.purpose == "first_look" and answer.state != "draft"]
-        people = len({answer.annotator for answer in first})
+        makers = answer_makers(first)
+        people = len(set(makers))
         known = len(holders.answered | holders.skipped)
         waiting = max(0, len(holders.open & team) - max(0, people - known))
-        submitted = {answer.annotator for answer in first if answer.state == "submitted"}
+        submitted = {maker for maker, answer in zip(makers, first, strict=True) if answer.state == "submitted"}
         wanted = 2 if image_id in self.pairs else 1
         missing = wanted - max(len(holders.answered), len(submitted))
         return max(waiting, min(missing, waiting + len(team - holders.asked)))

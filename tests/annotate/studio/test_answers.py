@@ -252,7 +252,7 @@ def test_what_was_said_under_the_old_name_counts_for_the_new(read: Reader, word:
     assert answer.attribute_schema == "animals@2"
 
 
-def test_unknown_results_are_ignored(read: Reader) -> None:
+def test_what_draws_nothing_and_was_not_asked_is_passed_over(read: Reader) -> None:
     region = untouched(IMAGE, PROPOSAL, SENT)
     strangers: list[Json] = [
         {
@@ -261,10 +261,9 @@ def test_unknown_results_are_ignored(read: Reader) -> None:
             "from_name": "sam_box",
             "value": {"x": 1, "rectanglelabels": ["object"]},
         },
-        {"id": "y", "type": "brushlabels", "from_name": "other", "value": {"rle": [1], "brushlabels": ["object"]}},
         {"id": "z", "type": "choices", "from_name": "mood", "value": {"choices": ["wet"]}},
         {"id": "q", "type": "relation"},
-        said_of({**region, "id": "nobody"}, "unsure"),
+        {**ticked("visibility", "unsure"), "id": "nobody"},
     ]
     assert read(make_answer([region, *strangers])) == read(make_answer([region]))
 
@@ -375,5 +374,5 @@ def test_a_mask_of_the_stored_raster_is_refused_for_a_turned_photo(read: Reader)
 def test_a_proposal_of_another_size_is_refused(read: Reader) -> None:
     other = make_proposal(make_photo(size_hw=(10, 10)))
     assert encode_coco_rle(SENT).size_hw != other.rle.size_hw
-    with pytest.raises(DataError, match="expected size 30x40, got 10x10"):
+    with pytest.raises(DataError, match=r"expected size 40x30 \(width x height\), got 10x10"):
         read(make_answer([painted(SENT)]), proposal=other)

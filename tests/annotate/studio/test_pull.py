@@ -35,7 +35,7 @@ from figureground.schemas.rasters.masks import encode_brush_rle
 from figureground.schemas.records import Decision
 from figureground.schemas.store.workspace import Workspace
 
-A, B = make_photo("a"), make_photo("b")
+A, B, C = make_photo("a"), make_photo("b"), make_photo("c")
 SENT = block_mask(A.size_hw)
 SCHEMA = make_schema(local=["horns"], ticked=["wet"])
 
@@ -240,23 +240,26 @@ def test_tasks_of_a_stranger_need_their_attributes_named(store: Workspace) -> No
 # Faults
 
 
-def test_damaged_answers_are_named_together_and_good_ones_stay(store: Workspace) -> None:
+def test_damaged_answers_are_named_together_and_bar_their_photos(store: Workspace) -> None:
+    store.add_images([C])
     wide, cut = same(), same(B)
     wide["original_width"] = 41
     cut["value"]["rle"] = cut["value"]["rle"][:-3]
     tasks = [
         export(make_answer([wide], number=11), make_answer([same()], number=12, person=4)),
         export(make_answer([cut, said_of(cut, "visible")], number=13), image=B),
+        make_export(C, [make_answer([painted(SENT)], number=14)]),
     ]
-    for _ in range(2):  # a second time the good one is there already
+    for new in (1, 0):  # a second time the good one is there already
         with pytest.raises(DataError) as caught:
             pull(store, *tasks)
         records = [fault.record.split(" region")[0] for fault in caught.value.faults]
         assert sorted(records) == ["photos: a.jpg answer 11", "photos: b.jpg answer 13"]
         assert all(fault.record.endswith(" (task 1)") for fault in caught.value.faults)
-        assert len(list(store.annotations())) == 1
-        assert state_of(store) == ("accepted", "one answer")
-        assert state_of(store, B) is None
+        assert [answer.image_id for answer in store.annotations()] == [C.image_id]
+        assert state_of(store, C) == ("accepted", "one answer")
+        assert (state_of(store), state_of(store, B)) == (None, None)
+        assert (caught.value.report.barred, caught.value.report.answers["submitted"]) == (2, new)
 
 
 def test_answers_for_a_forgotten_photo_are_faults(store: Workspace) -> None:

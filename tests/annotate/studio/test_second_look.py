@@ -14,6 +14,7 @@ from figureground.annotate.studio.accounts import ensure_account
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.people.team import TeamChange
+from figureground.annotate.studio.projects import MODEL_VERSION
 from figureground.annotate.studio.pull import pull
 from figureground.annotate.studio.push import PushSettings, push
 from figureground.annotate.studio.second_look import SecondLookReport, push_second_look
@@ -21,8 +22,9 @@ from figureground.annotate.studio.server import connect_server
 from figureground.annotate.studio.tasks import mask_region
 from figureground.errors import DataError
 from figureground.schemas.attributes import load_attribute_schema
+from figureground.schemas.pages.labeling import labeling_configuration
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle
-from figureground.schemas.records import Annotation
+from figureground.schemas.records import Annotation, StudioProject
 from figureground.schemas.sources.opening import open_source
 from figureground.schemas.store.workspace import Workspace
 
@@ -196,3 +198,32 @@ def test_an_answer_that_was_not_shown_cannot_be_taken(store: Workspace, client: 
     answer(client, tasks_of(client, project)[images[0]], [choice("H")])
     with pytest.raises(DataError, match=r"settlement .*expected one of A, B, painted, flagged, got 'H'"):
         pull(store, client)
+
+
+def test_a_project_of_older_second_looks_gives_way_to_a_new_one(store: Workspace, client: StudioClient) -> None:
+    """Label Studio refuses a page without a control that was answered by, however often it is sent."""
+    disagree(store, client)
+    controls = (
+        '<Image name="earlier" value="$compare"/><Choices name="side" toName="earlier"><Choice value="A"/></Choices>'
+    )
+    page = labeling_configuration(NONE).replace("</View>\n", f"</View>{controls}\n", 1)
+    old = client.create_project("older", page, "older", instruction="", model_version=MODEL_VERSION)
+    data = {"image": "/x.jpg", "image_id": "x", "title": "x", "compare": "older"}
+    (task,) = client.import_tasks(old, [{"data": data}])
+    said = {"id": "1", "type": "choices", "from_name": "side", "to_name": "earlier", "value": {"choices": ["A"]}}
+    answer(client, {"id": task}, [said])
+    note = {"server": client.connection.server, "project": old, "title": "older", "annotator": ""}
+    store.add_studio_project(
+        StudioProject(
+            **note,  # type: ignore[arg-type]
+            purpose="second_look",
+            attribute_schema=NONE.model_dump_json(),
+            since="2026-01-01T00:00:00+00:00",
+        )
+    )
+    first = look(store, client)
+    assert first.project not in (None, old)
+    assert (first.sent, len(first.notices)) == (len(SIZES_WH), 1)
+    assert f"older (project {old}) is of an older figureground" in str(first)
+    again = look(store, client)
+    assert (again.project, again.sent, again.waiting, again.notices) == (first.project, 0, len(SIZES_WH), [])

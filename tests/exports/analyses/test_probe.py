@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from plain_dataset import update_manifest
 from safetensors.torch import save_file
 
 from figureground.errors import DataError, UsageError
@@ -226,6 +227,6 @@ def test_an_image_in_two_splits_is_refused(figures: Path, tmp_path: Path) -> Non
     folder = Path(shutil.copytree(figures, tmp_path / "leaking"))
     (train,), (validation,) = ((folder / "data" / "original").glob(f"{split}-*") for split in ("train", "validation"))
     shutil.copy(train, validation)
-    (folder / "manifest.json").write_text("{}")
+    update_manifest(folder, validation.relative_to(folder).as_posix())
     with pytest.raises(DataError, match="an image in one split"):
         train_probe(ProbeRequest(repository=open_repository(str(folder))), HALF_LAZY, FAST, tmp_path / "head")

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from ray_cluster import need_ray
+from ray_cluster import end_shared_ray, need_ray
 
 from figureground.errors import MissingExtraError, ServiceError, UsageError
 from figureground.runtime.engines import EngineChoice, ray_session
@@ -38,6 +38,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_cluster_that_is_not_there_is_named() -> None:
     need_ray()
+    end_shared_ray()
     choice = EngineChoice(kind="ray", ray_address="127.0.0.1:1")
     with pytest.raises(ServiceError, match=r"127\.0\.0\.1:1"), ray_session(choice, workers=1):
         pass
@@ -45,6 +46,7 @@ def test_a_cluster_that_is_not_there_is_named() -> None:
 
 def test_gpus_that_no_machine_has_are_refused() -> None:
     need_ray()
+    end_shared_ray()
     choice = EngineChoice(kind="ray", gpus=64.0)
     with pytest.raises(UsageError, match="a processor and 64 GPU"), ray_session(choice, workers=1):
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,7 +49,7 @@ def make_photo(
         image_id=content_id(name),
         source="photos",
         uri=f"{name}.jpg",
-        sha256="",
+        sha256=hashlib.sha256(name.encode()).hexdigest(),
         width=size_hw[1],
         height=size_hw[0],
         exif_orientation=orientation,
