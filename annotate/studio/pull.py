@@ -17,7 +17,7 @@ from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.people.holdings import Holdings
 from figureground.annotate.studio.people.new_attributes import extend_answer
 from figureground.annotate.studio.pseudonyms import Pseudonyms
-from figureground.annotate.studio.tasks import StudioFaults, named_faults
+from figureground.annotate.studio.tasks import named_faults
 from figureground.annotate.times import spell_utc
 from figureground.errors import DataError, Fault, UsageError
 from figureground.runtime.progress import Progress
@@ -70,7 +70,7 @@ def pull(workspace: Workspace, client: StudioClient, *, progress: Progress = lam
     A project that was deleted in Label Studio is a fault once, and noted.
 
     Raises:
-        StudioFaults: at the end, with every answer that could not be read; those to other photos were stored.
+        DataError: at the end, with every answer that could not be read; those to other photos were stored.
         ServiceError: if the server fails; run again to resume.
         UsageError: if nothing was pushed to this server.
     """
@@ -126,7 +126,7 @@ def pull_export(
 
     Raises:
         UsageError: if the file cannot be read, or the attributes are not known.
-        StudioFaults: at the end, with every answer that could not be read; those to other photos were stored.
+        DataError: at the end, with every answer that could not be read; those to other photos were stored.
     """
     reader = _Reader(workspace, Pseudonyms(StudioHome.of(workspace.root), server), server)
     known = workspace.studio_projects(server, deleted=True)
@@ -232,7 +232,7 @@ class _Reader:
         """The report, after photos were decided whose other answers are awaited no longer.
 
         Raises:
-            StudioFaults: with all that was wrong.
+            DataError: with all that was wrong.
         """
         self._decide_waiting()
         for image_id, before in self._before.items():
@@ -242,7 +242,7 @@ class _Reader:
         self.report.barred = len(self.barred)
         self.report.faults = [*self.faults, *self.strangers]
         if self.report.faults:
-            raise StudioFaults(self.report.faults, self.report)
+            raise DataError(self.report.faults, self.report)
         return self.report
 
     def _store(self, given: Sequence[Given], kind: str) -> None:

@@ -28,7 +28,6 @@ from figureground.annotate.studio.queues.order import note_queue
 from figureground.annotate.studio.served import serve_copy
 from figureground.annotate.studio.tasks import (
     Json,
-    StudioFaults,
     TaskSource,
     check_tasks,
     make_task,
@@ -99,7 +98,7 @@ def push(
 
     Raises:
         UsageError: for people or a schema change that are refused.
-        StudioFaults: at the end, with every photo that could not be read; the others were sent.
+        DataError: at the end, with every photo that could not be read; the others were sent.
         ServiceError: if the server fails; run again to resume.
     """
     home, server = StudioHome.of(workspace.root), client.connection.server
@@ -130,7 +129,7 @@ def push(
             done += len(part)
             progress("push", done, total)
     if report.faults:
-        raise StudioFaults(report.faults, report)
+        raise DataError(report.faults, report)
     return report
 
 

@@ -157,18 +157,6 @@ def check_regions(regions: Iterable[Json], *, size_wh: tuple[int, int], record: 
     return faults
 
 
-class StudioFaults(DataError):
-    """A ``DataError`` of a command that went on; ``report`` holds what it did."""
-
-    def __init__(self, faults: Iterable[Fault], report: Any = None) -> None:  # noqa: ANN401  a PushReport or PullReport
-        super().__init__(faults)
-        self.report = report
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Faults and report survive the way out of a worker process."""
-        return StudioFaults, (self.faults, self.report)
-
-
 def photo_name(image: ImageRecord) -> str:
     """``source: uri``, by which people find a photo."""
     return f"{image.source}: {image.uri}"

@@ -287,11 +287,11 @@ def _team_change(options: PushOptions) -> TeamChange:
 
 def _with_faults(run: Callable[[], Report]) -> tuple[Report, DataError | None]:
     """The report of a command that goes on after faults, and the error that ends it."""
-    from figureground.annotate.studio.tasks import StudioFaults
-
     try:
         return run(), None
-    except StudioFaults as error:
+    except DataError as error:
+        if error.report is None:
+            raise
         return error.report, error
 
 

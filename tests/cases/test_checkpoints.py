@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from colour_dataset import PLAIN, write_onnx
 from needs import SHARED, need_shared
-from scored_cases import colour_model, draw_dataset, list_files, scoring_code, scratch
+from scored_cases import colour_model, draw_dataset, list_files, refused, score, scoring_code, scratch
 
 script = scoring_code()
 CASES = SHARED / "cases" / "build"
@@ -24,26 +24,6 @@ CASES = SHARED / "cases" / "build"
 def own_folder(tmp_path: Path) -> Iterator[None]:
     with scratch(tmp_path):
         yield
-    for name in ("badadapters", "mine"):
-        sys.modules.pop(name, None)
-    sys.path[:] = [path for path in sys.path if not path.startswith(str(tmp_path))]
-
-
-def score(folder: Path, model: str, **options: Any) -> dict[str, Any]:
-    result: dict[str, Any] = script.evaluate(str(folder), model, configs=["original"], bootstrap=20, **options)
-    return result
-
-
-def refused(folder: Path, model: str, code: int = 1, **options: Any) -> str:
-    """The one line with which a model is refused."""
-    with pytest.raises(script.EvaluationError) as caught:
-        score(folder, model, **options)
-    assert caught.value.exit_code == code, str(caught.value)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert len(message) < 700
-    assert " at 0x" not in message
-    return message
 
 
 def wrapped(state: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

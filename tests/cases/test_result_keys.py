@@ -23,8 +23,6 @@ CASES = SHARED / "cases" / "build"
 def own_folder(tmp_path: Path) -> Iterator[None]:
     with scratch(tmp_path):
         yield
-    sys.modules.pop("counting", None)
-    sys.path[:] = [path for path in sys.path if path != str(tmp_path)]
 
 
 def score(folder: Path, model: str, out: Path | None = None, **options: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pulled_exports import GOOD, MASK, NONE, OTHER, A, B, faults_of, pull, state_of
 from shared_cases import copy_case, run_here
 from studio_samples import (
     Json,
@@ -16,30 +17,19 @@ from studio_samples import (
     make_answer,
     make_draft,
     make_export,
-    make_photo,
     make_schema,
     note_project,
     painted,
     said_of,
     ticked,
-    write_export,
 )
 
 from figureground.annotate.agreement.agreement import measure_agreement
 from figureground.annotate.agreement.overlaps import photo_agreements
 from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.annotate.decisions import answer_makers, newest_answers
-from figureground.annotate.studio.pull import PullReport, pull_export
-from figureground.errors import DataError
-from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.rasters.masks import encode_bitmask
 from figureground.schemas.store.workspace import Workspace
-
-A, B = make_photo("a"), make_photo("b")
-MASK = block_mask(A.size_hw)
-OTHER = np.roll(MASK, 12, axis=0)  # IoU 0 with MASK
-NONE = load_attribute_schema("none")
-GOOD = make_export(B, [make_answer([painted(MASK)], number=90)])
 
 
 @pytest.fixture
@@ -47,21 +37,6 @@ def store(tmp_path: Path) -> Iterator[Workspace]:
     with Workspace.create(tmp_path / "work") as workspace:
         workspace.add_images([A, B])
         yield workspace
-
-
-def pull(store: Workspace, *tasks: Any, **options: Any) -> PullReport:
-    return pull_export(store, write_export(store.root / "export.json", list(tasks)), **{"schema": NONE, **options})
-
-
-def faults_of(store: Workspace, *tasks: Any) -> tuple[list[str], PullReport]:
-    with pytest.raises(DataError) as caught:
-        pull(store, *tasks)
-    return [str(fault) for fault in caught.value.faults], caught.value.report
-
-
-def state_of(store: Workspace, image: Any = A) -> str:
-    decision = store.decision(image.image_id)
-    return "" if decision is None else decision.state
 
 
 def of_nobody(*results: Json, number: int, at: str = "05", **changes: Any) -> Json:

@@ -11,20 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from pulled_exports import GOOD, MASK, NONE, A, B, faults_of, pull, state_of
 from shared_cases import run_here
-from studio_samples import (
-    Json,
-    block_mask,
-    make_answer,
-    make_export,
-    make_photo,
-    make_schema,
-    painted,
-    ticked,
-    write_export,
-)
+from studio_samples import Json, make_answer, make_export, make_schema, painted, ticked, write_export
 
 from figureground.annotate.attribute_history import AttributeHistory
 from figureground.annotate.segmenters.loading import ModelChoice
@@ -33,17 +23,10 @@ from figureground.annotate.studio.answer_json import read_export
 from figureground.annotate.studio.backend_daemon import model_options, started_options
 from figureground.annotate.studio.home import StudioHome, changing_secret
 from figureground.annotate.studio.pseudonyms import Pseudonyms
-from figureground.annotate.studio.pull import PullReport, pull_export
+from figureground.annotate.studio.pull import pull_export
 from figureground.annotate.times import utc_text
 from figureground.errors import DataError
-from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.store.workspace import Workspace
-
-A, B = make_photo("a"), make_photo("b")
-MASK = block_mask(A.size_hw)
-OTHER = np.roll(MASK, 12, axis=0)  # IoU 0 with MASK
-NONE = load_attribute_schema("none")
-GOOD = make_export(B, [make_answer([painted(MASK)], number=90)])
 
 
 @pytest.fixture
@@ -51,21 +34,6 @@ def store(tmp_path: Path) -> Iterator[Workspace]:
     with Workspace.create(tmp_path / "work") as workspace:
         workspace.add_images([A, B])
         yield workspace
-
-
-def pull(store: Workspace, *tasks: Any, **options: Any) -> PullReport:
-    return pull_export(store, write_export(store.root / "export.json", list(tasks)), **{"schema": NONE, **options})
-
-
-def faults_of(store: Workspace, *tasks: Any) -> tuple[list[str], PullReport]:
-    with pytest.raises(DataError) as caught:
-        pull(store, *tasks)
-    return [str(fault) for fault in caught.value.faults], caught.value.report
-
-
-def state_of(store: Workspace, image: Any = A) -> str:
-    decision = store.decision(image.image_id)
-    return "" if decision is None else decision.state
 
 
 # A fault has a place, and one answer aborts no other

@@ -14,8 +14,8 @@ from figureground.annotate.studio.projects import MODEL_VERSION, ProjectOwner, P
 from figureground.annotate.studio.push import BATCH, Batch, PushReport, reconcile, send_batch
 from figureground.annotate.studio.regions import share_out
 from figureground.annotate.studio.served import ServedView
-from figureground.annotate.studio.tasks import Json, StudioFaults, TaskSource, make_task, mask_region, photo_name
-from figureground.errors import UsageError
+from figureground.annotate.studio.tasks import Json, TaskSource, make_task, mask_region, photo_name
+from figureground.errors import DataError, UsageError
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.pages.labeling import FLAGS_CONTROL, IMAGE_CONTROL
@@ -45,7 +45,7 @@ def push_new_attributes(
 
     Raises:
         UsageError: if the schema has no such attribute.
-        StudioFaults: at the end, with every photo that could not be read; the others were sent.
+        DataError: at the end, with every photo that could not be read; the others were sent.
         ServiceError: if the server fails; run again to resume.
     """
     part, server = part_of(schema, asked), client.connection.server
@@ -77,7 +77,7 @@ def push_new_attributes(
             done += len(chunk)
             progress("ask", done, total)
     if report.faults:
-        raise StudioFaults(report.faults, report)
+        raise DataError(report.faults, report)
     return report
 
 

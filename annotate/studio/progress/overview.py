@@ -120,12 +120,7 @@ def annotator_names(home: StudioHome) -> dict[str, str]:
     """Pseudonym to name, of everybody whom the server knows; empty where it does not answer."""
     if home.connection() is None or server_status(home).state != "running":
         return {}
-    return _names(home, StudioClient(home.require_connection(), patient=False))
-
-
-def _names(home: StudioHome, client: StudioClient | None) -> dict[str, str]:
-    if client is None:
-        return {}
+    client = StudioClient(home.require_connection(), patient=False)
     addresses = {user.id: user.email for user in client.users()}
     return names_of_pseudonyms(home, client.connection.server, addresses)
 

@@ -20,8 +20,8 @@ from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import Connection, StudioHome
 from figureground.annotate.studio.pull import pull, pull_export
 from figureground.annotate.studio.server import connect_server, server_status, start_server, stop_server
-from figureground.annotate.studio.tasks import StudioFaults, mask_region
-from figureground.errors import ServiceError, UsageError
+from figureground.annotate.studio.tasks import mask_region
+from figureground.errors import DataError, ServiceError, UsageError
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.pages.page_style import PART_COLOURS
 from figureground.schemas.rasters.masks import decode_coco_rle
@@ -230,7 +230,7 @@ def test_a_corrupt_answer_is_named_every_time_and_the_others_are_kept(store: Wor
     answer(client, tasks[0], [{**wrong, "original_height": 48}])
     answer(client, tasks[1])
     for _ in range(2):
-        with pytest.raises(StudioFaults, match=r"answer \d+ region r.*another size") as caught:
+        with pytest.raises(DataError, match=r"answer \d+ region r.*another size") as caught:
             pull(store, client)
         (fault,) = caught.value.faults
         image = store.image(tasks[0]["data"]["image_id"])

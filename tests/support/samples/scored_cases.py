@@ -6,8 +6,10 @@ import hashlib
 import importlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from evaluation_package import NAME, package_as_one_module
 SHARD = "data/original/test-00000-of-00001.parquet"
 
 
+@cache
 def scoring_code() -> Any:
     """The package, or the published file where FIGUREGROUND_EVALUATION is ``file``."""
     if os.environ.get("FIGUREGROUND_EVALUATION") == "file":
@@ -31,7 +34,7 @@ def scoring_code() -> Any:
 
 @contextmanager
 def scratch(folder: Path) -> Iterator[None]:
-    """The folder as working directory, with caches of its own and no Hub."""
+    """The folder as working directory, with caches of its own and no Hub; modules in it are forgotten afterwards."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in offline(folder).items():
             patch.setenv(name, value)
@@ -39,6 +42,28 @@ def scratch(folder: Path) -> Iterator[None]:
         patch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
         patch.chdir(folder)
         yield
+    sys.path[:] = [path for path in sys.path if not path.startswith(str(folder))]
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(folder)):
+            del sys.modules[name]
+
+
+def score(folder: Path, model: str, **options: Any) -> dict[str, Any]:
+    """Results of a model on ``original``."""
+    result: dict[str, Any] = scoring_code().evaluate(str(folder), model, configs=["original"], bootstrap=20, **options)
+    return result
+
+
+def refused(folder: Path, model: str, code: int = 1, **options: Any) -> str:
+    """The one line with which a model is refused."""
+    with pytest.raises(scoring_code().EvaluationError) as caught:
+        score(folder, model, **options)
+    assert caught.value.exit_code == code, str(caught.value)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 700
+    assert " at 0x" not in message
+    return message
 
 
 def list_files(folder: Path) -> Path:
