@@ -164,8 +164,9 @@ def _accepted(
     answer = states[-1]
     attributes = gather_attributes(answer, answers, history)
     return replace(
-        _object(image, answer.masks[OBJECT], "accepted"),
+        _object(image, answer.masks[OBJECT], "machine_import" if answer.machine else "accepted"),
         mask_origin=answer.annotation_id,
+        origin=answer.origin,
         instances=answer.instances,
         attributes=attributes.values,
         attribute_masks=attributes.masks,

@@ -67,6 +67,17 @@ class LockedSource(_LockPart):
     """Why its pixels may not be passed on; empty where nothing is known against it."""
 
 
+class LockedOrigin(_LockPart):
+    """Who made some of the masks that were imported, as whoever imported them says."""
+
+    text: str
+    """Who made them and how, in one line."""
+    machine: bool
+    """Whether a machine did."""
+    objects: int
+    """Objects of rows that have such a mask."""
+
+
 class LockedTextures(_LockPart):
     """The photos that rows take their textures from."""
 
@@ -129,11 +140,13 @@ class RecipeLock(Environment):
     refused_total: int
     """Sum over all reasons."""
     states: dict[str, int]
-    """``accepted``, ``unreviewed`` or ``unmasked`` to objects."""
+    """``accepted``, ``machine_import``, ``unreviewed`` or ``unmasked`` to objects."""
     unreviewed: int
-    """Objects whose mask is a machine's proposal that nobody reviewed."""
+    """Objects whose mask is a machine's, proposed here or imported, that nobody reviewed."""
     segmenters: tuple[str, ...]
     """Names of the segmenters that proposed those masks, sorted."""
+    origins: tuple[LockedOrigin, ...] | None = None
+    """Origins of the masks that were imported, by text; None where none was, and in datasets of earlier days."""
     sources: dict[str, LockedSource] = {}
     """Source by name."""
     splits: dict[str, int] | None = None
@@ -196,7 +209,7 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
     """
     design, release = request.design, request.release
     records = [measured.record for measured in plan.objects.values()]
-    unreviewed = [record for record in records if record.state == "unreviewed"]
+    unreviewed = [record for record in records if record.state in ("machine_import", "unreviewed")]
     refused = Counter(refusal.reason for refusal in plan.refusals)
     recipe = design.recipe
     return RecipeLock(
@@ -216,7 +229,8 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
         refused_total=refused.total(),
         states=dict(sorted(Counter(record.state for record in records).items())),
         unreviewed=len(unreviewed),
-        segmenters=tuple(sorted({record.segmenter for record in unreviewed})),
+        segmenters=tuple(sorted({record.segmenter for record in unreviewed} - {""})),
+        origins=locked_origins(records) or None,
         sources=_sources(plan, request.photos.sources),
         splits=split_counts(plan, recipe.split_names) if recipe.splits is not None else None,
         imagenet_train=sum(from_imagenet_train(record.uri) for record in records) or None,
@@ -244,6 +258,14 @@ def lock_inputs(design: Design, rows: Iterable[PlanRow]) -> LockedInputs:
 
 def _digest(value: Any) -> str:  # noqa: ANN401  any JSON value
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def locked_origins(records: Iterable[ObjectRecord]) -> tuple[LockedOrigin, ...]:
+    """Origins of imported masks with the number of their objects, by text."""
+    counts = Counter((record.origin, record.state == "machine_import") for record in records if record.origin)
+    return tuple(
+        LockedOrigin(text=text, machine=machine, objects=count) for (text, machine), count in sorted(counts.items())
+    )
 
 
 def split_counts(plan: Plan, names: Sequence[str]) -> dict[str, int]:
