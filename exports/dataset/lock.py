@@ -65,6 +65,8 @@ class LockedSource(_LockPart):
     """As the maintainer named it; empty where they did not."""
     restricted: str
     """Why its pixels may not be passed on; empty where nothing is known against it."""
+    said: bool = False
+    """Whether its maintainer said in as many words that they may, or may not; locks of earlier days do not tell."""
 
 
 class LockedOrigin(_LockPart):
@@ -284,11 +286,14 @@ def _textures(plan: Plan, source: str) -> LockedTextures | None:
 def _sources(plan: Plan, sources: Mapping[str, SourceRow]) -> dict[str, LockedSource]:
     """Every source that pixels come from, with its photos and its terms."""
     uris: dict[str, list[str]] = defaultdict(list)
+    labels: dict[str, set[str]] = defaultdict(set)
+    for measured in plan.objects.values():
+        labels[measured.record.source].add(measured.record.label)
     photos: list[ObjectRecord | PhotoRef] = [measured.record for measured in plan.objects.values()]
     for photo in [*photos, *plan.textures.values()]:
         uris[photo.source].append(photo.uri)
     return {
-        name: LockedSource(photos=len(set(own)), **asdict(source_terms(sources[name], own)))
+        name: LockedSource(photos=len(set(own)), **asdict(source_terms(sources[name], own, labels[name])))
         for name, own in sorted(uris.items())
         if name in sources
     }

@@ -17,9 +17,12 @@ from shared_cases import run_here
 
 from figureground.annotate.imports.answers import ImportedAnswer, ImportOrigin, ImportReport, store_answer
 from figureground.build.recipes.loading import load_recipe
+from figureground.errors import UsageError
+from figureground.exports.publishing.plan import HubState, PublishRequest, describe_plan, make_publish_plan, read_local
 from figureground.schemas.records import Annotation, content_id
 from figureground.schemas.store.releases import read_release
 from figureground.schemas.store.workspace import DATABASE_NAME, Workspace
+from figureground.schemas.terms import RESTRICTED_KINDS, UNSTATED
 
 ORIGIN = "U2-Net masks | of <b>ours</b>"
 MACHINE = ("--machine", "--origin", ORIGIN)
@@ -79,17 +82,19 @@ def import_as_coco(root: Path, work: Path) -> tuple[object, ...]:
     return ("import", "coco", root / "instances.json", "-w", work)
 
 
-def write_recipe(root: Path) -> Path:
-    (root / "toy.json").write_text(CLASS_MAP)
+def write_recipe(root: Path, classes: str = CLASS_MAP) -> Path:
+    (root / "toy.json").write_text(classes)
     recipe = load_recipe("imagenet9").model_copy(update={"class_map": "toy.json", "name": "toy"})
     (root / "toy.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
     return root / "toy.yaml"
 
 
-def build_toy(root: Path, work: Path, capsys: pytest.CaptureFixture[str], *freeze: object) -> Path:
+def build_toy(
+    root: Path, work: Path, capsys: pytest.CaptureFixture[str], *freeze: object, classes: str = CLASS_MAP
+) -> Path:
     assert run_here(capsys, "freeze", "-w", work, "--version", "v1", *freeze)[0] == 0
-    words = ("--no-pixels", "--per-class", "all", "--variants", "original,mixed_same,mixed_rand", "--workers", "1")
-    assert run_here(capsys, "build", write_recipe(root), "-w", work, "-o", root / "out", *words)[0] == 0
+    words = ("--pixels", "--per-class", "all", "--variants", "original,mixed_same,mixed_rand", "--workers", "1")
+    assert run_here(capsys, "build", write_recipe(root, classes), "-w", work, "-o", root / "out", *words)[0] == 0
     return root / "out"
 
 
@@ -215,3 +220,52 @@ def test_origins_of_earlier_workspaces_are_kept(tmp_path: Path, capsys: pytest.C
             ("import:masks", PEOPLE[-1], False),
             ("brush", "", False),
         }
+
+
+# Terms
+
+
+@pytest.mark.parametrize(
+    ("terms", "label", "reason"),
+    [
+        ((), "disc", UNSTATED),
+        (("--licence", "Unknown"), "disc", UNSTATED),
+        (("--licence", "CC BY 4.0"), "disc", ""),
+        (("--unrestricted",), "disc", ""),
+        (("--licence", "CC BY 4.0"), "n01440764", RESTRICTED_KINDS["ilsvrc"]),
+        (("--licence", "CC BY 4.0"), "n01440764_disc.png", RESTRICTED_KINDS["ilsvrc"]),
+        (("--licence", "CC BY 4.0", "--unrestricted"), "n01440764", ""),
+    ],
+)
+def test_terms_stand_in_the_plan_and_unknown_ones_refuse_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], terms: tuple[str, ...], label: str, reason: str
+) -> None:
+    draw_photos(tmp_path)
+    if label.endswith(".png"):
+        (tmp_path / "photos" / "disc" / "disc0.png").rename(tmp_path / "photos" / "disc" / label)
+        (tmp_path / "masks" / "disc" / "disc0.png").rename(tmp_path / "masks" / "disc" / label)
+    else:
+        for folder in ("photos", "masks"):
+            (tmp_path / folder / "disc").rename(tmp_path / folder / label)
+    work = index_photos(tmp_path, capsys, *terms)
+    assert run_here(capsys, *import_as_masks(tmp_path, work), *PEOPLE)[0] == 0
+    out = build_toy(tmp_path, work, capsys, classes=CLASS_MAP.replace('["disc"]', '["disc", "n01440764"]'))
+    lock = json.loads((out / "recipe.lock.json").read_text())
+    assert lock["sources"]["drawn"]["restricted"] == reason
+    card = (out / "README.md").read_text()
+    assert ("extra_gated_prompt" in card) == bool(reason)
+    release = read_local(out)
+    refused = PublishRequest(repo_id="me/toy")
+    request = PublishRequest(repo_id="me/toy", may_redistribute=bool(reason))
+    if reason:
+        with pytest.raises(UsageError, match="may not be passed on") as error:
+            make_publish_plan(release, refused, "v1", HubState(exists=False))
+        assert reason in str(error.value)
+        assert ("--unrestricted" in str(error.value)) == (reason == UNSTATED)
+    text = describe_plan(make_publish_plan(release, request, "v1", HubState(exists=False)))
+    licence = terms[1] if "--licence" in terms else "no licence stated"
+    photos = lock["sources"]["drawn"]["photos"]
+    assert (
+        f"terms of photos of drawn ({photos}): {licence}" + (f"; not to be passed on: {reason}" * bool(reason)) in text
+    )
+    assert "terms of masks, attributes, parameters: no licence stated" in text
