@@ -21,7 +21,7 @@ from figureground.schemas.classes import from_imagenet_train
 from figureground.schemas.documents import read_document
 from figureground.schemas.rasters.png import PNG_ENCODER
 from figureground.schemas.recipes import RuleName
-from figureground.schemas.records import ObjectRecord, PhotoRef, PlanRow, SourceRow, canonical_json
+from figureground.schemas.records import AGREEING_PROPOSALS, ObjectRecord, PhotoRef, PlanRow, SourceRow, canonical_json
 from figureground.schemas.terms import source_terms
 
 _PIXEL_PACKAGES: Final = ("deflate", "numpy", "opencv-python-headless", "pillow", "pyarrow", "pycocotools")
@@ -78,6 +78,17 @@ class LockedOrigin(_LockPart):
     """Whether a machine did."""
     objects: int
     """Objects of rows that have such a mask."""
+
+
+class LockedAgreement(_LockPart):
+    """How many machine masks another segmenter's agree with."""
+
+    min_iou: float
+    """IoU from which two masks agree."""
+    objects: int
+    """Objects whose mask is a proposal that was compared with another segmenter's."""
+    agreeing: int
+    """Those of them whose IoU is ``min_iou`` or more."""
 
 
 class LockedTextures(_LockPart):
@@ -149,6 +160,8 @@ class RecipeLock(Environment):
     """Names of the segmenters that proposed those masks, sorted."""
     origins: tuple[LockedOrigin, ...] | None = None
     """Origins of the masks that were imported, by text; None where none was, and in datasets of earlier days."""
+    agreement: LockedAgreement | None = None
+    """None where no mask was compared with another segmenter's, and in datasets of earlier days."""
     sources: dict[str, LockedSource] = {}
     """Source by name."""
     splits: dict[str, int] | None = None
@@ -233,6 +246,7 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
         unreviewed=len(unreviewed),
         segmenters=tuple(sorted({record.segmenter for record in unreviewed} - {""})),
         origins=locked_origins(records) or None,
+        agreement=_agreement(records),
         sources=_sources(plan, request.photos.sources),
         splits=split_counts(plan, recipe.split_names) if recipe.splits is not None else None,
         imagenet_train=sum(from_imagenet_train(record.uri) for record in records) or None,
@@ -268,6 +282,12 @@ def locked_origins(records: Iterable[ObjectRecord]) -> tuple[LockedOrigin, ...]:
     return tuple(
         LockedOrigin(text=text, machine=machine, objects=count) for (text, machine), count in sorted(counts.items())
     )
+
+
+def _agreement(records: Iterable[ObjectRecord]) -> LockedAgreement | None:
+    ious = [record.agreement_iou for record in records if record.agreement_iou is not None]
+    agreeing = sum(iou >= AGREEING_PROPOSALS for iou in ious)
+    return LockedAgreement(min_iou=AGREEING_PROPOSALS, objects=len(ious), agreeing=agreeing) if ious else None
 
 
 def split_counts(plan: Plan, names: Sequence[str]) -> dict[str, int]:
