@@ -19,6 +19,7 @@ from figureground.build.recipes.pixel_rules import PIXEL_RULES
 from figureground.exports.dataset.inputs import BuildRequest, Design
 from figureground.schemas.classes import from_imagenet_train
 from figureground.schemas.documents import read_document
+from figureground.schemas.features import ROW_LAYOUT
 from figureground.schemas.rasters.png import PNG_ENCODER
 from figureground.schemas.recipes import RuleName
 from figureground.schemas.records import AGREEING_PROPOSALS, ObjectRecord, PhotoRef, PlanRow, SourceRow, canonical_json
@@ -137,6 +138,8 @@ class RecipeLock(Environment):
     """Donors of each row of a donor variant."""
     pixel_rules: int = 1
     """Version of the program's rules for pixels (``build.recipes.pixel_rules``); locks without it are of the first."""
+    row_layout: int = 1
+    """Version of the columns of rows (``schemas.features``); locks without it are of the first."""
     release: LockedRelease
     inputs: LockedInputs | None = None
     """None in datasets of earlier days, which are taken for no other build's."""
@@ -234,6 +237,7 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
         seed=recipe.seed,
         draws=design.draws,
         pixel_rules=PIXEL_RULES,
+        row_layout=ROW_LAYOUT,
         release=LockedRelease(version=release.version, sha256=release.sha256),
         inputs=lock_inputs(design, plan.rows),
         quotas=plan.class_counts,

@@ -1,4 +1,4 @@
-"""Who made the masks, whose photos they are, and how far machines agree: it reaches release, lock, card and results."""
+"""Who made the imported masks, and whose the photos are: it reaches release, lock, card and the publishing plan."""
 
 from __future__ import annotations
 
@@ -10,49 +10,16 @@ from typing import Any
 import mlcroissant
 import numpy as np
 import pytest
-import yaml
-from drawn_release import CLASS_MAP, draw_photo
-from PIL import Image
+from drawn_release import CLASS_MAP
+from imported_masks import MACHINE, ORIGIN, PEOPLE, build_toy, draw_photos, import_as_masks, index_photos, person_answer
 from shared_cases import run_here
 
 from figureground.annotate.imports.answers import ImportedAnswer, ImportOrigin, ImportReport, store_answer
-from figureground.build.recipes.loading import load_recipe
 from figureground.errors import UsageError
 from figureground.exports.publishing.plan import HubState, PublishRequest, describe_plan, make_publish_plan, read_local
-from figureground.schemas.rasters.masks import encode_coco_rle
-from figureground.schemas.records import Annotation, ProposalRecord, ProposalRun, content_id
-from figureground.schemas.store.releases import read_annotation, read_release
+from figureground.schemas.store.releases import read_release
 from figureground.schemas.store.workspace import DATABASE_NAME, Workspace
 from figureground.schemas.terms import RESTRICTED_KINDS, UNSTATED
-
-ORIGIN = "U2-Net masks | of <b>ours</b>"
-MACHINE = ("--machine", "--origin", ORIGIN)
-PEOPLE = ("--origin", "drawn by our lab")
-
-
-def draw_photos(root: Path, per_class: int = 2) -> dict[str, np.ndarray[Any, np.dtype[np.bool_]]]:
-    """Photos and a folder of their masks; returns the masks by the photo's path."""
-    masks = {}
-    for number, kind in enumerate(("disc", "ring", "bar")):
-        for index in range(per_class):
-            photo, mask = draw_photo(kind, 100 * number + index)
-            for folder, pixels in (("photos", photo), ("masks", mask)):
-                path = root / folder / kind / f"{kind}{index}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(pixels).save(path)
-            masks[f"{kind}/{kind}{index}.png"] = mask
-    return masks
-
-
-def index_photos(root: Path, capsys: pytest.CaptureFixture[str], *terms: str) -> Path:
-    work = root / "work"
-    words = ("index", root / "photos", "-w", work, "--name", "drawn", *terms, "--workers", "1")
-    assert run_here(capsys, *words)[0] == 0
-    return work
-
-
-def import_as_masks(root: Path, work: Path) -> tuple[object, ...]:
-    return ("import", "masks", root / "masks", "-w", work)
 
 
 def import_as_coco(root: Path, work: Path) -> tuple[object, ...]:
@@ -81,22 +48,6 @@ def import_as_coco(root: Path, work: Path) -> tuple[object, ...]:
     text = json.dumps({"images": images, "annotations": annotations, "categories": categories})
     (root / "instances.json").write_text(text)
     return ("import", "coco", root / "instances.json", "-w", work)
-
-
-def write_recipe(root: Path, classes: str = CLASS_MAP) -> Path:
-    (root / "toy.json").write_text(classes)
-    recipe = load_recipe("imagenet9").model_copy(update={"class_map": "toy.json", "name": "toy"})
-    (root / "toy.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
-    return root / "toy.yaml"
-
-
-def build_toy(
-    root: Path, work: Path, capsys: pytest.CaptureFixture[str], *freeze: object, classes: str = CLASS_MAP
-) -> Path:
-    assert run_here(capsys, "freeze", "-w", work, "--version", "v1", *freeze)[0] == 0
-    words = ("--pixels", "--per-class", "all", "--variants", "original,mixed_same,mixed_rand", "--workers", "1")
-    assert run_here(capsys, "build", write_recipe(root, classes), "-w", work, "-o", root / "out", *words)[0] == 0
-    return root / "out"
 
 
 # The origin of imported masks
@@ -143,22 +94,6 @@ def test_every_import_verb_asks_whether_a_machine_made_the_masks(capsys: pytest.
     assert {"masks", "rival10", "coco"} <= set(names)
     for name in names:
         assert "--machine" in run_here(capsys, "import", name, "--help")[1], name
-
-
-def person_answer(image_id: str, masks: Any) -> Annotation:
-    return Annotation(
-        annotation_id=content_id("by hand", image_id),
-        updated_at="2020-01-01T00:00:00Z",
-        image_id=image_id,
-        masks=masks,
-        attributes={},
-        flags=(),
-        annotator="anna",
-        seconds=1.0,
-        tool="brush",
-        proposal_id="",
-        edit_iou=None,
-    )
 
 
 def test_a_machines_import_never_outvotes_a_person(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -270,131 +205,3 @@ def test_terms_stand_in_the_plan_and_unknown_ones_refuse_it(
         f"terms of photos of drawn ({photos}): {licence}" + (f"; not to be passed on: {reason}" * bool(reason)) in text
     )
     assert "terms of masks, attributes, parameters: no licence stated" in text
-
-
-# Machine masks that another segmenter's agree with
-
-
-def propose_drawn(work: Path, shifts: dict[str, int | None], segmenter: str, prompt: str = "auto") -> None:
-    """First choices of a segmenter: the drawn masks, moved to the right by so many pixels; None for no mask."""
-    with Workspace.open(work) as store:
-        images = {image.uri: image for image in store.images()}
-        for uri, shift in shifts.items():
-            image = images[uri]
-            number = ("disc", "ring", "bar").index(image.label)
-            _, mask = draw_photo(image.label, 100 * number + int(uri[-5]))
-            run_id = content_id(image.image_id, segmenter, prompt)
-            proposals = []
-            if shift is not None:
-                rle = encode_coco_rle(np.roll(mask, shift, axis=1))
-                proposal = ProposalRecord(
-                    proposal_id=content_id(run_id, "0"),
-                    run_id=run_id,
-                    image_id=image.image_id,
-                    rle=rle,
-                    score=1.0,
-                    stability=1.0,
-                    rank=0,
-                    prompt="{}",
-                    segmenter=segmenter,
-                    checkpoint_sha256="",
-                )
-                proposals.append(proposal)
-            run = ProposalRun(
-                run_id=run_id,
-                image_id=image.image_id,
-                segmenter=segmenter,
-                prompt_mode=prompt,
-                reason="" if proposals else "no_candidates",
-                seconds=0.0,
-            )
-            store.add_run(run, proposals)
-
-
-def iou_of_shift(uri: str, shift: int) -> float:
-    label = uri.partition("/")[0]
-    _, mask = draw_photo(label, 100 * ("disc", "ring", "bar").index(label) + int(uri[-5]))
-    moved = np.roll(mask, shift, axis=1)
-    return float((mask & moved).sum() / (mask | moved).sum())
-
-
-SHIFTS: dict[str, int | None] = {"disc/disc0.png": 0, "disc/disc1.png": 2, "disc/disc2.png": 60, "ring/ring0.png": None}
-
-
-@pytest.fixture
-def proposed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """A workspace in which ``sam`` proposed the drawn masks and ``saliency`` moved ones, or none."""
-    uris = list(draw_photos(tmp_path, per_class=3))
-    work = index_photos(tmp_path, capsys, "--licence", "CC0")
-    propose_drawn(work, dict.fromkeys(uris, 0), "sam")
-    propose_drawn(work, dict.fromkeys(uris, 0) | SHIFTS, "saliency")
-    return work
-
-
-@pytest.mark.parametrize("segmenter", [(), ("--segmenter", "sam")])
-@pytest.mark.parametrize("iou", [(), ("--min-iou", "0.999")])
-def test_masks_are_taken_where_another_segmenters_agree(
-    proposed: Path, capsys: pytest.CaptureFixture[str], segmenter: tuple[str, ...], iou: tuple[str, ...]
-) -> None:
-    words = ("freeze", "-w", proposed, "--version", "v1", "--unreviewed", *segmenter, "--agree", "saliency", *iou)
-    code, out, error = run_here(capsys, *words)
-    assert code == 0, error
-    disagree = 2 if iou else 1
-    assert f"masks_disagree {disagree}, no_second_mask 1" in out
-    path = proposed / "objects" / "v1.parquet"
-    _, records = read_release(path)
-    assert len(records) == 9 - disagree - 1
-    assert {record.segmenter for record in records} == {"sam"}
-    for record in records:
-        assert record.agreement_iou == pytest.approx(iou_of_shift(record.uri, SHIFTS.get(record.uri) or 0))
-    assert read_annotation(path)["proposals_agree"] == {
-        "with": "saliency",
-        "min_iou": float(iou[1]) if iou else 0.75,
-        "left_out": {"masks_disagree": disagree, "no_second_mask": 1},
-    }
-    listed = path.with_suffix(".left_out.csv").read_text().splitlines()
-    assert sorted(line.split(",", 1)[1] for line in listed[1:]) == [
-        *["disc,masks_disagree"] * disagree,
-        "ring,no_second_mask",
-    ]
-
-
-def test_without_a_rule_the_agreement_is_written_down_only(proposed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("freeze", "-w", proposed, "--version", "v1", "--unreviewed", "--segmenter", "sam")
-    assert run_here(capsys, *words)[0] == 0
-    path = proposed / "objects" / "v1.parquet"
-    ious = {record.uri: record.agreement_iou for record in read_release(path)[1]}
-    assert len(ious) == 9
-    assert ious["ring/ring0.png"] is None
-    assert ious["disc/disc2.png"] == pytest.approx(iou_of_shift("disc/disc2.png", 60))
-    assert "proposals_agree" not in read_annotation(path)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("--agree", "saliency"), "give --unreviewed with it"),
-        (("--unreviewed", "--segmenter", "sam", "--agree", "sam"), "names the segmenter of the masks themselves"),
-        (("--unreviewed", "--segmenter", "sam", "--agree", "sam:auto"), "names the segmenter of the masks themselves"),
-        (("--unreviewed", "--agree", "grabcut"), "made no proposals here; segmenters that did: saliency, sam"),
-        (("--unreviewed", "--segmenter", "sam", "--min-iou", "0.5"), "name the other one with --agree"),
-        (("--unreviewed", "--agree", "saliency", "--min-iou", "75"), "less than or equal to 1"),
-    ],
-)
-def test_a_rule_that_cannot_be_is_refused(
-    proposed: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: str
-) -> None:
-    code, _, error = run_here(capsys, "freeze", "-w", proposed, "--version", "v1", *options)
-    assert (code, words in " ".join(error.replace("│", " ").split())) == (2, True), error
-    assert not (proposed / "objects" / "v1.parquet").exists()
-
-
-def test_a_card_says_what_agrees(proposed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = build_toy(tmp_path, proposed, capsys, "--unreviewed", "--agree", "saliency", "--min-iou", "0.1")
-    card, lock = (out / "README.md").read_text(), json.loads((out / "recipe.lock.json").read_text())
-    ious = [record.agreement_iou for record in read_release(out / "objects.parquet")[1]]
-    agreeing = sum(iou is not None and iou >= 0.75 for iou in ious)
-    assert lock["agreement"] == {"min_iou": 0.75, "objects": len(ious), "agreeing": agreeing}
-    text = " ".join(card.split())
-    assert f"{agreeing} of {len(ious)} machine masks agree with another segmenter's (IoU of 0.75 or more)" in text
-    assert "the first choice of saliency agrees with them at an IoU of 0.1 or more: 1 photos were left out" in text
