@@ -10,8 +10,10 @@ from typing import Any
 import mlcroissant
 import numpy as np
 import pytest
+import yaml
 from drawn_release import CLASS_MAP
 from imported_masks import MACHINE, ORIGIN, PEOPLE, build_toy, draw_photos, import_as_masks, index_photos, person_answer
+from rival10_tree import SCHEMA, draw_tree
 from shared_cases import run_here
 
 from figureground.annotate.imports.answers import ImportedAnswer, ImportOrigin, ImportReport, store_answer
@@ -80,6 +82,10 @@ def test_an_origin_is_told_everywhere(
     cell = text.replace("|", "\\|").replace("<b>", "&lt;b&gt;").replace("</b>", "&lt;/b&gt;")
     assert f"| {cell} | {'a machine, unreviewed' if machine else 'people'} | {lock['objects']} |" in card
     assert ("no person has" in card) == machine
+    assert ("annotator" in card.partition("## Masks")[2], "No mask here is a person's" in card) == (
+        not machine,
+        machine,
+    )
     croissant = json.loads((out / "croissant.json").read_text())
     assert any(text in line for line in croissant["rai:dataAnnotationProtocol"])
     assert croissant.get("rai:machineAnnotationTools", []) == ([text] if machine else [])
@@ -205,3 +211,19 @@ def test_terms_stand_in_the_plan_and_unknown_ones_refuse_it(
         f"terms of photos of drawn ({photos}): {licence}" + (f"; not to be passed on: {reason}" * bool(reason)) in text
     )
     assert "terms of masks, attributes, parameters: no licence stated" in text
+
+
+@pytest.mark.parametrize("machine", [True, False])
+def test_rival10s_masks_have_their_origin_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], machine: bool
+) -> None:
+    tree, work = draw_tree(tmp_path), tmp_path / "work"
+    assert run_here(capsys, "index", tree, "-w", work, "--kind", "rival10", "--workers", "1")[0] == 0
+    (tmp_path / "attributes.yaml").write_text(yaml.safe_dump(SCHEMA.model_dump(mode="json")))
+    words = ("import", "rival10", tree, "-w", work, "--attributes", tmp_path / "attributes.yaml")
+    code, _, error = run_here(capsys, *words, *(("--machine",) if machine else ()))
+    assert code == 0, error
+    with Workspace.open(work) as store:
+        assert {(answer.origin, answer.machine) for answer in store.annotations()} == {
+            ("RIVAL10, dataset authors", machine)
+        }
