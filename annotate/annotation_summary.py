@@ -29,7 +29,7 @@ def summarise_annotation(workspace: Workspace, origins: Mapping[str, str]) -> di
     """
     by_image: dict[str, list[Annotation]] = defaultdict(list)
     for answer in workspace.annotations():
-        if answer.image_id in origins:
+        if answer.image_id in origins and not answer.machine:  # an imported mask of a machine is nobody's answer
             without_masks = replace(answer, masks={}, instances=())  # those of a million answers fill the memory
             by_image[answer.image_id].append(without_masks)
     newest = {image_id: newest_answers(answers) for image_id, answers in by_image.items()}

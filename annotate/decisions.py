@@ -46,12 +46,19 @@ def newest_answers(answers: Sequence[Annotation]) -> list[Annotation]:
     return [answer for answer in newest.values() if answer.state == "submitted"]
 
 
+def deciding_answers(answers: Sequence[Annotation]) -> list[Annotation]:
+    """The newest answers that count: those of people; imported masks of machines only where no person answered."""
+    given = newest_answers(answers)
+    return [answer for answer in given if not answer.machine] or given
+
+
 def decide(image_id: str, answers: Sequence[Annotation], *, awaited: int = 0) -> Decision | None:
     """The decision that a photo's answers make.
 
     One unflagged answer with a mask is accepted, and so are several that agree (the one nearest to the others).
     Disagreement, and a doubt of one person, need a second look. A second look of somebody else settles: its mask is
-    accepted, or its flag becomes the decision; so does a flag that two people set. An accepted answer gives way to a
+    accepted, or its flag becomes the decision; so does a flag that two people set. Masks of machines that were imported
+    count where no person answered. An accepted answer gives way to a
     later one to questions that were added since, which holds the accepted mask and both answers' attributes.
 
     Args:
@@ -62,7 +69,7 @@ def decide(image_id: str, answers: Sequence[Annotation], *, awaited: int = 0) ->
     Returns:
         The decision; None where nobody ever submitted an answer, and while first looks are awaited.
     """
-    given = newest_answers(answers)
+    given = deciding_answers(answers)
     settled = [answer for answer in given if answer.purpose in SECOND_LOOKS and settles(answer, given)]
     first = [answer for answer in given if answer.purpose == "first_look"]
     added = [answer for answer in given if answer.purpose == "new_attributes"]

@@ -6,12 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.annotate.attribute_history import AttributeHistory
+from figureground.annotate.proposals.agreement import agreement_iou, other_masks
 from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.released_attributes import gather_attributes
 from figureground.errors import DataError, Faults, UsageError
@@ -19,6 +20,7 @@ from figureground.runtime.files import csv_text, write_text
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, encode_coco_rle
 from figureground.schemas.records import (
+    AGREEING_PROPOSALS,
     NAME_PATTERN,
     Annotation,
     Decision,
@@ -29,6 +31,10 @@ from figureground.schemas.records import (
 )
 from figureground.schemas.store.releases import write_release
 from figureground.schemas.store.workspace import Workspace
+
+DISAGREE: Final = "masks_disagree"
+NO_SECOND: Final = "no_second_mask"
+"""Reasons why a machine mask is left out that another segmenter's must agree with."""
 
 
 class OfImage(Protocol):
@@ -52,7 +58,24 @@ class FreezeOptions:
     unmasked: bool = False
     """Take photos without any mask, for recipes that need none (IN-9L); their mask is empty."""
     segmenter: str | None = None
-    """Whose proposals to take; needed where several segmenters made some."""
+    """Whose proposals to take; needed where several segmenters made some, besides that of ``agree``."""
+    agree: str | None = None
+    """Take a machine mask only where this other segmenter's first choice, NAME or NAME:PROMPT, agrees with it."""
+    min_iou: float = AGREEING_PROPOSALS
+    """IoU in [0, 1] from which two masks agree."""
+
+    def require_valid(self) -> None:
+        """Check that the options go together.
+
+        Raises:
+            UsageError: for an IoU that is none, or a second segmenter without machine masks, or the same one twice.
+        """
+        if not 0 <= self.min_iou <= 1:
+            raise UsageError(f"--min-iou {self.min_iou:g}: give an IoU from 0 to 1")
+        if self.agree is not None and not self.unreviewed:
+            raise UsageError("--agree is about machine masks: give --unreviewed with it")
+        if self.agree is not None and self.agree == self.segmenter:
+            raise UsageError(f"--agree {self.agree} names the segmenter of the masks themselves; name another one")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +85,8 @@ class LeftOutPhoto:
     image_id: str
     label: str
     reason: str
-    """``undecided``, ``no_mask``, or what was decided: ``not_localisable``, ``wrong_label`` …"""
+    """``undecided``, ``no_mask``, ``masks_disagree`` or ``no_second_mask`` where two machine masks must agree, or what
+    was decided: ``not_localisable``, ``wrong_label`` …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +110,7 @@ def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freeze
     """
     if not NAME_PATTERN.fullmatch(version):
         raise UsageError(f"version {version!r}: use letters, digits, dot, dash and underscore")
+    options.require_valid()
     with workspace.unchanging():
         return _freeze(workspace, version, options)
 
@@ -115,6 +140,9 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     for photo in missing:
         by_label[photo.label][photo.reason] += 1
     annotation = summarise_annotation(workspace, origins)
+    if options.agree is not None:
+        unlike = {reason: left_out[reason] for reason in (DISAGREE, NO_SECOND)}
+        annotation["proposals_agree"] = {"with": options.agree, "min_iou": options.min_iou, "left_out": unlike}
     write_release(path, _objects(workspace, options, []), version=version, left_out=by_label, annotation=annotation)
     write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))
     return FreezeReport(path=path, version=version, states=dict(states), left_out=dict(sorted(left_out.items())))
@@ -122,7 +150,9 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
 
 def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOutPhoto]) -> Iterator[ObjectRecord]:
     decisions = _Ascending(workspace.newest_decisions())
-    best = _Ascending(best_proposals(workspace, options.segmenter) if options.unreviewed else iter(()))
+    others = _Ascending(other_masks(workspace, options.agree) if options.unreviewed else iter(()))
+    masks = best_proposals(workspace, options.segmenter, apart_from=options.agree) if options.unreviewed else iter(())
+    best = _Ascending(masks)
     history = AttributeHistory.of(workspace)
     for image in workspace.images():
         decision, proposal = decisions.of(image.image_id), best.of(image.image_id)
@@ -131,7 +161,12 @@ def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOut
         elif decision is not None:
             yield _accepted(image, decision, list(workspace.annotations(image.image_id)), history)
         elif proposal is not None:
-            yield _unreviewed(image, proposal)
+            iou = agreement_iou(proposal, others.of(image.image_id), named=options.agree is not None)
+            if options.agree is not None and (iou is None or iou < options.min_iou):
+                reason = NO_SECOND if iou is None else DISAGREE
+                missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=reason))
+            else:
+                yield _unreviewed(image, proposal, iou)
         elif options.unmasked:
             yield _object(image, encode_coco_rle(np.zeros(image.size_hw, dtype=np.bool_)), "unmasked")
         else:
@@ -164,8 +199,9 @@ def _accepted(
     answer = states[-1]
     attributes = gather_attributes(answer, answers, history)
     return replace(
-        _object(image, answer.masks[OBJECT], "accepted"),
+        _object(image, answer.masks[OBJECT], "machine_import" if answer.machine else "accepted"),
         mask_origin=answer.annotation_id,
+        origin=answer.origin,
         instances=answer.instances,
         attributes=attributes.values,
         attribute_masks=attributes.masks,
@@ -173,9 +209,9 @@ def _accepted(
     )
 
 
-def _unreviewed(image: ImageRecord, proposal: ProposalRecord) -> ObjectRecord:
+def _unreviewed(image: ImageRecord, proposal: ProposalRecord, iou: float | None) -> ObjectRecord:
     record = _object(image, proposal.rle, "unreviewed")
-    return replace(record, mask_origin=proposal.proposal_id, segmenter=proposal.segmenter)
+    return replace(record, mask_origin=proposal.proposal_id, segmenter=proposal.segmenter, agreement_iou=iou)
 
 
 def _object(image: ImageRecord, mask: CocoRle, state: ObjectState) -> ObjectRecord:

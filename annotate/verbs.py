@@ -15,9 +15,11 @@ from figureground.annotate.proposals.prompts import UNPROMPTED
 from figureground.annotate.proposals.proposing import ProposalReport, ProposalSettings
 from figureground.annotate.proposals.proposing import propose as propose_with
 from figureground.annotate.segmenters.loading import ModelChoice, load_models
+from figureground.errors import UsageError
 from figureground.runtime.engines import EngineChoice
 from figureground.runtime.processes import default_workers
 from figureground.runtime.progress import Progress
+from figureground.schemas.records import AGREEING_PROPOSALS
 from figureground.schemas.sources.opening import open_source
 from figureground.schemas.store.workspace import Workspace
 from figureground.schemas.terms import options_of_terms
@@ -142,6 +144,8 @@ def freeze(
     unreviewed: bool = False,
     unmasked: bool = False,
     segmenter: str | None = None,
+    agree: str | None = None,
+    min_iou: float | None = None,
 ) -> FreezeReport:
     """Write the accepted masks of a workspace as an immutable release, ``objects/VERSION.parquet``.
 
@@ -151,6 +155,8 @@ def freeze(
         unreviewed: Take the best machine mask of photos that nobody decided on; cards of datasets say so.
         unmasked: Take photos without a mask, for recipes that need none.
         segmenter: Whose proposals are taken, NAME or NAME:PROMPT; needed where several segmenters made some.
+        agree: Take a machine mask only where the first choice of this other segmenter agrees; written likewise.
+        min_iou: IoU in [0, 1] from which two masks agree; None for 0.75.
 
     Returns:
         Where the release is, and how many objects it holds by state.
@@ -163,6 +169,14 @@ def freeze(
         >>> figureground.freeze("work", "v1", unreviewed=True).path
         PosixPath('work/objects/v1.parquet')
     """
-    options = FreezeOptions(unreviewed=unreviewed, unmasked=unmasked, segmenter=segmenter)
+    if min_iou is not None and agree is None:
+        raise UsageError("--min-iou is that of two segmenters' masks: name the other one with --agree")
+    options = FreezeOptions(
+        unreviewed=unreviewed,
+        unmasked=unmasked,
+        segmenter=segmenter,
+        agree=agree,
+        min_iou=AGREEING_PROPOSALS if min_iou is None else min_iou,
+    )
     with Workspace.open(Path(workspace)) as store:
         return freeze_workspace(store, version, options)

@@ -1455,6 +1455,40 @@ def hub_fault(error: BaseException, record: str) -> EvaluationError | None:
     return None
 
 
+# repository.mask_agreement: How far a photo's machine mask agrees with another segmenter's, as the rows say.
+
+_COLUMN = "mask_agreement"  # of provenance
+
+
+def read_mask_agreement(paths: Iterable[Path]) -> dict[str, float]:
+    """IoU in [0, 1] by image_id, of those photos whose masks were compared; none in datasets without that column.
+
+    Args:
+        paths: Shards of one config.
+
+    Raises:
+        EvaluationError: for a shard that cannot be read, or an IoU that is none.
+    """
+    import pyarrow.parquet as pq
+
+    ious: dict[str, float] = {}
+    for path in paths:
+        try:
+            with pq.ParquetFile(path) as table:
+                stored = table.read(columns=["image_id", f"provenance.{_COLUMN}"]).to_pylist()
+        except Exception as error:  # pyarrow raises its own errors and OSError alike
+            raise EvaluationError(f"{path}: cannot be read: {plain_line(error, 120)}; download it again") from error
+        for row in stored:
+            iou = (row.get("provenance") or {}).get(_COLUMN)
+            if iou is None:
+                continue
+            if not isinstance(iou, (int, float)) or not 0 <= iou <= 1:
+                got = plain_line(repr(iou), 60)
+                raise EvaluationError(f"{path}: provenance.{_COLUMN}: expected an IoU from 0 to 1, got {got}")
+            ious[row["image_id"]] = min(float(iou), ious.get(row["image_id"], 1.0))
+    return ious
+
+
 # repository.shards: Which files a config's rows are in, and whether their bytes are those that the manifest lists.
 
 Layout = Mapping[str, Mapping[str, Sequence[str]]]  # config to split to paths of shards below the dataset's folder
@@ -2447,11 +2481,26 @@ def read_masks(path: Path) -> dict[str, Any] | None:
     try:
         lock: Any = json.loads(path.read_text(encoding="utf-8"))
         states = {str(state): int(count) for state, count in lock["states"].items()}
-        return {"objects": int(lock["objects"]), "unreviewed": int(lock["unreviewed"]), "states": states}
+        counts = {"objects": int(lock["objects"]), "unreviewed": int(lock["unreviewed"]), "states": states}
+        return {**counts, **_read_agreement(lock)}
     except (OSError, ValueError, RecursionError) as error:
         raise EvaluationError(f"{path}: expected the lock of the dataset: {plain_line(error)}") from error
     except (KeyError, TypeError, AttributeError):
         return None
+
+
+def _read_agreement(lock: Mapping[str, Any]) -> dict[str, Any]:
+    """How many of the machine masks were compared with another segmenter's, and agree; empty where none were."""
+    own = lock.get("agreement")
+    if own is None:
+        return {}
+    return {
+        "agreement": {
+            "min_iou": float(own["min_iou"]),
+            "objects": int(own["objects"]),
+            "agreeing": int(own["agreeing"]),
+        }
+    }
 
 
 def _folder_fingerprint(folder: Path) -> str:
@@ -4276,6 +4325,8 @@ def run_imagenet9(job: Job) -> dict[str, Any]:
     stored = job.remembered(list(dict.fromkeys([*job.configs, *needed])), run)
     answers = {config: Predictions(**arrays) for config, arrays in stored.items()}
     summary = summarise({config: answers[config] for config in job.configs}, classes)
+    if gap := _gap_by_agreement(job, {config: answers[config] for config in job.configs}):
+        summary["by_agreement"] = gap
     if rules:
         pair_outcomes({config: answers[config] for config in needed})
         challenged = run_challenge(job, rules, answers["only_bg_t"])
@@ -4310,6 +4361,38 @@ def summarise(predictions: Mapping[str, Predictions], classes: ClassMap) -> dict
     }
     exact = exact_accuracy(predictions["original"]) if "original" in predictions else None
     return {**summary, **({"exact1000": exact} if exact else {})}
+
+
+def _gap_by_agreement(job: Job, predictions: Mapping[str, Predictions]) -> dict[str, Any]:
+    """BG-gap over photos whose machine mask agrees with another segmenter's; empty where none were compared."""
+    rule = (job.repository.masks or {}).get("agreement")
+    if rule is None or not set(DIFFERENCES["bg_gap"]) <= set(predictions):
+        return {}
+    shards = job.repository.shards(DIFFERENCES["bg_gap"][0], job.split)
+    return gap_by_agreement(predictions, read_mask_agreement(shards.values()), rule["min_iou"])
+
+
+def gap_by_agreement(
+    predictions: Mapping[str, Predictions], ious: Mapping[str, float], min_iou: float
+) -> dict[str, Any]:
+    """BG-gap over the images whose mask agrees with another segmenter's, JSON-ready.
+
+    The masks are a part of every BG-gap: what they miss of a figure stays in the ground. Where two segmenters agree
+    they are right more often, and the gap there is more of the model's than of the masks'.
+
+    Args:
+        predictions: Answers by config; those of ``mixed_same`` and ``mixed_rand`` are needed.
+        ious: IoU of two segmenters' masks by image_id, of images where there are two.
+        min_iou: IoU from which two masks agree.
+    """
+    labels, columns = pair_outcomes({config: predictions[config] for config in DIFFERENCES["bg_gap"]})
+    own = np.array([ious.get(image, np.nan) for image in np.unique(predictions["mixed_same"].image_id)])
+    agree = own >= min_iou  # False where there is no IoU
+    counts = {"min_iou": min_iou, "compared": int(np.isfinite(own).sum()), "agreeing": int(agree.sum())}
+    if not agree.any():
+        return {**counts, "bg_gap": {"value": None, "reason": "no masks agree"}}
+    kept = {config: correct[agree] for config, correct in columns.items()}
+    return {**counts, "bg_gap": _difference(DIFFERENCES["bg_gap"], kept, labels[agree])}
 
 
 def list_differences(configs: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -4401,7 +4484,7 @@ def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints)
 
 
 def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
-    """Accuracies, what lies outside the map, differences, categories, and vulnerable figures by rule."""
+    """Accuracies, what lies outside the map, differences, categories, BG-gap where masks agree, vulnerable figures."""
     few, cells = summary["undecidable"], dict[str, Cell]()
     configs = dict(sorted(summary["configs"].items(), key=lambda pair: config_rank(pair[0])))
     rows = [
@@ -4423,6 +4506,10 @@ def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
             cells[name.replace("_minus_", " - ") if part == "mask_effects" else name] = measured_cell(
                 measured, signed=signed, few=few
             )
+    if own := summary.get("by_agreement"):
+        cells["-agreement"] = RULE
+        gap, name = own["bg_gap"], f"bg_gap, masks agree (IoU >= {own['min_iou']:g}, n {own['agreeing']})"
+        cells[name] = measured_cell(gap, signed=True, few=gap.get("undecidable", True))
     for rule, fooled in summary.get("challenge", {}).get("rules", {}).items():
         cells["-challenge"] = RULE
         note = f"{fooled['vulnerable']}/{fooled['n']}"
@@ -4434,6 +4521,8 @@ def imagenet9_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
     """Headline figures of a summary."""
     yield from accuracy_figures(summary["configs"])
     yield from value_figures(summary["differences"])
+    if own := summary.get("by_agreement"):
+        yield from value_figures({"bg_gap_masks_agree": own["bg_gap"]})
     rules = summary.get("challenge", {}).get("rules", {})
     yield from value_figures({f"vulnerable_{rule}": fooled for rule, fooled in rules.items()})
 
@@ -4819,11 +4908,18 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def describe_masks(data: Mapping[str, Any]) -> list[str]:
-    """How many of a dataset's masks nobody reviewed, in words; nothing where all were, or where that is not known."""
+    """How many of a dataset's masks nobody reviewed, and how many agree with another segmenter's, in words.
+
+    Nothing where all were reviewed, or where that is not known.
+    """
     masks = data.get("masks") or {}
     if not masks.get("unreviewed"):
         return []
-    return [f"{masks['unreviewed']} of {masks['objects']} masks are a machine's that nobody reviewed"]
+    notes = [f"{masks['unreviewed']} of {masks['objects']} masks are a machine's that nobody reviewed"]
+    if own := masks.get("agreement"):
+        agree = f"{own['agreeing']} of {own['objects']} agree with another segmenter's (IoU {own['min_iou']:g} or more)"
+        notes.append(agree)
+    return notes
 
 
 def describe_model(result: Mapping[str, Any], space: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from figureground.schemas.classes import ClassMap
 
@@ -11,12 +11,18 @@ if TYPE_CHECKING:
     from datasets import Features
 
 
+ROW_LAYOUT: Final = 2
+"""Changes with the columns of rows: 1 had no ``mask_state`` and no ``mask_agreement``; all are read."""
+
+
 def dataset_features(classes: ClassMap, attributes: Sequence[str], *, pixels: bool = True) -> Features:
     """Features of every config of a dataset; all its configs share them. Without pixels there is no ``image``.
 
     ``object_mask``, ``box`` and ``attribute_masks`` are in canvas pixels. ``attribute`` names what a row is about, in
     configs with a row for each attribute, and is null elsewhere. Without attributes the column
-    ``attributes`` is null, because Parquet has no empty struct.
+    ``attributes`` is null, because Parquet has no empty struct. ``provenance.mask_state`` is the state of
+    ``object_mask``, an ``ObjectState``, and ``mask_agreement`` the IoU of a machine mask with another segmenter's, null
+    without one.
     """
     from datasets import ClassLabel, Features, Image, List, Value
 
@@ -43,6 +49,8 @@ def dataset_features(classes: ClassMap, attributes: Sequence[str], *, pixels: bo
                 "ground_sha256": text,
                 "seed": Value("uint64"),
                 "mask_version": text,
+                "mask_state": text,
+                "mask_agreement": Value("float64"),
                 "recipe": text,
                 "params": text,
                 "pixels_sha256": text,

@@ -5,21 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Final
 
-from figureground.schemas.classes import from_imagenet_train
 from figureground.schemas.records import SourceRow
 
 _LICENCE: Final = "licence"
 _RESTRICTED: Final = "restricted"
-_IMAGENET_HELD_OUT: Final = re.compile(r"ILSVRC\d{4}_(?:val|test)_\d{8}")
+_IMAGENET_NAME: Final = re.compile(
+    r"ILSVRC\d{4}_(?:train|val|test)_\d{8}|(?<![A-Za-z0-9])n\d{8}(?![0-9])", re.IGNORECASE
+)
+"""What ImageNet's photos and labels are called by: a wnid (``n01440764``) as a word of a label, a folder or a file, and
+the names of the parts that are held out."""
 RESTRICTED_KINDS: Final[Mapping[str, str]] = {
     "ilsvrc": "ImageNet's terms of access allow no copies to third parties",
     "imagenet-a": "ImageNet-A's photos are other people's and come without a licence",
     "rival10": "RIVAL10's licence forbids to give copies to third parties",
 }
 """Kind of source to why its pixels may not be passed on."""
+UNSTATED: Final = "nobody stated a licence for them"
+"""Why pixels may not be passed on whose licence is not known."""
+_UNKNOWN: Final = re.compile(r"(?:unknown|unsure|not (?:known|stated|given)|none|n/?a|tb[ad]|-|\?*)", re.IGNORECASE)
+"""Words in place of a licence that name none."""
 _NAMED: Final = {"rival": "rival10", "imagenet[-_]?a(?![a-z])": "imagenet-a", "imagenet|ilsvrc": "ilsvrc"}
 
 
@@ -30,7 +36,9 @@ class SourceTerms:
     licence: str
     """As the maintainer named it; empty where they did not."""
     restricted: str
-    """Reason why its pixels may not be passed on; empty where none is known."""
+    """Reason why its pixels may not be passed on; empty where they may."""
+    said: bool
+    """Whether the maintainer said in as many words that they may, or may not, be passed on."""
 
 
 def options_of_terms(licence: str | None, restricted: bool | None, before: Mapping[str, str]) -> dict[str, str]:
@@ -46,26 +54,38 @@ def options_of_terms(licence: str | None, restricted: bool | None, before: Mappi
     return earlier | {key: value for key, value in given.items() if value is not None}
 
 
-def source_terms(row: SourceRow, uris: Iterable[str]) -> SourceTerms:
-    """The terms of a source: those that the maintainer named, else those that follow from its kind and its file names.
+def source_terms(row: SourceRow, uris: Iterable[str], labels: Iterable[str] = ()) -> SourceTerms:
+    """The terms of a source: those that the maintainer named, else those that follow from what it is.
 
     Args:
         row: The source.
         uris: Its photos that are used.
+        labels: Their source labels.
     """
-    named = row.options.get(_RESTRICTED)
+    said, licence = row.options.get(_RESTRICTED), row.options.get(_LICENCE, "")
     reason = ""
-    if named != "no":
-        imagenet = RESTRICTED_KINDS["ilsvrc"] if any(map(_from_imagenet, uris)) else ""
-        reason = RESTRICTED_KINDS.get(row.kind, imagenet) or ("its maintainer said so" if named else "")
-    return SourceTerms(licence=row.options.get(_LICENCE, ""), restricted=reason)
+    if said != "no":
+        reason = RESTRICTED_KINDS.get(row.kind, "") or restriction_by_looks([*uris, *labels])
+        reason = reason or ("its maintainer said so" if said else restriction_by_licence(licence))
+    return SourceTerms(licence=licence, restricted=reason, said=said is not None)
+
+
+def restriction_by_looks(names: Iterable[str]) -> str:
+    """Reason why photos may not be passed on, judged by what they and their labels are called; empty where none shows.
+
+    Args:
+        names: Names of photos with their folders, and source labels. One that holds a wnid counts as ImageNet's, as do
+            the names of its validation and test parts. That errs on the safe side: own photos may be labelled by wnid.
+    """
+    return RESTRICTED_KINDS["ilsvrc"] if any(map(_IMAGENET_NAME.search, names)) else ""
+
+
+def restriction_by_licence(licence: str) -> str:
+    """``UNSTATED`` for a licence that is none: empty, or a word such as ``unknown``; empty for any other."""
+    return UNSTATED if _UNKNOWN.fullmatch(licence.strip()) else ""
 
 
 def restriction_by_name(name: str) -> str:
     """Reason why the pixels of a source may not be passed on, judged by its name alone; empty where none is known."""
     kinds = (kind for words, kind in _NAMED.items() if re.search(words, name, re.IGNORECASE))
     return RESTRICTED_KINDS.get(next(kinds, ""), "")
-
-
-def _from_imagenet(uri: str) -> bool:
-    return from_imagenet_train(uri) or _IMAGENET_HELD_OUT.match(PurePosixPath(uri).name) is not None

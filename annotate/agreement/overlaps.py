@@ -64,7 +64,7 @@ def compare_answers(image_id: str, answers: Sequence[Annotation]) -> PhotoAgreem
         (
             replace(answer, annotator=makers[answer.annotation_id])
             for answer in newest_answers(answers)
-            if answer.purpose == "first_look"
+            if answer.purpose == "first_look" and not answer.machine
         ),
         key=lambda answer: answer.annotator,
     )
@@ -101,6 +101,6 @@ def _answered_by_several(workspace: Workspace) -> list[str]:
     """Photos with answers of several people, sorted."""
     by_image: dict[str, list[Annotation]] = defaultdict(list)
     for answer in workspace.annotations():
-        if answer.purpose == "first_look":
+        if answer.purpose == "first_look" and not answer.machine:
             by_image[answer.image_id].append(replace(answer, masks={}, instances=()))  # masks would fill the memory
     return sorted(image_id for image_id, answers in by_image.items() if len(newest_answers(answers)) > 1)

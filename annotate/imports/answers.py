@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -22,6 +23,11 @@ TURNED: Final = (5, 6, 7, 8)
 
 LONGEST_ORIGIN: Final = 200
 """Characters: an origin is a line for people, not a document."""
+_MACHINE_WORDS: Final = re.compile(
+    r"\b(machines?|models?|networks?|segmenters?|(mobile|edge|fast)?[-_ ]?sam[0-9.]*|auto(matic|matically)?|predict\w*|"
+    r"u-?2?-?net\w*|mask[-_ ]?r-?cnn|yolo\w*|ai)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +43,18 @@ class ImportOrigin:
     """The way in, such as ``import:masks``."""
     schema: AttributeSchema | None = None
     """The attributes that the masks speak of; None for object masks alone."""
+    machine: bool = False
+    """Whether a machine made the masks: a person's answer then replaces them, and cards of datasets say so."""
 
     @property
     def maker(self) -> str:
         """The pseudonym that answers are stored under."""
         return self.annotator or f"imported-{content_id('origin', same_form(self.text).strip())[:12]}"
+
+    @property
+    def speaks_of_machine(self) -> bool:
+        """Whether the text speaks of a machine, though the masks are said to be a person's."""
+        return not self.machine and _MACHINE_WORDS.search(self.text) is not None
 
     def require_valid(self) -> None:
         """Check the fields that people type.
@@ -96,6 +109,8 @@ class ImportReport:
     """Answers of the same annotator that newer ones replace."""
     maybe_turned: int = 0
     """Photos with an EXIF rotation that sizes do not show: the masks may be those of the upright photo."""
+    maybe_machine: str = ""
+    """The origin, where it speaks of a machine and the masks were imported as a person's."""
     passed_over: Counter[str] = field(default_factory=Counter)
     """Files, columns and rows that are not read, by what they are."""
     faults: Faults = field(default_factory=Faults)
@@ -117,6 +132,11 @@ class ImportReport:
                 self.maybe_turned,
                 f"{self.maybe_turned} photos have an EXIF rotation that sizes do not show: check that their masks are "
                 "in stored pixels, before any rotation",
+            ),
+            (
+                self.maybe_machine,
+                f"the origin {self.maybe_machine!r} speaks of a machine: import the masks again with --machine if one "
+                "made them",
             ),
             (others, f"passed over: {listed(others)}"),
         ]
@@ -150,6 +170,7 @@ def store_answer(
         now: The time of the answer, UTC, ISO 8601; None for the clock. Time orders answers and is no part of the id.
     """
     timeless = _annotation(answer, origin, now or spell_utc(datetime.now(UTC)))
+    report.maybe_machine = origin.text if origin.speaks_of_machine else ""
     report.attributes.update(name for name, present in timeless.attributes.items() if present)
     with workspace.writing():  # two imports at once must not both find the answer missing
         stored = list(workspace.annotations(timeless.image_id))
@@ -236,6 +257,7 @@ def _annotation(answer: ImportedAnswer, origin: ImportOrigin, updated_at: str) -
         "schema": schema,
         "note": note,
         **({"instances": [[*rle.size_hw, rle.counts] for rle in instances]} if instances else {}),
+        **({"machine": True} if origin.machine else {}),
     }
     return Annotation(
         annotation_id=content_id("import", answer.image.image_id, origin.maker, origin.tool, canonical_json(content)),
@@ -252,4 +274,6 @@ def _annotation(answer: ImportedAnswer, origin: ImportOrigin, updated_at: str) -
         edit_iou=None,
         note=note,
         attribute_schema=schema,
+        origin=origin.text,
+        machine=origin.machine,
     )

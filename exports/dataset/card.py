@@ -12,6 +12,7 @@ import yaml
 
 from figureground.build.planning.coverage import DonorUse
 from figureground.errors import DataError
+from figureground.exports.dataset.croissant import MaskSources
 from figureground.exports.dataset.files import LOCK
 from figureground.exports.dataset.lock import RecipeLock
 from figureground.schemas.recipe_views import View
@@ -72,6 +73,8 @@ def render_card(
         "mask_cost": [name for name in sizes if name == "mixed_self" or recipe.variants[name].donors_from],
         "too_large": _too_large(recipe, lock),
         "changelog": list(reversed(changelog)),
+        "masks": _masks(lock),
+        "machines": _machines(lock),
     }
     try:
         text = _template().render(facts)
@@ -196,10 +199,50 @@ _FEW: Final = 0.05
 _GATED: Final = "The photos may not be passed on: {}. By asking for access you confirm that you have a right to them."
 
 
+def _masks(lock: RecipeLock) -> dict[str, int]:
+    """Who made the masks, in words, to the number of objects; nothing that was imported is called an answer."""
+    imported = sum(origin.objects for origin in lock.origins or () if not origin.machine)
+    own = lock.states.get("accepted", 0) - imported
+    counts = {ANSWERED: own, IMPORTED: imported} | {
+        words: lock.states.get(state, 0) for state, words in _STATES.items()
+    }
+    others = {state: count for state, count in lock.states.items() if state not in ("accepted", *_STATES)}
+    return {words: count for words, count in {**counts, **others}.items() if count}
+
+
+def _machines(lock: RecipeLock) -> str:
+    """Whose the masks are that nobody reviewed."""
+    imported = [f"imported: {origin.text}" for origin in lock.origins or () if origin.machine]
+    return "; ".join(filter(None, [", ".join(lock.segmenters), *imported]))
+
+
+def mask_sources(lock: RecipeLock) -> MaskSources:
+    """Who made the masks, for croissant.json."""
+    origins = lock.origins or ()
+    lines = [f"{words}: {count} objects" for words, count in _masks(lock).items()]
+    lines += [
+        f"origin {origin.text}, {'a machine' if origin.machine else 'people'}: {origin.objects} objects"
+        for origin in origins
+    ]
+    machines = [*lock.segmenters, *(origin.text for origin in origins if origin.machine)]
+    return MaskSources(lines=tuple(lines), machines=tuple(machines))
+
+
 def _annotators(lock: RecipeLock) -> list[str]:
-    """The Hub's words for who made the masks."""
-    people = ["expert-generated"] if lock.states.get("accepted") else []
-    return people + (["machine-generated"] if lock.states.get("unreviewed") else [])
+    """The Hub's words for who made the masks; ``found`` stands for what was made elsewhere."""
+    words = {ANSWERED: "expert-generated", IMPORTED: "found"} | dict.fromkeys(MACHINES, "machine-generated")
+    return list(dict.fromkeys(words[name] for name in _masks(lock) if name in words))
+
+
+ANSWERED: Final = "accepted from a person's answer"
+IMPORTED: Final = "imported as a person's, whose origin stands below"
+_STATES: Final = {
+    "machine_import": "imported as a machine's, unreviewed",
+    "unreviewed": "proposed by a machine, unreviewed",
+    "unmasked": "none",
+}
+"""State of masks to its words, where it needs no second look at who made them."""
+MACHINES: Final = (_STATES["machine_import"], _STATES["unreviewed"])
 
 
 def _size_category(rows: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from figureground.runtime.files import file_sha256
 from figureground.schemas.classes import ClassMap
@@ -66,8 +66,17 @@ _COLUMNS: Final = (
 _CLASSES: Final = "classes"
 
 
+class MaskSources(NamedTuple):
+    """Who made the masks, as the Responsible AI part of Croissant holds it."""
+
+    lines: tuple[str, ...]
+    """What the masks are, with the number of objects, and the origins of those that were imported; a line each."""
+    machines: tuple[str, ...]
+    """Segmenters, and origins of masks that a machine made elsewhere."""
+
+
 def make_croissant(
-    recipe: Recipe, classes: ClassMap, shards: Mapping[str, Sequence[Path]], root: Path
+    recipe: Recipe, classes: ClassMap, shards: Mapping[str, Sequence[Path]], root: Path, *, masks: MaskSources
 ) -> dict[str, Any]:
     """The description of a dataset repository: its files with their hashes, its classes, a record set a config.
 
@@ -76,6 +85,7 @@ def make_croissant(
         classes: Its classes.
         shards: Config to its shards.
         root: The repository's folder, which paths are taken below.
+        masks: Who made the masks.
     """
     return {
         "@context": _CONTEXT,
@@ -86,6 +96,8 @@ def make_croissant(
         "version": recipe.version,
         **({"citeAs": recipe.citation} if recipe.citation else {}),
         **({"license": recipe.licence} if recipe.licence else {}),
+        "rai:dataAnnotationProtocol": list(masks.lines),
+        **({"rai:machineAnnotationTools": list(masks.machines)} if masks.machines else {}),
         "distribution": [*_file_sets(shards), *_file_objects(shards, root)],
         "recordSet": [_classes(classes), *(_records(name, pixels=recipe.pixels) for name in shards)],
     }

@@ -19,9 +19,10 @@ from figureground.build.recipes.pixel_rules import PIXEL_RULES
 from figureground.exports.dataset.inputs import BuildRequest, Design
 from figureground.schemas.classes import from_imagenet_train
 from figureground.schemas.documents import read_document
+from figureground.schemas.features import ROW_LAYOUT
 from figureground.schemas.rasters.png import PNG_ENCODER
 from figureground.schemas.recipes import RuleName
-from figureground.schemas.records import ObjectRecord, PhotoRef, PlanRow, SourceRow, canonical_json
+from figureground.schemas.records import AGREEING_PROPOSALS, ObjectRecord, PhotoRef, PlanRow, SourceRow, canonical_json
 from figureground.schemas.terms import source_terms
 
 _PIXEL_PACKAGES: Final = ("deflate", "numpy", "opencv-python-headless", "pillow", "pyarrow", "pycocotools")
@@ -65,6 +66,30 @@ class LockedSource(_LockPart):
     """As the maintainer named it; empty where they did not."""
     restricted: str
     """Why its pixels may not be passed on; empty where nothing is known against it."""
+    said: bool = False
+    """Whether its maintainer said in as many words that they may, or may not; locks of earlier days do not tell."""
+
+
+class LockedOrigin(_LockPart):
+    """Who made some of the masks that were imported, as whoever imported them says."""
+
+    text: str
+    """Who made them and how, in one line."""
+    machine: bool
+    """Whether a machine did."""
+    objects: int
+    """Objects of rows that have such a mask."""
+
+
+class LockedAgreement(_LockPart):
+    """How many machine masks another segmenter's agree with."""
+
+    min_iou: float
+    """IoU from which two masks agree."""
+    objects: int
+    """Objects whose mask is a proposal that was compared with another segmenter's."""
+    agreeing: int
+    """Those of them whose IoU is ``min_iou`` or more."""
 
 
 class LockedTextures(_LockPart):
@@ -113,6 +138,8 @@ class RecipeLock(Environment):
     """Donors of each row of a donor variant."""
     pixel_rules: int = 1
     """Version of the program's rules for pixels (``build.recipes.pixel_rules``); locks without it are of the first."""
+    row_layout: int = 1
+    """Version of the columns of rows (``schemas.features``); locks without it are of the first."""
     release: LockedRelease
     inputs: LockedInputs | None = None
     """None in datasets of earlier days, which are taken for no other build's."""
@@ -129,11 +156,15 @@ class RecipeLock(Environment):
     refused_total: int
     """Sum over all reasons."""
     states: dict[str, int]
-    """``accepted``, ``unreviewed`` or ``unmasked`` to objects."""
+    """``accepted``, ``machine_import``, ``unreviewed`` or ``unmasked`` to objects."""
     unreviewed: int
-    """Objects whose mask is a machine's proposal that nobody reviewed."""
+    """Objects whose mask is a machine's, proposed here or imported, that nobody reviewed."""
     segmenters: tuple[str, ...]
     """Names of the segmenters that proposed those masks, sorted."""
+    origins: tuple[LockedOrigin, ...] | None = None
+    """Origins of the masks that were imported, by text; None where none was, and in datasets of earlier days."""
+    agreement: LockedAgreement | None = None
+    """None where no mask was compared with another segmenter's, and in datasets of earlier days."""
     sources: dict[str, LockedSource] = {}
     """Source by name."""
     splits: dict[str, int] | None = None
@@ -196,7 +227,7 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
     """
     design, release = request.design, request.release
     records = [measured.record for measured in plan.objects.values()]
-    unreviewed = [record for record in records if record.state == "unreviewed"]
+    unreviewed = [record for record in records if record.state in ("machine_import", "unreviewed")]
     refused = Counter(refusal.reason for refusal in plan.refusals)
     recipe = design.recipe
     return RecipeLock(
@@ -206,6 +237,7 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
         seed=recipe.seed,
         draws=design.draws,
         pixel_rules=PIXEL_RULES,
+        row_layout=ROW_LAYOUT,
         release=LockedRelease(version=release.version, sha256=release.sha256),
         inputs=lock_inputs(design, plan.rows),
         quotas=plan.class_counts,
@@ -216,7 +248,9 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
         refused_total=refused.total(),
         states=dict(sorted(Counter(record.state for record in records).items())),
         unreviewed=len(unreviewed),
-        segmenters=tuple(sorted({record.segmenter for record in unreviewed})),
+        segmenters=tuple(sorted({record.segmenter for record in unreviewed} - {""})),
+        origins=locked_origins(records) or None,
+        agreement=_agreement(records),
         sources=_sources(plan, request.photos.sources),
         splits=split_counts(plan, recipe.split_names) if recipe.splits is not None else None,
         imagenet_train=sum(from_imagenet_train(record.uri) for record in records) or None,
@@ -246,6 +280,20 @@ def _digest(value: Any) -> str:  # noqa: ANN401  any JSON value
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+def locked_origins(records: Iterable[ObjectRecord]) -> tuple[LockedOrigin, ...]:
+    """Origins of imported masks with the number of their objects, by text."""
+    counts = Counter((record.origin, record.state == "machine_import") for record in records if record.origin)
+    return tuple(
+        LockedOrigin(text=text, machine=machine, objects=count) for (text, machine), count in sorted(counts.items())
+    )
+
+
+def _agreement(records: Iterable[ObjectRecord]) -> LockedAgreement | None:
+    ious = [record.agreement_iou for record in records if record.agreement_iou is not None]
+    agreeing = sum(iou >= AGREEING_PROPOSALS for iou in ious)
+    return LockedAgreement(min_iou=AGREEING_PROPOSALS, objects=len(ious), agreeing=agreeing) if ious else None
+
+
 def split_counts(plan: Plan, names: Sequence[str]) -> dict[str, int]:
     """Objects of each split, in the order of ``names``."""
     counts = Counter(plan.splits.values())
@@ -262,11 +310,14 @@ def _textures(plan: Plan, source: str) -> LockedTextures | None:
 def _sources(plan: Plan, sources: Mapping[str, SourceRow]) -> dict[str, LockedSource]:
     """Every source that pixels come from, with its photos and its terms."""
     uris: dict[str, list[str]] = defaultdict(list)
+    labels: dict[str, set[str]] = defaultdict(set)
+    for measured in plan.objects.values():
+        labels[measured.record.source].add(measured.record.label)
     photos: list[ObjectRecord | PhotoRef] = [measured.record for measured in plan.objects.values()]
     for photo in [*photos, *plan.textures.values()]:
         uris[photo.source].append(photo.uri)
     return {
-        name: LockedSource(photos=len(set(own)), **asdict(source_terms(sources[name], own)))
+        name: LockedSource(photos=len(set(own)), **asdict(source_terms(sources[name], own, labels[name])))
         for name, own in sorted(uris.items())
         if name in sources
     }

@@ -16,7 +16,7 @@ from figureground.build.planning.gates import AttributeFrequency, attribute_freq
 from figureground.build.planning.plan import Plan
 from figureground.build.planning.plan_files import read_donors, write_plan
 from figureground.build.planning.selection import Refusal
-from figureground.exports.dataset.card import ConfigSizes, SplitSize, render_card
+from figureground.exports.dataset.card import ConfigSizes, SplitSize, mask_sources, render_card
 from figureground.exports.dataset.changes import compare_datasets, extend_changelog
 from figureground.exports.dataset.contact_sheet import write_contact_sheet
 from figureground.exports.dataset.croissant import make_croissant
@@ -73,7 +73,7 @@ def write_metadata(build: PlannedBuild, folder: Path) -> None:
         config: [dataset.shard_path(shard) for split in own for shard in dataset.find_shards(config, split)]
         for config, own in splits.items()
     }
-    croissant = make_croissant(recipe, request.design.classes, paths, folder)
+    croissant = make_croissant(recipe, request.design.classes, paths, folder, masks=mask_sources(build.lock))
     write_text(folder / CROISSANT, json.dumps(croissant, indent=1) + "\n")
     if recipe.pixels:
         write_contact_sheet(folder / CONTACT_SHEET, dataset, {config: own[-1] for config, own in splits.items()})

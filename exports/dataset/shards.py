@@ -154,6 +154,8 @@ def _columns(row: PlanRow, drawn: Drawn, job: ShardJob) -> dict[str, Any]:
             "ground_sha256": other.record.sha256 if other else None,
             "seed": row.seed,
             "mask_version": job.mask_version,
+            "mask_state": labelled.record.state,
+            "mask_agreement": labelled.record.agreement_iou,
             "recipe": f"{job.recipe.name}@{job.recipe.version}",
             "params": row.params,
             "pixels_sha256": drawn.pixels_sha256,

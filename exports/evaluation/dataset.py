@@ -158,11 +158,26 @@ def read_masks(path: Path) -> dict[str, Any] | None:
     try:
         lock: Any = json.loads(path.read_text(encoding="utf-8"))
         states = {str(state): int(count) for state, count in lock["states"].items()}
-        return {"objects": int(lock["objects"]), "unreviewed": int(lock["unreviewed"]), "states": states}
+        counts = {"objects": int(lock["objects"]), "unreviewed": int(lock["unreviewed"]), "states": states}
+        return {**counts, **_read_agreement(lock)}
     except (OSError, ValueError, RecursionError) as error:
         raise EvaluationError(f"{path}: expected the lock of the dataset: {plain_line(error)}") from error
     except (KeyError, TypeError, AttributeError):
         return None
+
+
+def _read_agreement(lock: Mapping[str, Any]) -> dict[str, Any]:
+    """How many of the machine masks were compared with another segmenter's, and agree; empty where none were."""
+    own = lock.get("agreement")
+    if own is None:
+        return {}
+    return {
+        "agreement": {
+            "min_iou": float(own["min_iou"]),
+            "objects": int(own["objects"]),
+            "agreeing": int(own["agreeing"]),
+        }
+    }
 
 
 def _folder_fingerprint(folder: Path) -> str:

@@ -37,11 +37,18 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def describe_masks(data: Mapping[str, Any]) -> list[str]:
-    """How many of a dataset's masks nobody reviewed, in words; nothing where all were, or where that is not known."""
+    """How many of a dataset's masks nobody reviewed, and how many agree with another segmenter's, in words.
+
+    Nothing where all were reviewed, or where that is not known.
+    """
     masks = data.get("masks") or {}
     if not masks.get("unreviewed"):
         return []
-    return [f"{masks['unreviewed']} of {masks['objects']} masks are a machine's that nobody reviewed"]
+    notes = [f"{masks['unreviewed']} of {masks['objects']} masks are a machine's that nobody reviewed"]
+    if own := masks.get("agreement"):
+        agree = f"{own['agreeing']} of {own['objects']} agree with another segmenter's (IoU {own['min_iou']:g} or more)"
+        notes.append(agree)
+    return notes
 
 
 def describe_model(result: Mapping[str, Any], space: str) -> list[str]:

@@ -14,10 +14,11 @@ from rich import filesize
 from figureground.errors import DataError, Faults, UsageError
 from figureground.exports.dataset.files import CARD, LOCK, MANIFEST, OBJECTS
 from figureground.exports.dataset.folder import DatasetFolder, name_faults
-from figureground.exports.publishing.redistribution import restrictions
+from figureground.exports.publishing.redistribution import describe_terms, restrictions
 from figureground.runtime.files import file_sha256
 from figureground.runtime.hub import HubFile
 from figureground.schemas.documents import parse_text
+from figureground.schemas.terms import UNSTATED
 
 Action = Literal["new", "changed", "same", "deleted", "kept"]
 Gate = Literal["auto", "manual"]
@@ -62,6 +63,8 @@ class LocalRelease:
     """What the card says to whoever asks for access; empty for nothing."""
     restrictions: tuple[str, ...]
     """Why it may not be passed on; empty where nothing says so."""
+    terms: tuple[str, ...]
+    """Licence and restriction of every source of photos, and the licence of the masks, a line each."""
     pixels: bool
 
     def size(self, path: str) -> int:
@@ -101,6 +104,8 @@ class PublishPlan:
     """At most: large files that an interrupted run brought there are not sent again."""
     commits: int
     """Commits to main: one, or none where main holds the release."""
+    terms: tuple[str, ...]
+    """Terms of the photos and of the masks, a line each."""
     warnings: tuple[str, ...]
 
     def paths(self, *actions: Action) -> list[str]:
@@ -147,6 +152,7 @@ def read_local(folder: Path) -> LocalRelease:
         tag=f"v{dataset.lock.recipe_version}",
         gate_prompt=_gate_prompt(folder / CARD),
         restrictions=tuple(restrictions(dataset.lock, records, pixels=pixels)),
+        terms=tuple(describe_terms(dataset.lock, records, dataset.recipe.licence)),
         pixels=pixels,
     )
 
@@ -212,6 +218,7 @@ def make_publish_plan(release: LocalRelease, request: PublishRequest, tag: str, 
         files=tuple(files),
         upload_bytes=sum(file.size for file in files if file.action in ("new", "changed")),
         commits=1 if changes else 0,
+        terms=release.terms,
         warnings=tuple(_warnings(release, request, hub, files)),
     )
 
@@ -257,6 +264,8 @@ def _require_same_tag(
 
 def _refusal(release: LocalRelease) -> str:
     remedy = "build with --no-pixels and publish that; or, " if release.pixels else ""
+    if any(reason.endswith(UNSTATED) for reason in release.restrictions):
+        remedy = f"state it with figureground index --licence or --unrestricted, and build again; or {remedy}"
     reasons = "".join(f"\n  {reason}" for reason in release.restrictions)
     return (
         f"{release.folder} holds what may not be passed on:{reasons}\n{remedy}if you hold the right to pass it on, "
@@ -292,6 +301,7 @@ def describe_plan(plan: PublishPlan) -> str:
         ", ".join(f"{counts[action]} {action}" for action in get_args(Action) if counts[action]),
         f"to upload: {_bytes(plan.upload_bytes)}; commits to main: {plan.commits}; tag {plan.tag}"
         f"{' is there' if plan.tag_exists else ''}",
+        *(f"terms of {line}" for line in plan.terms),
         *(f"warning: {warning}" for warning in plan.warnings),
     ]
     return "\n".join(lines)

@@ -44,6 +44,7 @@ from figureground.runtime.folders import require_absent
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
+from figureground.schemas.features import ROW_LAYOUT
 from figureground.schemas.records import ObjectRecord, PhotoRef, PlanRow, SourceRow
 from figureground.schemas.sources.opening import PhotoSource
 
@@ -286,7 +287,7 @@ def _lock(released: RecipeLock, plan: Plan, design: Design) -> RecipeLock:
         "objects": len(plan.objects),
         "inputs": lock_inputs(design, plan.rows) if released.inputs is not None else None,
     }
-    changes = {**dict(environment()), "pixel_rules": PIXEL_RULES, **counts}
+    changes = {**dict(environment()), "pixel_rules": PIXEL_RULES, "row_layout": ROW_LAYOUT, **counts}
     if released.splits is not None:
         changes["splits"] = split_counts(plan, design.recipe.split_names)
     return released.model_copy(update=changes)

@@ -18,6 +18,9 @@ AnnotatorOption = Annotated[
     str, typer.Option(help="Pseudonym of who made the masks; default: one of the origin's own.", show_default=False)
 ]
 _RIVAL10_AUTHORS: Final = "RIVAL10, dataset authors"
+MachineOption = Annotated[
+    bool, typer.Option("--machine", help="A machine made the masks: cards say so, and people's answers replace them.")
+]
 SourceOption = Annotated[str | None, typer.Option(help="Look at photos of this source only.")]
 
 
@@ -32,6 +35,7 @@ def masks(
     attributes: Annotated[str | None, typer.Option(help="Attribute schema: a shipped name or a YAML file.")] = None,
     annotator: AnnotatorOption = "",
     source: SourceOption = None,
+    machine: MachineOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Store a folder of PNG masks as accepted answers; a second import of the same masks changes nothing."""
@@ -41,7 +45,7 @@ def masks(
     from figureground.schemas.store.workspace import Workspace
 
     schema = load_attribute_schema(attributes) if attributes else None
-    made_by = ImportOrigin(text=origin, annotator=annotator, tool="import:masks", schema=schema)
+    made_by = ImportOrigin(text=origin, annotator=annotator, tool="import:masks", schema=schema, machine=machine)
     with reported_faults(as_json=as_json), Workspace.open(workspace) as store, progress_bar() as show:
         report = import_mask_folder(store, folder, made_by, source=source, progress=show)
     emit(report, as_json=as_json, text=str(report))
@@ -60,6 +64,7 @@ def rival10(
     ] = "rival10",
     annotator: AnnotatorOption = "",
     source: SourceOption = None,
+    machine: MachineOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Store the masks and labels of your own RIVAL10 folder as accepted answers; its pickles are never trusted."""
@@ -70,7 +75,11 @@ def rival10(
 
     by_authors = "rival10" if origin == _RIVAL10_AUTHORS else ""
     made_by = ImportOrigin(
-        text=origin, annotator=annotator or by_authors, tool="import:rival10", schema=load_attribute_schema(attributes)
+        text=origin,
+        annotator=annotator or by_authors,
+        tool="import:rival10",
+        schema=load_attribute_schema(attributes),
+        machine=machine,
     )
     with reported_faults(as_json=as_json), Workspace.open(workspace) as store, progress_bar() as show:
         report = import_rival10(store, folder, made_by, source=source, progress=show)
@@ -90,6 +99,7 @@ class CocoOptions:
     lossy_polygons: Annotated[
         bool, typer.Option("--lossy-polygons", help="Fill polygons too, which lose holes and thin parts.")
     ] = False
+    machine: MachineOption = False
 
 
 @import_masks.command(
@@ -118,7 +128,7 @@ def coco(
     from figureground.schemas.store.workspace import Workspace
 
     schema = load_attribute_schema(attributes) if attributes else None
-    made_by = ImportOrigin(text=origin, annotator=annotator, tool="import:coco", schema=schema)
+    made_by = ImportOrigin(text=origin, annotator=annotator, tool="import:coco", schema=schema, machine=options.machine)
     categories = read_category_map(options.category_map) if options.category_map else None
     choices = CocoChoices(images=options.images, source=source, categories=categories, polygons=options.lossy_polygons)
     with reported_faults(as_json=as_json), Workspace.open(workspace) as store, progress_bar() as show:

@@ -85,6 +85,13 @@ _MIGRATIONS: Final = (
         annotation_id TEXT NOT NULL, updated_at TEXT NOT NULL, state TEXT NOT NULL,
         PRIMARY KEY (server, project, annotation_id, updated_at)) STRICT;
     """,
+    # The origin of imported masks was the first line of the note.
+    """
+    ALTER TABLE annotations ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+    ALTER TABLE annotations ADD COLUMN machine INTEGER NOT NULL DEFAULT 0;
+    UPDATE annotations SET origin = substr(note, 9, instr(note || char(10), char(10)) - 9)
+        WHERE tool LIKE 'import:%' AND note LIKE 'origin: %';
+    """,
 )
 
 

@@ -22,13 +22,15 @@ from figureground.schemas.rasters.photos import MOST_PIXELS
 from figureground.schemas.records import NAME_PATTERN, NAME_WORDS, ObjectRecord, ObjectState, canonical_json
 from figureground.schemas.store.tables import read_batches, read_metadata
 
-SCHEMA_VERSION: Final = "1"
-"""Changes with the columns or their types: a reader refuses a release of another version."""
+SCHEMA_VERSION: Final = "2"
+"""Changes with the columns or their types: a reader refuses a release of a version that it does not know."""
+_FIRST: Final = "1"
+"""The version without origins and agreement, which is read too."""
 _LEFT_OUT: Final = "figureground.left_out"
 _ANNOTATION: Final = "figureground.annotation"
 _ROWS_PER_GROUP: Final = 1 << 16
 _ROWS_AT_A_TIME: Final = 1 << 9
-_SHARED: Final = ("source", "label", "source_split", "state", "segmenter")
+_SHARED: Final = ("source", "label", "source_split", "state", "segmenter", "origin")
 """Columns of which few words fill many rows."""
 _MOST_FAULTS: Final = 100
 """Faults of one file after which nobody reads on."""
@@ -62,8 +64,13 @@ _SCHEMA: Final = pa.schema(
         ("mask_origin", pa.string()),
         ("segmenter", pa.string()),
         ("flags", pa.list_(pa.string())),
+        ("origin", pa.string()),
+        ("agreement_iou", pa.float64()),
     ]
 )
+_SINCE_SECOND: Final = ("origin", "agreement_iou")
+"""Columns that the first version lacks."""
+_WITH_GAPS: Final = ("agreement_iou",)
 
 
 LeftOut = Mapping[str, Mapping[str, int]]
@@ -116,7 +123,7 @@ def read_release(path: Path) -> tuple[str, tuple[ObjectRecord, ...]]:
         raise UsageError(f"{path}: no such release; make one with: figureground freeze --version {path.stem}")
     metadata = read_metadata(path, _WHAT)
     schema_version = metadata.get("figureground.schema", "none")
-    if schema_version != SCHEMA_VERSION:
+    if schema_version not in (_FIRST, SCHEMA_VERSION):
         raise DataError.single(
             str(path),
             "figureground.schema",
@@ -127,7 +134,12 @@ def read_release(path: Path) -> tuple[str, tuple[ObjectRecord, ...]]:
     version = metadata.get("figureground.release", "")
     if not NAME_PATTERN.fullmatch(version):
         raise DataError.single(str(path), "figureground.release", expected="a version's name", got=shown(version))
-    return version, tuple(_records(path))
+    columns = _SCHEMA if schema_version == SCHEMA_VERSION else _first_columns()
+    return version, tuple(_records(path, columns))
+
+
+def _first_columns() -> pa.Schema:
+    return pa.schema([column for column in _SCHEMA if column.name not in _SINCE_SECOND])
 
 
 def read_left_out(path: Path) -> LeftOut:
@@ -207,11 +219,11 @@ def _tables(records: Iterable[ObjectRecord], schema: pa.Schema) -> Iterator[pa.T
         yield pa.concat_tables(parts).combine_chunks()
 
 
-def _records(path: Path) -> Iterator[ObjectRecord]:
+def _records(path: Path, columns: pa.Schema) -> Iterator[ObjectRecord]:
     """Records of a release; few of its rows are in memory twice, and words that records share are stored once."""
     shared: dict[str, str] = {}
     faults, last = Faults(), ""
-    for batch in read_batches(path, _SCHEMA, _ROWS_AT_A_TIME, _WHAT):
+    for batch in read_batches(path, columns, _ROWS_AT_A_TIME, _WHAT, gaps=_WITH_GAPS):
         for row in batch:
             object_id = row["object_id"]
             problems = (
@@ -242,6 +254,12 @@ def _problems(record: ObjectRecord) -> list[tuple[str, str, str]]:
         ("image_id", bool(NAME_PATTERN.fullmatch(record.image_id)), NAME_WORDS, record.image_id),
         ("sha256", bool(_SHA256.fullmatch(record.sha256)), "64 hex digits", record.sha256),
         ("phash", bool(_PHASH.fullmatch(record.phash)), "16 hex digits", record.phash),
+        (
+            "agreement_iou",
+            record.agreement_iou is None or 0 <= record.agreement_iou <= 1,
+            "an IoU from 0 to 1, or none",
+            record.agreement_iou,
+        ),
         ("state", record.state in get_args(ObjectState), ", ".join(get_args(ObjectState)), record.state),
         (
             "width",
@@ -269,6 +287,7 @@ def _record(row: dict[str, Any], shared: dict[str, str]) -> ObjectRecord:
     row["attributes"] = json.loads(row["attributes"])
     row["image_flags"] = tuple(row["image_flags"])
     row["flags"] = tuple(row["flags"])
+    row.setdefault("origin", "")
     for name in _SHARED:
         row[name] = shared.setdefault(row[name], row[name])
     return ObjectRecord(**row, boxes_xyxy_px=tuple(boxes), attribute_masks=masks)

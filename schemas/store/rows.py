@@ -99,4 +99,5 @@ def annotation_of(row: sqlite3.Row) -> Annotation:
     fields["attributes"] = json.loads(fields["attributes"])
     fields["visibility"] = json.loads(fields["visibility"])
     fields["flags"] = tuple(json.loads(fields["flags"]))
+    fields["machine"] = bool(fields["machine"])
     return Annotation(**fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,14 +41,17 @@ def read_metadata(path: Path, what: str) -> dict[str, str]:
         return {key.decode(): value.decode() for key, value in stored.items() if key.startswith(b"figureground.")}
 
 
-def read_batches(path: Path, schema: pa.Schema, rows_at_a_time: int, what: str) -> Iterator[list[dict[str, Any]]]:
-    """Rows of a table of a known schema, few in memory at a time; no cell of them is null.
+def read_batches(
+    path: Path, schema: pa.Schema, rows_at_a_time: int, what: str, *, gaps: Sequence[str] = ()
+) -> Iterator[list[dict[str, Any]]]:
+    """Rows of a table of a known schema, few in memory at a time; no cell of them is null, but in the columns ``gaps``.
 
     Args:
         path: The file.
         schema: Columns that it must have, each of its type; it has no others.
         rows_at_a_time: Most rows of a batch.
         what: What it should be, in errors.
+        gaps: Columns in which a row may have no value.
 
     Raises:
         DataError: with every column that is missing, strange or of another type, every column with a gap, or for a file
@@ -59,7 +62,7 @@ def read_batches(path: Path, schema: pa.Schema, rows_at_a_time: int, what: str) 
         for batch in file.iter_batches(rows_at_a_time):
             faults = Faults()
             for name in schema.names:
-                if has_gap(batch.column(name)):
+                if name not in gaps and has_gap(batch.column(name)):
                     faults.add(
                         str(path), name, expected="a value in every row", got="none in some", remedy="get it again"
                     )

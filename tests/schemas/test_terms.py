@@ -16,12 +16,22 @@ from figureground.exports.dataset.inputs import Machines
 from figureground.exports.dataset.request import BuildOptions, prepare_request
 from figureground.schemas.records import SourceRow
 from figureground.schemas.store.workspace import Workspace
-from figureground.schemas.terms import options_of_terms, source_terms
+from figureground.schemas.terms import UNSTATED, options_of_terms, source_terms
 
 
 @pytest.mark.parametrize(
     ("kind", "uri", "options", "reason"),
     [
+        ("folder", "dog/rex.jpg", {"licence": ""}, UNSTATED),
+        ("folder", "dog/rex.jpg", {"licence": " unknown "}, UNSTATED),
+        ("folder", "dog/rex.jpg", {"licence": "", "restricted": "no"}, ""),
+        ("folder", "n01440764/a.jpg", {}, "ImageNet's terms"),
+        ("folder", "fish/n01440764_tench.JPEG", {}, "ImageNet's terms"),
+        ("folder", "n02085620-Chihuahua/a.jpg", {}, "ImageNet's terms"),
+        ("folder", "fish/n02690373_ILSVRC2012_val_00000018.JPEG", {}, "ImageNet's terms"),
+        ("parquet", "n01440764", {}, "ImageNet's terms"),  # the label of a photo in a table
+        ("folder", "pan01440764/n014407641.jpg", {}, ""),
+        ("folder", "dog/n0144.jpg", {}, ""),
         ("folder", "dog/rex.jpg", {}, ""),
         ("folder", "dog/rex.jpg", {"restricted": "yes"}, "its maintainer said so"),
         ("folder", "n01440764/n01440764_10026.JPEG", {}, "ImageNet's terms"),
@@ -40,7 +50,9 @@ def test_what_a_source_is_decides_unless_its_maintainer_does(
     row = SourceRow(name="s", kind=kind, locator="/photos", options={"licence": "CC0", **options})
     terms = source_terms(row, ["x/y.jpg", uri])
     assert (terms.restricted.startswith(reason), bool(terms.restricted)) == (True, bool(reason))
-    assert terms.licence == "CC0"
+    assert terms.licence == options.get("licence", "CC0")
+    assert terms.said == ("restricted" in options)
+    assert source_terms(row, ["x/y.jpg"], [uri]).restricted == terms.restricted
 
 
 def test_what_is_not_said_now_stays_as_it_was_said() -> None:
@@ -69,7 +81,9 @@ def test_terms_said_to_index_reach_lock_and_card(tmp_path: Path) -> None:
     )
     build_dataset(request, tmp_path / "toy")
     lock = json.loads((tmp_path / "toy" / "recipe.lock.json").read_text())
-    assert lock["sources"] == {"drawn": {"photos": 6, "licence": "CC BY 4.0", "restricted": "its maintainer said so"}}
+    assert lock["sources"] == {
+        "drawn": {"photos": 6, "licence": "CC BY 4.0", "restricted": "its maintainer said so", "said": True}
+    }
     card = (tmp_path / "toy" / "README.md").read_text()
     assert "CC BY 4.0" in card
     assert "MIT" in card

@@ -97,7 +97,7 @@ def draw_release(root: Path, per_class: int = 4, *, part: str = "") -> DrawnRele
             path.write_bytes(buffer.getvalue())
             masks[f"{kind}/{kind}{index}.png"] = mask
     with Workspace.create(workspace) as store:
-        index_source(store, open_source(str(photos), name="drawn"))
+        index_source(store, open_source(str(photos), name="drawn", options={"licence": "CC0-1.0"}))
         for image in store.images():
             mask = masks[image.uri]
             left = mask & (np.arange(mask.shape[1]) < np.median(np.nonzero(mask)[1]))

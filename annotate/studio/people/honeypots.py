@@ -12,13 +12,14 @@ from figureground.schemas.store.workspace import Workspace
 
 
 def known_photos(workspace: Workspace, proposals: Mapping[str, ProposalRecord]) -> list[str]:
-    """Photos with an accepted or imported mask that look like any other: with a machine mask, if others have one."""
+    """Photos whose mask people made that look like any other: with a machine mask, if others have one."""
     known = []
     for decision in workspace.newest_decisions():
         if decision.state != "accepted" or (proposals and decision.image_id not in proposals):
             continue
         answers = workspace.annotations(decision.image_id)
-        if any(answer.annotation_id == decision.annotation_id and OBJECT in answer.masks for answer in answers):
+        own = [answer for answer in answers if answer.annotation_id == decision.annotation_id]
+        if any(OBJECT in answer.masks and not answer.machine for answer in own):
             known.append(decision.image_id)
     return known
 

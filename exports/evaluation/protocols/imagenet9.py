@@ -22,6 +22,7 @@ from figureground.exports.evaluation.protocols.challenge import (
     stored_parts,
     summarise_challenge,
 )
+from figureground.exports.evaluation.repository.mask_agreement import read_mask_agreement
 from figureground.exports.evaluation.shares import (
     CHANCE_NOTE,
     RowAnswers,
@@ -129,6 +130,8 @@ def run_imagenet9(job: Job) -> dict[str, Any]:
     stored = job.remembered(list(dict.fromkeys([*job.configs, *needed])), run)
     answers = {config: Predictions(**arrays) for config, arrays in stored.items()}
     summary = summarise({config: answers[config] for config in job.configs}, classes)
+    if gap := _gap_by_agreement(job, {config: answers[config] for config in job.configs}):
+        summary["by_agreement"] = gap
     if rules:
         pair_outcomes({config: answers[config] for config in needed})
         challenged = run_challenge(job, rules, answers["only_bg_t"])
@@ -163,6 +166,38 @@ def summarise(predictions: Mapping[str, Predictions], classes: ClassMap) -> dict
     }
     exact = exact_accuracy(predictions["original"]) if "original" in predictions else None
     return {**summary, **({"exact1000": exact} if exact else {})}
+
+
+def _gap_by_agreement(job: Job, predictions: Mapping[str, Predictions]) -> dict[str, Any]:
+    """BG-gap over photos whose machine mask agrees with another segmenter's; empty where none were compared."""
+    rule = (job.repository.masks or {}).get("agreement")
+    if rule is None or not set(DIFFERENCES["bg_gap"]) <= set(predictions):
+        return {}
+    shards = job.repository.shards(DIFFERENCES["bg_gap"][0], job.split)
+    return gap_by_agreement(predictions, read_mask_agreement(shards.values()), rule["min_iou"])
+
+
+def gap_by_agreement(
+    predictions: Mapping[str, Predictions], ious: Mapping[str, float], min_iou: float
+) -> dict[str, Any]:
+    """BG-gap over the images whose mask agrees with another segmenter's, JSON-ready.
+
+    The masks are a part of every BG-gap: what they miss of a figure stays in the ground. Where two segmenters agree
+    they are right more often, and the gap there is more of the model's than of the masks'.
+
+    Args:
+        predictions: Answers by config; those of ``mixed_same`` and ``mixed_rand`` are needed.
+        ious: IoU of two segmenters' masks by image_id, of images where there are two.
+        min_iou: IoU from which two masks agree.
+    """
+    labels, columns = pair_outcomes({config: predictions[config] for config in DIFFERENCES["bg_gap"]})
+    own = np.array([ious.get(image, np.nan) for image in np.unique(predictions["mixed_same"].image_id)])
+    agree = own >= min_iou  # False where there is no IoU
+    counts = {"min_iou": min_iou, "compared": int(np.isfinite(own).sum()), "agreeing": int(agree.sum())}
+    if not agree.any():
+        return {**counts, "bg_gap": {"value": None, "reason": "no masks agree"}}
+    kept = {config: correct[agree] for config, correct in columns.items()}
+    return {**counts, "bg_gap": _difference(DIFFERENCES["bg_gap"], kept, labels[agree])}
 
 
 def list_differences(configs: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -254,7 +289,7 @@ def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints)
 
 
 def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
-    """Accuracies, what lies outside the map, differences, categories, and vulnerable figures by rule."""
+    """Accuracies, what lies outside the map, differences, categories, BG-gap where masks agree, vulnerable figures."""
     few, cells = summary["undecidable"], dict[str, Cell]()
     configs = dict(sorted(summary["configs"].items(), key=lambda pair: config_rank(pair[0])))
     rows = [
@@ -276,6 +311,10 @@ def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
             cells[name.replace("_minus_", " - ") if part == "mask_effects" else name] = measured_cell(
                 measured, signed=signed, few=few
             )
+    if own := summary.get("by_agreement"):
+        cells["-agreement"] = RULE
+        gap, name = own["bg_gap"], f"bg_gap, masks agree (IoU >= {own['min_iou']:g}, n {own['agreeing']})"
+        cells[name] = measured_cell(gap, signed=True, few=gap.get("undecidable", True))
     for rule, fooled in summary.get("challenge", {}).get("rules", {}).items():
         cells["-challenge"] = RULE
         note = f"{fooled['vulnerable']}/{fooled['n']}"
@@ -287,6 +326,8 @@ def imagenet9_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
     """Headline figures of a summary."""
     yield from accuracy_figures(summary["configs"])
     yield from value_figures(summary["differences"])
+    if own := summary.get("by_agreement"):
+        yield from value_figures({"bg_gap_masks_agree": own["bg_gap"]})
     rules = summary.get("challenge", {}).get("rules", {})
     yield from value_figures({f"vulnerable_{rule}": fooled for rule, fooled in rules.items()})
 

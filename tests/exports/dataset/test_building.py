@@ -207,7 +207,7 @@ def test_the_same_bytes_whatever_the_workers_and_wherever(built: Path, drawn: Dr
     # Elsewhere: photos copied to another folder, indexed into another workspace, same frozen objects.
     shutil.copytree(drawn.photos, tmp_path / "moved")
     with Workspace.create(tmp_path / "other") as store:
-        index_source(store, open_source(str(tmp_path / "moved"), name="drawn"))
+        index_source(store, open_source(str(tmp_path / "moved"), name="drawn", options={"licence": "CC0-1.0"}))
     shutil.copytree(drawn.release.parent, tmp_path / "other" / "objects")
     moved = DrawnRelease(photos=tmp_path / "moved", workspace=tmp_path / "other", release=drawn.release)
     third = build_dataset(request_for(moved, tmp_path), tmp_path / "third")

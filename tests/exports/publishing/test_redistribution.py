@@ -7,10 +7,10 @@ import pytest
 from drawn_release import lock_of
 
 from figureground.exports.dataset.lock import RecipeLock
-from figureground.exports.publishing.redistribution import restrictions
+from figureground.exports.publishing.redistribution import describe_terms, restrictions
 from figureground.schemas.rasters.masks import encode_coco_rle
 from figureground.schemas.records import ObjectRecord
-from figureground.schemas.terms import RESTRICTED_KINDS, restriction_by_name
+from figureground.schemas.terms import RESTRICTED_KINDS, UNSTATED, restriction_by_name
 
 IMAGENET, IMAGENET_A, RIVAL10 = (RESTRICTED_KINDS[kind] for kind in ("ilsvrc", "imagenet-a", "rival10"))
 SAID = "its maintainer said so"
@@ -41,9 +41,16 @@ def record(source: str, label: str = "disc") -> ObjectRecord:
 
 
 def lock(recipe: str = "toy@1", textures: str = "", imagenet_train: int | None = None, **sources: str) -> RecipeLock:
-    stated = {name: {"photos": 1, "licence": "", "restricted": reason} for name, reason in sources.items()}
+    stated = {
+        name: {"photos": 1, "licence": "", "restricted": reason, "said": True} for name, reason in sources.items()
+    }
     drawn_from = {"source": textures, "photos": 1, "sha256": "0"} if textures else None
     return lock_of(recipe=recipe, sources=stated, textures=drawn_from, imagenet_train=imagenet_train)
+
+
+def unsaid(licence: str) -> RecipeLock:
+    """A lock as they were before: nothing is known against the source."""
+    return lock_of(sources={"mine": {"photos": 1, "licence": licence, "restricted": ""}})
 
 
 @pytest.mark.parametrize(
@@ -79,24 +86,10 @@ def lock(recipe: str = "toy@1", textures: str = "", imagenet_train: int | None =
             [],
             id="textures that the lock does not name",
         ),
-        pytest.param(lock(), "mine", "disc", [], [], id="a lock that names no source"),
+        pytest.param(lock(), "mine", "disc", [f"source mine: {UNSTATED}"], [], id="a lock that names no source"),
         pytest.param(lock(), "ILSVRC2012", "disc", [f"source ILSVRC2012: {IMAGENET}"], [], id="by its name"),
-        pytest.param(
-            lock(),
-            "mine",
-            "n01440764",
-            ["1 objects carry labels of ImageNet-1k, as photos of ImageNet and ImageNet-A do"],
-            [],
-            id="by its labels",
-        ),
-        pytest.param(
-            lock(imagenet_train=7),
-            "mine",
-            "disc",
-            ["7 photos carry file names of ImageNet-1k's training part"],
-            [],
-            id="by its file names",
-        ),
+        pytest.param(lock(), "mine", "n01440764", [f"source mine: {IMAGENET}"], [], id="by its labels"),
+        pytest.param(lock(imagenet_train=7), "mine", "disc", [f"source mine: {IMAGENET}"], [], id="by its file names"),
         pytest.param(
             lock("rival10@1"),
             "mine",
@@ -105,7 +98,13 @@ def lock(recipe: str = "toy@1", textures: str = "", imagenet_train: int | None =
             [f"source rival10@1: {MASKS}"],
             id="by its recipe",
         ),
-        pytest.param(lock("imagenet9@1"), "mine", "dog", [], [], id="a recipe for anybody's photos"),
+        pytest.param(
+            lock("imagenet9@1"), "mine", "dog", [f"source mine: {UNSTATED}"], [], id="a recipe for anybody's photos"
+        ),
+        pytest.param(unsaid("CC0"), "mine", "disc", [], [], id="a licence is enough"),
+        pytest.param(unsaid(""), "mine", "disc", [f"source mine: {UNSTATED}"], [], id="no licence, as locks were"),
+        pytest.param(unsaid("n/a"), "mine", "disc", [f"source mine: {UNSTATED}"], [], id="a word that is no licence"),
+        pytest.param(unsaid("CC0"), "mine", "n09999999_x", [f"source mine: {IMAGENET}"], [], id="any wnid"),
     ],
 )
 def test_what_is_said_counts_and_the_rest_is_judged_by_what_shows(
@@ -114,6 +113,19 @@ def test_what_is_said_counts_and_the_rest_is_judged_by_what_shows(
     records = [record(source, label)]
     assert restrictions(stated, records, pixels=True) == with_pixels
     assert restrictions(stated, records, pixels=False) == without
+
+
+def test_the_terms_of_everything_are_told() -> None:
+    said = lock_of(sources={"mine": {"photos": 3, "licence": "CC0", "restricted": ""}})
+    assert describe_terms(said, [record("mine")], "") == [
+        "photos of mine (3): CC0",
+        "masks, attributes, parameters: no licence stated",
+    ]
+    assert describe_terms(lock(r=RIVAL10), [record("r"), record("lost")], "MIT") == [
+        f"photos of lost: no licence stated; not to be passed on: {UNSTATED}",
+        f"photos of r (1): no licence stated; not to be passed on: {RIVAL10}",
+        "masks, attributes, parameters: MIT",
+    ]
 
 
 @pytest.mark.parametrize(
