@@ -12,6 +12,7 @@ import numpy as np
 
 from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.annotate.attribute_history import AttributeHistory
+from figureground.annotate.photo_states import TEXTURE, is_texture
 from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.released_attributes import gather_attributes
 from figureground.errors import DataError, Faults, UsageError
@@ -62,7 +63,7 @@ class LeftOutPhoto:
     image_id: str
     label: str
     reason: str
-    """``undecided``, ``no_mask``, or what was decided: ``not_localisable``, ``wrong_label`` …"""
+    """``undecided``, ``no_mask``, ``texture``, or what was decided: ``not_localisable``, ``wrong_label`` …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +124,15 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
 def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOutPhoto]) -> Iterator[ObjectRecord]:
     decisions = _Ascending(workspace.newest_decisions())
     best = _Ascending(best_proposals(workspace, options.segmenter) if options.unreviewed else iter(()))
-    history = AttributeHistory.of(workspace)
+    history, sources = AttributeHistory.of(workspace), workspace.sources()
     for image in workspace.images():
         decision, proposal = decisions.of(image.image_id), best.of(image.image_id)
         if decision is not None and decision.state != "accepted":
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=decision.state))
         elif decision is not None:
             yield _accepted(image, decision, list(workspace.annotations(image.image_id)), history)
+        elif is_texture(image, sources):
+            missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=TEXTURE))
         elif proposal is not None:
             yield _unreviewed(image, proposal)
         elif options.unmasked:
