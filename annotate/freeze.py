@@ -97,10 +97,12 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     # A million masks do not fit into memory: objects are gone through twice, first to judge them, then to write them.
     origins: dict[str, str] = {}
     states: Counter[str] = Counter()
+    grouped = False
     for record in _objects(workspace, options, missing):
         _judge(record, faults)
         origins[record.image_id] = record.mask_origin
         states[record.state] += 1
+        grouped = grouped or bool(record.group)
     left_out = Counter(photo.reason for photo in missing)
     path = workspace.root / "objects" / f"{version}.parquet"
     if not origins:
@@ -116,7 +118,14 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     for photo in missing:
         by_label[photo.label][photo.reason] += 1
     annotation = summarise_annotation(workspace, origins)
-    write_release(path, _objects(workspace, options, []), version=version, left_out=by_label, annotation=annotation)
+    write_release(
+        path,
+        _objects(workspace, options, []),
+        version=version,
+        left_out=by_label,
+        annotation=annotation,
+        grouped=grouped,
+    )
     write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))
     return FreezeReport(path=path, version=version, states=dict(states), left_out=dict(sorted(left_out.items())))
 
@@ -124,19 +133,21 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
 def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOutPhoto]) -> Iterator[ObjectRecord]:
     decisions = _Ascending(workspace.newest_decisions())
     best = _Ascending(best_proposals(workspace, options.segmenter) if options.unreviewed else iter(()))
-    history, sources = AttributeHistory.of(workspace), workspace.sources()
+    history, sources, groups = AttributeHistory.of(workspace), workspace.sources(), workspace.groups()
     for image in workspace.images():
         decision, proposal = decisions.of(image.image_id), best.of(image.image_id)
+        group = groups.get(image.image_id, "")
         if decision is not None and decision.state != "accepted":
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=decision.state))
         elif decision is not None:
-            yield _accepted(image, decision, list(workspace.annotations(image.image_id)), history)
+            yield replace(_accepted(image, decision, list(workspace.annotations(image.image_id)), history), group=group)
         elif is_texture(image, sources):
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=TEXTURE))
         elif proposal is not None:
-            yield _unreviewed(image, proposal)
+            yield replace(_unreviewed(image, proposal), group=group)
         elif options.unmasked:
-            yield _object(image, encode_coco_rle(np.zeros(image.size_hw, dtype=np.bool_)), "unmasked")
+            bare = encode_coco_rle(np.zeros(image.size_hw, dtype=np.bool_))
+            yield replace(_object(image, bare, "unmasked"), group=group)
         else:
             reason = "no_mask" if options.unreviewed else "undecided"
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=reason))

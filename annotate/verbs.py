@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from figureground.annotate.catalogue import IndexReport, index_source
@@ -33,7 +34,9 @@ class SourceReading:
     boxes: Path | None = None
     """Folder of Pascal-VOC XML files, if it is not in the tree."""
     labels: Path | None = None
-    """CSV with the columns ``file`` (or ``id``) and ``label``, where folders are no labels."""
+    """CSV with the columns ``file`` (or ``id``) and ``label``, where folders are no labels; perhaps ``group`` too."""
+    groups: Path | None = None
+    """CSV with the columns ``file`` (or ``id``) and ``group``: the video, burst or photographer of photos."""
 
 
 def index(
@@ -74,13 +77,12 @@ def index(
         10
     """
     locator, folder = str(source), Path(workspace)
-    opened = open_source(locator, kind=reading.kind, name=name, boxes=reading.boxes, labels=reading.labels)
+    open_here = partial(open_source, locator, boxes=reading.boxes, labels=reading.labels, groups=reading.groups)
+    opened = open_here(kind=reading.kind, name=name)
     with Workspace.create(folder) as store:
         known = store.sources().get(opened.name)
         terms = options_of_terms(licence, restricted, known.options if known else {})
-        opened = open_source(
-            locator, kind=opened.kind, name=opened.name, boxes=reading.boxes, labels=reading.labels, options=terms
-        )
+        opened = open_here(kind=opened.kind, name=opened.name, options=terms)
         return index_source(store, opened, workers=workers or default_workers(), progress=progress)
 
 

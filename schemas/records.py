@@ -298,6 +298,13 @@ class ObjectRecord:
     """Segmenter of an unreviewed mask; empty for a person's."""
     flags: tuple[str, ...] = ()
     """Annotators' flags, such as ``class_visible_outside``."""
+    group: str = ""
+    """What it shares with other photos of its source: a video, a burst, a photographer; empty for none."""
+
+    @property
+    def scene(self) -> tuple[str, str] | None:
+        """Source and group, which are equal where two photos may show one scene; None where nothing is known."""
+        return (self.source, self.group) if self.group else None
 
     @property
     def size_hw(self) -> tuple[int, int]:

@@ -85,6 +85,11 @@ _MIGRATIONS: Final = (
         annotation_id TEXT NOT NULL, updated_at TEXT NOT NULL, state TEXT NOT NULL,
         PRIMARY KEY (server, project, annotation_id, updated_at)) STRICT;
     """,
+    """
+    CREATE TABLE photo_groups (
+        image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE, sequence INTEGER NOT NULL, name TEXT NOT NULL,
+        PRIMARY KEY (image_id, sequence)) STRICT;
+    """,
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -20,7 +20,7 @@ from figureground.schemas.documents import parse_text, shown
 from figureground.schemas.rasters.masks import Box, CocoRle
 from figureground.schemas.rasters.photos import MOST_PIXELS
 from figureground.schemas.records import NAME_PATTERN, NAME_WORDS, ObjectRecord, ObjectState, canonical_json
-from figureground.schemas.store.tables import read_batches, read_metadata
+from figureground.schemas.store.tables import open_parquet, read_batches, read_metadata
 
 SCHEMA_VERSION: Final = "1"
 """Changes with the columns or their types: a reader refuses a release of another version."""
@@ -66,6 +66,9 @@ _SCHEMA: Final = pa.schema(
 )
 
 
+_GROUPED_SCHEMA: Final = _SCHEMA.append(pa.field("group", pa.string()))
+"""Columns of a release with groups of photos; others lack the column."""
+
 LeftOut = Mapping[str, Mapping[str, int]]
 """Source label to reason to number of catalogued photos that are not in a release."""
 
@@ -77,6 +80,7 @@ def write_release(
     version: str,
     left_out: LeftOut | None = None,
     annotation: Mapping[str, Any] | None = None,
+    grouped: bool = False,
 ) -> None:
     """Write objects sorted by object_id; the same objects give the same bytes.
 
@@ -86,6 +90,7 @@ def write_release(
         version: Its name.
         left_out: What is not in it, for tables of coverage.
         annotation: How its masks came about, in numbers, for the card.
+        grouped: Whether any of the objects is in a group, so that there is a column for it.
 
     Raises:
         UsageError: if ``path`` holds a different release: a version that was built from never changes.
@@ -95,7 +100,7 @@ def write_release(
         metadata[_LEFT_OUT] = canonical_json({label: dict(reasons) for label, reasons in left_out.items()})
     if annotation:
         metadata[_ANNOTATION] = canonical_json(dict(annotation))
-    schema = _SCHEMA.with_metadata(metadata)
+    schema = (_GROUPED_SCHEMA if grouped else _SCHEMA).with_metadata(metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         replace_file(path, keep_equal=True) as temporary,
@@ -163,11 +168,13 @@ def name_digest(uri: str) -> str:
 
 
 def blind_name(record: ObjectRecord) -> ObjectRecord:
-    """The object with its photo's ``name_digest`` for a uri.
+    """The object with its photo's ``name_digest`` for a uri, and the digest of its group, if any.
 
     Whoever has the photo finds it; nobody else learns its name, which in ImageNet-A tells what a classifier answered.
+    Equal groups have equal digests; who took the photos is not told.
     """
-    return replace(record, uri=name_digest(record.uri))
+    group = f"sha256:{hashlib.sha256(record.group.encode()).hexdigest()}" if record.group else ""
+    return replace(record, uri=name_digest(record.uri), group=group)
 
 
 def _rle_row(rle: CocoRle) -> dict[str, Any]:
@@ -178,8 +185,8 @@ def _rle(row: dict[str, Any]) -> CocoRle:
     return CocoRle(size_hw=(row["size"][0], row["size"][1]), counts=row["counts"])
 
 
-def _row(record: ObjectRecord) -> dict[str, Any]:
-    row = {name: getattr(record, name) for name in _SCHEMA.names}
+def _row(record: ObjectRecord, names: Sequence[str]) -> dict[str, Any]:
+    row = {name: getattr(record, name) for name in names}
     row["mask"] = _rle_row(record.mask)
     row["instances"] = [_rle_row(rle) for rle in record.instances]
     row["attributes"] = json.dumps(dict(record.attributes), sort_keys=True)
@@ -198,7 +205,7 @@ def _tables(records: Iterable[ObjectRecord], schema: pa.Schema) -> Iterator[pa.T
             if record.object_id < last:
                 raise ValueError(f"{record.object_id} after {last}: an iterator must give objects sorted")
             last = record.object_id
-        parts.append(pa.Table.from_pylist([_row(record) for record in batch], schema=schema))
+        parts.append(pa.Table.from_pylist([_row(record, schema.names) for record in batch], schema=schema))
         first = False
         if sum(part.num_rows for part in parts) >= _ROWS_PER_GROUP:
             yield pa.concat_tables(parts).combine_chunks()
@@ -211,7 +218,9 @@ def _records(path: Path) -> Iterator[ObjectRecord]:
     """Records of a release; few of its rows are in memory twice, and words that records share are stored once."""
     shared: dict[str, str] = {}
     faults, last = Faults(), ""
-    for batch in read_batches(path, _SCHEMA, _ROWS_AT_A_TIME, _WHAT):
+    with open_parquet(path, _WHAT) as file:
+        schema = _GROUPED_SCHEMA if "group" in file.schema_arrow.names else _SCHEMA
+    for batch in read_batches(path, schema, _ROWS_AT_A_TIME, _WHAT):
         for row in batch:
             object_id = row["object_id"]
             problems = (
@@ -269,6 +278,6 @@ def _record(row: dict[str, Any], shared: dict[str, str]) -> ObjectRecord:
     row["attributes"] = json.loads(row["attributes"])
     row["image_flags"] = tuple(row["image_flags"])
     row["flags"] = tuple(row["flags"])
-    for name in _SHARED:
+    for name in (*_SHARED, *(["group"] if "group" in row else [])):
         row[name] = shared.setdefault(row[name], row[name])
     return ObjectRecord(**row, boxes_xyxy_px=tuple(boxes), attribute_masks=masks)
