@@ -20,8 +20,8 @@ PROPOSAL = make_proposal(IMAGE)
 RLE = encode_coco_rle(block_mask())
 FIRST_ROWS = f"""
     INSERT INTO sources VALUES ('photos', 0, 'folder', '/photos', '{{"split":"val"}}');
-    INSERT INTO images VALUES ('{IMAGE.image_id}', 'photos', 'a.jpg', '', 40, 30, 1, 'n02279972', 'val', '[]',
-        '0000000000000000', '[]');
+    INSERT INTO images VALUES ('{IMAGE.image_id}', 'photos', 'a.jpg', '{IMAGE.sha256}', 40, 30, 1, 'n02279972', 'val',
+        '[]', '0000000000000000', '[]');
     INSERT INTO rejections VALUES ('photos', 'bad.jpg', 'truncated', '');
     INSERT INTO proposal_runs VALUES ('{PROPOSAL.run_id}', '{IMAGE.image_id}', 'sam', 'auto', '', 0.0);
     INSERT INTO proposals VALUES ('{PROPOSAL.proposal_id}', '{PROPOSAL.run_id}', '{IMAGE.image_id}', 30, 40,
