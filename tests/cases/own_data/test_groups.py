@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from drawn_release import CLASS_MAP, draw_release
 from photo_samples import draw_pixels, encode
 from shared_cases import run_here
 from strategies import object_record
@@ -16,6 +17,7 @@ from figureground.build.planning.plan import make_plan
 from figureground.build.planning.splits import assign_splits
 from figureground.build.recipes.loading import load_recipe
 from figureground.errors import DataError
+from figureground.exports.dataset.folder import DatasetFolder
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.recipes import Balance, RuleName
 from figureground.schemas.records import ObjectRecord
@@ -239,3 +241,26 @@ def test_a_group_is_in_one_split_and_links_near_duplicates() -> None:
         ["a/one.png", "a/two.png", "b/three.png"],
         ["b/four.png"],
     ]
+
+
+def test_a_dataset_of_grouped_photos_is_built_and_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = draw_release(tmp_path / "drawn")
+    kinds = ("disc", "ring", "bar")
+    rows = [f"{kind}/{kind}{number}.png,Ada{number % 2}" for kind in kinds for number in range(4)]
+    (tmp_path / "groups.csv").write_text("\n".join(["file,group", *rows]))
+    (tmp_path / "toy.json").write_text(CLASS_MAP)
+    work, out = drawn.workspace, tmp_path / "out"
+    words = ("index", drawn.photos, "-w", work, "--name", "drawn", "--groups", tmp_path / "groups.csv")
+    assert run_here(capsys, *words)[0] == 0
+    assert run_here(capsys, "freeze", "-w", work, "--version", "v2")[0] == 0
+    options = ("--class-map", tmp_path / "toy.json", "--variants", "original,mixed_same", "--workers", "1")
+    code, _, err = run_here(capsys, "build", "imagenet9", "-w", work, "--release", "v2", "-o", out, *options)
+    assert code == 0, err
+    assert run_here(capsys, "verify", out, "--workers", "1")[0] == 0
+    dataset = DatasetFolder.open(out)
+    group_of = {record.object_id: record.group for record in dataset.objects()[1]}
+    assert len(set(group_of.values())) == 2
+    assert not any("Ada" in group for group in group_of.values())
+    mixed = [row for row in dataset.plan_rows() if row.variant == "mixed_same"]
+    assert len(mixed) == 12
+    assert all(group_of[row.object_id] != group_of[row.ground_id] for row in mixed)
