@@ -124,7 +124,7 @@ def test_a_killed_run_goes_on_where_it_was_and_sends_nothing_twice(
     killed()
     repo = hub.repos["me/toy"]
     there = set(repo.objects)
-    assert 2 <= len(there) < 40
+    assert 0 < len(there) < 40  # of those on their way when the run is killed, some arrive
     assert (on_main(hub), repo.pull_requests) == ({}, {})
 
     hub.fail("POST", "/commit/main[?]create_pr=1", before=kill(runs))
