@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drawn_release import CLASS_MAP, draw_release
@@ -167,7 +168,7 @@ ABC = ClassMap.model_validate(
 GROUPS = [f"video{number % 4}" for number in range(12)]
 
 
-def photos(*, grouped: bool = True, **changes: str) -> list[ObjectRecord]:
+def photos(*, grouped: bool = True, **changes: Any) -> list[ObjectRecord]:
     """Twelve photos of each class; those with one number, whatever their class, are of the videos of ``GROUPS``."""
     return [
         object_record(f"{label}{number}", label, **{"group": group if grouped else "", **changes})
