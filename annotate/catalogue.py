@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 from figureground.errors import DataError, Faults, ServiceError, UsageError, listed, printable
@@ -18,6 +19,7 @@ from figureground.runtime.progress import Progress
 from figureground.schemas.rasters.photos import PhotoRejected, perceptual_hash, read_photo
 from figureground.schemas.rasters.sizes import ORDER, spell_size
 from figureground.schemas.records import ImageRecord
+from figureground.schemas.sources.group_table import GROUP_COLUMN, read_groups
 from figureground.schemas.sources.items import AMBIGUOUS, FILE_FAULT
 from figureground.schemas.sources.names import PHOTO_ENDINGS, same_names
 from figureground.schemas.sources.opening import PhotoSource, SourceItem, count_passed_over
@@ -31,6 +33,8 @@ _COMPARED: Final = 8  # photos that are compared to know a moved source from ano
 
 DUPLICATE: Final = "duplicate"
 """Reason of a photo whose bytes are catalogued under another name, which its detail tells."""
+_GROUP_TABLES: Final = (("labels", ()), ("groups", (GROUP_COLUMN,)))
+"""Options of a source that name tables with groups, and the columns that these must have."""
 _SHOWN: Final = 10
 """Rejections of one kind that a text spells out."""
 _FOREIGN: Final = frozenset(
@@ -70,6 +74,10 @@ class IndexReport:
     """Photos that cannot be used, in the order of the source; those of earlier runs too, if they are still bad."""
     flags: Counter[str] = field(default_factory=Counter)
     """Unusual but usable added photos by flag; ``exif_rotated`` for an orientation other than 1."""
+    grouped: int = 0
+    """Photos of the source that are in a group: of a video, a burst, a photographer."""
+    groups: int = 0
+    """Number of those groups."""
     passed_over: dict[str, int] = field(default_factory=dict)
     """Files that are no photos, by their ending, hidden ones, and columns that are not read."""
     alike: list[list[str]] = field(default_factory=list)
@@ -93,6 +101,8 @@ class IndexReport:
             "rejected": self.rejected,
             "rejections": [asdict(rejection) for rejection in self.rejections],
             "flags": dict(sorted(self.flags.items())),
+            "grouped": self.grouped,
+            "groups": self.groups,
             "passed_over": self.passed_over,
             "warnings": self.warnings(),
             "faults": [str(fault) for fault in self.faults],
@@ -112,6 +122,7 @@ class IndexReport:
             f"{self.duplicates} duplicates, {len(self.rejections)} rejected; "
             f"unusual but usable: {_counts(self.flags)}; passed over: {_counts(self.passed_over)}"
         ]
+        lines += [f"  {self.grouped} of its photos are in {self.groups} groups"] if self.groups else []
         kinds: dict[tuple[str, str], list[Rejection]] = {}
         for rejection in self.rejections:
             kinds.setdefault((rejection.reason, re.sub(r"\d+", "#", rejection.detail)), []).append(rejection)
@@ -156,6 +167,7 @@ def index_source(
         progress("index", done, len(items))
     if not new:
         progress("index", done, len(items))
+    _note_groups(workspace, source, items, report)
     report.alike = list(same_names(image.label for image in workspace.images() if image.source == source.name).values())
     if not (report.added or report.already_there or report.duplicates or len(report.faults)):
         report.faults.add(
@@ -166,6 +178,27 @@ def index_source(
             remedy=_remedy(report),
         )
     return report
+
+
+def _note_groups(workspace: Workspace, source: PhotoSource, items: Sequence[SourceItem], report: IndexReport) -> None:
+    """Store the groups of a source's photos, as its tables have them; those catalogued before get them too."""
+    tables = [(source.options[key], required) for key, required in _GROUP_TABLES if key in source.options]
+    read = [read_groups(Path(path), items, required=required) for path, required in tables]
+    if not any(groups.by_uri or groups.faults for groups in read):
+        return
+    by_uri: dict[str, str] = {}
+    photos = [image for image in workspace.images() if image.source == source.name]
+    known = {image.uri for image in photos}
+    for (path, _), groups in zip(tables, read, strict=True):
+        by_uri.update(groups.by_uri)
+        if path == source.options.get("groups"):
+            report.passed_over.update(Counter(groups.passed_over))
+            report.faults.extend(groups.faults)
+        else:  # what is wrong with a table of labels has kept its photos out already
+            report.faults.extend(fault for fault in groups.faults if fault.record in known)
+    workspace.add_groups({image.image_id: by_uri.get(image.uri, "") for image in photos})
+    report.grouped = sum(image.uri in by_uri for image in photos)
+    report.groups = len({by_uri[image.uri] for image in photos if image.uri in by_uri})
 
 
 def _remedy(report: IndexReport) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.annotate.attribute_history import AttributeHistory
+from figureground.annotate.photo_states import TEXTURE, is_texture
 from figureground.annotate.proposals.agreement import agreement_iou, other_masks
 from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.released_attributes import gather_attributes
@@ -85,8 +86,8 @@ class LeftOutPhoto:
     image_id: str
     label: str
     reason: str
-    """``undecided``, ``no_mask``, ``masks_disagree`` or ``no_second_mask`` where two machine masks must agree, or what
-    was decided: ``not_localisable``, ``wrong_label`` …"""
+    """``undecided``, ``no_mask``, ``texture``, ``masks_disagree`` or ``no_second_mask`` where two machine masks must
+    agree, or what was decided: ``not_localisable``, ``wrong_label`` …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,22 +154,26 @@ def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOut
     others = _Ascending(other_masks(workspace, options.agree) if options.unreviewed else iter(()))
     masks = best_proposals(workspace, options.segmenter, apart_from=options.agree) if options.unreviewed else iter(())
     best = _Ascending(masks)
-    history = AttributeHistory.of(workspace)
+    history, sources, groups = AttributeHistory.of(workspace), workspace.sources(), workspace.groups()
     for image in workspace.images():
         decision, proposal = decisions.of(image.image_id), best.of(image.image_id)
+        group = groups.get(image.image_id, "")
         if decision is not None and decision.state != "accepted":
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=decision.state))
         elif decision is not None:
-            yield _accepted(image, decision, list(workspace.annotations(image.image_id)), history)
+            yield replace(_accepted(image, decision, list(workspace.annotations(image.image_id)), history), group=group)
+        elif is_texture(image, sources):
+            missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=TEXTURE))
         elif proposal is not None:
             iou = agreement_iou(proposal, others.of(image.image_id), named=options.agree is not None)
             if options.agree is not None and (iou is None or iou < options.min_iou):
                 reason = NO_SECOND if iou is None else DISAGREE
                 missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=reason))
             else:
-                yield _unreviewed(image, proposal, iou)
+                yield replace(_unreviewed(image, proposal, iou), group=group)
         elif options.unmasked:
-            yield _object(image, encode_coco_rle(np.zeros(image.size_hw, dtype=np.bool_)), "unmasked")
+            bare = encode_coco_rle(np.zeros(image.size_hw, dtype=np.bool_))
+            yield replace(_object(image, bare, "unmasked"), group=group)
         else:
             reason = "no_mask" if options.unreviewed else "undecided"
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=reason))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from figureground.errors import UsageError, listed, printable
+from figureground.schemas.records import ImageRecord, SourceRow
 from figureground.schemas.store.workspace import Workspace
 
 UNDECIDED: Final = "undecided"
 """State of a photo that nobody has decided on."""
+TEXTURES: Final = "textures"
+"""Kind of a source of textures."""
 TEXTURE: Final = "texture"
 """State of a photo that is a texture: nobody is to decide on it."""
 
@@ -56,9 +59,7 @@ def list_photos(
     Raises:
         UsageError: if there is no such source.
     """
-    sources = workspace.sources()
-    if source is not None and source not in sources:
-        raise UsageError(f"no source is called {source!r}; there are {listed(list(sources)) or 'none'}")
+    require_sources(workspace, [] if source is None else [source])
     photos = sorted(_photos(workspace), key=lambda photo: (photo.source, photo.name))
     if rejected:
         photos += [
@@ -70,11 +71,53 @@ def list_photos(
             yield photo
 
 
+def require_sources(workspace: Workspace, names: Collection[str]) -> None:
+    """Check that sources are the workspace's.
+
+    Raises:
+        UsageError: for the first one that is not, with the names that there are.
+    """
+    sources = workspace.sources()
+    for name in names:
+        if name not in sources:
+            raise UsageError(f"no source is called {name!r}; there are {listed(list(sources)) or 'none'}")
+
+
+def is_texture(image: ImageRecord, sources: Mapping[str, SourceRow]) -> bool:
+    """Whether a photo is a texture: nobody segments it, and nobody is asked about it.
+
+    Args:
+        image: The photo.
+        sources: The workspace's sources by name.
+    """
+    row = sources.get(image.source)
+    return row is not None and row.kind == TEXTURES
+
+
+def photos_to_annotate(workspace: Workspace, sources: Collection[str] = ()) -> Iterator[ImageRecord]:
+    """Photos that may get a mask, sorted by image_id: all but textures.
+
+    Args:
+        workspace: The workspace.
+        sources: Those of these sources; empty for all.
+    """
+    rows = workspace.sources()
+    for image in workspace.images():
+        if not is_texture(image, rows) and (not sources or image.source in sources):
+            yield image
+
+
+def count_textures(workspace: Workspace) -> int:
+    """Number of photos that are textures."""
+    rows = workspace.sources()
+    return sum(is_texture(image, rows) for image in workspace.images())
+
+
 def _photos(workspace: Workspace) -> Iterator[PhotoState]:
     sources, decisions = workspace.sources(), workspace.decisions()
     for image in workspace.images():
         decision = decisions.get(image.image_id)
-        without = TEXTURE if sources[image.source].kind == "textures" else UNDECIDED
+        without = TEXTURE if is_texture(image, sources) else UNDECIDED
         yield PhotoState(
             image_id=image.image_id,
             source=image.source,

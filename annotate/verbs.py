@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from figureground.annotate.catalogue import IndexReport, index_source
 from figureground.annotate.freeze import FreezeOptions, FreezeReport
 from figureground.annotate.freeze import freeze as freeze_workspace
+from figureground.annotate.photo_states import photos_to_annotate
 from figureground.annotate.proposals.prompts import UNPROMPTED
-from figureground.annotate.proposals.proposing import ProposalReport, ProposalSettings
+from figureground.annotate.proposals.proposing import ALL_PHOTOS, ProposalReport, ProposalScope, ProposalSettings
 from figureground.annotate.proposals.proposing import propose as propose_with
 from figureground.annotate.segmenters.loading import ModelChoice, load_models
 from figureground.errors import UsageError
@@ -34,7 +36,9 @@ class SourceReading:
     boxes: Path | None = None
     """Folder of Pascal-VOC XML files, if it is not in the tree."""
     labels: Path | None = None
-    """CSV with the columns ``file`` (or ``id``) and ``label``, where folders are no labels."""
+    """CSV with the columns ``file`` (or ``id``) and ``label``, where folders are no labels; perhaps ``group`` too."""
+    groups: Path | None = None
+    """CSV with the columns ``file`` (or ``id``) and ``group``: the video, burst or photographer of photos."""
 
 
 def index(
@@ -75,13 +79,12 @@ def index(
         10
     """
     locator, folder = str(source), Path(workspace)
-    opened = open_source(locator, kind=reading.kind, name=name, boxes=reading.boxes, labels=reading.labels)
+    open_here = partial(open_source, locator, boxes=reading.boxes, labels=reading.labels, groups=reading.groups)
+    opened = open_here(kind=reading.kind, name=name)
     with Workspace.create(folder) as store:
         known = store.sources().get(opened.name)
         terms = options_of_terms(licence, restricted, known.options if known else {})
-        opened = open_source(
-            locator, kind=opened.kind, name=opened.name, boxes=reading.boxes, labels=reading.labels, options=terms
-        )
+        opened = open_here(kind=opened.kind, name=opened.name, options=terms)
         return index_source(store, opened, workers=workers or default_workers(), progress=progress)
 
 
@@ -90,16 +93,18 @@ def propose(
     model: ModelChoice | str = "mobile-sam",
     *,
     settings: ProposalSettings | None = None,
+    scope: ProposalScope = ALL_PHOTOS,
     engine: EngineChoice | None = None,
     progress: Progress = lambda *_: None,
 ) -> ProposalReport:
-    """Propose masks by machine for every photo of a workspace; photos that are done are skipped.
+    """Propose masks by machine for the photos of a workspace; photos that are done are skipped, and textures.
 
     Args:
         workspace: Folder of the workspace.
         model: The model that makes the masks, or the name of its segmenter: ``detector``, ``grabcut``,
             ``mobile-sam``, ``saliency`` or ``sam``. The saliency model is added where the settings need it.
         settings: Prompts, and how many candidates are stored for a photo; None for the defaults.
+        scope: Which sources, and how many photos at most; what is left is done by later calls.
         engine: Where the model runs; None for this process.
         progress: Called with (stage, photos done, photos in all).
 
@@ -107,7 +112,7 @@ def propose(
         How many masks there are of how many photos, and why photos have none.
 
     Raises:
-        UsageError: for an unknown model or a device that this machine lacks, or if there is no workspace.
+        UsageError: for an unknown model, source or a device that this machine lacks, or if there is no workspace.
         MissingExtraError: if the library that runs the model is not installed.
         ServiceError: if weights are not in the cache and cannot be downloaded.
         DataError: at the end, with every photo that could not be read any more.
@@ -119,22 +124,23 @@ def propose(
     choice = ModelChoice(segmenter=model) if isinstance(model, str) else model
     settings = settings or ProposalSettings()
     with Workspace.open(Path(workspace)) as store:
-        if _needs_saliency(store, choice.segmenter, settings):
+        if _needs_saliency(store, choice.segmenter, settings, scope):
             choice = replace(choice, with_saliency=True)
 
         if engine is not None and engine.kind == "ray":
             from figureground.annotate.proposals.on_ray import propose_on_ray
 
-            return propose_on_ray(store, choice, settings, engine, progress=progress)
+            return propose_on_ray(store, choice, settings, engine, scope=scope, progress=progress)
         segmenter, saliency = load_models(choice)
-        return propose_with(store, segmenter, settings, saliency=saliency, progress=progress)
+        return propose_with(store, segmenter, settings, saliency=saliency, scope=scope, progress=progress)
 
 
-def _needs_saliency(store: Workspace, segmenter: str, settings: ProposalSettings) -> bool:
+def _needs_saliency(store: Workspace, segmenter: str, settings: ProposalSettings, scope: ProposalScope) -> bool:
     """Whether prompts come from the saliency model: those of a grid, and those of photos without an annotated box."""
     if segmenter in UNPROMPTED or settings.prompt_mode == "center":
         return False
-    return settings.prompt_mode == "grid" or any(not image.boxes_xyxy_px for image in store.images())
+    photos = photos_to_annotate(store, scope.sources)
+    return settings.prompt_mode == "grid" or any(not image.boxes_xyxy_px for image in photos)
 
 
 def freeze(

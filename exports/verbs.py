@@ -252,7 +252,7 @@ def report(
 
     Example:
         >>> figureground.report("scores", "report")
-        (PosixPath('report/report.txt'),)
+        (PosixPath('report/report.txt'), PosixPath('report/report.html'))
     """
     from figureground.exports.report.report import write_report
 

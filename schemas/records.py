@@ -312,6 +312,13 @@ class ObjectRecord:
     agreement_iou: float | None = None
     """IoU in [0, 1] of a proposal that nobody reviewed with the first choice of another segmenter, the least where
     there are several of these; None for other masks, and without another segmenter's proposal."""
+    group: str = ""
+    """What it shares with other photos of its source: a video, a burst, a photographer; empty for none."""
+
+    @property
+    def scene(self) -> tuple[str, str] | None:
+        """Source and group, which are equal where two photos may show one scene; None where nothing is known."""
+        return (self.source, self.group) if self.group else None
 
     @property
     def size_hw(self) -> tuple[int, int]:

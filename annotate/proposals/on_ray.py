@@ -12,9 +12,11 @@ from functools import cached_property
 from typing import Any, Final
 
 from figureground.annotate.proposals.proposing import (
+    ALL_PHOTOS,
     Makers,
     Outcome,
     ProposalReport,
+    ProposalScope,
     ProposalSettings,
     propose_one,
     store_proposals,
@@ -37,6 +39,7 @@ def propose_on_ray(
     choice: EngineChoice,
     *,
     workers: int | None = None,
+    scope: ProposalScope = ALL_PHOTOS,
     progress: Progress = lambda *_: None,
 ) -> ProposalReport:
     """As ``propose``, with the models on Ray.
@@ -48,6 +51,7 @@ def propose_on_ray(
         settings: Prompts and number of candidates.
         choice: Which Ray, and how many GPUs an actor gets.
         workers: Actors; None for one a node, or with GPUs as many as these are enough for.
+        scope: Which photos.
         progress: Called after every photo.
 
     Raises:
@@ -57,7 +61,7 @@ def propose_on_ray(
     """
     with ray_session(choice, workers=default_workers()) as ray:
         proposer = _RayProposer(ray, models, settings, choice, workspace.sources(), workers)
-        return store_proposals(workspace, proposer, settings, progress=progress)
+        return store_proposals(workspace, proposer, settings, scope=scope, progress=progress)
 
 
 class _RayProposer:

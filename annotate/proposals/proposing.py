@@ -7,8 +7,9 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
+from figureground.annotate.photo_states import photos_to_annotate, require_sources
 from figureground.annotate.proposals.candidates import rank_candidates
 from figureground.annotate.proposals.prompts import UNPROMPTED, PromptMode, prompts_for
 from figureground.annotate.segmenters.protocol import Candidate, Photo, SegmentationRejected, Segmenter
@@ -45,6 +46,19 @@ class ProposalSettings:
         return canonical_json({"prompt_mode": self.prompt_mode, "keep": self.keep, **grid})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalScope:
+    """Which photos one call works on; what it leaves is done by later calls."""
+
+    sources: tuple[str, ...] = ()
+    """Names of sources; empty for all of them."""
+    limit: int | None = None
+    """Most photos that are not done yet, 1 or more, in the order of their ids; None for all."""
+
+
+ALL_PHOTOS: Final = ProposalScope()
+
+
 @dataclass(slots=True, kw_only=True)
 class ProposalReport:
     """Counts of one call of ``propose``."""
@@ -52,6 +66,8 @@ class ProposalReport:
     images: int = 0
     """Photos that this call worked on."""
     already_done: int = 0
+    left: int = 0
+    """Photos of the scope that its limit leaves for later calls."""
     masks: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     """Reason to number of photos without a mask."""
@@ -100,9 +116,10 @@ def propose(
     settings: ProposalSettings,
     *,
     saliency: Segmenter | None = None,
+    scope: ProposalScope = ALL_PHOTOS,
     progress: Progress = lambda *_: None,
 ) -> ProposalReport:
-    """Propose masks for every photo that this segmenter has not yet done with these settings.
+    """Propose masks for every photo of a scope that this segmenter has not yet done with these settings.
 
     Args:
         workspace: Where photos come from and masks go to.
@@ -110,32 +127,43 @@ def propose(
         settings: Prompts and number of candidates.
         saliency: Gives a box prompt where the mode needs one and none is annotated, and separates a grid's
             masks of the object from those of the ground.
+        scope: Which photos.
         progress: Called after every photo.
 
     Raises:
         DataError: at the end, with every photo that could not be read any more.
+        UsageError: for a source that the workspace does not know, or a limit below 1.
     """
     proposer = _LocalProposer(segmenter, saliency, settings, workspace.sources())
-    return store_proposals(workspace, proposer, settings, progress=progress)
+    return store_proposals(workspace, proposer, settings, scope=scope, progress=progress)
 
 
 def store_proposals(
-    workspace: Workspace, proposer: Proposer, settings: ProposalSettings, *, progress: Progress = lambda *_: None
+    workspace: Workspace,
+    proposer: Proposer,
+    settings: ProposalSettings,
+    *,
+    scope: ProposalScope = ALL_PHOTOS,
+    progress: Progress = lambda *_: None,
 ) -> ProposalReport:
-    """Store the outcome of every photo that these models have not yet done with these settings.
+    """Store the outcome of every photo of a scope that these models have not yet done with these settings.
 
     Each photo is stored as it is finished, so a killed run loses at most those under way.
 
     Raises:
         DataError: at the end, with every photo that could not be read any more.
+        UsageError: for a source that the workspace does not know, or a limit below 1.
     """
+    require_sources(workspace, scope.sources)
+    if scope.limit is not None and scope.limit < 1:
+        raise UsageError(f"a limit is 1 photo or more, got {scope.limit}")
     finished, makers = workspace.finished_runs(), proposer.makers()
-    textures = {row.name for row in workspace.sources().values() if row.kind == "textures"}  # nobody segments them
-    annotated = (record for record in workspace.images() if record.source not in textures)
-    photos = [(record, run_id(record, makers, settings)) for record in annotated]
-    left = [(record, run) for record, run in photos if run not in finished]
-    report, faults = ProposalReport(already_done=len(photos) - len(left)), list[Fault]()
-    for done, outcome in enumerate(proposer.outcomes(left), start=report.already_done + 1):
+    photos = [(record, run_id(record, makers, settings)) for record in photos_to_annotate(workspace, scope.sources)]
+    open_photos = [(record, run) for record, run in photos if run not in finished]
+    chosen = open_photos[: scope.limit]
+    report = ProposalReport(already_done=len(photos) - len(open_photos), left=len(open_photos) - len(chosen))
+    faults = list[Fault]()
+    for done, outcome in enumerate(proposer.outcomes(chosen), start=report.already_done + 1):
         if isinstance(outcome, Fault):
             faults.append(outcome)
         else:
@@ -146,7 +174,7 @@ def store_proposals(
             report.seconds += run.seconds
             if run.reason:
                 report.rejected[run.reason] += 1
-        progress("propose", done, len(photos))
+        progress("propose", done, len(photos) - report.left)
     if faults:
         raise DataError(faults)
     return report

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from figureground.annotate.photo_states import count_textures, photos_to_annotate
 from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.studio.accounts import ensure_account
 from figureground.annotate.studio.client import StudioClient
@@ -69,6 +70,8 @@ class PushReport:
     sent: Counter[str] = field(default_factory=Counter)
     """Annotator to number of new tasks, honeypots among them."""
     already_there: int = 0
+    textures: int = 0
+    """Photos that are textures, about which nobody is asked."""
     projects: dict[str, int] = field(default_factory=dict)
     """Annotator to project."""
     overlapping: int = 0
@@ -105,8 +108,8 @@ def push(
     owner = ProjectOwner(workspace=workspace, client=client, home=home)
     team = change_team(remembered_team(workspace, server), settings.people)
     proposals = {proposal.image_id: proposal for proposal in best_proposals(workspace, settings.segmenter)}
-    photos = _photos(workspace, proposals)
-    report = PushReport(notices=owner.notices)
+    photos = photos_to_send(workspace, proposals)
+    report = PushReport(notices=owner.notices, textures=count_textures(workspace))
     named = [name for name in team.annotators if name != EVERYBODY and client.connection.ours]
     report.accounts += [ensure_account(client, home, name) for name in named]
     for name in team.annotators:
@@ -216,10 +219,14 @@ def _with_honeypots(
     return mixed
 
 
-def _photos(workspace: Workspace, proposals: Mapping[str, ProposalRecord]) -> list[ImageRecord]:
-    """Photos without a decision, the most uncertain first."""
+def photos_to_send(workspace: Workspace, proposals: Mapping[str, ProposalRecord]) -> list[ImageRecord]:
+    """Photos without a decision, the most uncertain first; textures are none.
+
+    Raises:
+        UsageError: if the workspace holds no photos to annotate.
+    """
     decided = workspace.decisions()
-    photos = [image for image in workspace.images() if image.image_id not in decided]
+    photos = [image for image in photos_to_annotate(workspace) if image.image_id not in decided]
     if not photos and not decided:
         raise UsageError("the workspace holds no photos; catalogue some with: figureground index")
     photos.sort(key=lambda image: (-uncertainty(proposals.get(image.image_id)), image.image_id))

@@ -39,12 +39,12 @@ class ServedView:
     """EXIF orientation that was undone, 1 to 8."""
 
     @classmethod
-    def of(cls, record: ImageRecord) -> ServedView:
-        """The view of a photo; a pure function of its stored size and orientation."""
+    def of(cls, record: ImageRecord, *, most_pixels: int | None = None) -> ServedView:
+        """The view of a photo; a pure function of its stored size, its orientation and the copy's most pixels."""
         height, width = record.size_hw
         if record.exif_orientation >= 5:
             height, width = width, height
-        scale = min(1.0, (MOST_SERVED_PIXELS / (height * width)) ** 0.5)
+        scale = min(1.0, ((most_pixels or MOST_SERVED_PIXELS) / (height * width)) ** 0.5)
         served = max(1, int(height * scale)), max(1, int(width * scale))
         return cls(stored_hw=record.size_hw, served_hw=served, orientation=record.exif_orientation)
 
@@ -52,6 +52,11 @@ class ServedView:
     def is_stored(self) -> bool:
         """Whether the copy has the very raster of the photo."""
         return self.orientation == 1 and self.served_hw == self.stored_hw
+
+    def picture(self, photo_rgb: NDArray[np.uint8]) -> Image.Image:
+        """The copy of a photo in stored pixels, ``(H, W, 3)``: upright and small."""
+        upright = Image.fromarray(np.ascontiguousarray(_upright(photo_rgb, self.orientation)))
+        return upright.resize((self.served_hw[1], self.served_hw[0]), Image.Resampling.LANCZOS)
 
     def to_served(self, mask_hw: Mask) -> Mask:
         """A mask in stored pixels as the copy shows it; a served pixel is figure if half or more of it is."""
@@ -94,10 +99,8 @@ def serve_copy(data: bytes, record: ImageRecord, folder: Path) -> Path:
     facts, photo = read_photo(data)
     suffix = _BROWSER_FORMATS.get(facts.format, "")
     if not (view.is_stored and suffix and "cmyk" not in facts.flags):
-        upright = Image.fromarray(np.ascontiguousarray(_upright(photo, view.orientation)))
-        size_wh = view.served_hw[1], view.served_hw[0]
         buffer = io.BytesIO()
-        upright.resize(size_wh, Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+        view.picture(photo).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
         data, suffix = buffer.getvalue(), ".jpg"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{record.image_id}{suffix}"

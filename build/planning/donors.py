@@ -73,6 +73,8 @@ class DonorPool:
         bits = self._rules.near_duplicate_bits
         if bits is None:
             return True
+        if figure.record.group and figure.record.scene == donor.record.scene:
+            return False
         return (int(figure.record.phash, 16) ^ int(donor.record.phash, 16)).bit_count() > bits
 
 

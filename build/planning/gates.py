@@ -159,7 +159,10 @@ def _split_gates(plan: Plan, records: Sequence[ObjectRecord], recipe: Recipe) ->
     ]
     by_source = recipe.splits.by == "source"
     yield _finding(
-        "near_duplicates_in_two_splits", "warning" if by_source else "error", "near-duplicates in one split", across
+        "near_duplicates_in_two_splits",
+        "warning" if by_source else "error",
+        "near-duplicates, and photos of one group, in one split",
+        across,
     )
     empty = sorted(set(recipe.split_names) - set(plan.splits.values()))
     yield _finding("empty_split", "warning", "objects in every split", empty)

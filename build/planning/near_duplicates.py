@@ -1,4 +1,4 @@
-"""Which photos are near-duplicates by their perceptual hashes, without comparing all with all."""
+"""Which photos are near-duplicates by perceptual hashes, without comparing all with all, or by their named group."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ class NearDuplicates:
     def groups(self, records: Sequence[ObjectRecord]) -> list[list[ObjectRecord]]:
         """Records that are linked directly or through others of ``records``, each group sorted by object id.
 
+        Photos of one video, burst or photographer are linked, as near-duplicates are.
+
         Args:
             records: Some or all of those that were linked. The groups are in the order of their first object ids.
         """
@@ -53,9 +55,30 @@ class NearDuplicates:
         present, node = np.unique(np.searchsorted(self._hashes, _hashes_of(ordered)), return_inverse=True)
         _, component = connected_components(self._links[present][:, present], directed=False)
         groups: dict[int, list[ObjectRecord]] = defaultdict(list)
-        for record, label in zip(ordered, component[node].tolist(), strict=True):
+        for record, label in zip(ordered, _joined(component[node], ordered), strict=True):
             groups[label].append(record)
         return list(groups.values())
+
+
+def _joined(labels: NDArray[np.int64], records: Sequence[ObjectRecord]) -> list[int]:
+    """Labels ``(n,)`` of some groups after groups that share a scene are made one."""
+    from scipy.sparse import csr_array  # as above
+    from scipy.sparse.csgraph import connected_components
+
+    scenes = {record.scene for record in records} - {None}
+    if not scenes:
+        return [int(label) for label in labels.tolist()]
+    first = int(labels.max()) + 1
+    node_of = {scene: first + number for number, scene in enumerate(sorted(scenes, key=str))}
+    ties = [
+        (label, node_of[record.scene]) for label, record in zip(labels.tolist(), records, strict=True) if record.scene
+    ]
+    rows, columns = zip(*ties, strict=True)
+    count = first + len(node_of)
+    _, merged = connected_components(
+        csr_array((np.ones(len(ties), np.int8), (rows, columns)), shape=(count, count)), directed=False
+    )
+    return [int(label) for label in merged[labels].tolist()]
 
 
 def _hashes_of(records: Sequence[ObjectRecord]) -> NDArray[np.uint64]:

@@ -21,15 +21,21 @@ _COLUMNS: Final = ("image", "image_id", "label", "object_mask", "draw", "source_
 
 
 def write_contact_sheet(
-    path: Path, dataset: DatasetFolder, config_splits: Mapping[str, str], *, most_rows: int = 12
+    path: Path,
+    dataset: DatasetFolder,
+    config_splits: Mapping[str, str],
+    *,
+    sizes: Mapping[str, int],
+    most_rows: int = 12,
 ) -> None:
-    """Draw up to ``most_rows`` objects, as many classes as possible first, one line each.
+    """Draw up to ``most_rows`` objects, as many classes as possible first, one line each; the last line counts them.
 
     Args:
         path: PNG file to write.
         dataset: The rows.
         config_splits: Config to the split that is shown, in the order of the columns; ``original`` leads if it is
             there.
+        sizes: Split to the number of its objects.
         most_rows: How many objects to draw at most.
     """
     class_names = dataset.class_map.names
@@ -39,7 +45,7 @@ def write_contact_sheet(
     chosen = _spread_over_classes(lead, most_rows)
     step = _CELL_PX + _MARGIN_PX
     width = _MARGIN_PX + step * (len(order) + 1)
-    sheet = Image.new("RGB", (width, _HEAD_PX + (step + _HEAD_PX) * len(chosen)), "white")
+    sheet = Image.new("RGB", (width, 2 * _HEAD_PX + (step + _HEAD_PX) * len(chosen)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for column, name in enumerate([order[0], "object_mask", *order[1:]]):
         draw.text((_MARGIN_PX + step * column, 4), name, fill="black", font=_fitting(name))
@@ -52,8 +58,17 @@ def write_contact_sheet(
         for column, cell in enumerate(cells):
             if cell is not None:
                 sheet.paste(_thumbnail(cell["bytes"]), (_MARGIN_PX + step * column, top))
+    split = config_splits[order[0]]
+    draw.text((_MARGIN_PX, sheet.height - _HEAD_PX + 4), count_line(len(chosen), sizes[split], split), "black", font)
     with replace_file(path) as temporary:
         sheet.save(temporary, format="PNG", compress_level=6)
+
+
+def count_line(shown: int, objects: int, split: str) -> str:
+    """How many of the objects of a split a sheet shows, in words."""
+    if shown == objects:
+        return f"all {objects} objects of {split}"
+    return f"{shown} of {objects} objects of {split}, spread over the classes"
 
 
 def _rows_by_image(dataset: DatasetFolder, config: str, split: str) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
@@ -76,7 +77,8 @@ def write_metadata(build: PlannedBuild, folder: Path) -> None:
     croissant = make_croissant(recipe, request.design.classes, paths, folder, masks=mask_sources(build.lock))
     write_text(folder / CROISSANT, json.dumps(croissant, indent=1) + "\n")
     if recipe.pixels:
-        write_contact_sheet(folder / CONTACT_SHEET, dataset, {config: own[-1] for config, own in splits.items()})
+        shown = {config: own[-1] for config, own in splits.items()}
+        write_contact_sheet(folder / CONTACT_SHEET, dataset, shown, sizes=Counter(build.plan.splits.values()))
     changelog: Sequence[Mapping[str, Any]] = request.history.changelog
     if request.history.earlier is not None:
         earlier = DatasetFolder.open(request.history.earlier)

@@ -20,6 +20,7 @@ from figureground.exports.report.crops import MARGINS, crops_section
 from figureground.exports.report.groups import ResultGroup, group_results, require_each_once
 from figureground.exports.report.imagenet9 import describe_imagenet9, fit_trends, group_models, imagenet9_section
 from figureground.exports.report.noise import FamilyNoise, NoiseResult, noise_results, pool_families, worst_gaps
+from figureground.exports.report.page import REPORT_PAGE, write_page
 from figureground.exports.report.stored_results import read_results
 from figureground.exports.report.timm_table import (
     PublishedComparison,
@@ -41,7 +42,7 @@ def write_report(
     repository: str | None = None,
     published: Path | None = None,
 ) -> list[str]:
-    """Write ``report.txt``, ``report.json`` and plots; returns the files' names.
+    """Write ``report.txt``, ``report.json``, plots, and all of it as ``report.html``; returns the files' names.
 
     Args:
         results: Result files of ``evaluate``, or folders of them.
@@ -80,10 +81,12 @@ def write_report(
     if published:
         write_text(out / "published.csv", csv_text(PublishedComparison, compared))
         drawn.append("published.csv")
-    if not sections:
-        return ["report.txt", *drawn]
-    write_text(out / "report.json", json.dumps(sections, indent=1, sort_keys=True) + "\n")
-    return ["report.txt", *drawn, "report.json"]
+    names = ["report.txt", *drawn]
+    if sections:
+        write_text(out / "report.json", json.dumps(sections, indent=1, sort_keys=True) + "\n")
+        names.append("report.json")
+    write_page(out, texts, names)
+    return [*names, REPORT_PAGE]
 
 
 def _stem(group: ResultGroup, groups: Sequence[ResultGroup]) -> str:

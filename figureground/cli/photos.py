@@ -23,6 +23,9 @@ class SourceOptions:
     ] = None
     boxes: Annotated[Path | None, typer.Option(help="Folder of Pascal-VOC XML, if it is not in the tree.")] = None
     labels: Annotated[Path | None, typer.Option(help="CSV of file and label, where folders are no labels.")] = None
+    groups: Annotated[
+        Path | None, typer.Option(help="CSV of file and group: photos of one video, burst or photographer.")
+    ] = None
     licence: Annotated[str | None, typer.Option(help="Licence of the photos, for the card: 'CC BY 4.0'.")] = None
     restricted: Annotated[
         bool | None,
@@ -56,7 +59,7 @@ def index(
             name=options.name,
             licence=options.licence,
             restricted=options.restricted,
-            reading=SourceReading(kind=options.kind, boxes=options.boxes, labels=options.labels),
+            reading=SourceReading(kind=options.kind, boxes=options.boxes, labels=options.labels, groups=options.groups),
             workers=workers,
             progress=show,
         )

@@ -16,8 +16,12 @@ from figureground.console import counts_text, emit, progress_bar
 
 @dataclass(frozen=True, kw_only=True)
 class ProposalOptions:
-    """Which model makes the masks, and how it is asked."""
+    """Which photos get masks, which model makes them, and how it is asked."""
 
+    source: Annotated[list[str] | None, typer.Option(help="Photos of this source only, once for each.")] = None
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Most photos of this run; the next one goes on with the rest.")
+    ] = None
     segmenter: Annotated[str, typer.Option(help=f"Model: {', '.join(SEGMENTER_NAMES)}.")] = "mobile-sam"
     checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None
     prompt: Annotated[PromptMode, typer.Option(help="How the model is asked.")] = "auto"
@@ -31,6 +35,7 @@ class ProposalOptions:
 
 @verb(
     "Examples: figureground propose -w work --segmenter mobile-sam --prompt auto\n\n"
+    "figureground propose -w work --source dogs --limit 200\n\n"
     "figureground propose -w work --segmenter sam --checkpoint sam_vit_b --prompt box\n\n"
     "figureground propose -w work --segmenter sam --device cuda --precision bfloat16\n\n"
     "figureground propose -w work --segmenter sam --engine ray --ray-address head:6379 --ray-gpus 1"
@@ -44,7 +49,7 @@ def propose(
     as_json: JsonOption = False,
 ) -> None:
     """Propose masks by machine; photos that are done already are skipped, so a killed run goes on."""
-    from figureground.annotate.proposals.proposing import ProposalSettings
+    from figureground.annotate.proposals.proposing import ProposalScope, ProposalSettings
     from figureground.annotate.segmenters.loading import ModelChoice
     from figureground.annotate.verbs import propose as run
 
@@ -57,8 +62,10 @@ def propose(
         precision=network.precision,
     )
     settings = ProposalSettings(prompt_mode=options.prompt, keep=options.keep, grid_side=options.grid)
+    scope = ProposalScope(sources=tuple(options.source or ()), limit=options.limit)
     with progress_bar() as show:
-        report = run(workspace, model, settings=settings, engine=engine.choice(), progress=show)
+        report = run(workspace, model, settings=settings, scope=scope, engine=engine.choice(), progress=show)
     text = f"{report.masks} masks for {report.images} photos, {report.already_done} done before"
+    text += f", {report.left} left for later runs" if report.left else ""
     rejected = f"\nwithout a mask: {counts_text(report.rejected)}" if report.rejected else ""
     emit(report, as_json=as_json, text=text + rejected)

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 Report = TypeVar("Report")
 
-if TYPE_CHECKING:
-    pass
-
 PASSWORD_VARIABLE = "FIGUREGROUND_BACKEND_PASSWORD"  # noqa: S105  a name
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # noqa: S105  a name; the SDK reads the same
 
@@ -253,6 +250,8 @@ def _push_text(report: PushReport, client: StudioClient, home: StudioHome) -> st
         lines.append(f"moved, of what nobody had begun: {counts_text(report.moved)}")
     if any(report.honeypots.values()):
         lines.append(f"honeypots among them: {counts_text(report.honeypots)}")
+    if report.textures:
+        lines.append(f"textures, which nobody is asked about: {report.textures}")
     lines += report.notices
     if report.skipped_by_all:
         lines.append(f"skipped, and there is nobody else to send them to: {', '.join(report.skipped_by_all)}")

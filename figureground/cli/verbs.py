@@ -61,7 +61,7 @@ VERBS: Final = {
         "Publish a dataset on the Hugging Face Hub: verified, staged, loaded back, then one commit and a tag.",
     ),
     "diff": Verb(
-        "figureground.cli.diff:diff",
+        "figureground.cli.release:diff",
         "Tell what changed between two versions: objects, masks, rows and why, recipe, software; --json names each.",
     ),
     "verify": Verb(
@@ -80,6 +80,10 @@ VERBS: Final = {
     "studio": Verb(
         "figureground.cli.studio:studio",
         "Label Studio: run one, send photos with machine masks, fetch what people made of them.",
+    ),
+    "sheet": Verb(
+        "figureground.cli.sheet:sheet",
+        "A sheet of machine masks to accept or reject in any browser, without Label Studio.",
     ),
     "analyze": Verb(
         "figureground.cli.analyze:analyze",

@@ -34,13 +34,16 @@ _FILL: Final = 0.35
 """Opacity of a mask: fur, eyes and the rim are seen through it."""
 
 
-def _mask_filter() -> str:
-    """An SVG filter, as a URL: a mask becomes a see-through fill, a crisp outline of its colour, and a white rim.
+def mask_filter(name: str) -> str:
+    """An SVG filter: a mask becomes a see-through fill, a crisp outline of its colour, and a white rim.
 
-    The label's colour is opaque in what Label Studio paints. Lengths are in pixels of the screen.
+    The label's colour is opaque in what is filtered. Lengths are in pixels of the screen.
+
+    Args:
+        name: Id of the filter.
     """
-    svg = (
-        "<svg xmlns='http://www.w3.org/2000/svg'><filter id='m' x='0' y='0' width='1' height='1'"
+    return (
+        f"<filter id='{name}' x='0' y='0' width='1' height='1'"
         " color-interpolation-filters='sRGB'>"
         "<feMorphology in='SourceAlpha' operator='dilate' radius='1.5' result='wide'/>"
         "<feFlood flood-color='white' flood-opacity='0.9'/><feComposite in2='wide' operator='in'/>"
@@ -50,8 +53,13 @@ def _mask_filter() -> str:
         "<feComponentTransfer in='SourceGraphic' result='fill'>"
         f"<feFuncA type='linear' slope='{_FILL}'/></feComponentTransfer>"
         "<feMerge><feMergeNode in='fill'/><feMergeNode in='line'/><feMergeNode in='rim'/></feMerge>"
-        "</filter></svg>"
+        "</filter>"
     )
+
+
+def _mask_filter() -> str:
+    """The filter as a URL."""
+    svg = f"<svg xmlns='http://www.w3.org/2000/svg'>{mask_filter('m')}</svg>"
     return f'url("data:image/svg+xml,{quote(svg)}#m")'
 
 

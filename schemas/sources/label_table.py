@@ -11,7 +11,8 @@ from figureground.schemas.sources.items import AMBIGUOUS, SourceItem
 from figureground.schemas.sources.names import NameIndex, same_form
 from figureground.schemas.sources.tables import read_table
 
-_FILE_COLUMNS: Final = ("file", "id", "ImageId")
+FILE_COLUMNS: Final = ("file", "id", "ImageId")
+"""Names of the column that names photos."""
 _LABEL_COLUMNS: Final = ("label", "PredictionString")
 
 
@@ -43,6 +44,8 @@ class LabelTable:
     rows: tuple[LabelRow, ...] = ()
     passed_over: Sequence[str] = field(default=())
     """Columns that are not read."""
+    what: str = "label"
+    """What the rows tell, for messages."""
 
     def matched(self, items: Iterable[SourceItem]) -> tuple[dict[str, LabelRow], dict[str, str], list[LabelRow]]:
         """The row of each photo, and what goes wrong.
@@ -74,7 +77,7 @@ class LabelTable:
             wrong = [row for row in rows if row.fault]
             if len({row.says() for row in rows if not row.fault}) > 1:
                 said = " and ".join(f"{row.label} in {row.line}" for row in rows)
-                faults.setdefault(uri, f"expected one label in {self.path.name}, got {said}")
+                faults.setdefault(uri, f"expected one {self.what} in {self.path.name}, got {said}")
             elif wrong:
                 faults.setdefault(uri, f"{self.path.name}, {wrong[0].line}: {wrong[0].fault}")
         sound = {uri: rows[0] for uri, rows in by_uri.items() if uri not in faults}
@@ -101,14 +104,16 @@ class LabelTable:
 def read_label_table(path: Path) -> LabelTable:
     """Read a CSV with the columns ``file`` (or ``id``), ``label`` and, if there are any, ``split``.
 
+    A column ``group`` is read by ``group_table``.
+
     Kaggle's ``LOC_val_solution.csv`` is read too: its ``PredictionString`` begins with the wnid.
 
     Raises:
         UsageError: if it cannot be read.
         DataError: if it is no CSV in UTF-8 with these columns; what is wrong with single rows stands in them.
     """
-    table = read_table(path, (_FILE_COLUMNS, _LABEL_COLUMNS))
-    key = next(name for name in _FILE_COLUMNS if name in table.header)
+    table = read_table(path, (FILE_COLUMNS, _LABEL_COLUMNS))
+    key = next(name for name in FILE_COLUMNS if name in table.header)
     column = next(name for name in _LABEL_COLUMNS if name in table.header)
     rows: list[LabelRow] = []
     for row in table.rows:
@@ -119,4 +124,4 @@ def read_label_table(path: Path) -> LabelTable:
             fault = f"expected {len(table.header)} cells, got more; quote cells that hold a comma"
         split = row.cells.get("split", "")
         rows.append(LabelRow(name=row.cells[key], line=row.line, label=label, split=split, fault=fault))
-    return LabelTable(path=path, rows=tuple(rows), passed_over=table.passed_over((key, column, "split")))
+    return LabelTable(path=path, rows=tuple(rows), passed_over=table.passed_over((key, column, "split", "group")))

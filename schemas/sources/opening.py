@@ -53,6 +53,7 @@ def open_source(
     name: str | None = None,
     boxes: Path | None = None,
     labels: Path | None = None,
+    groups: Path | None = None,
     options: Mapping[str, str] | None = None,
 ) -> PhotoSource:
     """Open a source of photos; its kind is detected by what is there.
@@ -64,6 +65,7 @@ def open_source(
         name: Name of the source; None for the last part of the locator.
         boxes: Folder of Pascal-VOC XML files.
         labels: CSV with the columns ``file`` (or ``id``) and ``label``, for a folder whose folders are no labels.
+        groups: CSV with the columns ``file`` (or ``id``) and ``group``: the video, burst or photographer of photos.
         options: Options of a source that was opened before.
 
     Raises:
@@ -75,7 +77,7 @@ def open_source(
     if not locator.startswith(_HUB):
         locator = str(_tree_root(Path(locator), kind).resolve())
     named = _checked_name(name if name is not None else _last_part(locator))
-    all_options = {**(options or {}), **_beside(kind, boxes, labels)}
+    all_options = {**(options or {}), **_beside(kind, boxes, labels, groups)}
     if kind == "folder":
         return FolderSource(name=named, locator=locator, options=all_options)
     if kind == "ilsvrc":
@@ -133,8 +135,8 @@ def count_passed_over(source: PhotoSource) -> dict[str, int]:
     return dict(sorted(source.passed_over().items()))
 
 
-def _beside(kind: str, boxes: Path | None, labels: Path | None) -> dict[str, str]:
-    """Folder of boxes and table of labels as options, checked at once, while the user still sees the command."""
+def _beside(kind: str, boxes: Path | None, labels: Path | None, groups: Path | None) -> dict[str, str]:
+    """Folder of boxes and tables as options, checked at once, while the user still sees the command."""
     if kind in ("imagenet-a", "parquet", "rival10", "textures") and (boxes or labels):
         own = "has no labels" if kind == "textures" else "carries its own labels"
         raise UsageError(f"a source of kind {kind} {own} and takes no table of labels and no folder of boxes")
@@ -142,7 +144,11 @@ def _beside(kind: str, boxes: Path | None, labels: Path | None) -> dict[str, str
         raise UsageError(f"{boxes}: no such folder of boxes")
     if labels is not None and not labels.is_file():
         raise UsageError(f"{labels}: no such table of labels")
-    given = {"boxes": boxes, "labels": labels}
+    if groups is not None and kind == "textures":
+        raise UsageError("a source of kind textures lends no ground and takes no table of groups")
+    if groups is not None and not groups.is_file():
+        raise UsageError(f"{groups}: no such table of groups")
+    given = {"boxes": boxes, "labels": labels, "groups": groups}
     return {key: str(path.resolve()) for key, path in given.items() if path is not None}
 
 

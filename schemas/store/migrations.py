@@ -91,6 +91,9 @@ _MIGRATIONS: Final = (
     ALTER TABLE annotations ADD COLUMN machine INTEGER NOT NULL DEFAULT 0;
     UPDATE annotations SET origin = substr(note, 9, instr(note || char(10), char(10)) - 9)
         WHERE tool LIKE 'import:%' AND note LIKE 'origin: %';
+    CREATE TABLE photo_groups (
+        image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE, sequence INTEGER NOT NULL, name TEXT NOT NULL,
+        PRIMARY KEY (image_id, sequence)) STRICT;
     """,
 )
 

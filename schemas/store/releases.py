@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -25,12 +25,12 @@ from figureground.schemas.store.tables import read_batches, read_metadata
 SCHEMA_VERSION: Final = "2"
 """Changes with the columns or their types: a reader refuses a release of a version that it does not know."""
 _FIRST: Final = "1"
-"""The version without origins and agreement, which is read too."""
+"""The version without origins, agreement and groups, which is read too."""
 _LEFT_OUT: Final = "figureground.left_out"
 _ANNOTATION: Final = "figureground.annotation"
 _ROWS_PER_GROUP: Final = 1 << 16
 _ROWS_AT_A_TIME: Final = 1 << 9
-_SHARED: Final = ("source", "label", "source_split", "state", "segmenter", "origin")
+_SHARED: Final = ("source", "label", "source_split", "state", "segmenter", "origin", "group")
 """Columns of which few words fill many rows."""
 _MOST_FAULTS: Final = 100
 """Faults of one file after which nobody reads on."""
@@ -66,9 +66,10 @@ _SCHEMA: Final = pa.schema(
         ("flags", pa.list_(pa.string())),
         ("origin", pa.string()),
         ("agreement_iou", pa.float64()),
+        ("group", pa.string()),
     ]
 )
-_SINCE_SECOND: Final = ("origin", "agreement_iou")
+_SINCE_SECOND: Final = ("origin", "agreement_iou", "group")
 """Columns that the first version lacks."""
 _WITH_GAPS: Final = ("agreement_iou",)
 
@@ -175,11 +176,13 @@ def name_digest(uri: str) -> str:
 
 
 def blind_name(record: ObjectRecord) -> ObjectRecord:
-    """The object with its photo's ``name_digest`` for a uri.
+    """The object with its photo's ``name_digest`` for a uri, and the digest of its group, if any.
 
     Whoever has the photo finds it; nobody else learns its name, which in ImageNet-A tells what a classifier answered.
+    Equal groups have equal digests; who took the photos is not told.
     """
-    return replace(record, uri=name_digest(record.uri))
+    group = f"sha256:{hashlib.sha256(record.group.encode()).hexdigest()}" if record.group else ""
+    return replace(record, uri=name_digest(record.uri), group=group)
 
 
 def _rle_row(rle: CocoRle) -> dict[str, Any]:
@@ -190,8 +193,8 @@ def _rle(row: dict[str, Any]) -> CocoRle:
     return CocoRle(size_hw=(row["size"][0], row["size"][1]), counts=row["counts"])
 
 
-def _row(record: ObjectRecord) -> dict[str, Any]:
-    row = {name: getattr(record, name) for name in _SCHEMA.names}
+def _row(record: ObjectRecord, names: Sequence[str]) -> dict[str, Any]:
+    row = {name: getattr(record, name) for name in names}
     row["mask"] = _rle_row(record.mask)
     row["instances"] = [_rle_row(rle) for rle in record.instances]
     row["attributes"] = json.dumps(dict(record.attributes), sort_keys=True)
@@ -210,7 +213,7 @@ def _tables(records: Iterable[ObjectRecord], schema: pa.Schema) -> Iterator[pa.T
             if record.object_id < last:
                 raise ValueError(f"{record.object_id} after {last}: an iterator must give objects sorted")
             last = record.object_id
-        parts.append(pa.Table.from_pylist([_row(record) for record in batch], schema=schema))
+        parts.append(pa.Table.from_pylist([_row(record, schema.names) for record in batch], schema=schema))
         first = False
         if sum(part.num_rows for part in parts) >= _ROWS_PER_GROUP:
             yield pa.concat_tables(parts).combine_chunks()
@@ -288,6 +291,7 @@ def _record(row: dict[str, Any], shared: dict[str, str]) -> ObjectRecord:
     row["image_flags"] = tuple(row["image_flags"])
     row["flags"] = tuple(row["flags"])
     row.setdefault("origin", "")
+    row.setdefault("group", "")
     for name in _SHARED:
         row[name] = shared.setdefault(row[name], row[name])
     return ObjectRecord(**row, boxes_xyxy_px=tuple(boxes), attribute_masks=masks)

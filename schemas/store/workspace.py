@@ -181,6 +181,24 @@ class Workspace(StudioTables):
         row = self._db.execute("SELECT * FROM images WHERE image_id = ?", (image_id,)).fetchone()
         return None if row is None else image_of(row)
 
+    def add_groups(self, groups: Mapping[str, str]) -> int:
+        """Note the groups of photos (image_id to name, empty for none); returns how many are news."""
+        known = self.groups()
+        news = sorted((image_id, name) for image_id, name in groups.items() if known.get(image_id, "") != name)
+        with self._db:
+            self._db.executemany(
+                "INSERT INTO photo_groups SELECT ?1, coalesce(max(sequence), -1) + 1, ?2 FROM photo_groups "
+                "WHERE image_id = ?1",
+                news,
+            )
+        return len(news)
+
+    def groups(self) -> dict[str, str]:
+        """The group of every photo that is in one, by image_id: its video, burst or photographer."""
+        rows = self._db.execute("SELECT image_id, name FROM photo_groups ORDER BY image_id, sequence")
+        newest = {row["image_id"]: str(row["name"]) for row in rows}
+        return {image_id: name for image_id, name in newest.items() if name}
+
     def forget(self, image_id: str) -> None:
         """Delete a photo and all that hangs on it (a takedown); the one delete of the workspace."""
         with self._db:

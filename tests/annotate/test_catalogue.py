@@ -191,6 +191,8 @@ def test_the_report_reads_well_and_goes_to_json(tmp_path: Path) -> None:
         "rejected": {"zero_byte": 1},
         "rejections": [{"source": "p", "uri": "dog/b.jpg", "reason": "zero_byte", "detail": "the file is empty"}],
         "flags": {},
+        "grouped": 0,
+        "groups": 0,
         "passed_over": {},
         "warnings": [],
         "faults": [],

@@ -113,6 +113,15 @@ def test_near_duplicates_across_the_source_s_own_splits_are_found() -> None:
     assert findings["near_duplicates_in_two_splits"].count == 1
 
 
+def test_a_group_across_the_source_s_own_splits_is_found() -> None:
+    assert RECIPE.splits is not None
+    by_source = RECIPE.model_copy(update={"splits": RECIPE.splits.model_copy(update={"by": "source"})})
+    records = [photo(number, source_split="train", group="video" if number < 2 else "") for number in range(20)]
+    records += [photo(50, source_split="test", group="video"), photo(51, source_split="test")]
+    finding = findings_of(records, by_source)["near_duplicates_in_two_splits"]
+    assert (finding.count, finding.severity) == (1, "warning")
+
+
 def test_classes_that_no_attribute_tells_apart_are_named() -> None:
     records = [photo(n, attributes={"horns": None, "hairy": True}, attribute_masks={}) for n in range(40)]
     assert findings_of(records)["classes_alike"].examples == ("a/b",)

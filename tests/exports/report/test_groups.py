@@ -195,6 +195,7 @@ def test_the_report_is_written_and_the_same_again(scores: Path, tmp_path: Path) 
         *(f"background_check.map3.{name}.png" for name in ("influence", "invariance")),
         "published.csv",
         "report.json",
+        "report.html",
     ]
     for name in written[0]:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

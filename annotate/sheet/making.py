@@ -1,0 +1,222 @@
+"""A sheet: pages of photos with their machine masks, the most uncertain first, which need no server and no network."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image, ImageColor
+
+from figureground.annotate.photo_states import count_textures, photos_to_annotate, require_sources
+from figureground.annotate.proposals.best import best_proposals
+from figureground.annotate.studio.served import ServedView
+from figureground.annotate.studio.tasks import label_title, photo_name, segmenter_title, uncertainty
+from figureground.errors import Fault, Faults, FigureGroundError, UsageError, printable
+from figureground.runtime.folders import unfinished_folder
+from figureground.runtime.progress import Progress
+from figureground.schemas.pages.page_style import OBJECT_COLOUR, mask_filter
+from figureground.schemas.rasters.masks import Mask, decode_coco_rle
+from figureground.schemas.rasters.photos import decode_photo
+from figureground.schemas.records import ImageRecord, ProposalRecord, SourceRow, content_id
+from figureground.schemas.sources.opening import read_catalogued
+from figureground.schemas.store.workspace import Workspace
+
+SHOWN_PIXELS: Final = 480_000
+"""Most pixels of a photo on a sheet, 800 x 600: a page of 200 is some 20 MB."""
+PHOTOS_A_PAGE: Final = 200
+_JPEG_QUALITY: Final = 85
+
+Shown = tuple[ImageRecord, ProposalRecord]
+"""A photo and the machine mask that is asked about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetRequest:
+    """What a sheet shows."""
+
+    segmenter: str | None = None
+    """Whose masks: ``sam``, or ``sam:box``; needed where several segmenters made some."""
+    sources: tuple[str, ...] = ()
+    """Photos of these sources; empty for all."""
+    limit: int | None = None
+    """Most photos, 1 or more, the most uncertain first; None for all."""
+    photos_a_page: int = PHOTOS_A_PAGE
+    """1 or more."""
+
+
+@dataclass(slots=True, kw_only=True)
+class SheetReport:
+    """Counts of one call of ``make_sheet``."""
+
+    pages: list[Path] = field(default_factory=list)
+    photos: int = 0
+    """Photos that are shown."""
+    beyond_limit: int = 0
+    """Photos that the limit leaves out."""
+    decided: int = 0
+    """Photos that have a decision, and are not shown."""
+    without_mask: int = 0
+    """Photos without a machine mask, which are not shown."""
+    textures: int = 0
+    """Photos that are textures, about which nobody is asked."""
+    faults: Faults = field(default_factory=Faults)
+    """Photos that could not be read; the others are shown."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready fields."""
+        counts = ("photos", "beyond_limit", "decided", "without_mask", "textures")
+        values = {name: getattr(self, name) for name in counts}
+        return {**values, "pages": list(map(str, self.pages)), "faults": list(map(str, self.faults))}
+
+    def __str__(self) -> str:
+        """Counts, then the pages to open."""
+        others = [
+            (self.beyond_limit, "beyond the limit"),
+            (self.decided, "decided before"),
+            (self.without_mask, "without a machine mask"),
+            (self.textures, "textures"),
+            (len(self.faults), "could not be read"),
+        ]
+        rest = "".join(f", {count} {words}" for count, words in others if count)
+        lines = [f"{self.photos} photos to accept or reject{rest}; open in a browser:", *map(str, self.pages)]
+        return "\n".join(map(printable, lines))
+
+
+def make_sheet(
+    workspace: Workspace, out: Path, request: SheetRequest = SheetRequest(), *, progress: Progress = lambda *_: None
+) -> SheetReport:
+    """Write pages of all photos without a decision that have a machine mask; the same masks make the same bytes.
+
+    Args:
+        workspace: Where photos and masks are; nothing is written to it.
+        out: The folder to make: ``sheet-1.html``, ``sheet-2.html`` and so on.
+        request: What is shown.
+        progress: Called after every photo with ("sheet", done, total).
+
+    Raises:
+        UsageError: if ``out`` exists, there is nothing to show, or several segmenters made masks.
+        DataError: at the end, with every photo that could not be read, and the report; the pages show the others.
+    """
+    shown, report = _choose(workspace, request)
+    sheet = content_id("sheet", *(proposal.proposal_id for _, proposal in shown))
+    pages = [shown[start : start + request.photos_a_page] for start in range(0, len(shown), request.photos_a_page)]
+    sources, done = workspace.sources(), 0
+    with unfinished_folder(out, sheet, "sheet", keeps=False) as folder:
+        for number, photos in enumerate(pages, start=1):
+            head, tail = _page(sheet, number, len(pages)).split("{{tiles}}")
+            with (folder / f"sheet-{number}.html").open("w", encoding="utf-8", newline="\n") as file:
+                file.write(head)
+                for image, proposal in photos:
+                    done += 1
+                    tile = _tile(image, proposal, sources, f"{done} of {len(shown)}")
+                    if isinstance(tile, Fault):
+                        report.faults.extend([tile])
+                    else:
+                        file.write(tile)
+                        report.photos += 1
+                    progress("sheet", done, len(shown))
+                file.write(tail)
+            report.pages.append(out / f"sheet-{number}.html")
+    report.faults.raise_if_any(report)
+    return report
+
+
+def _choose(workspace: Workspace, request: SheetRequest) -> tuple[list[Shown], SheetReport]:
+    """Photos to show, the most uncertain first, and the counts of those that are not."""
+    require_sources(workspace, request.sources)
+    if (request.limit is not None and request.limit < 1) or request.photos_a_page < 1:
+        raise UsageError("a sheet shows 1 photo or more, and 1 or more on a page")
+    decided, report = workspace.decisions(), SheetReport(textures=count_textures(workspace))
+    proposals = {proposal.image_id: proposal for proposal in best_proposals(workspace, request.segmenter)}
+    shown: list[Shown] = []
+    for image in photos_to_annotate(workspace, request.sources):
+        proposal = proposals.get(image.image_id)
+        if image.image_id in decided:
+            report.decided += 1
+        elif proposal is None:
+            report.without_mask += 1
+        else:
+            shown.append((image, proposal))
+    if not shown:
+        counts = f"{report.decided} photos are decided, {report.without_mask} have no machine mask"
+        raise UsageError(f"there is nothing to show: {counts}; make masks with: figureground propose")
+    shown.sort(key=lambda pair: (-uncertainty(pair[1]), pair[0].image_id))
+    chosen = shown[: request.limit]
+    report.beyond_limit = len(shown) - len(chosen)
+    return chosen, report
+
+
+@cache
+def _template() -> str:
+    return files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+
+
+def _page(sheet: str, number: int, count: int) -> str:
+    """A page without its tiles."""
+    others = [
+        f"<b>{other}</b>" if other == number else f'<a href="sheet-{other}.html">{other}</a>'
+        for other in range(1, count + 1)
+    ]
+    values = {
+        "title": "Accept or reject masks" + (f", page {number} of {count}" if count > 1 else ""),
+        "sheet": sheet,
+        "page": str(number),
+        "links": " ".join(others if count > 1 else []),
+        "outline": mask_filter("outline"),
+    }
+    text = _template()
+    for name, value in values.items():
+        text = text.replace("{{" + name + "}}", value)
+    return text
+
+
+def _tile(image: ImageRecord, proposal: ProposalRecord, sources: dict[str, SourceRow], place: str) -> str | Fault:
+    """One photo with its mask and three buttons, as HTML; a fault where it cannot be read."""
+    view = ServedView.of(image, most_pixels=SHOWN_PIXELS)
+    try:
+        photo = view.picture(decode_photo(read_catalogued(image, sources)))
+        mask = view.to_served(decode_coco_rle(proposal.rle, size_hw=image.size_hw, record=photo_name(image)))
+    except (FigureGroundError, OSError) as error:
+        return Fault(where=image.source, record=image.uri, expected="the catalogued photo", got=str(error))
+    buttons = [("accept", "Accept"), ("reject", "Reject"), ("skip", "Skip")]
+    lines = [
+        f'<figure data-image="{image.image_id}" data-proposal="{proposal.proposal_id}">',
+        '<div class="picture">'
+        f'<img alt="the photo" src="{_data_url("jpeg", _jpeg(photo))}">'
+        f'<img class="mask" alt="its mask" src="{_data_url("png", _mask_png(mask))}">'
+        '<span class="state"></span></div>',
+        f"<figcaption><span><b>{place}</b> {escape(printable(label_title(image.label)))}</span>"
+        f"<span>uncertainty {uncertainty(proposal):.2f}, {escape(segmenter_title(proposal))}</span>"
+        f'<span class="uri">{escape(printable(photo_name(image)))}</span>',
+        *(f'<button type="button" data-decision="{name}">{title}</button>' for name, title in buttons),
+        "</figcaption></figure>\n",
+    ]
+    return "\n".join(lines)
+
+
+def _data_url(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _jpeg(photo: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    photo.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def _mask_png(mask_hw: Mask) -> bytes:
+    """A mask in the object's colour, opaque, with nothing beside it."""
+    image = Image.fromarray(mask_hw.astype(np.uint8)).convert("P")
+    colour: Sequence[int] = ImageColor.getrgb(OBJECT_COLOUR)
+    image.putpalette([0, 0, 0, *colour[:3]])
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", bits=1, transparency=0)
+    return buffer.getvalue()
