@@ -269,7 +269,7 @@ def as_before(folder: Path) -> None:
 
     def release_before(table: pa.Table) -> pa.Table:
         metadata = {**table.schema.metadata, b"figureground.schema": b"1"}
-        return table.drop_columns(["origin", "agreement_iou"]).replace_schema_metadata(metadata)
+        return table.drop_columns(["origin", "agreement_iou", "group"]).replace_schema_metadata(metadata)
 
     rewrite_table(folder, "objects.parquet", release_before)
     lock = json.loads((folder / "recipe.lock.json").read_text())

@@ -131,9 +131,7 @@ def test_textures_take_no_groups(tmp_path: Path, capsys: pytest.CaptureFixture[s
 # In releases
 
 
-def test_a_release_holds_groups(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_release_holds_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root, work = put(tmp_path / "photos", "dog/0.png", "dog/1.png"), tmp_path / "work"
     run_here(capsys, "index", root, "-w", work)
     with Workspace.open(work) as store:
