@@ -30,7 +30,8 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
             unscored = ", ".join(f"{config} ({reason})" for config, reason in result.get("not_scored", {}).items())
             note = f"{mean}; chance {100 * summary['chance']:.1f}{'; not scored: ' * bool(unscored)}{unscored}"
             sliced = ["slices of the differences: with --json"] if any(summary.get("slices", {}).values()) else []
-            note = "; ".join([note, *sliced, *describe_masks(data), *describe_model(result, str(space))])
+            about = [*describe_groups(data, summary), *describe_masks(data), *describe_model(result, str(space))]
+            note = "; ".join([note, *sliced, *about])
             column = result, protocol.cells(summary), note
             groups.setdefault((title, data["fingerprint"]), []).append(column)
     return "\n\n".join(_format_group(title, group) for (title, _), group in groups.items())
@@ -49,6 +50,18 @@ def describe_masks(data: Mapping[str, Any]) -> list[str]:
         agree = f"{own['agreeing']} of {own['objects']} agree with another segmenter's (IoU {own['min_iou']:g} or more)"
         notes.append(agree)
     return notes
+
+
+def describe_groups(data: Mapping[str, Any], summary: Mapping[str, Any]) -> list[str]:
+    """What photos of one video, burst or photographer do to the intervals, in words; nothing where there are none."""
+    counts = data.get("groups")
+    if not counts:
+        return []
+    first: Mapping[str, Any] = next(iter(summary.get("configs", {}).values()), {})
+    if "n_groups" not in first:
+        return [f"{counts['images']} images are in {counts['groups']} groups, which these intervals do not allow for"]
+    worth = f"{first['n']} images in {first['n_groups']} groups are worth {first['n_effective']:.1f} independent ones"
+    return [f"whole groups of photos are the sample: {worth}"]
 
 
 def describe_model(result: Mapping[str, Any], space: str) -> list[str]:
@@ -127,6 +140,7 @@ def format_eval_results(result: Mapping[str, Any]) -> str:
             f"feed {result['feed']}",
             f"label space {space or summary['label_space']}",
             f"weights {result['weights_sha256']}",
+            *describe_groups(data, summary),
             *describe_masks(data),
             *describe_model(result, space or str(summary.get("label_space"))),
         ]

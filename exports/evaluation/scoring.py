@@ -18,6 +18,7 @@ from figureground.exports.evaluation.models import load_model, specification_sha
 from figureground.exports.evaluation.options import ScoringOptions, fill_options
 from figureground.exports.evaluation.protocol import Protocol
 from figureground.exports.evaluation.protocols.registry import find_protocol, named_protocol, option_owners
+from figureground.exports.evaluation.repository.provenance import read_groups
 from figureground.exports.evaluation.repository.shards import layout_sha256
 from figureground.exports.evaluation.results import format_eval_results
 from figureground.exports.evaluation.values import (
@@ -65,7 +66,7 @@ def evaluate(
     job = _make_job(repository, adapter, protocol, values, Path(out) if out else None, progress)
     job = job.keyed(specification_sha256=specification_sha256(model_spec))
     summary = protocol.run(job)
-    result = {**job.key, **_describe(job, values), **summary}
+    result = {**job.key, **_describe(job, values), **_class_order(adapter, summary), **summary}
     if out is not None:
         write_whole(Path(out, f"{file_stem(job.key)}.json"), (json_text(result) + "\n").encode())
     if eval_results_yaml is not None:
@@ -162,17 +163,19 @@ def _make_job(
     stored = [config for config in configs if config not in views] if configs else None
     feeding = ("interpolation", "mean", "std", "outputs", *protocol.feeding)
     cluster = values["cluster"] if "cluster" in {option.name for option in protocol.options} else "image"
+    asked = list_configs(repository, stored)
+    groups = _read_groups(repository, asked[0], values["split"]) if repository.grouped and asked else None
     return Job(
         repository=repository,
         adapter=adapter,
-        configs=[*list_configs(repository, stored), *views],
+        configs=[*asked, *views],
         views=views,
         split=values["split"],
         limit=values["limit"],
         batch_size=values["batch_size"],
         workers=values["workers"],
         out=out,
-        sampling=Sampling(count=values["bootstrap"], seed=values["seed"], cluster=cluster),
+        sampling=Sampling(count=values["bootstrap"], seed=values["seed"], cluster=cluster, groups=groups),
         options={option.name: values[option.name] for option in protocol.options},
         key={
             "schema": SCHEMA_VERSION,
@@ -198,13 +201,22 @@ def _make_job(
     )
 
 
+def _read_groups(repository: Repository, config: str, split: str) -> dict[str, str]:
+    """Group by image_id, as the rows of a config have it; all configs have the same photos."""
+    repository.check(config, split)
+    return read_groups(repository.shards(config, split).values())
+
+
 def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
     """What results are of, besides what decides the predictions."""
     repository = job.repository
     libraries = {"datasets", "numpy", "pillow", "scipy", *adapter_option(job.adapter, "libraries")}
     dataset = {name: getattr(repository, name) for name in ("name", "revision", "manifest_sha256", "fingerprint")}
+    about = {"class_map": repository.classes.name, "split": job.split, "masks": repository.masks}
+    if groups := job.sampling.groups:
+        about["groups"] = {"groups": len(set(groups.values())), "images": len(groups)}
     return {
-        "dataset": {**dataset, "class_map": repository.classes.name, "split": job.split, "masks": repository.masks},
+        "dataset": {**dataset, **about},
         "libraries": _versions(libraries),
         "notes": list(adapter_option(job.adapter, "notes")),
         "parameters": adapter_option(job.adapter, "parameters"),
@@ -212,6 +224,14 @@ def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
         "seed": values["seed"],
         "cluster": job.sampling.cluster,
     }
+
+
+def _class_order(adapter: Adapter, summary: Mapping[str, Any]) -> dict[str, str]:
+    """Whether a head says its classes, or they are assumed to be in the dataset's order; empty for other models."""
+    spaces = summary.get("label_spaces") or [summary.get("label_space")]
+    if not any("head" in str(space) for space in spaces):
+        return {}
+    return {"class_order": "stated" if adapter_option(adapter, "class_names") else "assumed"}
 
 
 def _versions(packages: Collection[str]) -> dict[str, str]:
