@@ -665,6 +665,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 # label_spaces: What a model's outputs mean: the class map and the label spaces.
 
 IMAGENET_CLASSES: Final = 1000
+ASSUMED_ORDER: Final = "its outputs are assumed to be in the order of the dataset's classes (no class_names)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -719,6 +720,16 @@ def find_label_space(outputs: int, classes: ClassMap, named: str | None = None) 
     ask = "; both fit: say label_space, map or head, in the settings beside the model's file or in its adapter"
     require(len(fitting) == 1, f"expected {wanted}; got {got}{ask if len(fitting) == 2 else ''}")
     return fitting[0]
+
+
+def class_order(space: str, class_names: Sequence[str] | None) -> str | None:
+    """How the order of a head's classes is known: ``stated`` by the model, or ``assumed`` to be the dataset's.
+
+    None for models that answer in ImageNet's classes. ``space`` is a label space, also with its number of classes.
+    """
+    if not space.startswith("head"):
+        return None
+    return "stated" if class_names else "assumed"
 
 
 def map_predictions(logits: Logits, classes: ClassMap, space: str) -> tuple[Ints, Ints]:
@@ -5064,8 +5075,8 @@ def describe_model(result: Mapping[str, Any], space: str) -> list[str]:
     """What a reader of a table must know of a model, in words: choices that were made for it, and assumptions."""
     settings, model = result.get("model_settings") or {}, result["model"]
     notes = [f"{model}: {note}" for note in result.get("notes", ())]
-    if "head" in space and not settings.get("class_names"):
-        notes.append(f"{model}: its outputs are assumed to be in the order of the dataset's classes (no class_names)")
+    if class_order(space, settings.get("class_names")) == "assumed":
+        notes.append(f"{model}: {ASSUMED_ORDER}")
     if (settings.get("settings") or {}).get("size") == "train":
         notes.append(f"{model}: at the size and crop that timm trained it at")
     return notes
@@ -5351,10 +5362,10 @@ def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _class_order(adapter: Adapter, summary: Mapping[str, Any]) -> dict[str, str]:
     """Whether a head says its classes, or they are assumed to be in the dataset's order; empty for other models."""
+    named = adapter_option(adapter, "class_names")
     spaces = summary.get("label_spaces") or [summary.get("label_space")]
-    if not any("head" in str(space) for space in spaces):
-        return {}
-    return {"class_order": "stated" if adapter_option(adapter, "class_names") else "assumed"}
+    orders = {order for space in spaces if (order := class_order(str(space), named))}
+    return {"class_order": order for order in orders}
 
 
 def _versions(packages: Collection[str]) -> dict[str, str]:

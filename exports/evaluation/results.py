@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from figureground.exports.evaluation.label_spaces import ASSUMED_ORDER, class_order
 from figureground.exports.evaluation.protocols.registry import named_protocol
 from figureground.exports.evaluation.tables import RULE, Cell, describe_stars, find_stars
 
@@ -68,8 +69,8 @@ def describe_model(result: Mapping[str, Any], space: str) -> list[str]:
     """What a reader of a table must know of a model, in words: choices that were made for it, and assumptions."""
     settings, model = result.get("model_settings") or {}, result["model"]
     notes = [f"{model}: {note}" for note in result.get("notes", ())]
-    if "head" in space and not settings.get("class_names"):
-        notes.append(f"{model}: its outputs are assumed to be in the order of the dataset's classes (no class_names)")
+    if class_order(space, settings.get("class_names")) == "assumed":
+        notes.append(f"{model}: {ASSUMED_ORDER}")
     if (settings.get("settings") or {}).get("size") == "train":
         notes.append(f"{model}: at the size and crop that timm trained it at")
     return notes

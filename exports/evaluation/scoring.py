@@ -12,7 +12,7 @@ from figureground.exports.evaluation.adapters import Adapter, adapter_option, fe
 from figureground.exports.evaluation.dataset import Repository, list_configs, open_repository
 from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.jobs import Job, file_stem
-from figureground.exports.evaluation.label_spaces import find_label_space
+from figureground.exports.evaluation.label_spaces import class_order, find_label_space
 from figureground.exports.evaluation.model_files.adapter_checks import try_model
 from figureground.exports.evaluation.models import load_model, specification_sha256
 from figureground.exports.evaluation.options import ScoringOptions, fill_options
@@ -228,10 +228,10 @@ def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _class_order(adapter: Adapter, summary: Mapping[str, Any]) -> dict[str, str]:
     """Whether a head says its classes, or they are assumed to be in the dataset's order; empty for other models."""
+    named = adapter_option(adapter, "class_names")
     spaces = summary.get("label_spaces") or [summary.get("label_space")]
-    if not any("head" in str(space) for space in spaces):
-        return {}
-    return {"class_order": "stated" if adapter_option(adapter, "class_names") else "assumed"}
+    orders = {order for space in spaces if (order := class_order(str(space), named))}
+    return {"class_order": order for order in orders}
 
 
 def _versions(packages: Collection[str]) -> dict[str, str]:

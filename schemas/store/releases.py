@@ -18,7 +18,7 @@ from figureground.errors import DataError, Faults, UsageError
 from figureground.runtime.files import replace_file
 from figureground.schemas.documents import parse_text, shown
 from figureground.schemas.rasters.masks import Box, CocoRle
-from figureground.schemas.rasters.photos import MOST_PIXELS
+from figureground.schemas.rasters.sizes import MOST_PIXELS
 from figureground.schemas.records import NAME_PATTERN, NAME_WORDS, ObjectRecord, ObjectState, canonical_json
 from figureground.schemas.store.tables import read_batches, read_metadata
 
