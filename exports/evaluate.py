@@ -43,6 +43,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypedDict, TypeVar, Unpack
 
@@ -95,6 +96,11 @@ def plain_line(text: object, most: int = 300) -> str:
     """What others say, as one line: spaces for line breaks, no addresses in memory, cut to ``most`` characters."""
     line = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(printable(str(text)).split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def spell_size(size_hw: Sequence[int]) -> str:
+    """A size of pixels in words: ``640x480 (width x height)`` for a height of 480."""
+    return f"{size_hw[1]}x{size_hw[0]} (width x height)"
 
 
 def require(condition: object, message: str, exit_code: int = 1) -> None:
@@ -250,7 +256,8 @@ def feed_adapter(adapter: Adapter, feed: str) -> Adapter:
     other = copy.copy(adapter)
     size_hw = tuple(adapter.input_size_hw)
     resizes = size_hw == REFERENCE_SIZE_HW or adapter_option(adapter, "any_size")
-    require(resizes, f"{adapter.name}: takes {size_hw} only, and feed reference gives {REFERENCE_SIZE_HW}")
+    words = f"takes {spell_size(size_hw)} only, and feed reference gives {spell_size(REFERENCE_SIZE_HW)}"
+    require(resizes, f"{adapter.name}: {words}")
     other.input_size_hw = REFERENCE_SIZE_HW
     vars(other).update(interpolation="bilinear", crop_pct=0.875, crop_mode="center")
     if adapter_option(adapter, "mean") is not None:
@@ -464,9 +471,7 @@ def _tango(delta: float, only_first: float, only_second: float, n: float) -> flo
     return float(score / np.sqrt(variance)) if variance > 0 else (0.0 if abs(score) < 1e-9 else np.sign(score) * np.inf)
 
 
-def mean_estimate(
-    values: Floats, strata: Ints, bounds: tuple[float, float], groups: Ints | None = None
-) -> Estimate:
+def mean_estimate(values: Floats, strata: Ints, bounds: tuple[float, float], groups: Ints | None = None) -> Estimate:
     """Mean over strata of real values ``(I,)`` within ``bounds``: Student's t, with Satterthwaite's degrees of freedom.
 
     None below ``MIN_RESAMPLED`` images, where nothing varies, and for fewer than three ``groups`` ``(I,)``.
@@ -1240,7 +1245,8 @@ def _decode(stored: bytes, record: str, what: str, formats: tuple[str, ...], mod
         with Image.open(io.BytesIO(stored), formats=formats) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise EvaluationError(f"{record}: {what}: expected at most {MAX_PIXELS:,} pixels, got {width}x{height}")
+                got = spell_size((height, width))
+                raise EvaluationError(f"{record}: {what}: expected at most {MAX_PIXELS:,} pixels, got {got}")
             return image.convert(mode)
     except EvaluationError:
         raise
@@ -1289,7 +1295,8 @@ class Transform:
     def crop(self, image: Image.Image, record: str, *, five: bool = False) -> Images:
         """The same of a decoded photo."""
         resized = self.resized_hw((image.height, image.width))
-        require(math.prod(resized) <= MAX_PIXELS, f"{record}: too narrow: {image.size} would be resized to {resized}")
+        words = f"{spell_size(image.size[::-1])} would be resized to {spell_size(resized)}"
+        require(math.prod(resized) <= MAX_PIXELS, f"{record}: too narrow: {words}")
         if image.size != resized[::-1]:
             image = image.resize(resized[::-1], Image.Resampling[self.interpolation.upper()])
         rows, columns = _offsets(image.height, self.size_hw[0]), _offsets(image.width, self.size_hw[1])
@@ -1325,7 +1332,7 @@ def decode_runs(size_hw: Sequence[int], counts: str, name: str) -> Bools:
             value, shift = 0, 0
     height, width = size_hw
     whole = not shift and min(runs, default=0) >= 0 and sum(runs) == height * width
-    require(whole, f"{name}: expected runs that fill a mask of {width}x{height} (width x height); got others")
+    require(whole, f"{name}: expected runs that fill a mask of {spell_size(size_hw)}; got others")
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
 
 
@@ -1515,7 +1522,7 @@ def hub_fault(error: BaseException, record: str) -> EvaluationError | None:
     return None
 
 
-# repository.provenance: What rows say of a photo's origin: how far its machine mask agrees with another segmenter's, and its group.
+# repository.provenance: What rows say of a photo: how far its machine mask agrees with another's, and which group it is of.
 
 _AGREEMENT: Final = "mask_agreement"  # columns of provenance
 _GROUP: Final = "group"
@@ -1857,7 +1864,7 @@ def class_sizes(labels: Ints, classes: ClassMap) -> dict[str, Any]:
 
 
 def number_groups(image_ids: Iterable[str], groups: Mapping[str, str] | None) -> Ints | None:
-    """Number of each image's group, ``(I,)``; an image in none is a group of its own. None where there are no groups."""
+    """Number of each image's group, ``(I,)``; an image in none is a group of its own. None without any groups."""
     if not groups:
         return None
     names = [groups.get(image_id, f"image {image_id}") for image_id in image_ids]
@@ -2078,16 +2085,23 @@ def _where(adapter: Adapter) -> str:
     return f"{adapter.name} ({file})" if file else adapter.name
 
 
-def try_model(adapter: Adapter) -> Logits:
+def try_model(adapter: Adapter, own_pictures: Callable[[], Images] | None = None) -> Logits:
     """Answers ``(3, K)`` to three drawn pictures, so that a model that cannot answer is known before the first hour.
 
-    Where the adapter does not say whether its outputs are logits or probabilities, these answers tell, and it is noted
-    in the adapter: rows of shares that sum to 1 are a softmax's.
+    A model that fails on them may know no others than the dataset's: it must then answer those that ``own_pictures``
+    gives, ``(N, H, W, 3)``. Where the adapter does not say whether its outputs are logits or probabilities, these
+    answers tell, and it is noted in the adapter: rows of shares that sum to 1 are a softmax's.
 
     Raises:
         EvaluationError: if the model fails, answers in another shape, or not as it says of itself.
     """
-    answers = checked_logits(adapter, drawn_pictures(adapter.input_size_hw), ["a drawn picture"] * _TRIED)
+    try:
+        answers = checked_logits(adapter, drawn_pictures(adapter.input_size_hw), ["a drawn picture"] * _TRIED)
+    except EvaluationError as error:
+        if own_pictures is None or error.__cause__ is None:
+            raise
+        shown = own_pictures()
+        answers = checked_logits(adapter, shown, ["one of the dataset's pictures"] * len(shown))
     shares = bool(((answers >= -_SUM_SLACK) & (answers <= 1 + _SUM_SLACK)).all())
     softmax = shares and bool((np.abs(answers.sum(axis=1, dtype=np.float64) - 1) <= _SUM_SLACK).all())
     stated = adapter_option(adapter, "outputs")
@@ -2172,7 +2186,8 @@ class OnnxAdapter:
         size = given.get("input_size", REFERENCE_SIZE_HW if self.any_size else size_hw)
         self.input_size_hw: tuple[int, int] = (size, size) if isinstance(size, int) else tuple(size)
         fits = self.any_size or self.input_size_hw == size_hw
-        require(fits, f"{where}: input_size: {path.name} takes {size_hw}, got {size}")
+        got = f"takes {spell_size(size_hw)}, got {spell_size(self.input_size_hw)}" if not fits else ""
+        require(fits, f"{where}: input_size: {path.name} {got}")
         self.name, self.on_cpu = f"onnx:{path.stem}", self.device == "cpu"
         for name in ("interpolation", "crop_pct", "parameters", "label_space", "class_names"):
             setattr(self, name, given.get(name, ADAPTER_DEFAULTS[name]))
@@ -3527,7 +3542,8 @@ def answer_pasted(adapter: Adapter, figures: Table, grounds: Table, classes: Cla
     def paste(name: str, first: int, second: int) -> Images:
         (image, mask), under = figure(first), ground(second)
         fits = image.shape == under.shape and image.shape[:2] == mask.shape
-        require(fits, f"{name}: expected one size, got {image.shape}, mask {mask.shape}, ground {under.shape}")
+        sizes = [spell_size(part.shape) for part in (image, mask, under)]
+        require(fits, f"{name}: expected one size, got an image of {sizes[0]}, a mask {sizes[1]}, a ground {sizes[2]}")
         return np.asarray(whole.crop(Image.fromarray(np.where(mask[..., None], image, under)), name)[0])
 
     def answer(first: Ints, second: Ints) -> Ints:
@@ -4470,8 +4486,7 @@ def summarise(
         "balanced": sizes["balanced"],
         "chance": 1 / len(classes.names),
         "configs": {
-            name: _measure_config(answers, columns[name], labels, classes, own)
-            for name, answers in predictions.items()
+            name: _measure_config(answers, columns[name], labels, classes, own) for name, answers in predictions.items()
         },
         "chance_note": CHANCE_NOTE,
         "differences": {
@@ -4603,9 +4618,7 @@ def _class_mean(outcomes: Bools, labels: Ints, groups: Ints | None = None) -> di
     }
 
 
-def _difference(
-    pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints, groups: Ints | None
-) -> dict[str, Any]:
+def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints, groups: Ints | None) -> dict[str, Any]:
     """A difference of class means of two configs."""
     first, second = (columns[config] for config in pair)
     return {
@@ -5164,6 +5177,8 @@ def format_eval_results(result: Mapping[str, Any]) -> str:
 
 # scoring: One model scored on one dataset.
 
+_SHOWN: Final = 3  # pictures that a model is tried on, where it cannot answer drawn ones
+
 
 def evaluate(
     repo: str | os.PathLike[str],
@@ -5200,7 +5215,8 @@ def evaluate(
     job = _make_job(repository, adapter, protocol, values, Path(out) if out else None, progress)
     job = job.keyed(specification_sha256=specification_sha256(model_spec))
     summary = protocol.run(job)
-    result = {**job.key, **_describe(job, values), **_class_order(adapter, summary), **summary}
+    key = {name: part for name, part in job.key.items() if name != "decided_by"}  # its versions are among libraries
+    result = {**key, **_describe(job, values), **_class_order(adapter, summary), **summary}
     if out is not None:
         write_whole(Path(out, f"{file_stem(job.key)}.json"), (json_text(result) + "\n").encode())
     if eval_results_yaml is not None:
@@ -5256,14 +5272,24 @@ def _open_model(repository: Repository, spec: str, values: Mapping[str, Any]) ->
     adapter = feed_adapter(load_model(spec, **asked), values["feed"])
     named, wanted = adapter_option(adapter, "class_names"), repository.classes.names
     where = adapter_option(adapter, "settings_file") or adapter.name
-    own = named is None or tuple(named) == wanted
-    require(own, f"{where}: class_names: expected the dataset's in their order, {', '.join(wanted)}; got {named}")
-    outputs = try_model(adapter).shape[1]
+    fits = named is None or tuple(named) == wanted
+    require(fits, f"{where}: class_names: expected the dataset's in their order, {', '.join(wanted)}; got {named}")
+    own = partial(_first_pictures, repository, adapter, values["split"])
+    outputs = try_model(adapter, own).shape[1]
     try:
         find_label_space(outputs, repository.classes, adapter_option(adapter, "label_space"))
     except EvaluationError as error:
         raise EvaluationError(f"{adapter.name}: {error}") from error
     return adapter
+
+
+def _first_pictures(repository: Repository, adapter: Adapter, split: str) -> Images:
+    """A few of the dataset's pictures as the model is shown them, ``(N, H, W, 3)``."""
+    config = list_configs(repository)[0]
+    rows = load_rows(repository, config, split, limit=_SHOWN)
+    shown = whole_canvas(adapter)
+    pairs = zip(rows["image"][:_SHOWN], rows["image_id"][:_SHOWN], strict=True)
+    return np.concatenate([shown.crops(stored_bytes(image), f"{config}/{name}") for image, name in pairs])
 
 
 def _choose_protocol(repository: Repository, values: Mapping[str, Any]) -> Protocol:
@@ -5364,8 +5390,8 @@ def _class_order(adapter: Adapter, summary: Mapping[str, Any]) -> dict[str, str]
     """Whether a head says its classes, or they are assumed to be in the dataset's order; empty for other models."""
     named = adapter_option(adapter, "class_names")
     spaces = summary.get("label_spaces") or [summary.get("label_space")]
-    orders = {order for space in spaces if (order := class_order(str(space), named))}
-    return {"class_order": order for order in orders}
+    order = next(filter(None, (class_order(str(space), named) for space in spaces)), None)
+    return {"class_order": order} if order else {}
 
 
 def _versions(packages: Collection[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ _GROUPED_LAYOUT: Final = 3
 
 
 def row_layout(*, grouped: bool) -> int:
-    """The layout of rows, for the lock: 1 had no ``mask_state`` and no ``mask_agreement``; 3 has groups; all are read."""
+    """Layout of rows, for the lock: 1 had no ``mask_state`` and no ``mask_agreement``, 3 has groups; all are read."""
     return _GROUPED_LAYOUT if grouped else _PLAIN_LAYOUT
 
 

@@ -184,9 +184,7 @@ def _tango(delta: float, only_first: float, only_second: float, n: float) -> flo
     return float(score / np.sqrt(variance)) if variance > 0 else (0.0 if abs(score) < 1e-9 else np.sign(score) * np.inf)
 
 
-def mean_estimate(
-    values: Floats, strata: Ints, bounds: tuple[float, float], groups: Ints | None = None
-) -> Estimate:
+def mean_estimate(values: Floats, strata: Ints, bounds: tuple[float, float], groups: Ints | None = None) -> Estimate:
     """Mean over strata of real values ``(I,)`` within ``bounds``: Student's t, with Satterthwaite's degrees of freedom.
 
     None below ``MIN_RESAMPLED`` images, where nothing varies, and for fewer than three ``groups`` ``(I,)``.

@@ -62,7 +62,7 @@ def class_sizes(labels: Ints, classes: ClassMap) -> dict[str, Any]:
 
 
 def number_groups(image_ids: Iterable[str], groups: Mapping[str, str] | None) -> Ints | None:
-    """Number of each image's group, ``(I,)``; an image in none is a group of its own. None where there are no groups."""
+    """Number of each image's group, ``(I,)``; an image in none is a group of its own. None without any groups."""
     if not groups:
         return None
     names = [groups.get(image_id, f"image {image_id}") for image_id in image_ids]

@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from figureground.exports.evaluation.label_spaces import ASSUMED_ORDER, ClassMap
 from figureground.exports.evaluation.model_files.adapter_checks import try_model
 from figureground.exports.evaluation.results import align_columns, tell_apart
 from figureground.exports.evaluation.tables import describe_stars, find_stars, measured_cell
-from figureground.exports.human.models import MODEL_RATER, answer_kit, feeding, kit_classes
+from figureground.exports.human.models import MODEL_RATER, answer_kit, feeding, first_pictures, kit_classes
 from figureground.exports.human.scores import (
     agreement,
     check_attention,
@@ -85,7 +86,7 @@ def score_kit(
     """
     fed = _named_apart([feed_adapter(model, settings.feed) for model in models])
     classes = kit_classes(kit)
-    orders = [_class_order(model, classes) for model in fed]  # before people's answers are read and the first is scored
+    orders = [_class_order(model, kit, classes) for model in fed]  # before answers are read and the first is scored
     answers = read_answers(kit, allow_missing=settings.allow_missing)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -103,13 +104,14 @@ def score_kit(
     }
 
 
-def _class_order(model: Adapter, classes: ClassMap) -> str | None:
+def _class_order(model: Adapter, kit: HumanKit, classes: ClassMap) -> str | None:
     """How the order of a head's classes is known, of a model that was tried; None for other models.
 
     Raises:
         EvaluationError: if it cannot answer, or its outputs are no classes of the kit's.
     """
-    space = find_label_space(try_model(model).shape[1], classes, adapter_option(model, "label_space"))
+    outputs = try_model(model, partial(first_pictures, model, kit)).shape[1]
+    space = find_label_space(outputs, classes, adapter_option(model, "label_space"))
     return class_order(space, adapter_option(model, "class_names"))
 
 

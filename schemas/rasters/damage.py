@@ -57,7 +57,7 @@ _HARMLESS: Final = "bad ICC marker"  # of the colour profile, which is never app
 
 
 def png_damage(data: bytes) -> str:
-    """What is wrong with a PNG: a checksum, pixels that are not all there, an end that is none; empty for a sound one."""
+    """What is wrong with a PNG: a checksum, pixels that are not all there, an end that is none; else nothing."""
     view, start, parts = memoryview(data), len(_PNG_SIGNATURE), dict[bytes, list[memoryview]]()
     if not data.startswith(_PNG_SIGNATURE):
         return "no PNG"

@@ -162,8 +162,7 @@ def summarise(
         "balanced": sizes["balanced"],
         "chance": 1 / len(classes.names),
         "configs": {
-            name: _measure_config(answers, columns[name], labels, classes, own)
-            for name, answers in predictions.items()
+            name: _measure_config(answers, columns[name], labels, classes, own) for name, answers in predictions.items()
         },
         "chance_note": CHANCE_NOTE,
         "differences": {
@@ -295,9 +294,7 @@ def _class_mean(outcomes: Bools, labels: Ints, groups: Ints | None = None) -> di
     }
 
 
-def _difference(
-    pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints, groups: Ints | None
-) -> dict[str, Any]:
+def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints, groups: Ints | None) -> dict[str, Any]:
     """A difference of class means of two configs."""
     first, second = (columns[config] for config in pair)
     return {

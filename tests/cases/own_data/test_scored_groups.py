@@ -158,7 +158,7 @@ def test_groups_that_are_none_are_refused(grouped: Path, tmp_path: Path, value: 
 def test_a_photo_in_two_groups_is_refused(tmp_path: Path) -> None:
     rows = [{"image_id": "a", "provenance": {"group": group}} for group in ("x", "x", "y")]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet")
-    with pytest.raises(EvaluationError, match="provenance.group of a: expected one text"):
+    with pytest.raises(EvaluationError, match=r"provenance\.group of a: expected one text"):
         read_groups([tmp_path / "x.parquet"])
     pq.write_table(pa.Table.from_pylist(rows[:2]), tmp_path / "x.parquet")
     assert read_groups([tmp_path / "x.parquet"]) == {"a": "x"}
