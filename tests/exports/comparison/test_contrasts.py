@@ -109,9 +109,9 @@ def test_rank_sets_hold_all_true_ranks_together() -> None:
 def test_models_that_answer_alike_do_not_differ() -> None:
     same = np.array([1.0, 0, 1, 1] * 10)
     own = table({"a": same, "b": same.copy(), "c": 1 - same})
-    contrasts = contrast_models([own], flip_signs([own], count=199, seed=0))
+    contrasts = contrast_models([own], flip_signs([own], count=1999, seed=0))
     assert [contrast.p_adjusted for contrast in contrasts if {contrast.first, contrast.second} == {"a", "b"}] == [1.0]
-    assert min(contrast.p_adjusted for contrast in contrasts) == pytest.approx(1 / 200)
+    assert min(contrast.p_adjusted for contrast in contrasts) < 0.01
 
 
 def test_signs_are_one_image_s_in_all_figures() -> None:
