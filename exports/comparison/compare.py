@@ -19,7 +19,7 @@ from figureground.exports.comparison.contrasts import (
 from figureground.exports.comparison.contributions import Contributions, figure_contributions
 from figureground.exports.comparison.ranks import ModelRank, rank_models
 from figureground.exports.evaluation.intervals import ALPHA, MIN_DECIDABLE
-from figureground.exports.evaluation.results import align_columns
+from figureground.exports.evaluation.results import align_columns, describe_groups
 from figureground.exports.evaluation.tables import percent
 from figureground.exports.report.groups import require_each_once
 from figureground.exports.report.stored_results import read_results
@@ -174,7 +174,7 @@ def write_comparison(
 
 def describe_comparison(comparison: Comparison) -> str:
     """Ranks of every figure, and the differences that hold against the whole table, as plain text."""
-    lines = [comparison.group.title(), ""]
+    lines = [comparison.group.title(), *describe_groups(comparison.group.results[0]["dataset"], {}), ""]
     by_figure: dict[str, list[ModelRank]] = {}
     for rank in comparison.ranks:
         by_figure.setdefault(rank.figure, []).append(rank)
