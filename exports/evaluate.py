@@ -347,7 +347,7 @@ class Sampling:
         return bootstrap_class_means(values, labels, count=self.count, seed=self.seed)
 
 
-class _Strata(NamedTuple):
+class Strata(NamedTuple):
     """The mean over K strata of the means in each."""
 
     mean: float
@@ -406,7 +406,7 @@ def share_interval(values: Floats, strata: Ints, groups: Ints | None = None) -> 
     Survey Sampling, 1965), as Korn and Graubard do for surveys (Survey Methodology 24(2), 1998). Where all outcomes
     agree it is the number of images. With ``groups`` ``(I,)`` it is less by their design effect.
     """
-    parts = _measure_strata(values, strata)
+    parts = measure_strata(values, strata)
     worth = 1.0 if groups is None else group_effect(values, strata, groups).factor
     if len(np.unique(strata)) == 1 and bool(np.isin(values, (0, 1)).all()):
         return wilson_interval(parts.mean, worth * len(values))
@@ -424,8 +424,8 @@ def paired_difference(first: Floats, second: Floats, strata: Ints, groups: Ints 
     Student's t where the variance was estimated within strata, or between ``groups`` ``(I,)``.
     """
     lost = first - second
-    parts = _measure_strata(lost, strata)
-    gains, losses = (_measure_strata(np.maximum(sign * lost, 0), strata).mean for sign in (1, -1))
+    parts = measure_strata(lost, strata)
+    gains, losses = (measure_strata(np.maximum(sign * lost, 0), strata).mean for sign in (1, -1))
     counted = len(np.unique(strata)) == 1 and bool(np.isin(lost, (-1, 0, 1)).all())
     spread = gains + losses - parts.mean**2
     n = float(len(lost)) if counted else _effective(spread, parts) if spread > 0 else parts.images
@@ -476,7 +476,7 @@ def mean_estimate(values: Floats, strata: Ints, bounds: tuple[float, float], gro
 
     None below ``MIN_RESAMPLED`` images, where nothing varies, and for fewer than three ``groups`` ``(I,)``.
     """
-    parts = _measure_strata(values, strata)
+    parts = measure_strata(values, strata)
     if len(values) < MIN_RESAMPLED or not parts.variance:
         return Estimate(parts.mean, None, None)
     if groups is None:
@@ -549,7 +549,7 @@ def crossed_variance(parts: Floats) -> Crossed:
     return Crossed(variance, variance**2 / spent if spent > 0 else np.inf)
 
 
-def _measure_strata(values: Floats, strata: Ints) -> _Strata:
+def measure_strata(values: Floats, strata: Ints) -> Strata:
     """Mean, and the variance of the mean.
 
     Every stratum's variance is told by its own images and one more with the variance within all strata, so that two
@@ -570,10 +570,10 @@ def _measure_strata(values: Floats, strata: Ints) -> _Strata:
     else:
         variance = float(np.var(values, ddof=1)) / images if len(values) > 1 else 0.0
         degrees = len(values) - 1.0
-    return _Strata(mean, variance if variance > 1e-18 else None, images, degrees)
+    return Strata(mean, variance if variance > 1e-18 else None, images, degrees)
 
 
-def _effective(spread: float, parts: _Strata) -> float:
+def _effective(spread: float, parts: Strata) -> float:
     """Images of a simple random sample as exact as a stratified mean; ``spread`` is the variance of one image.
 
     Fewer by the square of the ratio of the normal to Student's quantile, as the variance is itself estimated (Korn and
@@ -1522,7 +1522,7 @@ def hub_fault(error: BaseException, record: str) -> EvaluationError | None:
     return None
 
 
-# repository.provenance: What rows say of a photo: how far its mask agrees with another segmenter's, and its group.
+# repository.provenance: What rows say of a photo: how far its machine mask agrees with another's, and its group.
 
 _AGREEMENT: Final = "mask_agreement"  # columns of provenance
 _GROUP: Final = "group"
