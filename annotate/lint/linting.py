@@ -145,15 +145,39 @@ class _Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where one object is; those of a million objects are in memory at once."""
+
+    image_id: str
+    object_id: str
+    label: str
+    source: str
+    uri: str
+    origin: str
+
+    @classmethod
+    def of(cls, subject: Subject) -> _Place:
+        """That of an object."""
+        photo = subject.photo
+        return cls(
+            image_id=photo.image_id,
+            object_id=subject.object_id,
+            label=photo.label,
+            source=photo.source,
+            uri=photo.uri,
+            origin=subject.origin,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Checked:
     """One object, checked by itself."""
 
-    subject: Subject
-    """Without its masks."""
+    place: _Place
     findings: tuple[Finding, ...]
     facts: ObjectFacts
-    looked: tuple[str, ...]
-    """Rules that had what they need."""
+    answered: bool
+    """Whether the answer that the mask comes from was at hand."""
 
 
 def lint(
@@ -191,14 +215,15 @@ def lint(
             objects += checked
             done += count
             progress("lint", done, len(subjects))
-    objects.sort(key=lambda own: own.subject.object_id)
+    objects.sort(key=lambda own: own.place.object_id)
     report.objects, report.passed_over = len(objects), len(subjects) - len(objects)
-    looked = Counter(rule for own in objects for rule in own.looked)
-    report.checked = {name: looked[name] for name in rules}
+    answered = sum(own.answered for own in objects)
+    counts = {"mask": len(objects), "photo": len(objects) if sources is not None else 0, "answer": answered}
+    report.checked = {name: counts[RULES[name].need] for name in rules}
     found = [finding for own in objects for finding in own.findings]
     found += _compare(objects, request.settings, rules)
     report.findings = sorted(waive(found, request.waivers), key=lambda finding: finding.order)
-    ids = {name for own in objects for name in (own.subject.object_id, own.subject.photo.image_id)}
+    ids = {name for own in objects for name in (own.place.object_id, own.place.image_id)}
     ran = [name for name, count in report.checked.items() if count]
     report.faults = judge_waivers(
         request.waivers, report.findings, rules=ran, checked=ids, known=ids if known is None else known
@@ -224,25 +249,19 @@ def _check_job(job: tuple[_Job, int]) -> tuple[list[_Checked], int]:
 
 
 def _check(subject: Subject, job: _Job) -> _Checked:
-    look = Look(subject, job.settings, job.sources)
+    look, place = Look(subject, job.settings, job.sources), _Place.of(subject)
     findings: list[Finding] = []
-    looked: list[str] = []
     for name, severity in job.rules.items():
         rule = RULES[name]
-        if (rule.need == "photo" and job.sources is None) or (rule.need == "answer" and subject.answer is None):
-            continue
-        looked.append(name)
-        if rule.check is not None:
-            findings += (_finding(subject, name, severity, seen) for seen in rule.check(look))
-    bare = Subject(
-        object_id=subject.object_id, photo=subject.photo, state=subject.state, origin=subject.origin, mask=None
-    )
-    return _Checked(subject=bare, findings=tuple(findings), facts=facts_of(look), looked=tuple(looked))
+        possible = rule.need != "photo" or job.sources is not None
+        if rule.check is not None and possible:
+            findings += (_finding(place, name, severity, seen) for seen in rule.check(look))
+    return _Checked(place=place, findings=tuple(findings), facts=facts_of(look), answered=subject.answer is not None)
 
 
 def _compare(objects: Sequence[_Checked], settings: LintSettings, rules: Mapping[str, Severity]) -> Iterable[Finding]:
     """Findings of the rules that look at all objects."""
-    by_id = {own.subject.object_id: own.subject for own in objects}
+    by_id = {own.place.object_id: own.place for own in objects}
     facts = [own.facts for own in objects]
     for name, severity in rules.items():
         compare = RULES[name].compare
@@ -250,22 +269,22 @@ def _compare(objects: Sequence[_Checked], settings: LintSettings, rules: Mapping
             yield _finding(by_id[object_id], name, severity, seen)
 
 
-def _finding(subject: Subject, rule: str, severity: Severity, seen: Observation) -> Finding:
+def _finding(place: _Place, rule: str, severity: Severity, seen: Observation) -> Finding:
     marked = seen.marked_hw
     return Finding(
         rule=rule,
         severity=severity,
-        image_id=subject.photo.image_id,
-        object_id=subject.object_id,
+        image_id=place.image_id,
+        object_id=place.object_id,
         mask=seen.mask,
         value=round(float(seen.value), DIGITS),
         unit=seen.unit,
         threshold=float(seen.threshold),
         words=seen.words,
-        label=subject.photo.label,
-        source=subject.photo.source,
-        uri=subject.photo.uri,
-        origin=subject.origin,
+        label=place.label,
+        source=place.source,
+        uri=place.uri,
+        origin=place.origin,
         box_xyxy_px=None if marked is None else tight_box(marked),
         marked=None if marked is None else encode_coco_rle(marked),
     )

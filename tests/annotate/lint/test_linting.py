@@ -75,6 +75,7 @@ def test_the_worst_comes_first_with_all_that_a_program_needs(store: Workspace) -
     assert report.checked["islands"] == report.objects == 2
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(store: Workspace) -> None:
     subjects = [WorkspaceSubjects(store, accepted_origins(store))[number % 2] for number in range(24)]
     alone, together = (lint(subjects, LintRequest(workers=workers), sources=store.sources()) for workers in (1, 2))

@@ -125,7 +125,9 @@ def test_what_lint_found_and_what_was_waived_is_on_the_card() -> None:
     summary = {"objects": 9, "findings": 3, "waived": 1, "rules": rules}
     text = card(annotation={"lint": summary})
     assert "9 masks were checked by the rules of `figureground lint`: 3 findings stand, 1 were" in flat(text)
-    assert "| inverted | error | 9 | 0 | 1 |\n| islands | warning | 9 | 3 | 0 |\n| hurried | warning | 4 | 0 | 0 |" in text
+    assert (
+        "| inverted | error | 9 | 0 | 1 |\n| islands | warning | 9 | 3 | 0 |\n| hurried | warning | 4 | 0 | 0 |" in text
+    )
     assert "Found nothing: empty, pin\\|holes." in flat(text)
     assert "usual ones" not in text
     changed = card(annotation={"lint": {**summary, "settings": {"island_px": 4, "hurried_seconds": 1.5}}})
