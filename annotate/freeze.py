@@ -147,7 +147,7 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
         by_label[photo.label][photo.reason] += 1
     annotation = summarise_annotation(workspace, origins)
     if options.lint is not None:
-        annotation["lint"] = lint_gate(workspace, origins, options.lint)
+        annotation["lint"] = lint_gate(workspace, _objects(workspace, options, []), len(origins), options.lint)
     if options.agree is not None:
         unlike = {reason: left_out[reason] for reason in (DISAGREE, NO_SECOND)}
         annotation["proposals_agree"] = {"with": options.agree, "min_iou": options.min_iou, "left_out": unlike}

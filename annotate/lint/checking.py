@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,6 +12,7 @@ from figureground.annotate.lint.linting import HERE, LintReport, LintRequest, li
 from figureground.annotate.lint.page import write_page
 from figureground.annotate.lint.settings import read_settings
 from figureground.annotate.lint.subjects import (
+    ReleasedSubjects,
     Subject,
     WorkspaceSubjects,
     accepted_origins,
@@ -23,7 +24,7 @@ from figureground.errors import DataError, Faults, UsageError
 from figureground.runtime.engines import EngineChoice
 from figureground.runtime.processes import default_workers
 from figureground.runtime.progress import Progress
-from figureground.schemas.records import SourceRow
+from figureground.schemas.records import ObjectRecord, SourceRow
 from figureground.schemas.store.releases import read_release
 from figureground.schemas.store.workspace import DATABASE_NAME, Workspace
 
@@ -130,13 +131,14 @@ def lint_release(
 
 
 def lint_gate(
-    workspace: Workspace, origins: Mapping[str, str], level: LintLevel, *, workers: int | None = None
+    workspace: Workspace, records: Iterator[ObjectRecord], count: int, level: LintLevel, *, workers: int | None = None
 ) -> dict[str, Any]:
     """Check the masks that are about to be released, by the workspace's own settings and waivers.
 
     Args:
-        workspace: Where they are.
-        origins: Photo to the answer or proposal that its mask is; empty for none.
+        workspace: Where their answers and photos are.
+        records: The objects of the release, each once; they are in memory a few at a time.
+        count: How many these are.
         level: The severity from which a finding that nobody waived refuses the release.
         workers: Processes; None for all processors.
 
@@ -146,7 +148,7 @@ def lint_gate(
     Raises:
         DataError: with every finding that refuses the release, and every waiver that fits nothing.
     """
-    subjects = WorkspaceSubjects(workspace, origins)
+    subjects = ReleasedSubjects(workspace, records, count)
     request = _request(LintOptions(), workspace.root, HERE, _workers(workers, len(subjects)))
     known = {image.image_id for image in workspace.images()}
     report = lint(subjects, request, sources=workspace.sources(), known=known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -117,6 +117,34 @@ class WorkspaceSubjects(Sequence[Subject | None]):
         return _of_answer(photo, states[-1], answers, proposals, self._history) if states else None
 
 
+class ReleasedSubjects(Sequence[Subject | None]):
+    """Objects that are about to be released, with what the workspace knows of their answers; read once, in order.
+
+    Args:
+        workspace: Where the answers are.
+        records: The objects.
+        count: How many these are.
+    """
+
+    def __init__(self, workspace: Workspace, records: Iterator[ObjectRecord], count: int) -> None:
+        self._workspace, self._records, self._count = workspace, records, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Subject | None:  # type: ignore[override]  # slices are nobody's need
+        """The next object, whatever the index; None for one that is to have no mask."""
+        subject = subject_of(next(self._records))
+        if subject is None:
+            return None
+        image_id = subject.photo.image_id
+        proposals = list(self._workspace.proposals(image_id))
+        answers = [answer for answer in self._workspace.annotations(image_id) if answer.annotation_id == subject.origin]
+        if answers:
+            return _with_answer(subject, answers[-1], proposals)
+        return replace(subject, others=_others(proposals, subject.origin))
+
+
 def _of_proposal(photo: ImageRecord, proposal: ProposalRecord, proposals: Iterable[ProposalRecord]) -> Subject:
     return Subject(
         object_id=f"{photo.image_id}.0",
@@ -136,8 +164,7 @@ def _of_answer(
     history: AttributeHistory,
 ) -> Subject:
     attributes = gather_attributes(answer, answers, history)
-    began = [proposal.rle for proposal in proposals if proposal.proposal_id == answer.proposal_id]
-    return Subject(
+    subject = Subject(
         object_id=f"{photo.image_id}.0",
         photo=photo,
         state="machine_import" if answer.machine else "accepted",
@@ -147,6 +174,15 @@ def _of_answer(
         parts=attributes.masks,
         attributes=attributes.values,
         flags=tuple(sorted(answer.flags)),
+    )
+    return _with_answer(subject, answer, proposals)
+
+
+def _with_answer(subject: Subject, answer: Annotation, proposals: Sequence[ProposalRecord]) -> Subject:
+    """The object with the answer that its mask comes from, and the machine masks of its photo."""
+    began = [proposal.rle for proposal in proposals if proposal.proposal_id == answer.proposal_id]
+    return replace(
+        subject,
         answer=replace(answer, masks={}, instances=()),
         began_from=began[0] if began else None,
         others=_others(proposals, answer.proposal_id),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,44 +15,40 @@ from figureground.errors import UsageError
 Level = Literal["error", "warning", "note", "never"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ObjectOptions:
+    """Which masks enter besides those that were accepted, and what the release must be."""
+
+    unreviewed: Annotated[bool, typer.Option(help="Take machine masks that nobody reviewed; said on the card.")] = False
+    unmasked: Annotated[bool, typer.Option(help="Take photos without a mask, for recipes that need none.")] = False
+    segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None
+    agree: Annotated[
+        str | None, typer.Option(help="Take machine masks only where this other segmenter's first choice agrees.")
+    ] = None
+    min_iou: Annotated[
+        float | None, typer.Option(min=0, max=1, help="IoU from which two masks agree; default: 0.75.")
+    ] = None
+    lint: Annotated[
+        Level | None, typer.Option(help="Check the masks, and refuse the release for findings from this severity on.")
+    ] = None
+
+
 @verb(
     "Examples: figureground freeze -w work --version v1 --unreviewed\n\n"
     "figureground freeze -w work --version v1 --unreviewed --agree saliency --min-iou 0.75\n\n"
     "figureground freeze -w work --version v1 --lint error"
 )
 def freeze(
+    *,
     workspace: WorkspaceOption,
     version: Annotated[str, typer.Option(help="Name of the release, such as v1.")],
-    unreviewed: Annotated[
-        bool, typer.Option(help="Take machine masks that nobody reviewed; said on the card.")
-    ] = False,
-    unmasked: Annotated[bool, typer.Option(help="Take photos without a mask, for recipes that need none.")] = False,
-    segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None,
-    agree: Annotated[
-        str | None, typer.Option(help="Take machine masks only where this other segmenter's first choice agrees.")
-    ] = None,
-    min_iou: Annotated[
-        float | None, typer.Option(min=0, max=1, help="IoU from which two masks agree; default: 0.75.")
-    ] = None,
-    lint: Annotated[
-        Level | None,
-        typer.Option(help="Check the masks, and refuse those with findings from this severity on; never: none."),
-    ] = None,
+    options: ObjectOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Write the accepted masks as an immutable release, objects/VERSION.parquet."""
     from figureground.annotate.verbs import freeze as run
 
-    report = run(
-        workspace,
-        version,
-        unreviewed=unreviewed,
-        unmasked=unmasked,
-        segmenter=segmenter,
-        agree=agree,
-        min_iou=min_iou,
-        lint=lint,
-    )
+    report = run(workspace, version, **asdict(options))
     text = f"{report.path}: {counts_text(report.states)}; left out: {counts_text(report.left_out)}"
     if report.lint:
         findings = count_text(report.lint["findings"], "finding")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ from figureground.annotate.lint.subjects import WorkspaceSubjects, accepted_orig
 from figureground.errors import DataError, UsageError
 from figureground.schemas.rasters.masks import encode_coco_rle
 from figureground.schemas.records import ProposalRecord, ProposalRun, content_id
-from figureground.schemas.store.releases import read_annotation
+from figureground.schemas.store.releases import read_annotation, read_release
 from figureground.schemas.store.workspace import Workspace
 
 SPECKS = with_squares(FIGURES["plain"], [(5, 5), (290, 9)], 3, True)
@@ -167,10 +168,31 @@ def test_a_gate_refuses_with_every_finding_and_lets_pass_what_is_waived(store: W
 
 def test_a_gate_that_stops_nothing_tells_what_it_found_and_by_which_settings(store: Workspace, work: Path) -> None:
     (work / "lint.yaml").write_text("island_px: 4\n")
-    summary = lint_gate(store, accepted_origins(store), "never")
+    records = read_release(freeze(store, "v1", FreezeOptions()).path)[1]
+    summary = lint_gate(store, iter(records), len(records), "never")
     assert summary["settings"] == {"island_px": 4}
     assert summary["rules"]["islands"]["findings"] == 0
     assert summary["rules"]["inverted"]["findings"] == 1
+
+
+def test_a_gate_looks_at_what_is_released_not_at_the_answer_that_it_comes_from(store: Workspace) -> None:
+    records = read_release(freeze(store, "v1", FreezeOptions()).path)[1]
+    mended = [replace(record, mask=encode_coco_rle(disc())) for record in records]
+    assert lint_gate(store, iter(mended), 2, "note")["findings"] == 0
+    with pytest.raises(DataError):
+        lint_gate(store, iter(records), 2, "note")
+
+
+def test_a_gate_knows_the_times_of_answers(tmp_path: Path) -> None:
+    workspace = make_photos(tmp_path)
+    with Workspace.open(workspace) as store:
+        proposal = propose(store, "plain")
+    accept_masks(workspace, {"plain": {"object": disc()}}, seconds=0.5, proposal_id=proposal, edit_iou=1.0)
+    with Workspace.open(workspace) as store:
+        report = freeze(store, "v1", FreezeOptions(lint="error"))
+        assert report.lint["rules"]["hurried"] == {"severity": "warning", "checked": 1, "findings": 1, "waived": 0}
+        with pytest.raises(DataError, match=r"accepted unchanged after 0\.5 s"):
+            freeze(store, "v2", FreezeOptions(lint="warning"))
 
 
 def test_the_verb_ends_with_1_where_an_error_stands(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
