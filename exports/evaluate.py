@@ -1522,7 +1522,7 @@ def hub_fault(error: BaseException, record: str) -> EvaluationError | None:
     return None
 
 
-# repository.provenance: What rows say of a photo: how far its machine mask agrees with another's, and which group it is of.
+# repository.provenance: What rows say of a photo: how far its machine mask agrees with another's, and its group.
 
 _AGREEMENT: Final = "mask_agreement"  # columns of provenance
 _GROUP: Final = "group"

@@ -1,4 +1,4 @@
-"""What rows say of a photo: how far its machine mask agrees with another's, and which group it is of."""
+"""What rows say of a photo: how far its machine mask agrees with another's, and its group."""
 
 from __future__ import annotations
 
