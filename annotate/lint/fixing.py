@@ -77,9 +77,10 @@ class FixReport:
     def __str__(self) -> str:
         """Counts by step, then every change."""
         photos = Counter({step: len({c.image_id for c in self.changes if c.step == step}) for step in STEPS})
-        done = "mended" if self.applied else "to mend; nothing is stored before you say --apply"
+        done = "mended" if self.applied else "would mend"
+        end = "" if self.applied or not self.changes else "; nothing is stored before you say --apply"
         steps = ", ".join(f"{step} {count}" for step, count in photos.items() if count) or "none"
-        lines = [f"{count_text(self.answers, 'accepted answer')} looked at; {done}: {steps}"]
+        lines = [f"{count_text(self.answers, 'accepted answer')} looked at; {done}: {steps}{end}"]
         lines += [
             f"{change.step} ({change.parameters}): {change.object_id} {change.mask}: {change.added_px} px added, "
             f"{change.removed_px} px removed"

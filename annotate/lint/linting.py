@@ -215,7 +215,6 @@ def lint(
             objects += checked
             done += count
             progress("lint", done, len(subjects))
-    objects.sort(key=lambda own: own.place.object_id)
     report.objects, report.passed_over = len(objects), len(subjects) - len(objects)
     answered = sum(own.answered for own in objects)
     counts = {"mask": len(objects), "photo": len(objects) if sources is not None else 0, "answer": answered}

@@ -154,9 +154,13 @@ def gone_in_crop(look: Look) -> Iterator[Observation]:
 def cut_by_crop(look: Look) -> Iterator[Observation]:
     """Most of the figure lies outside of the middle of the photo, which is all that a classifier is shown."""
     part = _crop_share(look)
-    if part is not None and part[1] >= 1 and part[0] < look.settings.crop_share:
+    least = look.settings.crop_share
+    if look.mask is not None and part is not None and part[1] >= 1 and part[0] < least:
         words = f"the canvas ({_CANVAS}) shows {part[0]:.0%} of the mask"
-        yield Observation(words=words, value=part[0], unit="share of the mask", threshold=look.settings.crop_share)
+        (x0, y0, x1, y1), _ = canvas_part(look.size_hw)
+        beside = look.mask.copy()
+        beside[y0:y1, x0:x1] = False
+        yield Observation(words=words, value=part[0], unit="share of the mask", threshold=least, marked_hw=beside)
 
 
 _CANVAS = f"short side {SHORT_SIDE_PX}, the middle {CROP_PX}"
