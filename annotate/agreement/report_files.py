@@ -87,6 +87,9 @@ class SegmenterRow:
     saved_seconds: float | None
     saved_low: float | None
     saved_high: float | None
+    others_low: float | None
+    """Of the interval for other people."""
+    others_high: float | None
     saved_minutes: float | None
     why_not: str
     """Why there is no saving or no interval."""
@@ -182,6 +185,7 @@ def _word(value: bool) -> str:
 def _segmenters(report: AgreementReport) -> Iterator[SegmenterRow]:
     for own in report.times.segmenters:
         low, high = (own.saving.ci95 if own.saving is not None else None) or (None, None)
+        others_low, others_high = (own.saving.ci95_others if own.saving is not None else None) or (None, None)
         yield SegmenterRow(
             segmenter=own.segmenter,
             answers=own.answers,
@@ -195,6 +199,8 @@ def _segmenters(report: AgreementReport) -> Iterator[SegmenterRow]:
             saved_seconds=own.saving.seconds if own.saving is not None else None,
             saved_low=low,
             saved_high=high,
+            others_low=others_low,
+            others_high=others_high,
             saved_minutes=own.minutes_saved,
             why_not=own.saving.reason if own.saving is not None else "",
         )

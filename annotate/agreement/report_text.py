@@ -16,8 +16,8 @@ from figureground.console import count_text, counts_text, table_text
 _EMPTY: Final = "-"
 _NOT_DRAWN: Final = (
     "Who began from which mask was not drawn by lot: photos that a segmenter found no mask for may be harder than "
-    "others. A saving is a person's time from nothing less the same person's with the mask; its interval is about other "
-    "photos and, where there are several people, about others like them."
+    "others. A saving is a person's time from nothing less the same person's with the mask; the first interval is for "
+    "these people on other photos, the second for other people like them."
 )
 
 
@@ -193,7 +193,10 @@ def _saving(own: SegmenterTimes) -> str:
     bounds = own.saving.reason
     if own.saving.ci95 is not None:
         bounds = ", ".join(f"{bound:.1f}" for bound in own.saving.ci95)
-    return f"{own.saving.seconds:.1f} [{bounds}]"
+    others = ""
+    if own.saving.ci95_others is not None:
+        others = f"; others [{', '.join(f'{bound:.1f}' for bound in own.saving.ci95_others)}]"
+    return f"{own.saving.seconds:.1f} [{bounds}]{others}"
 
 
 def _quartiles(seconds: Quartiles) -> str:

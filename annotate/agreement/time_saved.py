@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.stats import t  # type: ignore[import-untyped]  # ships no annotations
 
-from figureground.annotate.agreement.intervals import MIN_PHOTOS, TOO_FEW, crossed_variance
+from figureground.annotate.agreement.intervals import MIN_PHOTOS, TOO_FEW, Floats, crossed_variance
 from figureground.annotate.decisions import AGREEING_IOU, newest_answers
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.records import SHEET_TOOL, Annotation
@@ -52,12 +52,15 @@ class Saving:
     """What a photo took from nothing less what one took with the mask, by annotator, then the mean over annotators by
     their photos with the mask; below 0 where the mask costs time. None where nobody did both."""
     ci95: tuple[float, float] | None = None
+    """For these people on other photos."""
+    ci95_others: tuple[float, float] | None = None
+    """For other people like these; None of one person."""
     photos: int = 0
     """Photos that it is of."""
     annotators: int = 0
     """People whose times it is of."""
     reason: str = ""
-    """Why there is no figure or no interval; empty where there are both."""
+    """Why there is no figure or no ``ci95``; empty where there are both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +107,12 @@ class SegmenterTimes:
             saving = self.saving
             values["saved"] = {
                 "seconds": _rounded(saving.seconds),
-                "ci95": None if saving.ci95 is None else [round(bound, _DIGITS) for bound in saving.ci95],
+                "ci95": _rounded_interval(saving.ci95),
+                "ci95_others": _rounded_interval(saving.ci95_others),
                 "photos": saving.photos,
                 "annotators": saving.annotators,
                 "minutes": _rounded(self.minutes_saved),
-                "minutes_ci95": None if self.minutes_ci95 is None else [round(b, _DIGITS) for b in self.minutes_ci95],
+                "minutes_ci95": _rounded_interval(self.minutes_ci95),
                 **({"no_ci95": saving.reason} if saving.reason else {}),
             }
         return values
@@ -116,6 +120,10 @@ class SegmenterTimes:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, _DIGITS)
+
+
+def _rounded_interval(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else [round(bound, _DIGITS) for bound in interval]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,9 +192,9 @@ def _times(segmenter: str, answers: Sequence[Annotation], saving: Saving | None)
 def measure_saving(painted: Sequence[Annotation], corrected: Sequence[Annotation]) -> Saving:
     """Compare each person with himself or herself: some are fast whatever they begin from.
 
-    The interval takes photos and annotators for samples: the variance of the linearised figure, clustered both ways, by
-    Student's t (``crossed_variance``, the rule by which people's scores are judged). Of one annotator it says nothing
-    of others. None under 24 photos on either side.
+    Intervals are Student's, with the variance of the linearised figure clustered by photo (``ci95``) and by photo and
+    annotator (``ci95_others``), the rule by which people's scores are judged (``crossed_variance``). None under 24
+    photos on either side.
 
     Args:
         painted: Answers that were painted from nothing, one for each photo and person.
@@ -198,28 +206,35 @@ def measure_saving(painted: Sequence[Annotation], corrected: Sequence[Annotation
         return Saving(reason=NO_COMPARISON)
     total = sum(len(after[name]) for name in people)
     saved = {name: fmean(before[name].values()) - fmean(after[name].values()) for name in people}
-    weights = {name: len(after[name]) / total for name in people}
-    value = sum(weights[name] * saved[name] for name in people)
+    value = sum(len(after[name]) * saved[name] for name in people) / total
     counts = [len({photo for name in people for photo in side[name]}) for side in (before, after)]
-    photos = {
-        photo: row for row, photo in enumerate(sorted({p for n in people for s in (before, after) for p in s[n]}))
-    }
-    parts = np.zeros((len(photos), len(people)))
+    photos = sorted({photo for name in people for side in (before, after) for photo in side[name]})
+    saving = Saving(seconds=value, photos=len(photos), annotators=len(people))
+    rows = {photo: row for row, photo in enumerate(photos)}
+    # Parts of the figure that differ within a person, and those that differ between people; each kind adds up to 0.
+    within, between = np.zeros((2, len(photos), len(people)))
     for column, name in enumerate(people):
         for side, sign in ((before, 1), (after, -1)):
             count, mean = len(side[name]), fmean(side[name].values())
             for photo, seconds in side[name].items():
                 # The root makes the variance within a person unbiased.
-                scale = weights[name] / count * (count / (count - 1)) ** 0.5
-                parts[photos[photo], column] += sign * scale * (seconds - mean)
+                scale = len(after[name]) / total / count * (count / (count - 1)) ** 0.5
+                within[rows[photo], column] += sign * scale * (seconds - mean)
         for photo in after[name]:
-            parts[photos[photo], column] += (saved[name] - value) / total
-    saving = Saving(seconds=value, photos=len(photos), annotators=len(people))
-    crossed = crossed_variance(parts)
-    if min(counts) < MIN_PHOTOS or crossed.variance < 1e-12:
+            between[rows[photo], column] += (saved[name] - value) / total
+    here = _interval(value, within.sum(axis=1, keepdims=True))
+    if min(counts) < MIN_PHOTOS or here is None:
         return replace(saving, reason=TOO_FEW)
+    return replace(saving, ci95=here, ci95_others=_interval(value, within + between) if len(people) > 1 else None)
+
+
+def _interval(value: float, parts: Floats) -> tuple[float, float] | None:
+    """Student's interval of a figure with these linearised parts; None where nothing varies."""
+    crossed = crossed_variance(parts)
+    if crossed.variance < 1e-12:
+        return None
     half = float(t.ppf(0.975, max(1.0, crossed.degrees))) * crossed.variance**0.5
-    return replace(saving, ci95=(value - half, value + half))
+    return value - half, value + half
 
 
 def _seconds_of(answers: Sequence[Annotation]) -> dict[str, dict[str, float]]:

@@ -106,26 +106,14 @@ def push_second_look(
         DataError: at the end, with every photo that could not be read; the others were sent.
         ServiceError: if the server fails; run again to resume.
     """
-    home = StudioHome.of(workspace.root)
     doubtful = [doubt.decision for doubt in ranked_doubts(workspace, by)]
     report = SecondLookReport()
     if not doubtful:
         return report
-    owner = ProjectOwner(workspace=workspace, client=client, home=home)
-    report.project = open_project(owner, ProjectRequest(schema=schema, purpose="second_look"))
-    report.address, report.notices = client.project_address(report.project), owner.notices
-    newest = [notes[-1] for notes in workspace.studio_projects(client.connection.server).values()]
-    batch = Batch(
-        workspace=workspace,
-        client=client,
-        home=home,
-        project=report.project,
-        schema=schema,
-        purpose="second_look",
-        uploads=next((note.project for note in newest if note.purpose == "first_look"), None),
-    )
-    shown, history = _Shown.of(client, report.project), AttributeHistory.of(workspace)
-    asked = doubtful[:limit] + [own for own in doubtful[len(doubtful[:limit]) :] if own.image_id in shown.tasks]
+    batch = _open_batch(workspace, client, schema, report)
+    shown, history = _Shown.of(client, batch.project), AttributeHistory.of(workspace)
+    most = limit or len(doubtful)
+    asked = [own for rank, own in enumerate(doubtful) if rank < most or own.image_id in shown.tasks]
     report.held_back = len(doubtful) - len(asked)
     faults: list[Fault] = []
     for start in range(0, len(asked), BATCH):
@@ -144,6 +132,24 @@ def push_second_look(
     if faults:
         raise DataError(faults)
     return report
+
+
+def _open_batch(workspace: Workspace, client: StudioClient, schema: AttributeSchema, report: SecondLookReport) -> Batch:
+    """Open the project of second looks, and note in the report where it is and what was mended."""
+    home = StudioHome.of(workspace.root)
+    owner = ProjectOwner(workspace=workspace, client=client, home=home)
+    project = open_project(owner, ProjectRequest(schema=schema, purpose="second_look"))
+    report.project, report.address, report.notices = project, client.project_address(project), owner.notices
+    newest = [notes[-1] for notes in workspace.studio_projects(client.connection.server).values()]
+    return Batch(
+        workspace=workspace,
+        client=client,
+        home=home,
+        project=project,
+        schema=schema,
+        purpose="second_look",
+        uploads=next((note.project for note in newest if note.purpose == "first_look"), None),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,7 +87,8 @@ def check_that_it_beats_people(truths: Sequence[Mask], errors: Sequence[float], 
         gain = mean_estimate(np.array(gains[method]), np.zeros(len(truths), np.int64), (-1.0, 1.0))
         assert gain.ci95 is not None
         low, high = gain.ci95
-        print(f"{name} {list(errors)} {method}: mean annotator {np.mean(means):.3f}, +{gain.value:.3f} [{low:.3f}, {high:.3f}]")
+        gained = f"+{gain.value:.3f} [{low:.3f}, {high:.3f}]"
+        print(f"{name} {list(errors)} {method}: mean annotator {np.mean(means):.3f}, {gained}")
         assert low > 0
 
 

@@ -65,7 +65,10 @@ def test_it_is_the_em_of_the_papers_item_by_item(prior: float | None) -> None:
     generator = np.random.Generator(np.random.Philox(7))
     true = generator.random(60) < 0.4
     answers = [
-        [int(t ^ (generator.random() < error)) if generator.random() < 0.9 else NO_VOTE for error in (0.1, 0.2, 0.3, 0.2)]
+        [
+            int(t ^ (generator.random() < error)) if generator.random() < 0.9 else NO_VOTE
+            for error in (0.1, 0.2, 0.3, 0.2)
+        ]
         for t in true
     ]
     answers = [votes for votes in answers if max(votes) >= 0]
