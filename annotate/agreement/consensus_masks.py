@@ -66,9 +66,9 @@ def staple_mask(masks: Sequence[Mask]) -> Mask:
     in a whole photo most of the ground is beyond dispute, so that every specificity is nearly 1 and tells nobody from
     anybody, and of disputed pixels alone it goes astray (docs/adr/0014).
     """
-    votes = np.zeros(masks[0].shape, dtype=np.int64)
+    votes = np.zeros(masks[0].shape, dtype=np.uint16)  # a bit for each person
     for place, mask in enumerate(masks):
-        votes |= mask.astype(np.int64) << place
+        votes |= mask * np.uint16(1 << place)
     box = tight_box(votes > 0)
     consensus = np.zeros(votes.shape, dtype=np.bool_)
     if box is None:
