@@ -52,15 +52,29 @@ def agree(
     JSON and files name people by pseudonym alone, so that they may be passed on.
     """
     from figureground.annotate.agreement.report_text import report_text
-    from figureground.annotate.studio.home import StudioHome
-    from figureground.annotate.studio.progress.overview import annotator_names
     from figureground.annotate.verbs import agree as run
 
     report = run(workspace, consensus=consensus, by=by, out=out)
     if out is not None and report.annotators:
         _draw(report.to_json(), out / "agreement.png")
-    names = {} if as_json else annotator_names(StudioHome.of(workspace))
+    names = {} if as_json else _names(workspace)
     emit(report.to_json(), as_json=as_json, text=report_text(report, names, limit=limit))
+
+
+def _names(workspace: Path) -> dict[str, str]:
+    """Pseudonym to name, of those whom a Label Studio that runs knows; answers of sheets need none of it installed."""
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.errors import MissingExtraError
+
+    home = StudioHome.of(workspace)
+    if home.connection() is None:
+        return {}
+    try:
+        from figureground.annotate.studio.progress.overview import annotator_names
+
+        return annotator_names(home)
+    except MissingExtraError:
+        return {}
 
 
 def _draw(report: dict[str, Any], path: Path) -> None:

@@ -47,6 +47,7 @@ def test_staple_weighs_people_by_what_the_others_say() -> None:
     assert mask_iou(staple_mask([*good, *bad]), true) > mask_iou(majority_mask([*good, *bad]), true) > 0.8
 
 
+@pytest.mark.slow
 @given(masks=votes, method=st.sampled_from(METHODS))
 def test_laws_of_a_consensus(masks: list[Mask], method: ConsensusMethod) -> None:
     stack = list(np.asarray(masks))
