@@ -63,6 +63,8 @@ class SecondLookReport:
     """Its page."""
     notices: list[str] = field(default_factory=list)
     """Lines for the maintainer: what was found changed on the server, and was mended."""
+    faults: list[Fault] = field(default_factory=list)
+    """Photos that could not be sent."""
 
     def __str__(self) -> str:
         """Some lines for people."""
@@ -103,7 +105,7 @@ def push_second_look(
         progress: Called with (stage, done, total).
 
     Raises:
-        DataError: at the end, with every photo that could not be read; the others were sent.
+        DataError: at the end, with every photo that could not be read, and the report; the others were sent.
         ServiceError: if the server fails; run again to resume.
     """
     doubtful = [doubt.decision for doubt in ranked_doubts(workspace, by)]
@@ -113,11 +115,10 @@ def push_second_look(
     batch = _open_batch(workspace, client, schema, report)
     shown, history = _Shown.of(client, batch.project), AttributeHistory.of(workspace)
     most = limit or len(doubtful)
-    asked = [own for rank, own in enumerate(doubtful) if rank < most or own.image_id in shown.tasks]
-    report.held_back = len(doubtful) - len(asked)
-    faults: list[Fault] = []
-    for start in range(0, len(asked), BATCH):
-        part = asked[start : start + BATCH]
+    queue = [own for rank, own in enumerate(doubtful) if rank < most or own.image_id in shown.tasks]
+    report.held_back = len(doubtful) - len(queue)
+    for start in range(0, len(queue), BATCH):
+        part = queue[start : start + BATCH]
         questions = {decision.image_id: _Question.about(workspace, decision, history, by_authors) for decision in part}
         turns = {image_id: shown.turn(image_id, asked) for image_id, asked in questions.items()}
         report.waiting += Counter(turns.values())["waiting"]
@@ -127,10 +128,10 @@ def push_second_look(
         photos = [image for image_id in due if (image := workspace.image(image_id)) is not None]
         count, wrong = send_batch(batch, photos, {}, partial(_task, batch, questions))
         report.sent += count
-        faults += wrong
-        progress("second look", start + len(part), len(asked))
-    if faults:
-        raise DataError(faults)
+        report.faults += wrong
+        progress("second look", start + len(part), len(queue))
+    if report.faults:
+        raise DataError(report.faults, report)
     return report
 
 
