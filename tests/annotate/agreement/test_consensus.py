@@ -61,8 +61,10 @@ def test_those_who_differ_are_outvoted_and_the_answers_stay(store: Workspace) ->
     assert set(frozen(store, None)) == {"alike", "two"}
     records = frozen(store)
     assert {name: record.state for name, record in records.items()} == {
-        "doubt": "consensus", "alike": "consensus", "two": "accepted"
-    }  # fmt: skip
+        "doubt": "consensus",
+        "alike": "consensus",
+        "two": "accepted",
+    }
     assert columns_of(records["doubt"]) == 8
     head, _, ids = records["doubt"].mask_origin.partition(": ")
     assert head == "consensus of 3 people (majority)"

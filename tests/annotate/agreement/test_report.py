@@ -68,8 +68,10 @@ def test_json_files_and_plot(store: Workspace, tmp_path: Path, capsys: pytest.Ca
     people = {own["annotator"]: own for own in stored["annotators"]}
     # The majority of 5, 6 and 10 columns is 6.
     assert {who: own["consensus_iou"]["value"] for who, own in people.items()} == {
-        "p1": round(5 / 6, 4), "p2": 1.0, "p3": 0.6
-    }  # fmt: skip
+        "p1": round(5 / 6, 4),
+        "p2": 1.0,
+        "p3": 0.6,
+    }
     assert people["p3"]["consensus_attributes"]["value"] == 0
     assert people["p1"]["seconds"] == {"lower": 30.0, "median": 40.0, "upper": 50.0}
     assert people["p1"]["proposal_iou"]["value"] == 1.0
@@ -81,11 +83,14 @@ def test_json_files_and_plot(store: Workspace, tmp_path: Path, capsys: pytest.Ca
     assert float(iou["low"]) < float(iou["value"]) < float(iou["high"])
     assert [row["uri"] for row in rows["queue"]] == ["first.jpg", "second.jpg"]
     assert [(row["annotator"], row["said"], row["consensus"]) for row in rows["votes"]] == [
-        ("p1", "yes", "yes"), ("p2", "yes", "yes"), ("p3", "no", "yes")
-    ]  # fmt: skip
+        ("p1", "yes", "yes"),
+        ("p2", "yes", "yes"),
+        ("p3", "no", "yes"),
+    ]
     assert [(row["segmenter"], row["untouched"], row["redrawn"]) for row in rows["segmenters"]] == [
-        ("nothing", "0", "0"), ("sam", "1", "2")
-    ]  # fmt: skip
+        ("nothing", "0", "0"),
+        ("sam", "1", "2"),
+    ]
     assert {row["about"] for row in rows["agreement"]} == {"mask", "attribute", "consensus"}
     with Image.open(out / "agreement.png") as picture:
         assert picture.width > 600

@@ -84,8 +84,10 @@ def test_its_interval_holds_the_truth(people: int) -> None:
 
 
 def test_times_are_those_of_what_was_painted_here(store: Workspace) -> None:
-    machine = {name: add_proposal(store, add_photo(store, name), segmenter) for name, segmenter in
-               (("a", "sam"), ("b", "sam"), ("c", "sam"), ("d", "other"))}  # fmt: skip
+    machine = {
+        name: add_proposal(store, add_photo(store, name), segmenter)
+        for name, segmenter in (("a", "sam"), ("b", "sam"), ("c", "sam"), ("d", "other"))
+    }
     untouched: dict[str, Any] = {"edit_iou": 1.0, "changed_px": 0}
 
     def began(name: str, who: str, seconds: float, **more: Any) -> None:
