@@ -56,6 +56,12 @@ def test_masks_alone_order_the_queue(store: Workspace, capsys: pytest.CaptureFix
     assert [own["uri"] for own in queue["photos"]] == ["second.jpg", "first.jpg"]
 
 
+def test_a_ranking_without_second_looks_is_refused(store: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, complained = run_here(capsys, "studio", "push", "-w", store.root, "--by", "masks")
+    assert code == 2
+    assert "give it with --second-look" in complained
+
+
 def test_json_files_and_plot(store: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     need(_has_matplotlib(), "matplotlib is not installed (extra analyses)")
     out = tmp_path / "report"
