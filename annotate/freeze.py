@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from figureground.annotate.agreement.consensus import WorkspaceConsensus
 from figureground.annotate.agreement.consensus_masks import METHODS, ConsensusMethod
 from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.annotate.attribute_history import AttributeHistory
+from figureground.annotate.lint.checking import LintLevel, lint_gate
 from figureground.annotate.photo_states import TEXTURE, is_texture
 from figureground.annotate.proposals.agreement import agreement_iou, other_masks
 from figureground.annotate.proposals.best import best_proposals
@@ -69,6 +70,8 @@ class FreezeOptions:
     consensus: ConsensusMethod | None = None
     """Take what the answers of three or more people add up to in place of one person's, and of photos in doubt only
     because these differ; None takes accepted answers alone."""
+    lint: LintLevel | None = None
+    """Check every mask, and refuse the release for findings of this severity or a worse one; None not to check."""
 
     def require_valid(self) -> None:
         """Check that the options go together.
@@ -108,6 +111,8 @@ class FreezeReport:
     """State to number of objects."""
     left_out: Mapping[str, int]
     """Reason to number of photos that did not enter."""
+    lint: Mapping[str, Any] = field(default_factory=dict)
+    """What the masks were checked by, and how many findings there are; empty where they were not checked."""
 
 
 def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> FreezeReport:
@@ -115,7 +120,7 @@ def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freeze
 
     Raises:
         UsageError: if the version's name is bad, exists with other content, or ``segmenter`` must be given.
-        DataError: if nothing would be in it, or masks do not have their photos' sizes.
+        DataError: if nothing would be in it, masks do not have their photos' sizes, or lint refuses some.
     """
     if not NAME_PATTERN.fullmatch(version):
         raise UsageError(f"version {version!r}: use letters, digits, dot, dash and underscore")
@@ -150,16 +155,25 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     for photo in missing:
         by_label[photo.label][photo.reason] += 1
     annotation = summarise_annotation(workspace, origins)
+    if consensus is not None:
+        annotation["consensus"] = consensus.summary()  # it counts on when objects are gone through again
+    if options.lint is not None:
+        checked = _objects(workspace, options, [], consensus)
+        annotation["lint"] = lint_gate(workspace, checked, len(origins), options.lint)
     if options.agree is not None:
         unlike = {reason: left_out[reason] for reason in (DISAGREE, NO_SECOND)}
         annotation["proposals_agree"] = {"with": options.agree, "min_iou": options.min_iou, "left_out": unlike}
-    if consensus is not None:
-        annotation["consensus"] = consensus.summary()
     write_release(
         path, _objects(workspace, options, [], consensus), version=version, left_out=by_label, annotation=annotation
     )
     write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))
-    return FreezeReport(path=path, version=version, states=dict(states), left_out=dict(sorted(left_out.items())))
+    return FreezeReport(
+        path=path,
+        version=version,
+        states=dict(states),
+        left_out=dict(sorted(left_out.items())),
+        lint=annotation.get("lint", {}),
+    )
 
 
 def _objects(
