@@ -10,6 +10,8 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from figureground.annotate.agreement.consensus import WorkspaceConsensus
+from figureground.annotate.agreement.consensus_masks import METHODS, ConsensusMethod
 from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.annotate.attribute_history import AttributeHistory
 from figureground.annotate.lint.checking import LintLevel, lint_gate
@@ -65,6 +67,9 @@ class FreezeOptions:
     """Take a machine mask only where this other segmenter's first choice, NAME or NAME:PROMPT, agrees with it."""
     min_iou: float = AGREEING_PROPOSALS
     """IoU in [0, 1] from which two masks agree."""
+    consensus: ConsensusMethod | None = None
+    """Take what the answers of three or more people add up to in place of one person's, and of photos in doubt only
+    because these differ; None takes accepted answers alone."""
     lint: LintLevel | None = None
     """Check every mask, and refuse the release for findings of this severity or a worse one; None not to check."""
 
@@ -72,8 +77,11 @@ class FreezeOptions:
         """Check that the options go together.
 
         Raises:
-            UsageError: for an IoU that is none, or a second segmenter without machine masks, or the same one twice.
+            UsageError: for an IoU that is none, a second segmenter without machine masks, the same one twice, or an
+                unknown consensus.
         """
+        if self.consensus is not None and self.consensus not in METHODS:
+            raise UsageError(f"--consensus {self.consensus}: expected {' or '.join(METHODS)}")
         if not 0 <= self.min_iou <= 1:
             raise UsageError(f"--min-iou {self.min_iou:g}: give an IoU from 0 to 1")
         if self.agree is not None and not self.unreviewed:
@@ -127,7 +135,8 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     # A million masks do not fit into memory: objects are gone through twice, first to judge them, then to write them.
     origins: dict[str, str] = {}
     states: Counter[str] = Counter()
-    for record in _objects(workspace, options, missing):
+    consensus = WorkspaceConsensus.of(workspace, options.consensus) if options.consensus else None
+    for record in _objects(workspace, options, missing, consensus):
         _judge(record, faults)
         origins[record.image_id] = record.mask_origin
         states[record.state] += 1
@@ -146,12 +155,17 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     for photo in missing:
         by_label[photo.label][photo.reason] += 1
     annotation = summarise_annotation(workspace, origins)
+    if consensus is not None:
+        annotation["consensus"] = consensus.summary()  # it counts on when objects are gone through again
     if options.lint is not None:
-        annotation["lint"] = lint_gate(workspace, _objects(workspace, options, []), len(origins), options.lint)
+        checked = _objects(workspace, options, [], consensus)
+        annotation["lint"] = lint_gate(workspace, checked, len(origins), options.lint)
     if options.agree is not None:
         unlike = {reason: left_out[reason] for reason in (DISAGREE, NO_SECOND)}
         annotation["proposals_agree"] = {"with": options.agree, "min_iou": options.min_iou, "left_out": unlike}
-    write_release(path, _objects(workspace, options, []), version=version, left_out=by_label, annotation=annotation)
+    write_release(
+        path, _objects(workspace, options, [], consensus), version=version, left_out=by_label, annotation=annotation
+    )
     write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))
     return FreezeReport(
         path=path,
@@ -162,7 +176,9 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     )
 
 
-def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOutPhoto]) -> Iterator[ObjectRecord]:
+def _objects(
+    workspace: Workspace, options: FreezeOptions, missing: list[LeftOutPhoto], consensus: WorkspaceConsensus | None
+) -> Iterator[ObjectRecord]:
     decisions = _Ascending(workspace.newest_decisions())
     others = _Ascending(other_masks(workspace, options.agree) if options.unreviewed else iter(()))
     masks = best_proposals(workspace, options.segmenter, apart_from=options.agree) if options.unreviewed else iter(())
@@ -171,7 +187,12 @@ def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOut
     for image in workspace.images():
         decision, proposal = decisions.of(image.image_id), best.of(image.image_id)
         group = groups.get(image.image_id, "")
-        if decision is not None and decision.state != "accepted":
+        agreed = consensus.of_photo(decision) if consensus is not None and decision is not None else None
+        if agreed is not None and decision is not None:
+            chosen = replace(decision, annotation_id=agreed.nearest.annotation_id)
+            answers = list(workspace.annotations(image.image_id))
+            yield replace(agreed.applied_to(_accepted(image, chosen, answers, history)), group=group)
+        elif decision is not None and decision.state != "accepted":
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=decision.state))
         elif decision is not None:
             yield replace(_accepted(image, decision, list(workspace.annotations(image.image_id)), history), group=group)

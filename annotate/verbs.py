@@ -1,4 +1,4 @@
-"""What is done with photos before a build: catalogue them, propose masks, freeze what was accepted.
+"""What is done with photos before a build: catalogue them, propose masks, see how far people agree, freeze.
 
 ``import figureground`` and the command line call these.
 """
@@ -8,7 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypedDict, Unpack
 
+from figureground.annotate.agreement.adjudication import RANKINGS, Ranking
+from figureground.annotate.agreement.consensus_masks import METHODS, ConsensusMethod
+from figureground.annotate.agreement.report import AgreementReport, report_agreement
+from figureground.annotate.agreement.report_files import write_agreement
 from figureground.annotate.catalogue import IndexReport, index_source
 from figureground.annotate.freeze import FreezeOptions, FreezeReport
 from figureground.annotate.freeze import freeze as freeze_workspace
@@ -145,6 +150,47 @@ def _needs_saliency(store: Workspace, segmenter: str, settings: ProposalSettings
     return settings.prompt_mode == "grid" or any(not image.boxes_xyxy_px for image in photos)
 
 
+class ReleaseRules(TypedDict, total=False):
+    """How answers become the objects of a release, and what these must be."""
+
+    consensus: ConsensusMethod | None
+    """Take what three or more people's answers add up to, ``majority`` or ``staple``, in place of one of them, and of
+    photos in doubt only because these differ; rows and cards say so. None takes one answer."""
+    lint: LintLevel | None
+    """Check every mask first, and refuse the release where something of this severity is found: ``error``, ``warning``,
+    ``note``, or ``never`` to put the findings on the card alone; None not to check."""
+
+
+def agree(
+    workspace: str | Path, *, consensus: ConsensusMethod = "staple", by: Ranking = "both", out: str | Path | None = None
+) -> AgreementReport:
+    """Say how far people agree on photos that several answered, what is in doubt, and how each annotator works.
+
+    Args:
+        workspace: Folder of the workspace.
+        consensus: How the consensus is made that masks are compared with, ``majority`` or ``staple``.
+        by: What photos in doubt are ranked by: ``masks``, ``attributes`` or ``both``.
+        out: Folder for the report as JSON and CSV; None writes nothing.
+
+    Returns:
+        Figures with their intervals, people by pseudonym.
+
+    Raises:
+        UsageError: for an unknown consensus or ranking, or if there is no workspace.
+
+    Example:
+        >>> figureground.agree("work").agreement.photos
+        0
+    """
+    if consensus not in METHODS or by not in RANKINGS:
+        raise UsageError(f"a consensus is one of {', '.join(METHODS)}, a ranking one of {', '.join(RANKINGS)}")
+    with Workspace.open(Path(workspace)) as store, store.unchanging():
+        report = report_agreement(store, consensus, by)
+    if out is not None:
+        write_agreement(report, Path(out))
+    return report
+
+
 def freeze(
     workspace: str | Path,
     version: str,
@@ -154,7 +200,7 @@ def freeze(
     segmenter: str | None = None,
     agree: str | None = None,
     min_iou: float | None = None,
-    lint: LintLevel | None = None,
+    **rules: Unpack[ReleaseRules],
 ) -> FreezeReport:
     """Write the accepted masks of a workspace as an immutable release, ``objects/VERSION.parquet``.
 
@@ -166,8 +212,7 @@ def freeze(
         segmenter: Whose proposals are taken, NAME or NAME:PROMPT; needed where several segmenters made some.
         agree: Take a machine mask only where the first choice of this other segmenter agrees; written likewise.
         min_iou: IoU in [0, 1] from which two masks agree; None for 0.75.
-        lint: Check every mask first, and refuse the release where something of this severity is found: ``error``,
-            ``warning``, ``note``, or ``never`` to put the findings on the card alone; None not to check.
+        rules: How accepted answers become objects and what these must be; ``ReleaseRules`` has them.
 
     Returns:
         Where the release is, and how many objects it holds by state.
@@ -188,7 +233,7 @@ def freeze(
         segmenter=segmenter,
         agree=agree,
         min_iou=AGREEING_PROPOSALS if min_iou is None else min_iou,
-        lint=lint,
+        **rules,
     )
     with Workspace.open(Path(workspace)) as store:
         return freeze_workspace(store, version, options)
