@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,15 @@ class ListedModel(Document):
     """What it is pooled with, such as ``ResNet`` or ``Robust ResNet``."""
     training: str = ""
     """Training procedure, such as ``supervised``, ``adversarial l2 eps=3`` or ``CLIP``."""
+    parameters: int | None = Field(default=None, gt=0)
+    """How many it has, where its adapter does not say; None where nobody does."""
+    spec: str = ""
+    """How ``evaluate`` loads it, where that is not its name, such as ``timm:vit_small=mine.pth``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _loaded_by_name(cls, values: Any) -> Any:  # noqa: ANN401  whatever the file holds
+        return {"spec": values.get("model", ""), **values} if isinstance(values, dict) else values
 
 
 class ModelsFile(Document):
