@@ -50,7 +50,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -3646,7 +3646,7 @@ def open_hf(rest: str, classes: ClassMap | None) -> HfClassifier | HfZeroShot:
     library("torch", "transformers")
     source = find_source("hf", rest, (*_LABEL_SETTINGS, *PROMPT_SETTINGS))
     with quiet_transformers(transformers):
-        config = load_part(transformers.AutoConfig, source)
+        config, source = load_config(transformers, source)
         lists = transformers.models.auto.modeling_auto
         headed = any(str(name).endswith("ForImageClassification") for name in config.architectures or ())
         if not headed and config.model_type in lists.MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES:
@@ -3674,7 +3674,7 @@ class _HfAdapter(TorchAdapter):
         self.input_size_hw = feeding.size_hw
         self.mean, self.std = feeding.mean, feeding.std
         self.interpolation, self.crop_pct, self.crop_mode = feeding.interpolation, feeding.crop_pct, feeding.crop_mode
-        self.settings: dict[str, Any] = {"revision": getattr(model.config, "_commit_hash", None)}
+        self.settings: dict[str, Any] = {"revision": source.revision}
 
 
 class HfClassifier(_HfAdapter):
@@ -3762,6 +3762,18 @@ def quiet_transformers(transformers: Any) -> Iterator[None]:  # noqa: ANN401  th
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+def load_config(transformers: Any, source: Source) -> tuple[Any, Source]:  # noqa: ANN401  transformers' own
+    """A model's config, and the model at the commit that it came from, so that no two files are of different ones."""
+    config = load_part(transformers.AutoConfig, source)
+    if source.local:
+        return config, source
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(source.name, "config.json", revision=source.revision)
+    commit = Path(path).parent.name if isinstance(path, str) else source.revision
+    return config, replace(source, revision=commit)
 
 
 def load_part(loader: Any, source: Source, **options: Any) -> Any:  # noqa: ANN401  transformers' own
@@ -4631,6 +4643,7 @@ def open_chat(rest: str, classes: ClassMap | None) -> ChatAdapter:
     most = f"{source.where}: at most {len(LETTERS)} classes have a letter, and the dataset has {len(prompts.words)}"
     require(len(prompts.words) <= len(LETTERS), most, 2)
     with quiet_transformers(transformers):
+        _, source = load_config(transformers, source)
         return ChatAdapter(transformers, source, prompts)
 
 
@@ -4669,7 +4682,7 @@ class ChatAdapter:
         self.parameters = sum(tensor.numel() for tensor in self.network.parameters())
         asked = self._ask(Image.new("RGB", (8, 8)), range(len(self._names)))["input_ids"]
         self.settings = {
-            "revision": getattr(self.network.config, "_commit_hash", None),
+            "revision": source.revision,
             "question": self._question,
             "words": self._names,
             "orders": self._orders,
@@ -6084,7 +6097,8 @@ def try_models(
         EvaluationError: with what is at fault with each of them, or with the dataset or the call.
     """
     values, repository = _open(str(repo), options, to_hub=False)
-    _choose_protocol(repository, values)
+    protocol = _choose_protocol(repository, values)
+    list_configs(repository, _split_configs(protocol, values)[1])
     names, faults = list[str](), list[tuple[str, int]]()
     for spec in model_specs:
         try:
@@ -6141,6 +6155,13 @@ def _require_own_options(protocol: Protocol, values: Mapping[str, Any]) -> None:
         )
 
 
+def _split_configs(protocol: Protocol, values: Mapping[str, Any]) -> tuple[list[str], list[str] | None]:
+    """Of the configs asked for the protocol's own views, and those that the dataset holds; None for all of these."""
+    configs = values["configs"]
+    views = [view for view in protocol.views if not configs or view in configs]
+    return views, [config for config in configs if config not in views] if configs else None
+
+
 def _make_job(
     repository: Repository,
     adapter: Adapter,
@@ -6149,9 +6170,7 @@ def _make_job(
     out: Path | None,
     progress: Progress | None,
 ) -> Job:
-    configs = values["configs"]
-    views = [view for view in protocol.views if not configs or view in configs]
-    stored = [config for config in configs if config not in views] if configs else None
+    views, stored = _split_configs(protocol, values)
     feeding = ("interpolation", "mean", "std", "outputs", *protocol.feeding)
     cluster = values["cluster"] if "cluster" in {option.name for option in protocol.options} else "image"
     return Job(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Unpack
 
@@ -93,19 +94,14 @@ def evaluate_zoo(
             return None
 
     for entry in listed if not on_ray else ():
-        attempt(entry, lambda entry=entry: _require_name(entry, try_models(repository, [entry.spec], **options)[0]))  # type: ignore[misc]  bound at once
+        attempt(entry, partial(_try, repository, entry, options))
     for number, entry in enumerate(listed, 1):
         if entry.model in failures:
             continue
-
-        def score(entry: ListedModel = entry) -> dict[str, Any]:
-            if choice is not None and on_ray:
-                from figureground.exports.evaluation.on_ray import evaluate_on_ray
-
-                shown = progress or (lambda *_: None)
-                return evaluate_on_ray(repository, [entry.spec], choice, out=out, progress=shown, **options)[0]
-            return evaluate(repository, entry.spec, out=out, progress=progress, **options)
-
+        if choice is not None and on_ray:
+            score = partial(_score_on_ray, repository, entry, choice, out, progress, options)
+        else:
+            score = partial(evaluate, repository, entry.spec, out=out, progress=progress, **options)
         result = attempt(entry, score)
         if result is not None:
             results[entry.model] = result
@@ -113,11 +109,25 @@ def evaluate_zoo(
     return ZooReport(results=tuple(results.values()), failures=tuple(failures.values()))
 
 
-def _require_name(entry: ListedModel, name: str) -> None:
-    """Results are joined with the file by the model's name; refuse one that results would call otherwise."""
+def _try(repository: str, entry: ListedModel, options: ScoringOptions) -> None:
+    """Open a model, and see that results will call it by the name by which they are joined with the file."""
+    (name,) = try_models(repository, [entry.spec], **options)
     if name != entry.model:
-        words = f"results will call it {name!r}: list it as {{model: {name!r}, spec: {entry.spec!r}, …}}"
-        raise UsageError(words)
+        raise UsageError(f"results will call it {name!r}: list it as {{model: {name!r}, spec: {entry.spec!r}, …}}")
+
+
+def _score_on_ray(
+    repository: str,
+    entry: ListedModel,
+    choice: EngineChoice,
+    out: Path | None,
+    progress: Progress | None,
+    options: ScoringOptions,
+) -> dict[str, Any]:
+    from figureground.exports.evaluation.on_ray import evaluate_on_ray
+
+    shown = progress or (lambda *_: None)
+    return evaluate_on_ray(repository, [entry.spec], choice, out=out, progress=shown, **options)[0]
 
 
 def _failure(entry: ListedModel, error: Exception) -> ModelFailure:

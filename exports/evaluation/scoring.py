@@ -95,7 +95,8 @@ def try_models(
         EvaluationError: with what is at fault with each of them, or with the dataset or the call.
     """
     values, repository = _open(str(repo), options, to_hub=False)
-    _choose_protocol(repository, values)
+    protocol = _choose_protocol(repository, values)
+    list_configs(repository, _split_configs(protocol, values)[1])
     names, faults = list[str](), list[tuple[str, int]]()
     for spec in model_specs:
         try:
@@ -152,6 +153,13 @@ def _require_own_options(protocol: Protocol, values: Mapping[str, Any]) -> None:
         )
 
 
+def _split_configs(protocol: Protocol, values: Mapping[str, Any]) -> tuple[list[str], list[str] | None]:
+    """Of the configs asked for the protocol's own views, and those that the dataset holds; None for all of these."""
+    configs = values["configs"]
+    views = [view for view in protocol.views if not configs or view in configs]
+    return views, [config for config in configs if config not in views] if configs else None
+
+
 def _make_job(
     repository: Repository,
     adapter: Adapter,
@@ -160,9 +168,7 @@ def _make_job(
     out: Path | None,
     progress: Progress | None,
 ) -> Job:
-    configs = values["configs"]
-    views = [view for view in protocol.views if not configs or view in configs]
-    stored = [config for config in configs if config not in views] if configs else None
+    views, stored = _split_configs(protocol, values)
     feeding = ("interpolation", "mean", "std", "outputs", *protocol.feeding)
     cluster = values["cluster"] if "cluster" in {option.name for option in protocol.options} else "image"
     return Job(

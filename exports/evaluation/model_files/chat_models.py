@@ -14,6 +14,7 @@ from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.model_files.hf_models import (
     Source,
     find_source,
+    load_config,
     load_part,
     load_weights,
     quiet_transformers,
@@ -36,6 +37,7 @@ def open_chat(rest: str, classes: ClassMap | None) -> ChatAdapter:
     most = f"{source.where}: at most {len(LETTERS)} classes have a letter, and the dataset has {len(prompts.words)}"
     require(len(prompts.words) <= len(LETTERS), most, 2)
     with quiet_transformers(transformers):
+        _, source = load_config(transformers, source)
         return ChatAdapter(transformers, source, prompts)
 
 
@@ -74,7 +76,7 @@ class ChatAdapter:
         self.parameters = sum(tensor.numel() for tensor in self.network.parameters())
         asked = self._ask(Image.new("RGB", (8, 8)), range(len(self._names)))["input_ids"]
         self.settings = {
-            "revision": getattr(self.network.config, "_commit_hash", None),
+            "revision": source.revision,
             "question": self._question,
             "words": self._names,
             "orders": self._orders,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -90,7 +90,7 @@ def open_hf(rest: str, classes: ClassMap | None) -> HfClassifier | HfZeroShot:
     library("torch", "transformers")
     source = find_source("hf", rest, (*_LABEL_SETTINGS, *PROMPT_SETTINGS))
     with quiet_transformers(transformers):
-        config = load_part(transformers.AutoConfig, source)
+        config, source = load_config(transformers, source)
         lists = transformers.models.auto.modeling_auto
         headed = any(str(name).endswith("ForImageClassification") for name in config.architectures or ())
         if not headed and config.model_type in lists.MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES:
@@ -118,7 +118,7 @@ class _HfAdapter(TorchAdapter):
         self.input_size_hw = feeding.size_hw
         self.mean, self.std = feeding.mean, feeding.std
         self.interpolation, self.crop_pct, self.crop_mode = feeding.interpolation, feeding.crop_pct, feeding.crop_mode
-        self.settings: dict[str, Any] = {"revision": getattr(model.config, "_commit_hash", None)}
+        self.settings: dict[str, Any] = {"revision": source.revision}
 
 
 class HfClassifier(_HfAdapter):
@@ -206,6 +206,18 @@ def quiet_transformers(transformers: Any) -> Iterator[None]:  # noqa: ANN401  th
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+def load_config(transformers: Any, source: Source) -> tuple[Any, Source]:  # noqa: ANN401  transformers' own
+    """A model's config, and the model at the commit that it came from, so that no two files are of different ones."""
+    config = load_part(transformers.AutoConfig, source)
+    if source.local:
+        return config, source
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(source.name, "config.json", revision=source.revision)
+    commit = Path(path).parent.name if isinstance(path, str) else source.revision
+    return config, replace(source, revision=commit)
 
 
 def load_part(loader: Any, source: Source, **options: Any) -> Any:  # noqa: ANN401  transformers' own

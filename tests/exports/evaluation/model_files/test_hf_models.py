@@ -58,7 +58,7 @@ def test_probabilities_are_those_of_the_librarys_pipeline(tiny: Tiny, images: ND
 
 
 def test_arrays_of_every_kind_are_taken_as_pictures(tiny: Tiny, images: NDArray[np.uint8]) -> None:
-    adapter = script.load_model(f"hf:{tiny('vit')}")
+    adapter: Any = script.load_model(f"hf:{tiny('vit')}")
     expected = adapter.logits(images)
     assert adapter.logits(images / np.float32(255)) == pytest.approx(expected, abs=1e-5)  # not divided by 255 again
     mirrored = images[:, :, ::-1]
@@ -146,7 +146,7 @@ def test_a_heads_labels_bring_its_outputs_into_the_datasets_order(
 
     folder = tiny_models.write_vit(tmp_path / "named", ["blue", "red", "green"])
     adapter = script.load_model(f"hf:{folder}", classes=classes)
-    raw = script.load_model(f"hf:{folder}")
+    raw: Any = script.load_model(f"hf:{folder}")
     assert raw.class_names == ("blue", "red", "green")
     assert adapter.logits(images) == pytest.approx(raw.logits(images)[:, [1, 2, 0]], abs=0)
     result = score(draw_dataset(tmp_path / "set"), f"hf:{folder}")

@@ -157,31 +157,23 @@ def test_words_are_of_classes_that_there_are_and_unlike(tiny: Tiny, tmp_path: Pa
 def test_imagenets_classes_are_named_by_index_or_wnid(tiny: Tiny, tmp_path: Path, classes: Any) -> None:
     timm = pytest.importorskip("timm")
 
-    def load(words: Any) -> Any:
-        told = write(tmp_path / "mine.json", label_space="map", words=words, templates=["{}"])
-        return script.load_model(f"hf:{tiny('clip')}={told}", classes=classes)
+    def read(words: Any) -> Any:
+        return script.read_prompts({"label_space": "map", "words": words, "templates": ["{}"]}, classes, "mine")
 
     names = [f"thing {index}" for index in range(1000)]
     wnids = timm.data.ImageNetInfo("imagenet-1k").label_names()
-    by_order, by_index, by_wnid = (
-        load(words)
-        for words in (
-            names,
-            {str(index): name for index, name in enumerate(names)},
-            dict(zip(wnids, names, strict=True)),
-        )
-    )
-    assert by_order.label_space == "map"
-    assert by_order.settings["words"] == by_index.settings["words"] == by_wnid.settings["words"]
-    openai = load("openai")
+    by_index = {str(index): name for index, name in enumerate(names)}
+    assert read(names).words == read(by_index).words == read(dict(zip(wnids, names, strict=True))).words
+    with pytest.raises(script.EvaluationError, match="10 and 11 are both 'thing 10'"):
+        read([*names[:11], names[10], *names[12:]])
+    with pytest.raises(script.EvaluationError, match='expected "openai", or 1000 names by index or by wnid; got 999'):
+        read(names[:-1])
+    told = write(tmp_path / "mine.json", label_space="map", words="openai", templates=["{}"])
+    openai: Any = script.load_model(f"hf:{tiny('clip')}={told}", classes=classes)
     (note,) = openai.notes
     assert "657 and 744 (missile)" in note
     assert "836 and 837 (sunglasses)" in note
-    assert openai.network.vectors.shape == (1000, 8)
-    with pytest.raises(script.EvaluationError, match="10 and 11 are both 'thing 10'"):
-        load([*names[:11], names[10], *names[12:]])
-    with pytest.raises(script.EvaluationError, match='expected "openai", or 1000 names by index or by wnid; got 999'):
-        load(names[:-1])
+    assert (openai.label_space, openai.network.vectors.shape) == ("map", (1000, 8))
 
 
 def test_templates_of_clips_authors_are_taken_by_name(tiny: Tiny, tmp_path: Path, classes: Any) -> None:
