@@ -1068,6 +1068,13 @@ def read_settings(
     return given, where
 
 
+def read_named_settings(path: Path, known: Collection[str]) -> tuple[dict[str, Any], str]:
+    """Settings of a file that a specification names, ``NAME=FILE.json``; as ``read_settings``."""
+    require(path.suffix == ".json", f"{path}: expected a settings file, NAME=FILE.json", 2)
+    require(path.is_file(), f"{path}: no such settings file", 2)
+    return read_settings(path, known)
+
+
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object in which no name stands twice."""
     names = [name for name, _ in pairs]
@@ -3618,7 +3625,7 @@ def find_source(kind: str, rest: str, known: Sequence[str]) -> Source:
         EvaluationError: if it is neither (exit code 2), or a setting is not among ``known``.
     """
     name, _, file = (rest, "", "") if Path(rest).is_dir() else rest.partition("=")
-    given, where = _read_named_settings(Path(file), known) if file else ({}, "")
+    given, where = read_named_settings(Path(file), known) if file else ({}, "")
     folder = Path(name).is_dir()
     revision = None
     if not folder:
@@ -3629,12 +3636,6 @@ def find_source(kind: str, rest: str, known: Sequence[str]) -> Source:
     label = f"{kind}:{Path(name).resolve().name if folder else name}" + (f"@{revision}" if revision else "")
     label += f"={Path(file).stem}" if file else ""
     return Source(kind=kind, name=name, revision=revision or None, settings=given, settings_file=where, label=label)
-
-
-def _read_named_settings(path: Path, known: Sequence[str]) -> tuple[dict[str, Any], str]:
-    require(path.suffix == ".json", f"{path}: expected a settings file, NAME=FILE.json", 2)
-    require(path.is_file(), f"{path}: no such settings file", 2)
-    return read_settings(path, known)
 
 
 def open_hf(rest: str, classes: ClassMap | None) -> HfClassifier | HfZeroShot:
@@ -3701,6 +3702,9 @@ class HfZeroShot(_HfAdapter, ZeroShotAdapter):
         self.prompts = read_prompts(source.settings, classes, source.where)
         model = load_weights(transformers.AutoModelForZeroShotImageClassification, source)
         self.describe(source, model, load_part(transformers.AutoImageProcessor, source, backend="pil"))
+        compares = hasattr(model, "logit_scale") and hasattr(model, "get_image_features")
+        words = "compares pictures and words in a way of its own"
+        require(compares, f"{source.label}: {model.config.model_type} {words}; write an adapter, as MODULE:CALLABLE", 2)
         tokenizer = load_part(transformers.AutoTokenizer, source)
         self.label_space, self.class_names = self.prompts.label_space, self.prompts.class_names
         self.notes = self.prompts.notes
@@ -3892,8 +3896,7 @@ class OpenClipAdapter(ZeroShotAdapter):
     def __init__(self, rest: str, classes: ClassMap | None) -> None:
         clip = library("open_clip", "open-clip")
         name, _, file = (rest, "", "") if Path(rest).is_dir() else rest.partition("=")
-        require(not file or Path(file).is_file(), f"{file}: no such settings file", 2)
-        given, self.settings_file = read_settings(Path(file), PROMPT_SETTINGS) if file else ({}, "")
+        given, self.settings_file = read_named_settings(Path(file), PROMPT_SETTINGS) if file else ({}, "")
         model_name, tag, shown = _find_model(clip, name)
         self.name = f"open_clip:{shown}" + (f"={Path(file).stem}" if file else "")
         self.prompts = read_prompts(given, classes, self.settings_file or self.name)

@@ -14,6 +14,7 @@ from figureground.schemas.documents import Document, read_document
 
 _FAMILIES: Final = (  # the groups of the paper's plots, by patterns of timm's names
     (r"deit", "DeiTs"),
+    (r"siglip", "SigLIPs"),
     (r"clip.*vit|vit.*clip", "CLIP ViTs"),
     (r"clip.*resnet|resnet.*clip", "CLIP ResNets"),
     (r"vit", "ViTs"),
@@ -86,6 +87,7 @@ def family_of(model: str) -> str:
     Backbones with trained heads are families of their own: they answer in other classes.
     """
     backbone, headed, _ = model.partition("+head:")
-    short = backbone.rpartition(":")[2].partition("=")[0].lower()
+    kind, _, name = backbone.rpartition(":")
+    short = f"{'clip ' * (kind == 'open_clip')}{name}".partition("=")[0].lower()
     family = next((family for pattern, family in _FAMILIES if re.search(pattern, short)), None)
     return model if family is None else f"{family} with heads" if headed else family

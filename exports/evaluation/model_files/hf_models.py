@@ -23,7 +23,7 @@ from figureground.exports.evaluation.model_files.prompts import (
     compare_with_texts,
     read_prompts,
 )
-from figureground.exports.evaluation.model_files.settings import read_settings
+from figureground.exports.evaluation.model_files.settings import read_named_settings
 from figureground.exports.evaluation.model_files.torch_models import TorchAdapter, library, tensors_sha256
 from figureground.exports.evaluation.repository.hub import hub_fault
 from figureground.exports.evaluation.values import EvaluationError, list_names, plain_line, require
@@ -62,7 +62,7 @@ def find_source(kind: str, rest: str, known: Sequence[str]) -> Source:
         EvaluationError: if it is neither (exit code 2), or a setting is not among ``known``.
     """
     name, _, file = (rest, "", "") if Path(rest).is_dir() else rest.partition("=")
-    given, where = _read_named_settings(Path(file), known) if file else ({}, "")
+    given, where = read_named_settings(Path(file), known) if file else ({}, "")
     folder = Path(name).is_dir()
     revision = None
     if not folder:
@@ -73,12 +73,6 @@ def find_source(kind: str, rest: str, known: Sequence[str]) -> Source:
     label = f"{kind}:{Path(name).resolve().name if folder else name}" + (f"@{revision}" if revision else "")
     label += f"={Path(file).stem}" if file else ""
     return Source(kind=kind, name=name, revision=revision or None, settings=given, settings_file=where, label=label)
-
-
-def _read_named_settings(path: Path, known: Sequence[str]) -> tuple[dict[str, Any], str]:
-    require(path.suffix == ".json", f"{path}: expected a settings file, NAME=FILE.json", 2)
-    require(path.is_file(), f"{path}: no such settings file", 2)
-    return read_settings(path, known)
 
 
 def open_hf(rest: str, classes: ClassMap | None) -> HfClassifier | HfZeroShot:
@@ -145,6 +139,9 @@ class HfZeroShot(_HfAdapter, ZeroShotAdapter):
         self.prompts = read_prompts(source.settings, classes, source.where)
         model = load_weights(transformers.AutoModelForZeroShotImageClassification, source)
         self.describe(source, model, load_part(transformers.AutoImageProcessor, source, backend="pil"))
+        compares = hasattr(model, "logit_scale") and hasattr(model, "get_image_features")
+        words = "compares pictures and words in a way of its own"
+        require(compares, f"{source.label}: {model.config.model_type} {words}; write an adapter, as MODULE:CALLABLE", 2)
         tokenizer = load_part(transformers.AutoTokenizer, source)
         self.label_space, self.class_names = self.prompts.label_space, self.prompts.class_names
         self.notes = self.prompts.notes

@@ -17,7 +17,7 @@ from figureground.exports.evaluation.model_files.prompts import (
     compare_with_texts,
     read_prompts,
 )
-from figureground.exports.evaluation.model_files.settings import read_settings
+from figureground.exports.evaluation.model_files.settings import read_named_settings
 from figureground.exports.evaluation.model_files.torch_models import library, tensors_sha256
 from figureground.exports.evaluation.repository.hub import hub_fault
 from figureground.exports.evaluation.values import EvaluationError, list_names, plain_line, require
@@ -35,8 +35,7 @@ class OpenClipAdapter(ZeroShotAdapter):
     def __init__(self, rest: str, classes: ClassMap | None) -> None:
         clip = library("open_clip", "open-clip")
         name, _, file = (rest, "", "") if Path(rest).is_dir() else rest.partition("=")
-        require(not file or Path(file).is_file(), f"{file}: no such settings file", 2)
-        given, self.settings_file = read_settings(Path(file), PROMPT_SETTINGS) if file else ({}, "")
+        given, self.settings_file = read_named_settings(Path(file), PROMPT_SETTINGS) if file else ({}, "")
         model_name, tag, shown = _find_model(clip, name)
         self.name = f"open_clip:{shown}" + (f"={Path(file).stem}" if file else "")
         self.prompts = read_prompts(given, classes, self.settings_file or self.name)

@@ -109,6 +109,13 @@ def read_settings(
     return given, where
 
 
+def read_named_settings(path: Path, known: Collection[str]) -> tuple[dict[str, Any], str]:
+    """Settings of a file that a specification names, ``NAME=FILE.json``; as ``read_settings``."""
+    require(path.suffix == ".json", f"{path}: expected a settings file, NAME=FILE.json", 2)
+    require(path.is_file(), f"{path}: no such settings file", 2)
+    return read_settings(path, known)
+
+
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object in which no name stands twice."""
     names = [name for name, _ in pairs]
