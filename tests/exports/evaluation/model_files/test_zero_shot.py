@@ -65,7 +65,9 @@ def test_open_clips_scores_are_its_own(tiny: Tiny, stored: bytes, classes: Any) 
     """A model that stays in training mode, or random weights, would not give them."""
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tiny('open_clip')}")
     tokens = open_clip.get_tokenizer(f"local-dir:{tiny('open_clip')}")([f"a photo of a {name}." for name in COLOURS])
-    adapter = script.load_model(f"open_clip:{tiny('open_clip')}", classes=classes)
+    adapter: Any = script.load_model(f"open_clip:{tiny('open_clip')}", classes=classes)
+    assert model.training  # as the library gives it
+    assert not any(part.training for part in adapter.network.modules())
     shown = script.whole_canvas(adapter).crops(stored, "row")
     with torch.inference_mode():
         texts = model.eval().encode_text(tokens, normalize=True)
