@@ -99,6 +99,15 @@ def hub_checkpoints() -> Mapping[str, HubCheckpoint]:
     return _table().repositories
 
 
+def is_on_this_machine(entry: HubCheckpoint) -> bool:
+    """Whether the Hub's cache has it, at its revision; nothing is downloaded."""
+    from huggingface_hub import try_to_load_from_cache
+
+    files = ("model.safetensors", "model.safetensors.index.json")
+    stored = (try_to_load_from_cache(entry.repository, name, revision=entry.revision) for name in files)
+    return any(isinstance(path, str) for path in stored)
+
+
 @cache
 def _table() -> CheckpointTable:
     text = files("figureground.annotate.segmenters").joinpath("checkpoints.yaml").read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,7 +29,31 @@ class ProposalOptions:
     grid: Annotated[int, typer.Option(min=1, help="Points on each side of the grid prompt.")] = 16
     threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None
     embeddings: Annotated[
-        Path | None, typer.Option(help="Folder that keeps SAM's embeddings (4 MB a photo) for runs with other prompts.")
+        Path | None,
+        typer.Option(help="Folder that keeps SAM's embeddings (4 to 88 MB a photo) for runs with other prompts."),
+    ] = None
+    embeddings_gb: Annotated[
+        float, typer.Option(min=0.001, help="Most gigabytes of that folder; what was used longest ago goes first.")
+    ] = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions:
+    """How things are asked for by name."""
+
+    boxes_by: Annotated[
+        Literal["grounding-dino", "owlv2"] | None,
+        typer.Option(help="What finds boxes by text, in front of the segmenter; SAM 3 takes texts itself."),
+    ] = None
+    boxes_checkpoint: Annotated[
+        str | None, typer.Option(help="Folder, name or Hub repository of its weights.")
+    ] = None
+    template: Annotated[str, typer.Option(help="The text, with {} where the class's name stands.")] = "{}"
+    class_map: Annotated[
+        str | None, typer.Option(help="Ask for the class names of this map, not for ImageNet's or the labels.")
+    ] = None
+    synonyms: Annotated[
+        Path | None, typer.Option(help="CSV with the columns label and text: further names, asked for too.")
     ] = None
 
 
@@ -37,6 +61,8 @@ class ProposalOptions:
     "Examples: figureground propose -w work --segmenter mobile-sam --prompt auto\n\n"
     "figureground propose -w work --source dogs --limit 200\n\n"
     "figureground propose -w work --segmenter sam --checkpoint sam_vit_b --prompt box\n\n"
+    "figureground propose -w work --segmenter sam3 --prompt text --class-map imagenet9\n\n"
+    "figureground propose -w work --segmenter sam2 --prompt text --boxes-by grounding-dino --synonyms words.csv\n\n"
     "figureground propose -w work --segmenter sam --device cuda --precision bfloat16\n\n"
     "figureground propose -w work --segmenter sam --engine ray --ray-address head:6379 --ray-gpus 1"
 )
@@ -44,11 +70,13 @@ def propose(
     *,
     workspace: WorkspaceOption,
     options: ProposalOptions,
+    by_name: TextOptions,
     network: DeviceOptions,
     engine: ModelEngineOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Propose masks by machine; photos that are done already are skipped, so a killed run goes on."""
+    from figureground.annotate.proposals.class_texts import ClassTexts
     from figureground.annotate.proposals.proposing import ProposalScope, ProposalSettings
     from figureground.annotate.segmenters.loading import ModelChoice
     from figureground.annotate.verbs import propose as run
@@ -60,12 +88,19 @@ def propose(
         embeddings=options.embeddings,
         device=network.device,
         precision=network.precision,
+        boxes_by=by_name.boxes_by or "",
+        boxes_checkpoint=by_name.boxes_checkpoint,
+        most_embeddings_gb=options.embeddings_gb,
     )
-    settings = ProposalSettings(prompt_mode=options.prompt, keep=options.keep, grid_side=options.grid)
+    texts = ClassTexts.of(template=by_name.template, class_map=by_name.class_map, synonyms=by_name.synonyms)
+    settings = ProposalSettings(
+        prompt_mode=options.prompt, keep=options.keep, grid_side=options.grid, texts=texts
+    )
     scope = ProposalScope(sources=tuple(options.source or ()), limit=options.limit)
     with progress_bar() as show:
         report = run(workspace, model, settings=settings, scope=scope, engine=engine.choice(), progress=show)
     text = f"{report.masks} masks for {report.images} photos, {report.already_done} done before"
     text += f", {report.left} left for later runs" if report.left else ""
+    text += f"\nphotos without an annotated box: asked by {report.boxes_by}" if report.boxes_by else ""
     rejected = f"\nwithout a mask: {counts_text(report.rejected)}" if report.rejected else ""
     emit(report, as_json=as_json, text=text + rejected)

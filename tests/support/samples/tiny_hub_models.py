@@ -144,3 +144,101 @@ def sam3_tracker() -> Any:
 def save_sam3_tracker(folder: Path) -> Path:
     """A SAM 3 tracker."""
     return _saved(sam3_tracker(), hf.Sam3TrackerProcessor(_squares(112)), folder)
+
+
+def _clip_tokenizer(most: int) -> Any:
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    alphabet = list(bytes_to_unicode().values())
+    words = [*alphabet, *(f"{letter}</w>" for letter in alphabet), "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {word: index for index, word in enumerate(words)}
+    return hf.CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=most)
+
+
+def _clip_text(tokenizer: Any, kind: Any, **further: Any) -> Any:
+    return kind(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        projection_dim=16,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        **further,
+    )
+
+
+def save_sam3_text(folder: Path) -> Path:
+    """A SAM 3 that takes texts."""
+    tokenizer = _clip_tokenizer(32)
+    vision = hf.Sam3VisionConfig(
+        backbone_config=_sam3_backbone(), fpn_hidden_size=16, backbone_feature_sizes=[[32, 32], [16, 16], [8, 8]]
+    )
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    model = hf.Sam3Model(
+        hf.Sam3Config(
+            vision_config=vision,
+            text_config=_clip_text(tokenizer, hf.CLIPTextConfig, max_position_embeddings=32),
+            geometry_encoder_config=hf.Sam3GeometryEncoderConfig(num_layers=1, **sizes),
+            detr_encoder_config=hf.Sam3DETREncoderConfig(num_layers=1, **sizes),
+            detr_decoder_config=hf.Sam3DETRDecoderConfig(num_layers=1, num_queries=8, **sizes),
+            mask_decoder_config=hf.Sam3MaskDecoderConfig(
+                hidden_size=16, num_upsampling_stages=2, num_attention_heads=2
+            ),
+        )
+    )
+    images = hf.Sam3ImageProcessor(size={"height": 112, "width": 112}, mask_size={"height": 32, "width": 32})
+    return _saved(_scaled(model), hf.Sam3Processor(images, tokenizer), folder)
+
+
+def save_grounding_dino(folder: Path) -> Path:
+    """A Grounding DINO."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "?", *TEXT_LETTERS, *(f"##{letter}" for letter in TEXT_LETTERS)]
+    vocabulary = {word: index for index, word in enumerate(dict.fromkeys(words))}
+    tokenizer = hf.BertTokenizer(vocab=vocabulary)
+    text = hf.BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=256,
+    )
+    backbone = hf.SwinConfig(
+        image_size=64,
+        embed_dim=8,
+        depths=[1, 1, 1, 1],
+        num_heads=[1, 1, 1, 1],
+        window_size=4,
+        out_features=["stage2", "stage3", "stage4"],
+    )
+    model = hf.GroundingDinoForObjectDetection(
+        hf.GroundingDinoConfig(
+            backbone_config=backbone,
+            text_config=text,
+            d_model=32,
+            encoder_layers=1,
+            decoder_layers=2,
+            encoder_ffn_dim=32,
+            decoder_ffn_dim=32,
+            encoder_attention_heads=2,
+            decoder_attention_heads=2,
+            num_queries=16,
+            max_text_len=256,
+        )
+    )
+    images = hf.GroundingDinoImageProcessor(size={"shortest_edge": 64, "longest_edge": 128})
+    return _saved(_scaled(model), hf.GroundingDinoProcessor(images, tokenizer), folder)
+
+
+def save_owlv2(folder: Path) -> Path:
+    """An OWLv2."""
+    tokenizer = _clip_tokenizer(16)
+    vision = hf.Owlv2VisionConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=64, patch_size=16
+    )
+    text = _clip_text(tokenizer, hf.Owlv2TextConfig, max_position_embeddings=16)
+    config = hf.Owlv2Config(vision_config=vision.to_dict(), text_config=text.to_dict(), projection_dim=16)
+    images = hf.Owlv2ImageProcessor(size={"height": 64, "width": 64})
+    return _saved(_scaled(hf.Owlv2ForObjectDetection(config)), hf.Owlv2Processor(images, tokenizer), folder)

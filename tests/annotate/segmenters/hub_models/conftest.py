@@ -25,6 +25,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             "edgetam": tiny_hub_models.save_edgetam,
             "sam-hq": tiny_hub_models.save_sam_hq,
             "sam3": tiny_hub_models.save_sam3_tracker,
+            "sam3-text": tiny_hub_models.save_sam3_text,
+            "grounding-dino": tiny_hub_models.save_grounding_dino,
+            "owlv2": tiny_hub_models.save_owlv2,
         }[family]
         return make(root / family)
 
