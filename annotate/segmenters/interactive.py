@@ -17,6 +17,7 @@ from figureground.annotate.segmenters.sam_decoding import (
     BOX_CORNERS,
     FIGURE_POINT,
     GROUND_POINT,
+    Answers,
     Embedding,
     Floats,
     Frame,
@@ -125,7 +126,8 @@ class InteractiveSam:
     Args:
         network: The model; it may be called from several threads at once.
         pictures: How many embeddings are kept; None for as many as ``PICTURES_KEPT`` and ``EMBEDDING_BYTES`` allow.
-        feedback: Whether a click starts from the last answer; without, it starts from nothing.
+        feedback: Whether a click starts from the last answer, and a mask that contradicts clicks gives way to one that
+            does so less; without, each starts from nothing, and its clicks choose nothing.
     """
 
     def __init__(self, network: SamNetwork, *, pictures: int | None = None, feedback: bool = True) -> None:
@@ -151,7 +153,8 @@ class InteractiveSam:
         One point alone is ambiguous: the best of the masks 1 to 3 (whole, part, part of part) by predicted IoU is
         taken. A box or several points are not: mask 0. So segment-anything advises (``SamPredictor.predict`` on
         ``multimask_output``), and so its ``SamOnnxModel.select_masks`` does for points; that takes a box alone, which
-        has two points, for ambiguous still.
+        has two points, for ambiguous still. Where mask 0 leaves out a click on the figure or holds one beside it, that of
+        all four with the fewest such clicks is taken.
 
         Args:
             key: Names the picture; equal keys, equal pictures.
@@ -183,7 +186,7 @@ class InteractiveSam:
             # A new box is a new question; what was shown before would hold it back.
             hint = None if answer is None or isinstance(beginning.made[-1], DrawnBox) else answer.logits_hw
             with self._decoder:
-                answer = _decode(self.network, encoded, beginning, hint)
+                answer = _decode(self.network, encoded, beginning, hint, by_clicks=self._feedback)
             with self._state:
                 self._answers[key, beginning] = answer
                 while len(self._answers) > ANSWERS_KEPT:
@@ -265,12 +268,35 @@ def interactive_sam(segmenter: Segmenter) -> InteractiveSam:
     return InteractiveSam(network)
 
 
-def _decode(network: SamNetwork, encoded: _Encoded, clicks: Clicks, hint: Floats | None) -> _Answer:
+def _decode(
+    network: SamNetwork, encoded: _Encoded, clicks: Clicks, hint: Floats | None, *, by_clicks: bool
+) -> _Answer:
+    """One call of the decoder; a second one where its one answer contradicts a click, for the three others."""
     coords, labels = _prompt(clicks, encoded.frame)
     ambiguous = len(labels) == 1
-    logits, scores = network.decode(encoded.embedding, coords, labels, hint=hint, answers="three" if ambiguous else "one")
-    chosen = int(np.argmax(scores[0]))
-    return _Answer(logits[0, chosen].copy(), float(np.clip(scores[0, chosen], 0.0, 1.0)))
+    answers: Answers = "three" if ambiguous else "one"
+    logits, scores = network.decode(encoded.embedding, coords, labels, hint=hint, answers=answers)
+    masks, wrong = list(zip(logits[0], scores[0], strict=True)), [0] * len(scores[0])
+    if by_clicks:
+        wrong = [_contradictions(mask, clicks, encoded.frame) for mask, _ in masks]
+        if not ambiguous and wrong[0]:
+            logits, scores = network.decode(encoded.embedding, coords, labels, hint=hint, answers="three")
+            masks += zip(logits[0], scores[0], strict=True)
+            wrong += [_contradictions(mask, clicks, encoded.frame) for mask in logits[0]]
+    # Of equal contradictions the one answer is taken before the three, and of these the best by its own score.
+    chosen = min(range(len(masks)), key=lambda index: (wrong[index], not ambiguous and index > 0, -masks[index][1]))
+    mask, score = masks[chosen]
+    return _Answer(mask.copy(), float(np.clip(score, 0.0, 1.0)))
+
+
+def _contradictions(logits_hw: Floats, clicks: Clicks, frame: Frame) -> int:
+    """Clicks on the figure that a mask leaves out, and clicks beside it that it holds."""
+    if not clicks.points:
+        return 0
+    cells = frame.place(np.array([click.xy_px for click in clicks.points], dtype=np.float64))
+    columns, rows = np.clip(cells * (frame.logits_side / frame.side), 0, frame.logits_side - 1).astype(int).T
+    on_figure = np.array([click.on_figure for click in clicks.points])
+    return int(np.count_nonzero((logits_hw[rows, columns] > 0) != on_figure))
 
 
 def _prompt(clicks: Clicks, frame: Frame) -> tuple[Floats, list[int]]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from uuid import uuid4
@@ -20,6 +22,7 @@ from figureground.annotate.segmenters.interactive import Click, Clicks, DrawnBox
 from figureground.annotate.segmenters.loading import ModelChoice, load_models
 from figureground.annotate.studio.daemons import LOOPBACK
 from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.progress.click_times import ClickClock
 from figureground.annotate.studio.queues.preparation import Preparation, read_copy, start_preparation
 from figureground.annotate.studio.served import served_path
 from figureground.annotate.studio.tasks import mask_region
@@ -114,6 +117,7 @@ def create_app(
     *,
     model_version: str,
     preparation: Preparation | None = None,
+    clock: ClickClock | None = None,
     basic_auth: tuple[str, str] | None = None,
 ) -> FastAPI:
     """The service.
@@ -123,6 +127,7 @@ def create_app(
         sam: The model.
         model_version: What Label Studio shows beside a suggestion.
         preparation: What encodes photos ahead, to be told of clicks; None for nothing.
+        clock: Notes how long a mask took; None for nobody.
         basic_auth: User and password that every route asks for; None for none.
     """
     app = FastAPI(title="figureground interactive SAM", docs_url=None, redoc_url=None, openapi_url=None)
@@ -161,7 +166,13 @@ def create_app(
             number = (request.project or "").partition(".")[0]
             for task in request.tasks:
                 preparation.clicked(str(task.data.get("image_id", "")), int(number) if number.isdecimal() else None)
-        return {"results": [_answer(served, sam, task, prompts, model_version) for task in request.tasks]}
+        results = []
+        for task in request.tasks:
+            start = time.perf_counter()
+            results.append(_answer(served, sam, task, prompts, model_version))
+            if clock is not None and results[-1]["result"]:
+                clock.note(str(task.data.get("image_id", "")), time.perf_counter() - start)
+        return {"results": results}
 
     return app
 
@@ -189,12 +200,12 @@ def serve_backend(
     """
     if host not in _HOSTS_HERE and basic_auth is None:
         raise UsageError(f"at {host} anybody could ask: give a login, or stay on {LOOPBACK}")
-    model, _ = load_models(choice)
+    model, _ = load_models(replace(choice, embeddings=choice.embeddings or home.embeddings))
     sam = interactive_sam(model)
     sam.warm_up()
     version = "-".join(filter(None, [model.name, model.checkpoint_sha256[:8]]))
     preparation = Preparation(sam, served=home.served, queues=home.queues, log=home.server_log)
-    app = create_app(home.served, sam, model_version=version, preparation=preparation, basic_auth=basic_auth)
+    app = create_app(home.served, sam, model_version=version, preparation=preparation, clock=ClickClock(home.click_times), basic_auth=basic_auth)
     end = start_preparation(preparation)
     try:
         uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
