@@ -121,15 +121,15 @@ class Prompt:
     """The question to a segmenter: a box, a point, or nothing."""
 
     kind: Literal["box", "point", "text", "none"]
-    """``box`` and ``point`` carry coordinates, ``text`` names a thing; ``none`` asks for whatever the segmenter finds by
-    itself."""
+    """``box`` and ``point`` carry coordinates, ``text`` names a thing; ``none`` asks for whatever the segmenter finds
+    by itself."""
     box_xyxy_px: Box | None = None
     """Half-open box in stored pixels."""
     point_xy_px: tuple[float, float] | None = None
     """A point on the figure in stored pixels; the centre of the first pixel is (0.5, 0.5)."""
     origin: str = ""
-    """Origin of the coordinates: ``annotated``, ``saliency``, ``detector``, ``centre``, ``grid``, or the model that found a
-    text's box: ``sam3``, ``grounding-dino``, ``owlv2``."""
+    """Origin of the coordinates: ``annotated``, ``saliency``, ``detector``, ``centre``, ``grid``, or the model that
+    found a text's box: ``sam3``, ``grounding-dino``, ``owlv2``; of a text itself ``class``."""
     text: str = ""
     """What was asked for by name; empty for nothing."""
     score: float | None = None

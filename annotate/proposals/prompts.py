@@ -25,8 +25,8 @@ def prompts_for(
 ) -> list[Prompt]:
     """Prompts for one photo, in stored pixels.
 
-    ``box`` and ``auto`` ask about each annotated box; without one, about the salient object's box, or where ``auto`` has
-    texts, about its class's names. ``text`` asks about these in any case, ``center`` about the middle of the photo,
+    ``box`` and ``auto`` ask about each annotated box; without one, about the salient object's box, or where ``auto``
+    has texts, about its class's names. ``text`` asks about these in any case, ``center`` about the middle of the photo,
     ``grid`` about ``grid_side`` x ``grid_side`` points.
 
     Args:

@@ -324,9 +324,7 @@ class _Steps:
         settings, segmenter, saliency = self.settings, self.segmenter, self.saliency
         prompts, guide_hw = [Prompt(kind="none", origin=segmenter.name)], None
         if segmenter.name not in UNPROMPTED:
-            prompts = prompts_for(
-                settings.prompt_mode, record, photo_rgb, saliency, settings.grid_side, settings.texts
-            )
+            prompts = prompts_for(settings.prompt_mode, record, photo_rgb, saliency, settings.grid_side, settings.texts)
         if settings.prompt_mode == "grid" and saliency is not None:
             guide_hw = saliency.segment(photo_rgb, [Prompt(kind="none", origin="saliency")])[0].mask_hw
         ordered = all(prompt.kind == "text" for prompt in prompts)

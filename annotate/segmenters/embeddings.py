@@ -137,7 +137,9 @@ def _read(path: Path, shapes: Sequence[tuple[int, ...]]) -> Embedding | None:
     """A stored embedding; None where there is none, or a damaged one, which is then made again."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = tuple(stored[name] for name in sorted(stored.files, key=lambda name: int(name.removeprefix("arr_"))))
+            arrays = tuple(
+                stored[name] for name in sorted(stored.files, key=lambda name: int(name.removeprefix("arr_")))
+            )
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile):
         return None
     sound = all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays)

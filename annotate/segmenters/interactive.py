@@ -29,7 +29,7 @@ from figureground.schemas.rasters.masks import Mask
 PICTURES_KEPT: Final = 32
 """Most embeddings in memory."""
 EMBEDDING_BYTES: Final = 2**30
-"""Most bytes that embeddings take in memory: one of the first SAM has 4 MB, one of SAM 2.1 17, one of SAM-HQ up to 88."""
+"""Most bytes that embeddings take in memory: one of the first SAM has 4 MB, of SAM 2.1 17, of SAM-HQ up to 25."""
 ANSWERS_KEPT: Final = 512
 """Answers in memory, 256 kB each (256 x 256 float32): as many clicks back can regions be continued or undone."""
 
@@ -114,7 +114,7 @@ class _Answer:
 
 
 class InteractiveSam:
-    """A SAM that remembers the pictures it was asked about last, and what it answered. Safe to call from several threads.
+    """A SAM that remembers pictures it was asked about, and what it answered. Safe to call from several threads.
 
     Clicks go first: a picture is encoded ahead only while nobody clicks, and a click on a picture that is encoded does
     not wait for the encoding of another one.
@@ -153,8 +153,8 @@ class InteractiveSam:
         One point alone is ambiguous: the best of the masks 1 to 3 (whole, part, part of part) by predicted IoU is
         taken. A box or several points are not: mask 0. So segment-anything advises (``SamPredictor.predict`` on
         ``multimask_output``), and so its ``SamOnnxModel.select_masks`` does for points; that takes a box alone, which
-        has two points, for ambiguous still. Where mask 0 leaves out a click on the figure or holds one beside it, that of
-        all four with the fewest such clicks is taken.
+        has two points, for ambiguous still. Where mask 0 leaves out a click on the figure or holds one beside it, that
+        of all four with the fewest such clicks is taken.
 
         Args:
             key: Names the picture; equal keys, equal pictures.
@@ -268,9 +268,7 @@ def interactive_sam(segmenter: Segmenter) -> InteractiveSam:
     return InteractiveSam(network)
 
 
-def _decode(
-    network: SamNetwork, encoded: _Encoded, clicks: Clicks, hint: Floats | None, *, by_clicks: bool
-) -> _Answer:
+def _decode(network: SamNetwork, encoded: _Encoded, clicks: Clicks, hint: Floats | None, *, by_clicks: bool) -> _Answer:
     """One call of the decoder; a second one where its one answer contradicts a click, for the three others."""
     coords, labels = _prompt(clicks, encoded.frame)
     ambiguous = len(labels) == 1

@@ -95,8 +95,8 @@ def require_taker_of_texts(choice: ModelChoice) -> None:
         raise UsageError(f"nothing that finds boxes is called {choice.boxes_by!r}; there are {', '.join(BOX_FINDERS)}")
     if choice.by_text and not choice.boxes_by and choice.segmenter != SAM3:
         raise UsageError(
-            f"{choice.segmenter} takes no texts: let boxes be found with --boxes-by {' or '.join(BOX_FINDERS)}, or take "
-            f"--segmenter {SAM3}"
+            f"{choice.segmenter} takes no texts: let boxes be found with --boxes-by {' or '.join(BOX_FINDERS)}, or "
+            f"take --segmenter {SAM3}"
         )
     if choice.by_text and choice.segmenter in UNPROMPTED:
         raise UsageError(f"{choice.segmenter} looks at the whole photo, and takes no box of a text")
@@ -107,8 +107,7 @@ def require_taker_of_texts(choice: ModelChoice) -> None:
 def taker_of_texts(choice: ModelChoice) -> str | None:
     """The best that takes texts for a segmenter, of what is installed with its weights on this machine.
 
-    That is SAM 3 where it is the segmenter, then Grounding DINO, then OWLv2, by the authors' own figures on named things.
-    Nothing is downloaded for it.
+    That is SAM 3 where it is the segmenter, then Grounding DINO, then OWLv2. Nothing is downloaded for it.
 
     Returns:
         ``sam3`` or one of ``BOX_FINDERS``; None where nothing is there.

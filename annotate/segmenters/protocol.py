@@ -39,8 +39,8 @@ class SegmentationRejected(FigureGroundError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-        """Stable code: ``grabcut_failed``, ``mask_under_box_share``, ``no_box``, ``no_detection`` (of anything, or of what was named) or
-        ``no_salient_object``."""
+        """Stable code: ``grabcut_failed``, ``mask_under_box_share``, ``no_box``, ``no_detection`` (of anything, or of
+        what was named), ``no_class_name`` or ``no_salient_object``."""
 
 
 class Segmenter(Protocol):

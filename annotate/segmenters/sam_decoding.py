@@ -30,7 +30,7 @@ Answers = Literal["one", "three", "four"]
 or all of them, the one first."""
 
 FRAME_SIDE: Final = 1024
-"""Side of the square frame that the first SAM's encoder sees, in pixels; the photo lies top left, the rest is padding."""
+"""Side of the square frame of the first SAM's encoder, in pixels; the photo lies top left, the rest is padding."""
 EMBEDDING_SHAPE: Final = (1, 256, 64, 64)
 """Shape of the first SAM's embedding."""
 LOGITS_SIDE: Final = 256
@@ -120,7 +120,7 @@ class Frame:
 
     @classmethod
     def of(cls, photo_hw: tuple[int, int], *, side: int = FRAME_SIDE, logits_side: int = LOGITS_SIDE) -> Frame:
-        """The longer side becomes that of the frame, sizes round half up (``ResizeLongestSide.get_preprocess_shape``)."""
+        """The longer side becomes the frame's, sizes round half up (``ResizeLongestSide.get_preprocess_shape``)."""
         scale = side / max(photo_hw)
         height, width = (max(1, int(length * scale + 0.5)) for length in photo_hw)
         return cls(photo_hw=photo_hw, scaled_hw=(height, width), side=side, logits_side=logits_side)
@@ -151,10 +151,10 @@ class Frame:
         return logits[..., :height, :width]
 
     def upscale(self, logits_hw: Floats) -> Floats:
-        """``(s, s)`` logits to the photo's ``(H, W)``, bilinear: by way of the frame (``Sam.postprocess_masks``), or at
-        once where it is squashed (``Sam2Processor.post_process_masks``).
+        """``(s, s)`` logits to the photo's ``(H, W)``, bilinear.
 
-        OpenCV's INTER_LINEAR has the half-pixel centres of torch's ``align_corners=False``.
+        By way of the frame (``Sam.postprocess_masks``), or at once where the photo fills it
+        (``Sam2Processor.post_process_masks``). OpenCV's INTER_LINEAR has the half-pixel centres of torch's ``align_corners=False``.
         """
         photo_wh = (self.photo_hw[1], self.photo_hw[0])
         if self.squashed:

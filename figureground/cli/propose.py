@@ -1,4 +1,4 @@
-"""``figureground propose``: masks by machine, here or on Ray; ``figureground sheet``: accept or reject them in any browser."""
+"""``figureground propose``: masks by machine; ``figureground sheet``: accept or reject them in any browser."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ class TextOptions:
         Literal["grounding-dino", "owlv2"] | None,
         typer.Option(help="What finds boxes by text, in front of the segmenter; SAM 3 takes texts itself."),
     ] = None
-    boxes_checkpoint: Annotated[
-        str | None, typer.Option(help="Folder, name or Hub repository of its weights.")
-    ] = None
+    boxes_checkpoint: Annotated[str | None, typer.Option(help="Folder, name or Hub repository of its weights.")] = None
     template: Annotated[str, typer.Option(help="The text, with {} where the class's name stands.")] = "{}"
     class_map: Annotated[
         str | None, typer.Option(help="Ask for the class names of this map, not for ImageNet's or the labels.")
@@ -93,9 +91,7 @@ def propose(
         most_embeddings_gb=options.embeddings_gb,
     )
     texts = ClassTexts.of(template=by_name.template, class_map=by_name.class_map, synonyms=by_name.synonyms)
-    settings = ProposalSettings(
-        prompt_mode=options.prompt, keep=options.keep, grid_side=options.grid, texts=texts
-    )
+    settings = ProposalSettings(prompt_mode=options.prompt, keep=options.keep, grid_side=options.grid, texts=texts)
     scope = ProposalScope(sources=tuple(options.source or ()), limit=options.limit)
     with progress_bar() as show:
         report = run(workspace, model, settings=settings, scope=scope, engine=engine.choice(), progress=show)

@@ -20,11 +20,7 @@ from figureground.schemas.rasters.masks import Box, tight_box
 from figureground.schemas.records import Prompt
 
 SAM3_BY_TEXT: Final = Family(
-    name="sam3",
-    model="Sam3Model",
-    processor="Sam3Processor",
-    model_types=("sam3", "sam3_video"),
-    default="sam3",
+    name="sam3", model="Sam3Model", processor="Sam3Processor", model_types=("sam3", "sam3_video"), default="sam3"
 )
 LEAST_SCORE: Final = 0.3
 """An instance counts above this score: the library's own threshold."""

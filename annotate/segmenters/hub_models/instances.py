@@ -34,8 +34,8 @@ def gather_instances(instances: Sequence[Instance], *, origin: str) -> list[Cand
     """Candidates of one photo: all instances together, then each alone, the likeliest by its text's score first.
 
     Together they are what a class covers, so that nothing of the object stays in the ground; the single ones are there
-    for whoever wants the best alone. Together they have the score and the stability of the least certain of them. Of one
-    instance there is one candidate, of none none.
+    for whoever wants the best alone. Together they have the score and the stability of the least certain of them. Of
+    one instance there is one candidate, of none none.
 
     Args:
         instances: Those of all texts, in any order.

@@ -95,7 +95,9 @@ class TextBoxes:
         written: Any = f"{text.lower().replace('.', ' ').strip()}." if self.name == DINO else [[text]]
         tokens = self._processor.tokenizer(written if self.name == DINO else text)["input_ids"]
         if len(tokens) > MOST_TOKENS[self.name]:
-            raise UsageError(f"{text!r} has {len(tokens)} tokens, and {self.name} takes {MOST_TOKENS[self.name]}: shorten it")
+            raise UsageError(
+                f"{text!r} has {len(tokens)} tokens, and {self.name} takes {MOST_TOKENS[self.name]}: shorten it"
+            )
         return self._processor(text=written, return_tensors="pt").to(self._device)
 
     def _pixels(self, photo_rgb: Photo) -> Any:  # noqa: ANN401

@@ -41,7 +41,9 @@ class ClickTimes:
         if self.first_seconds is None:
             return ""
         text = f"first mask of a photo {self.first_seconds:.2f} s (median of {self.first_count})"
-        return text if self.next_seconds is None else f"{text}, next ones {self.next_seconds:.2f} s (of {self.next_count})"
+        return (
+            text if self.next_seconds is None else f"{text}, next ones {self.next_seconds:.2f} s (of {self.next_count})"
+        )
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Embeddings made beforehand: every photo that waits for annotators is encoded onto the disk, as far as there is room."""
+"""Embeddings made beforehand: photos that wait for annotators are encoded onto the disk, as far as there is room."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Tiny random models of the Hub's families, saved as their checkpoints are: each is made in a fraction of a second.
 
-Their weights are scaled up (normal over the square root of the fan-in), since transformers' own initial ones give logits
-near 1e-7 and thus masks of rounding noise. Their images have 64 pixels, SAM 3's 112.
+Their weights are scaled up (normal over the square root of the fan-in), since transformers' own initial ones give
+logits near 1e-7 and thus masks of rounding noise. Their images have 64 pixels, SAM 3's 112.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers as hf
+import transformers
+
+hf: Any = transformers
+"""Untyped here: its annotations leave out what configurations take from their base class."""
 
 TEXT_LETTERS = "abcdefghijklmnopqrstuvwxyz ."
 
@@ -75,7 +78,12 @@ def save_edgetam(folder: Path) -> Path:
     """An EdgeTAM; its encoder is timm's."""
     backbone = hf.TimmWrapperConfig(
         architecture="repvit_m1",
-        model_args={"embed_dim": (8, 16, 24, 32), "depth": (1, 1, 1, 1), "features_only": True, "out_indices": (0, 1, 2, 3)},
+        model_args={
+            "embed_dim": (8, 16, 24, 32),
+            "depth": (1, 1, 1, 1),
+            "features_only": True,
+            "out_indices": (0, 1, 2, 3),
+        },
     )
     vision = hf.EdgeTamVisionConfig(
         backbone_config=backbone,
@@ -106,7 +114,8 @@ def save_sam_hq(folder: Path) -> Path:
     decoder = hf.SamHQMaskDecoderConfig(
         hidden_size=16, mlp_dim=16, num_hidden_layers=2, num_attention_heads=2, iou_head_hidden_dim=16, vit_dim=16
     )
-    model = hf.SamHQModel(hf.SamHQConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder))
+    config = hf.SamHQConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)
+    model = hf.SamHQModel(config)
     images = hf.SamImageProcessor(
         size={"longest_edge": 64},
         pad_size={"height": 64, "width": 64},
@@ -133,9 +142,7 @@ def _sam3_backbone() -> Any:
 def sam3_tracker() -> Any:
     """A SAM 3 tracker, not saved."""
     vision = hf.Sam3VisionConfig(
-        backbone_config=_sam3_backbone(),
-        fpn_hidden_size=16,
-        backbone_feature_sizes=[[32, 32], [16, 16], [8, 8]],
+        backbone_config=_sam3_backbone(), fpn_hidden_size=16, backbone_feature_sizes=[[32, 32], [16, 16], [8, 8]]
     )
     parts = _decoder_parts(hf.Sam3TrackerPromptEncoderConfig, hf.Sam3TrackerMaskDecoderConfig, side=112, patch=14)
     return _scaled(hf.Sam3TrackerModel(hf.Sam3TrackerConfig(vision_config=vision, **parts)))

@@ -60,7 +60,7 @@ class TestWholeOrNotAtAll:
             load(copy)
 
     def test_a_sam3_video_checkpoint_needs_the_trackers_own_names(self, saved: Saved, tmp_path: Path) -> None:
-        """A ``Sam3VideoModel`` that was saved anew has ``tracker_model.tracker_model.``: the tracker would be random."""
+        """A ``Sam3VideoModel`` saved anew has ``tracker_model.tracker_model.``: the tracker would be random."""
         folder = Path(shutil.copytree(saved("sam3"), tmp_path / "video"))
         assert all(name.startswith("tracker_model.") for name in names_in(folder))
         tracker = json.loads((folder / "config.json").read_text())
@@ -69,10 +69,7 @@ class TestWholeOrNotAtAll:
         rewrite(folder, lambda tensors: {f"tracker_model.{key}": value for key, value in tensors.items()})
         with pytest.raises(DataError, match=r"\d+ missing"):
             load(folder, "sam3")
-        rewrite(
-            folder,
-            lambda tensors: {key.removeprefix("tracker_model."): value for key, value in tensors.items()},
-        )
+        rewrite(folder, lambda tensors: {key.removeprefix("tracker_model."): value for key, value in tensors.items()})
         assert load(folder, "sam3").checkpoint_sha256 == load(saved("sam3"), "sam3").checkpoint_sha256
 
     def test_video_folders_are_read_by_the_image_classes(self, copy: Path) -> None:
@@ -88,7 +85,9 @@ class TestWholeOrNotAtAll:
 
     def test_a_processor_of_another_size_is_refused(self, copy: Path) -> None:
         for path in copy.glob("*processor*.json"):
-            path.write_text(path.read_text().replace('"height": 64', '"height": 32').replace('"width": 64', '"width": 32'))
+            path.write_text(
+                path.read_text().replace('"height": 64', '"height": 32').replace('"width": 64', '"width": 32')
+            )
         with pytest.raises(DataError, match="the processor is another model's"):
             load(copy)
 
@@ -172,7 +171,7 @@ class TestWhatIsNotThere:
             raise OSError(words)
 
         monkeypatch.setattr(transformers.PretrainedConfig, "get_config_dict", refused)
-        with pytest.raises(ServiceError, match="accept its terms at https://huggingface.co/facebook/sam3 and log in"):
+        with pytest.raises(ServiceError, match=r"accept its terms at https://huggingface\.co/facebook/sam3 and log in"):
             load_segmenter("sam3", device="cpu")
 
     def test_a_name_that_is_nothing_lists_what_there_is(self) -> None:

@@ -31,7 +31,7 @@ CLASSES = {
     "sam3": ("Sam3TrackerModel", "Sam3TrackerProcessor"),
 }
 SIZES = [(37, 91), (64, 64), (1, 70), (3, 40), (200, 2), (1, 400)]
-"""Heights and widths: odd ones, the frame's own, those that look like channels, and a slit whose short side would vanish."""
+"""Heights and widths: odd, the frame's own, those that look like channels, a slit whose short side would vanish."""
 TOLERANCE = 2e-5
 """Of logits: a batch is not summed in the order of a single prompt."""
 Saved = Callable[[str], Path]
@@ -75,7 +75,7 @@ def ask_library(library: Any, photo: Photo, *, multimask: bool, **prompts: Any) 
     return answer.pred_masks[0].numpy(), masks.numpy().astype(bool)
 
 
-def as_asked(coords: list[list[float]]) -> Any:
+def as_asked(coords: list[list[list[float]]]) -> Any:
     return np.array(coords, dtype=np.float64)
 
 
@@ -247,7 +247,8 @@ def test_a_prompt_without_coordinates_is_refused(loaded: Any) -> None:
 
 def test_embeddings_of_several_levels_are_checked_and_bounded(saved: Saved, tmp_path: Path) -> None:
     segmenter = load_segmenter("sam2", checkpoint=saved("sam2"), device="cpu")
-    one = sum(4 * int(np.prod(shape)) for shape in segmenter.network.embedding_shapes)  # type: ignore[attr-defined]
+    network: Any = segmenter.network  # type: ignore[attr-defined]
+    one = sum(4 * int(np.prod(shape)) for shape in network.embedding_shapes)
     keeping = keep_embeddings(segmenter, EmbeddingFolder(path=tmp_path, most_bytes=int(2.6 * one)))
     photos = [photo_of((20, 30), seed) for seed in range(4)]
     for photo in photos[:2]:
