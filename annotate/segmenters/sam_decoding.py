@@ -154,7 +154,8 @@ class Frame:
         """``(s, s)`` logits to the photo's ``(H, W)``, bilinear.
 
         By way of the frame (``Sam.postprocess_masks``), or at once where the photo fills it
-        (``Sam2Processor.post_process_masks``). OpenCV's INTER_LINEAR has the half-pixel centres of torch's ``align_corners=False``.
+        (``Sam2Processor.post_process_masks``). OpenCV's INTER_LINEAR has the half-pixel centres of torch's
+        ``align_corners=False``.
         """
         photo_wh = (self.photo_hw[1], self.photo_hw[0])
         if self.squashed:

@@ -2,8 +2,8 @@
 
 NoC@t is the number of clicks until the mask's IoU with the true one reaches t, and mIoU@k the mean IoU after k clicks,
 by simulated clicks: each lies as deep as it can in the larger of what is missing and what is too much. The deepest pixel
-is the maximum of an exact Euclidean distance transform over a frame of zeros, clicked pixels being zero too; of equal ones
-the first in row order; a photo that does not reach t counts with the most clicks. People click worse than that.
+is the maximum of an exact Euclidean distance transform over a frame of zeros, clicked pixels being zero too; of equal
+ones the first in row order; a photo that does not reach t counts with the most clicks. People click worse than that.
 
     python benchmarks/studio/clicks.py PHOTOS [--photos 40] [--segmenter mobile-sam] [--checkpoint FILE] [--forget]
 """
