@@ -1,9 +1,9 @@
 """How many clicks a mask takes: every installed segmenter that answers clicks, on photos with ground-truth masks.
 
 NoC@t is the number of clicks until the mask's IoU with the true one reaches t, and mIoU@k the mean IoU after k clicks,
-by simulated clicks: each lies as deep as it can in the larger of what is missing and what is too much. The deepest pixel
-is the maximum of an exact Euclidean distance transform over a frame of zeros, clicked pixels being zero too; of equal
-ones the first in row order; a photo that does not reach t counts with the most clicks. People click worse than that.
+by simulated clicks: each lies as deep as it can in the larger of what is missing and what is too much. The deepest
+pixel is the maximum of an exact Euclidean distance transform over a frame of zeros, clicked pixels being zero too; of
+equal ones the first in row order; a photo that does not reach t counts with the most clicks. People click worse.
 
     python benchmarks/studio/clicks.py PHOTOS [--photos 40] [--segmenter mobile-sam] [--checkpoint FILE] [--forget]
 """
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from figureground.annotate.segmenters.embeddings import keep_embeddings
 from figureground.annotate.segmenters.interactive import Click, Clicks, InteractiveSam, interactive_sam
 from figureground.annotate.segmenters.loading import load_segmenter
 from figureground.annotate.segmenters.protocol import Photo
@@ -74,12 +75,12 @@ def next_click(truth_hw: Mask, mask_hw: Mask, clicked: Sequence[tuple[int, int]]
 
 
 def ious_of(sam: InteractiveSam, sample: Sample) -> list[float]:
-    """IoU after each click, ``MOST_CLICKS`` of them; once nothing is wrong, it stays."""
+    """IoU after each click, until all that is tabled is known; once nothing is wrong, it stays."""
     mask = np.zeros(sample.truth_hw.shape, np.bool_)
     made: list[Click] = []
     clicked: list[tuple[int, int]] = []
     ious: list[float] = []
-    while len(ious) < MOST_CLICKS:
+    while len(ious) < MOST_CLICKS and (len(ious) < AFTER[-1] or max(ious) < LEVELS[-1]):
         click = next_click(sample.truth_hw, mask, clicked)
         if click is None:
             ious += [ious[-1]] * (MOST_CLICKS - len(ious))
@@ -138,11 +139,14 @@ def main() -> None:
     parser.add_argument("--checkpoint")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--forget", action="store_true", help="start every click from nothing")
+    parser.add_argument("--embeddings", type=Path, help="folder that keeps embeddings, for a second run")
     parser.add_argument("--json", type=Path, help="file for the rows")
     given = parser.parse_args()
     if given.folder is None:
         parser.exit(message="needs a folder of photos with ground-truth masks; see --help\n")
     segmenter = load_segmenter(given.segmenter, checkpoint=given.checkpoint, threads=given.threads)
+    if given.embeddings is not None:
+        keep_embeddings(segmenter, given.embeddings)
     sam = InteractiveSam(interactive_sam(segmenter).network, pictures=1, feedback=not given.forget)
     ious = measure(sam, list(read_samples(given.folder, given.photos)), print)
     rows = figures(ious, f"{given.segmenter}, {'each from nothing' if given.forget else 'from the last answer'}")

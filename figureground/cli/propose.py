@@ -30,7 +30,7 @@ class ProposalOptions:
     threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None
     embeddings: Annotated[
         Path | None,
-        typer.Option(help="Folder that keeps SAM's embeddings (4 to 88 MB a photo) for runs with other prompts."),
+        typer.Option(help="Folder that keeps SAM's embeddings (4 to 25 MB a photo) for runs with other prompts."),
     ] = None
     embeddings_gb: Annotated[
         float, typer.Option(min=0.001, help="Most gigabytes of that folder; what was used longest ago goes first.")
