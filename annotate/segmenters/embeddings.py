@@ -87,9 +87,7 @@ class RememberingSam:
         return self._network.decode(embedding, coords, labels, hint=hint, answers=answers)
 
     def _path(self, photo_rgb: Photo) -> Path:
-        height, width = photo_rgb.shape[:2]
-        name = hashlib.sha256(f"{height}x{width} ".encode() + photo_rgb.tobytes()).hexdigest()
-        return self._folder / f"{name}.npz"
+        return self._folder / _file_name(photo_rgb)
 
 
 def keep_embeddings(segmenter: Segmenter, folder: Path | EmbeddingFolder) -> RememberingSam:
@@ -109,6 +107,12 @@ def keep_embeddings(segmenter: Segmenter, folder: Path | EmbeddingFolder) -> Rem
     return remembering
 
 
+def forget_embedding(folder: Path, photo_rgb: Photo) -> None:
+    """Delete what any model keeps of a photo in a folder of embeddings."""
+    for path in folder.glob(f"*/{_file_name(photo_rgb)}"):
+        path.unlink(missing_ok=True)
+
+
 def stored_embeddings(folder: Path) -> dict[Path, int]:
     """Files of a folder of embeddings with their sizes in bytes, the one used longest ago first."""
     states = []
@@ -119,6 +123,11 @@ def stored_embeddings(folder: Path) -> dict[Path, int]:
             continue
     states.sort(key=lambda state: (state[0].st_mtime_ns, state[1]))
     return {path: state.st_size for state, path in states}
+
+
+def _file_name(photo_rgb: Photo) -> str:
+    height, width = photo_rgb.shape[:2]
+    return f"{hashlib.sha256(f'{height}x{width} '.encode() + photo_rgb.tobytes()).hexdigest()}.npz"
 
 
 def _trim(kept: EmbeddingFolder, *, spare: Path) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
-from figureground.annotate.segmenters.embeddings import EmbeddingFolder, RememberingSam, stored_embeddings
+from figureground.annotate.segmenters.embeddings import (
+    EmbeddingFolder,
+    RememberingSam,
+    forget_embedding,
+    stored_embeddings,
+)
+from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.queues.order import read_queues
 from figureground.annotate.studio.queues.preparation import read_copy
 from figureground.annotate.studio.served import served_path
@@ -48,6 +55,14 @@ def waiting_photos(queues: Path) -> list[str]:
     coming = [queue.image_ids[queue.begin :] for queue in read_queues(queues).values()]
     turns = [image_id for turn in zip_longest(*coming) for image_id in turn if image_id is not None]
     return list(dict.fromkeys(turns))
+
+
+def forget_embeddings(home: StudioHome, image_id: str) -> None:
+    """Delete what is kept of a photo, while its served copy is still there: files have the hash of its pixels."""
+    path = served_path(home.served, image_id)
+    if path is not None and home.embeddings.is_dir():
+        with contextlib.suppress(OSError, FigureGroundError):  # of a copy that cannot be read nothing was kept
+            forget_embedding(home.embeddings, read_copy(path))
 
 
 def fill_embeddings(

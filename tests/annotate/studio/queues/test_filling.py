@@ -15,10 +15,12 @@ from figureground.annotate.segmenters.embeddings import EmbeddingFolder, Remembe
 from figureground.annotate.segmenters.interactive import Click, Clicks, InteractiveSam
 from figureground.annotate.segmenters.protocol import Photo
 from figureground.annotate.segmenters.sam_decoding import PaddedFrames
+from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.progress.click_times import ClickClock, read_click_times
 from figureground.annotate.studio.queues.filling import fill_embeddings, stored_by_model, waiting_photos
 from figureground.annotate.studio.queues.order import note_queue
 from figureground.errors import DataError
+from figureground.schemas.store.workspace import Workspace
 
 SIZE = 4 * 256 * 64 * 64
 
@@ -115,6 +117,29 @@ def test_the_command_says_what_is_kept(tmp_path: Path, capsys: pytest.CaptureFix
     code, out, _ = run_here(capsys, "studio", "embeddings", "-w", work, "--json")
     assert code == 0
     assert json.loads(out)["models"]["mobile-sam-1"]["photos"] == 1
+
+
+def test_a_forgotten_photo_leaves_no_embedding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    work, studio = tmp_path / "work", tmp_path / "work" / "studio"
+    photos = []
+    for grey in (10, 20):
+        path = tmp_path / "photos" / "disc" / f"{grey}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (60, 60), (grey,) * 3).save(path)
+        photos.append(np.full((60, 60, 3), grey, np.uint8))
+    assert run_here(capsys, "index", tmp_path / "photos", "-w", work)[0] == 0
+    kept = EmbeddingFolder(path=studio / "embeddings")
+    remembering = RememberingSam(CountingSam(), kept, "model-1")
+    with Workspace.open(work) as store:
+        images = {image.uri: image.image_id for image in store.images()}
+    served = StudioHome.of(work).served
+    served.mkdir(parents=True)
+    for photo, uri in zip(photos, sorted(images), strict=True):
+        Image.fromarray(photo).save(served / f"{images[uri]}.png")
+        remembering.encode(photo)
+    assert run_here(capsys, "forget", images["disc/10.png"], "-w", work)[0] == 0
+    assert not remembering.has(photos[0])
+    assert remembering.has(photos[1])
 
 
 class TestWaits:
