@@ -250,7 +250,13 @@ def _accepted(
 
 def _unreviewed(image: ImageRecord, proposal: ProposalRecord, iou: float | None) -> ObjectRecord:
     record = _object(image, proposal.rle, "unreviewed")
-    return replace(record, mask_origin=proposal.proposal_id, segmenter=proposal.segmenter, agreement_iou=iou)
+    return replace(
+        record,
+        mask_origin=proposal.proposal_id,
+        segmenter=proposal.segmenter,
+        instances=proposal.instances,
+        agreement_iou=iou,
+    )
 
 
 def _object(image: ImageRecord, mask: CocoRle, state: ObjectState) -> ObjectRecord:

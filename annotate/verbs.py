@@ -20,10 +20,16 @@ from figureground.annotate.freeze import freeze as freeze_workspace
 from figureground.annotate.lint.checking import LintLevel, LintOptions, lint_release, lint_workspace
 from figureground.annotate.lint.linting import LintReport
 from figureground.annotate.photo_states import photos_to_annotate
-from figureground.annotate.proposals.prompts import UNPROMPTED
+from figureground.annotate.proposals.class_texts import ClassTexts
 from figureground.annotate.proposals.proposing import ALL_PHOTOS, ProposalReport, ProposalScope, ProposalSettings
 from figureground.annotate.proposals.proposing import propose as propose_with
-from figureground.annotate.segmenters.loading import ModelChoice, load_models
+from figureground.annotate.segmenters.loading import (
+    UNPROMPTED,
+    ModelChoice,
+    load_models,
+    require_taker_of_texts,
+    taker_of_texts,
+)
 from figureground.errors import UsageError
 from figureground.runtime.engines import EngineChoice
 from figureground.runtime.processes import default_workers
@@ -108,9 +114,12 @@ def propose(
 
     Args:
         workspace: Folder of the workspace.
-        model: The model that makes the masks, or the name of its segmenter: ``detector``, ``grabcut``,
-            ``mobile-sam``, ``saliency`` or ``sam``. The saliency model is added where the settings need it.
-        settings: Prompts, and how many candidates are stored for a photo; None for the defaults.
+        model: The model that makes the masks, or the name of its segmenter: ``detector``, ``edgetam``, ``grabcut``,
+            ``mobile-sam``, ``saliency``, ``sam``, ``sam-hq``, ``sam2`` or ``sam3``. What the settings need besides is
+            added: the saliency model, or what takes the classes' names.
+        settings: Prompts, and how many candidates are stored for a photo; None for the defaults. Photos without a box
+            are asked for by their class's name under ``auto`` where weights of what takes texts lie on this machine;
+            ``report.boxes_by`` says which.
         scope: Which sources, and how many photos at most; what is left is done by later calls.
         engine: Where the model runs; None for this process.
         progress: Called with (stage, photos done, photos in all).
@@ -131,23 +140,49 @@ def propose(
     choice = ModelChoice(segmenter=model) if isinstance(model, str) else model
     settings = settings or ProposalSettings()
     with Workspace.open(Path(workspace)) as store:
-        if _needs_saliency(store, choice.segmenter, settings, scope):
-            choice = replace(choice, with_saliency=True)
-
+        choice, settings = _completed(store, choice, settings, scope)
         if engine is not None and engine.kind == "ray":
             from figureground.annotate.proposals.on_ray import propose_on_ray
 
-            return propose_on_ray(store, choice, settings, engine, scope=scope, progress=progress)
-        segmenter, saliency = load_models(choice)
-        return propose_with(store, segmenter, settings, saliency=saliency, scope=scope, progress=progress)
+            report = propose_on_ray(store, choice, settings, engine, scope=scope, progress=progress)
+        else:
+            segmenter, saliency = load_models(choice)
+            report = propose_with(store, segmenter, settings, saliency=saliency, scope=scope, progress=progress)
+        if settings.prompt_mode == "auto":
+            named = (choice.boxes_by or choice.segmenter) if choice.by_text else ""
+            report.boxes_by = named or ("saliency" if choice.with_saliency else "")
+        return report
 
 
-def _needs_saliency(store: Workspace, segmenter: str, settings: ProposalSettings, scope: ProposalScope) -> bool:
-    """Whether prompts come from the saliency model: those of a grid, and those of photos without an annotated box."""
-    if segmenter in UNPROMPTED or settings.prompt_mode == "center":
-        return False
+def _completed(
+    store: Workspace, choice: ModelChoice, settings: ProposalSettings, scope: ProposalScope
+) -> tuple[ModelChoice, ProposalSettings]:
+    """The models that the settings need, and the settings with the names of classes where these are asked for.
+
+    The saliency model gives the prompts of a grid, and of photos without an annotated box; under ``auto`` what takes
+    texts comes first.
+
+    Raises:
+        UsageError: for texts that nothing takes.
+    """
+    if settings.prompt_mode == "text":
+        choice = replace(choice, by_text="alone")
+        require_taker_of_texts(choice)
+        return choice, replace(settings, texts=settings.texts or ClassTexts())
+    if choice.boxes_by and settings.prompt_mode != "auto":
+        raise UsageError(f"--boxes-by finds boxes by text: take --prompt text or auto, not {settings.prompt_mode}")
+    if choice.segmenter in UNPROMPTED or settings.prompt_mode == "center":
+        return choice, replace(settings, texts=None)
     photos = photos_to_annotate(store, scope.sources)
-    return settings.prompt_mode == "grid" or any(not image.boxes_xyxy_px for image in photos)
+    bare = {image.label for image in photos if not image.boxes_xyxy_px}
+    if settings.prompt_mode != "auto" or not bare:
+        needed = settings.prompt_mode == "grid" or bool(bare)
+        return replace(choice, with_saliency=needed, boxes_by=""), replace(settings, texts=None)
+    texts, taker = settings.texts or ClassTexts(), choice.boxes_by or taker_of_texts(choice)
+    if taker is None or not (choice.boxes_by or texts.cover(bare)):
+        return replace(choice, with_saliency=True), replace(settings, texts=None)
+    choice = replace(choice, by_text="too", boxes_by="" if taker == choice.segmenter else taker)
+    return choice, replace(settings, texts=texts)
 
 
 class ReleaseRules(TypedDict, total=False):

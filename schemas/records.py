@@ -122,18 +122,25 @@ class ImageRecord:
 class Prompt:
     """The question to a segmenter: a box, a point, or nothing."""
 
-    kind: Literal["box", "point", "none"]
-    """``box`` and ``point`` carry coordinates; ``none`` asks for whatever the segmenter finds by itself."""
+    kind: Literal["box", "point", "text", "none"]
+    """``box`` and ``point`` carry coordinates, ``text`` names a thing; ``none`` asks for whatever the segmenter finds
+    by itself."""
     box_xyxy_px: Box | None = None
     """Half-open box in stored pixels."""
     point_xy_px: tuple[float, float] | None = None
     """A point on the figure in stored pixels; the centre of the first pixel is (0.5, 0.5)."""
     origin: str = ""
-    """Origin of the coordinates: ``annotated``, ``saliency``, ``detector``, ``centre``, ``grid``."""
+    """Origin of the coordinates: ``annotated``, ``saliency``, ``detector``, ``centre``, ``grid``, or the model that
+    found a text's box: ``sam3``, ``grounding-dino``, ``owlv2``; of a text itself ``class``."""
+    text: str = ""
+    """What was asked for by name; empty for nothing."""
+    score: float | None = None
+    """How sure the model that found the text's box is of it, in [0, 1]; None without one."""
 
     def to_json(self) -> str:
         """Canonical JSON without absent fields."""
         pairs = {"kind": self.kind, "box": self.box_xyxy_px, "point": self.point_xy_px, "origin": self.origin}
+        pairs |= {"text": self.text, "score": self.score}
         return canonical_json({key: value for key, value in pairs.items() if value})
 
 
@@ -158,7 +165,9 @@ class ProposalRecord:
     """Canonical JSON of the prompt."""
     segmenter: str
     checkpoint_sha256: str
-    """SHA-256 over the checkpoint's files; empty for a segmenter without weights."""
+    """SHA-256 over the checkpoint's files, or over its tensors where transformers loads it; empty without weights."""
+    instances: tuple[CocoRle, ...] = ()
+    """Masks of the single objects that it unites, stored pixels; they may overlap. Empty where it shows one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

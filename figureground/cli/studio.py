@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
+from figureground.cli.interactive import CLICKABLE_NAMES, backend, embeddings
 from figureground.cli.options import DeviceOptions, JsonOption, WorkspaceOption, flattened
 from figureground.console import counts_text, emit, progress_bar, say
 from figureground.errors import DataError, UsageError
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Report = TypeVar("Report")
 
-PASSWORD_VARIABLE = "FIGUREGROUND_BACKEND_PASSWORD"  # noqa: S105  a name
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # noqa: S105  a name; the SDK reads the same
 
 studio = typer.Typer(
@@ -48,7 +47,7 @@ def up(
     ] = None,
     url: Annotated[str | None, typer.Option(help="Use a server that runs already; its token is asked for.")] = None,
     sam: Annotated[bool, typer.Option(help="Also start the interactive SAM.")] = True,
-    segmenter: Annotated[str, typer.Option(help="The interactive model: mobile-sam or sam.")] = "mobile-sam",
+    segmenter: Annotated[str, typer.Option(help=f"The interactive model: {CLICKABLE_NAMES}.")] = "mobile-sam",
     checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of its weights.")] = None,
     network: DeviceOptions,
     as_json: JsonOption = False,
@@ -365,34 +364,8 @@ def pull(
     _finish(report, faults, "\n".join(lines), as_json=as_json)
 
 
-@studio.command(epilog="Example: figureground studio backend -w work --segmenter mobile-sam --port 9090")
-@flattened
-def backend(
-    *,
-    workspace: WorkspaceOption,
-    segmenter: Annotated[str, typer.Option(help="The model: mobile-sam or sam.")] = "mobile-sam",
-    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None,
-    host: Annotated[str, typer.Option(help="Address; beyond this machine only with a login.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 9090,
-    login: Annotated[
-        str | None, typer.Option(help=f"User of HTTP Basic; the password is in {PASSWORD_VARIABLE}.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None,
-    network: DeviceOptions,
-) -> None:
-    """Serve the interactive SAM in the foreground (studio up starts one by itself); stop with Ctrl-C."""
-    from figureground.annotate.segmenters.loading import ModelChoice
-    from figureground.annotate.studio.backend import serve_backend
-    from figureground.annotate.studio.home import StudioHome
-
-    password = os.environ.get(PASSWORD_VARIABLE, "")
-    if login and not password:
-        raise UsageError(f"a login needs a password, in {PASSWORD_VARIABLE}")
-    say(f"loading {segmenter}")
-    model = ModelChoice(
-        segmenter=segmenter, checkpoint=checkpoint, threads=threads, device=network.device, precision=network.precision
-    )
-    serve_backend(
-        StudioHome.of(workspace), model, host=host, port=port, basic_auth=(login, password) if login else None
-    )
-    sys.exit(0)
+studio.command(epilog="Example: figureground studio backend -w work --segmenter mobile-sam --port 9090")(backend)
+studio.command(
+    epilog="Examples: figureground studio embeddings -w work\n\n"
+    "figureground studio embeddings -w work --fill --segmenter sam2 --device cuda"
+)(embeddings)

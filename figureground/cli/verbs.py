@@ -98,7 +98,7 @@ VERBS: Final = {
         "Label Studio: run one, send photos with machine masks, fetch what people made of them.",
     ),
     "sheet": Verb(
-        "figureground.cli.sheet:sheet",
+        "figureground.cli.propose:sheet",
         "A sheet of machine masks to accept or reject in any browser, without Label Studio.",
     ),
     "analyze": Verb(

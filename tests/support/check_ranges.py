@@ -25,6 +25,7 @@ TOOLS: Final = ("hypothesis", "mlcroissant", "mobilesam-mirror", "pytest", "pyte
 SHOWN: Final = (
     *("datasets", "huggingface-hub", "numpy", "opencv-python-headless", "pillow", "pyarrow", "pydantic", "scipy"),
     *("label-studio-sdk", "onnxruntime", "open-clip-torch", "ray", "scikit-learn", "timm", "torch", "torchvision"),
+    "transformers",
 )
 """Packages whose versions are printed."""
 
@@ -38,6 +39,7 @@ CORE_TESTS: Final = (
 )
 """Pixels and their bytes, photos, masks, Parquet, the card, the command line."""
 EXTRAS_TESTS: Final = (
+    "tests/annotate/segmenters/hub_models",
     "tests/annotate/segmenters/test_detector.py",
     "tests/annotate/segmenters/test_sam.py",
     "tests/annotate/segmenters/test_tfjs_graph.py",
@@ -69,7 +71,7 @@ class End:
     tests: tuple[str, ...]
 
 
-EXTRAS: Final = ("agree", "analyses", "backend", "demo", "label-studio", "open-clip", "publish", "ray")
+EXTRAS: Final = ("agree", "analyses", "backend", "demo", "label-studio", "open-clip", "publish", "ray", "transformers")
 """Those of ``make install``; label-studio-sdk holds NumPy and OpenCV back, so the core is also tested without it."""
 ENDS: Final = (
     End(name="oldest-core", resolution="lowest-direct", extras=(), tests=CORE_TESTS),
