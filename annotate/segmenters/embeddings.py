@@ -10,8 +10,9 @@ import numpy as np
 
 from figureground.annotate.segmenters.protocol import Photo, Segmenter
 from figureground.annotate.segmenters.sam_decoding import EMBEDDING_SHAPE, Floats, SamNetwork
-from figureground.errors import UsageError
+from figureground.errors import DataError, UsageError
 from figureground.runtime.files import replace_file
+from figureground.schemas.rasters.arrays import read_array
 
 
 class RememberingSam:
@@ -64,8 +65,8 @@ def keep_embeddings(segmenter: Segmenter, folder: Path) -> None:
 def _read(path: Path) -> Floats | None:
     """A stored embedding; None where there is none, or a damaged one, which is then made again."""
     try:
-        stored = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        stored = read_array(path.read_bytes(), where=str(path))
+    except (OSError, DataError):
         return None
     whole = stored.shape == EMBEDDING_SHAPE and stored.dtype == np.float32 and bool(np.isfinite(stored).all())
     return stored if whole else None

@@ -160,7 +160,7 @@ def read_masks(path: Path) -> dict[str, Any] | None:
         states = {str(state): int(count) for state, count in lock["states"].items()}
         counts = {"objects": int(lock["objects"]), "unreviewed": int(lock["unreviewed"]), "states": states}
         return {**counts, **_read_agreement(lock)}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, OverflowError, RecursionError) as error:
         raise EvaluationError(f"{path}: expected the lock of the dataset: {plain_line(error)}") from error
     except (KeyError, TypeError, AttributeError):
         return None
