@@ -121,8 +121,7 @@ def require_own_tables(connection: sqlite3.Connection, path: Path) -> None:
         odd = connection.execute("SELECT type, name FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchall()
     finally:
         connection.rollback()
-    if not 0 <= version <= len(_MIGRATIONS):
-        return  # told by ``migrate``
+    _require_known(version, path)
     faults, where, expected = Faults(), str(path), _tables_of(version)
     remedy = "restore it from a copy, or index the photos into a new workspace"
     for kind, name in odd:
@@ -165,14 +164,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         DataError: if a newer figureground wrote it.
     """
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if not 0 <= version <= len(_MIGRATIONS):
-        raise DataError.single(
-            str(path),
-            "user_version",
-            expected=f"0 to {len(_MIGRATIONS)}",
-            got=str(version),
-            remedy="a newer figureground wrote this workspace; upgrade figureground",
-        )
+    _require_known(version, path)
     for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
         # Taken before the version is read again: two commands that start together must not both migrate.
         connection.executescript("BEGIN IMMEDIATE;")
@@ -183,3 +175,14 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {number}")
         connection.commit()
+
+
+def _require_known(version: int, path: Path) -> None:
+    if not 0 <= version <= len(_MIGRATIONS):
+        raise DataError.single(
+            str(path),
+            "user_version",
+            expected=f"0 to {len(_MIGRATIONS)}",
+            got=str(version),
+            remedy="a newer figureground wrote this workspace; upgrade figureground",
+        )
