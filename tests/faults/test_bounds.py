@@ -18,7 +18,7 @@ from figureground.annotate.human.questions import read_foils
 from figureground.annotate.segmenters.embeddings import _read as read_embedding
 from figureground.errors import DataError
 from figureground.exports.evaluation import jobs
-from figureground.exports.evaluation.dataset import read_masks
+from figureground.exports.evaluation.dataset import count_masks
 from figureground.exports.evaluation.label_spaces import parse_class_map
 from figureground.exports.evaluation.model_files.settings import read_settings
 from figureground.exports.evaluation.values import EvaluationError
@@ -166,10 +166,10 @@ def test_numbers_beyond_float64_are_no_settings(tmp_path: Path) -> None:
         read_settings(tmp_path / "m.onnx", ("scale", "mean"))
 
 
-def test_a_lock_of_endless_counts_is_an_error_of_ours(tmp_path: Path) -> None:
-    (tmp_path / "l.json").write_text('{"objects": 1e999, "unreviewed": 0, "states": {}}')
-    with pytest.raises(EvaluationError, match="expected the lock of the dataset"):
-        read_masks(tmp_path / "l.json")
+def test_a_lock_of_endless_counts_is_an_error_of_ours() -> None:
+    lock = json.loads('{"objects": 1e999, "unreviewed": 0, "states": {}}')
+    with pytest.raises(EvaluationError, match="expected the numbers of the dataset's masks"):
+        count_masks(lock, where="d")
 
 
 def test_a_large_document_is_refused_by_its_size(tmp_path: Path) -> None:

@@ -19,9 +19,7 @@ def test_a_short_search_finds_nothing_in_any_parser() -> None:
     done = subprocess.run(command, env=fuzz_parsers.environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     *parsers, total = done.stdout.splitlines()[1:]
-    assert len(parsers) == len(
-        json.loads(_in_child("import json, parser_targets; print(json.dumps(list(parser_targets.TARGETS)))"))
-    )
+    assert len(parsers) > 35
     assert all(" executions in " in line and " 0 findings" in line for line in parsers)
     assert int(total.split()[0]) >= 3000
 
@@ -51,7 +49,8 @@ with tempfile.TemporaryDirectory() as folder:
     limit_memory()
     for data in (b"good", b"key", b"time", b"room", b"ours", b"key"):
         guard(data)
-    print(json.dumps({key.partition(" at ")[0]: bytes.fromhex(found["input"]).decode() for key, found in guard.findings.items()}))
+    inputs = {key.partition(" at ")[0]: bytes.fromhex(found["input"]) for key, found in guard.findings.items()}
+    print(json.dumps({key: data.decode() for key, data in inputs.items()}))
     print(guard.executions)
 """
 
@@ -69,14 +68,13 @@ def test_errors_time_and_memory_are_findings_and_errors_of_ours_are_none() -> No
 
 def test_equal_seeds_make_equal_inputs() -> None:
     code = (
-        "import random, hashlib; from format_edits import mutated; import parser_samples as made\n"
-        "rng, digest = random.Random(5), hashlib.sha256()\n"
+        "import random; from format_edits import mutated; import parser_samples as made\n"
         "for kind, ending in ((made.coco_files, '.json'), (made.tar_files, '.tar'), (made.masks_png, '.png'), "
         "(made.arrays, '.npy'), (made.voc_files, '.xml'), (made.photo_tables, '.parquet')):\n"
         "    seeds = kind()\n"
-        "    made_inputs = {mutated(seeds[0], seeds, rng, ending) for _ in range(40)}\n"
-        "    assert len(made_inputs) > 25, (ending, len(made_inputs))\n"
-        "    digest.update(b''.join(sorted(made_inputs)))\n"
-        "print(digest.hexdigest())"
+        "    first, again, other = (\n"
+        "        [mutated(seeds[0], seeds, rng, ending) for _ in range(40)] for rng in map(random.Random, (5, 5, 6))\n"
+        "    )\n"
+        "    print(first == again, first != other, len(set(first)) > 25)\n"
     )
-    assert _in_child(code) == _in_child(code)
+    assert _in_child(code).split() == ["True"] * 18

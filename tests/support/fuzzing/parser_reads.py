@@ -199,7 +199,7 @@ def parse_plan(path: Path) -> None:
 def parse_lock(path: Path) -> None:
     with suppress(FigureGroundError):
         read_lock(path).to_json()
-    scored.read_masks(path)
+    scored.count_masks(scored._read_lock(path), where="d")
 
 
 def parse_manifests(data: bytes, folder: Path) -> None:
