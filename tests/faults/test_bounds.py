@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 import time
 import zipfile
@@ -17,6 +18,7 @@ import pytest
 from figureground.annotate.human.questions import read_foils
 from figureground.annotate.segmenters.embeddings import _read as read_embedding
 from figureground.errors import DataError
+from figureground.exports.dataset.folder import DatasetFolder, LocalFiles
 from figureground.exports.evaluation import jobs
 from figureground.exports.evaluation.dataset import count_masks
 from figureground.exports.evaluation.label_spaces import parse_class_map
@@ -136,6 +138,15 @@ def test_stored_answers_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         archive.writestr("label", b"no array")
     with pytest.raises(DataError, match="answers of evaluate"):
         read_arrays(path, ["label"])
+
+
+def test_a_pipe_among_the_files_of_a_dataset_is_no_file(tmp_path: Path) -> None:
+    name = "data/original/test-00000-of-00001.parquet"
+    (tmp_path / name).parent.mkdir(parents=True)
+    os.mkfifo(tmp_path / name)
+    dataset = DatasetFolder(name="d", manifest={name: ""}, files=LocalFiles(tmp_path))
+    with pytest.raises(DataError, match="expected a file, got a pipe"):
+        list(dataset.rows("original"))
 
 
 # Numbers and nesting in JSON
