@@ -24,7 +24,7 @@ from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
 from figureground.annotate.studio.push import BATCH, Batch, copy_address, send_batch
-from figureground.annotate.studio.served import ServedView
+from figureground.annotate.studio.served import BROWSER_FORMATS, ServedView
 from figureground.annotate.studio.tasks import TaskSource, make_task
 from figureground.errors import DataError, Fault
 from figureground.runtime.files import replace_file
@@ -283,7 +283,7 @@ def _in_words(reason: str) -> str:
 
 def answer_pictures(source: TaskSource, answers: Mapping[str, Annotation]) -> dict[str, bytes]:
     """JPEG of each answer: its ground dimmed, its rim drawn, and what it alone has in its colour."""
-    with Image.open(source.copy) as copy:
+    with Image.open(source.copy, formats=BROWSER_FORMATS) as copy:
         scale = min(1.0, _PICTURE_WIDTH / copy.width)
         size_wh = max(1, int(copy.width * scale)), max(1, int(copy.height * scale))
         photo = np.asarray(copy.convert("RGB").resize(size_wh, Image.Resampling.LANCZOS))

@@ -21,7 +21,7 @@ from figureground.exports.report.groups import ResultGroup, group_results, requi
 from figureground.exports.report.imagenet9 import describe_imagenet9, fit_trends, group_models, imagenet9_section
 from figureground.exports.report.noise import FamilyNoise, NoiseResult, noise_results, pool_families, worst_gaps
 from figureground.exports.report.page import REPORT_PAGE, write_page
-from figureground.exports.report.stored_results import read_results
+from figureground.exports.report.stored_results import read_results, reading_results
 from figureground.exports.report.timm_table import (
     PublishedComparison,
     compare_published,
@@ -60,14 +60,26 @@ def write_report(
     families = load_families(models, [result["model"] for result in read])
     read = _with_parameters(read, families)
     family_of = {entry.model: family for family, members in families.items() for entry in members} if models else {}
+    compared = compare_published(read, read_published(published)) if published else []
+    with reading_results(results):
+        return _write(read, families, family_of, compared, out, repository)
+
+
+def _write(
+    read: Sequence[Mapping[str, Any]],
+    families: Mapping[str, Sequence[ListedModel]],
+    family_of: Mapping[str, str],
+    compared: Sequence[PublishedComparison],
+    out: Path,
+    repository: str | None,
+) -> list[str]:
     crops, grounds = (group_results(read, protocol) for protocol in ("imagenet_a", "background_check"))
     box_sources = compare_box_sources(read)
-    compared = compare_published(read, read_published(published)) if published else []
     out.mkdir(parents=True, exist_ok=True)
     nines = [(members, imagenet9_section(members)) for members in group_models(read)]
     texts = [format_table(read), *map(describe_background, grounds)]
     texts += [describe_imagenet9(section) for _, section in nines]
-    texts += [describe_published(compared)] if published else []
+    texts += [describe_published(compared)] if compared else []
     texts += [describe_box_sources(box_sources)] if box_sources else []
     write_text(out / "report.txt", "\n\n".join(texts) + "\n")
     sections, drawn = _report_noise(read, families, out, repository)
@@ -81,7 +93,7 @@ def write_report(
         sections.append(nine)
         stem = "imagenet9" if len(nines) == 1 else f"imagenet9.{number}"
         drawn += _draw_nine(members, nine, out, stem, repository, family_of)
-    if published:
+    if compared:
         write_text(out / "published.csv", csv_text(PublishedComparison, compared))
         drawn.append("published.csv")
     names = ["report.txt", *drawn]

@@ -19,8 +19,10 @@ LABEL_SPACES: Final = ("map", "head")
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a finite number; a truth is none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a finite number that float64 holds; a truth is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return math.isfinite(value) if isinstance(value, float) else abs(value) < 1 << 1023
 
 
 def is_size(value: object) -> bool:
