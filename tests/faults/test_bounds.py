@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+from pulled_exports import GOOD, MASK, A, B, faults_of, state_of
+from studio_samples import make_answer, make_export, painted
 
 from figureground.annotate.human.questions import read_foils
 from figureground.annotate.segmenters.embeddings import _read as read_embedding
@@ -31,6 +33,7 @@ from figureground.schemas.classes import ClassMap
 from figureground.schemas.rasters.arrays import read_array
 from figureground.schemas.rasters.masks import decode_npy
 from figureground.schemas.sources.tar_files import open_tar
+from figureground.schemas.store.workspace import Workspace
 
 # Archives
 
@@ -189,6 +192,19 @@ def test_a_large_document_is_refused_by_its_size(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_bytes(b"#" * (MOST_YAML_BYTES + 1))
     with pytest.raises(DataError, match=f"at most {MOST_YAML_BYTES} bytes"):
         read_document(tmp_path / "c.yaml", ClassMap)
+
+
+def test_a_project_of_more_than_64_bits_keeps_out_no_other_answer(tmp_path: Path) -> None:
+    huge = {**make_export(A, [make_answer([painted(MASK)])]), "project": 1 << 70}
+    with Workspace.create(tmp_path) as store:
+        store.add_images([A, B])
+        (fault,), report = faults_of(store, huge, GOOD)
+        assert "project" in fault
+        assert (report.answers, state_of(store, B), state_of(store, A)) == ({"submitted": 1}, "accepted", "")
+        with pytest.raises(DataError, match="expected whole numbers of 64 bits"):
+            store.add_studio_tasks("s", 1 << 70, {A.image_id: 1})
+        with pytest.raises(DataError, match="text without lone surrogates"):
+            store.add_rejections([("s", "\ud800", "truncated", "")])
 
 
 # Tables, cards and results
