@@ -52,7 +52,7 @@ $(STAMP): pyproject.toml setup.cfg constraints.txt
 	@rm -f $@
 	$(SET_UP_UV)
 	@echo "$$COST"
-	$(INSTALL) --editable '.[agree,analyses,backend,demo,label-studio,publish,ray]' --group dev
+	$(INSTALL) --editable '.[agree,analyses,backend,demo,label-studio,open-clip,publish,ray,transformers]' --group dev
 	@touch $@
 
 .PHONY: demo
@@ -151,7 +151,7 @@ lock:  ## Write constraints.txt anew from pyproject.toml; UPGRADE=1 takes the ne
 	$(SET_UP_UV)
 	@mkdir -p .scratch
 	@cp constraints.txt .scratch/constraints.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra agree --extra analyses --extra backend --extra demo --extra label-studio --extra publish --extra ray --group dev --group fuzz $(if $(UPGRADE),--upgrade) \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra agree --extra analyses --extra backend --extra demo --extra label-studio --extra open-clip --extra publish --extra ray --extra transformers --group dev --group fuzz $(if $(UPGRADE),--upgrade) \
 	  --no-annotate --no-header pyproject.toml --output-file .scratch/constraints.txt
 	@mv .scratch/constraints.txt constraints.txt
 	@echo "constraints.txt: $$(wc -l < constraints.txt) packages"

@@ -97,6 +97,10 @@ _MIGRATIONS: Final = (
         image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE, sequence INTEGER NOT NULL, name TEXT NOT NULL,
         PRIMARY KEY (image_id, sequence)) STRICT;
     """,
+    # A machine mask may unite several objects.
+    """
+    ALTER TABLE proposals ADD COLUMN instances TEXT NOT NULL DEFAULT '[]';
+    """,
 )
 
 

@@ -86,6 +86,7 @@ def proposal_row(record: ProposalRecord) -> dict[str, Any]:
     """Row of the table proposals."""
     row = row_of(record)
     rle: CocoRle = row.pop("rle")
+    row["instances"] = canonical_json([_rle_json(one) for one in record.instances])
     return {**row, "height": rle.size_hw[0], "width": rle.size_hw[1], "counts": rle.counts}
 
 
@@ -95,6 +96,7 @@ def proposal_of(row: sqlite3.Row) -> ProposalRecord:
     fields = dict(row)
     size_hw = fields.pop("height"), fields.pop("width")
     rle = CocoRle(size_hw=size_hw, counts=fields.pop("counts"))
+    fields["instances"] = tuple(_rle(value) for value in json.loads(fields["instances"]))
     return ProposalRecord(**fields, rle=rle)
 
 
