@@ -19,7 +19,7 @@ NAME_WORDS: Final = "1 to 128 letters, digits, dots, dashes and underscores, and
 
 DecisionState = Literal["accepted", "rejected", "confirmed_empty", "not_localisable", "wrong_label", "needs_second"]
 
-ObjectState = Literal["accepted", "machine_import", "unreviewed", "unmasked"]
+ObjectState = Literal["accepted", "consensus", "machine_import", "unreviewed", "unmasked"]
 
 AGREEING_PROPOSALS: Final = 0.75
 """IoU from which the proposals of two segmenters agree: below it BG-gap is that of the masks as much as the model's
@@ -31,6 +31,8 @@ Purpose = Literal["first_look", "second_look", "authors_look", "honeypot", "new_
 """The reason why people are asked about a photo: a first look, a second one after answers that left a doubt, the same
 by those whose own answers are in doubt (on the maintainer's explicit word), a honeypot (a photo whose mask is known, to
 see how somebody works; it decides nothing), or attributes that were added after it was decided."""
+SHEET_TOOL: Final = "sheet"
+"""Tool of answers that accept or reject a machine mask on a sheet, where nobody can paint."""
 SECOND_LOOKS: Final[tuple[Purpose, ...]] = ("second_look", "authors_look")
 """Purposes of answers that settle a doubt."""
 
@@ -308,10 +310,12 @@ class ObjectRecord:
     attribute_masks: Mapping[str, CocoRle] = field(default_factory=dict)
     """Attribute name to mask, stored pixels."""
     state: ObjectState
-    """``accepted``: a person's answer; ``machine_import``: a machine's mask that was imported; ``unreviewed``: a
-    machine proposal that nobody looked at; ``unmasked``: the photo alone, its mask empty."""
+    """``accepted``: a person's answer; ``consensus``: what answers of several people add up to; ``machine_import``: a
+    machine's mask that was imported; ``unreviewed``: a machine proposal that nobody looked at; ``unmasked``: the photo
+    alone, its mask empty."""
     mask_origin: str
-    """The annotation or proposal id that the mask comes from."""
+    """The annotation or proposal id that the mask comes from; of a consensus ``consensus of N people (METHOD):`` and
+    the ids of their annotations."""
     segmenter: str
     """Segmenter of an unreviewed mask; empty for a person's."""
     flags: tuple[str, ...] = ()

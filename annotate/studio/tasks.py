@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from figureground.annotate.studio.projects import MODEL_VERSION
-from figureground.annotate.studio.served import ServedView
+from figureground.annotate.studio.served import BROWSER_FORMATS, ServedView
 from figureground.errors import DataError, Fault
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.classes import imagenet_names
@@ -111,7 +111,7 @@ def check_tasks(tasks: Sequence[Json], copies: Mapping[str, Path], interface: An
     faults: list[Fault] = []
     for task in tasks:
         image_id = str(task["data"]["image_id"])
-        with Image.open(copies[image_id]) as copy:
+        with Image.open(copies[image_id], formats=BROWSER_FORMATS) as copy:
             size_wh = copy.size
         for prediction in task.get("predictions", ()):
             faults += (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -112,23 +112,6 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
     emit(state, as_json=as_json, text=str(state))
 
 
-@studio.command(
-    epilog="Examples: figureground studio agreement -w work\n\n"
-    "figureground studio agreement -w work --json > agreement.json"
-)
-def agreement(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
-    """Say how far people agree on photos that several answered, and how each annotator works; JSON names nobody."""
-    from figureground.annotate.agreement.report import report_agreement
-    from figureground.annotate.studio.home import StudioHome
-    from figureground.annotate.studio.progress.overview import annotator_names
-    from figureground.schemas.store.workspace import Workspace
-
-    with Workspace.open(workspace) as store:
-        report = report_agreement(store)
-    names = {} if as_json else annotator_names(StudioHome.of(workspace))
-    emit(report.to_json(), as_json=as_json, text=report.to_text(names))
-
-
 @dataclass(frozen=True, kw_only=True)
 class PushOptions:
     """What annotators are sent."""
@@ -153,8 +136,11 @@ class PushOptions:
         int | None, typer.Option(min=0, help="Photos with a known mask that come first to whoever is new.")
     ] = None
     segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None
-    limit: Annotated[int | None, typer.Option(min=1, help="Most photos to send, the most uncertain first.")] = None
+    limit: Annotated[int | None, typer.Option(min=1, help="Most photos to send, the first in their order.")] = None
     second_look: Annotated[bool, typer.Option("--second-look", help="Send the photos that are in doubt.")] = False
+    by: Annotated[
+        Literal["masks", "attributes", "both"] | None, typer.Option(help="What photos in doubt are ranked by.")
+    ] = None
     by_authors: Annotated[
         bool, typer.Option("--by-authors", help="Let those settle a doubt whose own answers are in doubt.")
     ] = False
@@ -171,11 +157,14 @@ class PushOptions:
     "figureground studio push -w work --annotator ada --annotator ben --overlap 40\n\n"
     "figureground studio push -w work --hand-over ada:cleo\n\n"
     "figureground studio push -w work --attributes birds-2.yaml --ask tail\n\n"
-    "figureground studio push -w work --second-look"
+    "figureground studio push -w work --second-look --limit 30"
 )
 @flattened
 def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption = False) -> None:
-    """Send photos with their machine masks, the most uncertain first; what is there already is not sent again."""
+    """Send photos with their machine masks, the most uncertain first; what is there already is not sent again.
+
+    Photos in doubt come by how far people differ, the greatest disagreement first, as agree lists them.
+    """
     from figureground.annotate.studio.backend_daemon import connect_projects
     from figureground.annotate.studio.client import StudioClient
     from figureground.annotate.studio.home import StudioHome
@@ -195,7 +184,15 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
         schema = load_attribute_schema(asked) if asked else pushed_schema(store, client)
         if options.second_look:
             looks, faults = _with_faults(
-                lambda: push_second_look(store, client, schema, by_authors=options.by_authors, progress=show)
+                lambda: push_second_look(
+                    store,
+                    client,
+                    schema,
+                    by_authors=options.by_authors,
+                    by=options.by or "both",
+                    limit=options.limit,
+                    progress=show,
+                )
             )
             connect_projects(store, client, home)
             _finish(looks, faults, str(looks), as_json=as_json)
@@ -306,6 +303,8 @@ def _asked_attributes(options: PushOptions) -> str | None:
 
     if options.by_authors and not options.second_look:
         raise UsageError("--by-authors says who may settle a second look: give it with --second-look")
+    if options.by and not options.second_look:
+        raise UsageError("--by says in which order second looks come: give it with --second-look")
     if options.attributes and options.recipe:
         raise UsageError("a recipe names its attributes: give --attributes or --recipe")
     return options.attributes or (load_recipe(options.recipe).attributes if options.recipe else None)

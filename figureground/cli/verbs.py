@@ -35,6 +35,14 @@ VERBS: Final = {
         "figureground.cli.propose:propose",
         "Propose masks by machine; photos that are done already are skipped, so a killed run goes on.",
     ),
+    "agree": Verb(
+        "figureground.cli.freeze:agree",
+        "Say how far people agree, what is in doubt, how each annotator works, and what machine masks saved.",
+    ),
+    "lint": Verb(
+        "figureground.cli.freeze:lint",
+        "Check masks by rules: sizes, specks, rims, what lies outside, what nobody looked at; tell how to mend them.",
+    ),
     "freeze": Verb(
         "figureground.cli.freeze:freeze", "Write the accepted masks as an immutable release, objects/VERSION.parquet."
     ),

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from figureground.errors import DataError
 from figureground.schemas.documents import shown
 from figureground.schemas.rasters.masks import Box, CocoRle
-from figureground.schemas.records import Annotation, ImageRecord, ProposalRecord, canonical_json
+from figureground.schemas.records import Annotation, ImageRecord, ProposalRecord, SourceRow, StudioTeam, canonical_json
 
 Record = TypeVar("Record")
 
@@ -61,6 +61,25 @@ def image_of(row: sqlite3.Row) -> ImageRecord:
     boxes: list[Box] = [(box[0], box[1], box[2], box[3]) for box in json.loads(fields.pop("boxes"))]
     fields["flags"] = tuple(json.loads(fields["flags"]))
     return ImageRecord(**fields, boxes_xyxy_px=tuple(boxes))
+
+
+@_readable
+def source_of(row: sqlite3.Row) -> SourceRow:
+    """Record of a row of sources."""
+    options = {str(name): str(value) for name, value in json.loads(row["options"]).items()}
+    return SourceRow(name=row["name"], kind=row["kind"], locator=row["locator"], options=options)
+
+
+@_readable
+def team_of(row: sqlite3.Row) -> StudioTeam:
+    """Record of a row of studio_teams."""
+    return StudioTeam(
+        annotators=tuple(map(str, json.loads(row["annotators"]))),
+        heirs={str(name): str(heir) for name, heir in json.loads(row["heirs"]).items()},
+        overlap=row["overlap"],
+        honeypots=row["honeypots"],
+        entry_test=row["entry_test"],
+    )
 
 
 def proposal_row(record: ProposalRecord) -> dict[str, Any]:
