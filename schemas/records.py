@@ -139,7 +139,12 @@ class Prompt:
 
     def to_json(self) -> str:
         """Canonical JSON without absent fields."""
-        pairs = {"kind": self.kind, "box": self.box_xyxy_px, "point": self.point_xy_px, "origin": self.origin}
+        pairs: dict[str, Any] = {
+            "kind": self.kind,
+            "box": self.box_xyxy_px,
+            "point": self.point_xy_px,
+            "origin": self.origin,
+        }
         pairs |= {"text": self.text, "score": self.score}
         return canonical_json({key: value for key, value in pairs.items() if value})
 
