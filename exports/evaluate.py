@@ -5766,7 +5766,7 @@ def _pasted_cells(row: str, measured: Mapping[str, Any]) -> dict[str, Cell]:
 # models: Models by their specifications: those of libraries, ONNX files and callables.
 
 MODEL_SPECS: Final = (
-    "timm:NAME[=FILE], torchvision:NAME[/WEIGHTS], hf:NAME, open_clip:NAME/TAG, chat:NAME, onnx:FILE or "
+    "timm:NAME[=FILE], torchvision:NAME/WEIGHTS, hf:NAME, open_clip:NAME/TAG, chat:NAME, onnx:FILE or "
     "MODULE:CALLABLE[=ARGUMENT]"
 )
 _LIBRARIES: Final[Mapping[str, Callable[[str, ClassMap | None], Adapter]]] = {  # kinds that transformers has, and like
