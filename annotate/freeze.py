@@ -10,8 +10,12 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from figureground.annotate.agreement.agreement import measure_agreement
+from figureground.annotate.agreement.overlaps import photo_agreements
 from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.annotate.attribute_history import AttributeHistory
+from figureground.annotate.freezing.policy import PolicyFile
+from figureground.annotate.freezing.review import ObjectReview, Review
 from figureground.annotate.photo_states import TEXTURE, is_texture
 from figureground.annotate.proposals.agreement import agreement_iou, other_masks
 from figureground.annotate.proposals.best import best_proposals
@@ -30,7 +34,7 @@ from figureground.schemas.records import (
     ObjectState,
     ProposalRecord,
 )
-from figureground.schemas.store.releases import write_release
+from figureground.schemas.store.releases import LeftOut, write_release
 from figureground.schemas.store.workspace import Workspace
 
 DISAGREE: Final = "masks_disagree"
@@ -64,6 +68,25 @@ class FreezeOptions:
     """Take a machine mask only where this other segmenter's first choice, NAME or NAME:PROMPT, agrees with it."""
     min_iou: float = AGREEING_PROPOSALS
     """IoU in [0, 1] from which two masks agree."""
+    policy: PolicyFile | None = None
+    """What the release must be; its states are taken, whether or not the options above name them."""
+
+    def taking_states(self) -> FreezeOptions:
+        """The options with the states that the policy takes.
+
+        Raises:
+            UsageError: if an option asks for a state that the policy does not take.
+        """
+        if self.policy is None:
+            return self
+        policy, faults = self.policy.policy, []
+        for name in ("unreviewed", "unmasked"):
+            if getattr(self, name) and name not in policy.states.take:
+                faults.append(f"--{name}: the policy {policy.label} takes {', '.join(policy.states.take)} alone")
+        if faults:
+            raise UsageError("; ".join(faults))
+        take = policy.states.take
+        return replace(self, unreviewed="unreviewed" in take, unmasked="unmasked" in take)
 
     def require_valid(self) -> None:
         """Check that the options go together.
@@ -87,7 +110,7 @@ class LeftOutPhoto:
     label: str
     reason: str
     """``undecided``, ``no_mask``, ``texture``, ``masks_disagree`` or ``no_second_mask`` where two machine masks must
-    agree, or what was decided: ``not_localisable``, ``wrong_label`` …"""
+    agree, what a policy asks for (``freezing.review``), or what was decided: ``not_localisable``, ``wrong_label`` …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +130,11 @@ def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freeze
 
     Raises:
         UsageError: if the version's name is bad, exists with other content, or ``segmenter`` must be given.
-        DataError: if nothing would be in it, or masks do not have their photos' sizes.
+        DataError: if nothing would be in it, masks do not have their photos' sizes, or the release fails its policy.
     """
     if not NAME_PATTERN.fullmatch(version):
         raise UsageError(f"version {version!r}: use letters, digits, dot, dash and underscore")
+    options = options.taking_states()
     options.require_valid()
     with workspace.unchanging():
         return _freeze(workspace, version, options)
@@ -119,34 +143,70 @@ def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freeze
 def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> FreezeReport:
     missing: list[LeftOutPhoto] = []
     faults = Faults()
+    review = Review(file=options.policy, history=AttributeHistory.of(workspace)) if options.policy else None
     # A million masks do not fit into memory: objects are gone through twice, first to judge them, then to write them.
     origins: dict[str, str] = {}
-    states: Counter[str] = Counter()
+    states, labels = Counter[str](), Counter[str]()
     for record in _objects(workspace, options, missing):
         _judge(record, faults)
+        if review is not None:
+            reason = review.judge(record, list(workspace.annotations(record.image_id)), faults)
+            if reason:
+                missing.append(LeftOutPhoto(image_id=record.image_id, label=record.label, reason=reason))
+                continue
         origins[record.image_id] = record.mask_origin
         states[record.state] += 1
-    left_out = Counter(photo.reason for photo in missing)
-    path = workspace.root / "objects" / f"{version}.parquet"
-    if not origins:
-        raise DataError.single(
-            str(workspace.root),
-            "",
-            expected="accepted masks",
-            got="none (" + ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items())) + ")",
-            remedy="accept some in Label Studio, or take machine masks with --unreviewed",
-        )
-    faults.raise_if_any()
+        labels[record.label] += 1
     by_label: dict[str, Counter[str]] = defaultdict(Counter)
     for photo in missing:
         by_label[photo.label][photo.reason] += 1
+    if review is not None:
+        _judge_release(workspace, review, labels, by_label, faults)
+    if not faults:
+        _require_some(workspace, origins, missing)
+    faults.raise_if_any()
+    left_out = Counter(photo.reason for photo in missing)
     annotation = summarise_annotation(workspace, origins)
     if options.agree is not None:
         unlike = {reason: left_out[reason] for reason in (DISAGREE, NO_SECOND)}
         annotation["proposals_agree"] = {"with": options.agree, "min_iou": options.min_iou, "left_out": unlike}
-    write_release(path, _objects(workspace, options, []), version=version, left_out=by_label, annotation=annotation)
+    if review is not None:
+        annotation["policy"] = review.summary(labels, _without_textures(by_label))
+    path = workspace.root / "objects" / f"{version}.parquet"
+    objects = (record for record in _objects(workspace, options, []) if record.image_id in origins)
+    write_release(path, objects, version=version, left_out=by_label, annotation=annotation)
     write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))
+    if review is not None:
+        write_text(path.with_suffix(".reviews.csv"), csv_text(ObjectReview, review.taken))
     return FreezeReport(path=path, version=version, states=dict(states), left_out=dict(sorted(left_out.items())))
+
+
+def _judge_release(
+    workspace: Workspace, review: Review, labels: Counter[str], left_out: LeftOut, faults: Faults
+) -> None:
+    """Judge all objects together by the policy; nobody painted the textures, and nobody was to."""
+    agreement = measure_agreement(photo_agreements(workspace))
+    review.judge_release(labels, _without_textures(left_out), agreement, faults)
+
+
+def _without_textures(left_out: LeftOut) -> dict[str, dict[str, int]]:
+    photos = {
+        label: {reason: n for reason, n in reasons.items() if reason != TEXTURE} for label, reasons in left_out.items()
+    }
+    return {label: reasons for label, reasons in photos.items() if reasons}
+
+
+def _require_some(workspace: Workspace, origins: Mapping[str, str], missing: Sequence[LeftOutPhoto]) -> None:
+    if origins:
+        return
+    left_out = Counter(photo.reason for photo in missing)
+    raise DataError.single(
+        str(workspace.root),
+        "",
+        expected="accepted masks",
+        got="none (" + ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items())) + ")",
+        remedy="accept some in Label Studio, or take machine masks with --unreviewed",
+    )
 
 
 def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOutPhoto]) -> Iterator[ObjectRecord]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from figureground.annotate.catalogue import IndexReport, index_source
 from figureground.annotate.freeze import FreezeOptions, FreezeReport
 from figureground.annotate.freeze import freeze as freeze_workspace
+from figureground.annotate.freezing.policy import load_policy
 from figureground.annotate.photo_states import photos_to_annotate
 from figureground.annotate.proposals.prompts import UNPROMPTED
 from figureground.annotate.proposals.proposing import ALL_PHOTOS, ProposalReport, ProposalScope, ProposalSettings
@@ -152,6 +153,7 @@ def freeze(
     segmenter: str | None = None,
     agree: str | None = None,
     min_iou: float | None = None,
+    policy: str | Path | None = None,
 ) -> FreezeReport:
     """Write the accepted masks of a workspace as an immutable release, ``objects/VERSION.parquet``.
 
@@ -163,13 +165,15 @@ def freeze(
         segmenter: Whose proposals are taken, NAME or NAME:PROMPT; needed where several segmenters made some.
         agree: Take a machine mask only where the first choice of this other segmenter agrees; written likewise.
         min_iou: IoU in [0, 1] from which two masks agree; None for 0.75.
+        policy: What the release must be: a shipped policy's name, or a YAML file; None asks nothing.
 
     Returns:
         Where the release is, and how many objects it holds by state.
 
     Raises:
         UsageError: for a bad name, a version that exists with other content, or several segmenters to choose from.
-        DataError: if nothing would be in it, or masks do not have their photos' sizes.
+        DataError: if nothing would be in it, masks do not have their photos' sizes, or the release fails its policy:
+            then nothing is written.
 
     Example:
         >>> figureground.freeze("work", "v1", unreviewed=True).path
@@ -183,6 +187,7 @@ def freeze(
         segmenter=segmenter,
         agree=agree,
         min_iou=AGREEING_PROPOSALS if min_iou is None else min_iou,
+        policy=load_policy(str(policy)) if policy is not None else None,
     )
     with Workspace.open(Path(workspace)) as store:
         return freeze_workspace(store, version, options)

@@ -18,7 +18,7 @@ from figureground.build.planning.plan import Plan
 from figureground.build.recipes.pixel_rules import PIXEL_RULES
 from figureground.exports.dataset.inputs import BuildRequest, Design
 from figureground.schemas.classes import from_imagenet_train
-from figureground.schemas.documents import read_document
+from figureground.schemas.documents import read_document, validate_document
 from figureground.schemas.features import ROW_LAYOUT
 from figureground.schemas.rasters.png import PNG_ENCODER
 from figureground.schemas.recipes import RuleName
@@ -90,6 +90,30 @@ class LockedAgreement(_LockPart):
     """Objects whose mask is a proposal that was compared with another segmenter's."""
     agreeing: int
     """Those of them whose IoU is ``min_iou`` or more."""
+
+
+class LockedPolicy(_LockPart):
+    """The policy that a release was frozen by, as its ``annotation`` holds it (``annotate.freezing.review``)."""
+
+    name: str
+    """``name@version``."""
+    sha256: str
+    """SHA-256 of its text."""
+    text: str
+    asks: tuple[str, ...]
+    """What it asks for, a line each."""
+    votes: dict[str, int]
+    """Number of voters to objects of the release."""
+    people: dict[str, dict[str, int]] = {}
+    """Pseudonym to the masks that he or she ``painted``, and those of others that he or she ``accepted``."""
+    voters_masks: dict[str, float] | None = None
+    """``objects`` with two voters or more, ``mean`` and ``least`` of their IoU; None where there are none."""
+    voters_attributes: dict[str, float] | None = None
+    """The same for the share of attributes that voters answered alike."""
+    left_out: dict[str, int] = {}
+    """Reason to objects that the policy left out."""
+    coverage: dict[str, int | str]
+    """``objects`` of ``photos``; ``least_objects`` of ``least_photos`` of the label ``least_label``."""
 
 
 class LockedTextures(_LockPart):
@@ -183,6 +207,15 @@ class RecipeLock(Environment):
     def environment(self) -> Environment:
         """The software alone."""
         return Environment.model_validate({name: getattr(self, name) for name in Environment.model_fields})
+
+    def policy(self, *, where: str) -> LockedPolicy | None:
+        """The policy that the release was frozen by; None where it was by none.
+
+        Raises:
+            DataError: for what is none, in the lock of a stranger; ``where`` is its name in errors.
+        """
+        value = (self.annotation or {}).get("policy")
+        return None if value is None else validate_document(value, LockedPolicy, where=where)
 
     @property
     def recipe_version(self) -> str:

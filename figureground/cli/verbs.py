@@ -38,6 +38,10 @@ VERBS: Final = {
     "freeze": Verb(
         "figureground.cli.freeze:freeze", "Write the accepted masks as an immutable release, objects/VERSION.parquet."
     ),
+    "policy": Verb(
+        "figureground.cli.freeze:policy",
+        "Print a shipped policy of releases, to begin one of your own with; without a name, list them.",
+    ),
     "forget": Verb(
         "figureground.cli.photos:forget",
         "Delete a photo and all that hangs on it (a takedown); releases that hold it stay as they are.",
