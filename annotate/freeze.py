@@ -16,6 +16,7 @@ from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.annotate.attribute_history import AttributeHistory
 from figureground.annotate.freezing.policy import PolicyFile
 from figureground.annotate.freezing.review import ObjectReview, Review
+from figureground.annotate.freezing.scenes import joined_groups
 from figureground.annotate.photo_states import TEXTURE, is_texture
 from figureground.annotate.proposals.agreement import agreement_iou, other_masks
 from figureground.annotate.proposals.best import best_proposals
@@ -214,7 +215,7 @@ def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOut
     others = _Ascending(other_masks(workspace, options.agree) if options.unreviewed else iter(()))
     masks = best_proposals(workspace, options.segmenter, apart_from=options.agree) if options.unreviewed else iter(())
     best = _Ascending(masks)
-    history, sources, groups = AttributeHistory.of(workspace), workspace.sources(), workspace.groups()
+    history, sources, groups = AttributeHistory.of(workspace), workspace.sources(), joined_groups(workspace)
     for image in workspace.images():
         decision, proposal = decisions.of(image.image_id), best.of(image.image_id)
         group = groups.get(image.image_id, "")

@@ -1,4 +1,4 @@
-"""The votes on one accepted object: who answered with a mask, who agrees with the one that was accepted, how far all do."""
+"""The votes on one accepted object: who answered with a mask, who agrees with the accepted one, how far all agree."""
 
 from __future__ import annotations
 

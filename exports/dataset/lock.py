@@ -14,6 +14,7 @@ from typing import Any, Final
 from PIL import features as pillow_features
 from pydantic import BaseModel, ConfigDict
 
+from figureground.build.planning.effective_sizes import effective_sizes, near_duplicate_bits
 from figureground.build.planning.plan import Plan
 from figureground.build.recipes.pixel_rules import PIXEL_RULES
 from figureground.exports.dataset.inputs import BuildRequest, Design
@@ -90,6 +91,25 @@ class LockedAgreement(_LockPart):
     """Objects whose mask is a proposal that was compared with another segmenter's."""
     agreeing: int
     """Those of them whose IoU is ``min_iou`` or more."""
+
+
+class LockedSize(_LockPart):
+    """How many photos there are, and how many independent ones they are worth."""
+
+    photos: int
+    groups: int
+    """Groups of near-duplicates and of named scenes; a photo without any like is one."""
+    effective: float
+    """(Σm)² ÷ Σm² over the sizes m of the groups (``build.planning.effective_sizes``)."""
+
+
+class LockedGroups(LockedSize):
+    """Groups of near-duplicates and named scenes among the objects."""
+
+    bits: int
+    """Bits of 64 up to which two perceptual hashes are those of near-duplicates."""
+    classes: dict[str, LockedSize]
+    """Class to the same; of the classes that have objects."""
 
 
 class LockedPolicy(_LockPart):
@@ -191,6 +211,8 @@ class RecipeLock(Environment):
     """None where no mask was compared with another segmenter's, and in datasets of earlier days."""
     sources: dict[str, LockedSource] = {}
     """Source by name."""
+    groups: LockedGroups | None = None
+    """None in datasets of earlier days."""
     splits: dict[str, int] | None = None
     """Split to objects; None where the recipe does not divide photos."""
     imagenet_train: int | None = None
@@ -285,6 +307,7 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
         origins=locked_origins(records) or None,
         agreement=_agreement(records),
         sources=_sources(plan, request.photos.sources),
+        groups=locked_groups(plan, design),
         splits=split_counts(plan, recipe.split_names) if recipe.splits is not None else None,
         imagenet_train=sum(from_imagenet_train(record.uri) for record in records) or None,
         textures=_textures(plan, recipe.textures or ""),
@@ -331,6 +354,14 @@ def split_counts(plan: Plan, names: Sequence[str]) -> dict[str, int]:
     """Objects of each split, in the order of ``names``."""
     counts = Counter(plan.splits.values())
     return {name: counts[name] for name in names}
+
+
+def locked_groups(plan: Plan, design: Design) -> LockedGroups:
+    """Groups among the objects of a plan, and what the photos are worth."""
+    bits = near_duplicate_bits(design.recipe, design.rule_set)
+    whole, own = effective_sizes(plan, design.classes, bits)
+    classes = {name: LockedSize(**asdict(size)) for name, size in own.items()}
+    return LockedGroups(**asdict(whole), bits=bits, classes=classes)
 
 
 def _textures(plan: Plan, source: str) -> LockedTextures | None:

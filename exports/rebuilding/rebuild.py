@@ -34,6 +34,7 @@ from figureground.exports.dataset.lock import (
     environment,
     environment_differences,
     lock_inputs,
+    locked_groups,
     split_counts,
 )
 from figureground.exports.dataset.planned import PlannedBuild
@@ -288,6 +289,8 @@ def _lock(released: RecipeLock, plan: Plan, design: Design) -> RecipeLock:
         "inputs": lock_inputs(design, plan.rows) if released.inputs is not None else None,
     }
     changes = {**dict(environment()), "pixel_rules": PIXEL_RULES, "row_layout": ROW_LAYOUT, **counts}
+    if released.groups is not None and len(plan.objects) < released.objects:
+        changes["groups"] = locked_groups(plan, design)
     if released.splits is not None:
         changes["splits"] = split_counts(plan, design.recipe.split_names)
     return released.model_copy(update=changes)

@@ -19,7 +19,7 @@ from figureground.runtime.files import replace_file
 from figureground.schemas.documents import parse_text, shown
 from figureground.schemas.rasters.masks import Box, CocoRle
 from figureground.schemas.rasters.photos import MOST_PIXELS
-from figureground.schemas.records import NAME_PATTERN, NAME_WORDS, ObjectRecord, ObjectState, canonical_json
+from figureground.schemas.records import LINKED, NAME_PATTERN, NAME_WORDS, ObjectRecord, ObjectState, canonical_json
 from figureground.schemas.store.tables import read_batches, read_metadata
 
 SCHEMA_VERSION: Final = "2"
@@ -181,7 +181,8 @@ def blind_name(record: ObjectRecord) -> ObjectRecord:
     Whoever has the photo finds it; nobody else learns its name, which in ImageNet-A tells what a classifier answered.
     Equal groups have equal digests; who took the photos is not told.
     """
-    group = f"sha256:{hashlib.sha256(record.group.encode()).hexdigest()}" if record.group else ""
+    prefix = LINKED if record.group.startswith(LINKED) else ""
+    group = f"{prefix}sha256:{hashlib.sha256(record.group.encode()).hexdigest()}" if record.group else ""
     return replace(record, uri=name_digest(record.uri), group=group)
 
 

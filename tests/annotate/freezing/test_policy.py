@@ -1,4 +1,4 @@
-"""A policy is a strict document: every fault of it at once, shipped ones that are sound, one's own that begins there."""
+"""A policy is a strict document: every fault at once, shipped ones are sound, and one's own begins there."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
 
 def test_rules_about_people_need_masks_of_people(tmp_path: Path) -> None:
     text = PLAIN.replace("accepted", "unreviewed") + "votes: {at_least: 1}\n"
-    with pytest.raises(DataError, match="accepted among states.take, since votes"):
+    with pytest.raises(DataError, match=r"accepted among states\.take, since votes"):
         load_policy(write(tmp_path, text))
 
 
