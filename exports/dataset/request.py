@@ -157,7 +157,8 @@ def _adapt(recipe: Recipe, options: BuildOptions) -> Recipe:
     if division:
         if recipe.splits is None:
             raise UsageError(f"{recipe.name} puts all photos into {recipe.split}: there is nothing to divide")
-        if not 0 < len((options.waive_near_duplicates or "-").strip()) <= _LONGEST_REASON:
+        reason = options.waive_near_duplicates
+        if reason is not None and not 0 < len(reason.strip()) <= _LONGEST_REASON:
             raise UsageError(f"--waive-near-duplicates: give a reason of at most {_LONGEST_REASON} characters")
         changes["splits"] = recipe.splits.model_copy(update=division)
     return recipe.model_copy(update=changes)
