@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from PIL import features as pillow_features
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-from figureground.build.planning.effective_sizes import effective_sizes, near_duplicate_bits
 from figureground.build.planning.plan import Plan
 from figureground.build.recipes.pixel_rules import PIXEL_RULES
 from figureground.exports.dataset.inputs import BuildRequest, Design
+from figureground.exports.dataset.locked.parts import LockedGroups, LockedPolicy, LockPart, locked_groups
 from figureground.schemas.classes import from_imagenet_train
 from figureground.schemas.documents import read_document, validate_document
 from figureground.schemas.features import ROW_LAYOUT
@@ -30,13 +30,7 @@ _PIXEL_PACKAGES: Final = ("deflate", "numpy", "opencv-python-headless", "pillow"
 _PIXEL_LIBRARIES: Final = ("jpg", "zlib", "webp")
 
 
-class _LockPart(BaseModel):
-    """Keys that a later figureground may add are read, kept and written again."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-
-class Environment(_LockPart):
+class Environment(LockPart):
     """What may make pixels or file bytes differ between two machines."""
 
     figureground: str
@@ -49,7 +43,7 @@ class Environment(_LockPart):
     """Library that Pillow decodes with to version; ``none`` where it lacks it."""
 
 
-class LockedRelease(_LockPart):
+class LockedRelease(LockPart):
     """The frozen release that a dataset was built from."""
 
     version: str
@@ -58,7 +52,7 @@ class LockedRelease(_LockPart):
     """SHA-256 of its file."""
 
 
-class LockedSource(_LockPart):
+class LockedSource(LockPart):
     """A source that pixels come from."""
 
     photos: int
@@ -71,7 +65,7 @@ class LockedSource(_LockPart):
     """Whether its maintainer said in as many words that they may, or may not; locks of earlier days do not tell."""
 
 
-class LockedOrigin(_LockPart):
+class LockedOrigin(LockPart):
     """Who made some of the masks that were imported, as whoever imported them says."""
 
     text: str
@@ -82,7 +76,7 @@ class LockedOrigin(_LockPart):
     """Objects of rows that have such a mask."""
 
 
-class LockedAgreement(_LockPart):
+class LockedAgreement(LockPart):
     """How many machine masks another segmenter's agree with."""
 
     min_iou: float
@@ -93,50 +87,7 @@ class LockedAgreement(_LockPart):
     """Those of them whose IoU is ``min_iou`` or more."""
 
 
-class LockedSize(_LockPart):
-    """How many photos there are, and how many independent ones they are worth."""
-
-    photos: int
-    groups: int
-    """Groups of near-duplicates and of named scenes; a photo without any like is one."""
-    effective: float
-    """(Σm)² ÷ Σm² over the sizes m of the groups (``build.planning.effective_sizes``)."""
-
-
-class LockedGroups(LockedSize):
-    """Groups of near-duplicates and named scenes among the objects."""
-
-    bits: int
-    """Bits of 64 up to which two perceptual hashes are those of near-duplicates."""
-    classes: dict[str, LockedSize]
-    """Class to the same; of the classes that have objects."""
-
-
-class LockedPolicy(_LockPart):
-    """The policy that a release was frozen by, as its ``annotation`` holds it (``annotate.freezing.review``)."""
-
-    name: str
-    """``name@version``."""
-    sha256: str
-    """SHA-256 of its text."""
-    text: str
-    asks: tuple[str, ...]
-    """What it asks for, a line each."""
-    votes: dict[str, int]
-    """Number of voters to objects of the release."""
-    people: dict[str, dict[str, int]] = {}
-    """Pseudonym to the masks that he or she ``painted``, and those of others that he or she ``accepted``."""
-    voters_masks: dict[str, float] | None = None
-    """``objects`` with two voters or more, ``mean`` and ``least`` of their IoU; None where there are none."""
-    voters_attributes: dict[str, float] | None = None
-    """The same for the share of attributes that voters answered alike."""
-    left_out: dict[str, int] = {}
-    """Reason to objects that the policy left out."""
-    coverage: dict[str, int | str]
-    """``objects`` of ``photos``; ``least_objects`` of ``least_photos`` of the label ``least_label``."""
-
-
-class LockedTextures(_LockPart):
+class LockedTextures(LockPart):
     """The photos that rows take their textures from."""
 
     source: str
@@ -147,7 +98,7 @@ class LockedTextures(_LockPart):
     """SHA-256 over the NUL-joined SHA-256 of the photos, sorted."""
 
 
-class LockedEarlier(_LockPart):
+class LockedEarlier(LockPart):
     """The version that a dataset follows."""
 
     recipe: str
@@ -158,7 +109,7 @@ class LockedEarlier(_LockPart):
     """SHA-256 of its manifest.json."""
 
 
-class LockedInputs(_LockPart):
+class LockedInputs(LockPart):
     """What decides the rows, by SHA-256 over canonical JSON: equal digests, equal content."""
 
     recipe: str
@@ -209,7 +160,7 @@ class RecipeLock(Environment):
     """Origins of the masks that were imported, by text; None where none was, and in datasets of earlier days."""
     agreement: LockedAgreement | None = None
     """None where no mask was compared with another segmenter's, and in datasets of earlier days."""
-    sources: dict[str, LockedSource] = {}
+    sources: dict[str, LockedSource] = Field(default_factory=dict)
     """Source by name."""
     groups: LockedGroups | None = None
     """None in datasets of earlier days."""
@@ -354,14 +305,6 @@ def split_counts(plan: Plan, names: Sequence[str]) -> dict[str, int]:
     """Objects of each split, in the order of ``names``."""
     counts = Counter(plan.splits.values())
     return {name: counts[name] for name in names}
-
-
-def locked_groups(plan: Plan, design: Design) -> LockedGroups:
-    """Groups among the objects of a plan, and what the photos are worth."""
-    bits = near_duplicate_bits(design.recipe, design.rule_set)
-    whole, own = effective_sizes(plan, design.classes, bits)
-    classes = {name: LockedSize(**asdict(size)) for name, size in own.items()}
-    return LockedGroups(**asdict(whole), bits=bits, classes=classes)
 
 
 def _textures(plan: Plan, source: str) -> LockedTextures | None:

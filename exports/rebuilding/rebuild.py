@@ -34,9 +34,9 @@ from figureground.exports.dataset.lock import (
     environment,
     environment_differences,
     lock_inputs,
-    locked_groups,
     split_counts,
 )
+from figureground.exports.dataset.locked.parts import locked_groups
 from figureground.exports.dataset.planned import PlannedBuild
 from figureground.exports.rebuilding.drift import DriftedRow, find_drift, require_within
 from figureground.exports.rebuilding.photo_search import PhotoSearch, find_photos

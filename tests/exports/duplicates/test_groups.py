@@ -63,7 +63,8 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 (root / "photos" / name / f"{copy}.jpg").write_bytes(make(photo))
     (root / "photos" / "rocket" / "again.png").write_bytes((root / "photos" / "rocket" / "photo.png").read_bytes())
     (root / "textures").mkdir()
-    (root / "textures" / "same.png").write_bytes(encoded(Image.fromarray(data.coffee())))
+    with Image.open(root / "photos" / "coffee" / "photo.png") as photo:
+        (root / "textures" / "same.png").write_bytes(encoded(photo))
     index(root / "photos", root / "work", workers=1)
     index(root / "textures", root / "work", workers=1, reading=SourceReading(kind="textures"))
     return root / "work"
