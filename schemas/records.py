@@ -24,6 +24,8 @@ ObjectState = Literal["accepted", "machine_import", "unreviewed", "unmasked"]
 DUPLICATE: Final = "duplicate"
 """Reason of a rejected file that has the bytes and the label of a photo that is catalogued."""
 
+GROUP_DIGEST: Final = "sha256:"
+"""How a group begins whose name is not told (``releases.group_digest``)."""
 LINKED: Final = "linked:"
 """How the name of a group begins that near-duplicates were joined to, which may be of several sources."""
 
@@ -325,9 +327,9 @@ class ObjectRecord:
     def scene(self) -> tuple[str, str] | None:
         """Source and group, which are equal where two photos may show one scene; None where nothing is known.
 
-        A group of near-duplicates is of no one source.
+        A group of near-duplicates is of no one source, and the digest of a group holds its source.
         """
-        if self.group.startswith(LINKED):
+        if self.group.startswith((LINKED, GROUP_DIGEST)):
             return "", self.group
         return (self.source, self.group) if self.group else None
 

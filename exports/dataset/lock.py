@@ -17,10 +17,10 @@ from pydantic import Field
 from figureground.build.planning.plan import Plan
 from figureground.build.recipes.pixel_rules import PIXEL_RULES
 from figureground.exports.dataset.inputs import BuildRequest, Design
-from figureground.exports.dataset.locked.parts import LockedGroups, LockedPolicy, LockPart, locked_groups
+from figureground.exports.dataset.locked.parts import LockedPolicy, LockedSizes, LockPart, locked_sizes
 from figureground.schemas.classes import from_imagenet_train
 from figureground.schemas.documents import read_document, validate_document
-from figureground.schemas.features import ROW_LAYOUT
+from figureground.schemas.features import row_layout
 from figureground.schemas.rasters.png import PNG_ENCODER
 from figureground.schemas.recipes import RuleName
 from figureground.schemas.records import AGREEING_PROPOSALS, ObjectRecord, PhotoRef, PlanRow, SourceRow, canonical_json
@@ -85,6 +85,15 @@ class LockedAgreement(LockPart):
     """Objects whose mask is a proposal that was compared with another segmenter's."""
     agreeing: int
     """Those of them whose IoU is ``min_iou`` or more."""
+
+
+class LockedGroups(LockPart):
+    """Photos that show one scene: of a video, a burst, a photographer."""
+
+    groups: int
+    """How many groups there are."""
+    objects: int
+    """Objects whose photo is in one of them."""
 
 
 class LockedTextures(LockPart):
@@ -160,9 +169,11 @@ class RecipeLock(Environment):
     """Origins of the masks that were imported, by text; None where none was, and in datasets of earlier days."""
     agreement: LockedAgreement | None = None
     """None where no mask was compared with another segmenter's, and in datasets of earlier days."""
+    groups: LockedGroups | None = None
+    """None where no photo is in a group, and in datasets of earlier days."""
     sources: dict[str, LockedSource] = Field(default_factory=dict)
     """Source by name."""
-    groups: LockedGroups | None = None
+    effective_n: LockedSizes | None = None
     """None in datasets of earlier days."""
     splits: dict[str, int] | None = None
     """Split to objects; None where the recipe does not divide photos."""
@@ -234,6 +245,7 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
     design, release = request.design, request.release
     records = [measured.record for measured in plan.objects.values()]
     unreviewed = [record for record in records if record.state in ("machine_import", "unreviewed")]
+    groups = locked_groups(records)
     refused = Counter(refusal.reason for refusal in plan.refusals)
     recipe = design.recipe
     return RecipeLock(
@@ -243,7 +255,7 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
         seed=recipe.seed,
         draws=design.draws,
         pixel_rules=PIXEL_RULES,
-        row_layout=ROW_LAYOUT,
+        row_layout=row_layout(grouped=groups is not None),
         release=LockedRelease(version=release.version, sha256=release.sha256),
         inputs=lock_inputs(design, plan.rows),
         quotas=plan.class_counts,
@@ -257,8 +269,9 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
         segmenters=tuple(sorted({record.segmenter for record in unreviewed} - {""})),
         origins=locked_origins(records) or None,
         agreement=_agreement(records),
+        groups=groups,
         sources=_sources(plan, request.photos.sources),
-        groups=locked_groups(plan, design),
+        effective_n=locked_sizes(plan, design),
         splits=split_counts(plan, recipe.split_names) if recipe.splits is not None else None,
         imagenet_train=sum(from_imagenet_train(record.uri) for record in records) or None,
         textures=_textures(plan, recipe.textures or ""),
@@ -293,6 +306,12 @@ def locked_origins(records: Iterable[ObjectRecord]) -> tuple[LockedOrigin, ...]:
     return tuple(
         LockedOrigin(text=text, machine=machine, objects=count) for (text, machine), count in sorted(counts.items())
     )
+
+
+def locked_groups(records: Iterable[ObjectRecord]) -> LockedGroups | None:
+    """The groups of some objects' photos; None where none of them is in one."""
+    scenes = [record.scene for record in records if record.scene is not None]
+    return LockedGroups(groups=len(set(scenes)), objects=len(scenes)) if scenes else None
 
 
 def _agreement(records: Iterable[ObjectRecord]) -> LockedAgreement | None:

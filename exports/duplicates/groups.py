@@ -20,7 +20,7 @@ from figureground.schemas.store.workspace import Workspace
 
 USUAL_BITS: Final = 8
 """Bits of 64 in which the hashes of near-duplicates differ at most; recipes have the same for splits and donors."""
-USUAL_COSINE: Final = 0.85
+USUAL_COSINE: Final = 0.9
 """Cosine of penultimate features from which photos are near-duplicates (docs/building.md has what it finds)."""
 _SHOWN: Final = 20
 

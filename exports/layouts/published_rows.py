@@ -17,8 +17,7 @@ from figureground.exports.dataset.folder import DatasetFolder
 from figureground.runtime.folders import unfinished_folder
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, decode_png1
-from figureground.schemas.rasters.photos import MOST_PIXELS
-from figureground.schemas.rasters.sizes import ORDER, spell_size
+from figureground.schemas.rasters.sizes import MOST_PIXELS, ORDER, spell_size
 
 
 @contextmanager

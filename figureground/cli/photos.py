@@ -96,7 +96,7 @@ class LikenessOptions:
     embedder: Annotated[
         str | None, typer.Option(help="A classifier as evaluate takes it: photos with like features are alike, too.")
     ] = None
-    min_cosine: Annotated[float, typer.Option(min=-1, max=1, help="Cosine from which features are alike.")] = 0.85
+    min_cosine: Annotated[float, typer.Option(min=-1, max=1, help="Cosine from which features are alike.")] = 0.9
     device: Annotated[str, typer.Option(help="Of the embedder: auto, cpu, cuda, cuda:N or mps.")] = "auto"
     keep_together: Annotated[
         bool, typer.Option("--keep-together", help="Freeze what the embedder finds as groups, as index --groups does.")

@@ -27,7 +27,7 @@ class LockedSize(LockPart):
     """(Σm)² ÷ Σm² over the sizes m of the groups (``build.planning.effective_sizes``)."""
 
 
-class LockedGroups(LockedSize):
+class LockedSizes(LockedSize):
     """Groups of near-duplicates and named scenes among the objects."""
 
     bits: int
@@ -60,9 +60,9 @@ class LockedPolicy(LockPart):
     """``objects`` of ``photos``; ``least_objects`` of ``least_photos`` of the label ``least_label``."""
 
 
-def locked_groups(plan: Plan, design: Design) -> LockedGroups:
+def locked_sizes(plan: Plan, design: Design) -> LockedSizes:
     """Groups among the objects of a plan, and what the photos are worth."""
     bits = near_duplicate_bits(design.recipe, design.rule_set)
     whole, own = effective_sizes(plan, design.classes, bits)
     classes = {name: LockedSize(**asdict(size)) for name, size in own.items()}
-    return LockedGroups(**asdict(whole), bits=bits, classes=classes)
+    return LockedSizes(**asdict(whole), bits=bits, classes=classes)

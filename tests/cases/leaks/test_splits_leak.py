@@ -102,7 +102,11 @@ def test_a_reason_waives_it_and_stands_in_recipe_report_and_card(
     card = (out / "README.md").read_text(encoding="utf-8")
     assert "says why: as the paper \\| has it." in card
     lock = json.loads((out / "recipe.lock.json").read_text())
-    assert {key: lock["groups"][key] for key in ("photos", "groups", "bits")} == {"photos": 16, "groups": 15, "bits": 8}
+    assert {key: lock["effective_n"][key] for key in ("photos", "groups", "bits")} == {
+        "photos": 16,
+        "groups": 15,
+        "bits": 8,
+    }
     assert "| **all** | 16 | 15 | 14.2 |" in card
     assert run_here(capsys, "verify", out, "--workers", "1")[0] == 0
     assert leak.build(capsys, "out")[0] == 1  # without the reason it is no build

@@ -176,12 +176,12 @@ def test_a_card_of_a_policy_and_of_groups_is_the_golden_one(snapshot: SnapshotAs
         "effective": 7.2,
         "classes": {"disc": size, "ring": {"photos": 5, "groups": 3, "effective": 2.3}, "bar": size},
     }
-    text = card(unreviewed=0, annotation={"policy": POLICY}, groups=groups)
+    text = card(unreviewed=0, annotation={"policy": POLICY}, effective_n=groups)
     assert text == snapshot(extension_class=Markdown)
     assert "| ring | 5 | 3 | 2.3 |" in text
     assert "    # <b>no</b> | markup" in text
     alone = {**groups, "groups": 12, "effective": 12.0}
-    assert "No two photos are near-duplicates" in card(groups=alone)
+    assert "No two photos are near-duplicates" in card(effective_n=alone)
 
 
 def test_croissant_names_the_policy() -> None:
