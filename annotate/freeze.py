@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from figureground.annotate.attribute_history import AttributeHistory
 from figureground.annotate.freezing.policy import PolicyFile
 from figureground.annotate.freezing.review import ObjectReview, Review
 from figureground.annotate.freezing.scenes import joined_groups
+from figureground.annotate.lint.checking import LintLevel, lint_gate
 from figureground.annotate.photo_states import TEXTURE, is_texture
 from figureground.annotate.proposals.agreement import agreement_iou, other_masks
 from figureground.annotate.proposals.best import best_proposals
@@ -41,6 +42,8 @@ from figureground.schemas.store.workspace import Workspace
 DISAGREE: Final = "masks_disagree"
 NO_SECOND: Final = "no_second_mask"
 """Reasons why a machine mask is left out that another segmenter's must agree with."""
+
+_STRICTEST_FIRST: Final[tuple[LintLevel, ...]] = ("note", "warning", "error")
 
 
 class OfImage(Protocol):
@@ -69,11 +72,13 @@ class FreezeOptions:
     """Take a machine mask only where this other segmenter's first choice, NAME or NAME:PROMPT, agrees with it."""
     min_iou: float = AGREEING_PROPOSALS
     """IoU in [0, 1] from which two masks agree."""
+    lint: LintLevel | None = None
+    """Check every mask, and refuse the release for findings of this severity or a worse one; None not to check."""
     policy: PolicyFile | None = None
     """What the release must be; its states are taken, whether or not the options above name them."""
 
     def taking_states(self) -> FreezeOptions:
-        """The options with the states that the policy takes.
+        """The options with the states that the policy takes, and the stricter of the two levels of lint.
 
         Raises:
             UsageError: if an option asks for a state that the policy does not take.
@@ -87,7 +92,8 @@ class FreezeOptions:
         if faults:
             raise UsageError("; ".join(faults))
         take = policy.states.take
-        return replace(self, unreviewed="unreviewed" in take, unmasked="unmasked" in take)
+        lint = next((level for level in _STRICTEST_FIRST if level in (policy.lint, self.lint)), self.lint)
+        return replace(self, unreviewed="unreviewed" in take, unmasked="unmasked" in take, lint=lint)
 
     def require_valid(self) -> None:
         """Check that the options go together.
@@ -124,6 +130,8 @@ class FreezeReport:
     """State to number of objects."""
     left_out: Mapping[str, int]
     """Reason to number of photos that did not enter."""
+    lint: Mapping[str, Any] = field(default_factory=dict)
+    """What the masks were checked by, and how many findings there are; empty where they were not checked."""
 
 
 def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> FreezeReport:
@@ -131,7 +139,8 @@ def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freeze
 
     Raises:
         UsageError: if the version's name is bad, exists with other content, or ``segmenter`` must be given.
-        DataError: if nothing would be in it, masks do not have their photos' sizes, or the release fails its policy.
+        DataError: if nothing would be in it, masks do not have their photos' sizes, lint refuses some, or the release
+            fails its policy.
     """
     if not NAME_PATTERN.fullmatch(version):
         raise UsageError(f"version {version!r}: use letters, digits, dot, dash and underscore")
@@ -165,21 +174,48 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
         _judge_release(workspace, review, labels, by_label, faults)
     if not faults:
         _require_some(workspace, origins, missing)
+    linted = _lint(workspace, options, origins, faults)
     faults.raise_if_any()
     left_out = Counter(photo.reason for photo in missing)
     annotation = summarise_annotation(workspace, origins)
+    if linted:
+        annotation["lint"] = linted
     if options.agree is not None:
         unlike = {reason: left_out[reason] for reason in (DISAGREE, NO_SECOND)}
         annotation["proposals_agree"] = {"with": options.agree, "min_iou": options.min_iou, "left_out": unlike}
     if review is not None:
         annotation["policy"] = review.summary(labels, _without_textures(by_label))
     path = workspace.root / "objects" / f"{version}.parquet"
-    objects = (record for record in _objects(workspace, options, []) if record.image_id in origins)
+    objects = _fitting(workspace, options, origins)
     write_release(path, objects, version=version, left_out=by_label, annotation=annotation)
     write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))
     if review is not None:
         write_text(path.with_suffix(".reviews.csv"), csv_text(ObjectReview, review.taken))
-    return FreezeReport(path=path, version=version, states=dict(states), left_out=dict(sorted(left_out.items())))
+    return FreezeReport(
+        path=path,
+        version=version,
+        states=dict(states),
+        left_out=dict(sorted(left_out.items())),
+        lint=annotation.get("lint", {}),
+    )
+
+
+def _fitting(workspace: Workspace, options: FreezeOptions, origins: Mapping[str, str]) -> Iterator[ObjectRecord]:
+    """The objects that are released."""
+    return (record for record in _objects(workspace, options, []) if record.image_id in origins)
+
+
+def _lint(
+    workspace: Workspace, options: FreezeOptions, origins: Mapping[str, str], faults: Faults
+) -> dict[str, Any] | None:
+    """What lint finds in the objects that are released; None where nobody asked, or where it refuses some."""
+    if options.lint is None or not origins:
+        return None
+    try:
+        return lint_gate(workspace, _fitting(workspace, options, origins), len(origins), options.lint)
+    except DataError as error:
+        faults.extend(error.faults)
+        return None
 
 
 def _judge_release(

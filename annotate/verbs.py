@@ -13,6 +13,8 @@ from figureground.annotate.catalogue import IndexReport, index_source
 from figureground.annotate.freeze import FreezeOptions, FreezeReport
 from figureground.annotate.freeze import freeze as freeze_workspace
 from figureground.annotate.freezing.policy import load_policy
+from figureground.annotate.lint.checking import LintLevel, LintOptions, lint_release, lint_workspace
+from figureground.annotate.lint.linting import LintReport
 from figureground.annotate.photo_states import photos_to_annotate
 from figureground.annotate.proposals.prompts import UNPROMPTED
 from figureground.annotate.proposals.proposing import ALL_PHOTOS, ProposalReport, ProposalScope, ProposalSettings
@@ -89,6 +91,17 @@ def index(
         return index_source(store, opened, workers=workers or default_workers(), progress=progress)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseChecks:
+    """What a release must pass before it is frozen."""
+
+    lint: LintLevel | None = None
+    """Check every mask, and refuse the release where something of this severity is found: ``error``, ``warning``,
+    ``note``, or ``never`` to put the findings on the card alone; None not to check."""
+    policy: str | Path | None = None
+    """What the release must be: a shipped policy's name, or a YAML file; None asks nothing."""
+
+
 def propose(
     workspace: str | Path,
     model: ModelChoice | str = "mobile-sam",
@@ -153,7 +166,7 @@ def freeze(
     segmenter: str | None = None,
     agree: str | None = None,
     min_iou: float | None = None,
-    policy: str | Path | None = None,
+    checks: ReleaseChecks = ReleaseChecks(),
 ) -> FreezeReport:
     """Write the accepted masks of a workspace as an immutable release, ``objects/VERSION.parquet``.
 
@@ -165,15 +178,15 @@ def freeze(
         segmenter: Whose proposals are taken, NAME or NAME:PROMPT; needed where several segmenters made some.
         agree: Take a machine mask only where the first choice of this other segmenter agrees; written likewise.
         min_iou: IoU in [0, 1] from which two masks agree; None for 0.75.
-        policy: What the release must be: a shipped policy's name, or a YAML file; None asks nothing.
+        checks: What it must pass first.
 
     Returns:
         Where the release is, and how many objects it holds by state.
 
     Raises:
         UsageError: for a bad name, a version that exists with other content, or several segmenters to choose from.
-        DataError: if nothing would be in it, masks do not have their photos' sizes, or the release fails its policy:
-            then nothing is written.
+        DataError: if nothing would be in it, masks do not have their photos' sizes, lint refuses some, or the release
+            fails its policy: then nothing is written.
 
     Example:
         >>> figureground.freeze("work", "v1", unreviewed=True).path
@@ -187,7 +200,46 @@ def freeze(
         segmenter=segmenter,
         agree=agree,
         min_iou=AGREEING_PROPOSALS if min_iou is None else min_iou,
-        policy=load_policy(str(policy)) if policy is not None else None,
+        policy=load_policy(str(checks.policy)) if checks.policy is not None else None,
+        lint=checks.lint,
     )
     with Workspace.open(Path(workspace)) as store:
         return freeze_workspace(store, version, options)
+
+
+def lint(
+    masks: str | Path,
+    options: LintOptions | None = None,
+    *,
+    workspace: str | Path | None = None,
+    engine: EngineChoice | None = None,
+    workers: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> LintReport:
+    """Check masks by rules: those of a workspace, or of a release.
+
+    Args:
+        masks: Folder of a workspace, or a release, ``objects/VERSION.parquet``.
+        options: What is checked and by what; None for accepted masks, by the workspace's own settings and waivers.
+        workspace: For a release: the workspace that knows where its photos lie; None for the one that it lies in.
+        engine: Where the work runs; None for processes here.
+        workers: Processes here; None for all processors.
+        progress: Called with (stage, done, total).
+
+    Returns:
+        What was found, the worst first. ``report.faults`` has the waivers that fit nothing.
+
+    Raises:
+        UsageError: if there is nothing to check, or for rules, files and endings that are none.
+        DataError: with every fault of the settings or the waivers.
+
+    Example:
+        >>> figureground.lint("work").summary()["objects"]
+        10
+    """
+    path, options, engine = Path(masks), options or LintOptions(), engine or EngineChoice()
+    if path.suffix == ".parquet" or path.is_file():
+        folder = None if workspace is None else Path(workspace)
+        return lint_release(path, folder, options, engine=engine, workers=workers, progress=progress)
+    with Workspace.open(path) as store:
+        return lint_workspace(store, options, engine=engine, workers=workers, progress=progress)

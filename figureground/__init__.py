@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from figureground import metrics
     from figureground.annotate.catalogue import IndexReport
     from figureground.annotate.freeze import FreezeReport
+    from figureground.annotate.lint.checking import LintOptions
+    from figureground.annotate.lint.linting import LintReport
     from figureground.annotate.proposals.proposing import ProposalReport, ProposalSettings
     from figureground.annotate.segmenters.loading import ModelChoice
-    from figureground.annotate.verbs import SourceReading, freeze, index, propose
+    from figureground.annotate.verbs import ReleaseChecks, SourceReading, freeze, index, lint, propose
     from figureground.build.recipes.loading import load_recipe
     from figureground.errors import DataError, Fault, FigureGroundError, MissingExtraError, ServiceError, UsageError
     from figureground.exports.dataset.building import BuildReport
@@ -60,6 +62,8 @@ __all__ = [
     "FreezeReport",
     "ImageRecord",
     "IndexReport",
+    "LintOptions",
+    "LintReport",
     "Machines",
     "Mask",
     "MissingExtraError",
@@ -74,6 +78,7 @@ __all__ = [
     "RebuildReport",
     "Recipe",
     "RecipeLock",
+    "ReleaseChecks",
     "ServiceError",
     "SourceReading",
     "UsageError",
@@ -84,6 +89,7 @@ __all__ = [
     "export",
     "freeze",
     "index",
+    "lint",
     "load_attribute_schema",
     "load_class_map",
     "load_model",
@@ -102,9 +108,11 @@ __all__ = [
 _HOMES = {
     "figureground.annotate.catalogue": ("IndexReport",),
     "figureground.annotate.freeze": ("FreezeReport",),
+    "figureground.annotate.lint.checking": ("LintOptions",),
+    "figureground.annotate.lint.linting": ("LintReport",),
     "figureground.annotate.proposals.proposing": ("ProposalReport", "ProposalSettings"),
     "figureground.annotate.segmenters.loading": ("ModelChoice",),
-    "figureground.annotate.verbs": ("SourceReading", "freeze", "index", "propose"),
+    "figureground.annotate.verbs": ("ReleaseChecks", "SourceReading", "freeze", "index", "lint", "propose"),
     "figureground.build.recipes.loading": ("load_recipe",),
     "figureground.errors": (
         "DataError",

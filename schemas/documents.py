@@ -10,6 +10,7 @@ import codecs
 import json
 import re
 import reprlib
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Hashable
 from pathlib import Path
@@ -33,6 +34,14 @@ class Document(BaseModel):
     """A part of a hand-written document: frozen, and strange keys are faults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+_SPACES: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+
+
+def same_form(text: str) -> str:
+    """Text in the one form of those that look alike: NFC, with spaces of one width."""
+    return text if text.isascii() else _SPACES.sub(" ", unicodedata.normalize("NFC", text))
 
 
 def _check_name(name: str) -> str:

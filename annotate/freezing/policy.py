@@ -111,6 +111,9 @@ class Policy(_Part):
     attributes: AttributesRule | None = None
     reviewers: ReviewersRule | None = None
     release: ReleaseRule = ReleaseRule()
+    lint: Literal["error", "warning", "note", False] = False
+    """Severity of findings of lint that refuse the release where nobody waived them; ``off``, which YAML reads as false,
+    for none."""
 
     @model_validator(mode="after")
     def _rules_are_about_something(self) -> Policy:
@@ -136,6 +139,7 @@ class Policy(_Part):
                 f"{self.attributes.min_equal if self.attributes else 0:.0%} or more of the voters' attributes alike",
             ),
             (self.reviewers, _who(self.reviewers) if self.reviewers else ""),
+            (self.lint or None, f"no finding of lint of severity {self.lint} or worse that nobody waived"),
             (whole.max_left_out, f"at most {whole.max_left_out or 0:.0%} of the photos left out"),
             (whole.max_unreviewed, f"at most {whole.max_unreviewed or 0:.0%} of the masks unreviewed"),
             (whole.min_class_coverage, f"at least {whole.min_class_coverage or 0:.0%} of the photos of each label"),

@@ -17,9 +17,9 @@ from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.annotate.times import spell_utc, utc_text
 from figureground.errors import DataError, Faults, printable
 from figureground.schemas.attributes import OBJECT
-from figureground.schemas.documents import Document, parse_text, read_text, validate_document
+from figureground.schemas.documents import Document, parse_text, read_text, same_form, validate_document
 from figureground.schemas.records import Annotation, ProposalRecord, content_id
-from figureground.schemas.sources.names import name_key, same_form
+from figureground.schemas.sources.names import name_key
 from figureground.schemas.store.workspace import Workspace
 
 TOOL: Final = "sheet"

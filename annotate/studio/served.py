@@ -74,7 +74,7 @@ class ServedView:
             (np.arange(side) * 2 + 1) * small // (2 * side)
             for side, small in zip(upright_hw, self.served_hw, strict=True)
         )
-        return np.ascontiguousarray(_as_stored(served_hw[np.ix_(rows, columns)], self.orientation))
+        return np.ascontiguousarray(as_stored(served_hw[np.ix_(rows, columns)], self.orientation))
 
     def merge_edit(self, proposal_hw: Mask, painted_hw: Mask) -> Mask:
         """What was painted, at full resolution: the proposal wherever the copy's pixels are as they were sent.
@@ -130,6 +130,6 @@ def _upright(raster: NDArray[Any], orientation: int) -> NDArray[Any]:
     return turned[:, ::-1] if orientation == 2 else turned[::-1] if orientation == 4 else turned
 
 
-def _as_stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """The inverse of ``_upright``; the two quarter turns undo each other, the rest undo themselves."""
+def as_stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """An upright raster turned back to how it is stored; the two quarter turns undo each other, the rest themselves."""
     return _upright(upright, {6: 8, 8: 6}.get(orientation, orientation))

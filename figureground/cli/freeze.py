@@ -1,14 +1,18 @@
-"""``figureground freeze`` and ``policy``: accepted masks as an immutable release, and what it must be."""
+"""``figureground lint``, ``freeze`` and ``policy``: masks are checked, and the accepted ones become a release."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
-from figureground.cli.options import JsonOption, WorkspaceOption, verb
-from figureground.console import counts_text, emit
+from figureground.cli.options import EngineOptions, JsonOption, WorkersOption, WorkspaceOption, verb
+from figureground.console import count_text, counts_text, emit, progress_bar, reported_faults
+from figureground.errors import UsageError
+
+Level = Literal["error", "warning", "note", "never"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,9 @@ class ObjectOptions:
     min_iou: Annotated[
         float | None, typer.Option(min=0, max=1, help="IoU from which two masks agree; default: 0.75.")
     ] = None
+    lint: Annotated[
+        Level | None, typer.Option(help="Check the masks, and refuse the release for findings from this severity on.")
+    ] = None
     policy: Annotated[
         str | None, typer.Option(help="What the release must be: a shipped policy's name, or a YAML file.")
     ] = None
@@ -32,6 +39,7 @@ class ObjectOptions:
 @verb(
     "Examples: figureground freeze -w work --version v1 --unreviewed\n\n"
     "figureground freeze -w work --version v1 --unreviewed --agree saliency --min-iou 0.75\n\n"
+    "figureground freeze -w work --version v1 --lint error\n\n"
     "figureground freeze -w work --version v1 --policy policy.yaml"
 )
 def freeze(
@@ -42,10 +50,16 @@ def freeze(
     as_json: JsonOption = False,
 ) -> None:
     """Write the accepted masks as an immutable release, objects/VERSION.parquet."""
+    from figureground.annotate.verbs import ReleaseChecks
     from figureground.annotate.verbs import freeze as run
 
-    report = run(workspace, version, **asdict(options))
+    chosen = asdict(options)
+    checks = ReleaseChecks(lint=chosen.pop("lint"), policy=chosen.pop("policy"))
+    report = run(workspace, version, **chosen, checks=checks)
     text = f"{report.path}: {counts_text(report.states)}; left out: {counts_text(report.left_out)}"
+    if report.lint:
+        findings = count_text(report.lint["findings"], "finding")
+        text += f"; lint: {findings}, {report.lint['waived']} waived"
     emit(report, as_json=as_json, text=text)
 
 
@@ -63,3 +77,115 @@ def policy(
         return
     text = policy_text(name)
     emit(load_policy(name).policy.model_dump(mode="json"), as_json=as_json, text=text.rstrip("\n"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """What is checked, by what, and where it is shown."""
+
+    proposals: Annotated[
+        bool, typer.Option("--proposals", help="Machine masks of photos that nobody decided on, too.")
+    ] = False
+    segmenter: Annotated[str | None, typer.Option(help="Whose, with --proposals: NAME or NAME:PROMPT.")] = None
+    rule: Annotated[list[str] | None, typer.Option(help="This rule only, once for each; --rules lists them.")] = None
+    settings: Annotated[
+        Path | None, typer.Option(help="YAML of thresholds and severities; default: WORKSPACE/lint.yaml.")
+    ] = None
+    waivers: Annotated[
+        Path | None, typer.Option(help="YAML of findings to let stand; default: WORKSPACE/lint_waivers.yaml.")
+    ] = None
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the findings, .csv or .parquet.")] = None
+    page: Annotated[Path | None, typer.Option(help="Write a page of pictures of the findings, .html.")] = None
+    fail_on: Annotated[
+        Level, typer.Option(help="Severity from which a finding that nobody waived ends the command with 1.")
+    ] = "error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixOptions:
+    """What is mended."""
+
+    fix: Annotated[
+        list[str] | None,
+        typer.Option(help="Tell how pinholes, islands or attribute_outside would be mended; once for each."),
+    ] = None
+    apply: Annotated[bool, typer.Option("--apply", help="Store what --fix tells, as new states of the answers.")] = (
+        False
+    )
+
+
+@verb(
+    "Examples: figureground lint -w work --page findings.html\n\n"
+    "figureground lint work/objects/v1.parquet --out findings.csv --fail-on warning\n\n"
+    "figureground lint -w work --fix pinholes --fix islands --apply"
+)
+def lint(
+    *,
+    release: Annotated[
+        Path | None, typer.Argument(help="A release (.parquet); default: the workspace's masks.")
+    ] = None,
+    workspace: Annotated[Path | None, typer.Option("--workspace", "-w", help="Folder of the workspace.")] = None,
+    options: CheckOptions,
+    fixes: FixOptions,
+    rules: Annotated[bool, typer.Option("--rules", help="List the rules, and end.")] = False,
+    engine: EngineOptions,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check masks by rules: sizes, specks, rims, what lies outside, what nobody looked at; tell how to mend them."""
+    from figureground.annotate.lint.checking import LintOptions, stop_at
+    from figureground.annotate.verbs import lint as run
+
+    if rules:
+        _list_rules(as_json=as_json)
+        return
+    if fixes.fix or fixes.apply:
+        _mend(release, workspace, options, fixes, as_json=as_json)
+        return
+    if release is None and workspace is None:
+        raise UsageError("give the folder of a workspace with -w, or a release")
+    chosen = LintOptions(
+        proposals=options.proposals,
+        segmenter=options.segmenter,
+        rules=tuple(options.rule or ()),
+        settings=options.settings,
+        waivers=options.waivers,
+        out=options.out,
+        page=options.page,
+    )
+    with progress_bar() as show:
+        report = run(
+            release or workspace or "",
+            chosen,
+            workspace=workspace,
+            engine=engine.choice(),
+            workers=workers,
+            progress=show,
+        )
+    emit(report, as_json=as_json, text=str(report))
+    stop_at(report, options.fail_on)
+
+
+def _list_rules(*, as_json: bool) -> None:
+    from figureground.annotate.lint.registry import RULES
+
+    lines = [f"{rule.name} ({rule.severity}): {rule.summary}" for rule in RULES.values()]
+    listed = [{"rule": rule.name, "severity": rule.severity, "finds": rule.summary} for rule in RULES.values()]
+    emit({"rules": listed}, as_json=as_json, text="\n".join(lines))
+
+
+def _mend(
+    release: Path | None, workspace: Path | None, options: CheckOptions, fixes: FixOptions, *, as_json: bool
+) -> None:
+    from figureground.annotate.lint.fixing import fix
+    from figureground.annotate.lint.settings import read_settings
+    from figureground.schemas.store.workspace import Workspace
+
+    if release is not None or workspace is None:
+        raise UsageError("--fix mends the accepted masks of a workspace: name it with -w; a release never changes")
+    if not fixes.fix:
+        raise UsageError("--apply stores what --fix tells: name what is to be mended")
+    settings = read_settings(options.settings, workspace)
+    with reported_faults(as_json=as_json), Workspace.open(workspace) as store, progress_bar() as show:
+        report = fix(store, fixes.fix, settings, apply=fixes.apply, progress=show)
+    emit(report, as_json=as_json, text=str(report))

@@ -39,6 +39,10 @@ VERBS: Final = {
         "figureground.cli.propose:propose",
         "Propose masks by machine; photos that are done already are skipped, so a killed run goes on.",
     ),
+    "lint": Verb(
+        "figureground.cli.freeze:lint",
+        "Check masks by rules: sizes, specks, rims, what lies outside, what nobody looked at; tell how to mend them.",
+    ),
     "freeze": Verb(
         "figureground.cli.freeze:freeze", "Write the accepted masks as an immutable release, objects/VERSION.parquet."
     ),
