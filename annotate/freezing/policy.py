@@ -112,7 +112,7 @@ class Policy(_Part):
     reviewers: ReviewersRule | None = None
     release: ReleaseRule = ReleaseRule()
     lint: Literal["error", "warning", "note", False] = False
-    """Severity of findings of lint that refuse the release where nobody waived them; ``off``, which YAML reads as false,
+    """Severity from which findings of lint refuse the release, if nobody waived them; ``off``, which YAML reads as false,
     for none."""
 
     @model_validator(mode="after")

@@ -251,3 +251,17 @@ def test_the_command_refuses_with_1_and_freezes_again_to_the_same_bytes(
     path = Path(json.loads(printed)["path"])
     before = path.read_bytes()
     assert (code, run_here(capsys, *words)[0], path.read_bytes() == before) == (0, 0, True)
+
+
+@pytest.mark.parametrize("level", ["error", "off"])
+def test_lint_is_a_rule_of_a_policy_and_fails_with_the_others(store: Workspace, level: str) -> None:
+    image_id = add_photo(store, "empty")
+    accept(store, add_answer(store, image_id, "ann", {OBJECT: band(0)}))
+    if level == "off":
+        assert objects(frozen(store, "lint: off")) == {f"{image_id}.0"}
+        return
+    with pytest.raises(DataError) as caught:
+        frozen(store, "lint: error\nrelease: {min_compared: 1}")
+    said = str(caught.value)
+    assert "empty" in said
+    assert "release min_compared" in said
