@@ -11,6 +11,8 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import numpy as np
 
 from figureground.annotate.agreement.agreement import measure_agreement
+from figureground.annotate.agreement.consensus import WorkspaceConsensus
+from figureground.annotate.agreement.consensus_masks import METHODS, ConsensusMethod
 from figureground.annotate.agreement.overlaps import photo_agreements
 from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.annotate.attribute_history import AttributeHistory
@@ -72,6 +74,9 @@ class FreezeOptions:
     """Take a machine mask only where this other segmenter's first choice, NAME or NAME:PROMPT, agrees with it."""
     min_iou: float = AGREEING_PROPOSALS
     """IoU in [0, 1] from which two masks agree."""
+    consensus: ConsensusMethod | None = None
+    """Take what the answers of three or more people add up to in place of one person's, and of photos in doubt only
+    because these differ; None takes accepted answers alone."""
     lint: LintLevel | None = None
     """Check every mask, and refuse the release for findings of this severity or a worse one; None not to check."""
     policy: PolicyFile | None = None
@@ -99,8 +104,11 @@ class FreezeOptions:
         """Check that the options go together.
 
         Raises:
-            UsageError: for an IoU that is none, or a second segmenter without machine masks, or the same one twice.
+            UsageError: for an IoU that is none, a second segmenter without machine masks, the same one twice, or an
+                unknown consensus.
         """
+        if self.consensus is not None and self.consensus not in METHODS:
+            raise UsageError(f"--consensus {self.consensus}: expected {' or '.join(METHODS)}")
         if not 0 <= self.min_iou <= 1:
             raise UsageError(f"--min-iou {self.min_iou:g}: give an IoU from 0 to 1")
         if self.agree is not None and not self.unreviewed:
@@ -157,7 +165,8 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     # A million masks do not fit into memory: objects are gone through twice, first to judge them, then to write them.
     origins: dict[str, str] = {}
     states, labels = Counter[str](), Counter[str]()
-    for record in _objects(workspace, options, missing):
+    consensus = WorkspaceConsensus.of(workspace, options.consensus) if options.consensus else None
+    for record in _objects(workspace, options, missing, consensus):
         _judge(record, faults)
         if review is not None:
             reason = review.judge(record, list(workspace.annotations(record.image_id)), faults)
@@ -174,10 +183,13 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
         _judge_release(workspace, review, labels, by_label, faults)
     if not faults:
         _require_some(workspace, origins, missing)
-    linted = _lint(workspace, options, origins, faults)
+    counted = consensus.summary() if consensus is not None else None  # it counts on when objects are gone through again
+    linted = _lint(workspace, options, origins, consensus, faults)
     faults.raise_if_any()
     left_out = Counter(photo.reason for photo in missing)
     annotation = summarise_annotation(workspace, origins)
+    if counted is not None:
+        annotation["consensus"] = counted
     if linted:
         annotation["lint"] = linted
     if options.agree is not None:
@@ -186,7 +198,7 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     if review is not None:
         annotation["policy"] = review.summary(labels, _without_textures(by_label))
     path = workspace.root / "objects" / f"{version}.parquet"
-    objects = _fitting(workspace, options, origins)
+    objects = _fitting(workspace, options, origins, consensus)
     write_release(path, objects, version=version, left_out=by_label, annotation=annotation)
     write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))
     if review is not None:
@@ -200,19 +212,25 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     )
 
 
-def _fitting(workspace: Workspace, options: FreezeOptions, origins: Mapping[str, str]) -> Iterator[ObjectRecord]:
+def _fitting(
+    workspace: Workspace, options: FreezeOptions, origins: Mapping[str, str], consensus: WorkspaceConsensus | None
+) -> Iterator[ObjectRecord]:
     """The objects that are released."""
-    return (record for record in _objects(workspace, options, []) if record.image_id in origins)
+    return (record for record in _objects(workspace, options, [], consensus) if record.image_id in origins)
 
 
 def _lint(
-    workspace: Workspace, options: FreezeOptions, origins: Mapping[str, str], faults: Faults
+    workspace: Workspace,
+    options: FreezeOptions,
+    origins: Mapping[str, str],
+    consensus: WorkspaceConsensus | None,
+    faults: Faults,
 ) -> dict[str, Any] | None:
     """What lint finds in the objects that are released; None where nobody asked, or where it refuses some."""
     if options.lint is None or not origins:
         return None
     try:
-        return lint_gate(workspace, _fitting(workspace, options, origins), len(origins), options.lint)
+        return lint_gate(workspace, _fitting(workspace, options, origins, consensus), len(origins), options.lint)
     except DataError as error:
         faults.extend(error.faults)
         return None
@@ -246,7 +264,9 @@ def _require_some(workspace: Workspace, origins: Mapping[str, str], missing: Seq
     )
 
 
-def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOutPhoto]) -> Iterator[ObjectRecord]:
+def _objects(
+    workspace: Workspace, options: FreezeOptions, missing: list[LeftOutPhoto], consensus: WorkspaceConsensus | None
+) -> Iterator[ObjectRecord]:
     decisions = _Ascending(workspace.newest_decisions())
     others = _Ascending(other_masks(workspace, options.agree) if options.unreviewed else iter(()))
     masks = best_proposals(workspace, options.segmenter, apart_from=options.agree) if options.unreviewed else iter(())
@@ -255,7 +275,12 @@ def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOut
     for image in workspace.images():
         decision, proposal = decisions.of(image.image_id), best.of(image.image_id)
         group = groups.get(image.image_id, "")
-        if decision is not None and decision.state != "accepted":
+        agreed = consensus.of_photo(decision) if consensus is not None and decision is not None else None
+        if agreed is not None and decision is not None:
+            chosen = replace(decision, annotation_id=agreed.nearest.annotation_id)
+            answers = list(workspace.annotations(image.image_id))
+            yield replace(agreed.applied_to(_accepted(image, chosen, answers, history)), group=group)
+        elif decision is not None and decision.state != "accepted":
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=decision.state))
         elif decision is not None:
             yield replace(_accepted(image, decision, list(workspace.annotations(image.image_id)), history), group=group)
@@ -313,7 +338,13 @@ def _accepted(
 
 def _unreviewed(image: ImageRecord, proposal: ProposalRecord, iou: float | None) -> ObjectRecord:
     record = _object(image, proposal.rle, "unreviewed")
-    return replace(record, mask_origin=proposal.proposal_id, segmenter=proposal.segmenter, agreement_iou=iou)
+    return replace(
+        record,
+        mask_origin=proposal.proposal_id,
+        segmenter=proposal.segmenter,
+        instances=proposal.instances,
+        agreement_iou=iou,
+    )
 
 
 def _object(image: ImageRecord, mask: CocoRle, state: ObjectState) -> ObjectRecord:

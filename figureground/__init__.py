@@ -11,13 +11,14 @@ from importlib import import_module as _import_module
 TYPE_CHECKING = False  # what typing says, without importing it; type checkers take the name for true
 if TYPE_CHECKING:
     from figureground import metrics
+    from figureground.annotate.agreement.report import AgreementReport
     from figureground.annotate.catalogue import IndexReport
     from figureground.annotate.freeze import FreezeReport
     from figureground.annotate.lint.checking import LintOptions
     from figureground.annotate.lint.linting import LintReport
     from figureground.annotate.proposals.proposing import ProposalReport, ProposalSettings
     from figureground.annotate.segmenters.loading import ModelChoice
-    from figureground.annotate.verbs import ReleaseChecks, SourceReading, freeze, index, lint, propose
+    from figureground.annotate.verbs import SourceReading, agree, freeze, index, lint, propose
     from figureground.build.recipes.loading import load_recipe
     from figureground.errors import DataError, Fault, FigureGroundError, MissingExtraError, ServiceError, UsageError
     from figureground.exports.dataset.building import BuildReport
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 __version__: str
 __all__ = [
     "Adapter",
+    "AgreementReport",
     "AttributeSchema",
     "Box",
     "BuildOptions",
@@ -78,12 +80,12 @@ __all__ = [
     "RebuildReport",
     "Recipe",
     "RecipeLock",
-    "ReleaseChecks",
     "ServiceError",
     "SourceReading",
     "UsageError",
     "VerifyReport",
     "Workspace",
+    "agree",
     "build",
     "evaluate",
     "export",
@@ -106,13 +108,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "figureground.annotate.agreement.report": ("AgreementReport",),
     "figureground.annotate.catalogue": ("IndexReport",),
     "figureground.annotate.freeze": ("FreezeReport",),
     "figureground.annotate.lint.checking": ("LintOptions",),
     "figureground.annotate.lint.linting": ("LintReport",),
     "figureground.annotate.proposals.proposing": ("ProposalReport", "ProposalSettings"),
     "figureground.annotate.segmenters.loading": ("ModelChoice",),
-    "figureground.annotate.verbs": ("ReleaseChecks", "SourceReading", "freeze", "index", "lint", "propose"),
+    "figureground.annotate.verbs": ("SourceReading", "agree", "freeze", "index", "lint", "propose"),
     "figureground.build.recipes.loading": ("load_recipe",),
     "figureground.errors": (
         "DataError",

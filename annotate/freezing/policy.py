@@ -21,6 +21,8 @@ Unfit = Literal["leave_out", "stop"]
 Share = Annotated[float, Field(ge=0, le=1)]
 """A share in [0, 1]."""
 
+BY_PEOPLE: Final[tuple[ObjectState, ...]] = ("accepted", "consensus")
+"""States of masks that people made."""
 _MOST_BYTES: Final = 1 << 16
 """Largest policy; its text goes into the release and onto the card."""
 
@@ -112,13 +114,13 @@ class Policy(_Part):
     reviewers: ReviewersRule | None = None
     release: ReleaseRule = ReleaseRule()
     lint: Literal["error", "warning", "note", False] = False
-    """Severity from which findings of lint refuse the release, if nobody waived them; ``off``, which YAML reads as false,
-    for none."""
+    """Severity from which findings of lint refuse the release where nobody waived them; ``off``, which YAML reads as
+    false, for none."""
 
     @model_validator(mode="after")
     def _rules_are_about_something(self) -> Policy:
         named = [name for name in ("votes", "masks", "attributes", "reviewers") if getattr(self, name) is not None]
-        if named and "accepted" not in self.states.take:
+        if named and not set(BY_PEOPLE) & set(self.states.take):
             raise ValueError(f"accepted among states.take, since {', '.join(named)} are about masks of people")
         return self
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from figureground.annotate.agreement.agreement import Agreement
 from figureground.annotate.attribute_history import AttributeHistory
-from figureground.annotate.freezing.policy import Policy, PolicyFile, ReviewersRule, Unfit
+from figureground.annotate.freezing.policy import BY_PEOPLE, Policy, PolicyFile, ReviewersRule, Unfit
 from figureground.annotate.freezing.votes import Votes, count_votes
 from figureground.errors import Faults
 from figureground.schemas.records import Annotation, ObjectRecord
@@ -80,7 +80,9 @@ class Review:
             The reason why the object is left out; empty where it is taken.
         """
         policy = self.file.policy
-        votes = count_votes(record.mask_origin, answers, self.history) if record.state == "accepted" else None
+        votes = None
+        if record.state in BY_PEOPLE:
+            votes = count_votes(record.mask_origin, record.mask, answers, self.history)
         misfits = list(_misfits(policy, record, votes))
         for misfit in misfits:
             if misfit.unfit == "stop":

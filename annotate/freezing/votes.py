@@ -10,7 +10,7 @@ from statistics import fmean
 from figureground.annotate.attribute_history import AttributeHistory
 from figureground.annotate.decisions import DOUBTS, answer_makers, newest_answers
 from figureground.schemas.attributes import OBJECT
-from figureground.schemas.rasters.masks import decode_coco_rle, mask_iou
+from figureground.schemas.rasters.masks import CocoRle, decode_coco_rle, mask_iou
 from figureground.schemas.records import Annotation
 
 
@@ -35,15 +35,16 @@ class Votes:
         return tuple(name for name in self.voters if self.likeness[name] >= min_iou)
 
 
-def count_votes(accepted_id: str, answers: Sequence[Annotation], history: AttributeHistory) -> Votes:
+def count_votes(accepted_id: str, mask: CocoRle, answers: Sequence[Annotation], history: AttributeHistory) -> Votes:
     """The votes on a photo.
 
     Honeypots and masks of machines are no votes, and neither is an answer to attributes that were added later: it holds
     a mask that somebody else painted.
 
     Args:
-        accepted_id: ``annotation_id`` of the answer that was accepted.
-        answers: All answers to the photo, in any order; the accepted one is among them.
+        accepted_id: ``annotation_id`` of the answer that was accepted; another text for a consensus, which nobody painted.
+        mask: The object mask of that answer, or of the consensus.
+        answers: All answers to the photo, in any order.
         history: Versions of the attributes that people were asked for.
     """
     makers = dict(zip((answer.annotation_id for answer in answers), answer_makers(answers), strict=True))
@@ -56,20 +57,19 @@ def count_votes(accepted_id: str, answers: Sequence[Annotation], history: Attrib
         for maker, answer in sorted(newest.items())
         if OBJECT in answer.masks and not set(DOUBTS) & set(answer.flags)
     }
-    accepted = [answer for answer in answers if answer.annotation_id == accepted_id][-1]
+    accepted = [answer for answer in answers if answer.annotation_id == accepted_id][-1:]
     masks = {maker: answer.masks[OBJECT] for maker, answer in votes.items()}
     decoded = {}
-    if len(votes) > 1 or any(mask != accepted.masks[OBJECT] for mask in masks.values()):
+    if len(votes) > 1 or any(own != mask for own in masks.values()):
         decoded = {
-            name: decode_coco_rle(mask, size_hw=accepted.masks[OBJECT].size_hw, record=accepted.image_id)
-            for name, mask in masks.items()
+            name: decode_coco_rle(own, size_hw=mask.size_hw, record=answers[0].image_id) for name, own in masks.items()
         }
-        taken = decode_coco_rle(accepted.masks[OBJECT], record=accepted.image_id)
-        likeness = {name: mask_iou(mask, taken) for name, mask in decoded.items()}
+        taken = decode_coco_rle(mask, record=answers[0].image_id)
+        likeness = {name: mask_iou(own, taken) for name, own in decoded.items()}
     else:  # nothing to compare: most photos have one answer
         likeness = dict.fromkeys(masks, 1.0)
-    painters = {makers[accepted_id], accepted.edited_by} - {""}
-    if accepted.purpose == "new_attributes" and any(iou == 1.0 for iou in likeness.values()):
+    painters = {name for answer in accepted for name in (makers[accepted_id], answer.edited_by) if name}
+    if any(answer.purpose == "new_attributes" for answer in accepted) and any(iou == 1.0 for iou in likeness.values()):
         painters = {name for name, iou in likeness.items() if iou == 1.0}
     pairs = list(combinations(votes, 2))
     equal = [like for one, other in pairs for like in _equal(votes[one], votes[other])]

@@ -15,7 +15,7 @@ from figureground.schemas.rasters.masks import CocoRle
 from figureground.schemas.records import Annotation, ImageRecord, ObjectRecord, ProposalRecord
 from figureground.schemas.store.workspace import Workspace
 
-SubjectState = Literal["accepted", "machine_import", "unreviewed"]
+SubjectState = Literal["accepted", "consensus", "machine_import", "unreviewed"]
 
 _GUESSES: Final = ("grid", "centre", "saliency")
 """Origins of prompts that nobody knows to be about the photo's label."""

@@ -25,6 +25,8 @@ MOST_SERVED_PIXELS: Final = 2_000_000
 """Label Studio's page blocks 5 s on submitting eight brush masks of 3 megapixels, and 11 s with 12 megapixels."""
 SUFFIXES: Final = (".jpg", ".png")
 _BROWSER_FORMATS: Final = {"JPEG": ".jpg", "PNG": ".png"}
+BROWSER_FORMATS: Final = tuple(_BROWSER_FORMATS)
+"""Formats that copies are read in: for others Pillow starts programs, Ghostscript for one."""
 _JPEG_QUALITY: Final = 95
 
 

@@ -1,18 +1,19 @@
-"""``figureground lint``, ``freeze`` and ``policy``: masks are checked, and the accepted ones become a release."""
+"""``figureground agree``, ``lint``, ``freeze`` and ``policy``: answers compared, masks checked, accepted ones released."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from figureground.cli.options import EngineOptions, JsonOption, WorkersOption, WorkspaceOption, verb
-from figureground.console import count_text, counts_text, emit, progress_bar, reported_faults
+from figureground.console import count_text, counts_text, emit, progress_bar, reported_faults, say
 from figureground.errors import UsageError
 
 Level = Literal["error", "warning", "note", "never"]
+ConsensusName = Literal["majority", "staple"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,10 @@ class ObjectOptions:
     min_iou: Annotated[
         float | None, typer.Option(min=0, max=1, help="IoU from which two masks agree; default: 0.75.")
     ] = None
+    consensus: Annotated[
+        ConsensusName | None,
+        typer.Option(help="Take the consensus of three or more people's answers in place of one of them."),
+    ] = None
     lint: Annotated[
         Level | None, typer.Option(help="Check the masks, and refuse the release for findings from this severity on.")
     ] = None
@@ -37,9 +42,72 @@ class ObjectOptions:
 
 
 @verb(
+    "Examples: figureground agree -w work\n\n"
+    "figureground agree -w work --by masks --limit 30\n\n"
+    "figureground agree -w work --consensus majority -o agreement\n\n"
+    "figureground agree -w work --json > agreement.json"
+)
+def agree(
+    workspace: WorkspaceOption,
+    consensus: Annotated[ConsensusName, typer.Option(help="How the consensus of masks is made.")] = "staple",
+    by: Annotated[
+        Literal["masks", "attributes", "both"], typer.Option(help="What photos in doubt are ranked by.")
+    ] = "both",
+    limit: Annotated[int, typer.Option(min=1, help="Most photos in doubt to list; files and JSON have all.")] = 10,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the report as JSON, CSV and a plot.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how far people agree, what is in doubt, how each annotator works, and what machine masks saved.
+
+    JSON and files name people by pseudonym alone, so that they may be passed on.
+    """
+    from figureground.annotate.agreement.report_text import report_text
+    from figureground.annotate.verbs import agree as run
+
+    report = run(workspace, consensus=consensus, by=by, out=out)
+    if out is not None and report.annotators:
+        _draw(report.to_json(), out / "agreement.png")
+    names = {} if as_json else _names(workspace)
+    emit(report.to_json(), as_json=as_json, text=report_text(report, names, limit=limit))
+
+
+def _names(workspace: Path) -> dict[str, str]:
+    """Pseudonym to name, of those whom a Label Studio that runs knows; answers of sheets need none of it installed."""
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.errors import MissingExtraError
+
+    home = StudioHome.of(workspace)
+    if home.connection() is None:
+        return {}
+    try:
+        from figureground.annotate.studio.progress.overview import annotator_names
+
+        return annotator_names(home)
+    except MissingExtraError:
+        return {}
+
+
+def _draw(report: dict[str, Any], path: Path) -> None:
+    """Write the plot; where matplotlib is not installed, say so."""
+    from figureground.errors import MissingExtraError
+    from figureground.runtime.files import replace_file
+
+    try:
+        from figureground.exports.report.agreement_plots import draw_agreement
+    except MissingExtraError as error:
+        say(f"no plot: {error}")
+        return
+    picture = draw_agreement(report)
+    with replace_file(path) as temporary:
+        temporary.write_bytes(picture)
+
+
+@verb(
     "Examples: figureground freeze -w work --version v1 --unreviewed\n\n"
     "figureground freeze -w work --version v1 --unreviewed --agree saliency --min-iou 0.75\n\n"
-    "figureground freeze -w work --version v1 --lint error\n\n"
+    "figureground freeze -w work --version v1 --consensus staple --lint error\n\n"
     "figureground freeze -w work --version v1 --policy policy.yaml"
 )
 def freeze(
@@ -50,12 +118,9 @@ def freeze(
     as_json: JsonOption = False,
 ) -> None:
     """Write the accepted masks as an immutable release, objects/VERSION.parquet."""
-    from figureground.annotate.verbs import ReleaseChecks
     from figureground.annotate.verbs import freeze as run
 
-    chosen = asdict(options)
-    checks = ReleaseChecks(lint=chosen.pop("lint"), policy=chosen.pop("policy"))
-    report = run(workspace, version, **chosen, checks=checks)
+    report = run(workspace, version, **asdict(options))
     text = f"{report.path}: {counts_text(report.states)}; left out: {counts_text(report.left_out)}"
     if report.lint:
         findings = count_text(report.lint["findings"], "finding")

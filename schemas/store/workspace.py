@@ -6,7 +6,6 @@ any command can be killed and run again; rows are superseded, never updated. ``f
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from figureground.schemas.records import (
     SourceRow,
     canonical_json,
 )
-from figureground.schemas.store.migrations import migrate
+from figureground.schemas.store.migrations import migrate, require_own_tables
 from figureground.schemas.store.rows import (
     annotation_of,
     annotation_row,
@@ -35,10 +34,13 @@ from figureground.schemas.store.rows import (
     proposal_of,
     proposal_row,
     row_of,
+    source_of,
 )
 from figureground.schemas.store.studio_tables import StudioTables
 
 DATABASE_NAME: Final = "workspace.sqlite"
+_MOST_BYTES_A_CELL: Final = 1 << 28
+"""Of one cell; the masks of a photo of 100 megapixels have less, noise aside."""
 
 
 class Workspace(StudioTables):
@@ -77,6 +79,9 @@ class Workspace(StudioTables):
             raise database_failure(error, str(path)) from error
         connection.row_factory = sqlite3.Row
         try:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES_A_CELL)
+            require_own_tables(connection, path)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA foreign_keys = ON")
             migrate(connection, path)
@@ -141,12 +146,7 @@ class Workspace(StudioTables):
     def sources(self) -> dict[str, SourceRow]:
         """The newest row of every source, by name."""
         rows = self._db.execute("SELECT * FROM sources ORDER BY name, sequence")
-        return {
-            row["name"]: SourceRow(
-                name=row["name"], kind=row["kind"], locator=row["locator"], options=json.loads(row["options"])
-            )
-            for row in rows
-        }
+        return {source.name: source for source in map(source_of, rows)}
 
     def add_images(self, records: Iterable[ImageRecord]) -> int:
         """Insert records in one transaction; returns how many were new."""

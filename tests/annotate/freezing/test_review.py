@@ -133,7 +133,7 @@ def test_what_is_no_vote_is_not_counted(store: Workspace, more: dict[str, Any]) 
     accepted = add_answer(store, image_id, "ann", {OBJECT: band(4)})
     add_answer(store, image_id, "bob", {OBJECT: band(4)}, day=2, **more)
     answers = list(store.annotations(image_id))
-    votes = count_votes(accepted.annotation_id, answers, AttributeHistory.of(store))
+    votes = count_votes(accepted.annotation_id, accepted.masks[OBJECT], answers, AttributeHistory.of(store))
     assert (votes.voters, votes.painters, votes.mask_iou) == (("ann",), ("ann",), None)
 
 
@@ -142,7 +142,9 @@ def test_people_s_newest_answers_count_alone(store: Workspace) -> None:
     add_answer(store, image_id, "bob", {OBJECT: band(2)})
     accepted = add_answer(store, image_id, "ann", {OBJECT: band(8)}, day=2)
     add_answer(store, image_id, "bob", {OBJECT: band(4)}, day=3, purpose="second_look")
-    votes = count_votes(accepted.annotation_id, list(store.annotations(image_id)), AttributeHistory.of(store))
+    votes = count_votes(
+        accepted.annotation_id, accepted.masks[OBJECT], list(store.annotations(image_id)), AttributeHistory.of(store)
+    )
     assert votes.likeness == {"ann": 1.0, "bob": 0.5}
     assert votes.agreeing(0.5) == ("ann", "bob")
 
@@ -198,9 +200,9 @@ def test_masks_that_nobody_reviewed_are_taken_by_the_policy_alone(store: Workspa
         frozen(store, "", unreviewed=True)
 
 
-def faults_of_written(store: Workspace, rules: str) -> dict[str, str]:
+def faults_of_written(store: Workspace, rules: str, **options: Any) -> dict[str, str]:
     with pytest.raises(DataError) as caught:
-        frozen(store, rules)
+        frozen(store, rules, **options)
     return {fault.record: fault.got for fault in caught.value.faults}
 
 
@@ -265,3 +267,16 @@ def test_lint_is_a_rule_of_a_policy_and_fails_with_the_others(store: Workspace, 
     said = str(caught.value)
     assert "empty" in said
     assert "release min_compared" in said
+
+
+def test_a_consensus_has_the_votes_of_those_behind_it(store: Workspace) -> None:
+    object_id = answered(store, "three", {"ann": 10, "bob": 9, "eve": 9})
+    rules = "states: {take: [consensus]}\nvotes: {at_least: 3}\nreviewers: {second_person: true}"
+    report = frozen(store, rules, consensus="majority")
+    assert report.states == {"consensus": 1}
+    rows = report.path.with_suffix(".reviews.csv").read_text(encoding="utf-8").splitlines()
+    assert rows[1].startswith(f"{object_id},consensus,3,,ann bob eve,")
+    report.path.unlink()
+    assert faults_of_written(store, "votes: {at_least: 4}\nstates: {take: [consensus]}", consensus="majority") == {
+        f"{object_id} (three) too_few_votes": "3 (ann, bob, eve)"
+    }

@@ -114,6 +114,16 @@ def test_a_release_of_an_earlier_day_still_has_its_agreement_on_the_card() -> No
     assert "agreement is not known" in flat(card(annotation=annotation))
 
 
+def test_masks_that_are_nobody_s_alone_are_called_so() -> None:
+    agreed = {"method": "staple", "objects": 9, "people": {"3": 7, "4": 2}, "without": {"flagged": 1}}
+    text = flat(card(unreviewed=0, states={"accepted": 3, "consensus": 9}, annotation={"consensus": agreed}))
+    assert "| accepted from a person's answer | 3 | | consensus of several people's answers | 9 |" in text
+    assert "9 masks of the release are nobody's alone but what the answers of three or more people add up to" in text
+    assert "by staple (3 people: 7, 4 people: 2)" in text
+    assert "(`accepted` by people, `consensus` of several people, `machine_import`, `unreviewed` or `unmasked`)" in text
+    assert "onsensus" not in card()
+
+
 def test_what_lint_found_and_what_was_waived_is_on_the_card() -> None:
     counts = {"severity": "warning", "checked": 9, "findings": 0, "waived": 0}
     rules = {
