@@ -18,6 +18,7 @@ from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.released_attributes import gather_attributes
 from figureground.errors import DataError, Faults, UsageError
 from figureground.runtime.files import csv_text, write_text
+from figureground.runtime.leftovers import clear_partials
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, encode_coco_rle
 from figureground.schemas.records import (
@@ -128,6 +129,7 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
         states[record.state] += 1
     left_out = Counter(photo.reason for photo in missing)
     path = workspace.root / "objects" / f"{version}.parquet"
+    clear_partials(path.parent)
     if not origins:
         raise DataError.single(
             str(workspace.root),

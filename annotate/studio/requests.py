@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import Any
 
 from figureground.annotate.studio.home import Connection
-from figureground.errors import FigureGroundError, ServiceError, UsageError
+from figureground.errors import FigureGroundError, ServiceError, UsageError, keep_secret
 
 
 class FleetingError(ServiceError):
@@ -49,6 +49,7 @@ def token_auth(connection: Connection) -> Any:  # noqa: ANN401  an httpx.Auth
             answer = yield refresh
             if answer.status_code == 200:
                 self.access = str(answer.json()["access"])
+                keep_secret(self.access)
             request.headers["Authorization"] = f"Bearer {self.access}"
             yield request
 

@@ -69,7 +69,7 @@ def build_dataset(request: BuildRequest, folder: Path, *, progress: Progress = l
     """
     build = plan_build(request)
     if folder.exists():
-        _require_same_build(folder, build.lock)
+        require_same_build(folder, build.lock)
         return _report(folder, build, reused=True)
     copied = make_repository(build, folder, progress=progress)
     return _report(folder, build, copied=copied)
@@ -99,7 +99,12 @@ def make_repository(
     return copied
 
 
-def _require_same_build(folder: Path, lock: RecipeLock) -> None:
+def require_same_build(folder: Path, lock: RecipeLock) -> None:
+    """Check that a folder holds the very build of a lock, whole.
+
+    Raises:
+        UsageError: if it holds anything else.
+    """
     try:
         differing = lock.differing_parts(read_lock(folder / LOCK))
     except (UsageError, DataError):

@@ -19,6 +19,8 @@ SCHEMA_VERSION: Final = "2"
 REFERENCE_SIZE_HW: Final = (224, 224)  # in9_eval.py resizes nothing: its images are 224 pixels wide and high
 _LFS_MARK: Final = b"version https://git-lfs"  # what a file begins with whose content was not fetched
 EMPTY: Final = "nothing to score: expected at least one image, got none"
+_SECRET_NAMES: Final = re.compile(r"(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY)$")  # variables of the environment
+_SIGNED: Final = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*(?:Signature|X-Amz-|Policy|sig)=[^\s'\"]*")
 Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)
 Table = Any  # datasets.Dataset, which ships no annotations
 Bools = NDArray[np.bool_]  # of I images and D donor draws of each, (I, D); D is 1 in most configs
@@ -33,7 +35,7 @@ class EvaluationError(Exception):
     """The data (exit code 1), the call (2) or a download (3) is at fault."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(printable(message))
+        super().__init__(masked(printable(message)))
         self.exit_code = exit_code
 
     def __reduce__(self) -> tuple[type[EvaluationError], tuple[str, int]]:
@@ -43,6 +45,16 @@ class EvaluationError(Exception):
     def show(self) -> None:
         """Print the message on stderr."""
         print(f"error: {self}", file=sys.stderr)
+
+
+def masked(text: str) -> str:
+    """A text with ``***`` in place of this machine's secrets: a server may repeat in its answer what it was sent."""
+    hub = sys.modules.get("huggingface_hub")
+    login = hub.get_token() if hub is not None else None
+    named = (value for name, value in os.environ.items() if _SECRET_NAMES.search(name))
+    for secret in sorted({*named, login or ""}, key=len, reverse=True):
+        text = text.replace(secret, "***") if len(secret) >= 8 else text
+    return _SIGNED.sub(r"\1", text)
 
 
 def printable(text: str) -> str:

@@ -98,12 +98,16 @@ _MIGRATIONS: Final = (
 )
 
 
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a database to the newest version; two commands that start together do it once.
+def is_newest(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether a database is of the newest version.
 
     Raises:
         DataError: if a newer figureground wrote it.
     """
+    return _version(connection, path) == len(_MIGRATIONS)
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > len(_MIGRATIONS):
         raise DataError.single(
@@ -113,6 +117,16 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             got=str(version),
             remedy="a newer figureground wrote this workspace; upgrade figureground",
         )
+    return version
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring a database to the newest version; two commands that start together do it once.
+
+    Raises:
+        DataError: if a newer figureground wrote it.
+    """
+    version = _version(connection, path)
     for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
         # Taken before the version is read again: two commands that start together must not both migrate.
         connection.executescript("BEGIN IMMEDIATE;")

@@ -172,6 +172,7 @@ def limited(*arguments: object, cwd: Path, most_bytes: int) -> subprocess.Comple
     command = [sys.executable, "-P", "-m", "figureground", *map(str, arguments)]
     # What measures coverage would write a file of its own, and meet the limit too.
     environment = {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE_")}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # Python 3.11 writes as much of a .pyc as it can, and reads it later
     return subprocess.run(
         command, cwd=cwd, env=environment, preexec_fn=limit, capture_output=True, text=True, check=False
     )

@@ -1,0 +1,84 @@
+"""Signals that ask a command to stop: it ends with one word and a code of its own, and leaves no process behind."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+_ASKED: Final = ("SIGINT", "SIGTERM", "SIGHUP")
+"""By name: a system may lack some."""
+
+
+class Stopped(BaseException):
+    """A signal asked the command to stop. No ``Exception``, so that nobody takes it for a fault and goes on."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """As shells tell it: 128 and the signal's number."""
+        return 128 + self.number
+
+    def __str__(self) -> str:
+        """What happened, and what to do."""
+        return f"stopped by {signal.Signals(self.number).name}; what is finished is kept, run again to go on"
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let signals raise ``Stopped`` in the block, after they have ended this process's workers.
+
+    A second signal ends the process as the system does. Signals that are ignored, as under ``nohup``, stay ignored;
+    outside of the main thread, where Python lets nobody listen, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in _ASKED if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    heard = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+
+    def stop(number: int, _: FrameType | None) -> None:
+        for other in heard:
+            signal.signal(other, signal.SIG_DFL)
+        end_workers()
+        raise Stopped(number)
+
+    for number in heard:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+
+
+def end_workers() -> None:
+    """End the processes that ``multiprocessing`` started here: a pool would wait for what they are busy with."""
+    started: Any = sys.modules.get("multiprocessing")
+    for child in started.active_children() if started is not None else ():
+        child.terminate()
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Hold signals from a terminal back, and from processes that are started in the block for ever.
+
+    Ctrl-C goes to all processes of a terminal; the one that started the workers ends them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    held = {getattr(signal, name) for name in ("SIGINT", "SIGHUP")}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
