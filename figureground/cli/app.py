@@ -18,7 +18,7 @@ import typer
 
 from figureground.cli.verbs import VerbGroup
 from figureground.errors import FigureGroundError
-from figureground.runtime.signals import Stopped, stoppable
+from figureground.runtime.signals import Stopped, end_process, stoppable
 
 _INTERRUPTED: Final = 128 + signal.SIGINT
 
@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
         with stoppable():
             code = _run(arguments)
     except Stopped as stop:
-        code = _tell_stop(stop)
+        end_process(_tell_stop(stop))
     sys.exit(code)
 
 

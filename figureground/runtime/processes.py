@@ -38,7 +38,9 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
         context = multiprocessing.get_context("spawn")
-        with _DeafWorkers(workers, mp_context=context, initializer=_start_worker) as pool:
+        with deaf():  # the process that tidies up after workers starts here
+            made = _DeafWorkers(workers, mp_context=context, initializer=_start_worker)
+        with made as pool:
             yield pool
     finally:
         for name, value in before.items():

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 _ASKED: Final = ("SIGINT", "SIGTERM", "SIGHUP")
 """By name: a system may lack some."""
+_PATIENCE: Final = 2.0
+"""Seconds that threads have to end by themselves."""
 
 
 class Stopped(BaseException):
@@ -48,14 +53,17 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, _: FrameType | None) -> None:
         for other in heard:
             signal.signal(other, signal.SIG_DFL)
+        threading.excepthook = lambda _: None  # threads that waited for the workers: nobody asks what they miss
         end_workers()
         raise Stopped(number)
 
+    on_fault = threading.excepthook
     for number in heard:
         signal.signal(number, stop)
     try:
         yield
     finally:
+        threading.excepthook = on_fault
         for number in heard:
             signal.signal(number, before[number])
 
@@ -65,6 +73,24 @@ def end_workers() -> None:
     started: Any = sys.modules.get("multiprocessing")
     for child in started.active_children() if started is not None else ():
         child.terminate()
+
+
+def end_process(code: int) -> NoReturn:
+    """End this process, though a thread of it goes on, such as a model's in the middle of a request.
+
+    Python would wait for it without end. What is to be done at the end is done.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
+    for thread in others:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() for thread in others):
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ A page in a browser on the same machine, or a program gone wild, must not take i
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ import uvicorn
 from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_BODY_BYTES: Final = 4 << 20
@@ -86,6 +88,15 @@ class PunctualProtocol(H11Protocol):
             self._deadline = None
 
 
+class _OnlyFaults(logging.Filter):
+    """Lets through what is a fault: requests whose client left, or that were cut off at the end, are none."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line is written."""
+        kind = record.exc_info[0] if record.exc_info else None
+        return kind is None or not issubclass(kind, (asyncio.CancelledError, ClientDisconnect))
+
+
 def serve(app: App, *, host: str, port: int) -> None:
     """Serve an application until it is asked to stop; requests that run then have a few seconds.
 
@@ -98,6 +109,7 @@ def serve(app: App, *, host: str, port: int) -> None:
     guarded: App = LimitedBodies(app)
     if host in _LOCAL_NAMES:
         guarded = TrustedHostMiddleware(guarded, allowed_hosts=list(_LOCAL_NAMES))
+    logging.getLogger("uvicorn.error").addFilter(_OnlyFaults())
     uvicorn.run(
         guarded,
         host=host,

@@ -13,7 +13,6 @@ import resource
 import signal
 import sys
 import threading
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +67,16 @@ def run(order: dict[str, Any]) -> None:
     for log in (order["out"], order["err"]):
         Path(log).unlink(missing_ok=True)
     paths = (os.devnull, order["out"], order["err"])
-    with ExitStack() as opened:
-        for number, file in enumerate(Path(path).open("ab+") for path in paths):
-            os.dup2(opened.enter_context(file).fileno(), number)
+    for number, path in enumerate(paths):
+        with Path(path).open("ab+") as file:
+            os.dup2(file.fileno(), number)
     os.environ.clear()
     os.environ.update(order["environment"])
     for name, most in order["limits"].items():
         resource.setrlimit(getattr(resource, name), (most, most))
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM):  # a caller may ignore them
+        signal.signal(number, signal.SIG_DFL)
     from figureground.cli.app import main as figureground
 
     figureground(order["words"])

@@ -18,9 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "tests" / "support" / name) for name in ("", "faults", "samples", "servers")]
 
-from fault_runner import Zygote
-from fault_trials import Trials
-from fault_verbs import VERBS, make_inputs
+from fault_runner import Zygote  # noqa: E402
+from fault_trials import Trials  # noqa: E402
+from fault_verbs import VERBS, make_inputs  # noqa: E402
 
 CONDITIONS = ("few files", "no HOME", "HOME that is none")
 STARVED = 3
