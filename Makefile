@@ -88,6 +88,12 @@ SECONDS ?= 300
 fuzz: $(STAMP)  ## Search with new examples for SECONDS=300; TESTS names test modules
 	$(BIN)/python tests/support/fuzz.py $(SECONDS) $(TESTS)
 
+KILLS ?= 300
+SEED ?= $(shell date +%Y%m%d)
+.PHONY: faults
+faults: $(STAMP)  ## Kill, starve and double every verb at random moments, KILLS=300 SEED=...; prints what differs
+	$(BIN)/python -P tests/support/faults/run_faults.py $(KILLS) "$(SEED)"
+
 TIMES ?= 1
 .PHONY: fresh
 fresh:  ## Demo and tests in a fresh clone, with an empty HOME, temporary folder and caches, TIMES=1

@@ -92,23 +92,50 @@ def file_fault(path: Path) -> str:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, and make its folder.
 
+    What killed runs left half-written in the folder is deleted; a file that another run is writing is locked by it.
+
     Raises:
         EvaluationError: if it cannot be written: exit code 2 where the path cannot be, 3 where the disk refuses.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in path.parent.glob(".*.*.partial"):
+            if re.fullmatch(r"\..+\.\d+\.partial", leftover.name) and _is_abandoned(leftover):
+                leftover.unlink(missing_ok=True)
         with temporary.open("wb") as file:
+            _lock(file.fileno())
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+            temporary.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         remedy = "free some room or choose another folder; a run goes on from what it has"
         code = 2 if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)) else 3
         raise EvaluationError(f"{path}: cannot be written ({error.strerror}); {remedy}", code) from error
+    finally:  # a signal may end the run here, too
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file for this process; False where another one has it, or nobody can tell."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether nobody writes a file any more."""
+    try:
+        with path.open("rb") as file:
+            return _lock(file.fileno())
+    except OSError:
+        return False
 
 
 def arrays_of(record: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401  a dataclass of arrays

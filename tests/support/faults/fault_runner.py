@@ -38,6 +38,8 @@ class Ended:
     """Whether the kill came before its end."""
     orphans: int
     """Processes of its session that were there some seconds after it."""
+    reported: bool
+    """Whether it had printed what it did, its last act."""
 
     def strange(self, *, codes: Sequence[int]) -> list[str]:
         """What is not as it should be."""
@@ -157,16 +159,17 @@ class Running:
         for process in orphans:
             process.kill()
         said = self.log.read_text(encoding="utf-8", errors="replace")
-        return Ended(code=code, said=said, seconds=seconds, killed=killed, orphans=len(orphans))
+        reported = self.log.with_suffix(".out").stat().st_size > 0
+        return Ended(code=code, said=said, seconds=seconds, killed=killed, orphans=len(orphans), reported=reported)
 
 
-def codes_after(kind: str, words: str) -> tuple[int, ...]:
-    """Exit codes of a command that was ended so, and what it may say where it came to its own end all the same."""
+def codes_after(kind: str, *, reported: bool) -> tuple[int, ...]:
+    """Exit codes of a command that was ended so; ``reported`` if it had done its work, and Python was ending."""
     if kind == "group":
         return (-signal.SIGKILL, 0)
     if kind == "worker":
         return (-signal.SIGKILL, 3, 0)
-    return (_ASKED[kind], 0) if words else (_ASKED[kind],)
+    return (_ASKED[kind], 0, -getattr(signal, kind)) if reported else (_ASKED[kind],)
 
 
 def _session(leader: int) -> list[psutil.Process]:

@@ -58,7 +58,7 @@ class Trials:
         running = self.zygotes[0].begin(VERBS[name].words(self.inputs), folder)
         time.sleep(moment)
         ended = running.end(killed=running.kill(kind, chance))
-        wrong = ended.strange(codes=codes_after(kind, ended.said))
+        wrong = ended.strange(codes=codes_after(kind, reported=ended.reported))
         if ended.code in (129, 130, 143) and len(ended.said.splitlines()) != 1:
             wrong.append(f"more or less than a line: {ended.said[-300:]!r}")
         return ended.killed, [f"{kind} after {moment:.3f} s: {line}" for line in wrong + self._again(name, folder)]

@@ -20,7 +20,11 @@ from PIL import Image
 from plain_dataset import Plain, make_plain, write_recipe
 
 from figureground.annotate.proposals.proposing import ProposalSettings
+from figureground.annotate.sheet.reading import TOOL
+from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.annotate.verbs import index, propose
+from figureground.schemas.sources.names import name_key, same_form
 from figureground.schemas.store.workspace import DATABASE_NAME, Workspace
 
 PHOTOS: Final = 300
@@ -107,6 +111,8 @@ def _draw_decisions(inputs: Inputs) -> None:
             }
             for proposal in store.first_ranked()
         ]
+        # Ids of answers are made of the pseudonym, which is drawn where it is not known.
+        Pseudonyms(StudioHome.of(store.root), TOOL).of(name_key(same_form("Ada")))
     head = {"format": "figureground sheet decisions", "version": "1", "sheet": "0" * 32, "page": 1, "annotator": "Ada"}
     (inputs.root / "decisions.json").write_text(json.dumps({**head, "decisions": decided}))
 

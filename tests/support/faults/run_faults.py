@@ -42,7 +42,9 @@ def main(kills: int, seed: str) -> int:
                 in_time, lines = trials.kill(name, f"{seed} {name} {number}")
                 counts[name] += 1
                 counts["in time"] += in_time
-                wrong += [f"{name}, seed {seed!r}, kill {number}: {line}" for line in lines]
+                told = [f"{name}, seed {seed!r}, kill {number}: {line}" for line in lines]
+                print(*told, sep="\n", end="\n" * bool(told), flush=True)
+                wrong += told
             for name in names:
                 checks = [trials.starve(name, f"{seed} {name} disk {number}") for number in range(STARVED)]
                 checks += [trials.confine(name, condition) for condition in CONDITIONS]
