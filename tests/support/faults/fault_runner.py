@@ -100,6 +100,8 @@ class Zygote:
         _private(cwd)
         named = log or cwd
         log = named.with_name(f"{named.name}.log")
+        for path in (log, log.with_suffix(".out")):
+            path.write_bytes(b"")
         order = {
             "words": list(words),
             "cwd": str(cwd),

@@ -64,8 +64,6 @@ def run(order: dict[str, Any]) -> None:
     """Run one command in this process, as a program of its own session; it ends as the interpreter ends."""
     os.setsid()
     os.chdir(order["cwd"])
-    for log in (order["out"], order["err"]):
-        Path(log).unlink(missing_ok=True)
     paths = (os.devnull, order["out"], order["err"])
     for number, path in enumerate(paths):
         with Path(path).open("ab+") as file:
