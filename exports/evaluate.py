@@ -44,6 +44,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypedDict, TypeVar, Unpack
 
@@ -108,6 +109,11 @@ def plain_line(text: object, most: int = 300) -> str:
     """What others say, as one line: spaces for line breaks, no addresses in memory, cut to ``most`` characters."""
     line = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(printable(str(text)).split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def spell_size(size_hw: Sequence[int]) -> str:
+    """A size of pixels in words: ``640x480 (width x height)`` for a height of 480."""
+    return f"{size_hw[1]}x{size_hw[0]} (width x height)"
 
 
 def require(condition: object, message: str, exit_code: int = 1) -> None:
@@ -290,7 +296,8 @@ def feed_adapter(adapter: Adapter, feed: str) -> Adapter:
     other = copy.copy(adapter)
     size_hw = tuple(adapter.input_size_hw)
     resizes = size_hw == REFERENCE_SIZE_HW or adapter_option(adapter, "any_size")
-    require(resizes, f"{adapter.name}: takes {size_hw} only, and feed reference gives {REFERENCE_SIZE_HW}")
+    words = f"takes {spell_size(size_hw)} only, and feed reference gives {spell_size(REFERENCE_SIZE_HW)}"
+    require(resizes, f"{adapter.name}: {words}")
     other.input_size_hw = REFERENCE_SIZE_HW
     vars(other).update(interpolation="bilinear", crop_pct=0.875, crop_mode="center")
     if adapter_option(adapter, "mean") is not None:
@@ -373,13 +380,14 @@ class Sampling:
     count: int = 10_000  # bootstrap resamples
     seed: int = 0  # of the bootstrap
     cluster: str = "image"  # "image": images are a sample; "class": so are the dataset's classes
+    groups: Mapping[str, str] | None = None  # group by image_id, of images that show one scene with others
 
     def bootstrap(self, values: Floats, labels: Ints) -> Floats:
         """Resampled means over classes of ``(I, M)`` values: ``(B, M)``, paired."""
         return bootstrap_class_means(values, labels, count=self.count, seed=self.seed)
 
 
-class _Strata(NamedTuple):
+class Strata(NamedTuple):
     """The mean over K strata of the means in each."""
 
     mean: float
@@ -400,38 +408,74 @@ def wilson_interval(share: float, n: float, critical: float = Z) -> list[float]:
     return [float(max(0.0, middle - half)), float(min(1.0, middle + half))]
 
 
-def share_interval(values: Floats, strata: Ints) -> list[float]:
+class GroupEffect(NamedTuple):
+    """What it costs a mean over strata that whole groups are the sample, not their images."""
+
+    groups: int  # an image without a group is one of its own
+    design_effect: float  # how many times as large the variance is, at least 1
+    degrees: float  # of freedom of that variance
+
+    @property
+    def factor(self) -> float:
+        """What a number of images is worth, in (0, 1], less what an estimated variance costs."""
+        return _known(self.degrees) / self.design_effect
+
+
+def group_effect(values: Floats, strata: Ints, groups: Ints) -> GroupEffect:
+    """The design effect (Kish, Survey Sampling, 1965) of groups on the mean over strata of ``(I,)`` values.
+
+    The ratio of the variance between linearised totals of groups, the "ultimate clusters" of Cochran (Sampling
+    Techniques, 1977), to that between images. Where nothing varies, a group counts as one image.
+    """
+    require(len(values), EMPTY)
+    own, count = np.unique(groups, return_inverse=True)[1], len(np.unique(groups))
+    _, stratum, sizes = np.unique(strata, return_inverse=True, return_counts=True)
+    means = np.bincount(stratum, weights=values) / sizes
+    parts = (values - means[stratum]) / sizes[stratum]
+    between, alone = (float((np.bincount(of, weights=parts) ** 2).sum()) for of in (own, np.arange(len(parts))))
+    if count < 2 or alone < 1e-18:
+        return GroupEffect(count, len(values) / count, count - 1.0)
+    ratio = (between * count / (count - 1)) / (alone * len(values) / (len(values) - 1))
+    return GroupEffect(count, max(1.0, ratio), count - 1.0)
+
+
+def share_interval(values: Floats, strata: Ints, groups: Ints | None = None) -> list[float]:
     """Interval of the mean over strata of mean values in [0, 1], ``(I,)`` each: Wilson's, of an effective number.
 
     The number is that of a simple random sample with the variance of the stratified mean (design effect of Kish,
     Survey Sampling, 1965), as Korn and Graubard do for surveys (Survey Methodology 24(2), 1998). Where all outcomes
-    agree it is the number of images.
+    agree it is the number of images. With ``groups`` ``(I,)`` it is less by their design effect.
     """
-    parts = _measure_strata(values, strata)
+    parts = measure_strata(values, strata)
+    worth = 1.0 if groups is None else group_effect(values, strata, groups).factor
     if len(np.unique(strata)) == 1 and bool(np.isin(values, (0, 1)).all()):
-        return wilson_interval(parts.mean, len(values))
+        return wilson_interval(parts.mean, worth * len(values))
     spread = parts.mean * (1 - parts.mean)
     if spread <= 0:
-        return wilson_interval(round(parts.mean), len(values))
-    return wilson_interval(parts.mean, _effective(spread, parts))
+        return wilson_interval(round(parts.mean), worth * len(values))
+    return wilson_interval(parts.mean, worth * _effective(spread, parts))
 
 
-def paired_difference(first: Floats, second: Floats, strata: Ints) -> Estimate:
+def paired_difference(first: Floats, second: Floats, strata: Ints, groups: Ints | None = None) -> Estimate:
     """Mean over strata of the differences of two outcomes in [0, 1] of the same images, ``(I,)`` each.
 
     Tango's score interval (Statistics in Medicine 17, 1998), in which the counts of discordant pairs are those of an
     effective number of images; p is that of its test, which is McNemar's where images count alike, and judged by
-    Student's t where the variance was estimated within strata.
+    Student's t where the variance was estimated within strata, or between ``groups`` ``(I,)``.
     """
     lost = first - second
-    parts = _measure_strata(lost, strata)
-    gains, losses = (_measure_strata(np.maximum(sign * lost, 0), strata).mean for sign in (1, -1))
+    parts = measure_strata(lost, strata)
+    gains, losses = (measure_strata(np.maximum(sign * lost, 0), strata).mean for sign in (1, -1))
     counted = len(np.unique(strata)) == 1 and bool(np.isin(lost, (-1, 0, 1)).all())
     spread = gains + losses - parts.mean**2
     n = float(len(lost)) if counted else _effective(spread, parts) if spread > 0 else parts.images
+    degrees = np.inf if counted or parts.variance is None else parts.degrees
+    effect = None if groups is None else group_effect(lost, strata, groups)
+    if effect is not None:
+        degrees, n = min(degrees, max(1.0, effect.degrees)), n / effect.design_effect
     score = abs(_tango(0.0, gains * n, losses * n, n)) if gains + losses > 0 else 0.0
-    tail = norm.sf(score) if counted or parts.variance is None else t.sf(score, parts.degrees)
-    p = float(2 * tail)
+    p = float(2 * (norm.sf(score) if np.isinf(degrees) else t.sf(score, degrees)))
+    n *= 1.0 if effect is None else _known(effect.degrees)
     return Estimate(parts.mean, tango_interval(gains * n, losses * n, n), p)
 
 
@@ -467,15 +511,21 @@ def _tango(delta: float, only_first: float, only_second: float, n: float) -> flo
     return float(score / np.sqrt(variance)) if variance > 0 else (0.0 if abs(score) < 1e-9 else np.sign(score) * np.inf)
 
 
-def mean_estimate(values: Floats, strata: Ints, bounds: tuple[float, float]) -> Estimate:
+def mean_estimate(values: Floats, strata: Ints, bounds: tuple[float, float], groups: Ints | None = None) -> Estimate:
     """Mean over strata of real values ``(I,)`` within ``bounds``: Student's t, with Satterthwaite's degrees of freedom.
 
-    None below ``MIN_RESAMPLED`` images and where nothing varies.
+    None below ``MIN_RESAMPLED`` images, where nothing varies, and for fewer than three ``groups`` ``(I,)``.
     """
-    parts = _measure_strata(values, strata)
+    parts = measure_strata(values, strata)
     if len(values) < MIN_RESAMPLED or not parts.variance:
         return Estimate(parts.mean, None, None)
-    return student_estimate(parts.mean, parts.variance, parts.degrees, bounds)
+    if groups is None:
+        return student_estimate(parts.mean, parts.variance, parts.degrees, bounds)
+    effect = group_effect(values, strata, groups)
+    if effect.groups < 3:
+        return Estimate(parts.mean, None, None)
+    degrees = min(parts.degrees, effect.degrees)
+    return student_estimate(parts.mean, parts.variance * effect.design_effect, degrees, bounds)
 
 
 def student_estimate(value: float, variance: float, degrees: float, bounds: tuple[float, float]) -> Estimate:
@@ -539,7 +589,7 @@ def crossed_variance(parts: Floats) -> Crossed:
     return Crossed(variance, variance**2 / spent if spent > 0 else np.inf)
 
 
-def _measure_strata(values: Floats, strata: Ints) -> _Strata:
+def measure_strata(values: Floats, strata: Ints) -> Strata:
     """Mean, and the variance of the mean.
 
     Every stratum's variance is told by its own images and one more with the variance within all strata, so that two
@@ -560,10 +610,10 @@ def _measure_strata(values: Floats, strata: Ints) -> _Strata:
     else:
         variance = float(np.var(values, ddof=1)) / images if len(values) > 1 else 0.0
         degrees = len(values) - 1.0
-    return _Strata(mean, variance if variance > 1e-18 else None, images, degrees)
+    return Strata(mean, variance if variance > 1e-18 else None, images, degrees)
 
 
-def _effective(spread: float, parts: _Strata) -> float:
+def _effective(spread: float, parts: Strata) -> float:
     """Images of a simple random sample as exact as a stratified mean; ``spread`` is the variance of one image.
 
     Fewer by the square of the ratio of the normal to Student's quantile, as the variance is itself estimated (Korn and
@@ -571,8 +621,12 @@ def _effective(spread: float, parts: _Strata) -> float:
     """
     if parts.variance is None:
         return parts.images
-    known = max(MIN_KNOWN, (Z / float(t.ppf(0.975, max(1.0, parts.degrees)))) ** 2)
-    return min(known * spread / parts.variance, MAX_GAIN * parts.images)
+    return min(_known(parts.degrees) * spread / parts.variance, MAX_GAIN * parts.images)
+
+
+def _known(degrees: float) -> float:
+    """What an estimated variance costs an effective number: a factor from ``MIN_KNOWN`` to 1."""
+    return max(MIN_KNOWN, (Z / float(t.ppf(0.975, max(1.0, degrees)))) ** 2)
 
 
 def bootstrap_class_means(values: Floats, labels: Ints, *, count: int, seed: int) -> Floats:
@@ -656,6 +710,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 # label_spaces: What a model's outputs mean: the class map and the label spaces.
 
 IMAGENET_CLASSES: Final = 1000
+ASSUMED_ORDER: Final = "its outputs are assumed to be in the order of the dataset's classes (no class_names)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -710,6 +765,16 @@ def find_label_space(outputs: int, classes: ClassMap, named: str | None = None) 
     ask = "; both fit: say label_space, map or head, in the settings beside the model's file or in its adapter"
     require(len(fitting) == 1, f"expected {wanted}; got {got}{ask if len(fitting) == 2 else ''}")
     return fitting[0]
+
+
+def class_order(space: str, class_names: Sequence[str] | None) -> str | None:
+    """How the order of a head's classes is known: ``stated`` by the model, or ``assumed`` to be the dataset's.
+
+    None for models that answer in ImageNet's classes. ``space`` is a label space, also with its number of classes.
+    """
+    if not space.startswith("head"):
+        return None
+    return "stated" if class_names else "assumed"
 
 
 def map_predictions(logits: Logits, classes: ClassMap, space: str) -> tuple[Ints, Ints]:
@@ -1220,7 +1285,8 @@ def _decode(stored: bytes, record: str, what: str, formats: tuple[str, ...], mod
         with Image.open(io.BytesIO(stored), formats=formats) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise EvaluationError(f"{record}: {what}: expected at most {MAX_PIXELS:,} pixels, got {width}x{height}")
+                got = spell_size((height, width))
+                raise EvaluationError(f"{record}: {what}: expected at most {MAX_PIXELS:,} pixels, got {got}")
             return image.convert(mode)
     except EvaluationError:
         raise
@@ -1269,7 +1335,8 @@ class Transform:
     def crop(self, image: Image.Image, record: str, *, five: bool = False) -> Images:
         """The same of a decoded photo."""
         resized = self.resized_hw((image.height, image.width))
-        require(math.prod(resized) <= MAX_PIXELS, f"{record}: too narrow: {image.size} would be resized to {resized}")
+        words = f"{spell_size(image.size[::-1])} would be resized to {spell_size(resized)}"
+        require(math.prod(resized) <= MAX_PIXELS, f"{record}: too narrow: {words}")
         if image.size != resized[::-1]:
             image = image.resize(resized[::-1], Image.Resampling[self.interpolation.upper()])
         rows, columns = _offsets(image.height, self.size_hw[0]), _offsets(image.width, self.size_hw[1])
@@ -1305,7 +1372,7 @@ def decode_runs(size_hw: Sequence[int], counts: str, name: str) -> Bools:
             value, shift = 0, 0
     height, width = size_hw
     whole = not shift and min(runs, default=0) >= 0 and sum(runs) == height * width
-    require(whole, f"{name}: expected runs that fill a mask of {width}x{height} (width x height); got others")
+    require(whole, f"{name}: expected runs that fill a mask of {spell_size(size_hw)}; got others")
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
 
 
@@ -1495,9 +1562,11 @@ def hub_fault(error: BaseException, record: str) -> EvaluationError | None:
     return None
 
 
-# repository.mask_agreement: How far a photo's machine mask agrees with another segmenter's, as the rows say.
+# repository.provenance: What rows say of a photo: how far its machine mask agrees with another's, and its group.
 
-_COLUMN = "mask_agreement"  # of provenance
+_AGREEMENT: Final = "mask_agreement"  # columns of provenance
+_GROUP: Final = "group"
+_LONGEST: Final = 200  # characters of a group's name
 
 
 def read_mask_agreement(paths: Iterable[Path]) -> dict[str, float]:
@@ -1509,24 +1578,47 @@ def read_mask_agreement(paths: Iterable[Path]) -> dict[str, float]:
     Raises:
         EvaluationError: for a shard that cannot be read, or an IoU that is none.
     """
+    ious: dict[str, float] = {}
+    for path, image_id, iou in _stored(paths, _AGREEMENT):
+        if not isinstance(iou, (int, float)) or not 0 <= iou <= 1:
+            got = plain_line(repr(iou), 60)
+            raise EvaluationError(f"{path}: provenance.{_AGREEMENT}: expected an IoU from 0 to 1, got {got}")
+        ious[image_id] = min(float(iou), ious.get(image_id, 1.0))
+    return ious
+
+
+def read_groups(paths: Iterable[Path]) -> dict[str, str]:
+    """Group by image_id, of those photos that are of a video, burst or photographer with others.
+
+    Args:
+        paths: Shards of one config.
+
+    Raises:
+        EvaluationError: for a shard that cannot be read, or a photo in two groups.
+    """
+    groups: dict[str, str] = {}
+    for path, image_id, group in _stored(paths, _GROUP):
+        if not isinstance(group, str) or not 0 < len(group) <= _LONGEST or groups.setdefault(image_id, group) != group:
+            got = plain_line(repr(group), 60)
+            expected = f"one text of at most {_LONGEST} characters a photo"
+            raise EvaluationError(f"{path}: provenance.{_GROUP} of {image_id}: expected {expected}, got {got}")
+    return groups
+
+
+def _stored(paths: Iterable[Path], column: str) -> Iterator[tuple[Path, str, Any]]:
+    """Shard, image_id and value of every row that has a value in a column of provenance."""
     import pyarrow.parquet as pq
 
-    ious: dict[str, float] = {}
     for path in paths:
         try:
             with pq.ParquetFile(path) as table:
-                stored = table.read(columns=["image_id", f"provenance.{_COLUMN}"]).to_pylist()
+                rows = table.read(columns=["image_id", f"provenance.{column}"]).to_pylist()
         except Exception as error:  # pyarrow raises its own errors and OSError alike
             raise EvaluationError(f"{path}: cannot be read: {plain_line(error, 120)}; download it again") from error
-        for row in stored:
-            iou = (row.get("provenance") or {}).get(_COLUMN)
-            if iou is None:
-                continue
-            if not isinstance(iou, (int, float)) or not 0 <= iou <= 1:
-                got = plain_line(repr(iou), 60)
-                raise EvaluationError(f"{path}: provenance.{_COLUMN}: expected an IoU from 0 to 1, got {got}")
-            ious[row["image_id"]] = min(float(iou), ious.get(row["image_id"], 1.0))
-    return ious
+        for row in rows:
+            value = (row.get("provenance") or {}).get(column)
+            if value is not None:
+                yield path, row["image_id"], value
 
 
 # repository.shards: Which files a config's rows are in, and whether their bytes are those that the manifest lists.
@@ -1811,6 +1903,22 @@ def class_sizes(labels: Ints, classes: ClassMap) -> dict[str, Any]:
     return {"n": len(labels), "n_per_class": by_name, "balanced": len(set(counts)) == 1}
 
 
+def number_groups(image_ids: Iterable[str], groups: Mapping[str, str] | None) -> Ints | None:
+    """Number of each image's group, ``(I,)``; an image in none is a group of its own. None without any groups."""
+    if not groups:
+        return None
+    names = [groups.get(image_id, f"image {image_id}") for image_id in image_ids]
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+
+def count_groups(values: NDArray[Any], strata: Ints, groups: Ints | None) -> dict[str, Any]:
+    """How many groups images are in, and of how many independent ones their mean is worth; empty without groups."""
+    if groups is None:
+        return {}
+    effect = group_effect(values.astype(np.float64), strata, groups)
+    return {"n_groups": effect.groups, "n_effective": len(values) / effect.design_effect}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowAnswers:
     """Answers of a model on one config in one label space: R rows, of which an image may have several."""
@@ -1873,8 +1981,10 @@ def pair_images(first: ImageShares, second: ImageShares) -> tuple[ImageShares, I
 def measure_accuracy(right: ImageShares, sampling: Sampling) -> dict[str, Any]:
     """Accuracy over images and over class means, with intervals; ``ci95`` is that of the class means."""
     micro, macro = (_share_interval(right, over, sampling) for over in ("images", "classes"))
+    groups = number_groups(right.image_id, sampling.groups)
     return {
         "n": len(right.label),
+        **count_groups(right.value, right.strata("classes"), groups),
         "n_rows": int(right.rows.sum()),
         "undecidable": len(right.label) < MIN_DECIDABLE,
         "accuracy_micro": right.mean("images"),
@@ -1887,7 +1997,7 @@ def measure_accuracy(right: ImageShares, sampling: Sampling) -> dict[str, Any]:
 def _share_interval(right: ImageShares, over: str, sampling: Sampling) -> list[float] | None:
     if sampling.cluster == "class":
         return cluster_estimate(right.value, right.label, over, (0.0, 1.0)).ci95
-    return share_interval(right.value, right.strata(over))
+    return share_interval(right.value, right.strata(over), number_groups(right.image_id, sampling.groups))
 
 
 def compare_pairs(
@@ -1929,7 +2039,8 @@ def estimate_difference(first: ImageShares, second: ImageShares, over: str, samp
     """Difference of two configs of the same images, in one order, over ``images`` or ``classes``."""
     if sampling.cluster == "class":
         return cluster_estimate(first.value - second.value, first.label, over, (-1.0, 1.0))
-    return paired_difference(first.value, second.value, first.strata(over))
+    groups = number_groups(first.image_id, sampling.groups)
+    return paired_difference(first.value, second.value, first.strata(over), groups)
 
 
 # model_files.adapter_checks: Adapters looked at and tried, before anything is scored.
@@ -2014,16 +2125,23 @@ def _where(adapter: Adapter) -> str:
     return f"{adapter.name} ({file})" if file else adapter.name
 
 
-def try_model(adapter: Adapter) -> Logits:
+def try_model(adapter: Adapter, own_pictures: Callable[[], Images] | None = None) -> Logits:
     """Answers ``(3, K)`` to three drawn pictures, so that a model that cannot answer is known before the first hour.
 
-    Where the adapter does not say whether its outputs are logits or probabilities, these answers tell, and it is noted
-    in the adapter: rows of shares that sum to 1 are a softmax's.
+    A model that fails on them may know no others than the dataset's: it must then answer those that ``own_pictures``
+    gives, ``(N, H, W, 3)``. Where the adapter does not say whether its outputs are logits or probabilities, these
+    answers tell, and it is noted in the adapter: rows of shares that sum to 1 are a softmax's.
 
     Raises:
         EvaluationError: if the model fails, answers in another shape, or not as it says of itself.
     """
-    answers = checked_logits(adapter, drawn_pictures(adapter.input_size_hw), ["a drawn picture"] * _TRIED)
+    try:
+        answers = checked_logits(adapter, drawn_pictures(adapter.input_size_hw), ["a drawn picture"] * _TRIED)
+    except EvaluationError as error:
+        if own_pictures is None or error.__cause__ is None:
+            raise
+        shown = own_pictures()
+        answers = checked_logits(adapter, shown, ["one of the dataset's pictures"] * len(shown))
     shares = bool(((answers >= -_SUM_SLACK) & (answers <= 1 + _SUM_SLACK)).all())
     softmax = shares and bool((np.abs(answers.sum(axis=1, dtype=np.float64) - 1) <= _SUM_SLACK).all())
     stated = adapter_option(adapter, "outputs")
@@ -2108,7 +2226,8 @@ class OnnxAdapter:
         size = given.get("input_size", REFERENCE_SIZE_HW if self.any_size else size_hw)
         self.input_size_hw: tuple[int, int] = (size, size) if isinstance(size, int) else tuple(size)
         fits = self.any_size or self.input_size_hw == size_hw
-        require(fits, f"{where}: input_size: {path.name} takes {size_hw}, got {size}")
+        got = f"takes {spell_size(size_hw)}, got {spell_size(self.input_size_hw)}" if not fits else ""
+        require(fits, f"{where}: input_size: {path.name} {got}")
         self.name, self.on_cpu = f"onnx:{path.stem}", self.device == "cpu"
         for name in ("interpolation", "crop_pct", "parameters", "label_space", "class_names"):
             setattr(self, name, given.get(name, ADAPTER_DEFAULTS[name]))
@@ -2433,7 +2552,8 @@ class Repository:
     folder: Path = Path()  # where its files lie; of one on the Hub those that were fetched
     listed: Mapping[str, str] | None = None  # SHA-256 of its files, as the manifest lists them
     layout: Layout = field(default_factory=dict)  # shards of every config and split
-    masks: Mapping[str, Any] | None = None  # what its lock says of its masks; see read_masks
+    masks: Mapping[str, Any] | None = None  # what its lock says of its masks; see count_masks
+    grouped: bool = False  # whether its lock says that photos are in groups
 
     def shards(self, config: str, split: str) -> dict[str, Path]:
         """Where the shards of a config's split lie, by their path in the dataset; on the Hub they are fetched.
@@ -2482,6 +2602,7 @@ def open_repository(repo: str, revision: str | None = None) -> Repository:
     names = listed if listed is not None else _list_names(repo, folder, commit)
     manifest_sha256 = file_sha256(manifest) if manifest.is_file() else None
     known = manifest_sha256 if listed is not None else f"revision:{commit}" if commit else None
+    lock = _read_lock(folder / "recipe.lock.json")
     return Repository(
         location=repo,
         name=folder.name if local else repo,
@@ -2493,7 +2614,8 @@ def open_repository(repo: str, revision: str | None = None) -> Repository:
         folder=folder,
         listed=listed,
         layout=read_layout(folder / "README.md", names),
-        masks=read_masks(folder / "recipe.lock.json"),
+        masks=count_masks(lock, where=repo),
+        grouped=isinstance(lock, dict) and bool(lock.get("groups")),
     )
 
 
@@ -2511,20 +2633,28 @@ def _read_class_map(path: Path) -> ClassMap:
         raise EvaluationError(f"{path}: cannot be read: {plain_line(error)}") from error
 
 
-def read_masks(path: Path) -> dict[str, Any] | None:
-    """How many of a dataset's objects have masks in which state, and how many nobody reviewed, as its lock says.
-
-    None where the lock, or what it says of masks, is not there. Raises ``EvaluationError`` for a damaged lock.
-    """
+def _read_lock(path: Path) -> Any:  # noqa: ANN401  any JSON value
+    """Content of a dataset's lock; None where there is none. Raises ``EvaluationError`` for a damaged one."""
     if not path.is_file():
         return None
     try:
-        lock: Any = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise EvaluationError(f"{path}: expected the lock of the dataset: {plain_line(error)}") from error
+
+
+def count_masks(lock: Any, *, where: str) -> dict[str, Any] | None:  # noqa: ANN401  any JSON value
+    """How many of a dataset's objects have masks in which state, and how many nobody reviewed, as its lock says.
+
+    None where the lock does not say that. ``EvaluationError``, with ``where`` it lies, for numbers that are none.
+    """
+    try:
         states = {str(state): int(count) for state, count in lock["states"].items()}
         counts = {"objects": int(lock["objects"]), "unreviewed": int(lock["unreviewed"]), "states": states}
         return {**counts, **_read_agreement(lock)}
-    except (OSError, ValueError, RecursionError) as error:
-        raise EvaluationError(f"{path}: expected the lock of the dataset: {plain_line(error)}") from error
+    except (ValueError, OverflowError) as error:
+        words = f"{where}/recipe.lock.json: expected the numbers of the dataset's masks: {plain_line(error)}"
+        raise EvaluationError(words) from error
     except (KeyError, TypeError, AttributeError):
         return None
 
@@ -3452,7 +3582,8 @@ def answer_pasted(adapter: Adapter, figures: Table, grounds: Table, classes: Cla
     def paste(name: str, first: int, second: int) -> Images:
         (image, mask), under = figure(first), ground(second)
         fits = image.shape == under.shape and image.shape[:2] == mask.shape
-        require(fits, f"{name}: expected one size, got {image.shape}, mask {mask.shape}, ground {under.shape}")
+        sizes = [spell_size(part.shape) for part in (image, mask, under)]
+        require(fits, f"{name}: expected one size, got an image of {sizes[0]}, a mask {sizes[1]}, a ground {sizes[2]}")
         return np.asarray(whole.crop(Image.fromarray(np.where(mask[..., None], image, under)), name)[0])
 
     def answer(first: Ints, second: Ints) -> Ints:
@@ -4364,7 +4495,7 @@ def run_imagenet9(job: Job) -> dict[str, Any]:
     needed = list_configs(job.repository, CHALLENGE_CONFIGS) if rules else []
     stored = job.remembered(list(dict.fromkeys([*job.configs, *needed])), run)
     answers = {config: Predictions(**arrays) for config, arrays in stored.items()}
-    summary = summarise({config: answers[config] for config in job.configs}, classes)
+    summary = summarise({config: answers[config] for config in job.configs}, classes, job.sampling.groups)
     if gap := _gap_by_agreement(job, {config: answers[config] for config in job.configs}):
         summary["by_agreement"] = gap
     if rules:
@@ -4375,9 +4506,15 @@ def run_imagenet9(job: Job) -> dict[str, Any]:
     return summary
 
 
-def summarise(predictions: Mapping[str, Predictions], classes: ClassMap) -> dict[str, Any]:
-    """All metrics of one model's answers by config, JSON-ready, with intervals; configs must pair."""
+def summarise(
+    predictions: Mapping[str, Predictions], classes: ClassMap, groups: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """All metrics of one model's answers by config, JSON-ready, with intervals; configs must pair.
+
+    ``groups`` are the groups of photos that show one scene, by image_id: whole groups then are the sample.
+    """
     labels, columns = pair_outcomes(predictions)
+    own = number_groups(np.unique(next(iter(predictions.values())).image_id), groups)
     few, sizes = len(labels) < MIN_DECIDABLE, class_sizes(labels, classes)
     absent = _absent(CATEGORY_CONFIGS, columns)
     shares = {} if absent else image_categories(*(columns[config] for config in CATEGORY_CONFIGS))
@@ -4389,17 +4526,17 @@ def summarise(predictions: Mapping[str, Predictions], classes: ClassMap) -> dict
         "balanced": sizes["balanced"],
         "chance": 1 / len(classes.names),
         "configs": {
-            name: _measure_config(answers, columns[name], labels, classes) for name, answers in predictions.items()
+            name: _measure_config(answers, columns[name], labels, classes, own) for name, answers in predictions.items()
         },
         "chance_note": CHANCE_NOTE,
         "differences": {
-            name: _absent(pair, columns) or _difference(pair, columns, labels)
+            name: _absent(pair, columns) or _difference(pair, columns, labels, own)
             for name, pair in list_differences(columns).items()
         },
-        "mask_effects": _mask_effects(columns, labels),
-        "categories": {key: absent or _class_mean(shares[key], labels) for key in CATEGORIES},
+        "mask_effects": _mask_effects(columns, labels, own),
+        "categories": {key: absent or _class_mean(shares[key], labels, own) for key in CATEGORIES},
     }
-    exact = exact_accuracy(predictions["original"]) if "original" in predictions else None
+    exact = exact_accuracy(predictions["original"], groups) if "original" in predictions else None
     return {**summary, **({"exact1000": exact} if exact else {})}
 
 
@@ -4409,11 +4546,15 @@ def _gap_by_agreement(job: Job, predictions: Mapping[str, Predictions]) -> dict[
     if rule is None or not set(DIFFERENCES["bg_gap"]) <= set(predictions):
         return {}
     shards = job.repository.shards(DIFFERENCES["bg_gap"][0], job.split)
-    return gap_by_agreement(predictions, read_mask_agreement(shards.values()), rule["min_iou"])
+    ious = read_mask_agreement(shards.values())
+    return gap_by_agreement(predictions, ious, rule["min_iou"], job.sampling.groups)
 
 
 def gap_by_agreement(
-    predictions: Mapping[str, Predictions], ious: Mapping[str, float], min_iou: float
+    predictions: Mapping[str, Predictions],
+    ious: Mapping[str, float],
+    min_iou: float,
+    groups: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """BG-gap over the images whose mask agrees with another segmenter's, JSON-ready.
 
@@ -4424,15 +4565,18 @@ def gap_by_agreement(
         predictions: Answers by config; those of ``mixed_same`` and ``mixed_rand`` are needed.
         ious: IoU of two segmenters' masks by image_id, of images where there are two.
         min_iou: IoU from which two masks agree.
+        groups: Groups of photos that show one scene, by image_id.
     """
     labels, columns = pair_outcomes({config: predictions[config] for config in DIFFERENCES["bg_gap"]})
-    own = np.array([ious.get(image, np.nan) for image in np.unique(predictions["mixed_same"].image_id)])
+    images = np.unique(predictions["mixed_same"].image_id)
+    own = np.array([ious.get(image, np.nan) for image in images])
     agree = own >= min_iou  # False where there is no IoU
     counts = {"min_iou": min_iou, "compared": int(np.isfinite(own).sum()), "agreeing": int(agree.sum())}
     if not agree.any():
         return {**counts, "bg_gap": {"value": None, "reason": "no masks agree"}}
     kept = {config: correct[agree] for config, correct in columns.items()}
-    return {**counts, "bg_gap": _difference(DIFFERENCES["bg_gap"], kept, labels[agree])}
+    members = number_groups(images[agree], groups)
+    return {**counts, "bg_gap": _difference(DIFFERENCES["bg_gap"], kept, labels[agree], members)}
 
 
 def list_differences(configs: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -4446,7 +4590,7 @@ def list_differences(configs: Collection[str]) -> dict[str, tuple[str, str]]:
     return {**DIFFERENCES, **{f"bg_gap{suffix}": (f"{sides[0]}{suffix}", f"{sides[1]}{suffix}") for suffix in masks}}
 
 
-def _mask_effects(columns: Mapping[str, Bools], labels: Ints) -> dict[str, dict[str, Any]]:
+def _mask_effects(columns: Mapping[str, Bools], labels: Ints, groups: Ints | None) -> dict[str, dict[str, Any]]:
     """What other masks of the same figures on the same grounds change of BG-gap: paired, within images."""
     gaps = {
         name: columns[pair[0]].mean(axis=1) - columns[pair[1]].mean(axis=1)
@@ -4454,13 +4598,13 @@ def _mask_effects(columns: Mapping[str, Bools], labels: Ints) -> dict[str, dict[
         if name.startswith("bg_gap") and not _absent(pair, columns)
     }
     return {
-        f"{name}_minus_bg_gap": mean_estimate(gap - gaps["bg_gap"], labels, (-2.0, 2.0)).json()
+        f"{name}_minus_bg_gap": mean_estimate(gap - gaps["bg_gap"], labels, (-2.0, 2.0), groups).json()
         for name, gap in gaps.items()
         if name != "bg_gap" and "bg_gap" in gaps
     }
 
 
-def exact_accuracy(original: Predictions) -> dict[str, Any] | None:
+def exact_accuracy(original: Predictions, groups: Mapping[str, str] | None = None) -> dict[str, Any] | None:
     """Accuracy on ``original`` where only the photo's own ImageNet class is right; None where that is not known.
 
     The row "ImageNet" beside ImageNet-9's (arXiv 2006.09994, Table 2), on these photos.
@@ -4468,30 +4612,34 @@ def exact_accuracy(original: Predictions) -> dict[str, Any] | None:
     if (original.exact < 0).any():
         return None
     right, alike = original.exact.astype(np.float64), np.zeros_like(original.label)
-    return {"n": len(right), "accuracy_micro": float(right.mean()), "ci95_micro": share_interval(right, alike)}
+    ci95 = share_interval(right, alike, number_groups(original.image_id, groups))
+    return {"n": len(right), "accuracy_micro": float(right.mean()), "ci95_micro": ci95}
 
 
-def _measure_config(answers: Predictions, correct: Bools, labels: Ints, classes: ClassMap) -> dict[str, Any]:
+def _measure_config(
+    answers: Predictions, correct: Bools, labels: Ints, classes: ClassMap, groups: Ints | None
+) -> dict[str, Any]:
     """Accuracies of one config; ``restricted`` is that of the largest output that belongs to a class."""
     per_class, alike = accuracy_per_class(correct, labels), np.zeros_like(labels)
     rows = RowAnswers(image_id=answers.image_id, label=answers.label, right=answers.mapped == answers.label)
     restricted = average_rows("mapped outputs", rows, answers.restricted == answers.label)
     outside = average_rows("outside the map", rows, answers.mapped < 0)
-    mean = _class_mean(correct, labels)
+    mean = _class_mean(correct, labels, groups)
     return {
         "accuracy_micro": accuracy_micro(correct),
-        "ci95_micro": share_interval(correct.mean(axis=1), alike),
+        "ci95_micro": share_interval(correct.mean(axis=1), alike, groups),
         "accuracy_macro": mean.pop("value"),
         **mean,
         "n": len(labels),
+        **count_groups(correct.mean(axis=1), labels, groups),
         "undecidable": len(labels) < MIN_DECIDABLE,
         "draws": correct.shape[1],
         "n_per_class": class_sizes(labels, classes)["n_per_class"],
         "per_class_accuracy": {owner: per_class.get(index) for index, owner in enumerate(classes.names)},
         "unmapped_share": outside.mean("images"),
-        "unmapped_ci95": share_interval(outside.value, alike),
+        "unmapped_ci95": share_interval(outside.value, alike, groups),
         "accuracy_restricted": restricted.mean("classes"),
-        "ci95_restricted": share_interval(restricted.value, restricted.label),
+        "ci95_restricted": share_interval(restricted.value, restricted.label, groups),
     }
 
 
@@ -4501,23 +4649,24 @@ def _absent(needed: Sequence[str], columns: Collection[str]) -> dict[str, Any]:
     return {"value": None, "reason": f"not scored: {', '.join(absent)}"} if absent else {}
 
 
-def _class_mean(outcomes: Bools, labels: Ints) -> dict[str, Any]:
+def _class_mean(outcomes: Bools, labels: Ints, groups: Ints | None = None) -> dict[str, Any]:
     """A mean of class means ``(I, D)`` with its interval, and its spread between draws."""
     return {
         "value": accuracy_macro(outcomes, labels),
-        "ci95": share_interval(outcomes.mean(axis=1), labels),
+        "ci95": share_interval(outcomes.mean(axis=1), labels, groups),
         "sd_between_draws": sd_between_draws(outcomes, labels),
     }
 
 
-def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints) -> dict[str, Any]:
+def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints, groups: Ints | None) -> dict[str, Any]:
     """A difference of class means of two configs."""
     first, second = (columns[config] for config in pair)
     return {
-        **paired_difference(first.mean(axis=1), second.mean(axis=1), labels).json(),
+        **paired_difference(first.mean(axis=1), second.mean(axis=1), labels, groups).json(),
         "minuend": pair[0],
         "subtrahend": pair[1],
         "n": len(labels),
+        **count_groups(first.mean(axis=1) - second.mean(axis=1), labels, groups),
         "undecidable": len(labels) < MIN_DECIDABLE,
         "sd_between_draws": sd_between_draws(first.astype(np.float64) - second, labels),
     }
@@ -4941,7 +5090,8 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
             unscored = ", ".join(f"{config} ({reason})" for config, reason in result.get("not_scored", {}).items())
             note = f"{mean}; chance {100 * summary['chance']:.1f}{'; not scored: ' * bool(unscored)}{unscored}"
             sliced = ["slices of the differences: with --json"] if any(summary.get("slices", {}).values()) else []
-            note = "; ".join([note, *sliced, *describe_masks(data), *describe_model(result, str(space))])
+            about = [*describe_groups(data, summary), *describe_masks(data), *describe_model(result, str(space))]
+            note = "; ".join([note, *sliced, *about])
             column = result, protocol.cells(summary), note
             groups.setdefault((title, data["fingerprint"]), []).append(column)
     return "\n\n".join(_format_group(title, group) for (title, _), group in groups.items())
@@ -4962,12 +5112,24 @@ def describe_masks(data: Mapping[str, Any]) -> list[str]:
     return notes
 
 
+def describe_groups(data: Mapping[str, Any], summary: Mapping[str, Any]) -> list[str]:
+    """What photos of one video, burst or photographer do to the intervals, in words; nothing where there are none."""
+    counts = data.get("groups")
+    if not counts:
+        return []
+    first: Mapping[str, Any] = next(iter(summary.get("configs", {}).values()), {})
+    if "n_groups" not in first:
+        return [f"{counts['images']} images are in {counts['groups']} groups, which these intervals do not allow for"]
+    worth = f"{first['n']} images in {first['n_groups']} groups are worth {first['n_effective']:.1f} independent ones"
+    return [f"whole groups of photos are the sample: {worth}"]
+
+
 def describe_model(result: Mapping[str, Any], space: str) -> list[str]:
     """What a reader of a table must know of a model, in words: choices that were made for it, and assumptions."""
     settings, model = result.get("model_settings") or {}, result["model"]
     notes = [f"{model}: {note}" for note in result.get("notes", ())]
-    if "head" in space and not settings.get("class_names"):
-        notes.append(f"{model}: its outputs are assumed to be in the order of the dataset's classes (no class_names)")
+    if class_order(space, settings.get("class_names")) == "assumed":
+        notes.append(f"{model}: {ASSUMED_ORDER}")
     if (settings.get("settings") or {}).get("size") == "train":
         notes.append(f"{model}: at the size and crop that timm trained it at")
     return notes
@@ -5038,6 +5200,7 @@ def format_eval_results(result: Mapping[str, Any]) -> str:
             f"feed {result['feed']}",
             f"label space {space or summary['label_space']}",
             f"weights {result['weights_sha256']}",
+            *describe_groups(data, summary),
             *describe_masks(data),
             *describe_model(result, space or str(summary.get("label_space"))),
         ]
@@ -5053,6 +5216,8 @@ def format_eval_results(result: Mapping[str, Any]) -> str:
 
 
 # scoring: One model scored on one dataset.
+
+_SHOWN: Final = 3  # pictures that a model is tried on, where it cannot answer drawn ones
 
 
 def evaluate(
@@ -5090,7 +5255,8 @@ def evaluate(
     job = _make_job(repository, adapter, protocol, values, Path(out) if out else None, progress)
     job = job.keyed(specification_sha256=specification_sha256(model_spec))
     summary = protocol.run(job)
-    result = {**job.key, **_describe(job, values), **summary}
+    key = {name: part for name, part in job.key.items() if name != "decided_by"}  # its versions are among libraries
+    result = {**key, **_describe(job, values), **_class_order(adapter, summary), **summary}
     if out is not None:
         write_whole(Path(out, f"{file_stem(job.key)}.json"), (json_text(result) + "\n").encode())
     if eval_results_yaml is not None:
@@ -5146,14 +5312,24 @@ def _open_model(repository: Repository, spec: str, values: Mapping[str, Any]) ->
     adapter = feed_adapter(load_model(spec, **asked), values["feed"])
     named, wanted = adapter_option(adapter, "class_names"), repository.classes.names
     where = adapter_option(adapter, "settings_file") or adapter.name
-    own = named is None or tuple(named) == wanted
-    require(own, f"{where}: class_names: expected the dataset's in their order, {', '.join(wanted)}; got {named}")
-    outputs = try_model(adapter).shape[1]
+    fits = named is None or tuple(named) == wanted
+    require(fits, f"{where}: class_names: expected the dataset's in their order, {', '.join(wanted)}; got {named}")
+    own = partial(_first_pictures, repository, adapter, values["split"])
+    outputs = try_model(adapter, own).shape[1]
     try:
         find_label_space(outputs, repository.classes, adapter_option(adapter, "label_space"))
     except EvaluationError as error:
         raise EvaluationError(f"{adapter.name}: {error}") from error
     return adapter
+
+
+def _first_pictures(repository: Repository, adapter: Adapter, split: str) -> Images:
+    """A few of the dataset's pictures as the model is shown them, ``(N, H, W, 3)``."""
+    config = list_configs(repository)[0]
+    rows = load_rows(repository, config, split, limit=_SHOWN)
+    shown = whole_canvas(adapter)
+    pairs = zip(rows["image"][:_SHOWN], rows["image_id"][:_SHOWN], strict=True)
+    return np.concatenate([shown.crops(stored_bytes(image), f"{config}/{name}") for image, name in pairs])
 
 
 def _choose_protocol(repository: Repository, values: Mapping[str, Any]) -> Protocol:
@@ -5187,17 +5363,19 @@ def _make_job(
     stored = [config for config in configs if config not in views] if configs else None
     feeding = ("interpolation", "mean", "std", "outputs", *protocol.feeding)
     cluster = values["cluster"] if "cluster" in {option.name for option in protocol.options} else "image"
+    asked = list_configs(repository, stored)
+    groups = _read_groups(repository, asked[0], values["split"]) if repository.grouped and asked else None
     return Job(
         repository=repository,
         adapter=adapter,
-        configs=[*list_configs(repository, stored), *views],
+        configs=[*asked, *views],
         views=views,
         split=values["split"],
         limit=values["limit"],
         batch_size=values["batch_size"],
         workers=values["workers"],
         out=out,
-        sampling=Sampling(count=values["bootstrap"], seed=values["seed"], cluster=cluster),
+        sampling=Sampling(count=values["bootstrap"], seed=values["seed"], cluster=cluster, groups=groups),
         options={option.name: values[option.name] for option in protocol.options},
         key={
             "schema": SCHEMA_VERSION,
@@ -5223,13 +5401,22 @@ def _make_job(
     )
 
 
+def _read_groups(repository: Repository, config: str, split: str) -> dict[str, str]:
+    """Group by image_id, as the rows of a config have it; all configs have the same photos."""
+    repository.check(config, split)
+    return read_groups(repository.shards(config, split).values())
+
+
 def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
     """What results are of, besides what decides the predictions."""
     repository = job.repository
     libraries = {"datasets", "numpy", "pillow", "scipy", *adapter_option(job.adapter, "libraries")}
     dataset = {name: getattr(repository, name) for name in ("name", "revision", "manifest_sha256", "fingerprint")}
+    about = {"class_map": repository.classes.name, "split": job.split, "masks": repository.masks}
+    if groups := job.sampling.groups:
+        about["groups"] = {"groups": len(set(groups.values())), "images": len(groups)}
     return {
-        "dataset": {**dataset, "class_map": repository.classes.name, "split": job.split, "masks": repository.masks},
+        "dataset": {**dataset, **about},
         "libraries": _versions(libraries),
         "notes": list(adapter_option(job.adapter, "notes")),
         "parameters": adapter_option(job.adapter, "parameters"),
@@ -5237,6 +5424,14 @@ def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
         "seed": values["seed"],
         "cluster": job.sampling.cluster,
     }
+
+
+def _class_order(adapter: Adapter, summary: Mapping[str, Any]) -> dict[str, str]:
+    """Whether a head says its classes, or they are assumed to be in the dataset's order; empty for other models."""
+    named = adapter_option(adapter, "class_names")
+    spaces = summary.get("label_spaces") or [summary.get("label_space")]
+    order = next(filter(None, (class_order(str(space), named) for space in spaces)), None)
+    return {"class_order": order} if order else {}
 
 
 def _versions(packages: Collection[str]) -> dict[str, str]:

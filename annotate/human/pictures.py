@@ -11,8 +11,9 @@ from PIL import Image
 
 from figureground.errors import FigureGroundError
 from figureground.schemas.pages.human_tasks import Arm
-from figureground.schemas.rasters.photos import MOST_PIXELS, PhotoRejected, decode_photo
+from figureground.schemas.rasters.photos import PhotoRejected, decode_photo
 from figureground.schemas.rasters.resizing import CROP_PX, SHORT_SIDE_PX, crop_offset, short_side_hw
+from figureground.schemas.rasters.sizes import MOST_PIXELS
 
 _PNG_LEVEL: Final = 6
 

@@ -105,14 +105,21 @@ def read_decisions(workspace: Workspace, paths: Sequence[Path]) -> SheetDecision
     report = SheetDecisionsReport()
     read = [(path, _read_file(path, report.faults)) for path in paths]
     pseudonyms = Pseudonyms(StudioHome.of(workspace.root), TOOL)
+    barred: set[str] = set()
+    answers: list[Annotation] = []
     for path, file in read:
         if file is None:
             continue
         annotator = pseudonyms.of(name_key(same_form(file.annotator).strip()))
-        for given in _readable(path, file, report.faults):
+        for given in _readable(path, file, barred, report.faults):
             proposal = _proposal(workspace, path, given, report.faults)
-            if proposal is not None:
-                _store(workspace, _answer(given, proposal, annotator), report)
+            if proposal is None:
+                barred.add(given.image_id)
+            else:
+                answers.append(_answer(given, proposal, annotator))
+    for answer in answers:
+        if answer.image_id not in barred:
+            _store(workspace, answer, report)
     report.faults.raise_if_any(report)
     return report
 
@@ -128,23 +135,30 @@ def _read_file(path: Path, faults: Faults) -> SheetFile | None:
         return None
 
 
-def _readable(path: Path, file: SheetFile, faults: Faults) -> list[SheetDecision]:
-    """Decisions of a file that nothing is wrong with; those of a photo that stands in it twice are a fault."""
+def _readable(path: Path, file: SheetFile, barred: set[str], faults: Faults) -> list[SheetDecision]:
+    """Decisions of a file that nothing is wrong with; those of a photo that stands in it twice are a fault.
+
+    ``barred`` gets the photos that a fault is about.
+    """
     read: list[SheetDecision] = []
     for number, value in enumerate(file.decisions, start=1):
         try:
             read.append(validate_document(value, SheetDecision, where=f"{path}: decision {number}"))
         except DataError as error:
             faults.extend(error.faults)
+            about = value.get("image_id") if isinstance(value, dict) else None
+            barred |= {about} if isinstance(about, str) else set()
     latest = spell_utc(datetime.now(UTC) + _CLOCKS_DIFFER)
     counts = Counter(given.image_id for given in read)
     right = list[SheetDecision]()
     for image_id in sorted(image_id for image_id, count in counts.items() if count > 1):
         faults.add(str(path), image_id, expected="one decision about a photo", got=str(counts[image_id]))
+        barred.add(image_id)
     for given in read:
         if given.decided_at > latest:
             remedy = "the clock of the browser's machine was wrong: decide again"
             faults.add(str(path), given.image_id, expected="a time in the past", got=given.decided_at, remedy=remedy)
+            barred.add(given.image_id)
         elif counts[given.image_id] == 1:
             right.append(given)
     return right

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -119,18 +119,42 @@ def push(
     shown = {name: set(reconcile(workspace, client, project)) for name, project in report.projects.items()}
     queues = _queues(workspace, client, settings, photos, shown, report)
     queues = _with_honeypots(workspace, client, proposals, queues, shown, report)
+    batches = {
+        name: Batch(workspace=workspace, client=client, home=home, project=project, schema=settings.schema)
+        for name, project in report.projects.items()
+    }
+    return send_queues(queues, batches, report, partial(send_batch, proposals=proposals), partial(progress, "push"))
+
+
+def send_queues(
+    queues: Mapping[str, Sequence[ImageRecord]],
+    batches: Mapping[str, Batch],
+    report: PushReport,
+    send: Callable[[Batch, Sequence[ImageRecord]], tuple[int, list[Fault]]],
+    progress: Callable[[int, int], None],
+) -> PushReport:
+    """Send every annotator's photos, some at a time; returns the report, with what was sent and what was wrong.
+
+    Args:
+        queues: Photos by annotator.
+        batches: Where those of an annotator go.
+        report: Counts what is sent.
+        send: As ``send_batch``.
+        progress: Called with (done, total).
+
+    Raises:
+        DataError: at the end, with every photo that could not be sent, and the report.
+        ServiceError: if the server fails.
+    """
     total, done = sum(map(len, queues.values())), 0
     for name, queue in queues.items():
-        batch = Batch(
-            workspace=workspace, client=client, home=home, project=report.projects[name], schema=settings.schema
-        )
         for start in range(0, len(queue), BATCH):
             part = queue[start : start + BATCH]
-            sent, wrong = send_batch(batch, part, proposals)
+            sent, wrong = send(batches[name], part)
             report.faults += wrong
             report.sent[name] += sent
             done += len(part)
-            progress("push", done, total)
+            progress(done, total)
     if report.faults:
         raise DataError(report.faults, report)
     return report

@@ -60,6 +60,8 @@ class SecondLookReport:
     """Its page."""
     notices: list[str] = field(default_factory=list)
     """Lines for the maintainer: what was found changed on the server, and was mended."""
+    faults: list[Fault] = field(default_factory=list)
+    """Photos that could not be sent."""
 
     def __str__(self) -> str:
         """Some lines for people."""
@@ -92,7 +94,7 @@ def push_second_look(
         progress: Called with (stage, done, total).
 
     Raises:
-        DataError: at the end, with every photo that could not be read; the others were sent.
+        DataError: at the end, with every photo that could not be read, and the report; the others were sent.
         ServiceError: if the server fails; run again to resume.
     """
     home = StudioHome.of(workspace.root)
@@ -114,7 +116,6 @@ def push_second_look(
         uploads=next((note.project for note in newest if note.purpose == "first_look"), None),
     )
     shown, history = _Shown.of(client, report.project), AttributeHistory.of(workspace)
-    faults: list[Fault] = []
     for start in range(0, len(doubtful), BATCH):
         part = doubtful[start : start + BATCH]
         questions = {decision.image_id: _Question.about(workspace, decision, history, by_authors) for decision in part}
@@ -126,10 +127,10 @@ def push_second_look(
         photos = [image for image_id in due if (image := workspace.image(image_id)) is not None]
         count, wrong = send_batch(batch, photos, {}, partial(_task, batch, questions))
         report.sent += count
-        faults += wrong
+        report.faults += wrong
         progress("second look", start + len(part), len(doubtful))
-    if faults:
-        raise DataError(faults)
+    if report.faults:
+        raise DataError(report.faults, report)
     return report
 
 

@@ -15,7 +15,7 @@ from figureground.build.planning.mask_facts import MaskFacts, bound_box, canvas_
 from figureground.build.planning.seeds import derive_seed, hash_order
 from figureground.schemas.classes import ClassMap, from_imagenet_train
 from figureground.schemas.rasters.masks import Box, decode_coco_rle
-from figureground.schemas.rasters.photos import MOST_PIXELS
+from figureground.schemas.rasters.sizes import MOST_PIXELS
 from figureground.schemas.recipe_views import View
 from figureground.schemas.recipes import Balance, Filters, Recipe, RuleSet
 from figureground.schemas.records import ObjectRecord

@@ -18,7 +18,7 @@ from PIL import Image
 
 from figureground.errors import UsageError
 from figureground.exports.evaluation.adapters import Adapter, adapter_option, normalise
-from figureground.exports.evaluation.label_spaces import IMAGENET_CLASSES, ClassMap, find_label_space
+from figureground.exports.evaluation.label_spaces import IMAGENET_CLASSES, ClassMap, class_order, find_label_space
 from figureground.exports.evaluation.models import load_model
 from figureground.exports.evaluation.values import Images, Ints
 
@@ -87,7 +87,8 @@ class AnalysedModel:
             raise UsageError(f"{self.name} answers in {', '.join(named)}; the dataset's are {', '.join(classes.names)}")
         space = find_label_space(outputs, classes, adapter_option(self.adapter, "label_space"))
         if space == "head":
-            return OutputClasses(space=space, offset=0, class_of_output=np.arange(outputs))
+            order = class_order(space, named)
+            return OutputClasses(space=space, offset=0, class_of_output=np.arange(outputs), class_order=order)
         return OutputClasses(
             space=space, offset=int(outputs == IMAGENET_CLASSES + 1), class_of_output=classes.class_of_output
         )
@@ -103,6 +104,8 @@ class OutputClasses:
     """Outputs before the first class: 1 for TensorFlow's background, else 0."""
     class_of_output: Ints
     """``(K - offset,)`` class index; negative where an output is none of the dataset's classes."""
+    class_order: str | None = None
+    """``stated`` or ``assumed`` order of a head's classes; None for outputs that are ImageNet's."""
 
     def outputs_of(self, label: int) -> Ints:
         """Columns of the network's answer that stand for a class, offset included; may be none."""

@@ -1,4 +1,4 @@
-"""Figures as PNG bytes: the same input gives the same bytes, under one version of matplotlib.
+"""Figures as PNG bytes, or SVG or PDF: the same input gives the same bytes, under one version of matplotlib.
 
 Colours are Okabe and Ito's, which people without red or green vision can tell apart (Color Universal Design, 2008);
 magnitudes are in viridis and cividis. Figures are made without pyplot, which keeps global state.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -141,11 +142,13 @@ def draw_heat_table(
     return encode_figure(figure)
 
 
-def encode_figure(figure: Figure) -> bytes:
-    """A figure as PNG without the version and the time of what drew it."""
+def encode_figure(figure: Figure, picture_format: str = "png") -> bytes:
+    """A figure as PNG, SVG or PDF, without the version and the time of what drew it."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    unsaid = {"png": ("Software",), "svg": ("Date", "Creator"), "pdf": ("CreationDate", "Creator", "Producer")}
+    with rc_context({"svg.hashsalt": "figureground", "pdf.fonttype": 42}):
+        figure.savefig(buffer, format=picture_format, metadata=dict.fromkeys(unsaid[picture_format]))
     return buffer.getvalue()
 
 

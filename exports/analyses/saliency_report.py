@@ -106,6 +106,7 @@ def analyse_saliency(
             **describe_model(explainer.model),
             "saliency": explainer.describe(),
             "label_space": explainer.classes.space,
+            "class_order": explainer.classes.class_order,
             "family": family_by_model[explainer.model.name],
             **summarise_model(alignments[explainer.model.name], classes, **sampling),
         }
@@ -148,6 +149,7 @@ def draw_alignment(result: Mapping[str, Any]) -> dict[str, bytes]:
     counts = sorted({model["n_measured"] for model in models})
     measured = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
     spaces = " and ".join(sorted({model["label_space"] for model in models}))
+    spaces += " (class order assumed)" if any(model.get("class_order") == "assumed" for model in models) else ""
     method = models[0]["saliency"]["method"]
     note = f"{method} · label space {spaces} · {measured} images · mean over true classes · line: 95 % interval"
     metrics = {title: name for name, title in PLOTTED.items()}

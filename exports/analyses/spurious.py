@@ -120,6 +120,7 @@ def find_spurious(
                 **describe_model(model),
                 "saliency": explainer.describe(),
                 "label_space": explainer.classes.space,
+                "class_order": explainer.classes.class_order,
                 "n": len(images),
                 "n_skipped": sum(bool(image.skipped) for image in images),
                 "images": [asdict(entry) for entry in ranked],

@@ -19,7 +19,7 @@ from figureground.build.recipes.pixel_rules import PIXEL_RULES
 from figureground.exports.dataset.inputs import BuildRequest, Design
 from figureground.schemas.classes import from_imagenet_train
 from figureground.schemas.documents import read_document
-from figureground.schemas.features import ROW_LAYOUT
+from figureground.schemas.features import row_layout
 from figureground.schemas.rasters.png import PNG_ENCODER
 from figureground.schemas.recipes import RuleName
 from figureground.schemas.records import AGREEING_PROPOSALS, ObjectRecord, PhotoRef, PlanRow, SourceRow, canonical_json
@@ -90,6 +90,15 @@ class LockedAgreement(_LockPart):
     """Objects whose mask is a proposal that was compared with another segmenter's."""
     agreeing: int
     """Those of them whose IoU is ``min_iou`` or more."""
+
+
+class LockedGroups(_LockPart):
+    """Photos that show one scene: of a video, a burst, a photographer."""
+
+    groups: int
+    """How many groups there are."""
+    objects: int
+    """Objects whose photo is in one of them."""
 
 
 class LockedTextures(_LockPart):
@@ -165,6 +174,8 @@ class RecipeLock(Environment):
     """Origins of the masks that were imported, by text; None where none was, and in datasets of earlier days."""
     agreement: LockedAgreement | None = None
     """None where no mask was compared with another segmenter's, and in datasets of earlier days."""
+    groups: LockedGroups | None = None
+    """None where no photo is in a group, and in datasets of earlier days."""
     sources: dict[str, LockedSource] = {}
     """Source by name."""
     splits: dict[str, int] | None = None
@@ -228,6 +239,7 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
     design, release = request.design, request.release
     records = [measured.record for measured in plan.objects.values()]
     unreviewed = [record for record in records if record.state in ("machine_import", "unreviewed")]
+    groups = locked_groups(records)
     refused = Counter(refusal.reason for refusal in plan.refusals)
     recipe = design.recipe
     return RecipeLock(
@@ -237,7 +249,7 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
         seed=recipe.seed,
         draws=design.draws,
         pixel_rules=PIXEL_RULES,
-        row_layout=ROW_LAYOUT,
+        row_layout=row_layout(grouped=groups is not None),
         release=LockedRelease(version=release.version, sha256=release.sha256),
         inputs=lock_inputs(design, plan.rows),
         quotas=plan.class_counts,
@@ -251,6 +263,7 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
         segmenters=tuple(sorted({record.segmenter for record in unreviewed} - {""})),
         origins=locked_origins(records) or None,
         agreement=_agreement(records),
+        groups=groups,
         sources=_sources(plan, request.photos.sources),
         splits=split_counts(plan, recipe.split_names) if recipe.splits is not None else None,
         imagenet_train=sum(from_imagenet_train(record.uri) for record in records) or None,
@@ -286,6 +299,12 @@ def locked_origins(records: Iterable[ObjectRecord]) -> tuple[LockedOrigin, ...]:
     return tuple(
         LockedOrigin(text=text, machine=machine, objects=count) for (text, machine), count in sorted(counts.items())
     )
+
+
+def locked_groups(records: Iterable[ObjectRecord]) -> LockedGroups | None:
+    """The groups of some objects' photos; None where none of them is in one."""
+    scenes = [record.scene for record in records if record.scene is not None]
+    return LockedGroups(groups=len(set(scenes)), objects=len(scenes)) if scenes else None
 
 
 def _agreement(records: Iterable[ObjectRecord]) -> LockedAgreement | None:

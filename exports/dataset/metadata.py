@@ -57,7 +57,8 @@ def plan_features(request: BuildRequest, plan: Plan) -> Features:
     records = [measured.record for measured in plan.objects.values()]
     others = {name for record in records for name in record.attributes} - set(design.attributes.names())
     names = [*design.attributes.names(), *sorted(others)]
-    return dataset_features(design.classes, names, pixels=design.recipe.pixels)
+    grouped = any(record.group for record in records)
+    return dataset_features(design.classes, names, pixels=design.recipe.pixels, grouped=grouped)
 
 
 def write_metadata(build: PlannedBuild, folder: Path) -> None:

@@ -23,6 +23,7 @@ from figureground.schemas.rasters.png import encode_png
 from figureground.schemas.rasters.sketches import sketch
 from figureground.schemas.recipes import Recipe, RuleSet
 from figureground.schemas.records import PlanRow
+from figureground.schemas.store.releases import group_digest
 
 ROWS_PER_SHARD: Final = 1000  # about 75 MB of 224-pixel PNG; more of them keep all workers busy to the end of a build
 ROWS_PER_GROUP: Final = 200  # the Hub's viewer reads one group at a time
@@ -156,6 +157,7 @@ def _columns(row: PlanRow, drawn: Drawn, job: ShardJob) -> dict[str, Any]:
             "mask_version": job.mask_version,
             "mask_state": labelled.record.state,
             "mask_agreement": labelled.record.agreement_iou,
+            "group": group_digest(labelled.record) or None,  # stored where the schema has it
             "recipe": f"{job.recipe.name}@{job.recipe.version}",
             "params": row.params,
             "pixels_sha256": drawn.pixels_sha256,

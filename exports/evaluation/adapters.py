@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.exports.evaluation.values import REFERENCE_SIZE_HW, Images, Logits, require
+from figureground.exports.evaluation.values import REFERENCE_SIZE_HW, Images, Logits, require, spell_size
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
@@ -105,7 +105,8 @@ def feed_adapter(adapter: Adapter, feed: str) -> Adapter:
     other = copy.copy(adapter)
     size_hw = tuple(adapter.input_size_hw)
     resizes = size_hw == REFERENCE_SIZE_HW or adapter_option(adapter, "any_size")
-    require(resizes, f"{adapter.name}: takes {size_hw} only, and feed reference gives {REFERENCE_SIZE_HW}")
+    words = f"takes {spell_size(size_hw)} only, and feed reference gives {spell_size(REFERENCE_SIZE_HW)}"
+    require(resizes, f"{adapter.name}: {words}")
     other.input_size_hw = REFERENCE_SIZE_HW
     vars(other).update(interpolation="bilinear", crop_pct=0.875, crop_mode="center")
     if adapter_option(adapter, "mean") is not None:

@@ -70,7 +70,8 @@ class Repository:
     folder: Path = Path()  # where its files lie; of one on the Hub those that were fetched
     listed: Mapping[str, str] | None = None  # SHA-256 of its files, as the manifest lists them
     layout: Layout = field(default_factory=dict)  # shards of every config and split
-    masks: Mapping[str, Any] | None = None  # what its lock says of its masks; see read_masks
+    masks: Mapping[str, Any] | None = None  # what its lock says of its masks; see count_masks
+    grouped: bool = False  # whether its lock says that photos are in groups
 
     def shards(self, config: str, split: str) -> dict[str, Path]:
         """Where the shards of a config's split lie, by their path in the dataset; on the Hub they are fetched.
@@ -119,6 +120,7 @@ def open_repository(repo: str, revision: str | None = None) -> Repository:
     names = listed if listed is not None else _list_names(repo, folder, commit)
     manifest_sha256 = file_sha256(manifest) if manifest.is_file() else None
     known = manifest_sha256 if listed is not None else f"revision:{commit}" if commit else None
+    lock = _read_lock(folder / "recipe.lock.json")
     return Repository(
         location=repo,
         name=folder.name if local else repo,
@@ -130,7 +132,8 @@ def open_repository(repo: str, revision: str | None = None) -> Repository:
         folder=folder,
         listed=listed,
         layout=read_layout(folder / "README.md", names),
-        masks=read_masks(folder / "recipe.lock.json"),
+        masks=count_masks(lock, where=repo),
+        grouped=isinstance(lock, dict) and bool(lock.get("groups")),
     )
 
 
@@ -148,20 +151,28 @@ def _read_class_map(path: Path) -> ClassMap:
         raise EvaluationError(f"{path}: cannot be read: {plain_line(error)}") from error
 
 
-def read_masks(path: Path) -> dict[str, Any] | None:
-    """How many of a dataset's objects have masks in which state, and how many nobody reviewed, as its lock says.
-
-    None where the lock, or what it says of masks, is not there. Raises ``EvaluationError`` for a damaged lock.
-    """
+def _read_lock(path: Path) -> Any:  # noqa: ANN401  any JSON value
+    """Content of a dataset's lock; None where there is none. Raises ``EvaluationError`` for a damaged one."""
     if not path.is_file():
         return None
     try:
-        lock: Any = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise EvaluationError(f"{path}: expected the lock of the dataset: {plain_line(error)}") from error
+
+
+def count_masks(lock: Any, *, where: str) -> dict[str, Any] | None:  # noqa: ANN401  any JSON value
+    """How many of a dataset's objects have masks in which state, and how many nobody reviewed, as its lock says.
+
+    None where the lock does not say that. ``EvaluationError``, with ``where`` it lies, for numbers that are none.
+    """
+    try:
         states = {str(state): int(count) for state, count in lock["states"].items()}
         counts = {"objects": int(lock["objects"]), "unreviewed": int(lock["unreviewed"]), "states": states}
         return {**counts, **_read_agreement(lock)}
-    except (OSError, ValueError, RecursionError) as error:
-        raise EvaluationError(f"{path}: expected the lock of the dataset: {plain_line(error)}") from error
+    except (ValueError, OverflowError) as error:
+        words = f"{where}/recipe.lock.json: expected the numbers of the dataset's masks: {plain_line(error)}"
+        raise EvaluationError(words) from error
     except (KeyError, TypeError, AttributeError):
         return None
 

@@ -2,12 +2,13 @@
 
 Strata are classes where a figure is a mean of class means, or one and the same number for all images where images count
 alike. An image with several rows (draws, trials) counts once, as the mean of its rows: rows of one image are no new
-images. ``benchmarks/coverage.py`` measures how often each interval covers.
+images. Images of one group (a video, a burst, a photographer) are no independent ones either: where groups are given,
+whole groups are the sample. ``benchmarks/coverage.py`` measures how often each interval covers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -52,13 +53,14 @@ class Sampling:
     count: int = 10_000  # bootstrap resamples
     seed: int = 0  # of the bootstrap
     cluster: str = "image"  # "image": images are a sample; "class": so are the dataset's classes
+    groups: Mapping[str, str] | None = None  # group by image_id, of images that show one scene with others
 
     def bootstrap(self, values: Floats, labels: Ints) -> Floats:
         """Resampled means over classes of ``(I, M)`` values: ``(B, M)``, paired."""
         return bootstrap_class_means(values, labels, count=self.count, seed=self.seed)
 
 
-class _Strata(NamedTuple):
+class Strata(NamedTuple):
     """The mean over K strata of the means in each."""
 
     mean: float
@@ -79,38 +81,74 @@ def wilson_interval(share: float, n: float, critical: float = Z) -> list[float]:
     return [float(max(0.0, middle - half)), float(min(1.0, middle + half))]
 
 
-def share_interval(values: Floats, strata: Ints) -> list[float]:
+class GroupEffect(NamedTuple):
+    """What it costs a mean over strata that whole groups are the sample, not their images."""
+
+    groups: int  # an image without a group is one of its own
+    design_effect: float  # how many times as large the variance is, at least 1
+    degrees: float  # of freedom of that variance
+
+    @property
+    def factor(self) -> float:
+        """What a number of images is worth, in (0, 1], less what an estimated variance costs."""
+        return _known(self.degrees) / self.design_effect
+
+
+def group_effect(values: Floats, strata: Ints, groups: Ints) -> GroupEffect:
+    """The design effect (Kish, Survey Sampling, 1965) of groups on the mean over strata of ``(I,)`` values.
+
+    The ratio of the variance between linearised totals of groups, the "ultimate clusters" of Cochran (Sampling
+    Techniques, 1977), to that between images. Where nothing varies, a group counts as one image.
+    """
+    require(len(values), EMPTY)
+    own, count = np.unique(groups, return_inverse=True)[1], len(np.unique(groups))
+    _, stratum, sizes = np.unique(strata, return_inverse=True, return_counts=True)
+    means = np.bincount(stratum, weights=values) / sizes
+    parts = (values - means[stratum]) / sizes[stratum]
+    between, alone = (float((np.bincount(of, weights=parts) ** 2).sum()) for of in (own, np.arange(len(parts))))
+    if count < 2 or alone < 1e-18:
+        return GroupEffect(count, len(values) / count, count - 1.0)
+    ratio = (between * count / (count - 1)) / (alone * len(values) / (len(values) - 1))
+    return GroupEffect(count, max(1.0, ratio), count - 1.0)
+
+
+def share_interval(values: Floats, strata: Ints, groups: Ints | None = None) -> list[float]:
     """Interval of the mean over strata of mean values in [0, 1], ``(I,)`` each: Wilson's, of an effective number.
 
     The number is that of a simple random sample with the variance of the stratified mean (design effect of Kish,
     Survey Sampling, 1965), as Korn and Graubard do for surveys (Survey Methodology 24(2), 1998). Where all outcomes
-    agree it is the number of images.
+    agree it is the number of images. With ``groups`` ``(I,)`` it is less by their design effect.
     """
-    parts = _measure_strata(values, strata)
+    parts = measure_strata(values, strata)
+    worth = 1.0 if groups is None else group_effect(values, strata, groups).factor
     if len(np.unique(strata)) == 1 and bool(np.isin(values, (0, 1)).all()):
-        return wilson_interval(parts.mean, len(values))
+        return wilson_interval(parts.mean, worth * len(values))
     spread = parts.mean * (1 - parts.mean)
     if spread <= 0:
-        return wilson_interval(round(parts.mean), len(values))
-    return wilson_interval(parts.mean, _effective(spread, parts))
+        return wilson_interval(round(parts.mean), worth * len(values))
+    return wilson_interval(parts.mean, worth * _effective(spread, parts))
 
 
-def paired_difference(first: Floats, second: Floats, strata: Ints) -> Estimate:
+def paired_difference(first: Floats, second: Floats, strata: Ints, groups: Ints | None = None) -> Estimate:
     """Mean over strata of the differences of two outcomes in [0, 1] of the same images, ``(I,)`` each.
 
     Tango's score interval (Statistics in Medicine 17, 1998), in which the counts of discordant pairs are those of an
     effective number of images; p is that of its test, which is McNemar's where images count alike, and judged by
-    Student's t where the variance was estimated within strata.
+    Student's t where the variance was estimated within strata, or between ``groups`` ``(I,)``.
     """
     lost = first - second
-    parts = _measure_strata(lost, strata)
-    gains, losses = (_measure_strata(np.maximum(sign * lost, 0), strata).mean for sign in (1, -1))
+    parts = measure_strata(lost, strata)
+    gains, losses = (measure_strata(np.maximum(sign * lost, 0), strata).mean for sign in (1, -1))
     counted = len(np.unique(strata)) == 1 and bool(np.isin(lost, (-1, 0, 1)).all())
     spread = gains + losses - parts.mean**2
     n = float(len(lost)) if counted else _effective(spread, parts) if spread > 0 else parts.images
+    degrees = np.inf if counted or parts.variance is None else parts.degrees
+    effect = None if groups is None else group_effect(lost, strata, groups)
+    if effect is not None:
+        degrees, n = min(degrees, max(1.0, effect.degrees)), n / effect.design_effect
     score = abs(_tango(0.0, gains * n, losses * n, n)) if gains + losses > 0 else 0.0
-    tail = norm.sf(score) if counted or parts.variance is None else t.sf(score, parts.degrees)
-    p = float(2 * tail)
+    p = float(2 * (norm.sf(score) if np.isinf(degrees) else t.sf(score, degrees)))
+    n *= 1.0 if effect is None else _known(effect.degrees)
     return Estimate(parts.mean, tango_interval(gains * n, losses * n, n), p)
 
 
@@ -146,15 +184,21 @@ def _tango(delta: float, only_first: float, only_second: float, n: float) -> flo
     return float(score / np.sqrt(variance)) if variance > 0 else (0.0 if abs(score) < 1e-9 else np.sign(score) * np.inf)
 
 
-def mean_estimate(values: Floats, strata: Ints, bounds: tuple[float, float]) -> Estimate:
+def mean_estimate(values: Floats, strata: Ints, bounds: tuple[float, float], groups: Ints | None = None) -> Estimate:
     """Mean over strata of real values ``(I,)`` within ``bounds``: Student's t, with Satterthwaite's degrees of freedom.
 
-    None below ``MIN_RESAMPLED`` images and where nothing varies.
+    None below ``MIN_RESAMPLED`` images, where nothing varies, and for fewer than three ``groups`` ``(I,)``.
     """
-    parts = _measure_strata(values, strata)
+    parts = measure_strata(values, strata)
     if len(values) < MIN_RESAMPLED or not parts.variance:
         return Estimate(parts.mean, None, None)
-    return student_estimate(parts.mean, parts.variance, parts.degrees, bounds)
+    if groups is None:
+        return student_estimate(parts.mean, parts.variance, parts.degrees, bounds)
+    effect = group_effect(values, strata, groups)
+    if effect.groups < 3:
+        return Estimate(parts.mean, None, None)
+    degrees = min(parts.degrees, effect.degrees)
+    return student_estimate(parts.mean, parts.variance * effect.design_effect, degrees, bounds)
 
 
 def student_estimate(value: float, variance: float, degrees: float, bounds: tuple[float, float]) -> Estimate:
@@ -218,7 +262,7 @@ def crossed_variance(parts: Floats) -> Crossed:
     return Crossed(variance, variance**2 / spent if spent > 0 else np.inf)
 
 
-def _measure_strata(values: Floats, strata: Ints) -> _Strata:
+def measure_strata(values: Floats, strata: Ints) -> Strata:
     """Mean, and the variance of the mean.
 
     Every stratum's variance is told by its own images and one more with the variance within all strata, so that two
@@ -239,10 +283,10 @@ def _measure_strata(values: Floats, strata: Ints) -> _Strata:
     else:
         variance = float(np.var(values, ddof=1)) / images if len(values) > 1 else 0.0
         degrees = len(values) - 1.0
-    return _Strata(mean, variance if variance > 1e-18 else None, images, degrees)
+    return Strata(mean, variance if variance > 1e-18 else None, images, degrees)
 
 
-def _effective(spread: float, parts: _Strata) -> float:
+def _effective(spread: float, parts: Strata) -> float:
     """Images of a simple random sample as exact as a stratified mean; ``spread`` is the variance of one image.
 
     Fewer by the square of the ratio of the normal to Student's quantile, as the variance is itself estimated (Korn and
@@ -250,8 +294,12 @@ def _effective(spread: float, parts: _Strata) -> float:
     """
     if parts.variance is None:
         return parts.images
-    known = max(MIN_KNOWN, (Z / float(t.ppf(0.975, max(1.0, parts.degrees)))) ** 2)
-    return min(known * spread / parts.variance, MAX_GAIN * parts.images)
+    return min(_known(parts.degrees) * spread / parts.variance, MAX_GAIN * parts.images)
+
+
+def _known(degrees: float) -> float:
+    """What an estimated variance costs an effective number: a factor from ``MIN_KNOWN`` to 1."""
+    return max(MIN_KNOWN, (Z / float(t.ppf(0.975, max(1.0, degrees)))) ** 2)
 
 
 def bootstrap_class_means(values: Floats, labels: Ints, *, count: int, seed: int) -> Floats:

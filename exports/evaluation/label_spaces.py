@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from figureground.exports.evaluation.values import EvaluationError, Ints, Logits, list_names, require
 
 IMAGENET_CLASSES: Final = 1000
+ASSUMED_ORDER: Final = "its outputs are assumed to be in the order of the dataset's classes (no class_names)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,16 @@ def find_label_space(outputs: int, classes: ClassMap, named: str | None = None) 
     ask = "; both fit: say label_space, map or head, in the settings beside the model's file or in its adapter"
     require(len(fitting) == 1, f"expected {wanted}; got {got}{ask if len(fitting) == 2 else ''}")
     return fitting[0]
+
+
+def class_order(space: str, class_names: Sequence[str] | None) -> str | None:
+    """How the order of a head's classes is known: ``stated`` by the model, or ``assumed`` to be the dataset's.
+
+    None for models that answer in ImageNet's classes. ``space`` is a label space, also with its number of classes.
+    """
+    if not space.startswith("head"):
+        return None
+    return "stated" if class_names else "assumed"
 
 
 def map_predictions(logits: Logits, classes: ClassMap, space: str) -> tuple[Ints, Ints]:

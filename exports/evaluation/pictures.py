@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from figureground.exports.evaluation.values import Bools, EvaluationError, Images, plain_line, require
+from figureground.exports.evaluation.values import Bools, EvaluationError, Images, plain_line, require, spell_size
 
 MAX_PIXELS: Final = 100_000_000  # of a stored photo, and of a resized one
 FORMATS: Final = ("PNG", "JPEG", "WEBP")  # of stored images
@@ -40,7 +40,8 @@ def _decode(stored: bytes, record: str, what: str, formats: tuple[str, ...], mod
         with Image.open(io.BytesIO(stored), formats=formats) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise EvaluationError(f"{record}: {what}: expected at most {MAX_PIXELS:,} pixels, got {width}x{height}")
+                got = spell_size((height, width))
+                raise EvaluationError(f"{record}: {what}: expected at most {MAX_PIXELS:,} pixels, got {got}")
             return image.convert(mode)
     except EvaluationError:
         raise
@@ -89,7 +90,8 @@ class Transform:
     def crop(self, image: Image.Image, record: str, *, five: bool = False) -> Images:
         """The same of a decoded photo."""
         resized = self.resized_hw((image.height, image.width))
-        require(math.prod(resized) <= MAX_PIXELS, f"{record}: too narrow: {image.size} would be resized to {resized}")
+        words = f"{spell_size(image.size[::-1])} would be resized to {spell_size(resized)}"
+        require(math.prod(resized) <= MAX_PIXELS, f"{record}: too narrow: {words}")
         if image.size != resized[::-1]:
             image = image.resize(resized[::-1], Image.Resampling[self.interpolation.upper()])
         rows, columns = _offsets(image.height, self.size_hw[0]), _offsets(image.width, self.size_hw[1])
@@ -125,7 +127,7 @@ def decode_runs(size_hw: Sequence[int], counts: str, name: str) -> Bools:
             value, shift = 0, 0
     height, width = size_hw
     whole = not shift and min(runs, default=0) >= 0 and sum(runs) == height * width
-    require(whole, f"{name}: expected runs that fill a mask of {width}x{height} (width x height); got others")
+    require(whole, f"{name}: expected runs that fill a mask of {spell_size(size_hw)}; got others")
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from figureground.exports.evaluation.label_spaces import ASSUMED_ORDER, class_order
 from figureground.exports.evaluation.protocols.registry import named_protocol
 from figureground.exports.evaluation.tables import RULE, Cell, describe_stars, find_stars
 
@@ -30,7 +31,8 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
             unscored = ", ".join(f"{config} ({reason})" for config, reason in result.get("not_scored", {}).items())
             note = f"{mean}; chance {100 * summary['chance']:.1f}{'; not scored: ' * bool(unscored)}{unscored}"
             sliced = ["slices of the differences: with --json"] if any(summary.get("slices", {}).values()) else []
-            note = "; ".join([note, *sliced, *describe_masks(data), *describe_model(result, str(space))])
+            about = [*describe_groups(data, summary), *describe_masks(data), *describe_model(result, str(space))]
+            note = "; ".join([note, *sliced, *about])
             column = result, protocol.cells(summary), note
             groups.setdefault((title, data["fingerprint"]), []).append(column)
     return "\n\n".join(_format_group(title, group) for (title, _), group in groups.items())
@@ -51,12 +53,24 @@ def describe_masks(data: Mapping[str, Any]) -> list[str]:
     return notes
 
 
+def describe_groups(data: Mapping[str, Any], summary: Mapping[str, Any]) -> list[str]:
+    """What photos of one video, burst or photographer do to the intervals, in words; nothing where there are none."""
+    counts = data.get("groups")
+    if not counts:
+        return []
+    first: Mapping[str, Any] = next(iter(summary.get("configs", {}).values()), {})
+    if "n_groups" not in first:
+        return [f"{counts['images']} images are in {counts['groups']} groups, which these intervals do not allow for"]
+    worth = f"{first['n']} images in {first['n_groups']} groups are worth {first['n_effective']:.1f} independent ones"
+    return [f"whole groups of photos are the sample: {worth}"]
+
+
 def describe_model(result: Mapping[str, Any], space: str) -> list[str]:
     """What a reader of a table must know of a model, in words: choices that were made for it, and assumptions."""
     settings, model = result.get("model_settings") or {}, result["model"]
     notes = [f"{model}: {note}" for note in result.get("notes", ())]
-    if "head" in space and not settings.get("class_names"):
-        notes.append(f"{model}: its outputs are assumed to be in the order of the dataset's classes (no class_names)")
+    if class_order(space, settings.get("class_names")) == "assumed":
+        notes.append(f"{model}: {ASSUMED_ORDER}")
     if (settings.get("settings") or {}).get("size") == "train":
         notes.append(f"{model}: at the size and crop that timm trained it at")
     return notes
@@ -127,6 +141,7 @@ def format_eval_results(result: Mapping[str, Any]) -> str:
             f"feed {result['feed']}",
             f"label space {space or summary['label_space']}",
             f"weights {result['weights_sha256']}",
+            *describe_groups(data, summary),
             *describe_masks(data),
             *describe_model(result, space or str(summary.get("label_space"))),
         ]

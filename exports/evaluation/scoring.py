@@ -5,29 +5,38 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
+
+import numpy as np
 
 from figureground.exports.evaluation.adapters import Adapter, adapter_option, feed_adapter
-from figureground.exports.evaluation.dataset import Repository, list_configs, open_repository
+from figureground.exports.evaluation.answers import whole_canvas
+from figureground.exports.evaluation.dataset import Repository, list_configs, load_rows, open_repository
 from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.jobs import Job, file_stem
-from figureground.exports.evaluation.label_spaces import find_label_space
+from figureground.exports.evaluation.label_spaces import class_order, find_label_space
 from figureground.exports.evaluation.model_files.adapter_checks import try_model
 from figureground.exports.evaluation.models import load_model, specification_sha256
 from figureground.exports.evaluation.options import ScoringOptions, fill_options
+from figureground.exports.evaluation.pictures import stored_bytes
 from figureground.exports.evaluation.protocol import Protocol
 from figureground.exports.evaluation.protocols.registry import find_protocol, named_protocol, option_owners
+from figureground.exports.evaluation.repository.provenance import read_groups
 from figureground.exports.evaluation.repository.shards import layout_sha256
 from figureground.exports.evaluation.results import format_eval_results
 from figureground.exports.evaluation.values import (
     SCHEMA_VERSION,
     EvaluationError,
+    Images,
     Progress,
     json_text,
     require,
     write_whole,
 )
+
+_SHOWN: Final = 3  # pictures that a model is tried on, where it cannot answer drawn ones
 
 
 def evaluate(
@@ -65,7 +74,8 @@ def evaluate(
     job = _make_job(repository, adapter, protocol, values, Path(out) if out else None, progress)
     job = job.keyed(specification_sha256=specification_sha256(model_spec))
     summary = protocol.run(job)
-    result = {**job.key, **_describe(job, values), **summary}
+    key = {name: part for name, part in job.key.items() if name != "decided_by"}  # its versions are among libraries
+    result = {**key, **_describe(job, values), **_class_order(adapter, summary), **summary}
     if out is not None:
         write_whole(Path(out, f"{file_stem(job.key)}.json"), (json_text(result) + "\n").encode())
     if eval_results_yaml is not None:
@@ -121,14 +131,24 @@ def _open_model(repository: Repository, spec: str, values: Mapping[str, Any]) ->
     adapter = feed_adapter(load_model(spec, **asked), values["feed"])
     named, wanted = adapter_option(adapter, "class_names"), repository.classes.names
     where = adapter_option(adapter, "settings_file") or adapter.name
-    own = named is None or tuple(named) == wanted
-    require(own, f"{where}: class_names: expected the dataset's in their order, {', '.join(wanted)}; got {named}")
-    outputs = try_model(adapter).shape[1]
+    fits = named is None or tuple(named) == wanted
+    require(fits, f"{where}: class_names: expected the dataset's in their order, {', '.join(wanted)}; got {named}")
+    own = partial(_first_pictures, repository, adapter, values["split"])
+    outputs = try_model(adapter, own).shape[1]
     try:
         find_label_space(outputs, repository.classes, adapter_option(adapter, "label_space"))
     except EvaluationError as error:
         raise EvaluationError(f"{adapter.name}: {error}") from error
     return adapter
+
+
+def _first_pictures(repository: Repository, adapter: Adapter, split: str) -> Images:
+    """A few of the dataset's pictures as the model is shown them, ``(N, H, W, 3)``."""
+    config = list_configs(repository)[0]
+    rows = load_rows(repository, config, split, limit=_SHOWN)
+    shown = whole_canvas(adapter)
+    pairs = zip(rows["image"][:_SHOWN], rows["image_id"][:_SHOWN], strict=True)
+    return np.concatenate([shown.crops(stored_bytes(image), f"{config}/{name}") for image, name in pairs])
 
 
 def _choose_protocol(repository: Repository, values: Mapping[str, Any]) -> Protocol:
@@ -162,17 +182,19 @@ def _make_job(
     stored = [config for config in configs if config not in views] if configs else None
     feeding = ("interpolation", "mean", "std", "outputs", *protocol.feeding)
     cluster = values["cluster"] if "cluster" in {option.name for option in protocol.options} else "image"
+    asked = list_configs(repository, stored)
+    groups = _read_groups(repository, asked[0], values["split"]) if repository.grouped and asked else None
     return Job(
         repository=repository,
         adapter=adapter,
-        configs=[*list_configs(repository, stored), *views],
+        configs=[*asked, *views],
         views=views,
         split=values["split"],
         limit=values["limit"],
         batch_size=values["batch_size"],
         workers=values["workers"],
         out=out,
-        sampling=Sampling(count=values["bootstrap"], seed=values["seed"], cluster=cluster),
+        sampling=Sampling(count=values["bootstrap"], seed=values["seed"], cluster=cluster, groups=groups),
         options={option.name: values[option.name] for option in protocol.options},
         key={
             "schema": SCHEMA_VERSION,
@@ -198,13 +220,22 @@ def _make_job(
     )
 
 
+def _read_groups(repository: Repository, config: str, split: str) -> dict[str, str]:
+    """Group by image_id, as the rows of a config have it; all configs have the same photos."""
+    repository.check(config, split)
+    return read_groups(repository.shards(config, split).values())
+
+
 def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
     """What results are of, besides what decides the predictions."""
     repository = job.repository
     libraries = {"datasets", "numpy", "pillow", "scipy", *adapter_option(job.adapter, "libraries")}
     dataset = {name: getattr(repository, name) for name in ("name", "revision", "manifest_sha256", "fingerprint")}
+    about = {"class_map": repository.classes.name, "split": job.split, "masks": repository.masks}
+    if groups := job.sampling.groups:
+        about["groups"] = {"groups": len(set(groups.values())), "images": len(groups)}
     return {
-        "dataset": {**dataset, "class_map": repository.classes.name, "split": job.split, "masks": repository.masks},
+        "dataset": {**dataset, **about},
         "libraries": _versions(libraries),
         "notes": list(adapter_option(job.adapter, "notes")),
         "parameters": adapter_option(job.adapter, "parameters"),
@@ -212,6 +243,14 @@ def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
         "seed": values["seed"],
         "cluster": job.sampling.cluster,
     }
+
+
+def _class_order(adapter: Adapter, summary: Mapping[str, Any]) -> dict[str, str]:
+    """Whether a head says its classes, or they are assumed to be in the dataset's order; empty for other models."""
+    named = adapter_option(adapter, "class_names")
+    spaces = summary.get("label_spaces") or [summary.get("label_space")]
+    order = next(filter(None, (class_order(str(space), named) for space in spaces)), None)
+    return {"class_order": order} if order else {}
 
 
 def _versions(packages: Collection[str]) -> dict[str, str]:

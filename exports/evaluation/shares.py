@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from figureground.exports.evaluation.intervals import (
     Sampling,
     bootstrap_interval,
     cluster_estimate,
+    group_effect,
     paired_difference,
     share_interval,
 )
@@ -58,6 +59,22 @@ def class_sizes(labels: Ints, classes: ClassMap) -> dict[str, Any]:
     counts = np.bincount(labels, minlength=len(classes.names)).tolist()
     by_name = dict(zip(classes.names, counts, strict=True))
     return {"n": len(labels), "n_per_class": by_name, "balanced": len(set(counts)) == 1}
+
+
+def number_groups(image_ids: Iterable[str], groups: Mapping[str, str] | None) -> Ints | None:
+    """Number of each image's group, ``(I,)``; an image in none is a group of its own. None without any groups."""
+    if not groups:
+        return None
+    names = [groups.get(image_id, f"image {image_id}") for image_id in image_ids]
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+
+def count_groups(values: NDArray[Any], strata: Ints, groups: Ints | None) -> dict[str, Any]:
+    """How many groups images are in, and of how many independent ones their mean is worth; empty without groups."""
+    if groups is None:
+        return {}
+    effect = group_effect(values.astype(np.float64), strata, groups)
+    return {"n_groups": effect.groups, "n_effective": len(values) / effect.design_effect}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +139,10 @@ def pair_images(first: ImageShares, second: ImageShares) -> tuple[ImageShares, I
 def measure_accuracy(right: ImageShares, sampling: Sampling) -> dict[str, Any]:
     """Accuracy over images and over class means, with intervals; ``ci95`` is that of the class means."""
     micro, macro = (_share_interval(right, over, sampling) for over in ("images", "classes"))
+    groups = number_groups(right.image_id, sampling.groups)
     return {
         "n": len(right.label),
+        **count_groups(right.value, right.strata("classes"), groups),
         "n_rows": int(right.rows.sum()),
         "undecidable": len(right.label) < MIN_DECIDABLE,
         "accuracy_micro": right.mean("images"),
@@ -136,7 +155,7 @@ def measure_accuracy(right: ImageShares, sampling: Sampling) -> dict[str, Any]:
 def _share_interval(right: ImageShares, over: str, sampling: Sampling) -> list[float] | None:
     if sampling.cluster == "class":
         return cluster_estimate(right.value, right.label, over, (0.0, 1.0)).ci95
-    return share_interval(right.value, right.strata(over))
+    return share_interval(right.value, right.strata(over), number_groups(right.image_id, sampling.groups))
 
 
 def compare_pairs(
@@ -178,4 +197,5 @@ def estimate_difference(first: ImageShares, second: ImageShares, over: str, samp
     """Difference of two configs of the same images, in one order, over ``images`` or ``classes``."""
     if sampling.cluster == "class":
         return cluster_estimate(first.value - second.value, first.label, over, (-1.0, 1.0))
-    return paired_difference(first.value, second.value, first.strata(over))
+    groups = number_groups(first.image_id, sampling.groups)
+    return paired_difference(first.value, second.value, first.strata(over), groups)

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,6 +66,11 @@ def plain_line(text: object, most: int = 300) -> str:
     """What others say, as one line: spaces for line breaks, no addresses in memory, cut to ``most`` characters."""
     line = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(printable(str(text)).split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def spell_size(size_hw: Sequence[int]) -> str:
+    """A size of pixels in words: ``640x480 (width x height)`` for a height of 480."""
+    return f"{size_hw[1]}x{size_hw[0]} (width x height)"
 
 
 def require(condition: object, message: str, exit_code: int = 1) -> None:

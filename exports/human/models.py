@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from figureground.exports.evaluation.adapters import Adapter, adapter_option
-from figureground.exports.evaluation.answers import Feeder, answer_rows, to_probabilities
+from figureground.exports.evaluation.answers import Feeder, answer_rows, to_probabilities, whole_canvas
 from figureground.exports.evaluation.label_spaces import ClassMap, drop_background, find_label_space, parse_class_map
 from figureground.exports.evaluation.pictures import Transform
 from figureground.exports.evaluation.values import EvaluationError, Floats, Images, Logits
@@ -18,6 +18,8 @@ from figureground.schemas.pages.human_tasks import CLASS_MAP_FILE, Arm, HumanAns
 
 MODEL_RATER: Final = "r1"
 """Id of the rater of a model's answers; a model is the only rater of its own."""
+_SHOWN: Final = 3
+"""Pictures that a model is tried on, where it cannot answer drawn ones."""
 
 
 class PictureTable:
@@ -78,6 +80,13 @@ def picture_shares(
 
     answers = answer_rows(feeder, PictureTable(pictures), stage, judge, show=_view(adapter, arm))
     return dict(zip(pictures, answers["shares"], strict=True))
+
+
+def first_pictures(adapter: Adapter, kit: HumanKit) -> Images:
+    """A few of a kit's pictures as the model is shown them, ``(N, H, W, 3)``."""
+    show = _view(adapter, kit.facts.arm) or whole_canvas(adapter).crops
+    names = [task.picture for task in kit.tasks[:_SHOWN]]
+    return np.concatenate([show(kit.picture_path(name).read_bytes(), name) for name in names])
 
 
 def _view(adapter: Adapter, arm: Arm) -> Callable[[bytes | None, str], Images] | None:

@@ -6,15 +6,17 @@ import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from figureground.errors import MissingExtraError, UsageError
 from figureground.exports.evaluation.adapters import Adapter, adapter_option, feed_adapter
+from figureground.exports.evaluation.label_spaces import ASSUMED_ORDER, ClassMap, class_order, find_label_space
 from figureground.exports.evaluation.model_files.adapter_checks import try_model
 from figureground.exports.evaluation.results import align_columns, tell_apart
 from figureground.exports.evaluation.tables import describe_stars, find_stars, measured_cell
-from figureground.exports.human.models import MODEL_RATER, answer_kit, feeding
+from figureground.exports.human.models import MODEL_RATER, answer_kit, feeding, first_pictures, kit_classes
 from figureground.exports.human.scores import (
     agreement,
     check_attention,
@@ -83,8 +85,8 @@ def score_kit(
         EvaluationError: if a model cannot be scored.
     """
     fed = _named_apart([feed_adapter(model, settings.feed) for model in models])
-    for model in fed:
-        try_model(model)  # before people's answers are read and the first is scored
+    classes = kit_classes(kit)
+    orders = [_class_order(model, kit, classes) for model in fed]  # before answers are read and the first is scored
     answers = read_answers(kit, allow_missing=settings.allow_missing)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -95,8 +97,22 @@ def score_kit(
         "bootstrap": settings.bootstrap,
         "seed": settings.seed,
         "humans": score_humans(kit, answers, settings),
-        "models": [_score_model(kit, model, settings, progress) for model in fed],
+        "models": [
+            {**_score_model(kit, model, settings, progress), **({"class_order": order} if order else {})}
+            for model, order in zip(fed, orders, strict=True)
+        ],
     }
+
+
+def _class_order(model: Adapter, kit: HumanKit, classes: ClassMap) -> str | None:
+    """How the order of a head's classes is known, of a model that was tried; None for other models.
+
+    Raises:
+        EvaluationError: if it cannot answer, or its outputs are no classes of the kit's.
+    """
+    outputs = try_model(model, partial(first_pictures, model, kit)).shape[1]
+    space = find_label_space(outputs, classes, adapter_option(model, "label_space"))
+    return class_order(space, adapter_option(model, "class_names"))
 
 
 def _named_apart(models: Sequence[Adapter]) -> list[Adapter]:
@@ -184,7 +200,8 @@ def format_scores(result: Mapping[str, Any]) -> str:
     )
     of = "this rater alone, images are the sample" if humans["n_raters"] == 1 else "raters and images are both samples"
     foot = f"shares in percent [95 % interval: {of}]; chance {100 * result['chance']:.1f}; images count alike"
-    foot = "; ".join(part for part in (foot, describe_stars(comparisons)) if part)
+    assumed = [f"{side['model']}: {ASSUMED_ORDER}" for side in result["models"] if side.get("class_order") == "assumed"]
+    foot = "; ".join(part for part in (foot, *assumed, describe_stars(comparisons)) if part)
     return "\n".join([head, *align_columns(rows), foot, *map(_rater_line, humans["raters"]), *_attention_lines(humans)])
 
 

@@ -21,8 +21,7 @@ from figureground.runtime.files import file_sha256
 from figureground.runtime.folders import MADE, made_before, note_made, unfinished_folder
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, decode_png1
-from figureground.schemas.rasters.photos import MOST_PIXELS
-from figureground.schemas.rasters.sizes import ORDER, spell_size
+from figureground.schemas.rasters.sizes import MOST_PIXELS, ORDER, spell_size
 from figureground.schemas.records import content_id
 
 if TYPE_CHECKING:

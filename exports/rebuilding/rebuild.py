@@ -37,6 +37,7 @@ from figureground.exports.dataset.lock import (
     environment,
     environment_differences,
     lock_inputs,
+    locked_groups,
     split_counts,
 )
 from figureground.exports.dataset.planned import PlannedBuild
@@ -47,7 +48,7 @@ from figureground.runtime.folders import require_absent
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
-from figureground.schemas.features import ROW_LAYOUT
+from figureground.schemas.features import row_layout
 from figureground.schemas.records import ObjectRecord, PhotoRef, PlanRow, SourceRow
 from figureground.schemas.sources.opening import PhotoSource
 
@@ -306,7 +307,9 @@ def _lock(released: RecipeLock, plan: Plan, design: Design) -> RecipeLock:
         "objects": len(plan.objects),
         "inputs": lock_inputs(design, plan.rows) if released.inputs is not None else None,
     }
-    changes = {**dict(environment()), "pixel_rules": PIXEL_RULES, "row_layout": ROW_LAYOUT, **counts}
+    groups = locked_groups(measured.record for measured in plan.objects.values())
+    layout = {"row_layout": row_layout(grouped=groups is not None), "groups": groups}
+    changes = {**dict(environment()), "pixel_rules": PIXEL_RULES, **layout, **counts}
     if released.splits is not None:
         changes["splits"] = split_counts(plan, design.recipe.split_names)
     return released.model_copy(update=changes)

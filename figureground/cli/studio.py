@@ -195,9 +195,11 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
         client = StudioClient(require_running(home))
         schema = load_attribute_schema(asked) if asked else pushed_schema(store, client)
         if options.second_look:
-            looks = push_second_look(store, client, schema, by_authors=options.by_authors, progress=show)
+            looks, faults = _with_faults(
+                lambda: push_second_look(store, client, schema, by_authors=options.by_authors, progress=show)
+            )
             connect_projects(store, client, home)
-            emit(looks, as_json=as_json, text=str(looks))
+            _finish(looks, faults, str(looks), as_json=as_json)
             return
         if options.ask:
             asked_names = tuple(options.ask)
@@ -226,18 +228,19 @@ def _finish_push(
     *,
     as_json: bool,
 ) -> None:
-    """Let the interactive SAM answer in new projects too, and print what was done, with faults and without.
-
-    Raises:
-        DataError: the faults.
-    """
+    """Let the interactive SAM answer in new projects too; then as ``_finish``."""
     from figureground.annotate.studio.backend_daemon import connect_projects
     from figureground.annotate.studio.projects import newest_projects
 
     connect_projects(store, client, home)
     looks = newest_projects(store, client.connection.server, "second_look").values()
     lines = [_push_text(report, client, home), *(f"  second looks: {client.project_address(look)}" for look in looks)]
-    emit(report, as_json=as_json, text="\n".join(lines))
+    _finish(report, faults, "\n".join(lines), as_json=as_json)
+
+
+def _finish(report: object, faults: DataError | None, text: str, *, as_json: bool) -> None:
+    """Print what was done, then raise the faults, if there are any."""
+    emit(report, as_json=as_json, text=text)
     if faults:
         raise faults
 
@@ -360,9 +363,7 @@ def pull(
         lines.append(f"{report.waiting} photos wait for the answer of a second person")
     if report.decisions["needs_second"]:
         lines.append("send those in doubt back with: figureground studio push --second-look")
-    emit(report, as_json=as_json, text="\n".join(lines))
-    if faults:
-        raise faults
+    _finish(report, faults, "\n".join(lines), as_json=as_json)
 
 
 @studio.command(epilog="Example: figureground studio backend -w work --segmenter mobile-sam --port 9090")

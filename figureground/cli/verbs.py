@@ -53,6 +53,14 @@ VERBS: Final = {
         "figureground.cli.report:report",
         "Put results side by side: tables, families pooled, and the plots of the paper.",
     ),
+    "compare": Verb(
+        "figureground.cli.report:compare",
+        "Compare models: paired differences of every figure, corrected for all comparisons, and sets that hold ranks.",
+    ),
+    "plan-size": Verb(
+        "figureground.cli.report:plan_size",
+        "Plan how many images and donors of each show a difference, from a pilot's results or from a stated rate.",
+    ),
     "export": Verb(
         "figureground.cli.export:export", "Write a dataset in another dataset's layout, so that its loaders read it."
     ),

@@ -12,8 +12,7 @@ from pycocotools import mask as coco_mask
 
 from figureground.errors import DataError
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle
-from figureground.schemas.rasters.photos import MOST_PIXELS
-from figureground.schemas.rasters.sizes import ORDER, spell_size
+from figureground.schemas.rasters.sizes import MOST_PIXELS, ORDER, spell_size
 
 Outline = NDArray[np.float64]
 """A polygon: x, y, x, y … in pixels, from the upper left corner of the image."""

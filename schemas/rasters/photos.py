@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from figureground.errors import FigureGroundError
-from figureground.schemas.rasters.damage import decode_jpeg, ends_oddly, is_harmful, png_damage
-from figureground.schemas.rasters.sizes import spell_size
-
-MOST_PIXELS: Final = 100_000_000
-"""Photos of more pixels are refused before they are decoded."""
+from figureground.schemas.rasters.damage import (
+    decode_jpeg,
+    ends_oddly,
+    is_harmful,
+    lacks_scans,
+    png_damage,
+    tiff_damage,
+)
+from figureground.schemas.rasters.sizes import MOST_PIXELS, spell_size
 
 _FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _FOREIGN_FORMATS: Final = (
@@ -97,14 +101,15 @@ class PhotoFacts:
     """Pillow's name of the format, such as ``JPEG``."""
     flags: tuple[str, ...]
     """Unusual but usable: ``alpha``, ``cmyk``, ``grey``, ``palette``; ``odd_end`` where bytes follow the photo's end or
-    the end is not marked, ``jpeg_warning`` where libjpeg warns of something else than pixels. Sorted."""
+    the end is not marked, ``scans_missing`` where a progressive JPEG ends before its last scan, ``jpeg_warning`` where
+    libjpeg warns of something else than pixels. Sorted."""
 
 
 def read_photo(data: bytes) -> tuple[PhotoFacts, NDArray[np.uint8]]:
     """Facts and pixels of a photo, from one decode: ``(H, W, 3)`` uint8 RGB, stored orientation.
 
     CMYK, palette, grey and alpha go through Pillow's ``convert("RGB")`` and are flagged. Damage that Pillow swallows is
-    looked for: checksums of PNG, warnings of libjpeg, bytes behind the end.
+    looked for: checksums of PNG, pixels that do not unpack, warnings of libjpeg, bytes behind the end.
 
     Raises:
         PhotoRejected: if it cannot be used, for any reason.
@@ -115,10 +120,25 @@ def read_photo(data: bytes) -> tuple[PhotoFacts, NDArray[np.uint8]]:
         pixels = _convert(image, facts) if pixels is None else pixels
         if is_harmful(warning):
             raise PhotoRejected("damaged", f"pixels are guessed, libjpeg says: {warning}")
-        if facts.format == "PNG" and (damage := png_damage(data)):
+        if damage := _damage(image, data):
             raise PhotoRejected("truncated" if damage.startswith("cut off") else "damaged", damage)
-        odd = {*(["jpeg_warning"] if warning else []), *(["odd_end"] if ends_oddly(data, facts.format) else [])}
-    return replace(facts, flags=tuple(sorted({*facts.flags, *odd}))) if odd else facts, pixels
+        odd = {"jpeg_warning": bool(warning), "odd_end": ends_oddly(data, facts.format)}
+        odd["scans_missing"] = facts.format in ("JPEG", "MPO") and lacks_scans(data)
+    flags = {*facts.flags, *(flag for flag, is_there in odd.items() if is_there)}
+    return replace(facts, flags=tuple(sorted(flags))), pixels
+
+
+def _damage(image: Image.Image, data: bytes) -> str:
+    """What is wrong with the pixels of a PNG or TIFF that was decoded; empty where nothing is known to be."""
+    if image.format == "TIFF":
+        return tiff_damage(getattr(image, "tag_v2", {}), data)
+    if image.format != "PNG":
+        return ""
+    if image.mode == "P" and image.palette is not None:
+        last, colours = image.getextrema()[1], len(image.palette.palette) // len(image.palette.mode)
+        if last >= colours:
+            return f"pixels of colour {last}, and a palette of {colours}"
+    return png_damage(data)
 
 
 def decode_photo(data: bytes) -> NDArray[np.uint8]:

@@ -1,10 +1,12 @@
-"""Sizes of pictures as people are told them: width before height, everywhere."""
+"""Sizes of pictures: the most that is read, and how people are told them, width before height, everywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
+MOST_PIXELS: Final = 100_000_000
+"""Photos of more pixels are refused before they are decoded."""
 ORDER: Final = "(width x height)"
 """Said beside the first size of a message."""
 

@@ -18,7 +18,7 @@ from figureground.errors import DataError, Faults, UsageError
 from figureground.runtime.files import replace_file
 from figureground.schemas.documents import parse_text, shown
 from figureground.schemas.rasters.masks import Box, CocoRle
-from figureground.schemas.rasters.photos import MOST_PIXELS
+from figureground.schemas.rasters.sizes import MOST_PIXELS
 from figureground.schemas.records import NAME_PATTERN, NAME_WORDS, ObjectRecord, ObjectState, canonical_json
 from figureground.schemas.store.tables import read_batches, read_metadata
 
@@ -37,6 +37,7 @@ _MOST_FAULTS: Final = 100
 _WHAT: Final = "a release"
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PHASH: Final = re.compile(r"[0-9a-f]{16}")
+_GROUP_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _HUB_WNID: Final = re.compile(r"^((n\d{8})_\d+)_\2$")
 
 _BOXES = pa.list_(pa.list_(pa.int32(), 4))
@@ -181,8 +182,19 @@ def blind_name(record: ObjectRecord) -> ObjectRecord:
     Whoever has the photo finds it; nobody else learns its name, which in ImageNet-A tells what a classifier answered.
     Equal groups have equal digests; who took the photos is not told.
     """
-    group = f"sha256:{hashlib.sha256(record.group.encode()).hexdigest()}" if record.group else ""
-    return replace(record, uri=name_digest(record.uri), group=group)
+    return replace(record, uri=name_digest(record.uri), group=group_digest(record))
+
+
+def group_digest(record: ObjectRecord) -> str:
+    """``sha256:`` and the digest of a photo's source and group; empty without a group.
+
+    Equal where two photos may show one scene: groups of one name in two sources are two. What is such a digest already
+    stays: records of a release that was published have no other.
+    """
+    if not record.group or _GROUP_DIGEST.fullmatch(record.group):
+        return record.group
+    scene = "\0".join((record.source, record.group))
+    return f"sha256:{hashlib.sha256(scene.encode()).hexdigest()}"
 
 
 def _rle_row(rle: CocoRle) -> dict[str, Any]:

@@ -5,39 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from answered_photos import add_photo, band
 
 from figureground.annotate.freeze import FreezeOptions, freeze
-from figureground.schemas.rasters.masks import Mask, encode_coco_rle
-from figureground.schemas.records import Annotation, Decision, ImageRecord, ProposalRecord, ProposalRun, content_id
+from figureground.schemas.rasters.masks import encode_coco_rle
+from figureground.schemas.records import Annotation, Decision, ProposalRecord, ProposalRun, content_id
 from figureground.schemas.store.releases import read_annotation, read_release, write_release
 from figureground.schemas.store.workspace import Workspace
-
-SIZE = (4, 10)
-
-
-def band(columns: int) -> Mask:
-    """The first columns of the photo."""
-    mask = np.zeros(SIZE, np.bool_)
-    mask[:, :columns] = True
-    return mask
-
-
-def add_image(store: Workspace, name: str) -> str:
-    image = ImageRecord(
-        image_id=content_id(name),
-        source="s",
-        uri=name,
-        sha256="0" * 64,
-        width=SIZE[1],
-        height=SIZE[0],
-        exif_orientation=1,
-        label="cat",
-        source_split="val",
-        phash="0" * 16,
-    )
-    store.add_images([image])
-    return image.image_id
 
 
 def answer(store: Workspace, image_id: str, who: str, columns: int, **more: Any) -> Annotation:
@@ -79,7 +53,7 @@ def propose(store: Workspace, image_id: str) -> str:
 
 def test_a_release_tells_who_answered_how_and_how_far_they_agreed(tmp_path: Path) -> None:
     with Workspace.create(tmp_path) as store:
-        alone, both, left_out, unseen = (add_image(store, f"{number}.jpg") for number in range(4))
+        alone, both, left_out, unseen = (add_photo(store, f"{number}.jpg") for number in range(4))
         proposal = propose(store, alone)
         propose(store, unseen)
         answer(store, alone, "p1", 6, seconds=20.0, tool="prediction", proposal_id=proposal, edit_iou=0.75)
@@ -119,7 +93,7 @@ def test_a_release_tells_who_answered_how_and_how_far_they_agreed(tmp_path: Path
 
 def test_a_release_of_answers_that_say_nothing_more_says_nothing_more(tmp_path: Path) -> None:
     with Workspace.create(tmp_path) as store:
-        answer(store, add_image(store, "0.jpg"), "p1", 6)
+        answer(store, add_photo(store, "0.jpg"), "p1", 6)
         path = freeze(store, "v1", FreezeOptions()).path
     assert read_annotation(path) == {"answers": 1, "annotators": 1, "tools": {"manual": 1}}
     write_release(tmp_path / "bare.parquet", read_release(path)[1], version="v1")

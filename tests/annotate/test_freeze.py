@@ -6,45 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from answered_photos import SIZE_HW, add_photo
 
 from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.errors import DataError, UsageError
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle, encode_coco_rle
-from figureground.schemas.records import (
-    Annotation,
-    Decision,
-    DecisionState,
-    ImageRecord,
-    ProposalRecord,
-    ProposalRun,
-    content_id,
-)
+from figureground.schemas.records import Annotation, Decision, DecisionState, ProposalRecord, ProposalRun, content_id
 from figureground.schemas.store.releases import read_release
 from figureground.schemas.store.workspace import Workspace
 
-SIZE = (6, 8)
-HUMAN: Mask = np.eye(*SIZE, dtype=np.bool_)
+HUMAN: Mask = np.eye(*SIZE_HW, dtype=np.bool_)
 MACHINE: Mask = ~HUMAN
-
-
-def add_image(store: Workspace, name: str) -> str:
-    store.add_images(
-        [
-            ImageRecord(
-                image_id=content_id(name),
-                source="s",
-                uri=name,
-                sha256="0" * 64,
-                width=SIZE[1],
-                height=SIZE[0],
-                exif_orientation=1,
-                label="cat",
-                source_split="val",
-                phash="0" * 16,
-            )
-        ]
-    )
-    return content_id(name)
 
 
 def add_proposal(store: Workspace, image_id: str, segmenter: str = "sam", prompt: str = "box", rank: int = 0) -> None:
@@ -85,10 +57,10 @@ def answer(store: Workspace, image_id: str, state: DecisionState, mask: Mask = H
 
 def test_accepted_answers_enter_and_nothing_else(tmp_path: Path) -> None:
     with Workspace.create(tmp_path) as store:
-        answer(store, add_image(store, "good"), "accepted")
-        answer(store, add_image(store, "bad"), "rejected")
-        answer(store, add_image(store, "unsure"), "needs_second")
-        add_proposal(store, add_image(store, "machine"))
+        answer(store, add_photo(store, "good"), "accepted")
+        answer(store, add_photo(store, "bad"), "rejected")
+        answer(store, add_photo(store, "unsure"), "needs_second")
+        add_proposal(store, add_photo(store, "machine"))
         report = freeze(store, "v1", FreezeOptions())
     assert report.states == {"accepted": 1}
     assert report.left_out == {"needs_second": 1, "rejected": 1, "undecided": 1}
@@ -103,10 +75,10 @@ def test_accepted_answers_enter_and_nothing_else(tmp_path: Path) -> None:
 
 def test_machine_masks_enter_only_on_request_and_are_marked(tmp_path: Path) -> None:
     with Workspace.create(tmp_path) as store:
-        answer(store, add_image(store, "good"), "accepted")
-        answer(store, add_image(store, "bad"), "rejected")
+        answer(store, add_photo(store, "good"), "accepted")
+        answer(store, add_photo(store, "bad"), "rejected")
         for name in ("bad", "machine"):
-            add_proposal(store, add_image(store, name))
+            add_proposal(store, add_photo(store, name))
         report = freeze(store, "v1", FreezeOptions(unreviewed=True))
     assert report.states == {"accepted": 1, "unreviewed": 1}
     by_id = {record.image_id: record for record in read_release(report.path)[1]}
@@ -117,7 +89,7 @@ def test_machine_masks_enter_only_on_request_and_are_marked(tmp_path: Path) -> N
 
 def test_the_newest_decision_counts(tmp_path: Path) -> None:
     with Workspace.create(tmp_path) as store:
-        image_id = add_image(store, "a")
+        image_id = add_photo(store, "a")
         answer(store, image_id, "accepted")
         store.decide(Decision(image_id=image_id, state="wrong_label", reason="it is a dog"))
         with pytest.raises(DataError, match="wrong_label 1"):
@@ -138,7 +110,7 @@ def test_one_segmenter_is_never_taken_by_accident(
     tmp_path: Path, makers: list[tuple[str, str]], wanted: str | None, taken: str | None
 ) -> None:
     with Workspace.create(tmp_path) as store:
-        image_id = add_image(store, "a")
+        image_id = add_photo(store, "a")
         for segmenter, prompt in makers:
             add_proposal(store, image_id, segmenter, prompt)
         options = FreezeOptions(unreviewed=True, segmenter=wanted)
@@ -152,7 +124,7 @@ def test_one_segmenter_is_never_taken_by_accident(
 
 def test_photos_without_masks_enter_for_recipes_that_need_none(tmp_path: Path) -> None:
     with Workspace.create(tmp_path) as store:
-        add_image(store, "a")
+        add_photo(store, "a")
         with pytest.raises(DataError, match="--unreviewed"):
             freeze(store, "v1", FreezeOptions())
         (record,) = read_release(freeze(store, "v1", FreezeOptions(unmasked=True)).path)[1]
@@ -163,11 +135,11 @@ def test_photos_without_masks_enter_for_recipes_that_need_none(tmp_path: Path) -
 def test_masks_of_another_size_are_all_named(tmp_path: Path) -> None:
     with Workspace.create(tmp_path) as store:
         for name in ("a", "b"):
-            answer(store, add_image(store, name), "accepted", mask=np.eye(5, dtype=np.bool_))
+            answer(store, add_photo(store, name), "accepted", mask=np.eye(5, dtype=np.bool_))
         with pytest.raises(DataError) as caught:
             freeze(store, "v1", FreezeOptions())
     assert len(caught.value.faults) == 2
-    assert "a mask of 8x6" in str(caught.value)
+    assert "a mask of 10x4" in str(caught.value)
 
 
 def test_a_version_that_could_be_a_path_is_refused(tmp_path: Path) -> None:
@@ -177,11 +149,11 @@ def test_a_version_that_could_be_a_path_is_refused(tmp_path: Path) -> None:
 
 def test_many_photos_of_all_kinds_each_get_their_own_mask(tmp_path: Path) -> None:
     with Workspace.create(tmp_path) as store:
-        ids = [add_image(store, f"photo{number}") for number in range(30)]
+        ids = [add_photo(store, f"photo{number}") for number in range(30)]
         for number, image_id in enumerate(ids):
             if number % 3 != 1:
                 mask = MACHINE.copy()
-                mask[number % SIZE[0], number % SIZE[1]] ^= True
+                mask[number % SIZE_HW[0], number % SIZE_HW[1]] ^= True
                 answer(store, image_id, "accepted" if number % 3 else "rejected", mask)
             if number % 2:
                 add_proposal(store, image_id)
@@ -190,7 +162,7 @@ def test_many_photos_of_all_kinds_each_get_their_own_mask(tmp_path: Path) -> Non
     for number, image_id in enumerate(ids):
         if number % 3 == 2:
             mask = MACHINE.copy()
-            mask[number % SIZE[0], number % SIZE[1]] ^= True
+            mask[number % SIZE_HW[0], number % SIZE_HW[1]] ^= True
             assert records[image_id].mask == encode_coco_rle(mask)
             assert records[image_id].state == "accepted"
         elif number % 3 == 1 and number % 2:

@@ -53,7 +53,40 @@ def overwritten(data: bytes, share: float, count: int = 40) -> bytes:
     return data[:start] + noise + data[start + count :]
 
 
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png_of(packed: bytes, *, mode: int = 2, size: tuple[int, int] = (160, 120), more: bytes = b"") -> bytes:
+    """A PNG whose chunks are whole, whatever they hold."""
+    header = struct.pack(">IIBBBBB", *size, 8, mode, 0, 0, 0)
+    return PNG[:8] + chunk(b"IHDR", header) + more + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def rows_of(pixels: NDArray[np.uint8], filters: Callable[[int], int] = lambda _: 0) -> bytes:
+    return b"".join(bytes([filters(number)]) + row.tobytes() for number, row in enumerate(pixels))
+
+
+WHOLE_ROWS = zlib.compress(rows_of(PIXELS))
+FOUR = zlib.compress(b"".join(b"\0" + bytes([0, 1, 2, 9]) for _ in range(4)))
+PROGRESSIVE = encode(PIXELS, "JPEG", progressive=True)
+
+
+def flipped(data: bytes, share: float = 0.5, count: int = 40) -> bytes:
+    start = int(len(data) * share)
+    return data[:start] + bytes(byte ^ 0x5A for byte in data[start : start + count]) + data[start + count :]
+
+
 DAMAGED: dict[str, bytes] = {
+    "png of half its rows": png_of(zlib.compress(rows_of(PIXELS[:60]))),
+    "png with a wrong checksum of its pixels": png_of(WHOLE_ROWS[:-1] + bytes([WHOLE_ROWS[-1] ^ 1])),
+    "png without a checksum of its pixels": png_of(WHOLE_ROWS[:-4]),
+    "png with a filter that is none": png_of(zlib.compress(rows_of(PIXELS, lambda row: 9 * (row == 50)))),
+    "png without its palette": png_of(FOUR, mode=3, size=(4, 4)),
+    "png of colours that its palette lacks": png_of(FOUR, mode=3, size=(4, 4), more=chunk(b"PLTE", b"\1\2\3" * 4)),
+    "packed tiff": flipped(encode(PIXELS, "TIFF", compression="tiff_adobe_deflate")),
+    "tiff packed as jpeg": flipped(encode(PIXELS, "TIFF", compression="jpeg")),
+    "tiff packed as lzw": flipped(encode(PIXELS, "TIFF", compression="tiff_lzw")),
     "checksum of pixels": with_wrong_checksum(PNG, b"IDAT"),
     "checksum of the end": with_wrong_checksum(PNG, b"IEND"),
     "checksum of the header": with_wrong_checksum(PNG, b"IHDR"),
@@ -84,6 +117,45 @@ def test_a_damaged_photo_is_rejected_by_name(tmp_path: Path, name: str) -> None:
     assert rejection.uri == "dog/bad.png"
     assert rejection.reason in {"damaged", "truncated", "unreadable"}
     assert rejection.detail
+
+
+def test_a_progressive_jpeg_that_ends_between_two_scans_is_flagged() -> None:
+    assert "scans_missing" not in read_photo(PROGRESSIVE)[0].flags
+    ends = [match for match in range(len(PROGRESSIVE)) if PROGRESSIVE.startswith(b"\xff\xda", match)]
+    assert len(ends) > 5
+    for end in ends[1:]:
+        assert "scans_missing" in read_photo(PROGRESSIVE[:end] + b"\xff\xd9")[0].flags
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (160, 120), (9, 1), (1, 9)])
+def test_whole_pngs_of_every_form_are_sound(mode: str, size: tuple[int, int]) -> None:
+    picture = Image.fromarray(PIXELS).resize(size).convert(mode)
+    for options in ({}, {"optimize": True}, {"bits": 4} if mode == "P" else {}, {"compress_level": 0}):
+        facts, _ = read_photo(encode(picture, "PNG", **options))
+        assert "odd_end" not in facts.flags
+
+
+def test_rows_beyond_the_last_are_not_missed() -> None:
+    facts, pixels = read_photo(png_of(zlib.compress(rows_of(PIXELS) + rows_of(PIXELS[:9]))))
+    assert facts.flags == ()
+    np.testing.assert_array_equal(pixels, PIXELS)
+
+
+def interlaced(pixels: NDArray[np.uint8], rows: slice = slice(None)) -> bytes:
+    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+    parts = [rows_of(np.ascontiguousarray(pixels[y::dy, x::dx][rows])) for x, y, dx, dy in passes]
+    height, width = pixels.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
+    return PNG[:8] + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"".join(parts))) + chunk(b"IEND", b"")
+
+
+def test_interlaced_pngs_are_counted_pass_by_pass() -> None:
+    facts, pixels = read_photo(interlaced(PIXELS))
+    assert facts.flags == ()
+    np.testing.assert_array_equal(pixels, PIXELS)
+    with pytest.raises(PhotoRejected, match="bytes of pixels"):
+        read_photo(interlaced(PIXELS, slice(0, -1)))
 
 
 def gif() -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from coco_samples import rle_of
+from drawn_masks import HEIGHT, PHOTOS, WIDTH, draw, index_photos, put_mask
 from photo_samples import draw_pixels, encode, with_orientation
 from PIL import Image
 from shared_cases import copy_case, run_here
@@ -24,12 +25,9 @@ from figureground.annotate.imports.mask_folder import import_mask_folder
 from figureground.annotate.imports.rival10 import import_rival10
 from figureground.errors import DataError
 from figureground.schemas.attributes import AttributeSchema
-from figureground.schemas.rasters.masks import Mask
 from figureground.schemas.sources.opening import open_source
 from figureground.schemas.store.workspace import Workspace
 
-HEIGHT, WIDTH = 40, 60
-PHOTOS = ("cat/a.png", "dog/b.png", "dog/c.png")
 SCHEMA = AttributeSchema.model_validate(
     {
         "name": "s",
@@ -38,17 +36,6 @@ SCHEMA = AttributeSchema.model_validate(
     }
 )
 ORIGIN = ImportOrigin(text="us", tool="import:test", schema=SCHEMA)
-
-
-def draw(first: int = 5, last: int = 20) -> Mask:
-    mask = np.zeros((HEIGHT, WIDTH), dtype=np.bool_)
-    mask[first:last] = True
-    return mask
-
-
-def put_mask(path: Path, mask: Mask | None = None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(draw() if mask is None else mask).save(path, "PNG")
 
 
 def put_masks(*paths: Path) -> None:
@@ -63,13 +50,7 @@ def write(path: Path) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Workspace:
-    for number, uri in enumerate(PHOTOS):
-        path = tmp_path / "photos" / uri
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode(draw_pixels(number), "PNG"))
-    workspace = Workspace.create(tmp_path / "work")
-    index_source(workspace, open_source(str(tmp_path / "photos")))
-    return workspace
+    return index_photos(tmp_path)
 
 
 def answered(store: Workspace) -> set[str]:

@@ -6,44 +6,20 @@ import sqlite3
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
-from photo_samples import draw_pixels, encode
-from PIL import Image
+from drawn_masks import PHOTOS, draw, index_photos, put_mask
 from shared_cases import copy_case, run_here
 
-from figureground.annotate.catalogue import index_source
 from figureground.annotate.imports.answers import ImportedAnswer, ImportOrigin, ImportReport, store_answer
 from figureground.annotate.imports.mask_folder import import_mask_folder
-from figureground.schemas.rasters.masks import Mask
-from figureground.schemas.sources.opening import open_source
 from figureground.schemas.store.workspace import Workspace
 
-HEIGHT, WIDTH = 40, 60
-PHOTOS = ("cat/a.png", "dog/b.png", "dog/c.png")
 ORIGIN = ImportOrigin(text="us", tool="import:test")
-
-
-def draw(first: int = 5, last: int = 20) -> Mask:
-    mask = np.zeros((HEIGHT, WIDTH), dtype=np.bool_)
-    mask[first:last] = True
-    return mask
-
-
-def put_mask(path: Path, mask: Mask | None = None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(draw() if mask is None else mask).save(path, "PNG")
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Workspace:
-    for number, uri in enumerate(PHOTOS):
-        path = tmp_path / "photos" / uri
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode(draw_pixels(number), "PNG"))
-    workspace = Workspace.create(tmp_path / "work")
-    index_source(workspace, open_source(str(tmp_path / "photos")))
-    return workspace
+    return index_photos(tmp_path)
 
 
 # Nobody is not somebody

@@ -11,11 +11,11 @@ from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.people.assignment import Holders, choose, nobody_is_left
 from figureground.annotate.studio.people.team import EVERYBODY, remembered_team
 from figureground.annotate.studio.projects import MODEL_VERSION, ProjectOwner, ProjectRequest, open_project
-from figureground.annotate.studio.push import BATCH, Batch, PushReport, reconcile, send_batch
+from figureground.annotate.studio.push import Batch, PushReport, reconcile, send_batch, send_queues
 from figureground.annotate.studio.regions import share_out
 from figureground.annotate.studio.served import ServedView
 from figureground.annotate.studio.tasks import Json, TaskSource, make_task, mask_region, photo_name
-from figureground.errors import DataError, UsageError
+from figureground.errors import UsageError
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.pages.labeling import FLAGS_CONTROL, IMAGE_CONTROL
@@ -59,26 +59,14 @@ def push_new_attributes(
         report.projects[name] = open_project(owner, request)
     asking = _Asking.of(workspace, client, team, report.projects)
     queues = asking.queues(lacking, report)
-    total, done = sum(map(len, queues.values())), 0
-    for name, queue in queues.items():
-        batch = Batch(
-            workspace=workspace,
-            client=client,
-            home=home,
-            project=report.projects[name],
-            schema=part,
-            purpose="new_attributes",
+    batches = {
+        name: Batch(
+            workspace=workspace, client=client, home=home, project=project, schema=part, purpose="new_attributes"
         )
-        for start in range(0, len(queue), BATCH):
-            chunk = queue[start : start + BATCH]
-            sent, wrong = send_batch(batch, chunk, {}, partial(_task, workspace))
-            report.faults += wrong
-            report.sent[name] += sent
-            done += len(chunk)
-            progress("ask", done, total)
-    if report.faults:
-        raise DataError(report.faults, report)
-    return report
+        for name, project in report.projects.items()
+    }
+    send = partial(send_batch, proposals={}, make=partial(_task, workspace))
+    return send_queues(queues, batches, report, send, partial(progress, "ask"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,7 +86,7 @@ def train_heads(
     """
     chosen = choose_configs(request)
     model = load_network(spec, device=request.device, precision=request.precision)
-    store = FeatureStore(request, model, out / "features", progress=progress)
+    store = FeatureStore(request, model, spec, out / "features", progress=progress)
     heads = {config: _train(request, store, model, spec, settings, out, config) for config in chosen.train}
     result = {
         **_describe(request, chosen, model, spec, settings),

@@ -13,7 +13,10 @@ from figureground.exports.analyses.networks import AnalysedModel, Penultimate
 from figureground.exports.analyses.probe import describe_feeding
 from figureground.exports.analyses.probe_training import FeatureRequest, Features, extract_features
 from figureground.exports.analyses.results import SCHEMA_VERSION, file_stem, library_versions
+from figureground.exports.evaluation.adapters import adapter_option
 from figureground.exports.evaluation.jobs import read_predictions, write_predictions
+from figureground.exports.evaluation.models import specification_sha256
+from figureground.exports.evaluation.repository.shards import layout_sha256
 from figureground.exports.evaluation.values import Ints, arrays_of
 from figureground.runtime.progress import Progress
 
@@ -34,17 +37,27 @@ class FeatureStore:
     """The features of one backbone on one dataset; those of the very same computation are read from the folder."""
 
     def __init__(
-        self, request: FeatureRequest, model: AnalysedModel, folder: Path, *, progress: Progress | None = None
+        self,
+        request: FeatureRequest,
+        model: AnalysedModel,
+        spec: str,
+        folder: Path,
+        *,
+        progress: Progress | None = None,
     ) -> None:
-        """Features of ``model`` on the dataset of ``request``, kept below ``folder``."""
+        """Features of ``model``, which ``spec`` specifies, on the dataset of ``request``, kept below ``folder``."""
         self._request = request
         self._model = model
+        self._spec = spec
         self._folder = folder
         self._progress = progress
         self._penultimate = Penultimate(model.network).eval()
 
     def read(self, config: str, split: str) -> FeatureTable:
-        """The features of a config's split, computed unless they are there; raises as ``open_rows``."""
+        """The features of a config's split, computed unless they are there; raises as ``open_rows``.
+
+        Shards that are not those of the manifest are refused, also where features are stored.
+        """
         key = self._key(config, split)
         path = self._folder / f"{file_stem(self._model.name)}.{config}.{split}.npz"
         stored = read_predictions(path, key)
@@ -67,11 +80,15 @@ class FeatureStore:
         decisive = {
             "schema": SCHEMA_VERSION,
             "fingerprint": request.repository.fingerprint,
+            "layout_sha256": layout_sha256(request.repository.layout),
+            "shards_sha256": request.repository.check(config, split),  # stored features are of the listed shards
             "config": config,
             "split": split,
             "limit": request.limit,
             "model": model.name,
             "weights_sha256": model.weights_sha256,
+            "specification_sha256": specification_sha256(self._spec),
+            "settings": adapter_option(model.adapter, "settings"),
             "feeding": describe_feeding(model).model_dump(mode="json"),
             "device": str(model.device),
             "precision": model.precision,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -93,16 +93,23 @@ def _where(adapter: Adapter) -> str:
     return f"{adapter.name} ({file})" if file else adapter.name
 
 
-def try_model(adapter: Adapter) -> Logits:
+def try_model(adapter: Adapter, own_pictures: Callable[[], Images] | None = None) -> Logits:
     """Answers ``(3, K)`` to three drawn pictures, so that a model that cannot answer is known before the first hour.
 
-    Where the adapter does not say whether its outputs are logits or probabilities, these answers tell, and it is noted
-    in the adapter: rows of shares that sum to 1 are a softmax's.
+    A model that fails on them may know no others than the dataset's: it must then answer those that ``own_pictures``
+    gives, ``(N, H, W, 3)``. Where the adapter does not say whether its outputs are logits or probabilities, these
+    answers tell, and it is noted in the adapter: rows of shares that sum to 1 are a softmax's.
 
     Raises:
         EvaluationError: if the model fails, answers in another shape, or not as it says of itself.
     """
-    answers = checked_logits(adapter, drawn_pictures(adapter.input_size_hw), ["a drawn picture"] * _TRIED)
+    try:
+        answers = checked_logits(adapter, drawn_pictures(adapter.input_size_hw), ["a drawn picture"] * _TRIED)
+    except EvaluationError as error:
+        if own_pictures is None or error.__cause__ is None:
+            raise
+        shown = own_pictures()
+        answers = checked_logits(adapter, shown, ["one of the dataset's pictures"] * len(shown))
     shares = bool(((answers >= -_SUM_SLACK) & (answers <= 1 + _SUM_SLACK)).all())
     softmax = shares and bool((np.abs(answers.sum(axis=1, dtype=np.float64) - 1) <= _SUM_SLACK).all())
     stated = adapter_option(adapter, "outputs")

@@ -21,6 +21,7 @@ from figureground.exports.evaluation.values import (
     file_fault,
     plain_line,
     require,
+    spell_size,
 )
 
 _KNOWN: Final = (
@@ -81,7 +82,8 @@ class OnnxAdapter:
         size = given.get("input_size", REFERENCE_SIZE_HW if self.any_size else size_hw)
         self.input_size_hw: tuple[int, int] = (size, size) if isinstance(size, int) else tuple(size)
         fits = self.any_size or self.input_size_hw == size_hw
-        require(fits, f"{where}: input_size: {path.name} takes {size_hw}, got {size}")
+        got = f"takes {spell_size(size_hw)}, got {spell_size(self.input_size_hw)}" if not fits else ""
+        require(fits, f"{where}: input_size: {path.name} {got}")
         self.name, self.on_cpu = f"onnx:{path.stem}", self.device == "cpu"
         for name in ("interpolation", "crop_pct", "parameters", "label_space", "class_names"):
             setattr(self, name, given.get(name, ADAPTER_DEFAULTS[name]))

@@ -22,7 +22,7 @@ from figureground.exports.evaluation.model_files.adapter_checks import checked_l
 from figureground.exports.evaluation.options import Option
 from figureground.exports.evaluation.pictures import decode_mask, open_image, stored_bytes
 from figureground.exports.evaluation.shares import RowAnswers, average_rows, measure_accuracy
-from figureground.exports.evaluation.values import Answers, Bools, Floats, Images, Ints, Table, require
+from figureground.exports.evaluation.values import Answers, Bools, Floats, Images, Ints, Table, require, spell_size
 
 CHALLENGE: Final = {  # rule: which grounds may fool, by whether they must be of another class and be the answer's
     "reference": (False, False),  # challenge_eval.py of MadryLab/backgrounds_challenge: any ground, any wrong answer
@@ -179,7 +179,8 @@ def answer_pasted(adapter: Adapter, figures: Table, grounds: Table, classes: Cla
     def paste(name: str, first: int, second: int) -> Images:
         (image, mask), under = figure(first), ground(second)
         fits = image.shape == under.shape and image.shape[:2] == mask.shape
-        require(fits, f"{name}: expected one size, got {image.shape}, mask {mask.shape}, ground {under.shape}")
+        sizes = [spell_size(part.shape) for part in (image, mask, under)]
+        require(fits, f"{name}: expected one size, got an image of {sizes[0]}, a mask {sizes[1]}, a ground {sizes[2]}")
         return np.asarray(whole.crop(Image.fromarray(np.where(mask[..., None], image, under)), name)[0])
 
     def answer(first: Ints, second: Ints) -> Ints:

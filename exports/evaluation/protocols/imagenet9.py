@@ -22,7 +22,7 @@ from figureground.exports.evaluation.protocols.challenge import (
     stored_parts,
     summarise_challenge,
 )
-from figureground.exports.evaluation.repository.mask_agreement import read_mask_agreement
+from figureground.exports.evaluation.repository.provenance import read_mask_agreement
 from figureground.exports.evaluation.shares import (
     CHANCE_NOTE,
     RowAnswers,
@@ -31,6 +31,8 @@ from figureground.exports.evaluation.shares import (
     accuracy_per_class,
     average_rows,
     class_sizes,
+    count_groups,
+    number_groups,
     sd_between_draws,
 )
 from figureground.exports.evaluation.tables import (
@@ -129,7 +131,7 @@ def run_imagenet9(job: Job) -> dict[str, Any]:
     needed = list_configs(job.repository, CHALLENGE_CONFIGS) if rules else []
     stored = job.remembered(list(dict.fromkeys([*job.configs, *needed])), run)
     answers = {config: Predictions(**arrays) for config, arrays in stored.items()}
-    summary = summarise({config: answers[config] for config in job.configs}, classes)
+    summary = summarise({config: answers[config] for config in job.configs}, classes, job.sampling.groups)
     if gap := _gap_by_agreement(job, {config: answers[config] for config in job.configs}):
         summary["by_agreement"] = gap
     if rules:
@@ -140,9 +142,15 @@ def run_imagenet9(job: Job) -> dict[str, Any]:
     return summary
 
 
-def summarise(predictions: Mapping[str, Predictions], classes: ClassMap) -> dict[str, Any]:
-    """All metrics of one model's answers by config, JSON-ready, with intervals; configs must pair."""
+def summarise(
+    predictions: Mapping[str, Predictions], classes: ClassMap, groups: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """All metrics of one model's answers by config, JSON-ready, with intervals; configs must pair.
+
+    ``groups`` are the groups of photos that show one scene, by image_id: whole groups then are the sample.
+    """
     labels, columns = pair_outcomes(predictions)
+    own = number_groups(np.unique(next(iter(predictions.values())).image_id), groups)
     few, sizes = len(labels) < MIN_DECIDABLE, class_sizes(labels, classes)
     absent = _absent(CATEGORY_CONFIGS, columns)
     shares = {} if absent else image_categories(*(columns[config] for config in CATEGORY_CONFIGS))
@@ -154,17 +162,17 @@ def summarise(predictions: Mapping[str, Predictions], classes: ClassMap) -> dict
         "balanced": sizes["balanced"],
         "chance": 1 / len(classes.names),
         "configs": {
-            name: _measure_config(answers, columns[name], labels, classes) for name, answers in predictions.items()
+            name: _measure_config(answers, columns[name], labels, classes, own) for name, answers in predictions.items()
         },
         "chance_note": CHANCE_NOTE,
         "differences": {
-            name: _absent(pair, columns) or _difference(pair, columns, labels)
+            name: _absent(pair, columns) or _difference(pair, columns, labels, own)
             for name, pair in list_differences(columns).items()
         },
-        "mask_effects": _mask_effects(columns, labels),
-        "categories": {key: absent or _class_mean(shares[key], labels) for key in CATEGORIES},
+        "mask_effects": _mask_effects(columns, labels, own),
+        "categories": {key: absent or _class_mean(shares[key], labels, own) for key in CATEGORIES},
     }
-    exact = exact_accuracy(predictions["original"]) if "original" in predictions else None
+    exact = exact_accuracy(predictions["original"], groups) if "original" in predictions else None
     return {**summary, **({"exact1000": exact} if exact else {})}
 
 
@@ -174,11 +182,15 @@ def _gap_by_agreement(job: Job, predictions: Mapping[str, Predictions]) -> dict[
     if rule is None or not set(DIFFERENCES["bg_gap"]) <= set(predictions):
         return {}
     shards = job.repository.shards(DIFFERENCES["bg_gap"][0], job.split)
-    return gap_by_agreement(predictions, read_mask_agreement(shards.values()), rule["min_iou"])
+    ious = read_mask_agreement(shards.values())
+    return gap_by_agreement(predictions, ious, rule["min_iou"], job.sampling.groups)
 
 
 def gap_by_agreement(
-    predictions: Mapping[str, Predictions], ious: Mapping[str, float], min_iou: float
+    predictions: Mapping[str, Predictions],
+    ious: Mapping[str, float],
+    min_iou: float,
+    groups: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """BG-gap over the images whose mask agrees with another segmenter's, JSON-ready.
 
@@ -189,15 +201,18 @@ def gap_by_agreement(
         predictions: Answers by config; those of ``mixed_same`` and ``mixed_rand`` are needed.
         ious: IoU of two segmenters' masks by image_id, of images where there are two.
         min_iou: IoU from which two masks agree.
+        groups: Groups of photos that show one scene, by image_id.
     """
     labels, columns = pair_outcomes({config: predictions[config] for config in DIFFERENCES["bg_gap"]})
-    own = np.array([ious.get(image, np.nan) for image in np.unique(predictions["mixed_same"].image_id)])
+    images = np.unique(predictions["mixed_same"].image_id)
+    own = np.array([ious.get(image, np.nan) for image in images])
     agree = own >= min_iou  # False where there is no IoU
     counts = {"min_iou": min_iou, "compared": int(np.isfinite(own).sum()), "agreeing": int(agree.sum())}
     if not agree.any():
         return {**counts, "bg_gap": {"value": None, "reason": "no masks agree"}}
     kept = {config: correct[agree] for config, correct in columns.items()}
-    return {**counts, "bg_gap": _difference(DIFFERENCES["bg_gap"], kept, labels[agree])}
+    members = number_groups(images[agree], groups)
+    return {**counts, "bg_gap": _difference(DIFFERENCES["bg_gap"], kept, labels[agree], members)}
 
 
 def list_differences(configs: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -211,7 +226,7 @@ def list_differences(configs: Collection[str]) -> dict[str, tuple[str, str]]:
     return {**DIFFERENCES, **{f"bg_gap{suffix}": (f"{sides[0]}{suffix}", f"{sides[1]}{suffix}") for suffix in masks}}
 
 
-def _mask_effects(columns: Mapping[str, Bools], labels: Ints) -> dict[str, dict[str, Any]]:
+def _mask_effects(columns: Mapping[str, Bools], labels: Ints, groups: Ints | None) -> dict[str, dict[str, Any]]:
     """What other masks of the same figures on the same grounds change of BG-gap: paired, within images."""
     gaps = {
         name: columns[pair[0]].mean(axis=1) - columns[pair[1]].mean(axis=1)
@@ -219,13 +234,13 @@ def _mask_effects(columns: Mapping[str, Bools], labels: Ints) -> dict[str, dict[
         if name.startswith("bg_gap") and not _absent(pair, columns)
     }
     return {
-        f"{name}_minus_bg_gap": mean_estimate(gap - gaps["bg_gap"], labels, (-2.0, 2.0)).json()
+        f"{name}_minus_bg_gap": mean_estimate(gap - gaps["bg_gap"], labels, (-2.0, 2.0), groups).json()
         for name, gap in gaps.items()
         if name != "bg_gap" and "bg_gap" in gaps
     }
 
 
-def exact_accuracy(original: Predictions) -> dict[str, Any] | None:
+def exact_accuracy(original: Predictions, groups: Mapping[str, str] | None = None) -> dict[str, Any] | None:
     """Accuracy on ``original`` where only the photo's own ImageNet class is right; None where that is not known.
 
     The row "ImageNet" beside ImageNet-9's (arXiv 2006.09994, Table 2), on these photos.
@@ -233,30 +248,34 @@ def exact_accuracy(original: Predictions) -> dict[str, Any] | None:
     if (original.exact < 0).any():
         return None
     right, alike = original.exact.astype(np.float64), np.zeros_like(original.label)
-    return {"n": len(right), "accuracy_micro": float(right.mean()), "ci95_micro": share_interval(right, alike)}
+    ci95 = share_interval(right, alike, number_groups(original.image_id, groups))
+    return {"n": len(right), "accuracy_micro": float(right.mean()), "ci95_micro": ci95}
 
 
-def _measure_config(answers: Predictions, correct: Bools, labels: Ints, classes: ClassMap) -> dict[str, Any]:
+def _measure_config(
+    answers: Predictions, correct: Bools, labels: Ints, classes: ClassMap, groups: Ints | None
+) -> dict[str, Any]:
     """Accuracies of one config; ``restricted`` is that of the largest output that belongs to a class."""
     per_class, alike = accuracy_per_class(correct, labels), np.zeros_like(labels)
     rows = RowAnswers(image_id=answers.image_id, label=answers.label, right=answers.mapped == answers.label)
     restricted = average_rows("mapped outputs", rows, answers.restricted == answers.label)
     outside = average_rows("outside the map", rows, answers.mapped < 0)
-    mean = _class_mean(correct, labels)
+    mean = _class_mean(correct, labels, groups)
     return {
         "accuracy_micro": accuracy_micro(correct),
-        "ci95_micro": share_interval(correct.mean(axis=1), alike),
+        "ci95_micro": share_interval(correct.mean(axis=1), alike, groups),
         "accuracy_macro": mean.pop("value"),
         **mean,
         "n": len(labels),
+        **count_groups(correct.mean(axis=1), labels, groups),
         "undecidable": len(labels) < MIN_DECIDABLE,
         "draws": correct.shape[1],
         "n_per_class": class_sizes(labels, classes)["n_per_class"],
         "per_class_accuracy": {owner: per_class.get(index) for index, owner in enumerate(classes.names)},
         "unmapped_share": outside.mean("images"),
-        "unmapped_ci95": share_interval(outside.value, alike),
+        "unmapped_ci95": share_interval(outside.value, alike, groups),
         "accuracy_restricted": restricted.mean("classes"),
-        "ci95_restricted": share_interval(restricted.value, restricted.label),
+        "ci95_restricted": share_interval(restricted.value, restricted.label, groups),
     }
 
 
@@ -266,23 +285,24 @@ def _absent(needed: Sequence[str], columns: Collection[str]) -> dict[str, Any]:
     return {"value": None, "reason": f"not scored: {', '.join(absent)}"} if absent else {}
 
 
-def _class_mean(outcomes: Bools, labels: Ints) -> dict[str, Any]:
+def _class_mean(outcomes: Bools, labels: Ints, groups: Ints | None = None) -> dict[str, Any]:
     """A mean of class means ``(I, D)`` with its interval, and its spread between draws."""
     return {
         "value": accuracy_macro(outcomes, labels),
-        "ci95": share_interval(outcomes.mean(axis=1), labels),
+        "ci95": share_interval(outcomes.mean(axis=1), labels, groups),
         "sd_between_draws": sd_between_draws(outcomes, labels),
     }
 
 
-def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints) -> dict[str, Any]:
+def _difference(pair: Sequence[str], columns: Mapping[str, Bools], labels: Ints, groups: Ints | None) -> dict[str, Any]:
     """A difference of class means of two configs."""
     first, second = (columns[config] for config in pair)
     return {
-        **paired_difference(first.mean(axis=1), second.mean(axis=1), labels).json(),
+        **paired_difference(first.mean(axis=1), second.mean(axis=1), labels, groups).json(),
         "minuend": pair[0],
         "subtrahend": pair[1],
         "n": len(labels),
+        **count_groups(first.mean(axis=1) - second.mean(axis=1), labels, groups),
         "undecidable": len(labels) < MIN_DECIDABLE,
         "sd_between_draws": sd_between_draws(first.astype(np.float64) - second, labels),
     }

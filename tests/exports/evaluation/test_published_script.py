@@ -90,7 +90,7 @@ def test_uv_runs_the_script_from_its_address_and_gets_our_numbers(
     (ours,) = json.loads(client.figureground("evaluate", "me/toy", *words).stdout)["results"]
     libraries = result.pop("libraries")  # those that uv found, which may be newer than ours
     assert libraries.keys() == ours.pop("libraries").keys() == set(LIBRARIES)
-    assert result.pop("decided_by").keys() == ours.pop("decided_by").keys() <= libraries.keys()
+    assert "decided_by" not in result
     assert result == ours
     assert result["model"] == "onnx:lite0"
     assert {config["n"] for config in result["configs"].values()} == {12}

@@ -13,7 +13,8 @@ from needs import SHARED, need_shared
 from photo_samples import FLAGGED, HEIGHT, REJECTED, WIDTH, draw_pixels, encode, png, with_orientation
 from PIL import Image, ImageFile
 
-from figureground.schemas.rasters.photos import MOST_PIXELS, PhotoRejected, decode_photo, perceptual_hash, read_photo
+from figureground.schemas.rasters.photos import PhotoRejected, decode_photo, perceptual_hash, read_photo
+from figureground.schemas.rasters.sizes import MOST_PIXELS
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF"])

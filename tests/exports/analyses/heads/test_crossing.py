@@ -20,6 +20,7 @@ from figureground.exports.analyses.heads.splits import HeadsRequest, choose_conf
 from figureground.exports.analyses.probe_training import TrainingSettings
 from figureground.exports.evaluation.dataset import open_repository
 from figureground.exports.evaluation.scoring import evaluate
+from figureground.exports.evaluation.values import EvaluationError
 
 SIX_COLOURS = "figure_models:six_colours"
 SETTINGS = TrainingSettings(learning_rate=0.1, epochs=30)
@@ -147,6 +148,32 @@ def test_stored_features_of_something_else_are_not_taken(request_: HeadsRequest,
     limited = train_heads(replace(request, limit=20), SIX_COLOURS, SETTINGS, tmp_path)
     assert SixColours.passes == before + 1  # the damaged file's twenty images alone
     assert limited["heads"]["original"]["cells"]["original"]["n"] == 20
+
+
+def test_stored_features_are_of_the_shards_that_the_manifest_lists(grounds: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(grounds, tmp_path / "set"))
+    request = HeadsRequest(
+        repository=open_repository(str(folder)), bootstrap=20, train=("original",), test=("original",)
+    )
+    train_heads(request, SIX_COLOURS, SETTINGS, tmp_path / "out")
+    (shard,) = (folder / "data" / "original").glob("test-*.parquet")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(bytes(content))
+    with pytest.raises(EvaluationError, match=r"expected the bytes that manifest\.json lists"):
+        train_heads(request, SIX_COLOURS, SETTINGS, tmp_path / "out")
+
+
+def test_stored_features_are_of_the_module_as_it_is_now(
+    request_: HeadsRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    request = replace(request_, train=("original",), test=("original",))
+    for source, computes in (("", True), ("", False), ("# another preprocessing", True)):
+        (tmp_path / "own_colours.py").write_text(f"from figure_models import six_colours\n{source}\n")
+        before = SixColours.passes
+        train_heads(request, "own_colours:six_colours", SETTINGS, tmp_path / "out")
+        assert (SixColours.passes > before) is computes
 
 
 def test_without_pairs_there_is_no_gap_and_no_difference(request_: HeadsRequest, tmp_path: Path) -> None:

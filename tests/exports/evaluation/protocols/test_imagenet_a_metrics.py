@@ -262,5 +262,5 @@ def test_timm_brings_its_own_crop_and_counts_its_parameters() -> None:
 
 def test_a_photo_too_narrow_to_be_resized_is_refused() -> None:
     transform = Transform(size_hw=(224, 224), crop_pct=0.875, crop_mode="center", interpolation="bilinear")
-    with pytest.raises(EvaluationError, match=r"plus/a: too narrow: \(1, 9000\)"):
+    with pytest.raises(EvaluationError, match=r"plus/a: too narrow: 1x9000 "):
         transform.crops(encode(np.zeros((9000, 1, 3), np.uint8)), "plus/a")

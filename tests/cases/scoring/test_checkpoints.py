@@ -184,9 +184,12 @@ def test_a_thousand_classes_take_a_thousand_outputs(tmp_path: Path) -> None:
 
 def test_the_order_of_a_heads_classes_is_stated_or_said_to_be_assumed(tmp_path: Path) -> None:
     folder, model = draw_dataset(tmp_path / "set"), colour_model(tmp_path / "m.onnx", settings={})
-    assert "assumed to be in the order of the dataset's classes" in script.format_table([score(folder, model)])
+    assumed = score(folder, model)
+    assert assumed["class_order"] == "assumed"
+    assert "assumed to be in the order of the dataset's classes" in script.format_table([assumed])
     (tmp_path / "m.json").write_text('{"class_names": ["red", "green", "blue"]}')
     stated = score(folder, model)
+    assert stated["class_order"] == "stated"
     assert "assumed" not in script.format_table([stated])
     assert stated["model_settings"]["class_names"] == ["red", "green", "blue"]
 
