@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from fault_runner import KINDS, Ended, Zygote, codes_after
@@ -16,6 +17,14 @@ from fault_verbs import VERBS, Inputs, Verb, begin
 
 FEW_FILES: Final = 40
 """That a process may have open, where few are."""
+
+_CHANGES: Final[Mapping[str, Mapping[str, str | None]]] = MappingProxyType(
+    {
+        "no HOME": {"HOME": None, "XDG_CACHE_HOME": None},
+        "HOME that is none": {"HOME": "/nowhere", "XDG_CACHE_HOME": None},
+    }
+)
+"""Condition to variables of the environment; None for absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +85,7 @@ class Trials:
         """Run with few open files, or without a home; the end is as ever."""
         folder = self._folder(name)
         limits = {"RLIMIT_NOFILE": FEW_FILES} if condition == "few files" else {}
-        changes: Mapping[str, str | None] = {
-            "no HOME": {"HOME": None, "XDG_CACHE_HOME": None},
-            "HOME that is none": {"HOME": "/nowhere", "XDG_CACHE_HOME": None},
-            "a clock a day back": {"FAULT_CLOCK_OFFSET": "-86400"},
-        }.get(condition, {})
+        changes = _CHANGES.get(condition, {})
         ended = self.zygotes[0].run(VERBS[name].words(self.inputs), folder, limits=limits, changes=changes)
         return [f"{condition}: {line}" for line in ended.strange(codes=[0]) + self._compare(name, folder)]
 

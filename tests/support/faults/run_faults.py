@@ -1,8 +1,9 @@
 """The long run of ``make faults``: verbs are killed, starved and run side by side for as long as is asked.
 
-    python tests/support/faults/run_faults.py KILLS SEED
+    python tests/support/faults/run_faults.py KILLS SEED [PART]
 
-Prints a line a verb, then every difference and leftover; exit code 1 where there is one.
+PART is ``kills`` or ``conditions`` (full disks, few handles, no home, two at once) for that alone. Differences and leftovers
+are printed as they are found, then a line a verb and the sums; exit code 1 where there is a difference.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,41 +28,58 @@ CONDITIONS = ("few files", "no HOME", "HOME that is none")
 STARVED = 3
 
 
-def main(kills: int, seed: str) -> int:
+def main(kills: int, seed: str, part: str = "all") -> int:
     """Run all trials; returns the exit code."""
     began = time.monotonic()
-    wrong: list[str] = []
     counts: Counter[str] = Counter()
+    wrong = 0
     with tempfile.TemporaryDirectory(prefix="figureground-faults-", ignore_cleanup_errors=True) as folder:
         root = Path(folder)
         inputs = make_inputs(root / "inputs")
         with Zygote() as first, Zygote() as second:
             trials = Trials(inputs, (first, second), root / "trials")
-            names = list(VERBS)
-            for number in range(kills):
-                name = names[number % len(names)]
-                in_time, lines = trials.kill(name, f"{seed} {name} {number}")
-                counts[name] += 1
-                counts["in time"] += in_time
-                told = [f"{name}, seed {seed!r}, kill {number}: {line}" for line in lines]
-                print(*told, sep="\n", end="\n" * bool(told), flush=True)
-                wrong += told
-            for name in names:
-                checks = [trials.starve(name, f"{seed} {name} disk {number}") for number in range(STARVED)]
-                checks += [trials.confine(name, condition) for condition in CONDITIONS]
-                checks.append(trials.twice(name, f"{seed} {name} twice"))
-                wrong += [f"{name}, seed {seed!r}: {line}" for lines in checks for line in lines]
-                took = trials.undisturbed(name).seconds
-                print(f"{name:20} {counts[name]:4} kills, {took:.2f} s undisturbed", flush=True)
-    total = sum(counts[name] for name in VERBS)
-    rest = len(VERBS) * (STARVED + len(CONDITIONS) + 1)
+            for name, what, lines in _trials(trials, kills if part != "conditions" else 0, seed, counts):
+                for line in lines:
+                    print(f"{name}, seed {seed!r}, {what}: {line}", flush=True)
+                wrong += len(lines)
+                if time.monotonic() - began > 60 * (counts["minutes"] + 1):
+                    counts["minutes"] = int((time.monotonic() - began) / 60)
+                    print(f"  {counts['kills']} kills in {counts['minutes']} min", flush=True)
+            for name in VERBS if part != "kills" else ():
+                for what, lines in _conditions(trials, name, seed):
+                    for line in lines:
+                        print(f"{name}, {what}: {line}", flush=True)
+                    wrong += len(lines)
+                    counts["conditions"] += 1
+    for name in VERBS:
+        print(
+            f"{name:20} {counts[name]:4} kills, {trials.known[name].seconds if name in trials.known else 0:.2f} s alone"
+        )
+    in_time = f"{counts['in time']} of them before the end"
     print(
-        f"{total} kills of {len(VERBS)} verbs, {counts['in time']} before the end, seed {seed!r}; {rest} other trials"
+        f"{counts['kills']} kills of {len(VERBS)} verbs, {in_time}, seed {seed!r}; {counts['conditions']} other trials"
     )
-    print(f"{time.monotonic() - began:.0f} s; {len(wrong)} differences and leftovers")
-    for line in wrong:
-        print(f"  {line}")
+    print(f"{time.monotonic() - began:.0f} s; {wrong} differences and leftovers")
     return int(bool(wrong))
+
+
+def _trials(trials: Trials, kills: int, seed: str, counts: Counter[str]) -> Iterator[tuple[str, str, list[str]]]:
+    """Name of the verb, which kill, and what was wrong after it."""
+    names = list(VERBS)
+    for number in range(kills):
+        name = names[number % len(names)]
+        in_time, lines = trials.kill(name, f"{seed} {name} {number}")
+        counts.update([name, "kills", *(["in time"] if in_time else [])])
+        yield name, f"kill {number}", lines
+
+
+def _conditions(trials: Trials, name: str, seed: str) -> Iterator[tuple[str, list[str]]]:
+    """What was tried with a verb, and what was wrong."""
+    for number in range(STARVED):
+        yield "full disk", trials.starve(name, f"{seed} {name} disk {number}")
+    for condition in CONDITIONS:
+        yield condition, trials.confine(name, condition)
+    yield "twice", trials.twice(name, f"{seed} {name} twice")
 
 
 def clock_library(folder: Path) -> Path:
@@ -72,4 +91,4 @@ def clock_library(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), sys.argv[2]))
+    sys.exit(main(int(sys.argv[1]), *sys.argv[2:4]))
