@@ -2,8 +2,8 @@
 
     python tests/support/faults/run_faults.py KILLS SEED [PART]
 
-PART is ``kills`` or ``conditions`` (full disks, few handles, no home, two at once) for that alone. Differences and leftovers
-are printed as they are found, then a line a verb and the sums; exit code 1 where there is a difference.
+PART is ``kills`` or ``conditions`` (full disks, few handles, no home, two at once) for that alone. Differences and
+leftovers are printed as they are found, then a line a verb and the sums; exit code 1 where there is a difference.
 """
 
 from __future__ import annotations
