@@ -44,10 +44,8 @@ def masked(text: str) -> str:
     A server may repeat in its answer what it was sent, and a library what it sends. Secrets are those that
     ``keep_secret`` was told, those of the environment, and the login of the Hub's client where that is loaded.
     """
-    hub = sys.modules.get("huggingface_hub")
-    login = hub.get_token() if hub is not None else None
     own = (value for name, value in os.environ.items() if _SECRET_NAMES.search(name))
-    known = {secret for secret in (*_secrets, *own, login or "") if len(secret) >= _SHORTEST_SECRET}
+    known = {secret for secret in (*_secrets, *own, _hub_login()) if len(secret) >= _SHORTEST_SECRET}
     for secret in sorted(known, key=len, reverse=True):  # one may be a part of another
         text = text.replace(secret, "***")
     return _SIGNED.sub(r"\1", text)
@@ -77,6 +75,14 @@ def _shown(text: str) -> str:
     """One part of a fault: in one line, without addresses of memory, not endless."""
     line = printable(_ADDRESS.sub(r"\1", text))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}... ({len(line)} characters)"
+
+
+def _hub_login() -> str:
+    """The token that the Hub's client logs in with, which may lie in a file of its own; empty where there is none."""
+    try:
+        return sys.modules["huggingface_hub"].get_token() or ""
+    except (KeyError, AttributeError, ImportError, OSError):  # not loaded, not whole yet, or not readable
+        return ""
 
 
 class FigureGroundError(Exception):

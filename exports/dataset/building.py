@@ -22,7 +22,7 @@ from figureground.exports.dataset.manifest import write_manifest
 from figureground.exports.dataset.metadata import plan_features, write_metadata
 from figureground.exports.dataset.planned import PlannedBuild, plan_build
 from figureground.exports.dataset.shards import ROWS_PER_SHARD, ShardJob
-from figureground.runtime.folders import MARK, unfinished_folder
+from figureground.runtime.folders import MARK, settle, unfinished_folder
 from figureground.runtime.pools import Engine, LazyJobs, open_engine
 from figureground.runtime.progress import Progress
 from figureground.schemas.recipes import Balance
@@ -70,6 +70,7 @@ def build_dataset(request: BuildRequest, folder: Path, *, progress: Progress = l
     build = plan_build(request)
     if folder.exists():
         require_same_build(folder, build.lock)
+        settle(folder)
         return _report(folder, build, reused=True)
     copied = make_repository(build, folder, progress=progress)
     return _report(folder, build, copied=copied)

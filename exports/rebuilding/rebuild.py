@@ -44,7 +44,7 @@ from figureground.exports.dataset.planned import PlannedBuild
 from figureground.exports.rebuilding.drift import DriftedRow, find_drift, require_within
 from figureground.exports.rebuilding.photo_search import PhotoSearch, find_photos
 from figureground.runtime.files import write_text
-from figureground.runtime.folders import require_absent
+from figureground.runtime.folders import require_absent, settle
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
@@ -158,6 +158,7 @@ def rebuild_dataset(
     build = _plan(released, rows, search, sources)
     if (folder / MANIFEST).is_file():
         require_same_build(folder, build.lock)
+        settle(folder)
         return _read_report(folder)
     report = RebuildReport(
         folder=folder.name,

@@ -55,13 +55,19 @@ def unfinished_folder(out: Path, key: str, what: str, *, keeps: bool) -> Iterato
                     _delete(entry)
             _clear_partials(partial)
             require_absent(out)
-            for name in (MARK, _LOCK):
-                (partial / name).unlink(missing_ok=True)
-            partial.rename(out)
+            partial.rename(out)  # with its mark: without one, nobody would take it for ours if this is killed here
             done = True
+            settle(out)
         finally:
             if not done and not keeps:
                 shutil.rmtree(partial, ignore_errors=True)
+
+
+def settle(out: Path) -> None:
+    """Take our marks from a finished folder, whose command may have been killed before it did so itself."""
+    if (out / MARK).is_file() and not (out / MARK).is_symlink():
+        for name in (_LOCK, MARK):
+            (out / name).unlink(missing_ok=True)
 
 
 def require_absent(out: Path) -> None:
@@ -98,7 +104,10 @@ def made_before(out: Path, key: str) -> dict[str, Any] | None:
         report: dict[str, Any] = content["report"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return report if same else None
+    if not same:
+        return None
+    settle(out)
+    return report
 
 
 def _size(folder: Path) -> list[int]:

@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 
 import cv2
 
-from figureground.runtime.signals import deaf
+from figureground.runtime.signals import deaf, hear_sigterm
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -51,7 +51,7 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 class _DeafWorkers(ProcessPoolExecutor):
-    """A pool whose processes, which start with the jobs, do not hear the terminal."""
+    """A pool whose processes, which start with the jobs, do not hear the terminal, and start whole or not at all."""
 
     def submit(
         self, function: Callable[Parameters, Result], /, *args: Parameters.args, **named: Parameters.kwargs
@@ -62,6 +62,7 @@ class _DeafWorkers(ProcessPoolExecutor):
 
 
 def _start_worker() -> None:
+    hear_sigterm()
     cv2.setNumThreads(1)
     sys.meta_path.insert(0, _WithoutPandas())
     parent = multiprocessing.parent_process()

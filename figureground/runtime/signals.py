@@ -72,7 +72,7 @@ def end_workers() -> None:
     """End the processes that ``multiprocessing`` started here: a pool would wait for what they are busy with."""
     started: Any = sys.modules.get("multiprocessing")
     for child in started.active_children() if started is not None else ():
-        child.terminate()
+        child.kill()
 
 
 def end_process(code: int) -> NoReturn:
@@ -95,16 +95,23 @@ def end_process(code: int) -> NoReturn:
 
 @contextmanager
 def deaf() -> Iterator[None]:
-    """Hold signals from a terminal back, and from processes that are started in the block for ever.
+    """Hold signals back, and from processes that are started in the block until they ``hear`` again.
 
-    Ctrl-C goes to all processes of a terminal; the one that started the workers ends them.
+    Ctrl-C goes to all processes of a terminal; the one that started the workers ends them. And a signal in the middle
+    of a start would leave a worker that waits for what it is to do.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    held = {getattr(signal, name) for name in ("SIGINT", "SIGHUP")}
+    held = {getattr(signal, name) for name in _ASKED}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def hear_sigterm() -> None:
+    """Let SIGTERM end this worker again, by which a pool ends those that are left; the terminal stays unheard."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

@@ -136,6 +136,7 @@ def test_what_was_finished_before_its_command_was_killed_is_told_as_done(
     made = makers(plain, tmp_path / "out")[maker]
     first = made()
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    (tmp_path / "out" / MARK).write_text("it was killed before it took its mark away")
     again = made()
     if maker == "build":
         assert getattr(again, "reused", False)

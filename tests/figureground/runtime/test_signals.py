@@ -85,13 +85,14 @@ def test_what_is_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_signals_that_come_while_workers_start_are_heard_afterwards() -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_signals_that_come_while_workers_start_are_heard_afterwards(name: str) -> None:
     reached = []
 
     def start() -> None:
         with stoppable():
             with deaf():
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(getattr(signal, name))
                 reached.append("the end")
             reached.append("too far")
 

@@ -141,7 +141,8 @@ class Running:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
             if kind == "worker":
-                workers = process.children(recursive=True)
+                children = process.children(recursive=True)  # one of them only tidies up after the others
+                workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
                 (chance.choice(workers) if workers else process).kill()
             elif kind == "SIGTERM":
                 process.send_signal(signal.SIGTERM)
