@@ -22,7 +22,8 @@ def summarise_annotation(workspace: Workspace, origins: Mapping[str, str]) -> di
 
     Args:
         workspace: Where the answers are.
-        origins: Image to the answer or proposal that its mask in the release is; empty where it has none.
+        origins: Image to the answer or proposal that its mask in the release is, or the answers whose consensus it is;
+            empty where it has none.
 
     Agreement is that of every photo that several people answered in a first look, whether or not it is in the release:
     those on which people disagreed are the ones that are missing. Seconds are Label Studio's, on the page.
@@ -59,7 +60,7 @@ def summarise_annotation(workspace: Workspace, origins: Mapping[str, str]) -> di
 
 def _checkpoints(workspace: Workspace, origins: Mapping[str, str]) -> dict[str, str]:
     """Segmenter to SHA-256 of its weights, of the proposals that masks are or began from."""
-    used = set(origins.values())
+    used = {word for origin in origins.values() for word in origin.split()}  # a consensus names several answers
     used |= {answer.proposal_id for answer in workspace.annotations() if answer.annotation_id in used}
     checkpoints = {
         proposal.segmenter: proposal.checkpoint_sha256

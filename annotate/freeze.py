@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from figureground.annotate.agreement.consensus import WorkspaceConsensus
+from figureground.annotate.agreement.consensus_masks import METHODS, ConsensusMethod
 from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.annotate.attribute_history import AttributeHistory
+from figureground.annotate.lint.checking import LintLevel, lint_gate
 from figureground.annotate.photo_states import TEXTURE, is_texture
 from figureground.annotate.proposals.agreement import agreement_iou, other_masks
 from figureground.annotate.proposals.best import best_proposals
@@ -65,13 +68,21 @@ class FreezeOptions:
     """Take a machine mask only where this other segmenter's first choice, NAME or NAME:PROMPT, agrees with it."""
     min_iou: float = AGREEING_PROPOSALS
     """IoU in [0, 1] from which two masks agree."""
+    consensus: ConsensusMethod | None = None
+    """Take what the answers of three or more people add up to in place of one person's, and of photos in doubt only
+    because these differ; None takes accepted answers alone."""
+    lint: LintLevel | None = None
+    """Check every mask, and refuse the release for findings of this severity or a worse one; None not to check."""
 
     def require_valid(self) -> None:
         """Check that the options go together.
 
         Raises:
-            UsageError: for an IoU that is none, or a second segmenter without machine masks, or the same one twice.
+            UsageError: for an IoU that is none, a second segmenter without machine masks, the same one twice, or an
+                unknown consensus.
         """
+        if self.consensus is not None and self.consensus not in METHODS:
+            raise UsageError(f"--consensus {self.consensus}: expected {' or '.join(METHODS)}")
         if not 0 <= self.min_iou <= 1:
             raise UsageError(f"--min-iou {self.min_iou:g}: give an IoU from 0 to 1")
         if self.agree is not None and not self.unreviewed:
@@ -101,6 +112,8 @@ class FreezeReport:
     """State to number of objects."""
     left_out: Mapping[str, int]
     """Reason to number of photos that did not enter."""
+    lint: Mapping[str, Any] = field(default_factory=dict)
+    """What the masks were checked by, and how many findings there are; empty where they were not checked."""
 
 
 def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> FreezeReport:
@@ -108,7 +121,7 @@ def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freeze
 
     Raises:
         UsageError: if the version's name is bad, exists with other content, or ``segmenter`` must be given.
-        DataError: if nothing would be in it, or masks do not have their photos' sizes.
+        DataError: if nothing would be in it, masks do not have their photos' sizes, or lint refuses some.
     """
     if not NAME_PATTERN.fullmatch(version):
         raise UsageError(f"version {version!r}: use letters, digits, dot, dash and underscore")
@@ -123,7 +136,8 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     # A million masks do not fit into memory: objects are gone through twice, first to judge them, then to write them.
     origins: dict[str, str] = {}
     states: Counter[str] = Counter()
-    for record in _objects(workspace, options, missing):
+    consensus = WorkspaceConsensus.of(workspace, options.consensus) if options.consensus else None
+    for record in _objects(workspace, options, missing, consensus):
         _judge(record, faults)
         origins[record.image_id] = record.mask_origin
         states[record.state] += 1
@@ -143,15 +157,30 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     for photo in missing:
         by_label[photo.label][photo.reason] += 1
     annotation = summarise_annotation(workspace, origins)
+    if consensus is not None:
+        annotation["consensus"] = consensus.summary()  # it counts on when objects are gone through again
+    if options.lint is not None:
+        checked = _objects(workspace, options, [], consensus)
+        annotation["lint"] = lint_gate(workspace, checked, len(origins), options.lint)
     if options.agree is not None:
         unlike = {reason: left_out[reason] for reason in (DISAGREE, NO_SECOND)}
         annotation["proposals_agree"] = {"with": options.agree, "min_iou": options.min_iou, "left_out": unlike}
-    write_release(path, _objects(workspace, options, []), version=version, left_out=by_label, annotation=annotation)
+    write_release(
+        path, _objects(workspace, options, [], consensus), version=version, left_out=by_label, annotation=annotation
+    )
     write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))
-    return FreezeReport(path=path, version=version, states=dict(states), left_out=dict(sorted(left_out.items())))
+    return FreezeReport(
+        path=path,
+        version=version,
+        states=dict(states),
+        left_out=dict(sorted(left_out.items())),
+        lint=annotation.get("lint", {}),
+    )
 
 
-def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOutPhoto]) -> Iterator[ObjectRecord]:
+def _objects(
+    workspace: Workspace, options: FreezeOptions, missing: list[LeftOutPhoto], consensus: WorkspaceConsensus | None
+) -> Iterator[ObjectRecord]:
     decisions = _Ascending(workspace.newest_decisions())
     others = _Ascending(other_masks(workspace, options.agree) if options.unreviewed else iter(()))
     masks = best_proposals(workspace, options.segmenter, apart_from=options.agree) if options.unreviewed else iter(())
@@ -160,7 +189,12 @@ def _objects(workspace: Workspace, options: FreezeOptions, missing: list[LeftOut
     for image in workspace.images():
         decision, proposal = decisions.of(image.image_id), best.of(image.image_id)
         group = groups.get(image.image_id, "")
-        if decision is not None and decision.state != "accepted":
+        agreed = consensus.of_photo(decision) if consensus is not None and decision is not None else None
+        if agreed is not None and decision is not None:
+            chosen = replace(decision, annotation_id=agreed.nearest.annotation_id)
+            answers = list(workspace.annotations(image.image_id))
+            yield replace(agreed.applied_to(_accepted(image, chosen, answers, history)), group=group)
+        elif decision is not None and decision.state != "accepted":
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=decision.state))
         elif decision is not None:
             yield replace(_accepted(image, decision, list(workspace.annotations(image.image_id)), history), group=group)
@@ -218,7 +252,13 @@ def _accepted(
 
 def _unreviewed(image: ImageRecord, proposal: ProposalRecord, iou: float | None) -> ObjectRecord:
     record = _object(image, proposal.rle, "unreviewed")
-    return replace(record, mask_origin=proposal.proposal_id, segmenter=proposal.segmenter, agreement_iou=iou)
+    return replace(
+        record,
+        mask_origin=proposal.proposal_id,
+        segmenter=proposal.segmenter,
+        instances=proposal.instances,
+        agreement_iou=iou,
+    )
 
 
 def _object(image: ImageRecord, mask: CocoRle, state: ObjectState) -> ObjectRecord:

@@ -1,4 +1,4 @@
-"""What is done with photos before a build: catalogue them, propose masks, freeze what was accepted.
+"""What is done with photos before a build: catalogue them, propose masks, see how far people agree, freeze.
 
 ``import figureground`` and the command line call these.
 """
@@ -8,15 +8,28 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypedDict, Unpack
 
+from figureground.annotate.agreement.adjudication import RANKINGS, Ranking
+from figureground.annotate.agreement.consensus_masks import METHODS, ConsensusMethod
+from figureground.annotate.agreement.report import AgreementReport, report_agreement
+from figureground.annotate.agreement.report_files import write_agreement
 from figureground.annotate.catalogue import IndexReport, index_source
 from figureground.annotate.freeze import FreezeOptions, FreezeReport
 from figureground.annotate.freeze import freeze as freeze_workspace
+from figureground.annotate.lint.checking import LintLevel, LintOptions, lint_release, lint_workspace
+from figureground.annotate.lint.linting import LintReport
 from figureground.annotate.photo_states import photos_to_annotate
-from figureground.annotate.proposals.prompts import UNPROMPTED
+from figureground.annotate.proposals.class_texts import ClassTexts
 from figureground.annotate.proposals.proposing import ALL_PHOTOS, ProposalReport, ProposalScope, ProposalSettings
 from figureground.annotate.proposals.proposing import propose as propose_with
-from figureground.annotate.segmenters.loading import ModelChoice, load_models
+from figureground.annotate.segmenters.loading import (
+    UNPROMPTED,
+    ModelChoice,
+    load_models,
+    require_taker_of_texts,
+    taker_of_texts,
+)
 from figureground.errors import UsageError
 from figureground.runtime.engines import EngineChoice
 from figureground.runtime.processes import default_workers
@@ -101,9 +114,12 @@ def propose(
 
     Args:
         workspace: Folder of the workspace.
-        model: The model that makes the masks, or the name of its segmenter: ``detector``, ``grabcut``,
-            ``mobile-sam``, ``saliency`` or ``sam``. The saliency model is added where the settings need it.
-        settings: Prompts, and how many candidates are stored for a photo; None for the defaults.
+        model: The model that makes the masks, or the name of its segmenter: ``detector``, ``edgetam``, ``grabcut``,
+            ``mobile-sam``, ``saliency``, ``sam``, ``sam-hq``, ``sam2`` or ``sam3``. What the settings need besides is
+            added: the saliency model, or what takes the classes' names.
+        settings: Prompts, and how many candidates are stored for a photo; None for the defaults. Photos without a box
+            are asked for by their class's name under ``auto`` where weights of what takes texts lie on this machine;
+            ``report.boxes_by`` says which.
         scope: Which sources, and how many photos at most; what is left is done by later calls.
         engine: Where the model runs; None for this process.
         progress: Called with (stage, photos done, photos in all).
@@ -124,23 +140,90 @@ def propose(
     choice = ModelChoice(segmenter=model) if isinstance(model, str) else model
     settings = settings or ProposalSettings()
     with Workspace.open(Path(workspace)) as store:
-        if _needs_saliency(store, choice.segmenter, settings, scope):
-            choice = replace(choice, with_saliency=True)
-
+        choice, settings = _completed(store, choice, settings, scope)
         if engine is not None and engine.kind == "ray":
             from figureground.annotate.proposals.on_ray import propose_on_ray
 
-            return propose_on_ray(store, choice, settings, engine, scope=scope, progress=progress)
-        segmenter, saliency = load_models(choice)
-        return propose_with(store, segmenter, settings, saliency=saliency, scope=scope, progress=progress)
+            report = propose_on_ray(store, choice, settings, engine, scope=scope, progress=progress)
+        else:
+            segmenter, saliency = load_models(choice)
+            report = propose_with(store, segmenter, settings, saliency=saliency, scope=scope, progress=progress)
+        if settings.prompt_mode == "auto":
+            named = (choice.boxes_by or choice.segmenter) if choice.by_text else ""
+            report.boxes_by = named or ("saliency" if choice.with_saliency else "")
+        return report
 
 
-def _needs_saliency(store: Workspace, segmenter: str, settings: ProposalSettings, scope: ProposalScope) -> bool:
-    """Whether prompts come from the saliency model: those of a grid, and those of photos without an annotated box."""
-    if segmenter in UNPROMPTED or settings.prompt_mode == "center":
-        return False
+def _completed(
+    store: Workspace, choice: ModelChoice, settings: ProposalSettings, scope: ProposalScope
+) -> tuple[ModelChoice, ProposalSettings]:
+    """The models that the settings need, and the settings with the names of classes where these are asked for.
+
+    The saliency model gives the prompts of a grid, and of photos without an annotated box; under ``auto`` what takes
+    texts comes first.
+
+    Raises:
+        UsageError: for texts that nothing takes.
+    """
+    if settings.prompt_mode == "text":
+        choice = replace(choice, by_text="alone")
+        require_taker_of_texts(choice)
+        return choice, replace(settings, texts=settings.texts or ClassTexts())
+    if choice.boxes_by and settings.prompt_mode != "auto":
+        raise UsageError(f"--boxes-by finds boxes by text: take --prompt text or auto, not {settings.prompt_mode}")
+    if choice.segmenter in UNPROMPTED or settings.prompt_mode == "center":
+        return choice, replace(settings, texts=None)
     photos = photos_to_annotate(store, scope.sources)
-    return settings.prompt_mode == "grid" or any(not image.boxes_xyxy_px for image in photos)
+    bare = {image.label for image in photos if not image.boxes_xyxy_px}
+    if settings.prompt_mode != "auto" or not bare:
+        needed = settings.prompt_mode == "grid" or bool(bare)
+        return replace(choice, with_saliency=needed, boxes_by=""), replace(settings, texts=None)
+    texts, taker = settings.texts or ClassTexts(), choice.boxes_by or taker_of_texts(choice)
+    if taker is None or not (choice.boxes_by or texts.cover(bare)):
+        return replace(choice, with_saliency=True), replace(settings, texts=None)
+    choice = replace(choice, by_text="too", boxes_by="" if taker == choice.segmenter else taker)
+    return choice, replace(settings, texts=texts)
+
+
+class ReleaseRules(TypedDict, total=False):
+    """How answers become the objects of a release, and what these must be."""
+
+    consensus: ConsensusMethod | None
+    """Take what three or more people's answers add up to, ``majority`` or ``staple``, in place of one of them, and of
+    photos in doubt only because these differ; rows and cards say so. None takes one answer."""
+    lint: LintLevel | None
+    """Check every mask first, and refuse the release where something of this severity is found: ``error``, ``warning``,
+    ``note``, or ``never`` to put the findings on the card alone; None not to check."""
+
+
+def agree(
+    workspace: str | Path, *, consensus: ConsensusMethod = "staple", by: Ranking = "both", out: str | Path | None = None
+) -> AgreementReport:
+    """Say how far people agree on photos that several answered, what is in doubt, and how each annotator works.
+
+    Args:
+        workspace: Folder of the workspace.
+        consensus: How the consensus is made that masks are compared with, ``majority`` or ``staple``.
+        by: What photos in doubt are ranked by: ``masks``, ``attributes`` or ``both``.
+        out: Folder for the report as JSON and CSV; None writes nothing.
+
+    Returns:
+        Figures with their intervals, people by pseudonym.
+
+    Raises:
+        UsageError: for an unknown consensus or ranking, or if there is no workspace.
+
+    Example:
+        >>> figureground.agree("work").agreement.photos
+        0
+    """
+    if consensus not in METHODS or by not in RANKINGS:
+        raise UsageError(f"a consensus is one of {', '.join(METHODS)}, a ranking one of {', '.join(RANKINGS)}")
+    with Workspace.open(Path(workspace)) as store, store.unchanging():
+        report = report_agreement(store, consensus, by)
+    if out is not None:
+        write_agreement(report, Path(out))
+    return report
 
 
 def freeze(
@@ -152,6 +235,7 @@ def freeze(
     segmenter: str | None = None,
     agree: str | None = None,
     min_iou: float | None = None,
+    **rules: Unpack[ReleaseRules],
 ) -> FreezeReport:
     """Write the accepted masks of a workspace as an immutable release, ``objects/VERSION.parquet``.
 
@@ -163,13 +247,14 @@ def freeze(
         segmenter: Whose proposals are taken, NAME or NAME:PROMPT; needed where several segmenters made some.
         agree: Take a machine mask only where the first choice of this other segmenter agrees; written likewise.
         min_iou: IoU in [0, 1] from which two masks agree; None for 0.75.
+        rules: How accepted answers become objects and what these must be; ``ReleaseRules`` has them.
 
     Returns:
         Where the release is, and how many objects it holds by state.
 
     Raises:
         UsageError: for a bad name, a version that exists with other content, or several segmenters to choose from.
-        DataError: if nothing would be in it, or masks do not have their photos' sizes.
+        DataError: if nothing would be in it, masks do not have their photos' sizes, or lint refuses some.
 
     Example:
         >>> figureground.freeze("work", "v1", unreviewed=True).path
@@ -183,6 +268,45 @@ def freeze(
         segmenter=segmenter,
         agree=agree,
         min_iou=AGREEING_PROPOSALS if min_iou is None else min_iou,
+        **rules,
     )
     with Workspace.open(Path(workspace)) as store:
         return freeze_workspace(store, version, options)
+
+
+def lint(
+    masks: str | Path,
+    options: LintOptions | None = None,
+    *,
+    workspace: str | Path | None = None,
+    engine: EngineChoice | None = None,
+    workers: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> LintReport:
+    """Check masks by rules: those of a workspace, or of a release.
+
+    Args:
+        masks: Folder of a workspace, or a release, ``objects/VERSION.parquet``.
+        options: What is checked and by what; None for accepted masks, by the workspace's own settings and waivers.
+        workspace: For a release: the workspace that knows where its photos lie; None for the one that it lies in.
+        engine: Where the work runs; None for processes here.
+        workers: Processes here; None for all processors.
+        progress: Called with (stage, done, total).
+
+    Returns:
+        What was found, the worst first. ``report.faults`` has the waivers that fit nothing.
+
+    Raises:
+        UsageError: if there is nothing to check, or for rules, files and endings that are none.
+        DataError: with every fault of the settings or the waivers.
+
+    Example:
+        >>> figureground.lint("work").summary()["objects"]
+        10
+    """
+    path, options, engine = Path(masks), options or LintOptions(), engine or EngineChoice()
+    if path.suffix == ".parquet" or path.is_file():
+        folder = None if workspace is None else Path(workspace)
+        return lint_release(path, folder, options, engine=engine, workers=workers, progress=progress)
+    with Workspace.open(path) as store:
+        return lint_workspace(store, options, engine=engine, workers=workers, progress=progress)

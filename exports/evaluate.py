@@ -8,9 +8,16 @@
     python evaluate.py --model onnx:my.onnx                                         (in the dataset's folder)
     uv run --with timm --with torch evaluate.py --repo ORG/NAME --revision v1.0 --model timm:resnet50.a1_in1k
 
-Models: ``timm:NAME``, ``timm:NAME=CHECKPOINT``, ``onnx:FILE`` or ``MODULE:CALLABLE[=ARGUMENT]``, MODULE installed or in
-the working directory; the callable returns an ``Adapter`` (below).
-The file stands alone: it needs the packages named above, and timm and torch only for ``timm:``.
+Models, each from the library of its name (uv run --with timm --with torch …):
+    timm:NAME                      its weights, at its test size; timm:NAME=CHECKPOINT: yours
+    torchvision:NAME[/WEIGHTS]     such as torchvision:resnet50/IMAGENET1K_V2; torchvision:NAME=CHECKPOINT: yours
+    hf:NAME[@REVISION]             of transformers, by id on the Hub or folder: a classifier, or CLIP and SigLIP, asked
+                                   with the classes' names; hf:NAME=FILE.json: with your words and templates
+    open_clip:NAME/TAG             a CLIP of open_clip, or open_clip:FOLDER; as above
+    chat:NAME                      a chat model of transformers that sees: which of up to 26 classes fits?
+    onnx:FILE                      ONNX Runtime
+    MODULE:CALLABLE[=ARGUMENT]     yours, installed or in the working directory; it returns an ``Adapter`` (below)
+The file stands alone: it needs the packages named above, and those libraries only for their models.
 Exit codes: 0 done, 1 a fault in the data or the model, 2 wrong usage, 3 a download failed (run again).
 """
 
@@ -30,6 +37,7 @@ import inspect
 import io
 import itertools
 import json
+import logging
 import math
 import mmap
 import os
@@ -39,10 +47,12 @@ import sys
 import tempfile
 import traceback
 import typing
+import zipfile
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -726,23 +736,24 @@ class ClassMap:
 def parse_class_map(text: str) -> ClassMap:
     """Read a class map; ``EvaluationError`` if it has another shape, or gives one output to two classes."""
     try:
-        parsed = json.loads(text)
+        parsed: Any = json.loads(text)
         name, unmapped = str(parsed.get("name") or "unnamed"), int(parsed.get("unmapped_value", -1))
         listed = [(int(c["index"]), str(c["name"]), [int(i) for i in c["imagenet_indices"]]) for c in parsed["classes"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EvaluationError(f"class_map.json: expected index, name, imagenet_indices a class: {error!r}") from error
+        members = [
+            ([str(wnid) for wnid in given.get("wnids", [])], outputs)
+            for given, (_, _, outputs) in zip(parsed["classes"], listed, strict=True)
+        ]
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        got = plain_line(repr(error))
+        raise EvaluationError(f"class_map.json: expected index, name, imagenet_indices a class: {got}") from error
     require([i for i, _, _ in listed] == list(range(len(listed) or 1)), "class_map.json: indices must count 0, 1, 2 …")
-    require(unmapped < 0, f"class_map.json: expected a negative unmapped_value, got {unmapped}")
+    require(-(1 << 31) <= unmapped < 0, "class_map.json: expected a negative unmapped_value of 32 bits, got another")
     table = np.full(IMAGENET_CLASSES, unmapped, dtype=np.int64)
     for index, owner, outputs in listed:
         for output in outputs:
             fits = 0 <= output < IMAGENET_CLASSES and table[output] < 0
             require(fits, f"class_map.json: {owner}: output {output} is outside 0 to 999, or listed twice")
             table[output] = index
-    members = [
-        ([str(wnid) for wnid in given.get("wnids", [])], outputs)
-        for given, (_, _, outputs) in zip(parsed["classes"], listed, strict=True)
-    ]
     paired = all(len(wnids) == len(outputs) for wnids, outputs in members)
     own_outputs = {wnid: output for pair in members for wnid, output in zip(*pair, strict=True)} if paired else {}
     return ClassMap(
@@ -1073,8 +1084,10 @@ LABEL_SPACES: Final = ("map", "head")
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a finite number; a truth is none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a finite number that float64 holds; a truth is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return math.isfinite(value) if isinstance(value, float) else abs(value) < 1 << 1023
 
 
 def is_size(value: object) -> bool:
@@ -1088,6 +1101,19 @@ def _three_numbers(value: object) -> bool:
 
 def _names(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(name, str) and name for name in value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_word(value: object) -> bool:
+    return (isinstance(value, str) and bool(value.strip())) or _names(value)
+
+
+def _are_words(value: object) -> bool:
+    listed = list(value.values()) if isinstance(value, dict) else value
+    return value == "openai" or (isinstance(listed, list) and all(map(_is_word, listed)))
 
 
 _RULES: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
@@ -1106,6 +1132,18 @@ _RULES: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
     "label_space": (" or ".join(LABEL_SPACES), lambda value: value in LABEL_SPACES),
     "class_names": ("names of classes in the order of the outputs", _names),
     "checkpoint": ("the name of a part of the checkpoint", lambda value: isinstance(value, str) and bool(value)),
+    "imagenet_outputs": (
+        "the outputs that are ImageNet's classes, in their order",
+        lambda value: isinstance(value, list) and bool(value) and all(map(_is_count, value)),
+    ),
+    "templates": (
+        "texts with {} where a class's name goes, or openai or simple",
+        lambda value: value in ("openai", "simple") or (_names(value) and all(text.count("{}") == 1 for text in value)),
+    ),
+    "words": ("names or lists of names by class, or openai", _are_words),
+    "question": ("a text with {} where the choices go", lambda value: isinstance(value, str) and "{}" in value),
+    "orders": ("a whole number from 1 to 26", lambda value: _is_count(value) and 1 <= value <= 26),
+    "order_seed": ("a whole number", _is_count),
 }
 
 
@@ -1136,6 +1174,13 @@ def read_settings(
     faults = [fault for name, value in sorted(given.items()) for fault in _faults(name, value, known)]
     require(not faults, f"{where}: {'; '.join(faults)}")
     return given, where
+
+
+def read_named_settings(path: Path, known: Collection[str]) -> tuple[dict[str, Any], str]:
+    """Settings of a file that a specification names, ``NAME=FILE.json``; as ``read_settings``."""
+    require(path.suffix == ".json", f"{path}: expected a settings file, NAME=FILE.json", 2)
+    require(path.is_file(), f"{path}: no such settings file", 2)
+    return read_settings(path, known)
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -1449,6 +1494,7 @@ def _label_faults(table: Table, classes: int) -> Iterator[str]:
 # repository.hub: Files of a dataset on the Hub or in its cache, and the Hub's errors with nothing secret in them.
 
 METADATA: Final = ("README.md", "class_map.json", "manifest.json", "recipe.lock.json")
+_NOT_CACHED: Final = frozenset({"LocalEntryNotFoundError", "OfflineModeIsEnabled", "IncompleteSnapshotError"})
 _LOG_IN: Final = "log in with: hf auth login, or set HF_TOKEN"
 
 
@@ -1499,7 +1545,7 @@ def _fault_of_dataset(error: Exception, repo: str, revision: str, name: str = ""
     record = f"{repo}@{revision}" + (f"/{name}" if name else "")
     kinds = {type(cause).__name__ for cause in _causes(error)}
     answered = any(getattr(cause, "response", None) is not None for cause in _causes(error))
-    if not answered and kinds & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "IncompleteSnapshotError"}:
+    if not answered and kinds & _NOT_CACHED:
         return EvaluationError(f"{record}: {_offline_words(repo, name)}", 3)
     fault = hub_fault(error, record)
     return fault or EvaluationError(f"{record}: the Hub did not give it ({type(error).__name__}); run again", 3)
@@ -1555,6 +1601,9 @@ def hub_fault(error: BaseException, record: str) -> EvaluationError | None:
             return EvaluationError(f"{record}: the Hub answered {status}; this login may not read it: {_LOG_IN}", 2)
         if status is not None:
             return EvaluationError(f"{record}: the Hub answered {status}; run again to go on", 3)
+    if any(type(cause).__name__ in _NOT_CACHED for cause in _causes(error)):
+        words = "the Hub cannot be asked, and this machine's cache does not hold it; run once with the Hub in reach"
+        return EvaluationError(f"{record}: {words}", 3)
     clients = ("huggingface_hub", "httpx", "httpcore", "requests", "urllib3")
     for cause in _causes(error):
         if type(cause).__module__.split(".")[0].rstrip("2") in clients or isinstance(cause, ConnectionError):
@@ -1862,6 +1911,31 @@ class TorchAdapter:
         return scores
 
 
+def library(name: str, extra: str) -> Any:  # noqa: ANN401  a module
+    """A package that only some models need; ``EvaluationError`` says what to install where it is not there."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        words = (
+            f"no {error.name or name}; run: pip install 'figureground[{extra}]', or uv run --with {name} evaluate.py …"
+        )
+        raise EvaluationError(words, 2) from error
+
+
+def tensors_sha256(tensors: Mapping[str, Any]) -> str:
+    """SHA-256 of a model's tensors: of name, type, shape and bytes of each, by name.
+
+    Files of one model differ with how it was split into them, and some libraries do not say where their files lie.
+    """
+    import torch
+
+    digest = hashlib.sha256()
+    for key, tensor in sorted(tensors.items()):
+        digest.update(f"{key}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 # shares: Shares of right answers by image, with intervals, and their differences.
 
 CHANCE_NOTE: Final = "a constant answer scores this on class means; an answer outside the map is always wrong"
@@ -2097,7 +2171,36 @@ def _are_texts(value: Any) -> bool:  # noqa: ANN401  anything
 
 
 def checked_logits(adapter: Adapter, fed: NDArray[Any], rows: Sequence[str]) -> Logits:
-    """A model's logits; ``EvaluationError`` names the first of ``rows`` whose answer is not finite, or what failed."""
+    """A model's logits; ``EvaluationError`` names the first of ``rows`` whose answer is not finite, or what failed.
+
+    Where images do not fit into the device's memory together, half as many are tried, and so on; how many do is said
+    once on stderr, and kept for the batches that follow.
+    """
+    most = vars(adapter).get("fitting", len(fed)) if hasattr(adapter, "__dict__") else len(fed)
+    parts, start, shrunk = list[Logits](), 0, False
+    while start < len(fed):
+        part = fed[start : start + most]
+        answers = _answers(adapter, part, rows[start])
+        if answers is None:
+            most, shrunk = len(part) // 2, True
+            _free_memory()
+            continue
+        if shrunk:
+            shrunk = False
+            print(f"{adapter.name}: no more than {most} images fit into its memory at a time", file=sys.stderr)
+            if hasattr(adapter, "__dict__"):
+                vars(adapter)["fitting"] = most
+        parts.append(answers)
+        start += len(part)
+    logits = np.concatenate(parts)
+    broken = ~np.isfinite(logits).all(axis=1)
+    first = rows[int(broken.argmax())]
+    require(not broken.any(), f"{adapter.name}: {first}: expected finite logits, got NaN or infinity")
+    return logits
+
+
+def _answers(adapter: Adapter, fed: NDArray[Any], row: str) -> Logits | None:
+    """Logits of one batch; None where its several images do not fit into memory."""
     try:
         answers: Any = adapter.logits(fed)
         if hasattr(answers, "detach"):  # a tensor of torch
@@ -2106,17 +2209,35 @@ def checked_logits(adapter: Adapter, fed: NDArray[Any], rows: Sequence[str]) -> 
     except Exception as error:  # of onnxruntime, torch or a user's own code
         if isinstance(getattr(error, "exit_code", None), int):
             raise
-        remedy = "; give a smaller --batch-size" if "out of memory" in str(error).lower() else ""
+        full = _is_memory_full(error)
+        if full and len(fed) > 1:
+            return None
+        remedy = "; not even one image fits: take --precision bfloat16, another --device or a smaller model"
         words = f"{type(error).__name__}: {plain_line(error)}" if str(error) else type(error).__name__
         raise EvaluationError(
-            f"{_where(adapter)}: {rows[0]}: it fails on images {fed.shape}: {words}{remedy}"
+            f"{_where(adapter)}: {row}: it fails on images {fed.shape}: {words}{remedy if full else ''}"
         ) from error
     shaped = logits.ndim == 2 and len(logits) == len(fed)
     require(shaped, f"{adapter.name}: expected logits ({len(fed)}, K), got {logits.shape}")
-    broken = ~np.isfinite(logits).all(axis=1)
-    first = rows[int(broken.argmax())]
-    require(not broken.any(), f"{adapter.name}: {first}: expected finite logits, got NaN or infinity")
     return logits
+
+
+def _is_memory_full(error: Exception) -> bool:
+    """Whether a device had no room: torch's own class, and what MPS, torch on the CPU and ONNX Runtime say of it."""
+    said = str(error).lower()
+    words = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate memory")
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or any(word in said for word in words)
+    )
+
+
+def _free_memory() -> None:
+    """Let torch give back what the batch that failed left in its cache."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _where(adapter: Adapter) -> str:
@@ -2739,6 +2860,119 @@ def row_names(table: Table) -> dict[str, NDArray[Any]]:
     return {"image_id": np.array(table["image_id"][:]), "label": np.array(table["label"][:], dtype=np.int64)}
 
 
+# model_files.imagenet_labels: Which of a model's outputs is which class, by the labels that the model names them with.
+
+_WNID: Final = re.compile(r"n\d{8}")
+_UNNAMED: Final = re.compile(r"(LABEL_|label_|class_?)?\d+")
+_BACKGROUND: Final = ("background", "__background__", "dummy", "none", "class_0", "0")
+_MOST_STRANGE: Final = 50  # of 1,000 names may be spelled in a way that no list of ImageNet's has
+_ASK: Final = (
+    'say in a settings file, as NAME=FILE.json, {"label_space": "map"} where they are in the order of ImageNet'
+)
+
+
+class Outputs(NamedTuple):
+    """What a model's outputs are."""
+
+    columns: tuple[int, ...] | None  # outputs to take, in the order to take them in; None for all as they are
+    label_space: str | None  # ``map`` or ``head``; None where the number of outputs has to tell
+    class_names: tuple[str, ...] | None  # of a head, in the order of ``columns``
+
+
+def read_labels(labels: Sequence[str], classes: ClassMap | None, given: Mapping[str, Any], where: str) -> Outputs:
+    """What the outputs of a model are that names them itself.
+
+    Wnids and the names of the dataset's classes say so for each output alone, in whatever order they come. ImageNet's
+    names are ambiguous (two are cranes), so they only confirm ImageNet's order.
+
+    Args:
+        labels: Of the outputs, in their order.
+        classes: The dataset's; None where there is none.
+        given: Settings of the model, which come first.
+        where: The model, for messages.
+
+    Raises:
+        EvaluationError: if 1,000 or more outputs have labels that do not say which they are.
+    """
+    if "imagenet_outputs" in given:
+        chosen = tuple(given["imagenet_outputs"])
+        fits = len(set(chosen)) == len(chosen) == IMAGENET_CLASSES and max(chosen) < len(labels)
+        wanted = f"{IMAGENET_CLASSES} different outputs from 0 to {len(labels) - 1}, in the order of ImageNet's classes"
+        require(
+            fits,
+            f"{where}: imagenet_outputs: expected {wanted}; got {len(chosen)}, {len(set(chosen))} of them different",
+        )
+        return Outputs(chosen, "map", None)
+    if given.keys() & {"label_space", "class_names"}:
+        names = given.get("class_names")
+        return Outputs(None, given.get("label_space"), tuple(names) if names else None)
+    if classes is not None and sorted(labels) == sorted(classes.names):
+        return Outputs(tuple(labels.index(name) for name in classes.names), "head", classes.names)
+    if len(labels) < IMAGENET_CLASSES:
+        named = not all(map(_UNNAMED.fullmatch, labels))
+        return Outputs(None, None, tuple(labels) if named else None)
+    if all(map(_WNID.fullmatch, labels)):
+        return Outputs(_by_wnid(labels, where), "map", None)
+    shift = len(labels) - IMAGENET_CLASSES
+    ask = f'{_ASK}, or which they are, as "imagenet_outputs", {IMAGENET_CLASSES} numbers'
+    require(shift in (0, 1), f"{where}: {len(labels)} outputs, whose labels are no wnids: which are ImageNet's? {ask}")
+    unnamed = all(map(_UNNAMED.fullmatch, labels))
+    require(not unnamed, f"{where}: its {len(labels)} outputs are labelled {labels[0]} to {labels[-1]}: {ask}")
+    background = not shift or labels[0].strip().lower() in _BACKGROUND
+    require(
+        background,
+        f"{where}: of {len(labels)} outputs the first is {plain_line(labels[0], 40)!r}, no background: {ask}",
+    )
+    fault = _strange_order(labels[shift:])
+    require(not fault, f"{where}: {fault}: {ask}")
+    return Outputs(None, "map", None)
+
+
+def imagenet_wnids() -> list[str]:
+    """The wnids of ImageNet-1k in the order of its outputs, as timm lists them."""
+    names: list[str] = library("timm.data", "transformers").ImageNetInfo("imagenet-1k").label_names()
+    return names
+
+
+def _by_wnid(labels: Sequence[str], where: str) -> tuple[int, ...]:
+    """The output of each of ImageNet's classes."""
+    wanted, twice = imagenet_wnids(), [name for name, count in Counter(labels).items() if count > 1]
+    require(not twice, f"{where}: two outputs have the label {list_names(twice)}")
+    places = {name: place for place, name in enumerate(labels)}
+    missing = [wnid for wnid in wanted if wnid not in places]
+    require(not missing, f"{where}: no output for {len(missing)} of ImageNet's 1,000 classes: {list_names(missing)}")
+    return tuple(places[wnid] for wnid in wanted)
+
+
+def _strange_order(labels: Sequence[str]) -> str:
+    """Why labels are not ImageNet's names in ImageNet's order, in words; empty where they are.
+
+    A name that several classes have says nothing of an output of another class.
+    """
+    info = library("timm.data", "transformers").ImageNetInfo("imagenet-1k")
+    names = [_label_words(info.index_to_description(index, detailed=False)) for index in range(IMAGENET_CLASSES)]
+    owners: dict[str, list[int]] = {}
+    for index, own in enumerate(names):
+        for name in own:
+            owners.setdefault(name, []).append(index)
+    strange = 0
+    for index, label in enumerate(labels):
+        own = _label_words(label)
+        if own & names[index]:
+            continue
+        others = {owner for name in own for owner in owners.get(name, ()) if len(owners[name]) == 1}
+        if others:
+            return f"output {index} is labelled {plain_line(label, 40)!r}, ImageNet's class {min(others)}"
+        strange += 1
+    return f"{strange} of its labels are no names of ImageNet's classes" if strange > _MOST_STRANGE else ""
+
+
+def _label_words(label: str) -> set[str]:
+    """The names that a label gives one class, as they compare."""
+    parts = re.split(r"[,;/]", label.casefold().replace("_", " "))
+    return {re.sub(r"[^\w ]", "", part).strip() for part in parts} - {""}
+
+
 # model_files.timm_models: timm's models: pretrained, or with the weights of a file.
 
 _SETTINGS: Final = ("class_names", "label_space", "outputs", "checkpoint")
@@ -2763,7 +2997,7 @@ class TimmAdapter(TorchAdapter):
         require(checkpoint is None or checkpoint.is_file(), f"{checkpoint}: no such checkpoint", 2)
         given, where = read_settings(checkpoint, _SETTINGS) if checkpoint else ({}, "")
         model, stored = _load_timm(name, checkpoint, given.get("checkpoint"))
-        self.weights_sha256 = file_sha256(checkpoint) if checkpoint else _tensors_sha256(model)
+        self.weights_sha256 = file_sha256(checkpoint) if checkpoint else tensors_sha256(model.state_dict())
         tested = size == "test"
         feeding = timm.data.resolve_data_config({}, model=model, use_test_size=tested)  # type: ignore[no-untyped-call, attr-defined]
         self.name = f"timm:{name}={checkpoint.stem}" if checkpoint else f"timm:{name}"
@@ -2814,15 +3048,90 @@ def _create(name: str, **options: Any) -> Any:  # noqa: ANN401  a torch.nn.Modul
         raise EvaluationError(f"timm:{name}: {plain_line(error)}{hint}", code) from error
 
 
-def _tensors_sha256(model: Any) -> str:  # noqa: ANN401  a torch.nn.Module
-    """SHA-256 of a model's tensors by name: timm does not say where its own files lie."""
-    import torch
+# model_files.torchvision_models: torchvision's classifiers, by name and weights.
 
-    digest = hashlib.sha256()
-    for key, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{key}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
+_CHECKPOINT_SETTINGS: Final = ("class_names", "label_space", "outputs", "checkpoint")
+_ONE_SIZE: Final = ("vit_", "maxvit")  # their positions are of one size of picture
+
+
+class TorchvisionAdapter(TorchAdapter):
+    """``torchvision:NAME[/WEIGHTS]`` with torchvision's own weights, or ``torchvision:NAME=FILE`` with a checkpoint.
+
+    WEIGHTS is a name such as ``IMAGENET1K_V2``, by default the one that torchvision calls the default; they bring their
+    size, crop, filter and normalisation. A checkpoint is fed as the default weights are.
+    """
+
+    libraries = ("torch", "torchvision")
+
+    def __init__(self, rest: str) -> None:
+        models = library("torchvision.models", "eval")
+        name, _, file = rest.partition("=")
+        name, _, tag = name.partition("/")
+        checkpoint = Path(file) if file else None
+        require(not (tag and file), f"torchvision:{rest}: expected NAME/WEIGHTS or NAME=FILE, not both", 2)
+        require(checkpoint is None or checkpoint.is_file(), f"{checkpoint}: no such checkpoint", 2)
+        weights = _find_weights(models, name, tag or "DEFAULT")
+        self.name = f"torchvision:{name}=" + checkpoint.stem if checkpoint else f"torchvision:{name}/{weights.name}"
+        given: dict[str, Any] = {}
+        if checkpoint is None:
+            model = _load_own(models, name, weights, self.name)
+            self.settings: dict[str, Any] = {"weights": weights.name}
+            self.label_space = "map" if len(weights.meta["categories"]) == IMAGENET_CLASSES else None
+        else:
+            given, self.settings_file = read_settings(checkpoint, _CHECKPOINT_SETTINGS)
+            model, self.settings = _load_checkpoint(models, name, checkpoint, given.get("checkpoint"))
+            self.label_space = given.get("label_space")
+        self.class_names = given.get("class_names")
+        if "outputs" in given:
+            self.outputs = given["outputs"]
+        transform = weights.transforms()
+        side = transform.crop_size[0]
+        self.input_size_hw: tuple[int, int] = (side, side)
+        self.mean, self.std = tuple(transform.mean), tuple(transform.std)
+        self.interpolation = transform.interpolation.value
+        self.crop_pct = side / transform.resize_size[0]
+        self.any_size = not name.startswith(_ONE_SIZE)
+        self.weights_sha256 = tensors_sha256(model.state_dict())
+        self.parameters = sum(tensor.numel() for tensor in model.parameters())
+        self.network = model.eval()
+
+
+def _find_weights(models: Any, name: str, tag: str) -> Any:  # noqa: ANN401  torchvision's own
+    known = models.list_models(module=models)
+    near = difflib.get_close_matches(name, known, 3)
+    hint = f"; near names are {', '.join(near)}" if near else ""
+    require(name in known, f"torchvision:{name}: torchvision has no such classifier{hint}", 2)
+    own = models.get_model_weights(name)
+    words = f"it has {list_names(list(own.__members__))}"
+    require(tag == "DEFAULT" or tag in own.__members__, f"torchvision:{name}: it has no weights {tag!r}; {words}", 2)
+    return own[tag] if tag in own.__members__ else own.DEFAULT
+
+
+def _load_own(models: Any, name: str, weights: Any, label: str) -> Any:  # noqa: ANN401  torchvision's own
+    """A model with torchvision's weights, from torch's cache or fetched into it."""
+    try:
+        weights.get_state_dict(progress=False, check_hash=True, weights_only=True)  # get_model would run a file's code
+        return models.get_model(name, weights=weights, progress=False)
+    except OSError as error:  # of urllib too: there is no way to where they lie, or no room here
+        words = f"its weights, {weights.url}, cannot be fetched ({plain_line(error, 120)})"
+        raise EvaluationError(f"{label}: {words}; run again, or put the file into torch's hub/checkpoints", 3) from None
+    except Exception as error:  # a file in the cache that was cut, or is of something else
+        words = "delete its file in torch's hub/checkpoints and run again"
+        raise EvaluationError(f"{label}: its weights cannot be read: {plain_line(error, 200)}; {words}") from error
+
+
+def _load_checkpoint(models: Any, name: str, path: Path, part: str | None) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401
+    """A model with the weights of a file, with as many outputs as these have, and what was taken of the file."""
+    model = models.get_model(name, weights=None)
+    stored = read_checkpoint(path, model.state_dict(), part)
+    heads = [key for key, tensor in model.state_dict().items() if tensor.shape[:1] == (IMAGENET_CLASSES,)]
+    sizes = {len(stored.tensors[key]) for key in heads if key in stored.tensors and stored.tensors[key].ndim}
+    if len(sizes) == 1 and sizes != {IMAGENET_CLASSES}:
+        model = models.get_model(name, weights=None, num_classes=sizes.pop())
+    faults = compare_tensors(stored.tensors, model.state_dict())
+    require(not faults, f"{path}: these are not the weights of {name}: {'; '.join(faults)}")
+    model.load_state_dict(stored.tensors, strict=True)
+    return model, {"part": stored.part, "prefix": stored.prefix}
 
 
 # answers: A model's answers on rows: made and judged.
@@ -3082,111 +3391,167 @@ def shares_cells(summary: Mapping[str, Any], headline: str = "macro", ci95: str 
     return cells
 
 
-# models: Models by their specifications: timm networks, ONNX files and callables.
+# model_files.prompts: Classes in words: templates, names and synonyms that models of pictures and text are asked with.
+
+PROMPT_SETTINGS: Final = ("label_space", "templates", "words")
+DEFAULT_TEMPLATE: Final = "a photo of a {}."
+_OPENAI: Final = "openai"  # ImageNet's names and 80 templates as CLIP's authors chose them
+_TEMPLATE_LISTS: Final = {_OPENAI: "OPENAI_IMAGENET_TEMPLATES", "simple": "SIMPLE_IMAGENET_TEMPLATES"}
+_TEXTS_AT_ONCE: Final = 256
 
 
-@typing.runtime_checkable
-class Movable(typing.Protocol):
-    """An adapter that can be told where to run."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompts:
+    """What a model is asked with."""
 
-    def run_on(self, device: str, precision: str, /) -> None:
-        """Move the model to a device of ``resolve_device``, and compute in ``precision``."""
+    words: tuple[tuple[str, ...], ...]  # of each class, in the order of the outputs: its name and synonyms
+    templates: tuple[str, ...]  # ``{}`` is where a word goes
+    label_space: str  # ``head``: the dataset's classes; ``map``: ImageNet's
+    class_names: tuple[str, ...] | None  # of a head
+    notes: tuple[str, ...] = ()
+
+    def texts(self, index: int) -> list[str]:
+        """All texts of a class."""
+        return [template.replace("{}", word) for word in self.words[index] for template in self.templates]
+
+    def settings(self, tokens_of: Callable[[Sequence[str]], Any]) -> dict[str, Any]:
+        """For the record: the words, and a hash of the tokens ``(N, L)`` that a model's tokenizer makes of them."""
+        names = self.class_names or [str(index) for index in range(len(self.words))]
+        words = {name: list(own) for name, own in zip(names, self.words, strict=True)}
+        digest = hashlib.sha256()
+        for index in range(len(self.words)):
+            digest.update(f"{tokens_of(self.texts(index)).tolist()}\n".encode())
+        return {"templates": list(self.templates), "words": words, "tokens_sha256": digest.hexdigest()}
 
 
-def load_model(spec: str, *, device: str = "auto", precision: str = "float32", timm_size: str = "test") -> Adapter:
-    """Make the adapter that a specification names, on a device, in a precision.
+def read_prompts(given: Mapping[str, Any], classes: ClassMap | None, where: str) -> Prompts:
+    """The prompts that settings ask for, by default the dataset's classes in ``DEFAULT_TEMPLATE``.
 
-    ``spec`` is ``timm:NAME``, ``timm:NAME=CHECKPOINT``, ``onnx:FILE`` or ``MODULE:CALLABLE[=ARGUMENT]``; ``device`` is
-    as ``resolve_device`` takes it. An adapter without ``run_on`` chooses its own device, so it takes ``auto`` and
-    ``cpu`` only. ``timm_size`` is the size and crop of timm's models: ``test`` or ``train``. ``EvaluationError`` names
-    what is at fault.
+    ``words`` name classes by the dataset's own names, ImageNet's (``label_space`` map) by index or wnid: never by a
+    name, for two of ImageNet's classes are cranes. ``EvaluationError`` if a class has no words, or two have the same.
     """
-    kind, _, rest = spec.partition(":")
-    require(rest, f"model {spec!r}: expected timm:NAME[=FILE], onnx:FILE or MODULE:CALLABLE[=ARGUMENT]", 2)
-    if kind == "onnx":
-        require(precision == "float32", f"model {spec!r}: an ONNX file has a precision of its own", 2)
-        return OnnxAdapter(Path(rest), device=device)
-    if device != "auto":
-        resolve_device(device)  # what is not there is said before any weights are read
-    adapter: Adapter
-    if kind == "timm":
-        name, _, checkpoint = rest.partition("=")
-        adapter = TimmAdapter(name, Path(checkpoint) if checkpoint else None, size=timm_size)
-    else:
-        adapter = _call_factory(spec)
-    if isinstance(adapter, Movable):
-        resolved = resolve_device(device)
-        check_precision(resolved, precision)
-        _move(adapter, spec, resolved, precision)
-    else:
-        chosen = device in ("auto", "cpu") and precision == "float32"
-        require(chosen, f"model {spec!r} has no run_on(device, precision): it chooses its own; leave them out", 2)
-    return adapter
+    templates = given.get("templates", [DEFAULT_TEMPLATE])
+    if isinstance(templates, str):
+        listed = getattr(library("open_clip", "open-clip"), _TEMPLATE_LISTS[templates])
+        templates = [template("{}") for template in listed]
+    if given.get("label_space") == "map":
+        words, notes = _imagenet_words(given.get("words"), where)
+        return Prompts(words=words, templates=tuple(templates), label_space="map", class_names=None, notes=notes)
+    if classes is None:
+        raise EvaluationError(f"{where}: it is asked about the classes of a dataset, and here is none", 2)
+    own = given.get("words", {})
+    require(isinstance(own, Mapping), f"{where}: words: expected the dataset's classes by name, {{…}}; got {own!r:.40}")
+    for name in set(own) - set(classes.names):
+        near = difflib.get_close_matches(name, classes.names, 1)
+        hint = f"did you mean {near[0]}?" if near else f"it has {list_names(classes.names)}"
+        raise EvaluationError(f"{where}: words: the dataset has no class {plain_line(name, 60)}; {hint}")
+    words = tuple(_spelled(own.get(name, name.replace("_", " "))) for name in classes.names)
+    bare = [name for name in classes.names if name not in own and re.fullmatch(r"n\d{8}", name)]
+    remedy = 'name them in a settings file, as NAME=FILE.json: {"words": {"n02123045": "tabby cat", …}}'
+    require(not bare, f"{where}: {list_names(bare)} are wnids, which no model of text knows; {remedy}")
+    _require_unlike(words, classes.names, where)
+    return Prompts(words=words, templates=tuple(templates), label_space="head", class_names=classes.names)
 
 
-def _move(adapter: Movable, spec: str, device: str, precision: str) -> None:
-    try:
-        adapter.run_on(device, precision)
-    except Exception as error:  # of a user's own adapter, or a device without room
-        if hasattr(error, "exit_code"):
-            raise
-        raise EvaluationError(f"model {spec!r}: cannot run on {device}: {_words(error)}") from error
+def _spelled(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _call_factory(spec: str) -> Adapter:
-    target, equals, argument = spec.partition("=")
-    module, _, attribute = target.rpartition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # last, so that nothing here hides an installed package
-    try:
-        factory = getattr(importlib.import_module(module), attribute)
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise EvaluationError(f"model {spec!r}: {plain_line(error)}", 2) from error
-    except (Exception, SystemExit) as error:  # whatever the user's module does when it is imported
-        raise _own_fault(error, f"model {spec!r}: importing {module}") from error
-    require(callable(factory), f"model {spec!r}: {attribute} is no callable, but {type(factory).__name__}", 2)
-    given = (argument,) if equals else ()
-    try:
-        inspect.signature(factory).bind(*given)
-    except TypeError as error:
-        got = f"{len(given)} given; {plain_line(error)}"
-        raise EvaluationError(f"model {spec!r}: give an argument as MODULE:CALLABLE=ARGUMENT: {got}", 2) from error
-    except ValueError:
-        pass  # a callable that does not tell what it takes
-    try:
-        adapter: Adapter = factory(*given)
-    except (Exception, SystemExit) as error:
-        raise _own_fault(error, f"model {spec!r}: {attribute}") from error
-    check_adapter(adapter, spec)
-    return adapter
+def _imagenet_words(given: Any, where: str) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:  # noqa: ANN401
+    """Words of ImageNet's classes in the order of its outputs, and what a reader of a table should know of them."""
+    indices = [str(index) for index in range(IMAGENET_CLASSES)]
+    if given == _OPENAI:
+        named = tuple((str(name),) for name in library("open_clip", "open-clip").IMAGENET_CLASSNAMES)
+        twice = [f"{first} and {second} ({word})" for word, first, second in _shared_words(named, indices)]
+        return named, (f"ImageNet's classes {', '.join(twice)} have the same words, so the second is never answered",)
+    by_key = dict(zip(indices, given, strict=False)) if isinstance(given, list) else dict(given or {})
+    if by_key and not by_key.keys() & set(indices):
+        by_key = {str(index): by_key[wnid] for index, wnid in enumerate(imagenet_wnids()) if wnid in by_key}
+    fits = by_key.keys() == set(indices) and (not isinstance(given, list) or len(given) == IMAGENET_CLASSES)
+    wanted = f'"{_OPENAI}", or {IMAGENET_CLASSES} names by index or by wnid'
+    require(fits, f"{where}: words: under label_space map expected {wanted}; got {len(by_key)} that fit")
+    words = tuple(_spelled(by_key[index]) for index in indices)
+    _require_unlike(words, indices, where)
+    return words, ()
 
 
-def _own_fault(error: BaseException, where: str) -> BaseException:
-    """An error of a user's code as ours, unless it brings an exit code."""
-    if isinstance(getattr(error, "exit_code", None), int):
-        return error
-    return EvaluationError(f"{where}: {_words(error)}")
+def _shared_words(words: Sequence[Sequence[str]], names: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Words that two classes have, with both, the earlier first."""
+    first: dict[str, str] = {}
+    shared = []
+    for name, own in zip(names, words, strict=True):
+        for word in own:
+            owner = first.setdefault(word.strip().casefold(), name)
+            if owner != name:
+                shared.append((word, owner, name))
+    return shared
 
 
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {plain_line(error)}" if str(error) else type(error).__name__
+def _require_unlike(words: Sequence[Sequence[str]], names: Sequence[str], where: str) -> None:
+    shared = [f"{first} and {second} are both {word!r}" for word, first, second in _shared_words(words, names)]
+    require(not shared, f"{where}: words: no two classes may be called alike: {list_names(shared, 4)}")
 
 
-def specification_sha256(spec: str) -> str | None:
-    """SHA-256 of what decides a callable's answers besides its weights; None for models of files.
+class ZeroShotAdapter(TorchAdapter):
+    """A model of pictures and text that is asked which class's words fit best.
 
-    That is the source of its module, its name and its argument.
+    A class is the mean of its texts' directions: each text's vector is normalised, then their mean, then that again
+    (OpenAI's CLIP notebook, Prompt_Engineering_for_ImageNet). Texts are computed in float32 on the model's device;
+    pictures, and no more than that, in ``precision``. Subclasses set ``prompts``, ``network`` of ``compare_with_texts``
+    and ``encode_texts``.
     """
-    if spec.partition(":")[0] in ("timm", "onnx"):
-        return None
-    target, _, argument = spec.partition("=")
-    module, _, attribute = target.rpartition(":")
-    source = Path(getattr(sys.modules.get(module), "__file__", None) or "")
-    own = file_sha256(source) if source.is_file() else ""
-    return hashlib.sha256("\0".join((own, attribute, argument)).encode()).hexdigest()
+
+    prompts: Prompts
+    encode_texts: Callable[[Sequence[str]], Any]  # texts to vectors (N, D), on the network's device
+
+    def run_on(self, device: str, precision: str) -> None:
+        """Move the network, and compute its classes there."""
+        super().run_on(device, precision)
+        self.network.vectors = self.class_vectors()
+
+    def class_vectors(self) -> Any:  # noqa: ANN401  a torch.Tensor
+        """Classes as directions, ``(K, D)`` float32."""
+        import torch
+
+        texts = [self.prompts.texts(index) for index in range(len(self.prompts.words))]
+        flat = [text for own in texts for text in own]
+        with torch.inference_mode():
+            parts = [
+                torch.nn.functional.normalize(self.encode_texts(flat[start : start + _TEXTS_AT_ONCE]).float(), dim=-1)
+                for start in range(0, len(flat), _TEXTS_AT_ONCE)
+            ]
+            means = [part.mean(dim=0) for part in torch.split(torch.cat(parts), [len(own) for own in texts])]
+            return torch.nn.functional.normalize(torch.stack(means), dim=-1)
+
+
+def compare_with_texts(model: Any, encode_images: Callable[[Any], Any]) -> Any:  # noqa: ANN401  a torch.nn.Module
+    """A network that compares pictures with ``vectors`` of texts: exp(scale) · cosine + bias, as it was trained.
+
+    The comparison itself is in float32 whatever the pictures are encoded in: at a scale of 100 half precision would
+    move answers.
+    """
+    import torch
+
+    class Comparison(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+            self.register_buffer("vectors", torch.zeros(0), persistent=False)
+
+        def forward(self, pixels: Any) -> Any:  # noqa: ANN401  tensors
+            encoded = encode_images(pixels)
+            with torch.autocast(encoded.device.type, enabled=False):
+                directions = torch.nn.functional.normalize(encoded.float(), dim=-1)
+                scores = model.logit_scale.exp() * directions @ self.vectors.T
+                bias = getattr(model, "logit_bias", None)
+                return scores if bias is None else scores + bias
+
+    return Comparison().eval()
 
 
 # jobs: One model on one dataset: what is scored, and the answers that are stored, so that a killed run goes on.
+
+MOST_ARRAY_BYTES: Final = 1 << 29  # of a file: answers to 1.3 million images with ids of 32 characters have 250 MB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -3271,11 +3636,35 @@ def write_predictions(path: Path, arrays: Mapping[str, NDArray[Any]], key: str) 
 def read_predictions(path: Path, key: str) -> dict[str, NDArray[Any]] | None:
     """Read stored arrays; None where there are none, or they are damaged, or of something else than ``key``."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files if name != "key"}
-            return arrays if str(stored["key"]) == key else None
+        arrays = read_arrays(path)
+        return arrays if str(arrays.pop("key")) == key else None
     except Exception:  # zipfile, zlib and NumPy raise nearly anything on damaged bytes
         return None
+
+
+def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Arrays of an ``.npz`` file by name, of ``names`` alone or all; no room is made for what the file has not.
+
+    Raises whatever zipfile, zlib and NumPy raise on damaged bytes; ``ValueError`` for more than ``MOST_ARRAY_BYTES``.
+    """
+    arrays, left = dict[str, NDArray[Any]](), MOST_ARRAY_BYTES
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            name = info.filename.removesuffix(".npy")
+            if names is not None and name not in names:
+                continue
+            with archive.open(info) as member:
+                version = np.lib.format.read_magic(member)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(member)
+            size = math.prod(shape) * dtype.itemsize
+            sound = min(shape, default=1) >= 0 < dtype.itemsize and size <= min(info.file_size, left)
+            if not sound or name in arrays:
+                raise ValueError(f"{name}: shape {shape} of {dtype} in {info.file_size} bytes, or there twice")
+            left -= size
+            with archive.open(info) as member:
+                arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+    return arrays
 
 
 def split_by_space(stored: Mapping[str, Answers], record: type[Any]) -> Iterator[tuple[str, Any]]:
@@ -3397,6 +3786,408 @@ def make_outcomes(judged: Mapping[str, Judged], facts: RowFacts, area: Floats) -
         space: Outcomes(**own, right=answers.right, probability=answers.probability, answer=answers.answer, area=area)
         for space, answers in judged.items()
     }
+
+
+# model_files.hf_models: Models of transformers: image classifiers, and CLIP and SigLIP that are asked with words.
+
+_LABEL_SETTINGS: Final = ("class_names", "imagenet_outputs", "label_space")
+_CONVNEXT_SQUASHES_FROM: Final = 384  # ConvNextImageProcessor: from this size on nothing is cropped
+_CHECK_SLACK: Final = 1e-3  # of normalised pixels: our arithmetic and the processor's round differently
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a model of transformers lies, and what a settings file says of it."""
+
+    kind: str
+    name: str  # folder, or id on the Hub
+    revision: str | None  # on the Hub; None for its newest
+    settings: Mapping[str, Any]
+    settings_file: str  # for messages; empty where there is none
+    label: str  # what results call the model
+
+    @property
+    def local(self) -> bool:
+        """Whether it is a folder."""
+        return Path(self.name).is_dir()
+
+    @property
+    def where(self) -> str:
+        """The model, for messages."""
+        return self.settings_file or self.label
+
+
+def find_source(kind: str, rest: str, known: Sequence[str]) -> Source:
+    """What stands behind ``KIND:``, ``NAME[@REVISION][=SETTINGS.json]``; NAME is a folder or an id on the Hub.
+
+    Raises:
+        EvaluationError: if it is neither (exit code 2), or a setting is not among ``known``.
+    """
+    name, _, file = (rest, "", "") if Path(rest).is_dir() else rest.partition("=")
+    given, where = read_named_settings(Path(file), known) if file else ({}, "")
+    folder = Path(name).is_dir()
+    revision = None
+    if not folder:
+        name, _, revision = name.partition("@")
+        likely = re.fullmatch(r"[\w][\w.-]*(/[\w][\w.-]*)?", name)
+        words = "neither a folder nor an id of the Hub; expected NAME[@REVISION][=SETTINGS.json]"
+        require(likely, f"{kind}:{rest}: {words}", 2)
+    label = f"{kind}:{Path(name).resolve().name if folder else name}" + (f"@{revision}" if revision else "")
+    label += f"={Path(file).stem}" if file else ""
+    return Source(kind=kind, name=name, revision=revision or None, settings=given, settings_file=where, label=label)
+
+
+def open_hf(rest: str, classes: ClassMap | None) -> HfClassifier | HfZeroShot:
+    """The adapter of ``hf:NAME[@REVISION][=SETTINGS.json]``: a classifier with a head, or one that is asked with words.
+
+    ``EvaluationError`` where the Hub does not give it, weights are missing or of other shapes, or it is no such model.
+    """
+    transformers = library("transformers", "transformers")
+    library("torch", "transformers")
+    source = find_source("hf", rest, (*_LABEL_SETTINGS, *PROMPT_SETTINGS))
+    with quiet_transformers(transformers):
+        config, source = load_config(transformers, source)
+        lists = transformers.models.auto.modeling_auto
+        headed = any(str(name).endswith("ForImageClassification") for name in config.architectures or ())
+        if not headed and config.model_type in lists.MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES:
+            return HfZeroShot(transformers, source, classes)
+        known = config.model_type in lists.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+        words = "no image classifier of transformers, nor a model that compares pictures with words"
+        require(known, f"{source.label}: {config.model_type} is {words}; write an adapter, as MODULE:CALLABLE", 2)
+        return HfClassifier(transformers, source, classes)
+
+
+class _HfAdapter(TorchAdapter):
+    """What both kinds share: weights, how pictures are fed, what stands on record."""
+
+    name: str
+    input_size_hw: tuple[int, int]
+    weights_sha256: str
+    libraries: tuple[str, ...] = ("torch", "transformers")
+
+    def describe(self, source: Source, model: Any, processor: Any) -> None:  # noqa: ANN401  transformers' own
+        """Take over all but the network."""
+        self.name, self.settings_file = source.label, source.settings_file
+        self.weights_sha256 = tensors_sha256(model.state_dict())
+        self.parameters = sum(tensor.numel() for tensor in model.parameters())
+        feeding = read_feeding(processor, source.where)
+        self.input_size_hw = feeding.size_hw
+        self.mean, self.std = feeding.mean, feeding.std
+        self.interpolation, self.crop_pct, self.crop_mode = feeding.interpolation, feeding.crop_pct, feeding.crop_mode
+        self.settings: dict[str, Any] = {"revision": source.revision}
+
+
+class HfClassifier(_HfAdapter):
+    """A classifier with a head; its labels say what its outputs are, or a settings file does."""
+
+    def __init__(self, transformers: Any, source: Source, classes: ClassMap | None) -> None:  # noqa: ANN401
+        _require_settings(source, _LABEL_SETTINGS, "a classifier with a head")
+        model = load_weights(transformers.AutoModelForImageClassification, source)
+        self.describe(source, model, load_part(transformers.AutoImageProcessor, source, backend="pil"))
+        labels = [str(model.config.id2label[index]) for index in sorted(model.config.id2label)]
+        outputs = read_labels(labels, classes, source.settings, source.where)
+        self.label_space, self.class_names = outputs.label_space, outputs.class_names
+        self.settings["columns"] = list(outputs.columns) if outputs.columns else None
+        self.network = take_outputs(model, outputs)
+
+
+class HfZeroShot(_HfAdapter, ZeroShotAdapter):
+    """CLIP, SigLIP and their like, asked with words."""
+
+    libraries = ("tokenizers", "torch", "transformers")
+
+    def __init__(self, transformers: Any, source: Source, classes: ClassMap | None) -> None:  # noqa: ANN401
+        _require_settings(source, PROMPT_SETTINGS, "a model that is asked with words")
+        self.prompts = read_prompts(source.settings, classes, source.where)
+        model = load_weights(transformers.AutoModelForZeroShotImageClassification, source)
+        self.describe(source, model, load_part(transformers.AutoImageProcessor, source, backend="pil"))
+        compares = hasattr(model, "logit_scale") and hasattr(model, "get_image_features")
+        words = "compares pictures and words in a way of its own"
+        require(compares, f"{source.label}: {model.config.model_type} {words}; write an adapter, as MODULE:CALLABLE", 2)
+        tokenizer = load_part(transformers.AutoTokenizer, source)
+        self.label_space, self.class_names = self.prompts.label_space, self.prompts.class_names
+        self.notes = self.prompts.notes
+        self.network = compare_with_texts(model, lambda pixels: model.get_image_features(pixels).pooler_output)
+        self.encode_texts = partial(_encode_texts, model, tokenizer)
+        self.settings |= self.prompts.settings(lambda texts: tokenise(tokenizer, model.config, texts)["input_ids"])
+
+
+def tokenise(tokenizer: Any, config: Any, texts: Sequence[str]) -> Any:  # noqa: ANN401  transformers' own
+    """Texts as a model was trained on them.
+
+    SigLIP's are of one length and in small letters: its fixed-size second version has a tokenizer that keeps capitals
+    (google/siglip2-base-patch16-224, discussion 22). Longer ones than a model has places for are cut. The side of the
+    padding is the checkpoint's.
+    """
+    most = int(config.text_config.max_position_embeddings)
+    if "siglip" in config.model_type:
+        small = [text.lower() for text in texts]
+        return tokenizer(small, padding="max_length", max_length=min(64, most), truncation=True, return_tensors="pt")
+    return tokenizer(list(texts), padding=True, max_length=most, truncation=True, return_tensors="pt")
+
+
+def _encode_texts(model: Any, tokenizer: Any, texts: Sequence[str]) -> Any:  # noqa: ANN401  transformers' own
+    return model.get_text_features(**tokenise(tokenizer, model.config, texts).to(model.device)).pooler_output
+
+
+def take_outputs(model: Any, outputs: Outputs) -> Any:  # noqa: ANN401  a torch.nn.Module
+    """A network that gives the logits of a model of transformers alone, the outputs that are asked for."""
+    import torch
+
+    class Head(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+            self.columns = None if outputs.columns is None else list(outputs.columns)
+
+        def forward(self, pixels: Any) -> Any:  # noqa: ANN401  tensors
+            logits = self.model(pixel_values=pixels).logits
+            return logits if self.columns is None else logits[:, self.columns]
+
+    return Head().eval()
+
+
+def _require_settings(source: Source, known: Sequence[str], what: str) -> None:
+    strange = set(source.settings) - set(known)
+    require(not strange, f"{source.settings_file}: {list_names(strange)}: no settings of {what}")
+
+
+@contextmanager
+def quiet_transformers(transformers: Any) -> Iterator[None]:  # noqa: ANN401  the package
+    """Without progress bars and advice between a table's lines; what matters of them is an error here."""
+    logging = transformers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def load_config(transformers: Any, source: Source) -> tuple[Any, Source]:  # noqa: ANN401  transformers' own
+    """A model's config, and the model at the commit that it came from, so that no two files are of different ones."""
+    config = load_part(transformers.AutoConfig, source)
+    if source.local:
+        return config, source
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(source.name, "config.json", revision=source.revision)
+    commit = Path(path).parent.name if isinstance(path, str) else source.revision
+    return config, replace(source, revision=commit)
+
+
+def load_part(loader: Any, source: Source, **options: Any) -> Any:  # noqa: ANN401  transformers' own
+    """``from_pretrained`` that runs no code of a repository; ``EvaluationError`` in one line where it fails."""
+    if not source.local:
+        options["revision"] = source.revision
+    try:
+        return loader.from_pretrained(source.name, trust_remote_code=False, **options)
+    except Exception as error:  # OSError, ValueError, ImportError, RuntimeError, safetensors' own
+        raise _loading_fault(error, source) from None  # the Hub's own text may hold the token
+
+
+def load_weights(loader: Any, source: Source, dtype: str = "float32") -> Any:  # noqa: ANN401  transformers' own
+    """A model with all its weights, in evaluation mode and on the CPU; ``EvaluationError`` where any is missing.
+
+    Weights are read as safetensors alone, and in float32 unless ``dtype`` says otherwise ("auto": as stored).
+    """
+    options = {"use_safetensors": True, "output_loading_info": True}
+    options["ignore_mismatched_sizes"] = True  # else transformers prints them, and raises without saying which
+    model, report = load_part(loader, source, dtype=dtype, **options)
+    for kind, words in (("missing_keys", "lack"), ("mismatched_keys", "have other shapes of"), ("error_msgs", "say")):
+        names = [str(name) for name in report.get(kind) or ()]
+        remedy = "a folder without a head, or of another model? Random numbers would stand in for them"
+        require(not names, f"{source.label}: its weights {words} {plain_line(list_names(names, 4))}: {remedy}")
+    return model.eval()
+
+
+def _loading_fault(error: Exception, source: Source) -> EvaluationError:
+    text = plain_line(error, 200)
+    fault = None if source.local else hub_fault(error, source.label)
+    if fault is not None:
+        return fault
+    lowered = str(error).lower()
+    if "trust_remote_code" in lowered or "custom code" in lowered:
+        words = "it needs code of its own repository, which is never run here; write an adapter, as MODULE:CALLABLE"
+        return EvaluationError(f"{source.label}: {words}")
+    if "safetensors" in lowered and isinstance(error, OSError):
+        words = "it has no weights as safetensors, and others could run code; convert them with save_pretrained"
+        return EvaluationError(f"{source.label}: {words}")
+    if isinstance(error, ImportError):
+        return EvaluationError(f"{source.label}: {text}", 2)
+    return EvaluationError(f"{source.label}: transformers cannot load it: {type(error).__name__}: {text}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HfFeeding:
+    """How a model takes pictures; see ``Adapter``."""
+
+    size_hw: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str
+    crop_pct: float
+    crop_mode: str
+
+
+def read_feeding(processor: Any, where: str) -> HfFeeding:  # noqa: ANN401  an image processor of transformers
+    """How an image processor resizes, crops and normalises; ``EvaluationError`` for one that does anything else.
+
+    Pictures pass through our own resizing, so that all models of a table see the same; what comes out is compared with
+    what the processor itself makes of a drawn picture.
+    """
+    stranger = f"{where}: its {type(processor).__name__} does more than resize, crop and normalise: write an adapter"
+    size, crop = (dict(getattr(processor, name, None) or {}) for name in ("size", "crop_size"))
+    size, crop = ({side: px for side, px in own.items() if px} for own in (size, crop))
+    cropped = bool(getattr(processor, "do_center_crop", False)) and crop.keys() >= {"height", "width"}
+    short = size.get("shortest_edge")
+    if size.keys() >= {"height", "width"}:
+        size_hw = (crop["height"], crop["width"]) if cropped else (size["height"], size["width"])
+        crop_pct, crop_mode = size_hw[0] / size["height"], "squash"
+    elif short and cropped:
+        size_hw, crop_pct, crop_mode = (crop["height"], crop["width"]), crop["height"] / short, "center"
+    elif short and getattr(processor, "crop_pct", None):
+        squashes = short >= _CONVNEXT_SQUASHES_FROM
+        size_hw, crop_pct = (short, short), 1.0 if squashes else float(processor.crop_pct)
+        crop_mode = "squash" if squashes else "center"
+    else:
+        raise EvaluationError(f"{stranger} (sizes {size or None}, {crop or None})")
+    unit = 255 * (float(processor.rescale_factor) if getattr(processor, "do_rescale", True) else 1)
+    mean: tuple[float, ...] = (0.0,) * 3
+    std: tuple[float, ...] = (1.0,) * 3
+    if getattr(processor, "do_normalize", True):
+        mean, std = tuple(map(float, processor.image_mean)), tuple(map(float, processor.image_std))
+    feeding = HfFeeding(
+        size_hw=(int(size_hw[0]), int(size_hw[1])),
+        mean=tuple(value / unit for value in mean),
+        std=tuple(value / unit for value in std),
+        interpolation=Image.Resampling(int(processor.resample)).name.lower(),
+        crop_pct=crop_pct,
+        crop_mode=crop_mode,
+    )
+    pictures = drawn_pictures(feeding.size_hw)
+    own = normalise(pictures, feeding.mean, feeding.std).transpose(0, 3, 1, 2)
+    try:
+        options = {"do_resize": False, "do_center_crop": False, "input_data_format": "channels_last"}
+        made = processor(list(pictures), return_tensors="np", **options)["pixel_values"]
+        alike = np.shape(made) == own.shape and bool(np.abs(np.asarray(made) - own).max() < _CHECK_SLACK)
+    except Exception as error:  # processors raise nearly anything on what they do not expect
+        raise EvaluationError(f"{stranger} ({plain_line(error, 120)})") from error
+    require(alike, stranger)
+    return feeding
+
+
+# model_files.open_clip_models: CLIP models of open_clip, by name and tag of their weights, or from a folder.
+
+
+class OpenClipAdapter(ZeroShotAdapter):
+    """``open_clip:NAME/TAG``, ``open_clip:FOLDER`` or ``open_clip:hf-hub:OWNER/NAME``, each with ``=SETTINGS.json``.
+
+    A folder holds ``open_clip_config.json`` and the weights, as ``push_to_hf_hub`` writes them. Names that open_clip
+    would only warn of are refused: weights of another activation, and no weights at all, which are random.
+    """
+
+    libraries = ("open_clip_torch", "torch")
+
+    def __init__(self, rest: str, classes: ClassMap | None) -> None:
+        clip = library("open_clip", "open-clip")
+        name, _, file = (rest, "", "") if Path(rest).is_dir() else rest.partition("=")
+        given, self.settings_file = read_named_settings(Path(file), PROMPT_SETTINGS) if file else ({}, "")
+        model_name, tag, shown = _find_model(clip, name)
+        self.name = f"open_clip:{shown}" + (f"={Path(file).stem}" if file else "")
+        self.prompts = read_prompts(given, classes, self.settings_file or self.name)
+        model = _create_clip(clip, model_name, tag, self.name).eval()  # it comes in training mode
+        tokenizer = _get_tokenizer(clip, model_name, self.name)
+        feeding = clip.get_model_preprocess_cfg(model)
+        size = feeding["size"]
+        self.input_size_hw: tuple[int, int] = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+        self.mean, self.std = tuple(feeding["mean"]), tuple(feeding["std"])
+        self.interpolation = feeding["interpolation"]
+        self.crop_pct = 1.0
+        self.crop_mode = "center" if feeding["resize_mode"] == "shortest" else "squash"
+        self.weights_sha256 = tensors_sha256(model.state_dict())
+        self.parameters = sum(tensor.numel() for tensor in model.parameters())
+        self.label_space, self.class_names = self.prompts.label_space, self.prompts.class_names
+        self.notes = self.prompts.notes
+        if feeding["resize_mode"] == "longest":  # it pads; canvases are squares, so that there nothing is different
+            self.notes += (f"{self.name}: photos are squashed, where open_clip would pad them",)
+        self.settings = {"resize_mode": feeding["resize_mode"], **self.prompts.settings(tokenizer)}
+        self.network = compare_with_texts(model, model.encode_image)
+        self.encode_texts = partial(_encode, model, tokenizer)
+
+
+def _encode(model: Any, tokenizer: Any, texts: Sequence[str]) -> Any:  # noqa: ANN401  open_clip's own
+    return model.encode_text(tokenizer(list(texts)).to(next(model.parameters()).device))
+
+
+def _find_model(clip: Any, name: str) -> tuple[str, str | None, str]:  # noqa: ANN401  the package
+    """open_clip's name of a model, the tag of its weights, and what results call it."""
+    folder = Path(name.removeprefix("local-dir:"))
+    if folder.is_dir():
+        return f"local-dir:{folder}", None, folder.resolve().name
+    require(not name.startswith("local-dir:"), f"open_clip:{name}: no such folder", 2)
+    if name.startswith("hf-hub:"):
+        return name, None, name
+    architecture, _, tag = name.rpartition("/")
+    known = clip.list_models()
+    near = difflib.get_close_matches(architecture or tag, known, 3)
+    hint = (
+        f"near names are {', '.join(near)}" if near else "python -c 'import open_clip; print(open_clip.list_models())'"
+    )
+    expected = "expected NAME/TAG, a folder, or hf-hub:OWNER/NAME"
+    require(
+        architecture in known, f"open_clip:{name}: {expected}; there is no model {architecture or tag!r}; {hint}", 2
+    )
+    tags = clip.list_pretrained_tags_by_model(architecture)
+    require(tag in tags, f"open_clip:{name}: {architecture} has no weights {tag!r}; it has {list_names(tags)}", 2)
+    wanted = bool(clip.get_pretrained_cfg(architecture, tag).get("quick_gelu", False))
+    quick = bool(clip.get_model_config(architecture).get("quick_gelu", False))
+    other = architecture.removesuffix("-quickgelu") if quick else f"{architecture}-quickgelu"
+    words = f"these weights were trained with {'' if wanted else 'no '}QuickGELU: take open_clip:{other}/{tag}"
+    require(wanted == quick, f"open_clip:{name}: {words}", 2)
+    return architecture, tag, name
+
+
+def _create_clip(clip: Any, name: str, tag: str | None, label: str) -> Any:  # noqa: ANN401  open_clip's own
+    try:
+        with _quiet_log():  # what it only logs is an error below
+            return clip.create_model(name, pretrained=tag, require_pretrained=True)
+    except Exception as error:  # open_clip puts what the Hub's client raised into words of its own
+        fault = hub_fault(error, label)
+        if fault is not None:
+            raise fault from None
+        text = plain_line(error, 200)
+        if "Error(s) in loading state_dict" in text or "could not be loaded" in text:
+            raise EvaluationError(f"{label}: these are not all of its weights: {text}") from error
+        offline = any(word in text.lower() for word in ("download", "connect", "offline", "cache", "resolve"))
+        remedy = "; run once with the Hub in reach" if offline else ""
+        raise EvaluationError(f"{label}: open_clip cannot load it: {text}{remedy}", 3 if offline else 1) from None
+
+
+def _get_tokenizer(clip: Any, name: str, label: str) -> Any:  # noqa: ANN401  open_clip's own
+    try:
+        with _quiet_log():
+            return clip.get_tokenizer(name)
+    except Exception as error:  # those of SigLIP are fetched
+        fault = hub_fault(error, f"{label}: its tokenizer")
+        words = f"{label}: its tokenizer cannot be loaded: {plain_line(error, 200)}"
+        raise (fault or EvaluationError(words, 3)) from None
+
+
+@contextmanager
+def _quiet_log() -> Iterator[None]:
+    """Without lines of the root logger, which open_clip writes to, and without setting it up for good."""
+    root, before, handler = logging.getLogger(), logging.root.manager.disable, logging.NullHandler()
+    root.addHandler(handler)
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+        root.removeHandler(handler)
 
 
 # protocol: What a protocol is: one record, so that a new one is a module of its own and a line in the registry.
@@ -4037,6 +4828,140 @@ def rfs_figures(kinds: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
 def headline_first(kinds: Iterable[str]) -> list[str]:
     """Kinds of noise in the order of tables: l2 gives figure and ground the same energy, whatever their areas."""
     return sorted(kinds, key=list(NOISE_LEVELS).index)
+
+
+# model_files.chat_models: Chat models that see, asked which class fits, and read by the logits of the letters.
+
+LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+QUESTION: Final = "Which of these is in the picture?\n{}\nAnswer with the letter alone."
+_CHAT_SETTINGS: Final = ("input_size", "order_seed", "orders", "question", "words")
+
+
+def open_chat(rest: str, classes: ClassMap | None) -> ChatAdapter:
+    """The adapter of ``chat:NAME[@REVISION][=SETTINGS.json]``, a chat model of transformers that takes pictures."""
+    transformers = library("transformers", "transformers")
+    library("torch", "transformers")
+    source = find_source("chat", rest, _CHAT_SETTINGS)
+    prompts = read_prompts({**source.settings, "templates": ["{}"]}, classes, source.where)
+    most = f"{source.where}: at most {len(LETTERS)} classes have a letter, and the dataset has {len(prompts.words)}"
+    require(len(prompts.words) <= len(LETTERS), most, 2)
+    with quiet_transformers(transformers):
+        _, source = load_config(transformers, source)
+        return ChatAdapter(transformers, source, prompts)
+
+
+class ChatAdapter:
+    """A forced choice: every class has a letter, and the letter with the largest logit after the question answers.
+
+    Which class has which letter is drawn anew for each picture, from the seed and the picture's pixels, because models
+    prefer some letters whatever they see (Zheng et al., arXiv 2309.03882). With ``orders`` above 1 a picture is asked
+    as often, each time with other letters, and log-probabilities are averaged. Nothing is generated: one pass a
+    question. A letter counts with and without a space before it, where the tokenizer has both.
+
+    Settings: ``words`` (a class's name or names, the first of which is asked), ``question`` (with ``{}`` for the
+    choices), ``orders`` (1), ``order_seed`` (0), ``input_size`` (224: pixels of what the model's own processor gets).
+    """
+
+    libraries = ("tokenizers", "torch", "transformers")
+    label_space = "head"
+    outputs = "logits"
+    interpolation = "bicubic"
+    any_size = True
+    device, precision, on_cpu = "cpu", "float32", True
+
+    def __init__(self, transformers: Any, source: Source, prompts: Prompts) -> None:  # noqa: ANN401  the package
+        given = source.settings
+        size = given.get("input_size", REFERENCE_SIZE_HW)
+        self.input_size_hw: tuple[int, int] = (size, size) if isinstance(size, int) else (size[0], size[1])
+        self.name, self.settings_file, self.class_names = source.label, source.settings_file, prompts.class_names
+        self.network = load_weights(transformers.AutoModelForImageTextToText, source, dtype="auto")
+        self._processor = load_part(transformers.AutoProcessor, source)
+        require(getattr(self._processor, "chat_template", None), f"{source.label}: its processor has no chat template")
+        self._names = [own[0] for own in prompts.words]
+        self._letters = _letter_tokens(self._processor.tokenizer, len(self._names), source.label)
+        self._question = given.get("question", QUESTION)
+        self._orders, self._seed = int(given.get("orders", 1)), int(given.get("order_seed", 0))
+        self.weights_sha256 = tensors_sha256(self.network.state_dict())
+        self.parameters = sum(tensor.numel() for tensor in self.network.parameters())
+        asked = self._ask(Image.new("RGB", (8, 8)), range(len(self._names)))["input_ids"]
+        self.settings = {
+            "revision": source.revision,
+            "question": self._question,
+            "words": self._names,
+            "orders": self._orders,
+            "order_seed": self._seed,
+            "letters": self._letters,
+            "asked_sha256": hashlib.sha256(str(asked.tolist()).encode()).hexdigest(),  # the template's text, too
+        }
+
+    def run_on(self, device: str, precision: str) -> None:
+        """Move the network; its weights are in ``precision``."""
+        import torch
+
+        self.network = self.network.to(device, getattr(torch, precision))
+        self.device, self.precision, self.on_cpu = device, precision, device == "cpu"
+
+    def logits(self, images: Images) -> Logits:
+        """``(N, H, W, 3)`` uint8 RGB to log-probabilities of the classes ``(N, K)`` float32, of the letters alone."""
+        scores = np.zeros((len(images), len(self._names)), np.float32)
+        asked = [(row, order) for row, image in enumerate(images) for order in self._letter_orders(image)]
+        questions = [self._ask(Image.fromarray(images[row]), order) for row, order in asked]
+        for group in _same_shapes(questions):
+            answers = self._answer([questions[index] for index in group])
+            for index, answer in zip(group, answers, strict=True):
+                row, order = asked[index]
+                scores[row, order] += answer / self._orders
+        return scores
+
+    def _letter_orders(self, image: Images) -> list[NDArray[np.int64]]:
+        """Which class the first, second … letter stands for, for each time that a picture is asked."""
+        pixels = hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()
+        orders = []
+        for turn in range(self._orders):
+            keys = [hashlib.sha256(f"{self._seed}\0{turn}\0{pixels}\0{name}".encode()).digest() for name in self._names]
+            orders.append(np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64))
+        return orders
+
+    def _ask(self, picture: Image.Image, order: Sequence[int] | NDArray[np.int64]) -> dict[str, Any]:
+        """What the network takes for one question, as the model's own chat template has it."""
+        choices = "\n".join(f"{LETTERS[place]}. {self._names[index]}" for place, index in enumerate(order))
+        content = [{"type": "image", "image": picture}, {"type": "text", "text": self._question.replace("{}", choices)}]
+        words = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
+        return dict(self._processor.apply_chat_template([{"role": "user", "content": content}], **words))
+
+    def _answer(self, questions: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
+        """Log-probabilities of the letters ``(N, K)`` after questions of one length."""
+        import torch
+
+        kind = next(self.network.parameters()).dtype
+        fed = {name: torch.cat([question[name] for question in questions]) for name in questions[0]}
+        fed = {name: (value.to(kind) if value.is_floating_point() else value) for name, value in fed.items()}
+        with torch.inference_mode():
+            last = self.network(**{name: value.to(self.device) for name, value in fed.items()}).logits[:, -1].float()
+            shares = torch.log_softmax(last, dim=-1)
+            letters = torch.stack([shares[:, tokens].logsumexp(dim=1) for tokens in self._letters], dim=1)
+            answers: NDArray[np.float32] = torch.log_softmax(letters, dim=1).cpu().numpy()
+        return answers
+
+
+def _letter_tokens(tokenizer: Any, count: int, where: str) -> list[list[int]]:  # noqa: ANN401  transformers' own
+    """The tokens of each letter by itself, with and without a space before it."""
+    tokens = []
+    for letter in LETTERS[:count]:
+        coded = [tokenizer.encode(text, add_special_tokens=False) for text in (letter, f" {letter}")]
+        tokens.append(sorted({own[0] for own in coded if len(own) == 1 and own[0] != tokenizer.unk_token_id}))
+    known = [token for own in tokens for token in own]
+    if not all(tokens) or len(set(known)) < len(known):
+        raise EvaluationError(f"{where}: its tokenizer has no token for each of the letters {LETTERS[:count]}")
+    return tokens
+
+
+def _same_shapes(questions: Sequence[dict[str, Any]]) -> list[list[int]]:
+    """Questions that may be asked together: nothing has to be padded, which would move answers."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for index, question in enumerate(questions):
+        groups.setdefault(tuple((name, tuple(value.shape)) for name, value in question.items()), []).append(index)
+    return list(groups.values())
 
 
 # protocols.background_check: Protocol background_check: influence and invariance.
@@ -4877,6 +5802,130 @@ def _pasted_cells(row: str, measured: Mapping[str, Any]) -> dict[str, Cell]:
     return cells
 
 
+# models: Models by their specifications: those of libraries, ONNX files and callables.
+
+MODEL_SPECS: Final = (
+    "timm:NAME[=FILE], torchvision:NAME[/WEIGHTS], hf:NAME, open_clip:NAME/TAG, chat:NAME, onnx:FILE or "
+    "MODULE:CALLABLE[=ARGUMENT]"
+)
+_LIBRARIES: Final[Mapping[str, Callable[[str, ClassMap | None], Adapter]]] = {  # kinds that transformers has, and like
+    "hf": open_hf,
+    "open_clip": OpenClipAdapter,
+    "torchvision": lambda rest, _: TorchvisionAdapter(rest),
+    "chat": open_chat,
+}
+
+
+@typing.runtime_checkable
+class Movable(typing.Protocol):
+    """An adapter that can be told where to run."""
+
+    def run_on(self, device: str, precision: str, /) -> None:
+        """Move the model to a device of ``resolve_device``, and compute in ``precision``."""
+
+
+def load_model(
+    spec: str,
+    *,
+    device: str = "auto",
+    precision: str = "float32",
+    timm_size: str = "test",
+    classes: ClassMap | None = None,
+) -> Adapter:
+    """Make the adapter that a specification names, on a device, in a precision.
+
+    ``spec`` is one of ``MODEL_SPECS``; ``device`` is as ``resolve_device`` takes it. An adapter without ``run_on``
+    chooses its own device, so it takes ``auto`` and ``cpu`` only. ``timm_size`` is the size and crop of timm's models:
+    ``test`` or ``train``. ``classes`` are those of the dataset, which models that are asked with words need.
+    ``EvaluationError`` names what is at fault.
+    """
+    kind, _, rest = spec.partition(":")
+    require(rest, f"model {spec!r}: expected {MODEL_SPECS}", 2)
+    if kind == "onnx":
+        require(precision == "float32", f"model {spec!r}: an ONNX file has a precision of its own", 2)
+        return OnnxAdapter(Path(rest), device=device)
+    if device != "auto":
+        resolve_device(device)  # what is not there is said before any weights are read
+    adapter: Adapter
+    if kind == "timm":
+        name, _, checkpoint = rest.partition("=")
+        adapter = TimmAdapter(name, Path(checkpoint) if checkpoint else None, size=timm_size)
+    elif kind in _LIBRARIES:
+        adapter = _LIBRARIES[kind](rest, classes)
+    else:
+        adapter = _call_factory(spec)
+    if isinstance(adapter, Movable):
+        resolved = resolve_device(device)
+        check_precision(resolved, precision)
+        _move(adapter, spec, resolved, precision)
+    else:
+        chosen = device in ("auto", "cpu") and precision == "float32"
+        require(chosen, f"model {spec!r} has no run_on(device, precision): it chooses its own; leave them out", 2)
+    return adapter
+
+
+def _move(adapter: Movable, spec: str, device: str, precision: str) -> None:
+    try:
+        adapter.run_on(device, precision)
+    except Exception as error:  # of a user's own adapter, or a device without room
+        if hasattr(error, "exit_code"):
+            raise
+        raise EvaluationError(f"model {spec!r}: cannot run on {device}: {_words(error)}") from error
+
+
+def _call_factory(spec: str) -> Adapter:
+    target, equals, argument = spec.partition("=")
+    module, _, attribute = target.rpartition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # last, so that nothing here hides an installed package
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise EvaluationError(f"model {spec!r}: {plain_line(error)}", 2) from error
+    except (Exception, SystemExit) as error:  # whatever the user's module does when it is imported
+        raise _own_fault(error, f"model {spec!r}: importing {module}") from error
+    require(callable(factory), f"model {spec!r}: {attribute} is no callable, but {type(factory).__name__}", 2)
+    given = (argument,) if equals else ()
+    try:
+        inspect.signature(factory).bind(*given)
+    except TypeError as error:
+        got = f"{len(given)} given; {plain_line(error)}"
+        raise EvaluationError(f"model {spec!r}: give an argument as MODULE:CALLABLE=ARGUMENT: {got}", 2) from error
+    except ValueError:
+        pass  # a callable that does not tell what it takes
+    try:
+        adapter: Adapter = factory(*given)
+    except (Exception, SystemExit) as error:
+        raise _own_fault(error, f"model {spec!r}: {attribute}") from error
+    check_adapter(adapter, spec)
+    return adapter
+
+
+def _own_fault(error: BaseException, where: str) -> BaseException:
+    """An error of a user's code as ours, unless it brings an exit code."""
+    if isinstance(getattr(error, "exit_code", None), int):
+        return error
+    return EvaluationError(f"{where}: {_words(error)}")
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {plain_line(error)}" if str(error) else type(error).__name__
+
+
+def specification_sha256(spec: str) -> str | None:
+    """SHA-256 of what decides a callable's answers besides its weights; None for models of files.
+
+    That is the source of its module, its name and its argument.
+    """
+    if spec.partition(":")[0] in ("timm", "onnx", *_LIBRARIES):
+        return None
+    target, _, argument = spec.partition("=")
+    module, _, attribute = target.rpartition(":")
+    source = Path(getattr(sys.modules.get(module), "__file__", None) or "")
+    own = file_sha256(source) if source.is_file() else ""
+    return hashlib.sha256("\0".join((own, attribute, argument)).encode()).hexdigest()
+
+
 # protocols.rival10: Protocol rival10: noise, RFS, ablations and attributes.
 
 ABLATIONS: Final = {  # config of protocol rival10: the config that it is compared with
@@ -5233,7 +6282,7 @@ def evaluate(
 
     Args:
         repo: Folder of a dataset repository, or its id ``OWNER/NAME`` on the Hub; that needs ``revision``.
-        model_spec: ``timm:NAME``, ``timm:NAME=FILE``, ``onnx:FILE`` or ``MODULE:CALLABLE[=ARGUMENT]``.
+        model_spec: One of ``MODEL_SPECS``, such as ``timm:NAME``, ``hf:NAME`` or ``onnx:FILE``.
         out: Folder for predictions and results, from which a killed run goes on.
         eval_results_yaml: File for the Hub's eval results, of a dataset on the Hub.
         progress: Called with the config, rows done, and rows in all.
@@ -5275,8 +6324,10 @@ def check_models(repo: str | os.PathLike[str], model_specs: Sequence[str], **opt
         try_models(repo, specs, **options)
 
 
-def try_models(repo: str | os.PathLike[str], model_specs: Sequence[str], **options: Unpack[ScoringOptions]) -> None:
-    """Open models one after the other and let each answer to drawn pictures.
+def try_models(
+    repo: str | os.PathLike[str], model_specs: Sequence[str], **options: Unpack[ScoringOptions]
+) -> list[str]:
+    """Open models one after the other and let each answer to drawn pictures; returns what results will call them.
 
     Models are let go again, so that no more than one is in memory.
 
@@ -5284,17 +6335,19 @@ def try_models(repo: str | os.PathLike[str], model_specs: Sequence[str], **optio
         EvaluationError: with what is at fault with each of them, or with the dataset or the call.
     """
     values, repository = _open(str(repo), options, to_hub=False)
-    _choose_protocol(repository, values)
-    faults: list[tuple[str, int]] = []
+    protocol = _choose_protocol(repository, values)
+    list_configs(repository, _split_configs(protocol, values)[1])
+    names, faults = list[str](), list[tuple[str, int]]()
     for spec in model_specs:
         try:
-            _open_model(repository, spec, values)
+            names.append(_open_model(repository, spec, values).name)
         except Exception as error:
             if not isinstance(getattr(error, "exit_code", None), int):
                 raise
             faults.append((str(error), int(error.exit_code)))  # type: ignore[attr-defined]
     if faults:
         raise EvaluationError("\n".join(words for words, _ in faults), max(code for _, code in faults))
+    return names
 
 
 def _open(repo: str, options: Mapping[str, Any], *, to_hub: bool) -> tuple[dict[str, Any], Repository]:
@@ -5309,7 +6362,7 @@ def _open(repo: str, options: Mapping[str, Any], *, to_hub: bool) -> tuple[dict[
 def _open_model(repository: Repository, spec: str, values: Mapping[str, Any]) -> Adapter:
     """A model as it is fed, after it has answered and its answers are known to be the dataset's classes."""
     asked = {name: values[name] for name in ("device", "precision", "timm_size")}
-    adapter = feed_adapter(load_model(spec, **asked), values["feed"])
+    adapter = feed_adapter(load_model(spec, classes=repository.classes, **asked), values["feed"])
     named, wanted = adapter_option(adapter, "class_names"), repository.classes.names
     where = adapter_option(adapter, "settings_file") or adapter.name
     fits = named is None or tuple(named) == wanted
@@ -5350,6 +6403,13 @@ def _require_own_options(protocol: Protocol, values: Mapping[str, Any]) -> None:
         )
 
 
+def _split_configs(protocol: Protocol, values: Mapping[str, Any]) -> tuple[list[str], list[str] | None]:
+    """Of the configs asked for the protocol's own views, and those that the dataset holds; None for all of these."""
+    configs = values["configs"]
+    views = [view for view in protocol.views if not configs or view in configs]
+    return views, [config for config in configs if config not in views] if configs else None
+
+
 def _make_job(
     repository: Repository,
     adapter: Adapter,
@@ -5358,9 +6418,7 @@ def _make_job(
     out: Path | None,
     progress: Progress | None,
 ) -> Job:
-    configs = values["configs"]
-    views = [view for view in protocol.views if not configs or view in configs]
-    stored = [config for config in configs if config not in views] if configs else None
+    views, stored = _split_configs(protocol, values)
     feeding = ("interpolation", "mean", "std", "outputs", *protocol.feeding)
     cluster = values["cluster"] if "cluster" in {option.name for option in protocol.options} else "image"
     asked = list_configs(repository, stored)

@@ -11,11 +11,14 @@ from importlib import import_module as _import_module
 TYPE_CHECKING = False  # what typing says, without importing it; type checkers take the name for true
 if TYPE_CHECKING:
     from figureground import metrics
+    from figureground.annotate.agreement.report import AgreementReport
     from figureground.annotate.catalogue import IndexReport
     from figureground.annotate.freeze import FreezeReport
+    from figureground.annotate.lint.checking import LintOptions
+    from figureground.annotate.lint.linting import LintReport
     from figureground.annotate.proposals.proposing import ProposalReport, ProposalSettings
     from figureground.annotate.segmenters.loading import ModelChoice
-    from figureground.annotate.verbs import SourceReading, freeze, index, propose
+    from figureground.annotate.verbs import SourceReading, agree, freeze, index, lint, propose
     from figureground.build.recipes.loading import load_recipe
     from figureground.errors import DataError, Fault, FigureGroundError, MissingExtraError, ServiceError, UsageError
     from figureground.exports.dataset.building import BuildReport
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 __version__: str
 __all__ = [
     "Adapter",
+    "AgreementReport",
     "AttributeSchema",
     "Box",
     "BuildOptions",
@@ -60,6 +64,8 @@ __all__ = [
     "FreezeReport",
     "ImageRecord",
     "IndexReport",
+    "LintOptions",
+    "LintReport",
     "Machines",
     "Mask",
     "MissingExtraError",
@@ -79,11 +85,13 @@ __all__ = [
     "UsageError",
     "VerifyReport",
     "Workspace",
+    "agree",
     "build",
     "evaluate",
     "export",
     "freeze",
     "index",
+    "lint",
     "load_attribute_schema",
     "load_class_map",
     "load_model",
@@ -100,11 +108,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "figureground.annotate.agreement.report": ("AgreementReport",),
     "figureground.annotate.catalogue": ("IndexReport",),
     "figureground.annotate.freeze": ("FreezeReport",),
+    "figureground.annotate.lint.checking": ("LintOptions",),
+    "figureground.annotate.lint.linting": ("LintReport",),
     "figureground.annotate.proposals.proposing": ("ProposalReport", "ProposalSettings"),
     "figureground.annotate.segmenters.loading": ("ModelChoice",),
-    "figureground.annotate.verbs": ("SourceReading", "freeze", "index", "propose"),
+    "figureground.annotate.verbs": ("SourceReading", "agree", "freeze", "index", "lint", "propose"),
     "figureground.build.recipes.loading": ("load_recipe",),
     "figureground.errors": (
         "DataError",

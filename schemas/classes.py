@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from figureground.errors import DataError, Faults, UsageError
 from figureground.schemas.documents import (
@@ -24,6 +24,7 @@ from figureground.schemas.documents import (
     parse_document,
     read_document,
     read_text,
+    same_form,
     shown,
     validate_document,
 )
@@ -42,8 +43,8 @@ class MappedClass(Document):
     index: int = Field(ge=0)
     """Position in the class list; the label that a dataset stores."""
     name: Name
-    wnids: tuple[str, ...] = Field(min_length=1)
-    """Source labels that belong to the class."""
+    wnids: tuple[Annotated[str, AfterValidator(same_form)], ...] = Field(min_length=1)
+    """Source labels that belong to the class, in the one form of those that look alike, as photos' labels are."""
     imagenet_indices: tuple[Annotated[int, Field(ge=0, lt=IMAGENET_OUTPUTS)], ...] = ()
     """Outputs of a 1000-way ImageNet classifier that count as the class, counted from 0."""
 
@@ -124,7 +125,7 @@ def _read_csv_map(path: Path) -> ClassMap:
     faults, classes, owners = Faults(), dict[str, dict[str, list[Any]]](), dict[str, tuple[str, int]]()
     outputs: dict[int, tuple[str, int]] = {}
     for line, row in rows:
-        label, name = row["label"], row["class"]
+        label, name = same_form(row["label"]), row["class"]
         entry = classes.setdefault(name, {"wnids": [], "imagenet_indices": []})
         owner, first = owners.setdefault(label, (name, line))
         record = f"line {line}"

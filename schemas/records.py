@@ -19,7 +19,7 @@ NAME_WORDS: Final = "1 to 128 letters, digits, dots, dashes and underscores, and
 
 DecisionState = Literal["accepted", "rejected", "confirmed_empty", "not_localisable", "wrong_label", "needs_second"]
 
-ObjectState = Literal["accepted", "machine_import", "unreviewed", "unmasked"]
+ObjectState = Literal["accepted", "consensus", "machine_import", "unreviewed", "unmasked"]
 
 AGREEING_PROPOSALS: Final = 0.75
 """IoU from which the proposals of two segmenters agree: below it BG-gap is that of the masks as much as the model's
@@ -31,6 +31,8 @@ Purpose = Literal["first_look", "second_look", "authors_look", "honeypot", "new_
 """The reason why people are asked about a photo: a first look, a second one after answers that left a doubt, the same
 by those whose own answers are in doubt (on the maintainer's explicit word), a honeypot (a photo whose mask is known, to
 see how somebody works; it decides nothing), or attributes that were added after it was decided."""
+SHEET_TOOL: Final = "sheet"
+"""Tool of answers that accept or reject a machine mask on a sheet, where nobody can paint."""
 SECOND_LOOKS: Final[tuple[Purpose, ...]] = ("second_look", "authors_look")
 """Purposes of answers that settle a doubt."""
 
@@ -120,18 +122,25 @@ class ImageRecord:
 class Prompt:
     """The question to a segmenter: a box, a point, or nothing."""
 
-    kind: Literal["box", "point", "none"]
-    """``box`` and ``point`` carry coordinates; ``none`` asks for whatever the segmenter finds by itself."""
+    kind: Literal["box", "point", "text", "none"]
+    """``box`` and ``point`` carry coordinates, ``text`` names a thing; ``none`` asks for whatever the segmenter finds
+    by itself."""
     box_xyxy_px: Box | None = None
     """Half-open box in stored pixels."""
     point_xy_px: tuple[float, float] | None = None
     """A point on the figure in stored pixels; the centre of the first pixel is (0.5, 0.5)."""
     origin: str = ""
-    """Origin of the coordinates: ``annotated``, ``saliency``, ``detector``, ``centre``, ``grid``."""
+    """Origin of the coordinates: ``annotated``, ``saliency``, ``detector``, ``centre``, ``grid``, or the model that
+    found a text's box: ``sam3``, ``grounding-dino``, ``owlv2``; of a text itself ``class``."""
+    text: str = ""
+    """What was asked for by name; empty for nothing."""
+    score: float | None = None
+    """How sure the model that found the text's box is of it, in [0, 1]; None without one."""
 
     def to_json(self) -> str:
         """Canonical JSON without absent fields."""
         pairs = {"kind": self.kind, "box": self.box_xyxy_px, "point": self.point_xy_px, "origin": self.origin}
+        pairs |= {"text": self.text, "score": self.score}
         return canonical_json({key: value for key, value in pairs.items() if value})
 
 
@@ -156,7 +165,9 @@ class ProposalRecord:
     """Canonical JSON of the prompt."""
     segmenter: str
     checkpoint_sha256: str
-    """SHA-256 over the checkpoint's files; empty for a segmenter without weights."""
+    """SHA-256 over the checkpoint's files, or over its tensors where transformers loads it; empty without weights."""
+    instances: tuple[CocoRle, ...] = ()
+    """Masks of the single objects that it unites, stored pixels; they may overlap. Empty where it shows one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,10 +310,12 @@ class ObjectRecord:
     attribute_masks: Mapping[str, CocoRle] = field(default_factory=dict)
     """Attribute name to mask, stored pixels."""
     state: ObjectState
-    """``accepted``: a person's answer; ``machine_import``: a machine's mask that was imported; ``unreviewed``: a
-    machine proposal that nobody looked at; ``unmasked``: the photo alone, its mask empty."""
+    """``accepted``: a person's answer; ``consensus``: what answers of several people add up to; ``machine_import``: a
+    machine's mask that was imported; ``unreviewed``: a machine proposal that nobody looked at; ``unmasked``: the photo
+    alone, its mask empty."""
     mask_origin: str
-    """The annotation or proposal id that the mask comes from."""
+    """The annotation or proposal id that the mask comes from; of a consensus ``consensus of N people (METHOD):`` and
+    the ids of their annotations."""
     segmenter: str
     """Segmenter of an unreviewed mask; empty for a person's."""
     flags: tuple[str, ...] = ()

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean, median
 from typing import Any
 
+from figureground.annotate.agreement.attribute_consensus import AttributeConsensus, equal_to_consensus
 from figureground.annotate.agreement.intervals import Estimate, mean_over_photos
 from figureground.annotate.agreement.mask_overlap import compare_masks
 from figureground.annotate.agreement.overlaps import PhotoAgreement
+from figureground.annotate.agreement.time_saved import Quartiles
 from figureground.annotate.decisions import AGREEING_IOU, newest_answers
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, decode_coco_rle
@@ -32,18 +34,24 @@ class AnnotatorReport:
     skips: int = 0
     """Photos that were skipped, and not answered later."""
     second_looks: int = 0
-    seconds_median: float | None = None
-    """On the page, of the answers whose time is known."""
+    seconds: Quartiles | None = None
+    """On the page, of the answers whose time is known; None where none is."""
     edited: Estimate = _NONE
     """Share of the answers that began from a machine mask in which the object is not that mask, pixel for pixel."""
     edit_iou_median: float | None = None
     """IoU of an edited object with the machine mask, in the middle."""
+    proposal_iou: Estimate = _NONE
+    """IoU of the object with the machine mask that it began from, changed or not."""
     flags: Mapping[str, int] = field(default_factory=dict)
     """Flag to number of answers that set it."""
     object_iou: Estimate = _NONE
     """IoU with others' object masks; a photo's figure is the mean over the others."""
     equal_attributes: Estimate = _NONE
     """Share of attributes that others answered alike."""
+    consensus_iou: Estimate = _NONE
+    """IoU with the consensus of photos that three or more people painted, of which the own mask is a part."""
+    consensus_attributes: Estimate = _NONE
+    """Share of attributes that are as the consensus has them, of which the own answer is a part."""
     honeypots: Estimate = _NONE
     """IoU with the known masks of honeypots; one without an object mask has 0."""
     honeypots_passed: int = 0
@@ -65,20 +73,27 @@ class AnnotatorReport:
             "answers": self.answers,
             "skips": self.skips,
             "second_looks": self.second_looks,
-            "seconds_median": short(self.seconds_median),
+            "seconds": None if self.seconds is None else self.seconds.to_json(),
             "edited": self.edited.to_json(),
             "untouched": short(self.untouched),
             "edit_iou_median": short(self.edit_iou_median),
+            "proposal_iou": self.proposal_iou.to_json(),
             "flags": dict(sorted(self.flags.items())),
             "object_iou": self.object_iou.to_json(),
             "equal_attributes": self.equal_attributes.to_json(),
+            "consensus_iou": self.consensus_iou.to_json(),
+            "consensus_attributes": self.consensus_attributes.to_json(),
             "honeypots": self.honeypots.to_json(),
             "honeypots_passed": self.honeypots_passed,
         }
 
 
 def annotator_reports(
-    workspace: Workspace, photos: Iterable[PhotoAgreement], honeypots: Mapping[str, CocoRle] | None = None
+    workspace: Workspace,
+    photos: Sequence[PhotoAgreement],
+    honeypots: Mapping[str, CocoRle] | None = None,
+    *,
+    attributes: Mapping[str, AttributeConsensus] | None = None,
 ) -> list[AnnotatorReport]:
     """Figures of everybody who answered or skipped something, sorted by pseudonym.
 
@@ -86,8 +101,11 @@ def annotator_reports(
         workspace: Where the answers are.
         photos: The photos that several people answered, compared.
         honeypots: image_id of each honeypot to its known object mask, stored pixels; None for ``known_masks``.
+        attributes: Consensus on attributes by name; None for none.
     """
     with_others = agreement_with_others(photos)
+    with_consensus = _with_consensus(photos)
+    as_consensus = equal_to_consensus({photo.image_id: photo.votes for photo in photos}, attributes or {})
     checked = honeypot_ious(workspace, known_masks(workspace) if honeypots is None else honeypots)
     reports = []
     for name, answers in _by_annotator(workspace).items():
@@ -97,6 +115,8 @@ def annotator_reports(
                 summarise_answers(name, answers),
                 object_iou=mean_over_photos(ious),
                 equal_attributes=mean_over_photos(equal),
+                consensus_iou=mean_over_photos(with_consensus.get(name, [])),
+                consensus_attributes=mean_over_photos(as_consensus.get(name, [])),
                 honeypots=mean_over_photos(checked.get(name, [])),
                 honeypots_passed=sum(iou >= AGREEING_IOU for iou in checked.get(name, [])),
             )
@@ -118,16 +138,18 @@ def summarise_answers(annotator: str, answers: Sequence[Annotation]) -> Annotato
     newest = {look: newest_answers(own) for look, own in looks.items()}
     first = [answer for (purpose, _), own in newest.items() if purpose == "first_look" for answer in own]
     began = [answer for answer in first if answer.proposal_id and answer.changed_px is not None]
-    edit_ious = [answer.edit_iou for answer in began if answer.changed_px and answer.edit_iou is not None]
+    ious = {answer.annotation_id: answer.edit_iou for answer in began if answer.edit_iou is not None}
+    edit_ious = [ious[answer.annotation_id] for answer in began if answer.changed_px and answer.annotation_id in ious]
     timed = [answer.seconds for answer in first if answer.seconds]
     return AnnotatorReport(
         annotator=annotator,
         answers=len(first),
         skips=sum(purpose == "first_look" and not own for (purpose, _), own in newest.items()),
         second_looks=sum(purpose == "second_look" and bool(own) for (purpose, _), own in newest.items()),
-        seconds_median=float(median(timed)) if timed else None,
+        seconds=Quartiles.of(timed) if timed else None,
         edited=mean_over_photos([float(bool(answer.changed_px)) for answer in began]),
         edit_iou_median=float(median(edit_ious)) if edit_ious else None,
+        proposal_iou=mean_over_photos(list(ious.values())),
         flags=Counter(flag for answer in first for flag in answer.flags),
     )
 
@@ -143,6 +165,14 @@ def agreement_with_others(photos: Iterable[PhotoAgreement]) -> dict[str, tuple[l
             if equal := [value for pair in own for value in pair.equal.values()]:
                 figures[name][1].append(fmean(equal))
     return dict(figures)
+
+
+def _with_consensus(photos: Iterable[PhotoAgreement]) -> dict[str, list[float]]:
+    ious: dict[str, list[float]] = defaultdict(list)
+    for photo in photos:
+        for name, iou in photo.consensus_ious.items():
+            ious[name].append(iou)
+    return dict(ious)
 
 
 def known_masks(workspace: Workspace) -> dict[str, CocoRle]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,3 +99,27 @@ def coefficient_estimate(value: float | None, left_out: Sequence[float | None], 
     half, middle = float(t.ppf(0.975, photos - 1)) * error, float(np.log1p(-value))
     low, high = (1 - float(np.exp(middle + sign * half)) for sign in (1, -1))
     return Estimate(value=value, ci95=(max(-1.0, low), high), photos=photos)
+
+
+class Crossed(NamedTuple):
+    """Variance of a figure over photos and annotators, both of which are samples, and its degrees of freedom."""
+
+    variance: float
+    degrees: float
+
+
+def crossed_variance(parts: Floats) -> Crossed:
+    """Variance of the sum of ``(I, R)`` parts, photos by annotators, that add up to about 0 (a linearised figure).
+
+    Two-way clustering (Cameron, Gelbach and Miller, Journal of Business & Economic Statistics 29(2), 2011), each way
+    with its own correction K / (K - 1), and Satterthwaite's degrees of freedom. Of one annotator it is the variance
+    over photos alone.
+    """
+    photos, annotators = parts.shape
+    by_photo = float((parts.sum(axis=1) ** 2).sum()) * photos / max(1, photos - 1)
+    if annotators == 1:
+        return Crossed(by_photo, photos - 1.0)
+    by_annotator = float((parts.sum(axis=0) ** 2).sum()) * annotators / (annotators - 1)
+    variance = max(by_photo + by_annotator - float((parts**2).sum()), by_photo, by_annotator)
+    spent = by_annotator**2 / (annotators - 1) + by_photo**2 / max(1, photos - 1)
+    return Crossed(variance, variance**2 / spent if spent > 0 else float("inf"))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from figureground.annotate.human.sample import DatasetRow, seeded_hash
-from figureground.errors import DataError, Faults, UsageError
+from figureground.errors import Faults, UsageError
 from figureground.runtime.files import csv_text
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.pages.human_tasks import MOST_CHOICES, Design, HumanTask
+from figureground.schemas.sources.tables import read_table
 
 _ID_DIGITS = 16
 
@@ -135,18 +134,12 @@ def read_foils(path: Path, labels: Mapping[str, int], classes: ClassMap) -> dict
         UsageError: if the file cannot be read.
         DataError: with every fault of it.
     """
-    try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from error
-    if not rows or not {"image_id", "foil"} <= set(rows[0]):
-        got = ", ".join(rows[0]) if rows else "an empty file"
-        raise DataError.single(str(path), "", expected="the columns image_id and foil", got=got)
+    table = read_table(path, ("image_id", "foil"))
     index = {name: label for label, name in enumerate(classes.names)}
     faults, foils = Faults(), dict[str, int]()
-    for number, row in enumerate(rows, 2):
-        image_id, foil = str(row["image_id"]), str(row["foil"])
-        record = f"line {number}, {image_id[:64]}"
+    for row in table.rows:
+        image_id, foil = row.cells["image_id"], row.cells["foil"]
+        record = f"{row.line}, {image_id[:64]}"
         if image_id in foils:
             faults.add(str(path), record, expected="each image once", got="it again")
         elif foil not in index:

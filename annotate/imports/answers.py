@@ -13,9 +13,9 @@ from figureground.annotate.decisions import decide
 from figureground.annotate.times import later_utc, spell_utc
 from figureground.errors import Faults, UsageError, listed, printable
 from figureground.schemas.attributes import OBJECT, AttributeSchema
+from figureground.schemas.documents import same_form
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle
 from figureground.schemas.records import NAME_PATTERN, Annotation, ImageRecord, canonical_json, content_id
-from figureground.schemas.sources.names import same_form
 from figureground.schemas.store.workspace import Workspace
 
 TURNED: Final = (5, 6, 7, 8)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from figureground.errors import Faults
+from figureground.schemas.documents import same_form
 from figureground.schemas.sources.coco_files import CocoCategory, CocoFile
-from figureground.schemas.sources.names import name_key, same_form
+from figureground.schemas.sources.names import name_key
 from figureground.schemas.sources.tables import read_table
 
 CategoryMap = Mapping[str, frozenset[str]]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from figureground.annotate.imports.plain_pickle import read_plain_dict
 from figureground.errors import DataError, UsageError
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema
+from figureground.schemas.rasters.arrays import read_array
 from figureground.schemas.rasters.masks import Mask
 from figureground.schemas.rasters.sizes import spell_size
 from figureground.schemas.records import ImageRecord
@@ -231,13 +232,8 @@ def _read_labels(path: Path, schema: AttributeSchema) -> Mapping[str, bool | Non
     data = _bytes(path, _MOST_LABEL_BYTES)
     names = schema.names()
     expected = f"2 x {len(names)} numbers, 0 or 1, as {schema.label} has attributes"
-    try:
-        array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    except Exception as error:  # NumPy's header is Python text, and fails like it
-        raise DataError.single(
-            str(path), "", expected=f"an array without pickle: {expected}", got=str(error)
-        ) from error
-    if array.shape != (2, len(names)) or array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
+    array = read_array(data, where=str(path), expected=expected)
+    if array.shape != (2, len(names)) or not np.isin(array, (0, 1)).all():
         got = f"shape {array.shape}, dtype {array.dtype}"
         raise DataError.single(str(path), "", expected=expected, got=got, remedy="name the attributes: --attributes")
     if array[1].any():

@@ -11,7 +11,9 @@ from typing import Final, Protocol
 
 from figureground.annotate.photo_states import photos_to_annotate, require_sources
 from figureground.annotate.proposals.candidates import rank_candidates
-from figureground.annotate.proposals.prompts import UNPROMPTED, PromptMode, prompts_for
+from figureground.annotate.proposals.class_texts import ClassTexts
+from figureground.annotate.proposals.prompts import PromptMode, prompts_for
+from figureground.annotate.segmenters.loading import UNPROMPTED
 from figureground.annotate.segmenters.protocol import Candidate, Photo, SegmentationRejected, Segmenter
 from figureground.errors import DataError, Fault, FigureGroundError, UsageError
 from figureground.runtime.progress import Progress
@@ -39,6 +41,9 @@ class ProposalSettings:
     """Most candidates kept for a photo."""
     grid_side: int = 16
     """Points on each side of the grid prompt."""
+    texts: ClassTexts | None = None
+    """How classes are named where they are asked for by name: for ``text``, and for ``auto`` where something that takes
+    texts is installed."""
 
     def to_json(self) -> str:
         """Canonical JSON; part of the run id."""
@@ -73,6 +78,9 @@ class ProposalReport:
     """Reason to number of photos without a mask."""
     seconds: float = 0.0
     """Spent on photos, decoding included."""
+    boxes_by: str = ""
+    """What ``auto`` asked about photos without an annotated box: ``saliency``, or what takes a class's name; empty for
+    other prompts, and where every photo has a box."""
 
 
 Outcome = tuple[ProposalRun, list[ProposalRecord]] | Fault
@@ -210,10 +218,20 @@ class _LocalProposer:
 
 
 def run_id(record: ImageRecord, makers: Makers, settings: ProposalSettings) -> str:
-    """Everything that decides the masks of one photo; the saliency model only where it is asked."""
-    asked = settings.prompt_mode == "grid" or not record.boxes_xyxy_px
+    """Everything that decides the masks of one photo; the saliency model and the class's names only where asked."""
+    asked = settings.prompt_mode in ("grid", "text") or not record.boxes_xyxy_px
     helper = makers.saliency_sha256 if asked else ""
-    return content_id("run", record.image_id, makers.segmenter, makers.checkpoint_sha256, settings.to_json(), helper)
+    parts = ["run", record.image_id, makers.segmenter, makers.checkpoint_sha256, settings.to_json(), helper]
+    if asked and settings.texts is not None:
+        parts.append(canonical_json(_texts_of(record, settings.texts)))
+    return content_id(*parts)
+
+
+def _texts_of(record: ImageRecord, texts: ClassTexts) -> tuple[str, ...]:
+    try:
+        return texts.texts(record.label)
+    except SegmentationRejected:
+        return ()
 
 
 def propose_one(
@@ -242,6 +260,8 @@ class _Segmented:
     reason: str
     """Why there are no candidates."""
     seconds: float
+    ordered: bool = False
+    """Whether their order is that of the ranks already: the things that a text names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,21 +289,25 @@ class _Steps:
             return photo
         (photo_rgb, seconds), start = photo, time.perf_counter()
         try:
-            candidates, guide_hw, reason = *self._segment(record, photo_rgb), ""
+            candidates, guide_hw, ordered = self._segment(record, photo_rgb)
+            reason = ""
         except SegmentationRejected as rejected:
-            candidates, guide_hw, reason = [], None, rejected.reason
+            candidates, guide_hw, ordered, reason = [], None, False, rejected.reason
         except UsageError:
             raise
         except (FigureGroundError, OSError) as error:
             return _fault(record, error)
-        return _Segmented(candidates, guide_hw, reason, seconds + time.perf_counter() - start)
+        return _Segmented(candidates, guide_hw, reason, seconds + time.perf_counter() - start, ordered)
 
     def rank(self, record: ImageRecord, run_id: str, segmented: _Segmented | Fault) -> Outcome:
         """The best candidates, as they are stored."""
         if isinstance(segmented, Fault):
             return segmented
         start = time.perf_counter()
-        ranked = rank_candidates(segmented.candidates, self.settings.keep, guide_hw=segmented.guide_hw)
+        keep = self.settings.keep
+        ranked = list(segmented.candidates[:keep])
+        if not segmented.ordered:
+            ranked = rank_candidates(segmented.candidates, keep, guide_hw=segmented.guide_hw)
         proposals = _records(record, run_id, ranked, self.segmenter)
         run = ProposalRun(
             run_id=run_id,
@@ -295,14 +319,16 @@ class _Steps:
         )
         return run, proposals
 
-    def _segment(self, record: ImageRecord, photo_rgb: Photo) -> tuple[Sequence[Candidate], Mask | None]:
+    def _segment(self, record: ImageRecord, photo_rgb: Photo) -> tuple[Sequence[Candidate], Mask | None, bool]:
+        """Candidates, the guide of their ranks, and whether they are in order."""
         settings, segmenter, saliency = self.settings, self.segmenter, self.saliency
         prompts, guide_hw = [Prompt(kind="none", origin=segmenter.name)], None
         if segmenter.name not in UNPROMPTED:
-            prompts = prompts_for(settings.prompt_mode, record, photo_rgb, saliency, settings.grid_side)
+            prompts = prompts_for(settings.prompt_mode, record, photo_rgb, saliency, settings.grid_side, settings.texts)
         if settings.prompt_mode == "grid" and saliency is not None:
             guide_hw = saliency.segment(photo_rgb, [Prompt(kind="none", origin="saliency")])[0].mask_hw
-        return segmenter.segment(photo_rgb, prompts), guide_hw
+        ordered = all(prompt.kind == "text" for prompt in prompts)
+        return segmenter.segment(photo_rgb, prompts), guide_hw, ordered
 
 
 def _fault(record: ImageRecord, error: Exception) -> Fault:
@@ -324,6 +350,7 @@ def _records(
             prompt=candidate.prompt.to_json(),
             segmenter=segmenter.name,
             checkpoint_sha256=segmenter.checkpoint_sha256,
+            instances=tuple(map(encode_coco_rle, candidate.instances)),
         )
         for rank, candidate in enumerate(ranked)
     ]

@@ -49,11 +49,32 @@ class NamedCheckpoint(Document):
     """Tried in order."""
 
 
+class HubCheckpoint(Document):
+    """A repository of the Hub that ``checkpoints.yaml`` knows by name; transformers fetches it into its own cache.
+
+    Its weights are known by their tensors and not by their files: each proposal records the sha256 of what was loaded.
+    """
+
+    segmenter: str
+    """Name of the segmenter, or of what finds boxes, that loads it."""
+    title: str
+    licence: str
+    """SPDX identifier, or the licence's own name."""
+    repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    revision: str = "main"
+    """Branch, tag or commit."""
+    gated: bool = False
+    """Whether its terms have to be accepted on the Hub first."""
+    megabytes: int = Field(gt=0)
+    """About what is downloaded."""
+
+
 class CheckpointTable(Document):
     """The whole of ``checkpoints.yaml``."""
 
     schema_version: Literal[1]
     checkpoints: Mapping[FileName, NamedCheckpoint]
+    repositories: Mapping[FileName, HubCheckpoint]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +89,29 @@ class Checkpoint:
     """SHA-256 of the one file; of several, SHA-256 over their sorted hex digests joined by line feeds."""
 
 
-@cache
 def named_checkpoints() -> Mapping[str, NamedCheckpoint]:
-    """The table of ``checkpoints.yaml``."""
+    """The files of ``checkpoints.yaml``, by name."""
+    return _table().checkpoints
+
+
+def hub_checkpoints() -> Mapping[str, HubCheckpoint]:
+    """The repositories of ``checkpoints.yaml``, by name."""
+    return _table().repositories
+
+
+def is_on_this_machine(entry: HubCheckpoint) -> bool:
+    """Whether the Hub's cache has it, at its revision; nothing is downloaded."""
+    from huggingface_hub import try_to_load_from_cache
+
+    files = ("model.safetensors", "model.safetensors.index.json")
+    stored = (try_to_load_from_cache(entry.repository, name, revision=entry.revision) for name in files)
+    return any(isinstance(path, str) for path in stored)
+
+
+@cache
+def _table() -> CheckpointTable:
     text = files("figureground.annotate.segmenters").joinpath("checkpoints.yaml").read_text(encoding="utf-8")
-    return parse_document(text, CheckpointTable, where="checkpoints.yaml").checkpoints
+    return parse_document(text, CheckpointTable, where="checkpoints.yaml")
 
 
 def find_checkpoint(

@@ -61,7 +61,9 @@ class DetectorSegmenter:
         return [_candidate(box, score, size_hw) for box, score in detections]
 
 
-def distinct_boxes(boxes: Floats, scores: Floats, *, size_hw: tuple[int, int]) -> list[tuple[Box, float]]:
+def distinct_boxes(
+    boxes: Floats, scores: Floats, *, size_hw: tuple[int, int], least_score: float = LEAST_SCORE
+) -> list[tuple[Box, float]]:
     """Detections worth keeping, best first, in whole pixels of the photo, none of them empty.
 
     Non-maximum suppression is OpenCV's, over all classes at once.
@@ -70,14 +72,15 @@ def distinct_boxes(boxes: Floats, scores: Floats, *, size_hw: tuple[int, int]) -
         boxes: ``(N, 4)`` x0 y0 x1 y1 in stored pixels; they may stick out of the photo.
         scores: ``(N,)`` in [0, 1].
         size_hw: Height and width of the photo.
+        least_score: What a detection must reach.
     """
     height, width = size_hw
-    likely = np.flatnonzero((scores >= LEAST_SCORE) & np.isfinite(boxes).all(axis=1))
+    likely = np.flatnonzero((scores >= least_score) & np.isfinite(boxes).all(axis=1))
     pixels = np.rint(np.clip(boxes[likely], 0, np.array([width, height] * 2))).astype(np.int64)
     filled = (pixels[:, 2] > pixels[:, 0]) & (pixels[:, 3] > pixels[:, 1])
     pixels, scores = pixels[filled], scores[likely][filled]
     corners_and_sides = np.concatenate([pixels[:, :2], pixels[:, 2:] - pixels[:, :2]], axis=1)
-    best_first = cv2.dnn.NMSBoxes(corners_and_sides.tolist(), scores.tolist(), LEAST_SCORE, MOST_IOU)
+    best_first = cv2.dnn.NMSBoxes(corners_and_sides.tolist(), scores.tolist(), least_score, MOST_IOU)
     return [_detection(pixels[index], scores[index]) for index in list(best_first)[:MOST_DETECTIONS]]
 
 

@@ -3,69 +3,153 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
+import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from figureground.annotate.segmenters.protocol import Photo, Segmenter
-from figureground.annotate.segmenters.sam_decoding import EMBEDDING_SHAPE, Floats, SamNetwork
+from figureground.annotate.segmenters.sam_decoding import Answers, Embedding, Floats, Frame, SamNetwork
 from figureground.errors import UsageError
 from figureground.runtime.files import replace_file
+from figureground.schemas.rasters.arrays import read_array
+
+MOST_GIGABYTES: Final = 20.0
+"""Bound of a folder of embeddings where nothing else is said: 5000 photos of the first SAM, 1200 of SAM 2.1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingFolder:
+    """Where embeddings are kept."""
+
+    path: Path
+    """Each model and precision has a folder of its own in it."""
+    most_bytes: int = int(MOST_GIGABYTES * 1e9)
+    """What all of them may take together; those that were not used for longest go first."""
 
 
 class RememberingSam:
     """A ``SamNetwork`` that encodes a photo once, also over several runs.
 
-    Embeddings are stored as they are, float32 and 4 MB each, so that masks are the same bytes with them and without.
+    Embeddings are stored as they are, float32, so that masks are the same bytes with them and without: 4 MB a photo for
+    the first SAM, 17 MB for SAM 2.1.
 
     Args:
         network: The model.
-        folder: Where its embeddings are stored, and no other model's; it is made.
+        kept: The folder of all models, with its bound.
+        name: Name of this model's folder in it, which is made.
     """
 
-    def __init__(self, network: SamNetwork, folder: Path) -> None:
+    def __init__(self, network: SamNetwork, kept: EmbeddingFolder, name: str) -> None:
         self._network = network
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        self._kept = kept
+        self._folder = kept.path / name
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._trimming = threading.Lock()
+        self.embedding_shapes = network.embedding_shapes
 
-    def encode(self, frame_rgb: Photo) -> Floats:
-        """Embed a scaled photo (``SamNetwork.encode``), or read its embedding where it is stored."""
-        height, width = frame_rgb.shape[:2]
-        name = hashlib.sha256(f"{height}x{width} ".encode() + frame_rgb.tobytes()).hexdigest()
-        path = self._folder / f"{name}.npy"
-        embedding = _read(path)
+    def frame(self, photo_hw: tuple[int, int]) -> Frame:
+        """As the model does (``SamNetwork.frame``)."""
+        return self._network.frame(photo_hw)
+
+    def has(self, photo_rgb: Photo) -> bool:
+        """Whether the embedding of a photo is stored."""
+        return self._path(photo_rgb).exists()
+
+    def encode(self, photo_rgb: Photo) -> Embedding:
+        """Embed a photo (``SamNetwork.encode``), or read its embedding where it is stored."""
+        path = self._path(photo_rgb)
+        embedding = _read(path, self.embedding_shapes)
         if embedding is None:
-            embedding = self._network.encode(frame_rgb)
+            embedding = self._network.encode(photo_rgb)
             with replace_file(path) as temporary, temporary.open("wb") as file:
-                np.save(file, embedding, allow_pickle=False)
+                np.savez(file, *embedding)
+            with self._trimming:
+                _trim(self._kept, spare=path)
+        else:
+            os.utime(path)  # used last is forgotten last
         return embedding
 
-    def decode(self, embedding: Floats, coords: Floats, labels: Sequence[int]) -> tuple[Floats, Floats]:
+    def decode(
+        self,
+        embedding: Embedding,
+        coords: Floats,
+        labels: Sequence[int],
+        *,
+        hint: Floats | None = None,
+        answers: Answers = "four",
+    ) -> tuple[Floats, Floats]:
         """As the model does (``SamNetwork.decode``)."""
-        return self._network.decode(embedding, coords, labels)
+        return self._network.decode(embedding, coords, labels, hint=hint, answers=answers)
+
+    def _path(self, photo_rgb: Photo) -> Path:
+        return self._folder / _file_name(photo_rgb)
 
 
-def keep_embeddings(segmenter: Segmenter, folder: Path) -> None:
-    """Let a SAM keep its embeddings below a folder, each model and precision in a folder of its own.
+def keep_embeddings(segmenter: Segmenter, folder: Path | EmbeddingFolder) -> RememberingSam:
+    """Let a SAM keep its embeddings below a folder; returns what keeps them.
 
     Raises:
         UsageError: if it makes none.
     """
     network = getattr(segmenter, "network", None)
     if network is None:
-        raise UsageError(f"{segmenter.name} makes no embeddings; mobile-sam and sam do")
+        raise UsageError(f"{segmenter.name} makes no embeddings; SAMs do, such as mobile-sam")
     precision = getattr(segmenter, "precision", "float32")  # of an encoder that has a choice
     suffix = "" if precision == "float32" else f"-{precision}"
-    own = folder / f"{segmenter.name}-{segmenter.checkpoint_sha256[:16]}{suffix}"
-    segmenter.network = RememberingSam(network, own)  # type: ignore[attr-defined]  # it is there, see above
+    kept = folder if isinstance(folder, EmbeddingFolder) else EmbeddingFolder(path=folder)
+    remembering = RememberingSam(network, kept, f"{segmenter.name}-{segmenter.checkpoint_sha256[:16]}{suffix}")
+    segmenter.network = remembering  # type: ignore[attr-defined]  # it is there, see above
+    return remembering
 
 
-def _read(path: Path) -> Floats | None:
+def forget_embedding(folder: Path, photo_rgb: Photo) -> None:
+    """Delete what any model keeps of a photo in a folder of embeddings."""
+    for path in folder.glob(f"*/{_file_name(photo_rgb)}"):
+        path.unlink(missing_ok=True)
+
+
+def stored_embeddings(folder: Path) -> dict[Path, int]:
+    """Files of a folder of embeddings with their sizes in bytes, the one used longest ago first."""
+    states = []
+    for path in folder.glob("*/*.npz"):
+        try:
+            states.append((path.stat(), path))
+        except FileNotFoundError:  # another process trims too
+            continue
+    states.sort(key=lambda state: (state[0].st_mtime_ns, state[1]))
+    return {path: state.st_size for state, path in states}
+
+
+def _file_name(photo_rgb: Photo) -> str:
+    height, width = photo_rgb.shape[:2]
+    return f"{hashlib.sha256(f'{height}x{width} '.encode() + photo_rgb.tobytes()).hexdigest()}.npz"
+
+
+def _trim(kept: EmbeddingFolder, *, spare: Path) -> None:
+    """Delete what goes beyond the bound; the file that was just written stays in any case."""
+    sizes = stored_embeddings(kept.path)
+    excess = sum(sizes.values()) - kept.most_bytes
+    for path, size in sizes.items():
+        if excess <= 0:
+            return
+        if path != spare:
+            path.unlink(missing_ok=True)
+            excess -= size
+
+
+def _read(path: Path, shapes: Sequence[tuple[int, ...]]) -> Embedding | None:
     """A stored embedding; None where there is none, or a damaged one, which is then made again."""
     try:
-        stored = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        with zipfile.ZipFile(path) as archive:
+            names = sorted(archive.namelist(), key=lambda name: int(name.removeprefix("arr_").removesuffix(".npy")))
+            arrays = tuple(read_array(archive.read(name), where=str(path), record=name) for name in names)
+    except Exception:  # zipfile, zlib and NumPy raise nearly anything on damaged bytes
         return None
-    whole = stored.shape == EMBEDDING_SHAPE and stored.dtype == np.float32 and bool(np.isfinite(stored).all())
-    return stored if whole else None
+    sound = all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays)
+    return arrays if sound and [array.shape for array in arrays] == list(shapes) else None

@@ -20,9 +20,13 @@ from figureground.annotate.segmenters.protocol import Candidate, Photo
 from figureground.annotate.segmenters.sam_decoding import (
     BOX_CORNERS,
     LOGITS_SIDE,
+    Answers,
+    Embedding,
     Floats,
     GridRule,
-    normalise_frame,
+    PaddedFrames,
+    choose_answers,
+    photo_frame,
     segment_with_sam,
 )
 from figureground.errors import DataError, MissingExtraError
@@ -68,33 +72,42 @@ class MobileSamSegmenter:
         return segment_with_sam(self.network, photo_rgb, prompts, grid=self._grid)
 
 
-class OnnxSam:
+class OnnxSam(PaddedFrames):
     """A ``SamNetwork`` of two ONNX files."""
 
     def __init__(self, encoder: Path, decoder: Path, *, threads: int | None, device: str = AUTO) -> None:
         self._encoder = OnnxModel(encoder.read_bytes(), where=str(encoder), threads=threads, device=device)
         self._decoder = OnnxModel(cut_decoder(decoder), where=str(decoder), threads=threads, device=device)
 
-    def encode(self, frame_rgb: Photo) -> Floats:
-        """Embed a scaled photo (``SamNetwork.encode``)."""
-        (embedding,) = self._encoder.run({self._encoder.inputs[0]: normalise_frame(frame_rgb)})
-        return embedding
+    def encode(self, photo_rgb: Photo) -> Embedding:
+        """Embed a photo (``SamNetwork.encode``)."""
+        (embedding,) = self._encoder.run({self._encoder.inputs[0]: photo_frame(photo_rgb)})
+        return (embedding,)
 
-    def decode(self, embedding: Floats, coords: Floats, labels: Sequence[int]) -> tuple[Floats, Floats]:
-        """All four masks of each prompt (``SamNetwork.decode``)."""
+    def decode(
+        self,
+        embedding: Embedding,
+        coords: Floats,
+        labels: Sequence[int],
+        *,
+        hint: Floats | None = None,
+        answers: Answers = "four",
+    ) -> tuple[Floats, Floats]:
+        """Masks of each prompt (``SamNetwork.decode``)."""
         count = len(coords)
         if BOX_CORNERS[0] not in labels:
             coords = np.concatenate([coords, np.zeros((count, 1, 2), np.float32)], axis=1)
             labels = (*labels, NO_BOX_POINT)
+        blank = np.zeros((LOGITS_SIDE, LOGITS_SIDE), np.float32)
         feeds: dict[str, NDArray[Any]] = {
-            "image_embeddings": embedding,
+            "image_embeddings": embedding[0],
             "point_coords": coords,
             "point_labels": np.tile(np.array(labels, dtype=np.float32), (count, 1)),
-            "mask_input": np.zeros((1, 1, LOGITS_SIDE, LOGITS_SIDE), np.float32),
-            "has_mask_input": np.zeros(1, np.float32),
+            "mask_input": (blank if hint is None else hint)[None, None],
+            "has_mask_input": np.array([hint is not None], np.float32),
         }
         logits, scores = self._decoder.run(feeds, CUT_OUTPUTS)
-        return logits, scores
+        return choose_answers(logits, scores, answers)
 
 
 def cut_decoder(path: Path) -> bytes:

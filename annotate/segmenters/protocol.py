@@ -29,6 +29,8 @@ class Candidate:
     """IoU of the masks at a raised and a lowered threshold, in [0, 1]."""
     prompt: Prompt
     """The prompt that it answers."""
+    instances: tuple[Mask, ...] = ()
+    """Masks of the single things that it unites, ``(H, W)`` bool; empty where it shows one."""
 
 
 class SegmentationRejected(FigureGroundError):
@@ -37,8 +39,8 @@ class SegmentationRejected(FigureGroundError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-        """Stable code: ``grabcut_failed``, ``mask_under_box_share``, ``no_box``, ``no_detection`` or
-        ``no_salient_object``."""
+        """Stable code: ``grabcut_failed``, ``mask_under_box_share``, ``no_box``, ``no_detection`` (of anything, or of
+        what was named), ``no_class_name`` or ``no_salient_object``."""
 
 
 class Segmenter(Protocol):

@@ -14,9 +14,13 @@ from figureground.annotate.segmenters.checkpoints import find_checkpoint
 from figureground.annotate.segmenters.protocol import Candidate, Photo
 from figureground.annotate.segmenters.sam_decoding import (
     BOX_CORNERS,
+    Answers,
+    Embedding,
     Floats,
     GridRule,
-    normalise_frame,
+    PaddedFrames,
+    choose_answers,
+    photo_frame,
     segment_with_sam,
 )
 from figureground.errors import DataError, MissingExtraError, UsageError
@@ -72,7 +76,7 @@ class SamSegmenter:
         return segment_with_sam(self.network, photo_rgb, prompts, grid=self._grid)
 
 
-class TorchSam:
+class TorchSam(PaddedFrames):
     """A ``SamNetwork`` around segment-anything's ``Sam`` module, on a torch device.
 
     Args:
@@ -87,13 +91,21 @@ class TorchSam:
         self._device = device
         self._precision = precision
 
-    def encode(self, frame_rgb: Photo) -> Floats:
-        """Embed a scaled photo (``SamNetwork.encode``)."""
+    def encode(self, photo_rgb: Photo) -> Embedding:
+        """Embed a photo (``SamNetwork.encode``)."""
         with self._torch.inference_mode(), self._encoder_precision():
-            return self._array(self._model.image_encoder(self._tensor(normalise_frame(frame_rgb))))
+            return (self._array(self._model.image_encoder(self._tensor(photo_frame(photo_rgb)))),)
 
-    def decode(self, embedding: Floats, coords: Floats, labels: Sequence[int]) -> tuple[Floats, Floats]:
-        """All four masks of each prompt (``SamNetwork.decode``); ``SamPredictor`` would need two passes for them."""
+    def decode(
+        self,
+        embedding: Embedding,
+        coords: Floats,
+        labels: Sequence[int],
+        *,
+        hint: Floats | None = None,
+        answers: Answers = "four",
+    ) -> tuple[Floats, Floats]:
+        """Masks of each prompt (``SamNetwork.decode``); ``SamPredictor`` would need two passes for all four."""
         placed = self._tensor(coords)
         clicks = labels.index(BOX_CORNERS[0]) if BOX_CORNERS[0] in labels else len(labels)
         with self._torch.inference_mode():
@@ -101,15 +113,15 @@ class TorchSam:
             sparse, dense = self._model.prompt_encoder(
                 points=(placed[:, :clicks], kinds.expand(len(coords), -1)) if clicks else None,
                 boxes=placed[:, clicks:] if clicks < len(labels) else None,
-                masks=None,
+                masks=None if hint is None else self._tensor(hint[None, None]).expand(len(coords), -1, -1, -1),
             )
             logits, scores = self._model.mask_decoder.predict_masks(
-                image_embeddings=self._tensor(embedding),
+                image_embeddings=self._tensor(embedding[0]),
                 image_pe=self._model.prompt_encoder.get_dense_pe(),
                 sparse_prompt_embeddings=sparse,
                 dense_prompt_embeddings=dense,
             )
-        return self._array(logits), self._array(scores)
+        return choose_answers(self._array(logits), self._array(scores), answers)
 
     def _encoder_precision(self) -> AbstractContextManager[None]:
         if self._precision == "float32":

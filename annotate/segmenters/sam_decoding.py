@@ -1,7 +1,8 @@
-"""SAM around its network: the 1024-pixel frame, prompts into it, logits out of it, the grid's filters.
+"""SAM around its network: the encoder's frame, prompts into it, logits out of it, the grid's filters.
 
-Shared by the torch and the ONNX network, so that both give the same candidates. Rules and constants are those of
-segment-anything 1.0 (``SamPredictor``, ``Sam.postprocess_masks``, ``SamAutomaticMaskGenerator``).
+Shared by the networks of all families, so that equal weights give equal candidates. Rules and constants are those of
+segment-anything 1.0 (``SamPredictor``, ``Sam.postprocess_masks``, ``SamAutomaticMaskGenerator``), and of transformers
+for the families whose photos are squashed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -22,12 +23,18 @@ from figureground.errors import UsageError
 from figureground.schemas.records import Prompt
 
 Floats = NDArray[np.float32]
+Embedding = tuple[Floats, ...]
+"""What an encoder gives for one photo: one array, or the several of its levels; the batch axis comes first, with 1."""
+Answers = Literal["one", "three", "four"]
+"""Which masks of a prompt: the answer to an unambiguous one, the three to an ambiguous one (whole, part, part of part),
+or all of them, the one first."""
 
 FRAME_SIDE: Final = 1024
-"""Side of the square frame that the encoder sees, in pixels; the photo lies top left, the rest is padding."""
+"""Side of the square frame of the first SAM's encoder, in pixels; the photo lies top left, the rest is padding."""
 EMBEDDING_SHAPE: Final = (1, 256, 64, 64)
+"""Shape of the first SAM's embedding."""
 LOGITS_SIDE: Final = 256
-"""Side of the mask logits that the decoder gives; one is four frame pixels wide."""
+"""Side of the mask logits that the first SAM's decoder gives; one is four frame pixels wide."""
 PIXEL_MEAN: Final = np.array([123.675, 116.28, 103.53], dtype=np.float32)
 PIXEL_STD: Final = np.array([58.395, 57.12, 57.375], dtype=np.float32)
 STABILITY_OFFSET: Final = 1.0
@@ -63,23 +70,37 @@ class GridRule:
 
 
 class SamNetwork(Protocol):
-    """The network of a SAM: encoder and decoder, without geometry."""
+    """The network of a SAM: encoder and decoder, and how photos lie in its frame."""
 
-    def encode(self, frame_rgb: Photo) -> Floats:
-        """Embed a photo scaled to the frame, ``(h, w, 3)`` uint8 RGB with ``max(h, w) == 1024``, not padded.
+    embedding_shapes: tuple[tuple[int, ...], ...]
+    """Shapes of the arrays of an embedding."""
 
-        Returns ``EMBEDDING_SHAPE`` float32.
-        """
+    def frame(self, photo_hw: tuple[int, int]) -> Frame:
+        """How a photo of this height and width lies in the encoder's frame."""
         ...
 
-    def decode(self, embedding: Floats, coords: Floats, labels: Sequence[int]) -> tuple[Floats, Floats]:
-        """All four masks of each prompt: logits ``(B, 4, 256, 256)`` and predicted IoUs ``(B, 4)``.
+    def encode(self, photo_rgb: Photo) -> Embedding:
+        """Embed a photo, ``(H, W, 3)`` uint8 RGB in stored pixels: arrays of ``embedding_shapes``, float32."""
+        ...
+
+    def decode(
+        self,
+        embedding: Embedding,
+        coords: Floats,
+        labels: Sequence[int],
+        *,
+        hint: Floats | None = None,
+        answers: Answers = "four",
+    ) -> tuple[Floats, Floats]:
+        """Masks of each prompt: logits ``(B, M, s, s)`` and predicted IoUs ``(B, M)``; M is 1, 3 or 4 by ``answers``.
 
         Args:
             embedding: What ``encode`` gave.
             coords: ``(B, P, 2)``, x before y, in frame pixels: P points for each of B prompts.
             labels: What each of the P points is: ``FIGURE_POINT``, ``GROUND_POINT``, or, together and in this order at
                 the end, the two ``BOX_CORNERS``.
+            hint: ``(s, s)`` logits of an earlier answer, which the decoder starts from; None for none.
+            answers: Which masks are wanted.
         """
         ...
 
@@ -90,13 +111,24 @@ class Frame:
 
     photo_hw: tuple[int, int]
     scaled_hw: tuple[int, int]
+    """What the photo is scaled to; the rest of the frame, right and below, is padding."""
+    side: int = FRAME_SIDE
+    logits_side: int = LOGITS_SIDE
+    """Side of the decoder's logits, which show the whole frame."""
+    squashed: bool = False
+    """Whether every photo fills the frame, whatever its shape: then its logits are scaled to the photo in one step."""
 
     @classmethod
-    def of(cls, photo_hw: tuple[int, int]) -> Frame:
-        """The longer side becomes 1024, sizes round half up (``ResizeLongestSide.get_preprocess_shape``)."""
-        scale = FRAME_SIDE / max(photo_hw)
-        height, width = (max(1, int(side * scale + 0.5)) for side in photo_hw)
-        return cls(photo_hw=photo_hw, scaled_hw=(height, width))
+    def of(cls, photo_hw: tuple[int, int], *, side: int = FRAME_SIDE, logits_side: int = LOGITS_SIDE) -> Frame:
+        """The longer side becomes the frame's, sizes round half up (``ResizeLongestSide.get_preprocess_shape``)."""
+        scale = side / max(photo_hw)
+        height, width = (max(1, int(length * scale + 0.5)) for length in photo_hw)
+        return cls(photo_hw=photo_hw, scaled_hw=(height, width), side=side, logits_side=logits_side)
+
+    @classmethod
+    def squash(cls, photo_hw: tuple[int, int], *, side: int, logits_side: int) -> Frame:
+        """Both sides become those of the frame (``Sam2Processor``)."""
+        return cls(photo_hw=photo_hw, scaled_hw=(side, side), side=side, logits_side=logits_side, squashed=True)
 
     def scale(self, photo_rgb: Photo) -> Photo:
         """The photo at frame size, by Pillow's (antialiased) bilinear filter as torchvision's ``resize`` does it."""
@@ -106,23 +138,52 @@ class Frame:
     def coords(self, prompts: Sequence[Prompt]) -> Floats:
         """Prompts of one kind as ``(B, points, 2)`` in frame pixels: pixel edges and centres, scaled as they are."""
         stored = [prompt.point_xy_px or prompt.box_xyxy_px for prompt in prompts]
+        return self.place(np.array(stored, dtype=np.float64).reshape(len(prompts), -1, 2))
+
+    def place(self, coords_xy_px: NDArray[np.float64]) -> Floats:
+        """Coordinates ``(..., 2)``, x before y, from stored pixels to frame pixels."""
         ratio = (self.scaled_hw[1] / self.photo_hw[1], self.scaled_hw[0] / self.photo_hw[0])
-        return (np.array(stored, dtype=np.float64).reshape(len(prompts), -1, 2) * ratio).astype(np.float32)
+        return (coords_xy_px * ratio).astype(np.float32)
 
     def unpad(self, logits: Floats) -> Floats:
-        """The part of ``(..., 256, 256)`` logits that lies on the photo."""
-        height, width = (-(-side * LOGITS_SIDE // FRAME_SIDE) for side in self.scaled_hw)
+        """The part of ``(..., s, s)`` logits that lies on the photo."""
+        height, width = (-(-length * self.logits_side // self.side) for length in self.scaled_hw)
         return logits[..., :height, :width]
 
     def upscale(self, logits_hw: Floats) -> Floats:
-        """``(256, 256)`` logits to the photo's ``(H, W)``, twice bilinear (``Sam.postprocess_masks``).
+        """``(s, s)`` logits to the photo's ``(H, W)``, bilinear.
 
-        OpenCV's INTER_LINEAR has the half-pixel centres of torch's ``align_corners=False``.
+        By way of the frame (``Sam.postprocess_masks``), or at once where the photo fills it
+        (``Sam2Processor.post_process_masks``). OpenCV's INTER_LINEAR has the half-pixel centres of torch's
+        ``align_corners=False``.
         """
-        frame = cv2.resize(logits_hw, (FRAME_SIDE, FRAME_SIDE), interpolation=cv2.INTER_LINEAR)
-        height, width = self.scaled_hw
         photo_wh = (self.photo_hw[1], self.photo_hw[0])
+        if self.squashed:
+            return np.asarray(cv2.resize(logits_hw, photo_wh, interpolation=cv2.INTER_LINEAR), np.float32)
+        frame = cv2.resize(logits_hw, (self.side, self.side), interpolation=cv2.INTER_LINEAR)
+        height, width = self.scaled_hw
         return np.asarray(cv2.resize(frame[:height, :width], photo_wh, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+class PaddedFrames:
+    """What the networks of the first SAM share: its frame and its embedding."""
+
+    embedding_shapes: tuple[tuple[int, ...], ...] = (EMBEDDING_SHAPE,)
+
+    def frame(self, photo_hw: tuple[int, int]) -> Frame:
+        """The photo lies top left, its longer side as long as the frame's."""
+        return Frame.of(photo_hw)
+
+
+def photo_frame(photo_rgb: Photo) -> Floats:
+    """What the first SAM's encoder sees of a photo: scaled, normalised, padded."""
+    return normalise_frame(Frame.of(require_photo(photo_rgb)).scale(photo_rgb))
+
+
+def choose_answers(logits: Floats, scores: Floats, answers: Answers) -> tuple[Floats, Floats]:
+    """The masks that are wanted of all four."""
+    rows = {"one": slice(0, 1), "three": slice(1, None), "four": slice(None)}[answers]
+    return logits[:, rows], scores[:, rows]
 
 
 def normalise_frame(frame_rgb: Photo) -> Floats:
@@ -147,12 +208,12 @@ def segment_with_sam(
     Raises:
         UsageError: for a prompt without coordinates.
     """
-    frame = Frame.of(require_photo(photo_rgb))
+    frame = network.frame(require_photo(photo_rgb))
     if any(prompt.point_xy_px is None and prompt.box_xyxy_px is None for prompt in prompts):
         raise UsageError("SAM needs a box or a point; ask a saliency model for a box first")
     if not prompts:
         return []
-    embedding = network.encode(frame.scale(photo_rgb))
+    embedding = network.encode(photo_rgb)
     candidates: list[Candidate] = []
     for origin_is_grid, group in groupby(prompts, key=lambda prompt: prompt.origin == "grid"):
         decoded = _decode(network, embedding, frame, list(group))
@@ -170,16 +231,16 @@ class _Answer:
     prompt: Prompt
 
 
-def _decode(network: SamNetwork, embedding: Floats, frame: Frame, prompts: Sequence[Prompt]) -> Iterator[_Answer]:
+def _decode(network: SamNetwork, embedding: Embedding, frame: Frame, prompts: Sequence[Prompt]) -> Iterator[_Answer]:
     for is_box, same_kind in groupby(prompts, key=lambda prompt: prompt.box_xyxy_px is not None):
         group = list(same_kind)
-        first = 0 if is_box else 1
         for start in range(0, len(group), PROMPTS_PER_BATCH):
             batch = group[start : start + PROMPTS_PER_BATCH]
             labels = BOX_CORNERS if is_box else (FIGURE_POINT,)
-            logits, scores = network.decode(embedding, frame.coords(batch), labels)
+            coords, answers = frame.coords(batch), "four" if is_box else "three"
+            logits, scores = network.decode(embedding, coords, labels, answers=answers)
             for row, prompt in enumerate(batch):
-                for mask in range(first, logits.shape[1]):
+                for mask in range(logits.shape[1]):
                     score = float(np.clip(scores[row, mask], 0.0, 1.0))  # a regression: it may overshoot 1
                     yield _Answer(logits_hw=logits[row, mask], score=score, prompt=prompt)
 

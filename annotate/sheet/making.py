@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
-
-import numpy as np
-from PIL import Image, ImageColor
 
 from figureground.annotate.photo_states import count_textures, photos_to_annotate, require_sources
 from figureground.annotate.proposals.best import best_proposals
@@ -22,8 +16,9 @@ from figureground.annotate.studio.tasks import label_title, photo_name, segmente
 from figureground.errors import Fault, Faults, FigureGroundError, UsageError, printable
 from figureground.runtime.folders import made_before, note_made, unfinished_folder
 from figureground.runtime.progress import Progress
+from figureground.schemas.pages.inline_pictures import mask_url, photo_url
 from figureground.schemas.pages.page_style import OBJECT_COLOUR, mask_filter
-from figureground.schemas.rasters.masks import Mask, decode_coco_rle
+from figureground.schemas.rasters.masks import decode_coco_rle
 from figureground.schemas.rasters.photos import decode_photo
 from figureground.schemas.records import ImageRecord, ProposalRecord, SourceRow, content_id
 from figureground.schemas.sources.opening import read_catalogued
@@ -32,7 +27,6 @@ from figureground.schemas.store.workspace import Workspace
 SHOWN_PIXELS: Final = 480_000
 """Most pixels of a photo on a sheet, 800 x 600: a page of 200 is some 20 MB."""
 PHOTOS_A_PAGE: Final = 200
-_JPEG_QUALITY: Final = 85
 
 Shown = tuple[ImageRecord, ProposalRecord]
 """A photo and the machine mask that is asked about."""
@@ -198,8 +192,8 @@ def _tile(image: ImageRecord, proposal: ProposalRecord, sources: dict[str, Sourc
     lines = [
         f'<figure data-image="{image.image_id}" data-proposal="{proposal.proposal_id}">',
         '<div class="picture">'
-        f'<img alt="the photo" src="{_data_url("jpeg", _jpeg(photo))}">'
-        f'<img class="mask" alt="its mask" src="{_data_url("png", _mask_png(mask))}">'
+        f'<img alt="the photo" src="{photo_url(photo)}">'
+        f'<img class="mask" alt="its mask" src="{mask_url(mask, OBJECT_COLOUR)}">'
         '<span class="state"></span></div>',
         f"<figcaption><span><b>{place}</b> {escape(printable(label_title(image.label)))}</span>"
         f"<span>uncertainty {uncertainty(proposal):.2f}, {escape(segmenter_title(proposal))}</span>"
@@ -208,23 +202,3 @@ def _tile(image: ImageRecord, proposal: ProposalRecord, sources: dict[str, Sourc
         "</figcaption></figure>\n",
     ]
     return "\n".join(lines)
-
-
-def _data_url(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _jpeg(photo: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    photo.save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return buffer.getvalue()
-
-
-def _mask_png(mask_hw: Mask) -> bytes:
-    """A mask in the object's colour, opaque, with nothing beside it."""
-    image = Image.fromarray(mask_hw.astype(np.uint8)).convert("P")
-    colour: Sequence[int] = ImageColor.getrgb(OBJECT_COLOUR)
-    image.putpalette([0, 0, 0, *colour[:3]])
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", bits=1, transparency=0)
-    return buffer.getvalue()

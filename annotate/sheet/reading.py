@@ -17,13 +17,13 @@ from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.annotate.times import spell_utc, utc_text
 from figureground.errors import DataError, Faults, printable
 from figureground.schemas.attributes import OBJECT
-from figureground.schemas.documents import Document, parse_text, read_text, validate_document
-from figureground.schemas.records import Annotation, ProposalRecord, content_id
-from figureground.schemas.sources.names import name_key, same_form
+from figureground.schemas.documents import Document, parse_text, read_text, same_form, validate_document
+from figureground.schemas.records import SHEET_TOOL, Annotation, ProposalRecord, content_id
+from figureground.schemas.sources.names import name_key
 from figureground.schemas.store.workspace import Workspace
 
-TOOL: Final = "sheet"
-"""Tool of answers that were given on a sheet; pseudonyms of people who use sheets are filed under it."""
+TOOL: Final = SHEET_TOOL
+"""Also what pseudonyms of people who use sheets are filed under."""
 _MOST_BYTES: Final = 100_000_000
 _MOST_NAME: Final = 100
 _CLOCKS_DIFFER: Final = timedelta(days=1)

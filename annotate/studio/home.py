@@ -86,6 +86,16 @@ class StudioHome:
         return self.root / "queues"
 
     @property
+    def embeddings(self) -> Path:
+        """What the interactive SAM computed of photos, kept for their next clicks."""
+        return self.root / "embeddings"
+
+    @property
+    def click_times(self) -> Path:
+        """How long annotators waited for masks, in seconds."""
+        return self.root / "click_times.json"
+
+    @property
     def server_log(self) -> Path:
         """What a server of ours printed since it was started."""
         return self.root / "server.log"

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
+import inspect
+from collections.abc import Callable, Generator, Iterator
+from functools import wraps
+from typing import Any, Final, TypeVar
 
 from figureground.annotate.studio.home import Connection
-from figureground.errors import FigureGroundError, ServiceError, UsageError, keep_secret
+from figureground.errors import FigureGroundError, ServiceError, UsageError, keep_secret, printable
+
+Kind = TypeVar("Kind")
+_STRANGE: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
+"""What reading JSON of another form raises."""
 
 
 class FleetingError(ServiceError):
@@ -25,6 +31,41 @@ def status_error(url: str, status: int, what: str, body: str) -> FigureGroundErr
     fleeting = FleetingError if status in (409, 429) or status >= 500 else ServiceError
     kind = RefusedError if status == 400 else fleeting
     return kind(f"{url} answered {status} to {what}: {text}")
+
+
+def of_label_studio(kind: type[Kind]) -> type[Kind]:
+    """Let what a server answers in place of Label Studio's JSON be an error of ours, in every method of a client."""
+    for name, method in list(vars(kind).items()):
+        if inspect.isfunction(method) and name != "__init__":
+            setattr(kind, name, _paged(method) if inspect.isgeneratorfunction(method) else _told(method))
+    return kind
+
+
+def _told(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(self: Any, *values: Any, **options: Any) -> Any:  # noqa: ANN401  of any client's method
+        try:
+            return method(self, *values, **options)
+        except _STRANGE as error:
+            raise _strange(self.connection.url, error) from error
+
+    return call
+
+
+def _paged(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(self: Any, *values: Any, **options: Any) -> Iterator[Any]:  # noqa: ANN401  of any client's method
+        try:
+            yield from method(self, *values, **options)
+        except _STRANGE as error:
+            raise _strange(self.connection.url, error) from error
+
+    return call
+
+
+def _strange(url: str, error: Exception) -> ServiceError:
+    words = printable(" ".join(f"{type(error).__name__}: {error}".split()))[:120]
+    return ServiceError(f"{url} is no Label Studio, or one of another version: its answer is of another form ({words})")
 
 
 def token_auth(connection: Connection) -> Any:  # noqa: ANN401  an httpx.Auth
@@ -47,9 +88,11 @@ def token_auth(connection: Connection) -> Any:  # noqa: ANN401  an httpx.Auth
                     return
             refresh = httpx.Request("POST", f"{connection.url}/api/token/refresh", json={"refresh": connection.token})
             answer = yield refresh
-            if answer.status_code == 200:
-                self.access = str(answer.json()["access"])
-                keep_secret(self.access)
+            if answer.status_code >= 300:
+                what = "POST /api/token/refresh"
+                raise status_error(connection.url, answer.status_code, what, answer.text)
+            self.access = str(answer.json()["access"])
+            keep_secret(self.access)
             request.headers["Authorization"] = f"Bearer {self.access}"
             yield request
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from figureground.annotate.agreement.adjudication import Ranking, ranked_doubts
 from figureground.annotate.attribute_history import AttributeHistory
 from figureground.annotate.decisions import newest_answers
 from figureground.annotate.studio.answer_json import read_time
@@ -23,7 +24,7 @@ from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
 from figureground.annotate.studio.push import BATCH, Batch, copy_address, send_batch
-from figureground.annotate.studio.served import ServedView
+from figureground.annotate.studio.served import BROWSER_FORMATS, ServedView
 from figureground.annotate.studio.tasks import TaskSource, make_task
 from figureground.errors import DataError, Fault
 from figureground.runtime.files import replace_file
@@ -54,6 +55,8 @@ class SecondLookReport:
     """Photos that were sent before and that nobody has answered yet."""
     unpulled: int = 0
     """Photos whose second look is answered and was not pulled yet."""
+    held_back: int = 0
+    """Photos in doubt that a limit leaves for later."""
     project: int | None = None
     """Where they are; None if no photo is in doubt."""
     address: str = ""
@@ -70,6 +73,8 @@ class SecondLookReport:
         lines = [f"{self.sent} photos in doubt sent for a second look; {self.waiting} still wait for one"]
         if self.unpulled:
             lines.append(f"{self.unpulled} are answered: fetch them with: figureground studio pull")
+        if self.held_back:
+            lines.append(f"{self.held_back} in doubt, on which people differ less, are left for later by --limit")
         return "\n".join([*lines, *self.notices, f"  for whoever gave none of the answers: {self.address}"])
 
 
@@ -79,45 +84,41 @@ def push_second_look(
     schema: AttributeSchema,
     *,
     by_authors: bool = False,
+    by: Ranking = "both",
+    limit: int | None = None,
     progress: Progress = lambda *_: None,
 ) -> SecondLookReport:
-    """Send every photo whose decision is ``needs_second`` to the project of second looks.
+    """Send photos whose decision is ``needs_second`` to the project of second looks, the greatest disagreement first.
 
-    A photo is there once at a time. It is sent again if its second look was skipped, or pulled and left the photo in
-    doubt, or if there are other answers now than those that it shows.
+    Label Studio shows them in the order in which they were sent. A photo is there once at a time. It is sent again if
+    its second look was skipped, or pulled and left the photo in doubt, or if there are other answers now than those
+    that it shows.
 
     Args:
         workspace: Knows what is in doubt.
         client: The server.
         schema: What the page asks for.
         by_authors: Let those settle a doubt whose own answers are in doubt.
+        by: What disagreement is about.
+        limit: Most photos to send, the first in that order; those that were sent before stay there, and a limit leaves
+            none of them out. None for all.
         progress: Called with (stage, done, total).
 
     Raises:
         DataError: at the end, with every photo that could not be read, and the report; the others were sent.
         ServiceError: if the server fails; run again to resume.
     """
-    home = StudioHome.of(workspace.root)
-    doubtful = [decision for decision in workspace.decisions().values() if decision.state == "needs_second"]
+    doubtful = [doubt.decision for doubt in ranked_doubts(workspace, by)]
     report = SecondLookReport()
     if not doubtful:
         return report
-    owner = ProjectOwner(workspace=workspace, client=client, home=home)
-    report.project = open_project(owner, ProjectRequest(schema=schema, purpose="second_look"))
-    report.address, report.notices = client.project_address(report.project), owner.notices
-    newest = [notes[-1] for notes in workspace.studio_projects(client.connection.server).values()]
-    batch = Batch(
-        workspace=workspace,
-        client=client,
-        home=home,
-        project=report.project,
-        schema=schema,
-        purpose="second_look",
-        uploads=next((note.project for note in newest if note.purpose == "first_look"), None),
-    )
-    shown, history = _Shown.of(client, report.project), AttributeHistory.of(workspace)
-    for start in range(0, len(doubtful), BATCH):
-        part = doubtful[start : start + BATCH]
+    batch = _open_batch(workspace, client, schema, report)
+    shown, history = _Shown.of(client, batch.project), AttributeHistory.of(workspace)
+    most = limit or len(doubtful)
+    queue = [own for rank, own in enumerate(doubtful) if rank < most or own.image_id in shown.tasks]
+    report.held_back = len(doubtful) - len(queue)
+    for start in range(0, len(queue), BATCH):
+        part = queue[start : start + BATCH]
         questions = {decision.image_id: _Question.about(workspace, decision, history, by_authors) for decision in part}
         turns = {image_id: shown.turn(image_id, asked) for image_id, asked in questions.items()}
         report.waiting += Counter(turns.values())["waiting"]
@@ -128,10 +129,28 @@ def push_second_look(
         count, wrong = send_batch(batch, photos, {}, partial(_task, batch, questions))
         report.sent += count
         report.faults += wrong
-        progress("second look", start + len(part), len(doubtful))
+        progress("second look", start + len(part), len(queue))
     if report.faults:
         raise DataError(report.faults, report)
     return report
+
+
+def _open_batch(workspace: Workspace, client: StudioClient, schema: AttributeSchema, report: SecondLookReport) -> Batch:
+    """Open the project of second looks, and note in the report where it is and what was mended."""
+    home = StudioHome.of(workspace.root)
+    owner = ProjectOwner(workspace=workspace, client=client, home=home)
+    project = open_project(owner, ProjectRequest(schema=schema, purpose="second_look"))
+    report.project, report.address, report.notices = project, client.project_address(project), owner.notices
+    newest = [notes[-1] for notes in workspace.studio_projects(client.connection.server).values()]
+    return Batch(
+        workspace=workspace,
+        client=client,
+        home=home,
+        project=project,
+        schema=schema,
+        purpose="second_look",
+        uploads=next((note.project for note in newest if note.purpose == "first_look"), None),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +283,7 @@ def _in_words(reason: str) -> str:
 
 def answer_pictures(source: TaskSource, answers: Mapping[str, Annotation]) -> dict[str, bytes]:
     """JPEG of each answer: its ground dimmed, its rim drawn, and what it alone has in its colour."""
-    with Image.open(source.copy) as copy:
+    with Image.open(source.copy, formats=BROWSER_FORMATS) as copy:
         scale = min(1.0, _PICTURE_WIDTH / copy.width)
         size_wh = max(1, int(copy.width * scale)), max(1, int(copy.height * scale))
         photo = np.asarray(copy.convert("RGB").resize(size_wh, Image.Resampling.LANCZOS))

@@ -25,6 +25,8 @@ MOST_SERVED_PIXELS: Final = 2_000_000
 """Label Studio's page blocks 5 s on submitting eight brush masks of 3 megapixels, and 11 s with 12 megapixels."""
 SUFFIXES: Final = (".jpg", ".png")
 _BROWSER_FORMATS: Final = {"JPEG": ".jpg", "PNG": ".png"}
+BROWSER_FORMATS: Final = tuple(_BROWSER_FORMATS)
+"""Formats that copies are read in: for others Pillow starts programs, Ghostscript for one."""
 _JPEG_QUALITY: Final = 95
 
 
@@ -74,7 +76,7 @@ class ServedView:
             (np.arange(side) * 2 + 1) * small // (2 * side)
             for side, small in zip(upright_hw, self.served_hw, strict=True)
         )
-        return np.ascontiguousarray(_as_stored(served_hw[np.ix_(rows, columns)], self.orientation))
+        return np.ascontiguousarray(as_stored(served_hw[np.ix_(rows, columns)], self.orientation))
 
     def merge_edit(self, proposal_hw: Mask, painted_hw: Mask) -> Mask:
         """What was painted, at full resolution: the proposal wherever the copy's pixels are as they were sent.
@@ -130,6 +132,6 @@ def _upright(raster: NDArray[Any], orientation: int) -> NDArray[Any]:
     return turned[:, ::-1] if orientation == 2 else turned[::-1] if orientation == 4 else turned
 
 
-def _as_stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """The inverse of ``_upright``; the two quarter turns undo each other, the rest undo themselves."""
+def as_stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """An upright raster turned back to how it is stored; the two quarter turns undo each other, the rest themselves."""
     return _upright(upright, {6: 8, 8: 6}.get(orientation, orientation))

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from figureground.annotate.studio.projects import MODEL_VERSION
-from figureground.annotate.studio.served import ServedView
+from figureground.annotate.studio.served import BROWSER_FORMATS, ServedView
 from figureground.errors import DataError, Fault
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.classes import imagenet_names
@@ -39,7 +39,8 @@ class TaskSource:
 def make_task(source: TaskSource) -> Json:
     """The task of a photo as Label Studio imports it.
 
-    The region of the machine mask has the proposal's id, so that an answer says by itself what it began from.
+    The region of the machine mask has the proposal's id, so that an answer says by itself what it began from. Of a mask
+    that unites several objects each has a region, the first with that id, so that people keep, mend or delete each.
     """
     record, view = source.record, ServedView.of(source.record)
     data = {
@@ -57,13 +58,13 @@ def make_task(source: TaskSource) -> Json:
     }
     if source.proposal is None:
         return {"data": data}
-    mask = view.to_served(decode_coco_rle(source.proposal.rle, size_hw=record.size_hw, record=record.image_id))
-    region = mask_region(mask, region_id=source.proposal.proposal_id, label=OBJECT, score=source.proposal.score)
-    prediction = {
-        "model_version": MODEL_VERSION,
-        "score": source.proposal.score,
-        "result": [{**region, "origin": "prediction"}],
-    }
+    proposal, regions = source.proposal, []
+    for number, rle in enumerate(proposal.instances or (proposal.rle,)):
+        mask = view.to_served(decode_coco_rle(rle, size_hw=record.size_hw, record=record.image_id))
+        region_id = f"{proposal.proposal_id}.{number}" if number else proposal.proposal_id
+        region = mask_region(mask, region_id=region_id, label=OBJECT, score=proposal.score)
+        regions.append({**region, "origin": "prediction"})
+    prediction = {"model_version": MODEL_VERSION, "score": proposal.score, "result": regions}
     return {"data": data, "predictions": [prediction]}
 
 
@@ -110,7 +111,7 @@ def check_tasks(tasks: Sequence[Json], copies: Mapping[str, Path], interface: An
     faults: list[Fault] = []
     for task in tasks:
         image_id = str(task["data"]["image_id"])
-        with Image.open(copies[image_id]) as copy:
+        with Image.open(copies[image_id], formats=BROWSER_FORMATS) as copy:
             size_wh = copy.size
         for prediction in task.get("predictions", ()):
             faults += (

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,7 @@ from figureground.schemas.documents import Document, read_document
 
 _FAMILIES: Final = (  # the groups of the paper's plots, by patterns of timm's names
     (r"deit", "DeiTs"),
+    (r"siglip", "SigLIPs"),
     (r"clip.*vit|vit.*clip", "CLIP ViTs"),
     (r"clip.*resnet|resnet.*clip", "CLIP ResNets"),
     (r"vit", "ViTs"),
@@ -31,6 +32,15 @@ class ListedModel(Document):
     """What it is pooled with, such as ``ResNet`` or ``Robust ResNet``."""
     training: str = ""
     """Training procedure, such as ``supervised``, ``adversarial l2 eps=3`` or ``CLIP``."""
+    parameters: int | None = Field(default=None, gt=0)
+    """How many it has, where its adapter does not say; None where nobody does."""
+    spec: str = ""
+    """How ``evaluate`` loads it, where that is not its name, such as ``timm:vit_small=mine.pth``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _loaded_by_name(cls, values: Any) -> Any:  # noqa: ANN401  whatever the file holds
+        return {"spec": values.get("model", ""), **values} if isinstance(values, dict) else values
 
 
 class ModelsFile(Document):
@@ -77,6 +87,7 @@ def family_of(model: str) -> str:
     Backbones with trained heads are families of their own: they answer in other classes.
     """
     backbone, headed, _ = model.partition("+head:")
-    short = backbone.rpartition(":")[2].partition("=")[0].lower()
+    kind, _, name = backbone.rpartition(":")
+    short = f"{'clip ' * (kind == 'open_clip')}{name}".partition("=")[0].lower()
     family = next((family for pattern, family in _FAMILIES if re.search(pattern, short)), None)
     return model if family is None else f"{family} with heads" if headed else family

@@ -230,13 +230,16 @@ def mask_sources(lock: RecipeLock) -> MaskSources:
 
 def _annotators(lock: RecipeLock) -> list[str]:
     """The Hub's words for who made the masks; ``found`` stands for what was made elsewhere."""
-    words = {ANSWERED: "expert-generated", IMPORTED: "found"} | dict.fromkeys(MACHINES, "machine-generated")
+    words = {ANSWERED: "expert-generated", _STATES["consensus"]: "expert-generated", IMPORTED: "found"} | dict.fromkeys(
+        MACHINES, "machine-generated"
+    )
     return list(dict.fromkeys(words[name] for name in _masks(lock) if name in words))
 
 
 ANSWERED: Final = "accepted from a person's answer"
 IMPORTED: Final = "imported as a person's, whose origin stands below"
 _STATES: Final = {
+    "consensus": "consensus of several people's answers",
     "machine_import": "imported as a machine's, unreviewed",
     "unreviewed": "proposed by a machine, unreviewed",
     "unmasked": "none",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +13,9 @@ from figureground.exports.dataset.files import LOCK, REFUSED
 from figureground.exports.dataset.folder import DatasetFolder
 from figureground.exports.dataset.lock import Environment, environment_differences
 from figureground.exports.dataset.rows import row_key
-from figureground.schemas.documents import read_text
 from figureground.schemas.rasters.masks import decode_coco_rle, mask_iou
 from figureground.schemas.records import ObjectRecord, RowKey
+from figureground.schemas.sources.tables import read_table
 from figureground.schemas.store.releases import read_release
 
 _COMPARED: Final = ("label", "mask", "boxes_xyxy_px", "attributes", "attribute_masks", "flags", "state")
@@ -213,16 +211,11 @@ def _read_refused(path: Path) -> dict[str, str]:
     Raises:
         DataError: if the file is no table of them.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    try:
-        rows = [(row.get("object_id"), row.get("reason")) for row in reader]
-    except csv.Error as error:
-        raise DataError.single(str(path), f"line {reader.line_num}", expected="a CSV", got=str(error)) from error
-    refused = {name: reason for name, reason in rows if name is not None and reason is not None}
-    if len(refused) < len(rows) or not {"object_id", "reason"} <= set(reader.fieldnames or ()):
-        raise DataError.single(
-            str(path), "", expected="the columns object_id and reason, each object once", got="another table"
-        )
+    rows = read_table(path, ("object_id", "reason")).rows
+    refused = {row.cells["object_id"]: row.cells["reason"] for row in rows}
+    if len(refused) < len(rows):
+        got = f"{len(rows) - len(refused)} rows of objects that have one"
+        raise DataError.single(str(path), "", expected="each object once", got=got)
     return refused
 
 

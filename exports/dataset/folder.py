@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from figureground.build.planning.plan_files import check_plan, read_plan
 from figureground.build.recipes.loading import load_recipe
 from figureground.build.recipes.pixel_rules import in_present_words
-from figureground.errors import Fault, Faults, UsageError
+from figureground.errors import DataError, Fault, Faults, UsageError
 from figureground.exports.dataset.files import (
     ATTRIBUTES,
     CHANGELOG,
@@ -77,8 +77,15 @@ class LocalFiles:
     folder: Path
 
     def path(self, name: str) -> Path:
-        """Path of a file; nothing says that it is there."""
-        return self.folder / name
+        """Path of a file; nothing says that it is there.
+
+        Raises:
+            DataError: for a pipe, a device or a folder in its place; reading a pipe would wait for ever.
+        """
+        path = self.folder / name
+        if path.exists() and not path.is_file():
+            raise DataError.single(str(self.folder), name, expected="a file", got="a pipe, a device or a folder")
+        return path
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -165,7 +165,7 @@ class RecipeLock(Environment):
     refused_total: int
     """Sum over all reasons."""
     states: dict[str, int]
-    """``accepted``, ``machine_import``, ``unreviewed`` or ``unmasked`` to objects."""
+    """``accepted``, ``consensus``, ``machine_import``, ``unreviewed`` or ``unmasked`` to objects."""
     unreviewed: int
     """Objects whose mask is a machine's, proposed here or imported, that nobody reviewed."""
     segmenters: tuple[str, ...]
@@ -294,8 +294,9 @@ def _digest(value: Any) -> str:  # noqa: ANN401  any JSON value
 
 
 def locked_origins(records: Iterable[ObjectRecord]) -> tuple[LockedOrigin, ...]:
-    """Origins of imported masks with the number of their objects, by text."""
-    counts = Counter((record.origin, record.state == "machine_import") for record in records if record.origin)
+    """Origins of imported masks with the number of their objects, by text; a consensus is nobody's mask alone."""
+    imported = [record for record in records if record.origin and record.state != "consensus"]
+    counts = Counter((record.origin, record.state == "machine_import") for record in imported)
     return tuple(
         LockedOrigin(text=text, machine=machine, objects=count) for (text, machine), count in sorted(counts.items())
     )

@@ -145,11 +145,12 @@ def _answers(kind: pa.DataType) -> bool:
 
 
 def _masks(kind: pa.DataType) -> bool:
-    return (
-        _list(kind)
-        and pa.types.is_struct(kind.value_type)
-        and {"attribute", "size", "counts"} <= {field.name for field in kind.value_type}
-    )
+    if not (_list(kind) and pa.types.is_struct(kind.value_type)):
+        return False
+    if sorted(field.name for field in kind.value_type) != ["attribute", "counts", "size"]:
+        return False
+    attribute, counts, size = (kind.value_type[name].type for name in ("attribute", "counts", "size"))
+    return _text(attribute) and _text(counts) and _list(size) and _whole(size.value_type)
 
 
 def _list(kind: pa.DataType) -> bool:
@@ -179,7 +180,9 @@ def _require_types(path: Path, schema: pa.Schema, columns: Sequence[str]) -> Non
     faults = Faults()
     for name in dict.fromkeys(columns):
         expected, fits = _TYPES.get(name, ("", lambda _: True))
-        if not fits(schema.field(name).type):
+        if (count := len(schema.get_all_field_indices(name))) != 1:
+            faults.add(str(path), name, expected="one column of this name", got=str(count or "none"))
+        elif not fits(schema.field(name).type):
             got = str(schema.field(name).type)[:80]
             faults.add(str(path), name, expected=f"a column of {expected}", got=got, remedy="get it again")
     faults.raise_if_any()
@@ -213,7 +216,15 @@ class IndexedRows:
         self._cached_rows: list[dict[str, Any]] = []
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """The columns of a row, counted from 0 over all shards."""
+        """The columns of a row, counted from 0 over all shards.
+
+        Raises:
+            DataError: if there are fewer rows than that, as in a dataset with the plan of another one.
+        """
+        if not 0 <= index < self._starts[-1]:
+            where = str(self._groups[0][0]) if self._groups else "the earlier version"
+            expected = f"at least {index + 1} rows, as its plan has"
+            raise DataError.single(where, "", expected=expected, got=str(self._starts[-1]), remedy="get it again")
         number = bisect_right(self._starts, index) - 1
         if self._cached_group != number:
             path, group = self._groups[number]

@@ -3,9 +3,16 @@
     python evaluate.py --model onnx:my.onnx                                         (in the dataset's folder)
     uv run --with timm --with torch evaluate.py --repo ORG/NAME --revision v1.0 --model timm:resnet50.a1_in1k
 
-Models: ``timm:NAME``, ``timm:NAME=CHECKPOINT``, ``onnx:FILE`` or ``MODULE:CALLABLE[=ARGUMENT]``, MODULE installed or in
-the working directory; the callable returns an ``Adapter`` (below).
-The file stands alone: it needs the packages named above, and timm and torch only for ``timm:``.
+Models, each from the library of its name (uv run --with timm --with torch …):
+    timm:NAME                      its weights, at its test size; timm:NAME=CHECKPOINT: yours
+    torchvision:NAME[/WEIGHTS]     such as torchvision:resnet50/IMAGENET1K_V2; torchvision:NAME=CHECKPOINT: yours
+    hf:NAME[@REVISION]             of transformers, by id on the Hub or folder: a classifier, or CLIP and SigLIP, asked
+                                   with the classes' names; hf:NAME=FILE.json: with your words and templates
+    open_clip:NAME/TAG             a CLIP of open_clip, or open_clip:FOLDER; as above
+    chat:NAME                      a chat model of transformers that sees: which of up to 26 classes fits?
+    onnx:FILE                      ONNX Runtime
+    MODULE:CALLABLE[=ARGUMENT]     yours, installed or in the working directory; it returns an ``Adapter`` (below)
+The file stands alone: it needs the packages named above, and those libraries only for their models.
 Exit codes: 0 done, 1 a fault in the data or the model, 2 wrong usage, 3 a download failed (run again).
 """
 

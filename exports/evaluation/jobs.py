@@ -6,11 +6,13 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 import re
+import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,8 @@ from figureground.exports.evaluation.answers import Feeder
 from figureground.exports.evaluation.dataset import Repository, load_rows
 from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.values import Answers, Progress, Table, list_names, require, write_whole
+
+MOST_ARRAY_BYTES: Final = 1 << 29  # of a file: answers to 1.3 million images with ids of 32 characters have 250 MB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +108,35 @@ def write_predictions(path: Path, arrays: Mapping[str, NDArray[Any]], key: str) 
 def read_predictions(path: Path, key: str) -> dict[str, NDArray[Any]] | None:
     """Read stored arrays; None where there are none, or they are damaged, or of something else than ``key``."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files if name != "key"}
-            return arrays if str(stored["key"]) == key else None
+        arrays = read_arrays(path)
+        return arrays if str(arrays.pop("key")) == key else None
     except Exception:  # zipfile, zlib and NumPy raise nearly anything on damaged bytes
         return None
+
+
+def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Arrays of an ``.npz`` file by name, of ``names`` alone or all; no room is made for what the file has not.
+
+    Raises whatever zipfile, zlib and NumPy raise on damaged bytes; ``ValueError`` for more than ``MOST_ARRAY_BYTES``.
+    """
+    arrays, left = dict[str, NDArray[Any]](), MOST_ARRAY_BYTES
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            name = info.filename.removesuffix(".npy")
+            if names is not None and name not in names:
+                continue
+            with archive.open(info) as member:
+                version = np.lib.format.read_magic(member)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(member)
+            size = math.prod(shape) * dtype.itemsize
+            sound = min(shape, default=1) >= 0 < dtype.itemsize and size <= min(info.file_size, left)
+            if not sound or name in arrays:
+                raise ValueError(f"{name}: shape {shape} of {dtype} in {info.file_size} bytes, or there twice")
+            left -= size
+            with archive.open(info) as member:
+                arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+    return arrays
 
 
 def split_by_space(stored: Mapping[str, Answers], record: type[Any]) -> Iterator[tuple[str, Any]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.exports.evaluation.values import EvaluationError, Ints, Logits, list_names, require
+from figureground.exports.evaluation.values import EvaluationError, Ints, Logits, list_names, plain_line, require
 
 IMAGENET_CLASSES: Final = 1000
 ASSUMED_ORDER: Final = "its outputs are assumed to be in the order of the dataset's classes (no class_names)"
@@ -29,23 +29,24 @@ class ClassMap:
 def parse_class_map(text: str) -> ClassMap:
     """Read a class map; ``EvaluationError`` if it has another shape, or gives one output to two classes."""
     try:
-        parsed = json.loads(text)
+        parsed: Any = json.loads(text)
         name, unmapped = str(parsed.get("name") or "unnamed"), int(parsed.get("unmapped_value", -1))
         listed = [(int(c["index"]), str(c["name"]), [int(i) for i in c["imagenet_indices"]]) for c in parsed["classes"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EvaluationError(f"class_map.json: expected index, name, imagenet_indices a class: {error!r}") from error
+        members = [
+            ([str(wnid) for wnid in given.get("wnids", [])], outputs)
+            for given, (_, _, outputs) in zip(parsed["classes"], listed, strict=True)
+        ]
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        got = plain_line(repr(error))
+        raise EvaluationError(f"class_map.json: expected index, name, imagenet_indices a class: {got}") from error
     require([i for i, _, _ in listed] == list(range(len(listed) or 1)), "class_map.json: indices must count 0, 1, 2 …")
-    require(unmapped < 0, f"class_map.json: expected a negative unmapped_value, got {unmapped}")
+    require(-(1 << 31) <= unmapped < 0, "class_map.json: expected a negative unmapped_value of 32 bits, got another")
     table = np.full(IMAGENET_CLASSES, unmapped, dtype=np.int64)
     for index, owner, outputs in listed:
         for output in outputs:
             fits = 0 <= output < IMAGENET_CLASSES and table[output] < 0
             require(fits, f"class_map.json: {owner}: output {output} is outside 0 to 999, or listed twice")
             table[output] = index
-    members = [
-        ([str(wnid) for wnid in given.get("wnids", [])], outputs)
-        for given, (_, _, outputs) in zip(parsed["classes"], listed, strict=True)
-    ]
     paired = all(len(wnids) == len(outputs) for wnids, outputs in members)
     own_outputs = {wnid: output for pair in members for wnid, output in zip(*pair, strict=True)} if paired else {}
     return ClassMap(

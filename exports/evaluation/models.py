@@ -1,4 +1,4 @@
-"""Models by their specifications: timm networks, ONNX files and callables."""
+"""Models by their specifications: those of libraries, ONNX files and callables."""
 
 from __future__ import annotations
 
@@ -7,14 +7,32 @@ import importlib
 import inspect
 import sys
 import typing
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from figureground.exports.evaluation.adapters import Adapter
 from figureground.exports.evaluation.devices import check_precision, resolve_device
+from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.model_files.adapter_checks import check_adapter
+from figureground.exports.evaluation.model_files.chat_models import open_chat
+from figureground.exports.evaluation.model_files.hf_models import open_hf
 from figureground.exports.evaluation.model_files.onnx_models import OnnxAdapter
+from figureground.exports.evaluation.model_files.open_clip_models import OpenClipAdapter
 from figureground.exports.evaluation.model_files.timm_models import TimmAdapter
+from figureground.exports.evaluation.model_files.torchvision_models import TorchvisionAdapter
 from figureground.exports.evaluation.values import EvaluationError, file_sha256, plain_line, require
+
+MODEL_SPECS: Final = (
+    "timm:NAME[=FILE], torchvision:NAME[/WEIGHTS], hf:NAME, open_clip:NAME/TAG, chat:NAME, onnx:FILE or "
+    "MODULE:CALLABLE[=ARGUMENT]"
+)
+_LIBRARIES: Final[Mapping[str, Callable[[str, ClassMap | None], Adapter]]] = {  # kinds that transformers has, and like
+    "hf": open_hf,
+    "open_clip": OpenClipAdapter,
+    "torchvision": lambda rest, _: TorchvisionAdapter(rest),
+    "chat": open_chat,
+}
 
 
 @typing.runtime_checkable
@@ -25,16 +43,23 @@ class Movable(typing.Protocol):
         """Move the model to a device of ``resolve_device``, and compute in ``precision``."""
 
 
-def load_model(spec: str, *, device: str = "auto", precision: str = "float32", timm_size: str = "test") -> Adapter:
+def load_model(
+    spec: str,
+    *,
+    device: str = "auto",
+    precision: str = "float32",
+    timm_size: str = "test",
+    classes: ClassMap | None = None,
+) -> Adapter:
     """Make the adapter that a specification names, on a device, in a precision.
 
-    ``spec`` is ``timm:NAME``, ``timm:NAME=CHECKPOINT``, ``onnx:FILE`` or ``MODULE:CALLABLE[=ARGUMENT]``; ``device`` is
-    as ``resolve_device`` takes it. An adapter without ``run_on`` chooses its own device, so it takes ``auto`` and
-    ``cpu`` only. ``timm_size`` is the size and crop of timm's models: ``test`` or ``train``. ``EvaluationError`` names
-    what is at fault.
+    ``spec`` is one of ``MODEL_SPECS``; ``device`` is as ``resolve_device`` takes it. An adapter without ``run_on``
+    chooses its own device, so it takes ``auto`` and ``cpu`` only. ``timm_size`` is the size and crop of timm's models:
+    ``test`` or ``train``. ``classes`` are those of the dataset, which models that are asked with words need.
+    ``EvaluationError`` names what is at fault.
     """
     kind, _, rest = spec.partition(":")
-    require(rest, f"model {spec!r}: expected timm:NAME[=FILE], onnx:FILE or MODULE:CALLABLE[=ARGUMENT]", 2)
+    require(rest, f"model {spec!r}: expected {MODEL_SPECS}", 2)
     if kind == "onnx":
         require(precision == "float32", f"model {spec!r}: an ONNX file has a precision of its own", 2)
         return OnnxAdapter(Path(rest), device=device)
@@ -44,6 +69,8 @@ def load_model(spec: str, *, device: str = "auto", precision: str = "float32", t
     if kind == "timm":
         name, _, checkpoint = rest.partition("=")
         adapter = TimmAdapter(name, Path(checkpoint) if checkpoint else None, size=timm_size)
+    elif kind in _LIBRARIES:
+        adapter = _LIBRARIES[kind](rest, classes)
     else:
         adapter = _call_factory(spec)
     if isinstance(adapter, Movable):
@@ -109,7 +136,7 @@ def specification_sha256(spec: str) -> str | None:
 
     That is the source of its module, its name and its argument.
     """
-    if spec.partition(":")[0] in ("timm", "onnx"):
+    if spec.partition(":")[0] in ("timm", "onnx", *_LIBRARIES):
         return None
     target, _, argument = spec.partition("=")
     module, _, attribute = target.rpartition(":")

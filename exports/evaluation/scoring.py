@@ -52,7 +52,7 @@ def evaluate(
 
     Args:
         repo: Folder of a dataset repository, or its id ``OWNER/NAME`` on the Hub; that needs ``revision``.
-        model_spec: ``timm:NAME``, ``timm:NAME=FILE``, ``onnx:FILE`` or ``MODULE:CALLABLE[=ARGUMENT]``.
+        model_spec: One of ``MODEL_SPECS``, such as ``timm:NAME``, ``hf:NAME`` or ``onnx:FILE``.
         out: Folder for predictions and results, from which a killed run goes on.
         eval_results_yaml: File for the Hub's eval results, of a dataset on the Hub.
         progress: Called with the config, rows done, and rows in all.
@@ -94,8 +94,10 @@ def check_models(repo: str | os.PathLike[str], model_specs: Sequence[str], **opt
         try_models(repo, specs, **options)
 
 
-def try_models(repo: str | os.PathLike[str], model_specs: Sequence[str], **options: Unpack[ScoringOptions]) -> None:
-    """Open models one after the other and let each answer to drawn pictures.
+def try_models(
+    repo: str | os.PathLike[str], model_specs: Sequence[str], **options: Unpack[ScoringOptions]
+) -> list[str]:
+    """Open models one after the other and let each answer to drawn pictures; returns what results will call them.
 
     Models are let go again, so that no more than one is in memory.
 
@@ -103,17 +105,19 @@ def try_models(repo: str | os.PathLike[str], model_specs: Sequence[str], **optio
         EvaluationError: with what is at fault with each of them, or with the dataset or the call.
     """
     values, repository = _open(str(repo), options, to_hub=False)
-    _choose_protocol(repository, values)
-    faults: list[tuple[str, int]] = []
+    protocol = _choose_protocol(repository, values)
+    list_configs(repository, _split_configs(protocol, values)[1])
+    names, faults = list[str](), list[tuple[str, int]]()
     for spec in model_specs:
         try:
-            _open_model(repository, spec, values)
+            names.append(_open_model(repository, spec, values).name)
         except Exception as error:
             if not isinstance(getattr(error, "exit_code", None), int):
                 raise
             faults.append((str(error), int(error.exit_code)))  # type: ignore[attr-defined]
     if faults:
         raise EvaluationError("\n".join(words for words, _ in faults), max(code for _, code in faults))
+    return names
 
 
 def _open(repo: str, options: Mapping[str, Any], *, to_hub: bool) -> tuple[dict[str, Any], Repository]:
@@ -128,7 +132,7 @@ def _open(repo: str, options: Mapping[str, Any], *, to_hub: bool) -> tuple[dict[
 def _open_model(repository: Repository, spec: str, values: Mapping[str, Any]) -> Adapter:
     """A model as it is fed, after it has answered and its answers are known to be the dataset's classes."""
     asked = {name: values[name] for name in ("device", "precision", "timm_size")}
-    adapter = feed_adapter(load_model(spec, **asked), values["feed"])
+    adapter = feed_adapter(load_model(spec, classes=repository.classes, **asked), values["feed"])
     named, wanted = adapter_option(adapter, "class_names"), repository.classes.names
     where = adapter_option(adapter, "settings_file") or adapter.name
     fits = named is None or tuple(named) == wanted
@@ -169,6 +173,13 @@ def _require_own_options(protocol: Protocol, values: Mapping[str, Any]) -> None:
         )
 
 
+def _split_configs(protocol: Protocol, values: Mapping[str, Any]) -> tuple[list[str], list[str] | None]:
+    """Of the configs asked for the protocol's own views, and those that the dataset holds; None for all of these."""
+    configs = values["configs"]
+    views = [view for view in protocol.views if not configs or view in configs]
+    return views, [config for config in configs if config not in views] if configs else None
+
+
 def _make_job(
     repository: Repository,
     adapter: Adapter,
@@ -177,9 +188,7 @@ def _make_job(
     out: Path | None,
     progress: Progress | None,
 ) -> Job:
-    configs = values["configs"]
-    views = [view for view in protocol.views if not configs or view in configs]
-    stored = [config for config in configs if config not in views] if configs else None
+    views, stored = _split_configs(protocol, values)
     feeding = ("interpolation", "mean", "std", "outputs", *protocol.feeding)
     cluster = values["cluster"] if "cluster" in {option.name for option in protocol.options} else "image"
     asked = list_configs(repository, stored)

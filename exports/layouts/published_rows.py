@@ -105,6 +105,8 @@ def read_row_masks(row: Mapping[str, Any], name: str) -> dict[str, Mask]:
         record = f"{name}: {attribute}"
         if attribute in masks:
             raise DataError.single("attribute_masks", record, expected="one mask of this name", got="two")
+        if len(stored["size"]) != 2:
+            raise DataError.single("attribute_masks", record, expected="height and width", got=str(stored["size"])[:80])
         rle = CocoRle(size_hw=(stored["size"][0], stored["size"][1]), counts=stored["counts"])
         masks[attribute] = decode_coco_rle(rle, size_hw=size_hw, record=record)
     return masks
@@ -118,8 +120,9 @@ def _png_size_hw(cell: Mapping[str, Any] | None, mode: str, where: str, name: st
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is judged here
             with Image.open(io.BytesIO((cell or {}).get("bytes") or b""), formats=["PNG"]) as picture:
                 size_hw, stored_mode = (picture.height, picture.width), picture.mode
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError.single(where, name, expected=expected, got=str(error)) from error
+    except Exception as error:  # Pillow's parsers raise nearly anything on damaged bytes
+        got = str(error) or type(error).__name__
+        raise DataError.single(where, name, expected=expected, got=got) from error
     if stored_mode != mode or size_hw[0] * size_hw[1] > MOST_PIXELS:
         raise DataError.single(where, name, expected=expected, got=f"{spell_size(size_hw)} of mode {stored_mode}")
     return size_hw

@@ -17,7 +17,7 @@ from figureground.exports.dataset.folder import DatasetFolder, name_faults
 from figureground.exports.publishing.redistribution import describe_terms, restrictions
 from figureground.runtime.files import file_sha256
 from figureground.runtime.hub import HubFile
-from figureground.schemas.documents import parse_text
+from figureground.schemas.documents import parse_text, read_text
 from figureground.schemas.terms import UNSTATED
 
 Action = Literal["new", "changed", "same", "deleted", "kept"]
@@ -168,8 +168,8 @@ def _require_publishable(dataset: DatasetFolder) -> None:
 
 def _gate_prompt(card: Path) -> str:
     """What a card says to whoever asks for access; empty for nothing."""
-    parts = card.read_text(encoding="utf-8").split("---\n", 2)
     try:
+        parts = read_text(card).split("---\n", 2)
         front = parse_text(parts[1], where=str(card)) if len(parts) == 3 else {}
     except DataError:
         front = {}  # the Hub refuses it with the line at fault

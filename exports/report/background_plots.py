@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -36,8 +37,13 @@ _ROOM: Final = 0.04  # around the points, so that no marker is cut
 _GREY: Final = "#777777"
 
 
-def draw_relations(relations: Sequence[BackgroundRelation], path: Path) -> None:
-    """A panel for each config of one measure; points are sized by parameters, numbered by accuracy, and named below."""
+def draw_relations(
+    relations: Sequence[BackgroundRelation], path: Path, families: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """A panel for each config of one measure; points are sized by parameters, numbered by accuracy, and named below.
+
+    ``families`` are models to families, each of which has a colour; without them all points have one.
+    """
     columns = min(_COLUMNS, len(relations))
     rows = -(-len(relations) // columns)
     points = {point.model: point for relation in relations for point in relation.points}
@@ -47,13 +53,28 @@ def draw_relations(relations: Sequence[BackgroundRelation], path: Path) -> None:
     height = 3.9 * rows + 0.6 + 0.2 * -(-len(models) // listed)
     figure = Figure(figsize=(max(5.4, 4.0 * columns + 0.4), height), dpi=120, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    most = max((point.parameters or 0 for point in models.values()), default=0)
+    known = list(dict.fromkeys(families.values()))
+    colours = {model: PALETTE[known.index(families[model]) % len(PALETTE)] for model in models if model in families}
     for axes, relation in zip(panels, relations, strict=False):
-        _draw_panel(axes, relation, numbers, max((point.parameters or 0 for point in models.values()), default=0))
+        _draw_panel(axes, relation, numbers, most, colours)
     for axes in panels[len(relations) :]:
         axes.set_visible(False)
-    names = [f"{number}  {_named(models[model])}" for model, number in numbers.items()]
-    handles = [panels[0].plot([], [], linestyle="")[0] for _ in names]
-    figure.legend(handles, names, loc="outside lower left", ncols=listed, fontsize=8, frameon=False, handlelength=0)
+    listed_as = {model: f"{families[model]}: " for model in models if families.get(model, model) != model}
+    names = [f"{number}  {listed_as.get(model, '')}{_named(models[model])}" for model, number in numbers.items()]
+    handles = [
+        panels[0].plot([], [], linestyle="", marker="o" if model in colours else "", color=colours.get(model, _GREY))[0]
+        for model in numbers
+    ]
+    figure.legend(
+        handles,
+        names,
+        loc="outside lower left",
+        ncols=listed,
+        fontsize=8,
+        frameon=False,
+        handlelength=1 if colours else 0,
+    )
     figure.suptitle(
         f"Accuracy against background {relations[0].measures}; bars: 95 %; size: parameters, hollow: unknown\n"
         "dashed: as right as on original; dotted: chance",
@@ -96,10 +117,12 @@ def draw_whitened(
     return True
 
 
-def _draw_panel(axes: Axes, relation: BackgroundRelation, numbers: dict[str, int], most: int) -> None:
-    colour = PALETTE[0] if relation.measures == "influence" else PALETTE[5]
+def _draw_panel(
+    axes: Axes, relation: BackgroundRelation, numbers: dict[str, int], most: int, colours: Mapping[str, str]
+) -> None:
+    usual = PALETTE[0] if relation.measures == "influence" else PALETTE[5]
     for point in relation.points:
-        known = point.parameters is not None
+        known, colour = point.parameters is not None, colours.get(point.model, usual)
         axes.errorbar(
             point.accuracy,
             point.measured,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -40,30 +41,35 @@ _GREY: Final = "#777777"
 _EXAMPLES: Final = 2  # of each category; each is shown on three configs
 
 
-def draw_trends(trends: Sequence[Trend], path: Path) -> None:
-    """A panel for each measure: a point a model with its intervals, and the regression line."""
+def draw_trends(trends: Sequence[Trend], path: Path, families: Mapping[str, str] = MappingProxyType({})) -> None:
+    """A panel for each measure: a point a model with its intervals, and the regression line.
+
+    ``families`` are models to families, each of which has a colour; a model without one has its own.
+    """
     figure = Figure(figsize=(3.8 * len(trends), 4.6), dpi=120, layout="constrained")
     panels = figure.subplots(1, len(trends), squeeze=False)[0]
     for axes, trend in zip(panels, trends, strict=True):
-        _draw_trend(axes, trend)
+        _draw_trend(axes, trend, families)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=2, fontsize=8, frameon=False)
     _write(path, encode_figure(figure))
 
 
-def _draw_trend(axes: Axes, trend: Trend) -> None:
-    for number, point in enumerate(trend.points):
+def _draw_trend(axes: Axes, trend: Trend, families: Mapping[str, str]) -> None:
+    owners = [families.get(point.model, point.model) for point in trend.points]
+    colours = list(dict.fromkeys(owners))
+    for number, (point, family) in enumerate(zip(trend.points, owners, strict=True)):
         axes.errorbar(
             point.accuracy,
             point.measured,
             xerr=error_reach(point.accuracy, point.accuracy_ci95),
             yerr=error_reach(point.measured, point.measured_ci95),
             marker=MARKERS[number % len(MARKERS)],
-            color=PALETTE[number % len(PALETTE)],
+            color=PALETTE[colours.index(family) % len(PALETTE)],
             ecolor=_GREY,
             elinewidth=0.8,
             linestyle="",
-            label=shorten(point.model),
+            label=shorten(point.model if family == point.model else f"{family}: {point.model}"),
         )
     note = "slope: too few models"
     if trend.slope is not None and trend.intercept is not None:

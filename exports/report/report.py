@@ -21,7 +21,7 @@ from figureground.exports.report.groups import ResultGroup, group_results, requi
 from figureground.exports.report.imagenet9 import describe_imagenet9, fit_trends, group_models, imagenet9_section
 from figureground.exports.report.noise import FamilyNoise, NoiseResult, noise_results, pool_families, worst_gaps
 from figureground.exports.report.page import REPORT_PAGE, write_page
-from figureground.exports.report.stored_results import read_results
+from figureground.exports.report.stored_results import read_results, reading_results
 from figureground.exports.report.timm_table import (
     PublishedComparison,
     compare_published,
@@ -47,7 +47,8 @@ def write_report(
     Args:
         results: Result files of ``evaluate``, or folders of them.
         out: Folder to write to.
-        models: Models file with families, which the protocol rival10 pools; None makes each model a family.
+        models: Models file with families, which the protocol rival10 pools and plots colour; None makes each model a
+            family.
         repository: Dataset whose images to show; None leaves worst noise gaps and categories without pictures.
         published: timm's ``results-imagenet-a.csv``, to set results of the protocol imagenet_a beside; None sets none.
 
@@ -57,14 +58,28 @@ def write_report(
     """
     read = read_results(results)
     families = load_families(models, [result["model"] for result in read])
+    read = _with_parameters(read, families)
+    family_of = {entry.model: family for family, members in families.items() for entry in members} if models else {}
+    compared = compare_published(read, read_published(published)) if published else []
+    with reading_results(results):
+        return _write(read, families, family_of, compared, out, repository)
+
+
+def _write(
+    read: Sequence[Mapping[str, Any]],
+    families: Mapping[str, Sequence[ListedModel]],
+    family_of: Mapping[str, str],
+    compared: Sequence[PublishedComparison],
+    out: Path,
+    repository: str | None,
+) -> list[str]:
     crops, grounds = (group_results(read, protocol) for protocol in ("imagenet_a", "background_check"))
     box_sources = compare_box_sources(read)
-    compared = compare_published(read, read_published(published)) if published else []
     out.mkdir(parents=True, exist_ok=True)
     nines = [(members, imagenet9_section(members)) for members in group_models(read)]
     texts = [format_table(read), *map(describe_background, grounds)]
     texts += [describe_imagenet9(section) for _, section in nines]
-    texts += [describe_published(compared)] if published else []
+    texts += [describe_published(compared)] if compared else []
     texts += [describe_box_sources(box_sources)] if box_sources else []
     write_text(out / "report.txt", "\n\n".join(texts) + "\n")
     sections, drawn = _report_noise(read, families, out, repository)
@@ -72,13 +87,13 @@ def write_report(
     for draw, section, groups in ((_draw_crops, crops_section, crops), (_draw_grounds, background_section, grounds)):
         for group in groups:
             sections.append(section(group))
-            drawn += draw(group, out, _stem(group, groups))
+            drawn += draw(group, out, _stem(group, groups), family_of)
     drawn += _draw_whitened([result for result in read if result["protocol"] == "background_check"], out, repository)
     for number, (members, nine) in enumerate(nines):
         sections.append(nine)
         stem = "imagenet9" if len(nines) == 1 else f"imagenet9.{number}"
-        drawn += _draw_nine(members, nine, out, stem, repository)
-    if published:
+        drawn += _draw_nine(members, nine, out, stem, repository, family_of)
+    if compared:
         write_text(out / "published.csv", csv_text(PublishedComparison, compared))
         drawn.append("published.csv")
     names = ["report.txt", *drawn]
@@ -87,6 +102,14 @@ def write_report(
         names.append("report.json")
     write_page(out, texts, names)
     return [*names, REPORT_PAGE]
+
+
+def _with_parameters(
+    read: Sequence[dict[str, Any]], families: Mapping[str, Sequence[ListedModel]]
+) -> list[dict[str, Any]]:
+    """Results with the number of parameters that the models file has, where the model's adapter did not say."""
+    listed = {entry.model: entry.parameters for members in families.values() for entry in members}
+    return [{**result, "parameters": result.get("parameters") or listed.get(result["model"])} for result in read]
 
 
 def _stem(group: ResultGroup, groups: Sequence[ResultGroup]) -> str:
@@ -113,7 +136,7 @@ def _report_noise(
     return sections, written
 
 
-def _draw_crops(group: ResultGroup, out: Path, stem: str) -> list[str]:
+def _draw_crops(group: ResultGroup, out: Path, stem: str, _: Mapping[str, str]) -> list[str]:
     from figureground.exports.report import crop_plots
 
     plots = {"arms": crop_plots.draw_arms}
@@ -126,25 +149,30 @@ def _draw_crops(group: ResultGroup, out: Path, stem: str) -> list[str]:
     return [f"{stem}.{name}.png" for name in plots]
 
 
-def _draw_grounds(group: ResultGroup, out: Path, stem: str) -> list[str]:
+def _draw_grounds(group: ResultGroup, out: Path, stem: str, family_of: Mapping[str, str]) -> list[str]:
     from figureground.exports.report import background_plots
 
     panels: dict[str, list[BackgroundRelation]] = {}
     for relation in relate(group):
         panels.setdefault(relation.measures, []).append(relation)
     for name, relations in panels.items():
-        background_plots.draw_relations(relations, out / f"{stem}.{name}.png")
+        background_plots.draw_relations(relations, out / f"{stem}.{name}.png", family_of)
     return [f"{stem}.{name}.png" for name in panels]
 
 
 def _draw_nine(
-    members: Sequence[Mapping[str, Any]], section: Mapping[str, Any], out: Path, stem: str, repository: str | None
+    members: Sequence[Mapping[str, Any]],
+    section: Mapping[str, Any],
+    out: Path,
+    stem: str,
+    repository: str | None,
+    family_of: Mapping[str, str],
 ) -> list[str]:
     from figureground.exports.report import imagenet9_plots
 
     written = []
     if trends := fit_trends(members):
-        imagenet9_plots.draw_trends(trends, out / f"{stem}.trends.png")
+        imagenet9_plots.draw_trends(trends, out / f"{stem}.trends.png", family_of)
         written.append(f"{stem}.trends.png")
     if section["fooled_per_class"]:
         imagenet9_plots.draw_fooled(section["fooled_per_class"], out / f"{stem}.fooled.png")

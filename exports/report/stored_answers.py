@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import DataError
+from figureground.exports.evaluation import jobs
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.values import plain_line
 
@@ -37,8 +37,8 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """
     remedy = "remove it and run evaluate again with the same --out"
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in names}
+        stored = jobs.read_arrays(path, names)
+        arrays = {name: stored[name] for name in names}
     except Exception as error:  # zipfile, zlib and NumPy raise nearly anything on damaged bytes
         got = f"{type(error).__name__}: {plain_line(error, 120)}"
         raise DataError.single(str(path), "", expected="answers of evaluate", got=got, remedy=remedy) from error

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from figureground.errors import Faults, UsageError
+from figureground.errors import DataError, Faults, UsageError, listed
 from figureground.exports.evaluation.results import format_table, tell_apart
 from figureground.exports.evaluation.values import plain_line
 from figureground.exports.report.noise import noise_results
@@ -40,6 +41,23 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
             results += listed
     faults.raise_if_any()
     return _named_apart(results)
+
+
+@contextmanager
+def reading_results(paths: Sequence[Path]) -> Iterator[None]:
+    """Name the files where a part of a result that the block reads is of another kind than ``evaluate`` writes.
+
+    Raises:
+        DataError: in place of what reading such a part raises.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        got = f"{type(error).__name__}: {plain_line(error, 120)}"
+        where = listed(list(map(str, paths)), 3)
+        raise DataError.single(
+            where, "", expected="results of evaluate", got=got, remedy="run evaluate again"
+        ) from error
 
 
 def _require_readable(result: Mapping[str, Any]) -> None:

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from figureground.cli.options import JsonOption, ModelEngineOptions, verb
-from figureground.console import emit, progress_bar
+from figureground.console import emit, progress_bar, say
 from figureground.errors import UsageError
+from figureground.exports.evaluation.models import MODEL_SPECS
 from figureground.exports.evaluation.options import Option
 from figureground.exports.evaluation.protocols.registry import PROTOCOLS, option_owners
 from figureground.exports.evaluation.results import format_table
@@ -50,13 +51,20 @@ ScoringWords = dataclasses.make_dataclass(
     "figureground evaluate rival --noise sigma --trials 3 --mask-grow 0,5,-5 --model timm:deit_small_patch16_224\n\n"
     "figureground evaluate in9 --challenge reference,exact --model timm:resnet50.a1_in1k -o scores\n\n"
     "figureground evaluate a-plus --cluster class --model timm:convnext_base.fb_in1k -o scores\n\n"
+    "figureground evaluate in9 --model hf:google/siglip2-base-patch16-224 --model hf:openai/clip-vit-base-patch32\n\n"
+    "figureground evaluate in9 --model open_clip:ViT-B-16/laion2b_s34b_b88k --model chat:llava-hf/llava-1.5-7b-hf\n\n"
+    "figureground evaluate in9 --model torchvision:resnet50/IMAGENET1K_V2 --model hf:facebook/deit-tiny-patch16-224\n\n"
+    "figureground evaluate in9 --models models.yaml -o scores\n\n"
     "figureground evaluate in9 --model figureground.exports.evaluation.classifiers:efficientnet_lite0\n\n"
     "figureground evaluate ORG/in9 --revision v1.0 --engine ray --ray-address auto --model timm:resnet50.a1_in1k"
 )
 def evaluate(
     *,
     repository: Annotated[str, typer.Argument(help="Folder of a dataset repository, or its id on the Hub.")],
-    model: Annotated[list[str], typer.Option(help="timm:NAME, timm:NAME=FILE, onnx:FILE, MODULE:CALLABLE[=ARGUMENT].")],
+    model: Annotated[list[str] | None, typer.Option(help=f"{MODEL_SPECS}; may be repeated.")] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="YAML that lists models, as report takes it; none stops another.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for results; lets a killed run go on.")
     ] = None,
@@ -68,11 +76,23 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Score classifiers on a dataset repository, with intervals."""
-    if eval_results_yaml is not None and len(model) > 1:
+    if bool(model) == (models is not None):
+        raise UsageError("which models? Give --model, once for each, or --models with a file that lists them")
+    if eval_results_yaml is not None and len(model or ()) != 1:
         raise UsageError("eval results are of one model: give one --model")
     options: Any = {name: _value(option, vars(scoring)[name]) for name, (option, _) in option_owners().items()}
     files: Any = {"out": out, "eval_results_yaml": eval_results_yaml}
     choice = engine.choice()
+    if models is not None:
+        from figureground.exports.zoo import evaluate_zoo
+
+        with progress_bar() as show:
+            zoo = evaluate_zoo(repository, models, choice=choice, out=out, progress=show, notice=say, **options)
+        listed = {"results": zoo.results, "failures": [dataclasses.asdict(failure) for failure in zoo.failures]}
+        emit(listed, as_json=as_json, text=format_table(zoo.results))
+        zoo.raise_if_any()
+        return
+    model = model or []
     if choice.kind == "ray":
         from figureground.exports.evaluation.on_ray import evaluate_on_ray
 

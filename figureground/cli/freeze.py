@@ -1,40 +1,236 @@
-"""``figureground freeze``: accepted masks as an immutable release."""
+"""``figureground agree``, ``lint`` and ``freeze``: answers are compared, masks checked, and accepted ones released."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
-from figureground.cli.options import JsonOption, WorkspaceOption, verb
-from figureground.console import counts_text, emit
+from figureground.cli.options import EngineOptions, JsonOption, WorkersOption, WorkspaceOption, verb
+from figureground.console import count_text, counts_text, emit, progress_bar, reported_faults, say
+from figureground.errors import UsageError
+
+Level = Literal["error", "warning", "note", "never"]
+ConsensusName = Literal["majority", "staple"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectOptions:
+    """Which masks enter besides those that were accepted, and what the release must be."""
+
+    unreviewed: Annotated[bool, typer.Option(help="Take machine masks that nobody reviewed; said on the card.")] = False
+    unmasked: Annotated[bool, typer.Option(help="Take photos without a mask, for recipes that need none.")] = False
+    segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None
+    agree: Annotated[
+        str | None, typer.Option(help="Take machine masks only where this other segmenter's first choice agrees.")
+    ] = None
+    min_iou: Annotated[
+        float | None, typer.Option(min=0, max=1, help="IoU from which two masks agree; default: 0.75.")
+    ] = None
+    consensus: Annotated[
+        ConsensusName | None,
+        typer.Option(help="Take the consensus of three or more people's answers in place of one of them."),
+    ] = None
+    lint: Annotated[
+        Level | None, typer.Option(help="Check the masks, and refuse the release for findings from this severity on.")
+    ] = None
+
+
+@verb(
+    "Examples: figureground agree -w work\n\n"
+    "figureground agree -w work --by masks --limit 30\n\n"
+    "figureground agree -w work --consensus majority -o agreement\n\n"
+    "figureground agree -w work --json > agreement.json"
+)
+def agree(
+    workspace: WorkspaceOption,
+    consensus: Annotated[ConsensusName, typer.Option(help="How the consensus of masks is made.")] = "staple",
+    by: Annotated[
+        Literal["masks", "attributes", "both"], typer.Option(help="What photos in doubt are ranked by.")
+    ] = "both",
+    limit: Annotated[int, typer.Option(min=1, help="Most photos in doubt to list; files and JSON have all.")] = 10,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the report as JSON, CSV and a plot.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how far people agree, what is in doubt, how each annotator works, and what machine masks saved.
+
+    JSON and files name people by pseudonym alone, so that they may be passed on.
+    """
+    from figureground.annotate.agreement.report_text import report_text
+    from figureground.annotate.verbs import agree as run
+
+    report = run(workspace, consensus=consensus, by=by, out=out)
+    if out is not None and report.annotators:
+        _draw(report.to_json(), out / "agreement.png")
+    names = {} if as_json else _names(workspace)
+    emit(report.to_json(), as_json=as_json, text=report_text(report, names, limit=limit))
+
+
+def _names(workspace: Path) -> dict[str, str]:
+    """Pseudonym to name, of those whom a Label Studio that runs knows; answers of sheets need none of it installed."""
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.errors import MissingExtraError
+
+    home = StudioHome.of(workspace)
+    if home.connection() is None:
+        return {}
+    try:
+        from figureground.annotate.studio.progress.overview import annotator_names
+
+        return annotator_names(home)
+    except MissingExtraError:
+        return {}
+
+
+def _draw(report: dict[str, Any], path: Path) -> None:
+    """Write the plot; where matplotlib is not installed, say so."""
+    from figureground.errors import MissingExtraError
+    from figureground.runtime.files import replace_file
+
+    try:
+        from figureground.exports.report.agreement_plots import draw_agreement
+    except MissingExtraError as error:
+        say(f"no plot: {error}")
+        return
+    picture = draw_agreement(report)
+    with replace_file(path) as temporary:
+        temporary.write_bytes(picture)
 
 
 @verb(
     "Examples: figureground freeze -w work --version v1 --unreviewed\n\n"
-    "figureground freeze -w work --version v1 --unreviewed --agree saliency --min-iou 0.75"
+    "figureground freeze -w work --version v1 --unreviewed --agree saliency --min-iou 0.75\n\n"
+    "figureground freeze -w work --version v1 --consensus staple --lint error"
 )
 def freeze(
+    *,
     workspace: WorkspaceOption,
     version: Annotated[str, typer.Option(help="Name of the release, such as v1.")],
-    unreviewed: Annotated[
-        bool, typer.Option(help="Take machine masks that nobody reviewed; said on the card.")
-    ] = False,
-    unmasked: Annotated[bool, typer.Option(help="Take photos without a mask, for recipes that need none.")] = False,
-    segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None,
-    agree: Annotated[
-        str | None, typer.Option(help="Take machine masks only where this other segmenter's first choice agrees.")
-    ] = None,
-    min_iou: Annotated[
-        float | None, typer.Option(min=0, max=1, help="IoU from which two masks agree; default: 0.75.")
-    ] = None,
+    options: ObjectOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Write the accepted masks as an immutable release, objects/VERSION.parquet."""
     from figureground.annotate.verbs import freeze as run
 
-    report = run(
-        workspace, version, unreviewed=unreviewed, unmasked=unmasked, segmenter=segmenter, agree=agree, min_iou=min_iou
-    )
+    report = run(workspace, version, **asdict(options))
     text = f"{report.path}: {counts_text(report.states)}; left out: {counts_text(report.left_out)}"
+    if report.lint:
+        findings = count_text(report.lint["findings"], "finding")
+        text += f"; lint: {findings}, {report.lint['waived']} waived"
     emit(report, as_json=as_json, text=text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """What is checked, by what, and where it is shown."""
+
+    proposals: Annotated[
+        bool, typer.Option("--proposals", help="Machine masks of photos that nobody decided on, too.")
+    ] = False
+    segmenter: Annotated[str | None, typer.Option(help="Whose, with --proposals: NAME or NAME:PROMPT.")] = None
+    rule: Annotated[list[str] | None, typer.Option(help="This rule only, once for each; --rules lists them.")] = None
+    settings: Annotated[
+        Path | None, typer.Option(help="YAML of thresholds and severities; default: WORKSPACE/lint.yaml.")
+    ] = None
+    waivers: Annotated[
+        Path | None, typer.Option(help="YAML of findings to let stand; default: WORKSPACE/lint_waivers.yaml.")
+    ] = None
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the findings, .csv or .parquet.")] = None
+    page: Annotated[Path | None, typer.Option(help="Write a page of pictures of the findings, .html.")] = None
+    fail_on: Annotated[
+        Level, typer.Option(help="Severity from which a finding that nobody waived ends the command with 1.")
+    ] = "error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixOptions:
+    """What is mended."""
+
+    fix: Annotated[
+        list[str] | None,
+        typer.Option(help="Tell how pinholes, islands or attribute_outside would be mended; once for each."),
+    ] = None
+    apply: Annotated[bool, typer.Option("--apply", help="Store what --fix tells, as new states of the answers.")] = (
+        False
+    )
+
+
+@verb(
+    "Examples: figureground lint -w work --page findings.html\n\n"
+    "figureground lint work/objects/v1.parquet --out findings.csv --fail-on warning\n\n"
+    "figureground lint -w work --fix pinholes --fix islands --apply"
+)
+def lint(
+    *,
+    release: Annotated[
+        Path | None, typer.Argument(help="A release (.parquet); default: the workspace's masks.")
+    ] = None,
+    workspace: Annotated[Path | None, typer.Option("--workspace", "-w", help="Folder of the workspace.")] = None,
+    options: CheckOptions,
+    fixes: FixOptions,
+    rules: Annotated[bool, typer.Option("--rules", help="List the rules, and end.")] = False,
+    engine: EngineOptions,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check masks by rules: sizes, specks, rims, what lies outside, what nobody looked at; tell how to mend them."""
+    from figureground.annotate.lint.checking import LintOptions, stop_at
+    from figureground.annotate.verbs import lint as run
+
+    if rules:
+        _list_rules(as_json=as_json)
+        return
+    if fixes.fix or fixes.apply:
+        _mend(release, workspace, options, fixes, as_json=as_json)
+        return
+    if release is None and workspace is None:
+        raise UsageError("give the folder of a workspace with -w, or a release")
+    chosen = LintOptions(
+        proposals=options.proposals,
+        segmenter=options.segmenter,
+        rules=tuple(options.rule or ()),
+        settings=options.settings,
+        waivers=options.waivers,
+        out=options.out,
+        page=options.page,
+    )
+    with progress_bar() as show:
+        report = run(
+            release or workspace or "",
+            chosen,
+            workspace=workspace,
+            engine=engine.choice(),
+            workers=workers,
+            progress=show,
+        )
+    emit(report, as_json=as_json, text=str(report))
+    stop_at(report, options.fail_on)
+
+
+def _list_rules(*, as_json: bool) -> None:
+    from figureground.annotate.lint.registry import RULES
+
+    lines = [f"{rule.name} ({rule.severity}): {rule.summary}" for rule in RULES.values()]
+    listed = [{"rule": rule.name, "severity": rule.severity, "finds": rule.summary} for rule in RULES.values()]
+    emit({"rules": listed}, as_json=as_json, text="\n".join(lines))
+
+
+def _mend(
+    release: Path | None, workspace: Path | None, options: CheckOptions, fixes: FixOptions, *, as_json: bool
+) -> None:
+    from figureground.annotate.lint.fixing import fix
+    from figureground.annotate.lint.settings import read_settings
+    from figureground.schemas.store.workspace import Workspace
+
+    if release is not None or workspace is None:
+        raise UsageError("--fix mends the accepted masks of a workspace: name it with -w; a release never changes")
+    if not fixes.fix:
+        raise UsageError("--apply stores what --fix tells: name what is to be mended")
+    settings = read_settings(options.settings, workspace)
+    with reported_faults(as_json=as_json), Workspace.open(workspace) as store, progress_bar() as show:
+        report = fix(store, fixes.fix, settings, apply=fixes.apply, progress=show)
+    emit(report, as_json=as_json, text=str(report))

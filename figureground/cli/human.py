@@ -102,8 +102,8 @@ def _foil_chooser(
     from figureground.exports.evaluation.models import load_model
     from figureground.exports.human.models import top_wrong_classes
 
-    adapter = load_model(spec)
     classes = open_repository(str(dataset)).classes
+    adapter = load_model(spec, classes=classes)
     chooser = partial(top_wrong_classes, adapter, classes, arm=arm, progress=show)
     return chooser, f"{adapter.name} {adapter.weights_sha256[:16]}"
 
@@ -189,6 +189,7 @@ def score(
 ) -> None:
     """Put people and models side by side: accuracy with intervals, agreement, attention, a table and a figure."""
     from figureground.exports.evaluation.models import load_model
+    from figureground.exports.human.models import kit_classes
     from figureground.exports.human.scoring import ScoreSettings, format_scores, score_kit, write_scores
     from figureground.schemas.pages.human_tasks import read_kit
 
@@ -203,7 +204,10 @@ def score(
         workers=network.workers,
     )
     opened = read_kit(kit)
-    models = [load_model(spec, device=network.device, precision=network.precision) for spec in options.model or []]
+    models = [
+        load_model(spec, device=network.device, precision=network.precision, classes=kit_classes(opened))
+        for spec in options.model or []
+    ]
     with progress_bar() as show:
         result = score_kit(opened, models, settings, progress=show)
     files = write_scores(result, out)

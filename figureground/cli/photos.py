@@ -105,6 +105,11 @@ def forget(
     with Workspace.open(workspace) as store:
         if store.image(image) is None:
             raise UsageError(f"{workspace} knows no photo {image}")
+        home = StudioHome.of(workspace)
         store.forget(image)
-        forget_copies(StudioHome.of(workspace), image)
+        if home.embeddings.is_dir():  # what keeps them is slow to import
+            from figureground.annotate.studio.queues.filling import forget_embeddings
+
+            forget_embeddings(home, image)
+        forget_copies(home, image)
     emit({"forgotten": image}, as_json=as_json, text=f"{image} is forgotten")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
+from figureground.cli.interactive import CLICKABLE_NAMES, backend, embeddings
 from figureground.cli.options import DeviceOptions, JsonOption, WorkspaceOption, flattened
 from figureground.console import counts_text, emit, progress_bar, say
 from figureground.errors import DataError, UsageError
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Report = TypeVar("Report")
 
-PASSWORD_VARIABLE = "FIGUREGROUND_BACKEND_PASSWORD"  # noqa: S105  a name
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # noqa: S105  a name; the SDK reads the same
 
 studio = typer.Typer(
@@ -48,7 +47,7 @@ def up(
     ] = None,
     url: Annotated[str | None, typer.Option(help="Use a server that runs already; its token is asked for.")] = None,
     sam: Annotated[bool, typer.Option(help="Also start the interactive SAM.")] = True,
-    segmenter: Annotated[str, typer.Option(help="The interactive model: mobile-sam or sam.")] = "mobile-sam",
+    segmenter: Annotated[str, typer.Option(help=f"The interactive model: {CLICKABLE_NAMES}.")] = "mobile-sam",
     checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of its weights.")] = None,
     network: DeviceOptions,
     as_json: JsonOption = False,
@@ -113,23 +112,6 @@ def status(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
     emit(state, as_json=as_json, text=str(state))
 
 
-@studio.command(
-    epilog="Examples: figureground studio agreement -w work\n\n"
-    "figureground studio agreement -w work --json > agreement.json"
-)
-def agreement(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
-    """Say how far people agree on photos that several answered, and how each annotator works; JSON names nobody."""
-    from figureground.annotate.agreement.report import report_agreement
-    from figureground.annotate.studio.home import StudioHome
-    from figureground.annotate.studio.progress.overview import annotator_names
-    from figureground.schemas.store.workspace import Workspace
-
-    with Workspace.open(workspace) as store:
-        report = report_agreement(store)
-    names = {} if as_json else annotator_names(StudioHome.of(workspace))
-    emit(report.to_json(), as_json=as_json, text=report.to_text(names))
-
-
 @dataclass(frozen=True, kw_only=True)
 class PushOptions:
     """What annotators are sent."""
@@ -154,8 +136,11 @@ class PushOptions:
         int | None, typer.Option(min=0, help="Photos with a known mask that come first to whoever is new.")
     ] = None
     segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None
-    limit: Annotated[int | None, typer.Option(min=1, help="Most photos to send, the most uncertain first.")] = None
+    limit: Annotated[int | None, typer.Option(min=1, help="Most photos to send, the first in their order.")] = None
     second_look: Annotated[bool, typer.Option("--second-look", help="Send the photos that are in doubt.")] = False
+    by: Annotated[
+        Literal["masks", "attributes", "both"] | None, typer.Option(help="What photos in doubt are ranked by.")
+    ] = None
     by_authors: Annotated[
         bool, typer.Option("--by-authors", help="Let those settle a doubt whose own answers are in doubt.")
     ] = False
@@ -172,11 +157,14 @@ class PushOptions:
     "figureground studio push -w work --annotator ada --annotator ben --overlap 40\n\n"
     "figureground studio push -w work --hand-over ada:cleo\n\n"
     "figureground studio push -w work --attributes birds-2.yaml --ask tail\n\n"
-    "figureground studio push -w work --second-look"
+    "figureground studio push -w work --second-look --limit 30"
 )
 @flattened
 def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption = False) -> None:
-    """Send photos with their machine masks, the most uncertain first; what is there already is not sent again."""
+    """Send photos with their machine masks, the most uncertain first; what is there already is not sent again.
+
+    Photos in doubt come by how far people differ, the greatest disagreement first, as agree lists them.
+    """
     from figureground.annotate.studio.backend_daemon import connect_projects
     from figureground.annotate.studio.client import StudioClient
     from figureground.annotate.studio.home import StudioHome
@@ -196,7 +184,15 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
         schema = load_attribute_schema(asked) if asked else pushed_schema(store, client)
         if options.second_look:
             looks, faults = _with_faults(
-                lambda: push_second_look(store, client, schema, by_authors=options.by_authors, progress=show)
+                lambda: push_second_look(
+                    store,
+                    client,
+                    schema,
+                    by_authors=options.by_authors,
+                    by=options.by or "both",
+                    limit=options.limit,
+                    progress=show,
+                )
             )
             connect_projects(store, client, home)
             _finish(looks, faults, str(looks), as_json=as_json)
@@ -307,6 +303,8 @@ def _asked_attributes(options: PushOptions) -> str | None:
 
     if options.by_authors and not options.second_look:
         raise UsageError("--by-authors says who may settle a second look: give it with --second-look")
+    if options.by and not options.second_look:
+        raise UsageError("--by says in which order second looks come: give it with --second-look")
     if options.attributes and options.recipe:
         raise UsageError("a recipe names its attributes: give --attributes or --recipe")
     return options.attributes or (load_recipe(options.recipe).attributes if options.recipe else None)
@@ -366,34 +364,8 @@ def pull(
     _finish(report, faults, "\n".join(lines), as_json=as_json)
 
 
-@studio.command(epilog="Example: figureground studio backend -w work --segmenter mobile-sam --port 9090")
-@flattened
-def backend(
-    *,
-    workspace: WorkspaceOption,
-    segmenter: Annotated[str, typer.Option(help="The model: mobile-sam or sam.")] = "mobile-sam",
-    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None,
-    host: Annotated[str, typer.Option(help="Address; beyond this machine only with a login.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 9090,
-    login: Annotated[
-        str | None, typer.Option(help=f"User of HTTP Basic; the password is in {PASSWORD_VARIABLE}.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None,
-    network: DeviceOptions,
-) -> None:
-    """Serve the interactive SAM in the foreground (studio up starts one by itself); stop with Ctrl-C."""
-    from figureground.annotate.segmenters.loading import ModelChoice
-    from figureground.annotate.studio.backend import serve_backend
-    from figureground.annotate.studio.home import StudioHome
-
-    password = os.environ.get(PASSWORD_VARIABLE, "")
-    if login and not password:
-        raise UsageError(f"a login needs a password, in {PASSWORD_VARIABLE}")
-    say(f"loading {segmenter}")
-    model = ModelChoice(
-        segmenter=segmenter, checkpoint=checkpoint, threads=threads, device=network.device, precision=network.precision
-    )
-    serve_backend(
-        StudioHome.of(workspace), model, host=host, port=port, basic_auth=(login, password) if login else None
-    )
-    sys.exit(0)
+studio.command(epilog="Example: figureground studio backend -w work --segmenter mobile-sam --port 9090")(backend)
+studio.command(
+    epilog="Examples: figureground studio embeddings -w work\n\n"
+    "figureground studio embeddings -w work --fill --segmenter sam2 --device cuda"
+)(embeddings)

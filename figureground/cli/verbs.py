@@ -35,6 +35,14 @@ VERBS: Final = {
         "figureground.cli.propose:propose",
         "Propose masks by machine; photos that are done already are skipped, so a killed run goes on.",
     ),
+    "agree": Verb(
+        "figureground.cli.freeze:agree",
+        "Say how far people agree, what is in doubt, how each annotator works, and what machine masks saved.",
+    ),
+    "lint": Verb(
+        "figureground.cli.freeze:lint",
+        "Check masks by rules: sizes, specks, rims, what lies outside, what nobody looked at; tell how to mend them.",
+    ),
     "freeze": Verb(
         "figureground.cli.freeze:freeze", "Write the accepted masks as an immutable release, objects/VERSION.parquet."
     ),
@@ -90,7 +98,7 @@ VERBS: Final = {
         "Label Studio: run one, send photos with machine masks, fetch what people made of them.",
     ),
     "sheet": Verb(
-        "figureground.cli.sheet:sheet",
+        "figureground.cli.propose:sheet",
         "A sheet of machine masks to accept or reject in any browser, without Label Studio.",
     ),
     "analyze": Verb(

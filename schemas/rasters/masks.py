@@ -12,8 +12,6 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from tokenize import TokenError
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +19,7 @@ from PIL import Image, ImageFile
 from pycocotools import mask as coco_mask
 
 from figureground.errors import DataError
+from figureground.schemas.rasters.arrays import read_array
 from figureground.schemas.rasters.brush_rle import pack_mask, stream_bytes, unpack_alpha, zero_one_mask
 from figureground.schemas.rasters.damage import png_damage
 from figureground.schemas.rasters.png import encode_bits
@@ -167,10 +166,7 @@ def decode_npy(data: bytes, *, record: str = "") -> Mask:
     Raises:
         DataError: if the array is not two-dimensional, holds other values than 0 and 1, or needs pickle.
     """
-    try:
-        array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError, OverflowError, TypeError, SyntaxError, TokenError) as error:
-        raise DataError.single("mask", record, expected="a .npy array without pickle", got=str(error)) from error
+    array = read_array(data, where="mask", record=record, expected="a two-dimensional array of 0 and 1")
     if array.ndim != 2 or not np.isin(array, (0, 1)).all():
         got = f"shape {array.shape}, dtype {array.dtype}"
         raise DataError.single("mask", record, expected="a two-dimensional array of 0 and 1", got=got)

@@ -15,11 +15,10 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from figureground.errors import DataError, Faults
-from figureground.schemas.documents import read_text, validate_document
+from figureground.schemas.documents import read_text, same_form, validate_document
 from figureground.schemas.rasters.coco_masks import Outline, read_segmentation
 from figureground.schemas.rasters.masks import CocoRle
 from figureground.schemas.sources.json_lists import list_elements
-from figureground.schemas.sources.names import same_form
 
 _SINGULAR: Final = {"images": "image", "categories": "category", "annotations": "annotation"}
 _IMAGE_OF: Final = {"images": "id", "annotations": "image_id"}

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from figureground.schemas.documents import same_form
 from figureground.schemas.sources.box_files import with_boxes
 from figureground.schemas.sources.items import SourceItem
 from figureground.schemas.sources.label_table import LabelTable, read_label_table
-from figureground.schemas.sources.names import SPLITS, is_hidden, same_form
+from figureground.schemas.sources.names import SPLITS, is_hidden
 from figureground.schemas.sources.tar_tree import is_tar, open_tar_tree
 from figureground.schemas.sources.walking import others_below, others_in, photos_below, photos_in, read_below
 
@@ -181,13 +182,13 @@ def _read(locator: str, uri: str, name: str) -> bytes:
 def _from_folders(items: Sequence[SourceItem]) -> Iterator[SourceItem]:
     """Labels and splits from the names of folders.
 
-    A folder named like a split is one if it has folders with photos below it; else it is a label, because there
-    are data sets with a class called train.
+    A folder named like a split is one if it, or another such folder, has folders with photos below it; else it is a
+    label, because there are data sets with a class called train.
     """
     paths = [item.uri.split("/") for item in items]
     splits = {parts[0] for parts in paths if len(parts) > 2 and parts[0].lower() in SPLITS}
     for item, parts in zip(items, paths, strict=True):
-        depth = 1 if parts[0] in splits else 0
+        depth = 1 if splits and len(parts) > 1 and parts[0].lower() in SPLITS else 0
         if item.fault:
             yield item
         elif len(parts) < depth + 2:

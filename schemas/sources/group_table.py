@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from figureground.errors import Faults, printable
+from figureground.schemas.documents import same_form
 from figureground.schemas.sources.items import SourceItem
 from figureground.schemas.sources.label_table import FILE_COLUMNS, LabelRow, LabelTable
-from figureground.schemas.sources.names import same_form
 from figureground.schemas.sources.tables import read_table
 
 GROUP_COLUMN: Final = "group"

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from figureground.schemas.documents import same_form
 from figureground.schemas.sources.items import AMBIGUOUS, SourceItem
-from figureground.schemas.sources.names import NameIndex, same_form
+from figureground.schemas.sources.names import NameIndex
 from figureground.schemas.sources.tables import read_table
 
 FILE_COLUMNS: Final = ("file", "id", "ImageId")

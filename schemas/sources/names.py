@@ -11,11 +11,12 @@ for the reader to tell, never a choice.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Generic, NamedTuple, TypeVar
+
+from figureground.schemas.documents import same_form
 
 PHOTO_ENDINGS: Final = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 """Endings of files that are read as photos, in lower case."""
@@ -23,6 +24,7 @@ SPLITS: Final = frozenset({"train", "val", "validation", "valid", "test"})
 """Names of folders that are splits, not labels."""
 _SYSTEM: Final = frozenset(
     {
+        "@__thumb",
         "@eadir",
         "@recycle",
         "#recycle",
@@ -32,6 +34,7 @@ _SYSTEM: Final = frozenset(
         "__pycache__",
         "desktop.ini",
         "ehthumbs.db",
+        "icon\r",
         "lost+found",
         "system volume information",
         "thumbs.db",
@@ -40,18 +43,12 @@ _SYSTEM: Final = frozenset(
 """Names of files and folders that systems write, in lower case."""
 _CONTAINERS: Final = frozenset({"images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "data"})
 _VALIDATION: Final = {"validation": "val", "valid": "val"}
-_SPACES: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _SEPARATORS: Final = re.compile(r"[/\\]+")
 
 
 def is_hidden(name: str) -> bool:
     """Whether a file's or folder's name is one that programs write for themselves."""
     return (name.startswith(".") and name not in (".", "..")) or name.lower() in _SYSTEM
-
-
-def same_form(text: str) -> str:
-    """Text in the one form of those that look alike: NFC, with spaces of one width."""
-    return text if text.isascii() else _SPACES.sub(" ", unicodedata.normalize("NFC", text))
 
 
 def name_key(text: str) -> str:

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from figureground.errors import DataError, ServiceError, listed
+from figureground.schemas.documents import same_form
 from figureground.schemas.sources.items import FILE_FAULT, SourceItem, file_ending
-from figureground.schemas.sources.names import is_hidden, same_form
+from figureground.schemas.sources.names import is_hidden
 from figureground.schemas.sources.walking import others_below, photos_below
 
 _COLUMNS: Final = ("image", "label")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,12 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from figureground.errors import DataError
 
 MOST_BYTES: Final = 1 << 30
 """Members above this are faults: a raw photo of 100 megapixels has 400 MB, more would only exhaust memory."""
+_MOST_HEADER_BYTES: Final = 1 << 16
+"""Of one member: Linux takes names of 4,096 bytes, and attributes of 64 kB that nobody gives to photos."""
+_MOST_ATTRIBUTES: Final = 100
+_ENDLESS: Final = re.compile(rb"\d{1000}")
 _GZIP: Final = b"\x1f\x8b"
 _KINDS: Final = {
     tarfile.SYMTYPE: "a symbolic link",
@@ -97,12 +102,45 @@ def _open_tar(path: Path, _size: int, _changed: int) -> TarFiles:
     return TarFiles(path=path, members=sound, faults=dict(sorted(faults.items())))
 
 
+class _Headers:
+    """An archive as ``tarfile`` reads it for its headers alone, which are short.
+
+    ``tarfile`` reads long names and attributes whole, of whatever length the archive gives them, and looks for numbers
+    in them in the square of their length.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = _MOST_HEADER_BYTES
+        self.tell, self.seek = file.tell, file.seek
+
+    def begin(self) -> None:
+        """Let another member begin."""
+        self._left = _MOST_HEADER_BYTES
+
+    def read(self, size: int) -> bytes:
+        """Read a part of a member's header; ``tarfile.ReadError`` once that is longer than any."""
+        self._left -= size
+        if size < 0 or self._left < 0:
+            raise tarfile.ReadError(f"a header of more than {_MOST_HEADER_BYTES} bytes")
+        data = self._file.read(size)
+        if len(data) > tarfile.BLOCKSIZE and _ENDLESS.search(data):
+            raise tarfile.ReadError("a number of more than a thousand digits")
+        return data
+
+
 def _members(path: Path) -> Iterator[tarfile.TarInfo]:
     """Members in the archive's order; ``tarfile`` takes damage in the middle for the end, so the end is checked."""
     last = -1
     try:
-        with _reading(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        with (
+            _reading(path) as file,
+            tarfile.open(fileobj=cast(BinaryIO, headers := _Headers(file)), mode="r:") as archive,
+        ):
             for info in archive:
+                headers.begin()
+                if len(archive.pax_headers) > _MOST_ATTRIBUTES:
+                    raise _damaged(path, f"more than {_MOST_ATTRIBUTES} attributes of all its members")
                 # A negative size would lead back to a member that was read before, again and again.
                 if info.offset <= last or info.size < 0:
                     raise _damaged(path, f"a member of {info.size} bytes at {info.offset}")

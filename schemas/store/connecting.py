@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 from figureground.errors import UsageError
 from figureground.runtime.failures import database_failure
-from figureground.schemas.store.migrations import is_newest, migrate
+from figureground.schemas.store.migrations import is_newest, migrate, require_own_tables
 
-_BUSY_SECONDS = 30.0
+_BUSY_SECONDS: Final = 30.0
+_MOST_BYTES_A_CELL: Final = 1 << 28
+"""Of one cell; the masks of a photo of 100 megapixels have less, noise aside."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -33,6 +36,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def _prepared(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     try:
+        _restrict(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA foreign_keys = ON")
         migrate(connection, path)
@@ -40,6 +44,13 @@ def _prepared(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _restrict(connection: sqlite3.Connection, path: Path) -> None:
+    """Let nothing in a database that somebody passed on compute, or be endless. Raises as ``require_own_tables``."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES_A_CELL)
+    require_own_tables(connection, path)
 
 
 def _connect_to_read(path: Path) -> sqlite3.Connection:
@@ -51,7 +62,8 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
     for uri in (address, f"{address}&immutable=1"):
         connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)
         try:
-            newest = is_newest(connection, path)
+            _restrict(connection, path)
+            newest = is_newest(connection)
         except sqlite3.OperationalError:
             connection.close()
             if uri != address or (waiting.exists() and waiting.stat().st_size):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from figureground.errors import DataError
+from figureground.errors import DataError, Faults
 
 _MIGRATIONS: Final = (
     """
@@ -95,29 +97,73 @@ _MIGRATIONS: Final = (
         image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE, sequence INTEGER NOT NULL, name TEXT NOT NULL,
         PRIMARY KEY (image_id, sequence)) STRICT;
     """,
+    # A machine mask may unite several objects.
+    """
+    ALTER TABLE proposals ADD COLUMN instances TEXT NOT NULL DEFAULT '[]';
+    """,
 )
 
 
-def is_newest(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether a database is of the newest version.
+Columns = tuple[tuple[object, ...], ...]
+"""What SQLite says of a table: whether it is strict, and of each column name, type, whether null is allowed, default,
+place in the key, and whether it is computed."""
+
+
+def require_own_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """Check that a database holds the tables of its version and nothing that computes, before any of them is read.
+
+    A view in place of a table can be without end, a trigger undoes what is written, and the database of another program
+    is left as it is.
 
     Raises:
-        DataError: if a newer figureground wrote it.
+        DataError: with every table that is not ours, missing or of other columns.
     """
-    return _version(connection, path) == len(_MIGRATIONS)
+    connection.execute("BEGIN")  # one state of it, whatever another command migrates meanwhile
+    try:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        stored = _tables(connection)
+        odd = connection.execute("SELECT type, name FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchall()
+    finally:
+        connection.rollback()
+    _require_known(version, path)
+    faults, where, expected = Faults(), str(path), _tables_of(version)
+    remedy = "restore it from a copy, or index the photos into a new workspace"
+    for kind, name in odd:
+        faults.add(where, str(name)[:80], expected="tables alone", got=f"a {kind}", remedy=remedy)
+    for name, columns in expected.items():
+        if name not in stored:
+            faults.add(where, name, expected="a table of a workspace", got="none", remedy=remedy)
+        elif stored[name] != columns:
+            faults.add(where, name, expected="the columns of a workspace", got="others", remedy=remedy)
+    if not expected and stored:
+        faults.add(where, "", expected="a workspace database", got="that of another program", remedy=remedy)
+    faults.raise_if_any()
 
 
-def _version(connection: sqlite3.Connection, path: Path) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(_MIGRATIONS):
-        raise DataError.single(
-            str(path),
-            "user_version",
-            expected=f"at most {len(_MIGRATIONS)}",
-            got=str(version),
-            remedy="a newer figureground wrote this workspace; upgrade figureground",
-        )
-    return version
+@lru_cache(maxsize=len(_MIGRATIONS))
+def _tables_of(version: int) -> Mapping[str, Columns]:
+    """The tables of a version of ours."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.executescript("".join(_MIGRATIONS[:version]))
+        return _tables(connection)
+    finally:
+        connection.close()
+
+
+def _tables(connection: sqlite3.Connection) -> dict[str, Columns]:
+    """Columns of every table of a database by name; SQLite's own are left out."""
+    listed = connection.execute("PRAGMA main.table_list").fetchall()
+    tables = {
+        str(name): (kind, strict) for _, name, kind, _, _, strict in listed if not str(name).startswith("sqlite_")
+    }
+    columns = 'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)'
+    return {name: (facts, *map(tuple, connection.execute(columns, (name,)))) for name, facts in tables.items()}
+
+
+def is_newest(connection: sqlite3.Connection) -> bool:
+    """Whether a database is of the newest version."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0]) == len(_MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
@@ -126,7 +172,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         DataError: if a newer figureground wrote it.
     """
-    version = _version(connection, path)
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    _require_known(version, path)
     for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
         # Taken before the version is read again: two commands that start together must not both migrate.
         connection.executescript("BEGIN IMMEDIATE;")
@@ -137,3 +184,14 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {number}")
         connection.commit()
+
+
+def _require_known(version: int, path: Path) -> None:
+    if not 0 <= version <= len(_MIGRATIONS):
+        raise DataError.single(
+            str(path),
+            "user_version",
+            expected=f"0 to {len(_MIGRATIONS)}",
+            got=str(version),
+            remedy="a newer figureground wrote this workspace; upgrade figureground",
+        )

@@ -149,7 +149,7 @@ def read_left_out(path: Path) -> LeftOut:
     left_out = _read_metadata(path, _LEFT_OUT)
     try:
         return {str(label): {str(key): int(n) for key, n in reasons.items()} for label, reasons in left_out.items()}
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, OverflowError, AttributeError, TypeError) as error:
         raise DataError.single(str(path), _LEFT_OUT, expected="labels, reasons and counts", got=str(error)) from error
 
 

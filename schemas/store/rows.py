@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from figureground.errors import DataError
 from figureground.schemas.documents import shown
 from figureground.schemas.rasters.masks import Box, CocoRle
-from figureground.schemas.records import Annotation, ImageRecord, ProposalRecord, canonical_json
+from figureground.schemas.records import Annotation, ImageRecord, ProposalRecord, SourceRow, StudioTeam, canonical_json
 
 Record = TypeVar("Record")
 
@@ -63,10 +63,30 @@ def image_of(row: sqlite3.Row) -> ImageRecord:
     return ImageRecord(**fields, boxes_xyxy_px=tuple(boxes))
 
 
+@_readable
+def source_of(row: sqlite3.Row) -> SourceRow:
+    """Record of a row of sources."""
+    options = {str(name): str(value) for name, value in json.loads(row["options"]).items()}
+    return SourceRow(name=row["name"], kind=row["kind"], locator=row["locator"], options=options)
+
+
+@_readable
+def team_of(row: sqlite3.Row) -> StudioTeam:
+    """Record of a row of studio_teams."""
+    return StudioTeam(
+        annotators=tuple(map(str, json.loads(row["annotators"]))),
+        heirs={str(name): str(heir) for name, heir in json.loads(row["heirs"]).items()},
+        overlap=row["overlap"],
+        honeypots=row["honeypots"],
+        entry_test=row["entry_test"],
+    )
+
+
 def proposal_row(record: ProposalRecord) -> dict[str, Any]:
     """Row of the table proposals."""
     row = row_of(record)
     rle: CocoRle = row.pop("rle")
+    row["instances"] = canonical_json([_rle_json(one) for one in record.instances])
     return {**row, "height": rle.size_hw[0], "width": rle.size_hw[1], "counts": rle.counts}
 
 
@@ -76,6 +96,7 @@ def proposal_of(row: sqlite3.Row) -> ProposalRecord:
     fields = dict(row)
     size_hw = fields.pop("height"), fields.pop("width")
     rle = CocoRle(size_hw=size_hw, counts=fields.pop("counts"))
+    fields["instances"] = tuple(_rle(value) for value in json.loads(fields["instances"]))
     return ProposalRecord(**fields, rle=rle)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from figureground.schemas.records import Annotation, AnswerState, StudioProject, StudioTeam, canonical_json
-from figureground.schemas.store.rows import row_of
+from figureground.schemas.store.rows import row_of, team_of
 
 
 class StudioTables:
@@ -144,15 +143,7 @@ class StudioTables:
         """Who answers on a server; None before anybody was named."""
         query = "SELECT * FROM studio_teams WHERE server = ? ORDER BY sequence DESC LIMIT 1"
         row = self._db.execute(query, (server,)).fetchone()
-        if row is None:
-            return None
-        return StudioTeam(
-            annotators=tuple(json.loads(row["annotators"])),
-            heirs=json.loads(row["heirs"]),
-            overlap=row["overlap"],
-            honeypots=row["honeypots"],
-            entry_test=row["entry_test"],
-        )
+        return None if row is None else team_of(row)
 
     def add_studio_pairs(self, server: str, image_ids: Iterable[str]) -> None:
         """Note photos that two people are asked about."""

@@ -91,6 +91,6 @@ def has_gap(array: pa.Array) -> bool:
         return True
     if pa.types.is_struct(array.type):
         return any(has_gap(part) for part in array.flatten())
-    if pa.types.is_list(array.type) or pa.types.is_fixed_size_list(array.type):
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type):
         return has_gap(array.flatten())
     return False

@@ -6,7 +6,6 @@ any command can be killed and run again; rows are superseded, never updated. ``f
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from figureground.schemas.store.rows import (
     proposal_of,
     proposal_row,
     row_of,
+    source_of,
 )
 from figureground.schemas.store.studio_tables import StudioTables
 
@@ -113,12 +113,7 @@ class Workspace(StudioTables):
     def sources(self) -> dict[str, SourceRow]:
         """The newest row of every source, by name."""
         rows = self._db.execute("SELECT * FROM sources ORDER BY name, sequence")
-        return {
-            row["name"]: SourceRow(
-                name=row["name"], kind=row["kind"], locator=row["locator"], options=json.loads(row["options"])
-            )
-            for row in rows
-        }
+        return {source.name: source for source in map(source_of, rows)}
 
     def add_images(self, records: Iterable[ImageRecord]) -> int:
         """Insert records in one transaction; returns how many were new."""

@@ -212,6 +212,11 @@ CSV_FAULTS = {
     "one of several": ("cat,cat,281 1000\n", "line 2", "outputs from 0 to 999"),
     "output of two classes": ("cat,cat,281\ndog,dog,281\n", "line 3", "output 281 in one class, cat of line 2"),
     "label of two classes": ("cat,cat,281\ncat,dog,1\n", "line 3", "cat in one class, cat of line 2"),
+    "label of two classes in two forms": (
+        "caf\u00e9,cat,281\ncafe\u0301,dog,1\n",
+        "line 3",
+        "in one class, cat of line 2",
+    ),
     "a class that is a path": ("cat,../cat,281\n", "line 2", "a class of letters"),
     "no label": (",cat,281\n", "line 2", "a label"),
     "a cell too many": ("cat,cat,281,282\n", "line 2", "3 cells"),
@@ -229,6 +234,18 @@ def test_a_row_of_a_class_map_at_fault_is_named_by_its_line(case: str, tmp_path:
     fault = raised.value.faults[0]
     assert (fault.where, fault.record) == (str(path), line)
     assert message in fault.expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("m.csv", "label,class\ncafe\u0301,cafe\n"),
+        ("m.json", json.dumps({"classes": [{"index": 0, "name": "cafe", "wnids": ["cafe\u0301"]}]})),
+    ],
+)
+def test_labels_of_a_class_map_are_in_the_form_of_the_photos_labels(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert load_class_map(str(tmp_path / name)).classes[0].wnids == ("caf\u00e9",)
 
 
 @pytest.mark.parametrize("head", ["label,class,imagenet_idx", "label,klass", "label,class,class", "label,class,"])

@@ -56,6 +56,8 @@ STRANGERS = (
     "lost+found/x.jpg",
     "dog/Thumbs.db",
     "dog/desktop.ini",
+    "dog/@__thumb/a.jpg",
+    "dog/Icon\r",
     ".DS_Store",
 )
 
@@ -102,6 +104,18 @@ def test_annotations_of_another_kind_make_no_ilsvrc_tree(tmp_path: Path) -> None
     (root / "Annotations" / "instances.json").write_text("{}")
     report, uris = index(tmp_path, root)
     assert (uris, report.passed_over) == (["test/dog/c.jpg", "train/dog/a.jpg", "val/dog/b.jpg"], {".json": 1})
+
+
+def test_photos_without_a_label_in_a_split_are_no_class_of_its_name(tmp_path: Path) -> None:
+    root = put(tmp_path / "p", "train/dog/a.jpg", "test/b.jpg", "Val/c.jpg", "other/d.jpg")
+    report, uris = index(tmp_path, root)
+    assert uris == ["other/d.jpg", "train/dog/a.jpg"]
+    assert {rejection.uri: rejection.detail.partition(", got ")[2] for rejection in report.rejections} == {
+        "Val/c.jpg": "a file directly in Val",
+        "test/b.jpg": "a file directly in test",
+    }
+    _, uris = index(tmp_path / "flat", put(tmp_path / "flat" / "p", "train/a.jpg", "plane/b.jpg"))
+    assert uris == ["plane/b.jpg", "train/a.jpg"]  # classes that are called so
 
 
 def test_photos_that_an_ilsvrc_tree_leaves_out_are_counted(tmp_path: Path) -> None:

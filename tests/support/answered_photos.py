@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle
-from figureground.schemas.records import Annotation, Decision, ImageRecord, content_id
+from figureground.schemas.records import Annotation, Decision, ImageRecord, ProposalRecord, ProposalRun, content_id
 from figureground.schemas.store.workspace import Workspace
 
 SIZE_HW = (4, 10)
@@ -68,3 +68,23 @@ def accept(store: Workspace, answer: Annotation) -> None:
     """Accept an answer."""
     decision = Decision(image_id=answer.image_id, state="accepted", reason="", annotation_id=answer.annotation_id)
     store.decide(decision)
+
+
+def add_proposal(store: Workspace, image_id: str, segmenter: str = "sam", *, columns: int = 5) -> str:
+    """A machine mask of the first columns of a photo; returns its proposal_id."""
+    run_id = content_id(image_id, segmenter)
+    run = ProposalRun(run_id=run_id, image_id=image_id, segmenter=segmenter, prompt_mode="box", reason="", seconds=0.1)
+    proposal = ProposalRecord(
+        proposal_id=content_id(run_id, "0"),
+        run_id=run_id,
+        image_id=image_id,
+        rle=encode_coco_rle(band(columns)),
+        score=1.0,
+        stability=1.0,
+        rank=0,
+        prompt="{}",
+        segmenter=segmenter,
+        checkpoint_sha256="5a" * 32,
+    )
+    store.add_run(run, [proposal])
+    return proposal.proposal_id

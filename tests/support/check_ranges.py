@@ -24,7 +24,8 @@ TOOLS: Final = ("hypothesis", "mlcroissant", "mobilesam-mirror", "pytest", "pyte
 """What the tests themselves import, at the versions of the lock."""
 SHOWN: Final = (
     *("datasets", "huggingface-hub", "numpy", "opencv-python-headless", "pillow", "pyarrow", "pydantic", "scipy"),
-    *("label-studio-sdk", "onnxruntime", "ray", "scikit-learn", "timm", "torch", "torchvision"),
+    *("label-studio-sdk", "onnxruntime", "open-clip-torch", "ray", "scikit-learn", "timm", "torch", "torchvision"),
+    "transformers",
 )
 """Packages whose versions are printed."""
 
@@ -38,6 +39,7 @@ CORE_TESTS: Final = (
 )
 """Pixels and their bytes, photos, masks, Parquet, the card, the command line."""
 EXTRAS_TESTS: Final = (
+    "tests/annotate/segmenters/hub_models",
     "tests/annotate/segmenters/test_detector.py",
     "tests/annotate/segmenters/test_sam.py",
     "tests/annotate/segmenters/test_tfjs_graph.py",
@@ -45,7 +47,9 @@ EXTRAS_TESTS: Final = (
     "tests/annotate/studio/test_backend.py",
     "tests/annotate/studio/test_tasks.py",
     "tests/exports/analyses",
+    "tests/exports/evaluation/model_files",
     "tests/exports/evaluation/test_classifiers.py",
+    "tests/exports/evaluation/test_memory.py",
     "tests/exports/evaluation/test_models.py",
     "tests/exports/evaluation/protocols/test_noise.py",
     "tests/exports/human/test_scores.py",
@@ -67,7 +71,7 @@ class End:
     tests: tuple[str, ...]
 
 
-EXTRAS: Final = ("agree", "analyses", "backend", "demo", "label-studio", "publish", "ray")
+EXTRAS: Final = ("agree", "analyses", "backend", "demo", "label-studio", "open-clip", "publish", "ray", "transformers")
 """Those of ``make install``; label-studio-sdk holds NumPy and OpenCV back, so the core is also tested without it."""
 ENDS: Final = (
     End(name="oldest-core", resolution="lowest-direct", extras=(), tests=CORE_TESTS),

@@ -31,7 +31,7 @@ NAMED: Mapping[str, str] = MappingProxyType(
         "label_studio": r"studio_(server|page|lead)",
         "ray": r"ray_cluster",
         "hub": r"hub_(client|double|store)",
-        "models": r"torch|captum|timm|onnx\w*|fetch_checkpoint|efficientnet\w*|figure_models|skimage",
+        "models": r"torch|transformers|captum|timm|onnx\w*|fetch_checkpoint|efficientnet\w*|figure_models|skimage",
         "whole_path": r"build_dataset|build_toy|write_dataset|write_figures|write_grounds|write_repository|run_demo",
     }
 )

@@ -11,6 +11,7 @@ from figureground.annotate.studio.accounts import accounts
 from figureground.annotate.studio.answer_json import read_time
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
+from figureground.annotate.studio.progress.click_times import ClickTimes, read_click_times
 from figureground.annotate.studio.progress.waiting import Waiting, count_answers, find_waiting
 from figureground.annotate.studio.pseudonyms import names_of_pseudonyms
 from figureground.annotate.studio.server import ServerStatus, server_status
@@ -61,6 +62,8 @@ class Overview:
     server: ServerStatus
     backend: str | None
     """Address of the interactive SAM; None if it does not run."""
+    click_times: ClickTimes
+    """How long people waited for its masks."""
     accounts: tuple[str, ...]
     projects: tuple[ProjectState, ...]
     answers: Mapping[str, int]
@@ -75,6 +78,8 @@ class Overview:
         server = self.server
         lines = [" ".join(filter(None, ["Label Studio", server.version, server.state, "at", server.url]))]
         lines.append(f"interactive SAM: {self.backend or 'not running'}")
+        if waits := str(self.click_times):
+            lines.append(f"its answers: {waits}")
         if self.accounts:
             lines.append(f"accounts: {', '.join(self.accounts)} (passwords: studio/accounts.json)")
         if self.projects:
@@ -107,6 +112,7 @@ def overview(workspace: Workspace, home: StudioHome, server: ServerStatus, *, ba
     return Overview(
         server=server,
         backend=backend,
+        click_times=read_click_times(home.click_times),
         accounts=tuple(sorted(accounts(home))),
         projects=projects,
         answers={str(state): count for state, count in count_answers(workspace).items()},

@@ -15,7 +15,7 @@ from figureground.annotate.segmenters.interactive import InteractiveSam
 from figureground.annotate.segmenters.protocol import Photo
 from figureground.annotate.studio.queues.opened import Opened, ServerLog
 from figureground.annotate.studio.queues.order import Queue, read_queues
-from figureground.annotate.studio.served import served_path
+from figureground.annotate.studio.served import BROWSER_FORMATS, served_path
 from figureground.errors import FigureGroundError
 
 _STOP_SECONDS: Final = 5.0
@@ -122,5 +122,5 @@ def _positions_of(opened: Opened, queues: dict[int, Queue]) -> Iterator[tuple[in
 
 def read_copy(path: Path) -> Photo:
     """A served copy, ``(H, W, 3)`` uint8 RGB."""
-    with Image.open(path) as picture:
+    with Image.open(path, formats=BROWSER_FORMATS) as picture:
         return np.asarray(picture.convert("RGB"))

@@ -1,1 +1,1 @@
-"""How the interactive SAM is served: what a request may take, and when it ends."""
+"""How the interactive SAM is served: by which names, and how it ends."""

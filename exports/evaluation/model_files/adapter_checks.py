@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -65,7 +66,36 @@ def _are_texts(value: Any) -> bool:  # noqa: ANN401  anything
 
 
 def checked_logits(adapter: Adapter, fed: NDArray[Any], rows: Sequence[str]) -> Logits:
-    """A model's logits; ``EvaluationError`` names the first of ``rows`` whose answer is not finite, or what failed."""
+    """A model's logits; ``EvaluationError`` names the first of ``rows`` whose answer is not finite, or what failed.
+
+    Where images do not fit into the device's memory together, half as many are tried, and so on; how many do is said
+    once on stderr, and kept for the batches that follow.
+    """
+    most = vars(adapter).get("fitting", len(fed)) if hasattr(adapter, "__dict__") else len(fed)
+    parts, start, shrunk = list[Logits](), 0, False
+    while start < len(fed):
+        part = fed[start : start + most]
+        answers = _answers(adapter, part, rows[start])
+        if answers is None:
+            most, shrunk = len(part) // 2, True
+            _free_memory()
+            continue
+        if shrunk:
+            shrunk = False
+            print(f"{adapter.name}: no more than {most} images fit into its memory at a time", file=sys.stderr)
+            if hasattr(adapter, "__dict__"):
+                vars(adapter)["fitting"] = most
+        parts.append(answers)
+        start += len(part)
+    logits = np.concatenate(parts)
+    broken = ~np.isfinite(logits).all(axis=1)
+    first = rows[int(broken.argmax())]
+    require(not broken.any(), f"{adapter.name}: {first}: expected finite logits, got NaN or infinity")
+    return logits
+
+
+def _answers(adapter: Adapter, fed: NDArray[Any], row: str) -> Logits | None:
+    """Logits of one batch; None where its several images do not fit into memory."""
     try:
         answers: Any = adapter.logits(fed)
         if hasattr(answers, "detach"):  # a tensor of torch
@@ -74,17 +104,35 @@ def checked_logits(adapter: Adapter, fed: NDArray[Any], rows: Sequence[str]) -> 
     except Exception as error:  # of onnxruntime, torch or a user's own code
         if isinstance(getattr(error, "exit_code", None), int):
             raise
-        remedy = "; give a smaller --batch-size" if "out of memory" in str(error).lower() else ""
+        full = _is_memory_full(error)
+        if full and len(fed) > 1:
+            return None
+        remedy = "; not even one image fits: take --precision bfloat16, another --device or a smaller model"
         words = f"{type(error).__name__}: {plain_line(error)}" if str(error) else type(error).__name__
         raise EvaluationError(
-            f"{_where(adapter)}: {rows[0]}: it fails on images {fed.shape}: {words}{remedy}"
+            f"{_where(adapter)}: {row}: it fails on images {fed.shape}: {words}{remedy if full else ''}"
         ) from error
     shaped = logits.ndim == 2 and len(logits) == len(fed)
     require(shaped, f"{adapter.name}: expected logits ({len(fed)}, K), got {logits.shape}")
-    broken = ~np.isfinite(logits).all(axis=1)
-    first = rows[int(broken.argmax())]
-    require(not broken.any(), f"{adapter.name}: {first}: expected finite logits, got NaN or infinity")
     return logits
+
+
+def _is_memory_full(error: Exception) -> bool:
+    """Whether a device had no room: torch's own class, and what MPS, torch on the CPU and ONNX Runtime say of it."""
+    said = str(error).lower()
+    words = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate memory")
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or any(word in said for word in words)
+    )
+
+
+def _free_memory() -> None:
+    """Let torch give back what the batch that failed left in its cache."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _where(adapter: Adapter) -> str:

@@ -19,8 +19,10 @@ LABEL_SPACES: Final = ("map", "head")
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a finite number; a truth is none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a finite number that float64 holds; a truth is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return math.isfinite(value) if isinstance(value, float) else abs(value) < 1 << 1023
 
 
 def is_size(value: object) -> bool:
@@ -34,6 +36,19 @@ def _three_numbers(value: object) -> bool:
 
 def _names(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(name, str) and name for name in value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_word(value: object) -> bool:
+    return (isinstance(value, str) and bool(value.strip())) or _names(value)
+
+
+def _are_words(value: object) -> bool:
+    listed = list(value.values()) if isinstance(value, dict) else value
+    return value == "openai" or (isinstance(listed, list) and all(map(_is_word, listed)))
 
 
 _RULES: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
@@ -52,6 +67,18 @@ _RULES: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
     "label_space": (" or ".join(LABEL_SPACES), lambda value: value in LABEL_SPACES),
     "class_names": ("names of classes in the order of the outputs", _names),
     "checkpoint": ("the name of a part of the checkpoint", lambda value: isinstance(value, str) and bool(value)),
+    "imagenet_outputs": (
+        "the outputs that are ImageNet's classes, in their order",
+        lambda value: isinstance(value, list) and bool(value) and all(map(_is_count, value)),
+    ),
+    "templates": (
+        "texts with {} where a class's name goes, or openai or simple",
+        lambda value: value in ("openai", "simple") or (_names(value) and all(text.count("{}") == 1 for text in value)),
+    ),
+    "words": ("names or lists of names by class, or openai", _are_words),
+    "question": ("a text with {} where the choices go", lambda value: isinstance(value, str) and "{}" in value),
+    "orders": ("a whole number from 1 to 26", lambda value: _is_count(value) and 1 <= value <= 26),
+    "order_seed": ("a whole number", _is_count),
 }
 
 
@@ -82,6 +109,13 @@ def read_settings(
     faults = [fault for name, value in sorted(given.items()) for fault in _faults(name, value, known)]
     require(not faults, f"{where}: {'; '.join(faults)}")
     return given, where
+
+
+def read_named_settings(path: Path, known: Collection[str]) -> tuple[dict[str, Any], str]:
+    """Settings of a file that a specification names, ``NAME=FILE.json``; as ``read_settings``."""
+    require(path.suffix == ".json", f"{path}: expected a settings file, NAME=FILE.json", 2)
+    require(path.is_file(), f"{path}: no such settings file", 2)
+    return read_settings(path, known)
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 from pathlib import Path
 from typing import Any, Final
 
 from figureground.exports.evaluation.label_spaces import IMAGENET_CLASSES
 from figureground.exports.evaluation.model_files.checkpoints import StoredTensors, compare_tensors, read_checkpoint
 from figureground.exports.evaluation.model_files.settings import read_settings
-from figureground.exports.evaluation.model_files.torch_models import TorchAdapter
+from figureground.exports.evaluation.model_files.torch_models import TorchAdapter, tensors_sha256
 from figureground.exports.evaluation.repository.hub import hub_fault
 from figureground.exports.evaluation.values import EvaluationError, file_sha256, plain_line, require
 
@@ -36,7 +35,7 @@ class TimmAdapter(TorchAdapter):
         require(checkpoint is None or checkpoint.is_file(), f"{checkpoint}: no such checkpoint", 2)
         given, where = read_settings(checkpoint, _SETTINGS) if checkpoint else ({}, "")
         model, stored = _load_timm(name, checkpoint, given.get("checkpoint"))
-        self.weights_sha256 = file_sha256(checkpoint) if checkpoint else _tensors_sha256(model)
+        self.weights_sha256 = file_sha256(checkpoint) if checkpoint else tensors_sha256(model.state_dict())
         tested = size == "test"
         feeding = timm.data.resolve_data_config({}, model=model, use_test_size=tested)  # type: ignore[no-untyped-call, attr-defined]
         self.name = f"timm:{name}={checkpoint.stem}" if checkpoint else f"timm:{name}"
@@ -85,14 +84,3 @@ def _create(name: str, **options: Any) -> Any:  # noqa: ANN401  a torch.nn.Modul
         hint = f"; near names are {', '.join(near)}" if near and "unknown model" in str(error).lower() else ""
         code = 3 if isinstance(error, OSError) else 2
         raise EvaluationError(f"timm:{name}: {plain_line(error)}{hint}", code) from error
-
-
-def _tensors_sha256(model: Any) -> str:  # noqa: ANN401  a torch.nn.Module
-    """SHA-256 of a model's tensors by name: timm does not say where its own files lie."""
-    import torch
-
-    digest = hashlib.sha256()
-    for key, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{key}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()

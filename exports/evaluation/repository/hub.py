@@ -10,6 +10,7 @@ from typing import Final
 from figureground.exports.evaluation.values import EvaluationError, list_names
 
 METADATA: Final = ("README.md", "class_map.json", "manifest.json", "recipe.lock.json")
+_NOT_CACHED: Final = frozenset({"LocalEntryNotFoundError", "OfflineModeIsEnabled", "IncompleteSnapshotError"})
 _LOG_IN: Final = "log in with: hf auth login, or set HF_TOKEN"
 
 
@@ -60,7 +61,7 @@ def _fault_of_dataset(error: Exception, repo: str, revision: str, name: str = ""
     record = f"{repo}@{revision}" + (f"/{name}" if name else "")
     kinds = {type(cause).__name__ for cause in _causes(error)}
     answered = any(getattr(cause, "response", None) is not None for cause in _causes(error))
-    if not answered and kinds & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "IncompleteSnapshotError"}:
+    if not answered and kinds & _NOT_CACHED:
         return EvaluationError(f"{record}: {_offline_words(repo, name)}", 3)
     fault = hub_fault(error, record)
     return fault or EvaluationError(f"{record}: the Hub did not give it ({type(error).__name__}); run again", 3)
@@ -116,6 +117,9 @@ def hub_fault(error: BaseException, record: str) -> EvaluationError | None:
             return EvaluationError(f"{record}: the Hub answered {status}; this login may not read it: {_LOG_IN}", 2)
         if status is not None:
             return EvaluationError(f"{record}: the Hub answered {status}; run again to go on", 3)
+    if any(type(cause).__name__ in _NOT_CACHED for cause in _causes(error)):
+        words = "the Hub cannot be asked, and this machine's cache does not hold it; run once with the Hub in reach"
+        return EvaluationError(f"{record}: {words}", 3)
     clients = ("huggingface_hub", "httpx", "httpcore", "requests", "urllib3")
     for cause in _causes(error):
         if type(cause).__module__.split(".")[0].rstrip("2") in clients or isinstance(cause, ConnectionError):

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
-from answered_photos import add_answer, add_photo, band
+from answered_photos import SIZE_HW, add_answer, add_photo, band
+from needs import need
+from simulated_people import answer_yes
 from studio_samples import make_schema, note_project
 
 from figureground.annotate.agreement.agreement import measure_agreement
@@ -113,3 +119,36 @@ def test_nobody_answered_the_same_photo(store: Workspace) -> None:
     agreement = measure_agreement(photo_agreements(store))
     assert (agreement.photos, agreement.masks, agreement.attributes) == (0, {}, {})
     assert agreement.to_json()["equal_attributes"] == {"value": None, "ci95": None, "photos": 0}
+
+
+@pytest.mark.slow  # the imports alone
+def test_figures_of_simulated_people_are_those_of_other_libraries(store: Workspace) -> None:
+    """Three people with known error rates in pixels and answers, against scikit-learn and krippendorff."""
+    need(find_spec("sklearn") is not None and find_spec("krippendorff") is not None, "the extras analyses and agree")
+    alpha, metrics = import_module("krippendorff").alpha, import_module("sklearn.metrics")
+    generator = np.random.Generator(np.random.Philox(11))
+    wrong = (0.05, 0.1, 0.2)
+    said = answer_yes([bool(value) for value in generator.random(40) < 0.4], wrong, generator)
+    painted = []
+    for number, answers in enumerate(said):
+        image_id = add_photo(store, str(number))
+        masks = [band(6) ^ (generator.random(SIZE_HW) < rate) for rate in wrong]
+        painted.append(masks)
+        for who, mask, value in zip("abc", masks, answers, strict=True):
+            add_answer(store, image_id, who, {"object": mask}, attributes={"wet": value})
+    agreement = measure_agreement(photo_agreements(store))
+    pairs = [[(one.ravel(), other.ravel()) for one, other in combinations(masks, 2)] for masks in painted]
+    whole, wet = agreement.masks["object"], agreement.attributes["wet"]
+    ious = [np.mean([metrics.jaccard_score(*pair) for pair in own]) for own in pairs]
+    assert whole.iou.value == pytest.approx(np.mean(ious))
+    assert whole.dice.value == pytest.approx(
+        np.mean([np.mean([metrics.f1_score(*pair) for pair in own]) for own in pairs])
+    )
+    columns = np.array(said).T
+    assert wet.alpha.value == pytest.approx(alpha(columns.astype(float), level_of_measurement="nominal"))
+    kappas = [metrics.cohen_kappa_score(one, other) for one, other in combinations(columns, 2)]
+    print(
+        f"simulated: IoU {whole.iou.value}, Dice {whole.dice.value}, alpha {wet.alpha.value}, kappa {wet.kappa.value}"
+    )
+    # Pooled over pairs that share all photos, kappa lies among those of the pairs.
+    assert min(kappas) < (wet.kappa.value or 0) < max(kappas)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figureground.annotate.agreement.intervals import MIN_PHOTOS, Estimate, coefficient_estimate, mean_over_photos
+from figureground.annotate.agreement.intervals import (
+    MIN_PHOTOS,
+    Estimate,
+    coefficient_estimate,
+    crossed_variance,
+    mean_over_photos,
+)
+from figureground.exports.evaluation.intervals import crossed_variance as variance_of_scores
 from figureground.exports.evaluation.intervals import share_interval
 
 shares = st.lists(st.floats(0, 1), min_size=1, max_size=40)
@@ -30,6 +37,12 @@ def test_the_rule_is_that_of_scores(values: list[float]) -> None:
     if len(values) > 1 and not set(values) <= {0.0, 1.0}:
         expected = share_interval(np.array(values), np.zeros(len(values), np.int64))
         assert estimate.ci95 == pytest.approx(tuple(expected))
+
+
+@pytest.mark.parametrize("size", [(30, 1), (30, 4), (5, 2)])
+def test_the_variance_over_photos_and_people_is_that_of_scores(size: tuple[int, int]) -> None:
+    parts = np.random.Generator(np.random.Philox(size[0])).standard_normal(size)
+    assert crossed_variance(parts) == pytest.approx(tuple(variance_of_scores(parts)))
 
 
 def test_fewer_photos_are_less_sure() -> None:

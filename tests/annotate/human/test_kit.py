@@ -191,7 +191,7 @@ def test_foils_from_a_file_are_asked_and_come_out_as_they_went_in(dataset: Path,
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("image_id", "image"), "columns image_id and foil"),
+        (lambda text: text.replace("image_id", "image"), "columns image_id, foil"),
         (lambda text: text + text.splitlines()[1] + "\n", "each image once"),
         (lambda text: "\n".join(text.splitlines()[:-1]), "a foil for every image"),
         (lambda text: text.replace("red", "mauve"), "a class of class_map.json, got 'mauve'"),

@@ -47,7 +47,7 @@ def encoded(encoded_before: Encoder, monkeypatch: pytest.MonkeyPatch) -> list[Ph
     """What the encoder saw."""
     seen: list[Photo] = []
     encode = OnnxSam.encode
-    monkeypatch.setattr(OnnxSam, "encode", lambda self, frame: seen.append(frame) or encode(self, frame))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(OnnxSam, "encode", lambda self, photo: seen.append(photo) or encode(self, photo))  # type: ignore[func-returns-value]
     return seen
 
 
@@ -61,7 +61,7 @@ def test_masks_are_the_same_and_the_encoder_runs_once(
     plain = MobileSamSegmenter(weights, threads=1)
     expected = [answers(plain.segment(PHOTO, [prompt])) for prompt in (MIDDLE, LEFT)]
     encoded: list[Photo] = []
-    monkeypatch.setattr(OnnxSam, "encode", lambda self, frame: encoded.append(frame) or encoded_before(self, frame))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(OnnxSam, "encode", lambda self, photo: encoded.append(photo) or encoded_before(self, photo))  # type: ignore[func-returns-value]
     for prompt, wanted in zip((MIDDLE, LEFT, MIDDLE), [*expected, expected[0]], strict=True):
         keeping = MobileSamSegmenter(weights, threads=1)
         keep_embeddings(keeping, tmp_path / "kept")
@@ -80,7 +80,7 @@ def keeping(
     segmenter = MobileSamSegmenter(weights, threads=1)
     keep_embeddings(segmenter, folder)
     masks = segmenter.segment(PHOTO, [MIDDLE])
-    (path,) = folder.rglob("*.npy")
+    (path,) = folder.rglob("*.npz")
     return segmenter, masks, path
 
 
@@ -91,7 +91,10 @@ def test_a_damaged_embedding_is_made_again(damage: str, keeping: Keeping, encode
     if damage == "cut":
         path.write_bytes(whole[:-4])
     else:
-        np.save(path, np.zeros((1, 2, 3), np.float32) if damage == "other" else np.load(path) * np.float32(np.nan))
+        with np.load(path) as stored:
+            embedding = stored["arr_0"]
+        with path.open("wb") as file:
+            np.savez(file, np.zeros((1, 2, 3), np.float32) if damage == "other" else embedding * np.float32(np.nan))
     assert answers(segmenter.segment(PHOTO, [MIDDLE])) == answers(masks)
     assert len(encoded) == 1
     assert path.read_bytes() == whole

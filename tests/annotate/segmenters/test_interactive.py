@@ -15,12 +15,19 @@ from PIL import Image
 from skimage import data
 
 from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
-from figureground.annotate.segmenters.interactive import Clicks, InteractiveSam, Suggestion, interactive_sam
+from figureground.annotate.segmenters.interactive import (
+    Click,
+    Clicks,
+    DrawnBox,
+    InteractiveSam,
+    Suggestion,
+    interactive_sam,
+)
 from figureground.annotate.segmenters.loading import load_segmenter
 from figureground.annotate.segmenters.mobile_sam import OnnxSam
 from figureground.annotate.segmenters.onnx_models import OnnxModel
 from figureground.annotate.segmenters.protocol import Photo
-from figureground.annotate.segmenters.sam_decoding import BOX_CORNERS, FIGURE_POINT, GROUND_POINT, Frame
+from figureground.annotate.segmenters.sam_decoding import BOX_CORNERS, FIGURE_POINT, GROUND_POINT, Frame, PaddedFrames
 from figureground.errors import ServiceError, UsageError
 from figureground.schemas.rasters.masks import decode_png1, mask_iou, tight_box
 
@@ -36,12 +43,13 @@ AROUND_CUP = (150.0, 60.0, 480.0, 350.0)
 Encoder = Callable[[OnnxSam, Photo], Any]
 
 
-class CountedSam:
+class CountedSam(PaddedFrames):
     """The real network, which also says how often it was asked to encode and how many calls ran at once."""
 
     def __init__(self, network: OnnxSam) -> None:
         self._network = network
         self.encoded = 0
+        self.decoded = 0
         self.most_at_once = 0
         self._running = 0
         self._lock = threading.Lock()
@@ -55,14 +63,15 @@ class CountedSam:
         with self._lock:
             self._running -= 1
 
-    def encode(self, frame_rgb: Photo) -> Any:
+    def encode(self, photo_rgb: Photo) -> Any:
         with self:
             self.encoded += 1
-            return self._network.encode(frame_rgb)
+            return self._network.encode(photo_rgb)
 
-    def decode(self, embedding: Any, coords: Any, labels: Sequence[int]) -> tuple[Any, Any]:
+    def decode(self, embedding: Any, coords: Any, labels: Sequence[int], **options: Any) -> tuple[Any, Any]:
         with self:
-            return self._network.decode(embedding, coords, labels)
+            self.decoded += 1
+            return self._network.decode(embedding, coords, labels, **options)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +96,12 @@ def coffee_sam(counted: CountedSam) -> InteractiveSam:
     return InteractiveSam(counted)
 
 
+@pytest.fixture
+def forgetful_sam(network: OnnxSam) -> InteractiveSam:
+    """Each click starts from nothing, as in the export's own choice."""
+    return InteractiveSam(network, feedback=False)
+
+
 def coffee() -> Photo:
     return np.asarray(data.coffee())  # type: ignore[no-untyped-call]  # scikit-image has no annotations
 
@@ -96,7 +111,7 @@ def loader(photo: Photo) -> Callable[[], Photo]:
 
 
 def on_coffee(sam: InteractiveSam, **clicks: Any) -> Suggestion:
-    return sam.suggest("coffee", coffee, Clicks(**clicks))
+    return sam.suggest("coffee", coffee, Clicks.together(**clicks))
 
 
 def blank(shade: int) -> Photo:
@@ -132,9 +147,9 @@ def test_clicks_follow_real_masks(network: OnnxSam) -> None:
         corners = tight_box(truth)
         assert corners is not None
         x, y = central_point(truth)
-        by_point = sam.suggest(path.stem, loader(photo), Clicks(figure_xy_px=((x, y),)))
+        by_point = sam.suggest(path.stem, loader(photo), Clicks.together(figure_xy_px=((x, y),)))
         assert by_point.mask_hw[int(y), int(x)]
-        clicks = Clicks(figure_xy_px=((x, y),), box_xyxy_px=(corners[0], corners[1], corners[2], corners[3]))
+        clicks = Clicks.together(figure_xy_px=((x, y),), box_xyxy_px=(corners[0], corners[1], corners[2], corners[3]))
         ious.append(mask_iou(sam.suggest(path.stem, loader(photo), clicks).mask_hw, truth))
     assert np.mean(ious) > 0.85
 
@@ -161,14 +176,14 @@ def test_same_clicks_same_mask_whatever_was_asked_between(
 ) -> None:
     sam = InteractiveSam(network, pictures=1)
     first = on_coffee(sam, figure_xy_px=(CUP,), box_xyxy_px=AROUND_CUP)
-    sam.suggest("other", lambda: blank(9), Clicks(figure_xy_px=((5.0, 5.0),)))
+    sam.suggest("other", lambda: blank(9), Clicks.together(figure_xy_px=((5.0, 5.0),)))
     monkeypatch.setattr(OnnxSam, "encode", encoded_before)
     again = on_coffee(sam, figure_xy_px=(CUP,), box_xyxy_px=AROUND_CUP)
     assert np.array_equal(first.mask_hw, again.mask_hw)
     assert first.score == again.score
 
 
-@pytest.mark.parametrize("clicks", [Clicks(), Clicks(ground_xy_px=((1.0, 1.0),))])
+@pytest.mark.parametrize("clicks", [Clicks(), Clicks.together(ground_xy_px=((1.0, 1.0),))])
 def test_without_a_word_on_the_figure_there_is_no_mask(counted: CountedSam, clicks: Clicks) -> None:
     with pytest.raises(UsageError, match="click on the object"):
         InteractiveSam(counted).suggest("coffee", coffee, clicks)
@@ -182,7 +197,7 @@ def uncut(network: OnnxSam) -> Any:
     decoder = OnnxModel((folder / "sam.onnx").read_bytes(), where="decoder", threads=1)
     photo = coffee()
     frame = Frame.of((photo.shape[0], photo.shape[1]))
-    embedding = CountedSam(network).encode(frame.scale(photo))
+    (embedding,) = network.encode(photo)
     ratio = np.array(frame.scaled_hw[::-1]) / np.array(frame.photo_hw[::-1])
 
     def ask(points: Sequence[tuple[float, float]], labels: Sequence[int]) -> NDArray[np.bool_]:
@@ -202,68 +217,71 @@ def uncut(network: OnnxSam) -> Any:
 class TestWhichOfFourMasks:
     """Answers compared with the export's own choice, its decoder uncut."""
 
-    def test_one_point_is_ambiguous(self, coffee_sam: InteractiveSam, uncut: Any) -> None:
+    def test_one_point_is_ambiguous(self, forgetful_sam: InteractiveSam, uncut: Any) -> None:
         expected = uncut([CUP, (0.0, 0.0)], [FIGURE_POINT, -1])
-        assert mask_iou(on_coffee(coffee_sam, figure_xy_px=(CUP,)).mask_hw, expected) > 0.999
+        assert mask_iou(on_coffee(forgetful_sam, figure_xy_px=(CUP,)).mask_hw, expected) > 0.999
 
-    def test_points_of_both_kinds_are_not(self, coffee_sam: InteractiveSam, uncut: Any) -> None:
+    def test_points_of_both_kinds_are_not(self, forgetful_sam: InteractiveSam, uncut: Any) -> None:
         expected = uncut([CUP, SAUCER, (0.0, 0.0)], [FIGURE_POINT, GROUND_POINT, -1])
-        suggestion = on_coffee(coffee_sam, figure_xy_px=(CUP,), ground_xy_px=(SAUCER,))
+        suggestion = on_coffee(forgetful_sam, figure_xy_px=(CUP,), ground_xy_px=(SAUCER,))
         assert mask_iou(suggestion.mask_hw, expected) > 0.999
 
-    def test_points_and_a_box_are_not(self, coffee_sam: InteractiveSam, uncut: Any) -> None:
+    def test_points_and_a_box_are_not(self, forgetful_sam: InteractiveSam, uncut: Any) -> None:
         corners = [AROUND_CUP[:2], AROUND_CUP[2:]]
         expected = uncut([CUP, SAUCER, *corners], [FIGURE_POINT, GROUND_POINT, *BOX_CORNERS])
-        suggestion = on_coffee(coffee_sam, figure_xy_px=(CUP,), ground_xy_px=(SAUCER,), box_xyxy_px=AROUND_CUP)
+        suggestion = on_coffee(forgetful_sam, figure_xy_px=(CUP,), ground_xy_px=(SAUCER,), box_xyxy_px=AROUND_CUP)
         assert mask_iou(suggestion.mask_hw, expected) > 0.999
 
 
-def test_torch_takes_points_and_a_box_as_sam_predictor_does() -> None:
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("segment_anything")
-    from segment_anything import SamPredictor  # type: ignore[import-untyped]  # ships no annotations
+class TestEachClickStartsFromTheLastAnswer:
+    def test_it_is_another_mask_than_from_nothing(
+        self, coffee_sam: InteractiveSam, forgetful_sam: InteractiveSam
+    ) -> None:
+        made = (Click(CUP), Click(SAUCER), Click(TABLE, on_figure=False))
+        remembered = coffee_sam.suggest("coffee", coffee, Clicks(made))
+        assert not np.array_equal(remembered.mask_hw, forgetful_sam.suggest("coffee", coffee, Clicks(made)).mask_hw)
 
-    from figureground.annotate.segmenters.sam import TorchSam
+    def test_a_click_taken_back_gives_the_mask_of_before(self, coffee_sam: InteractiveSam, counted: CountedSam) -> None:
+        one, two = Clicks((Click(CUP),)), Clicks((Click(CUP), Click(SAUCER)))
+        before = coffee_sam.suggest("coffee", coffee, one)
+        coffee_sam.suggest("coffee", coffee, two)
+        decoded = counted.decoded
+        back = coffee_sam.suggest("coffee", coffee, one)
+        assert np.array_equal(back.mask_hw, before.mask_hw)
+        assert back.score == before.score
+        assert counted.decoded == decoded  # it was remembered
 
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = small_sam()
-    sam = InteractiveSam(TorchSam(model, "cpu"))
-    predictor = SamPredictor(model)
-    predictor.set_image(coffee())
-    for clicks in (
-        Clicks(figure_xy_px=(CUP, SAUCER)),
-        Clicks(figure_xy_px=(CUP,), ground_xy_px=(SAUCER,)),
-        Clicks(box_xyxy_px=AROUND_CUP),
-        Clicks(figure_xy_px=(CUP,), ground_xy_px=(SAUCER,), box_xyxy_px=AROUND_CUP),
-    ):
-        points = [*clicks.figure_xy_px, *clicks.ground_xy_px]
-        labels = [1] * len(clicks.figure_xy_px) + [0] * len(clicks.ground_xy_px)
-        masks, scores, _ = predictor.predict(
-            point_coords=np.array(points) if points else None,
-            point_labels=np.array(labels) if points else None,
-            box=None if clicks.box_xyxy_px is None else np.array(clicks.box_xyxy_px),
-            multimask_output=False,
-        )
-        suggestion = sam.suggest("coffee", coffee, clicks)
-        assert 0.01 < masks[0].mean() < 0.99
-        assert mask_iou(suggestion.mask_hw, np.asarray(masks[0])) > 0.99
-        assert suggestion.score == pytest.approx(float(np.clip(scores[0], 0, 1)), abs=1e-4)
+    def test_whoever_was_forgotten_gets_the_same_mask(self, coffee_sam: InteractiveSam, network: OnnxSam) -> None:
+        made = (Click(CUP), Click(SAUCER), Click(TABLE, on_figure=False))
+        for count in (1, 2, 3):
+            step_by_step = coffee_sam.suggest("coffee", coffee, Clicks(made[:count]))
+        anew = InteractiveSam(network).suggest("coffee", coffee, Clicks(made))
+        assert np.array_equal(anew.mask_hw, step_by_step.mask_hw)
 
+    def test_regions_do_not_mix(self, coffee_sam: InteractiveSam, network: OnnxSam) -> None:
+        """Two regions of one photo in turn, and one of another photo with the same clicks."""
+        cup = [Clicks((Click(CUP),)), Clicks((Click(CUP), Click(TABLE, on_figure=False)))]
+        table = [Clicks((Click(TABLE),)), Clicks((Click(TABLE), Click(CUP, on_figure=False)))]
+        mirrored = np.ascontiguousarray(coffee()[:, ::-1])
+        turns = [clicks for pair in zip(cup, table, strict=True) for clicks in pair]
+        mixed = [coffee_sam.suggest("coffee", coffee, clicks) for clicks in turns]
+        other = coffee_sam.suggest("mirrored", lambda: mirrored, cup[1])
+        alone = InteractiveSam(network)
+        for clicks, suggestion in zip([cup[1], table[1]], mixed[2:], strict=True):
+            assert np.array_equal(alone.suggest("coffee", coffee, clicks).mask_hw, suggestion.mask_hw)
+        expected = InteractiveSam(network).suggest("mirrored", lambda: mirrored, cup[1])
+        assert np.array_equal(other.mask_hw, expected.mask_hw)
 
-def small_sam() -> Any:
-    """A SAM of segment-anything's own modules with random weights and a one-layer encoder: wiring, not masks."""
-    from functools import partial
+    def test_a_new_box_is_a_new_question(self, coffee_sam: InteractiveSam) -> None:
+        elsewhere, box = DrawnBox((0.0, 0.0, 100.0, 100.0)), DrawnBox(AROUND_CUP)
+        redrawn = coffee_sam.suggest("coffee", coffee, Clicks((elsewhere, box)))
+        assert np.array_equal(redrawn.mask_hw, coffee_sam.suggest("coffee", coffee, Clicks((box,))).mask_hw)
 
-    import torch
-    from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer  # type: ignore[import-untyped]
-
-    norm: Any = partial(torch.nn.LayerNorm, eps=1e-6)
-    encoder = ImageEncoderViT(depth=1, embed_dim=48, num_heads=2, norm_layer=norm, out_chans=256, window_size=14)
-    prompts = PromptEncoder(256, image_embedding_size=(64, 64), input_image_size=(1024, 1024), mask_in_chans=16)
-    transformer = TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=2048, num_heads=8)
-    decoder = MaskDecoder(num_multimask_outputs=3, transformer=transformer, transformer_dim=256)
-    return Sam(encoder, prompts, decoder, [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]).eval()
+    def test_a_first_click_beside_the_object_waits_for_one_on_it(self, coffee_sam: InteractiveSam) -> None:
+        beside = Click(TABLE, on_figure=False)
+        with pytest.raises(UsageError, match="click on the object"):
+            coffee_sam.suggest("coffee", coffee, Clicks((beside,)))
+        assert coffee_sam.suggest("coffee", coffee, Clicks((beside, Click(CUP)))).mask_hw[200, 300]
 
 
 class TestMemory:
@@ -274,7 +292,7 @@ class TestMemory:
         def gone() -> Photo:
             raise AssertionError("the picture was loaded again")
 
-        sam.suggest("coffee", gone, Clicks(figure_xy_px=(SAUCER,)))
+        sam.suggest("coffee", gone, Clicks.together(figure_xy_px=(SAUCER,)))
         assert counted.encoded == 1
 
     def test_the_picture_asked_about_longest_ago_goes(self, counted: CountedSam) -> None:
@@ -283,13 +301,13 @@ class TestMemory:
         def ask(name: str) -> bool:
             """Whether it had to be encoded."""
             before = counted.encoded
-            sam.suggest(name, lambda: blank(50), Clicks(figure_xy_px=((9.0, 9.0),)))
+            sam.suggest(name, lambda: blank(50), Clicks.together(figure_xy_px=((9.0, 9.0),)))
             return counted.encoded > before
 
         assert [ask(name) for name in "abacab"] == [True, True, False, True, False, True]
 
     def test_an_embedding_takes_four_megabytes(self, network: OnnxSam) -> None:
-        embedding = network.encode(Frame.of((60, 80)).scale(blank(1)))
+        (embedding,) = network.encode(blank(1))
         assert embedding.nbytes == 4 * 2**20
 
     def test_a_picture_that_cannot_be_read_is_tried_again(self, counted: CountedSam) -> None:
@@ -299,14 +317,14 @@ class TestMemory:
             raise OSError("no such file")
 
         with pytest.raises(OSError, match="no such file"):
-            sam.suggest("coffee", unreadable, Clicks(figure_xy_px=(CUP,)))
+            sam.suggest("coffee", unreadable, Clicks.together(figure_xy_px=(CUP,)))
         assert on_coffee(sam, figure_xy_px=(CUP,)).mask_hw.any()
 
     def test_warming_up_leaves_nothing_behind(self, counted: CountedSam) -> None:
         sam = InteractiveSam(counted)
         sam.warm_up()
         assert counted.encoded == 1
-        sam.suggest("", coffee, Clicks(figure_xy_px=(CUP,)))
+        sam.suggest("", coffee, Clicks.together(figure_xy_px=(CUP,)))
         assert counted.encoded == 2
 
 
@@ -319,14 +337,14 @@ def test_many_people_at_once_share_one_encoding_of_each_picture(counted: Counted
 
     def ask(job: tuple[str, tuple[float, float]]) -> Suggestion:
         start.wait(timeout=30)
-        return sam.suggest(job[0], loader(pictures[job[0]]), Clicks(figure_xy_px=(job[1],)))
+        return sam.suggest(job[0], loader(pictures[job[0]]), Clicks.together(figure_xy_px=(job[1],)))
 
     with ThreadPoolExecutor(8) as pool:
         suggestions = list(pool.map(ask, jobs))
     assert counted.encoded == len(pictures)
     assert counted.most_at_once <= 2  # one encodes, one decodes
     for (name, point), suggestion in zip(jobs, suggestions, strict=True):
-        expected = sam.suggest(name, loader(pictures[name]), Clicks(figure_xy_px=(point,)))
+        expected = sam.suggest(name, loader(pictures[name]), Clicks.together(figure_xy_px=(point,)))
         assert np.array_equal(suggestion.mask_hw, expected.mask_hw)
 
 

@@ -19,7 +19,7 @@ from figureground.annotate.segmenters.loading import load_segmenter
 from figureground.annotate.segmenters.mobile_sam import CUT_OUTPUTS, MobileSamSegmenter, OnnxSam
 from figureground.annotate.segmenters.onnx_models import OnnxModel
 from figureground.annotate.segmenters.protocol import Candidate, Photo
-from figureground.annotate.segmenters.sam_decoding import Frame, GridRule, normalise_frame
+from figureground.annotate.segmenters.sam_decoding import Embedding, Frame, GridRule, normalise_frame
 from figureground.errors import DataError, MissingExtraError, ServiceError, UsageError
 from figureground.schemas.rasters.masks import Box, decode_png1, mask_iou, tight_box
 from figureground.schemas.records import Prompt
@@ -175,9 +175,9 @@ def test_the_photo_is_encoded_once(segmenter: MobileSamSegmenter, monkeypatch: p
     calls: list[tuple[int, ...]] = []
     encode = OnnxSam.encode
 
-    def counted(self: OnnxSam, frame_rgb: Photo) -> NDArray[np.float32]:
-        calls.append(frame_rgb.shape)
-        return encode(self, frame_rgb)
+    def counted(self: OnnxSam, photo_rgb: Photo) -> Embedding:
+        calls.append(photo_rgb.shape)
+        return encode(self, photo_rgb)
 
     monkeypatch.setattr(OnnxSam, "encode", counted)
     segmenter.segment(coffee(), [box(COFFEE_CUP), point(300.0, 200.0), *grid(2, coffee())])

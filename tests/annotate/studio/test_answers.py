@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from figureground.annotate.studio.answers import AnswerContext, read_answer
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.annotate.studio.served import ServedView
+from figureground.annotate.studio.tasks import TaskSource, make_task
 from figureground.errors import DataError
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle, encode_brush_rle, encode_coco_rle
@@ -89,6 +91,20 @@ def test_an_untouched_answer_is_the_proposal(read: Reader) -> None:
     assert (answer.state, answer.proposal_id, answer.image_id) == ("submitted", PROPOSAL.proposal_id, IMAGE.image_id)
     assert (answer.seconds, answer.updated_at) == (12.5, "2026-05-01T10:05:00.000001Z")
     assert (answer.attribute_schema, answer.purpose) == ("animals@1", "first_look")
+
+
+def test_an_untouched_answer_keeps_the_instances_of_the_proposal(read: Reader) -> None:
+    first, second = spot(2, 3), spot(20, 30, 5)
+    proposal = replace(
+        make_proposal(IMAGE, first | second), instances=(encode_coco_rle(first), encode_coco_rle(second))
+    )
+    task = make_task(TaskSource(record=IMAGE, proposal=proposal, copy=Path(), address="", schema=""))
+    regions = task["predictions"][0]["result"]
+    answer = read(make_answer(regions), proposal=proposal)
+    assert (answer.masks, answer.instances) == ({"object": proposal.rle}, proposal.instances)
+    assert (answer.edit_iou, answer.changed_px) == (1.0, 0)
+    without = read(make_answer(regions[:1]), proposal=proposal)
+    assert np.array_equal(objects(without), first)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

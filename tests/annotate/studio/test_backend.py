@@ -24,6 +24,7 @@ from PIL import Image
 from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
 from figureground.annotate.segmenters.interactive import InteractiveSam
 from figureground.annotate.segmenters.protocol import Photo
+from figureground.annotate.segmenters.sam_decoding import PaddedFrames
 from figureground.annotate.studio.daemons import free_port
 from figureground.annotate.studio.home import StudioHome
 from figureground.errors import ServiceError
@@ -152,13 +153,13 @@ def await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
-class BrokenSam:
+class BrokenSam(PaddedFrames):
     """A network that fails as one without memory does."""
 
-    def encode(self, frame_rgb: Photo) -> Any:
+    def encode(self, photo_rgb: Photo) -> Any:
         raise RuntimeError("out of memory")
 
-    def decode(self, embedding: Any, coords: Any, labels: Any) -> Any:
+    def decode(self, embedding: Any, coords: Any, labels: Any, **_: Any) -> Any:
         raise NotImplementedError
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from studio_server import add_block_proposals, drawn_photos, shared_server
 
+from figureground.annotate.agreement.adjudication import ranked_doubts
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.studio.accounts import ensure_account
 from figureground.annotate.studio.client import StudioClient
@@ -155,6 +156,36 @@ def check_what_was_accepted(store: Workspace, tasks: dict[str, Json], outcomes: 
     shown = answers[tasks[outcomes["take"]]["data"]["answer_ids"]["B"][0]]
     assert (taken.masks, taken.tool) == (shown.masks, "taken")
     assert mask_of(mended).any()
+
+
+def test_those_come_first_on_whom_people_differ_most_up_to_a_limit(store: Workspace, client: StudioClient) -> None:
+    _, second, third = people(client)
+    report = push(store, client, PushSettings(schema=NONE, people=TeamChange(annotators=("ada", "ben"), overlap="1.0")))
+    images = [image.image_id for image in store.images()]
+    for name, author in (("ada", second), ("ben", third)):
+        for number, image_id in enumerate(images):
+            task = tasks_of(client, report.projects[name])[image_id]
+            width, height = task["data"]["served_size"]
+            mask = np.zeros((height, width), dtype=np.bool_)
+            mask[:, : width * (4 if name == "ada" else 3 - (number + 2) % 3) // 5] = True
+            answer(client, task, [mask_region(mask, region_id="r", label="object")], completed_by=author)
+    pull(store, client)
+    ranked = [doubt.decision.image_id for doubt in ranked_doubts(store)]
+    assert set(ranked) == set(images)
+    assert ranked != images
+    sent = push_second_look(store, client, NONE, limit=2)
+    assert (sent.sent, sent.held_back) == (2, 2)
+    assert "2 in doubt, on which people differ less, are left for later by --limit" in str(sent)
+    again = push_second_look(store, client, NONE, limit=2)
+    assert (again.sent, again.waiting, again.held_back) == (0, 2, 2)
+    assert push_second_look(store, client, NONE, limit=3).sent == 1
+    rest = push_second_look(store, client, NONE)
+    assert (rest.sent, rest.waiting, rest.held_back) == (1, 3, 0)
+    # What was sent is never cut off by a smaller limit.
+    assert push_second_look(store, client, NONE, limit=1).waiting == 4
+    assert rest.project is not None
+    tasks = tasks_of(client, rest.project)
+    assert sorted(ranked, key=lambda image_id: int(tasks[image_id]["id"])) == ranked
 
 
 def test_new_answers_and_empty_ones_bring_the_question_again(store: Workspace, client: StudioClient) -> None:

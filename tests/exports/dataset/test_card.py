@@ -113,6 +113,38 @@ def test_a_release_of_an_earlier_day_still_has_its_agreement_on_the_card() -> No
     assert "agreement is not known" in flat(card(annotation=annotation))
 
 
+def test_masks_that_are_nobody_s_alone_are_called_so() -> None:
+    agreed = {"method": "staple", "objects": 9, "people": {"3": 7, "4": 2}, "without": {"flagged": 1}}
+    text = flat(card(unreviewed=0, states={"accepted": 3, "consensus": 9}, annotation={"consensus": agreed}))
+    assert "| accepted from a person's answer | 3 | | consensus of several people's answers | 9 |" in text
+    assert "9 masks of the release are nobody's alone but what the answers of three or more people add up to" in text
+    assert "by staple (3 people: 7, 4 people: 2)" in text
+    assert "(`accepted` by people, `consensus` of several people, `machine_import`, `unreviewed` or `unmasked`)" in text
+    assert "onsensus" not in card()
+
+
+def test_what_lint_found_and_what_was_waived_is_on_the_card() -> None:
+    counts = {"severity": "warning", "checked": 9, "findings": 0, "waived": 0}
+    rules = {
+        "inverted": {**counts, "severity": "error", "waived": 1},
+        "islands": {**counts, "findings": 3},
+        "hurried": {**counts, "checked": 4},
+        "empty": counts,
+        "pin|holes": counts,
+    }
+    summary = {"objects": 9, "findings": 3, "waived": 1, "rules": rules}
+    text = card(annotation={"lint": summary})
+    assert "9 masks were checked by the rules of `figureground lint`: 3 findings stand, 1 were" in flat(text)
+    assert (
+        "| inverted | error | 9 | 0 | 1 |\n| islands | warning | 9 | 3 | 0 |\n| hurried | warning | 4 | 0 | 0 |" in text
+    )
+    assert "Found nothing: empty, pin\\|holes." in flat(text)
+    assert "usual ones" not in text
+    changed = card(annotation={"lint": {**summary, "settings": {"island_px": 4, "hurried_seconds": 1.5}}})
+    assert "Thresholds other than the usual ones: island_px 4, hurried_seconds 1.5." in flat(changed)
+    assert "Quality control" not in card(annotation={"answers": 9, "annotators": 2, "tools": {"manual": 9}})
+
+
 def test_a_card_of_people_s_masks_and_of_a_second_version_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
     annotation = {
         "answers": 21,

@@ -131,7 +131,7 @@ def test_png_that_is_no_mask_is_refused(data: bytes, expected: str) -> None:
         pytest.param(_npy(np.full((2, 2), 255, dtype=np.uint8)), "array of 0 and 1", id="255"),
         pytest.param(_npy(np.zeros((2, 2, 3), dtype=np.uint8)), "shape \\(2, 2, 3\\)", id="colour"),
         pytest.param(_npy(np.array([{}], dtype=object)), "without pickle", id="pickle"),
-        pytest.param(b"nonsense", "a .npy array", id="nonsense"),
+        pytest.param(b"nonsense", "a .npy file", id="nonsense"),
     ],
 )
 def test_npy_that_is_no_mask_is_refused(data: bytes, expected: str) -> None:

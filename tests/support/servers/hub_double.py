@@ -392,4 +392,6 @@ _ROUTES: list[tuple[str, str, Callable[..., tuple[int, Any, Mapping[str, str]]]]
     ("GET", f"{_API}/tree/([^/]+)/(.+)", _H._tree),
     ("POST", f"{_API}/paths-info/([^/]+)", _H._paths_info),
     ("GET", f"/datasets/{_ID}/resolve/([^/]+)/(.+)", _H._resolve),
+    ("GET", f"/api/models/{_ID}/tree/([^/]+)(?:/.*)?", _H._tree),
+    ("GET", f"/{_ID}/resolve/([^/]+)/(.+)", _H._resolve),
 ]

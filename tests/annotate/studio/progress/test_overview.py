@@ -1,4 +1,4 @@
-"""What ``studio status`` and ``studio agreement`` say of a real server: counts, who waits for whom, what is next."""
+"""What ``studio status`` and ``agree`` say of a real server: counts, who waits for whom, what is next."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from figureground.annotate.studio.push import PushSettings, push
 from figureground.annotate.studio.second_look import push_second_look
 from figureground.annotate.studio.server import connect_server, server_status
 from figureground.annotate.studio.tasks import mask_region
+from figureground.cli.app import app
 from figureground.cli.studio import studio
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.rasters.masks import Mask
@@ -76,6 +77,12 @@ def command(store: Workspace, *words: str) -> str:
     return result.stdout
 
 
+def agree(store: Workspace, *words: str) -> str:
+    result = CliRunner().invoke(app, ["agree", *words, "-w", str(store.root)])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
 def test_a_day_of_two_people_as_the_lead_sees_it(store: Workspace, client: StudioClient) -> None:
     owner = shared_server()
     ours = StudioClient(owner[1])
@@ -116,11 +123,11 @@ def test_a_day_of_two_people_as_the_lead_sees_it(store: Workspace, client: Studi
     assert "people are at work" in state.next_commands[-1]
     assert "ada - none" in text
     assert fourth in tasks["ben"]
-    agreement = command(store, "agreement")
+    agreement = agree(store)
     assert "1 photo answered by several people, 1 pair of answers" in agreement
     pseudonyms = {name: pseudonym for pseudonym, name in annotator_names(StudioHome.of(store.root)).items()}
     assert f"ada ({pseudonyms['ada']})" in agreement
-    stored = json.loads(command(store, "agreement", "--json"))
+    stored = json.loads(agree(store, "--json"))
     assert stored["masks"]["object"]["iou"]["value"] == 0.5
     assert [own["answers"] for own in sorted(stored["annotators"], key=lambda own: own["answers"])] == [1, 2]
     assert "ada" not in json.dumps(stored["annotators"])

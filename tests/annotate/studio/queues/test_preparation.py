@@ -14,13 +14,14 @@ from PIL import Image
 
 from figureground.annotate.segmenters.interactive import Clicks, InteractiveSam
 from figureground.annotate.segmenters.protocol import Photo
+from figureground.annotate.segmenters.sam_decoding import PaddedFrames
 from figureground.annotate.studio.queues.order import note_queue
 from figureground.annotate.studio.queues.preparation import AHEAD, SPARE, Preparation, start_preparation
 
-CENTRE = Clicks(figure_xy_px=((4.0, 4.0),))
+CENTRE = Clicks.together(figure_xy_px=((4.0, 4.0),))
 
 
-class SteppedSam:
+class SteppedSam(PaddedFrames):
     """A network that says what it encoded, by the grey of the picture, and waits where a test wants it to."""
 
     def __init__(self) -> None:
@@ -29,13 +30,13 @@ class SteppedSam:
         self.go_on.set()
         self.began = threading.Event()
 
-    def encode(self, frame_rgb: Photo) -> Any:
+    def encode(self, photo_rgb: Photo) -> Any:
         self.began.set()
         assert self.go_on.wait(timeout=20)
-        self.encoded.append(int(frame_rgb[0, 0, 0]))
-        return np.zeros((1, 256, 64, 64), np.float32)
+        self.encoded.append(int(photo_rgb[0, 0, 0]))
+        return (np.zeros((1, 256, 64, 64), np.float32),)
 
-    def decode(self, embedding: Any, coords: Any, labels: Any) -> tuple[Any, Any]:
+    def decode(self, embedding: Any, coords: Any, labels: Any, **_: Any) -> tuple[Any, Any]:
         return np.ones((1, 4, 256, 256), np.float32), np.ones((1, 4), np.float32)
 
 

@@ -1,4 +1,4 @@
-"""The interactive SAM's server: bodies that are too large, requests that never come, names of others, Ctrl-C."""
+"""The interactive SAM's server: names of others, and Ctrl-C while requests run or never come."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.slow
 PROGRAM = """
 import sys, time
 from fastapi import FastAPI, Request
-from figureground.annotate.studio.serving import limits
+from figureground.annotate.studio.serving import ending
 from figureground.cli import app as program
 
-limits.REQUEST_SECONDS, limits._STOP_SECONDS = 1.0, 1
+ending.STOP_SECONDS = 1
 app = FastAPI()
 
 @app.post("/length")
@@ -36,7 +36,7 @@ def slow() -> None:
     print("asked", flush=True)
     time.sleep(60)
 
-program.app = lambda **_: limits.serve(app, host="127.0.0.1", port=int(sys.argv[1]))
+program.app = lambda **_: ending.serve(app, host="127.0.0.1", port=int(sys.argv[1]))
 program.main()
 """
 
@@ -63,22 +63,13 @@ def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     process.communicate()
 
 
-def test_bodies_requests_and_names_have_limits(server: tuple[subprocess.Popen[str], int]) -> None:
-    process, port = server
+def test_other_names_of_the_host_are_refused(server: tuple[subprocess.Popen[str], int]) -> None:
+    """A page of a stranger's site, whose name was made to lead to this machine."""
+    _, port = server
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
-        assert http.post("/length", content=b"x" * (4 << 20)).json() == {"length": 4 << 20}
-        assert http.post("/length", content=b"x" * ((4 << 20) + 1)).status_code == 413
-        pieces = (b"x" * (1 << 20) for _ in range(6))
-        assert http.post("/length", content=pieces).status_code == 413
+        assert http.post("/length", content=b"abc").json() == {"length": 3}
         assert http.post("/length", headers={"Host": "evil.example"}).status_code == 400
         assert http.post("/length", headers={"Host": f"localhost:{port}"}).status_code == 200
-    for beginning in (b"", b"POST /length HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\nhalf"):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as half:
-            half.sendall(beginning)
-            began = time.monotonic()
-            assert half.recv(1000)[:12] in (b"", b"HTTP/1.1 400")  # closed, and not by us
-            assert time.monotonic() - began < 15
-    assert process.poll() is None
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])

@@ -1,0 +1,94 @@
+"""The interactive SAM from the command line: ``figureground studio backend`` and ``studio embeddings``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Final
+
+import typer
+
+from figureground.cli.options import DeviceOptions, JsonOption, WorkspaceOption, flattened
+from figureground.console import emit, progress_bar, say
+from figureground.errors import UsageError
+
+PASSWORD_VARIABLE: Final = "FIGUREGROUND_BACKEND_PASSWORD"  # noqa: S105  a name
+CLICKABLE_NAMES: Final = "mobile-sam, sam, edgetam, sam-hq, sam2 or sam3"
+"""``CLICKABLE`` for people, without importing what knows it."""
+EmbeddingsOption = Annotated[
+    float, typer.Option(min=0.001, help="Most gigabytes of embeddings on disk; those used longest ago go first.")
+]
+
+
+@flattened
+def backend(
+    *,
+    workspace: WorkspaceOption,
+    segmenter: Annotated[str, typer.Option(help=f"The model: {CLICKABLE_NAMES}.")] = "mobile-sam",
+    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None,
+    host: Annotated[str, typer.Option(help="Address; beyond this machine only with a login.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 9090,
+    login: Annotated[
+        str | None, typer.Option(help=f"User of HTTP Basic; the password is in {PASSWORD_VARIABLE}.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None,
+    embeddings_gb: EmbeddingsOption = 20.0,
+    network: DeviceOptions,
+) -> None:
+    """Serve the interactive SAM in the foreground (studio up starts one by itself); stop with Ctrl-C."""
+    from figureground.annotate.segmenters.loading import ModelChoice
+    from figureground.annotate.studio.backend import serve_backend
+    from figureground.annotate.studio.home import StudioHome
+
+    password = os.environ.get(PASSWORD_VARIABLE, "")
+    if login and not password:
+        raise UsageError(f"a login needs a password, in {PASSWORD_VARIABLE}")
+    say(f"loading {segmenter}")
+    model = ModelChoice(
+        segmenter=segmenter,
+        checkpoint=checkpoint,
+        threads=threads,
+        device=network.device,
+        precision=network.precision,
+        most_embeddings_gb=embeddings_gb,
+    )
+    serve_backend(
+        StudioHome.of(workspace), model, host=host, port=port, basic_auth=(login, password) if login else None
+    )
+    sys.exit(0)
+
+
+@flattened
+def embeddings(
+    *,
+    workspace: WorkspaceOption,
+    fill: Annotated[bool, typer.Option("--fill", help="Encode the photos that wait for annotators.")] = False,
+    segmenter: Annotated[str, typer.Option(help=f"The model: {CLICKABLE_NAMES}.")] = "mobile-sam",
+    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None,
+    embeddings_gb: EmbeddingsOption = 20.0,
+    network: DeviceOptions,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how many photos the interactive SAM has encoded, or encode those that wait, so that no first click does."""
+    from figureground.annotate.segmenters.embeddings import EmbeddingFolder, keep_embeddings
+    from figureground.annotate.segmenters.loading import load_segmenter
+    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.queues.filling import fill_embeddings, stored_by_model, waiting_photos
+
+    home = StudioHome.of(workspace)
+    kept = EmbeddingFolder(path=home.embeddings, most_bytes=int(embeddings_gb * 1e9))
+    lines, report = [], None
+    if fill:
+        model = load_segmenter(segmenter, checkpoint=checkpoint, device=network.device, precision=network.precision)
+        remembering = keep_embeddings(model, kept)
+        with progress_bar() as show:
+            report = fill_embeddings(remembering, kept, waiting_photos(home.queues), home.served, progress=show)
+        room = f", {report.no_room} left for want of room (--embeddings-gb)" if report.no_room else ""
+        lines.append(f"{report.made} photos encoded, {report.there} were there{room}")
+    stored = stored_by_model(home.embeddings)
+    lines += [f"{name}: {count} photos, {size / 1e9:.2f} GB" for name, (count, size) in stored.items()]
+    models = {name: {"photos": count, "bytes": size} for name, (count, size) in stored.items()}
+    filled = {"made": report.made, "there": report.there, "no_room": report.no_room} if report else None
+    emit({"models": models, "filled": filled}, as_json=as_json, text="\n".join(lines) or "no embeddings are kept yet")
+    if report is not None:
+        report.raise_if_any()

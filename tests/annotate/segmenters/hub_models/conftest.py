@@ -1,0 +1,34 @@
+"""Tiny models of every family, saved once a run and worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("transformers")
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folder of a tiny model by its family: ``sam2``, ``edgetam``, ``sam-hq``, ``sam3`` and so on."""
+    import tiny_hub_models
+
+    root = Path(tmp_path_factory.mktemp("hub"))
+
+    @cache
+    def save(family: str) -> Path:
+        make = {
+            "sam2": tiny_hub_models.save_sam2,
+            "edgetam": tiny_hub_models.save_edgetam,
+            "sam-hq": tiny_hub_models.save_sam_hq,
+            "sam3": tiny_hub_models.save_sam3_tracker,
+            "sam3-text": tiny_hub_models.save_sam3_text,
+            "grounding-dino": tiny_hub_models.save_grounding_dino,
+            "owlv2": tiny_hub_models.save_owlv2,
+        }[family]
+        return make(root / family)
+
+    return save
