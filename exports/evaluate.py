@@ -102,8 +102,10 @@ class EvaluationError(Exception):
 
 def masked(text: str) -> str:
     """A text with ``***`` in place of this machine's secrets: a server may repeat in its answer what it was sent."""
-    hub = sys.modules.get("huggingface_hub")
-    login = hub.get_token() if hub is not None else None
+    try:
+        login = sys.modules["huggingface_hub"].get_token()
+    except (KeyError, AttributeError, ImportError, OSError):  # not loaded, not whole yet, or not readable
+        login = None
     named = (value for name, value in os.environ.items() if _SECRET_NAMES.search(name))
     for secret in sorted({*named, login or ""}, key=len, reverse=True):
         text = text.replace(secret, "***") if len(secret) >= 8 else text
