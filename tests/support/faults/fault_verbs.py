@@ -24,7 +24,8 @@ from figureground.annotate.sheet.reading import TOOL
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.annotate.verbs import index, propose
-from figureground.schemas.sources.names import name_key, same_form
+from figureground.schemas.documents import same_form
+from figureground.schemas.sources.names import name_key
 from figureground.schemas.store.workspace import DATABASE_NAME, Workspace
 
 PHOTOS: Final = 300

@@ -37,8 +37,6 @@ MODULES = (
     "exports.evaluation.scoring",
     "exports.evaluation.on_ray",
     "exports.report.report",
-    *(f"cli.{name}" for name in ("build", "evaluate", "export", "freeze", "human", "imports", "photos", "propose")),
-    *(f"cli.{name}" for name in ("release", "report", "sheet")),
     "cli.app",
 )
 """What the commands import, below ``figureground``; nothing of it starts a thread."""
@@ -46,8 +44,10 @@ MODULES = (
 
 def main() -> None:
     """Import, then fork a process for each line."""
-    for name in MODULES:
-        importlib.import_module(f"figureground.{name}")
+    verbs = importlib.import_module("figureground.cli.verbs").VERBS
+    homes = {verb.home.partition(":")[0] for verb in verbs.values()}
+    for name in (*(f"figureground.{name}" for name in MODULES), *sorted(homes)):
+        importlib.import_module(name)
     print(json.dumps({"threads": threading.active_count()}), flush=True)
     for line in sys.stdin:
         order = json.loads(line)
