@@ -310,6 +310,8 @@ def _store(workspace: Workspace, batch: Iterable[ImageRecord | Rejection], repor
         first = records.get(result.image_id) or workspace.image(result.image_id)
         if first is None:
             records[result.image_id] = result
+        elif (first.source, first.uri) == (result.source, result.uri):  # another command catalogued it meanwhile
+            report.already_there += 1
         else:
             rejections.append(_twin(result, first, report.faults))
     for record in records.values():

@@ -26,6 +26,7 @@ from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.released_attributes import gather_attributes
 from figureground.errors import DataError, Faults, UsageError
 from figureground.runtime.files import csv_text, write_text
+from figureground.runtime.leftovers import clear_partials
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, encode_coco_rle
 from figureground.schemas.records import (
@@ -198,6 +199,7 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     if review is not None:
         annotation["policy"] = review.summary(labels, _without_textures(by_label))
     path = workspace.root / "objects" / f"{version}.parquet"
+    clear_partials(path.parent)
     objects = _fitting(workspace, options, origins, consensus)
     write_release(path, objects, version=version, left_out=by_label, annotation=annotation)
     write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))

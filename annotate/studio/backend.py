@@ -33,13 +33,14 @@ from figureground.schemas.pages.labeling import GROUND_CONTROL
 from figureground.schemas.records import NAME_PATTERN
 
 try:
-    import uvicorn
+    import uvicorn  # noqa: F401  named where it is absent
     from fastapi import Depends, FastAPI, HTTPException, Request
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
     from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
-    from figureground.runtime.servers import MOST_CONNECTIONS, PATIENCE_SECONDS, BoundedBodies, Impatient
+    from figureground.annotate.studio.serving.ending import serve
+    from figureground.runtime.servers import MOST_CONNECTIONS, BoundedBodies, Impatient
 except ImportError as error:
     raise MissingExtraError("fastapi", "backend") from error
 
@@ -226,16 +227,7 @@ def serve_backend(
     )
     end = start_preparation(preparation)
     try:
-        uvicorn.run(
-            app,
-            host=host,
-            port=port,
-            http=Impatient,
-            limit_concurrency=MOST_CONNECTIONS,
-            timeout_graceful_shutdown=int(PATIENCE_SECONDS),
-            log_level="warning",
-            access_log=False,
-        )
+        serve(app, host=host, port=port, http=Impatient, limit_concurrency=MOST_CONNECTIONS)
     finally:
         end()
 

@@ -172,6 +172,11 @@ def _tables(connection: sqlite3.Connection) -> dict[str, Columns]:
     return {name: (facts, *map(tuple, connection.execute(columns, (name,)))) for name, facts in tables.items()}
 
 
+def is_newest(connection: sqlite3.Connection) -> bool:
+    """Whether a database is of the newest version."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0]) == len(_MIGRATIONS)
+
+
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring a database to the newest version; two commands that start together do it once.
 
