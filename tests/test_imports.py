@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from checkout import PACKAGE_FOLDERS, ROOT
+from PIL import Image
 
 HEAVY = ("datasets", "label_studio_sdk", "onnxruntime", "segment_anything", "timm", "torch", "torchvision")
 
@@ -30,6 +31,17 @@ def test_the_package_loads_nothing_before_a_name_is_asked_for() -> None:
     script = "import sys; before = set(sys.modules); import figureground; print(*sorted(set(sys.modules) - before))"
     run = subprocess.run([sys.executable, "-P", "-c", script], check=True, capture_output=True, text=True)
     assert [name for name in run.stdout.split() if name != "__future__"] == ["figureground", "figureground.build"]
+
+
+def test_a_verb_does_not_wait_for_the_libraries_of_others(tmp_path: Path) -> None:
+    """Statistics take longer to load than a small catalogue takes to make."""
+    script = f"import sys, figureground; figureground.index({str(tmp_path)!r}, {str(tmp_path / 'work')!r}, workers=1)"
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
+    loaded = "print(*(name for name in ('scipy.optimize', 'scipy.stats') if name in sys.modules))"
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", f"{script}; {loaded}"], check=True, capture_output=True, text=True
+    )
+    assert run.stdout.split() == []
 
 
 def test_a_heavy_import_would_be_seen() -> None:

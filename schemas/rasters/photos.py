@@ -135,7 +135,7 @@ def _damage(image: Image.Image, data: bytes) -> str:
     if image.format != "PNG":
         return ""
     if image.mode == "P" and image.palette is not None:
-        last, colours = image.getextrema()[1], len(image.palette.palette) // len(image.palette.mode)
+        last, colours = int(np.asarray(image).max()), len(image.palette.palette) // len(image.palette.mode)
         if last >= colours:
             return f"pixels of colour {last}, and a palette of {colours}"
     return png_damage(data)

@@ -135,11 +135,12 @@ def test_an_expired_personal_token_is_refused_by_name() -> None:
 @contextmanager
 def backend(folder: Path) -> Iterator[int]:
     from figureground.annotate.segmenters.interactive import InteractiveSam
-    from figureground.annotate.studio import backend
+    from figureground.annotate.studio.backend import create_app
+    from figureground.runtime.servers import Impatient
 
     sam: Any = object.__new__(InteractiveSam)
-    app = backend.create_app(folder, sam, model_version="none")
-    config = uvicorn.Config(app, port=0, http=backend.Impatient, log_level="critical", access_log=False)
+    app = create_app(folder, sam, model_version="none")
+    config = uvicorn.Config(app, port=0, http=Impatient, log_level="critical", access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

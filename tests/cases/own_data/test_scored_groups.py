@@ -21,19 +21,12 @@ from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.annotate.verbs import SourceReading, index
 from figureground.exports.dataset.inputs import Machines
 from figureground.exports.dataset.request import BuildOptions, build
-from figureground.exports.evaluation.intervals import (
-    Floats,
-    Ints,
-    group_effect,
-    mean_estimate,
-    paired_difference,
-    share_interval,
-)
+from figureground.exports.evaluation.intervals import group_effect, mean_estimate, paired_difference, share_interval
 from figureground.exports.evaluation.repository.provenance import read_groups
 from figureground.exports.evaluation.results import describe_groups, format_eval_results
 from figureground.exports.evaluation.scoring import evaluate
 from figureground.exports.evaluation.shares import count_groups, number_groups
-from figureground.exports.evaluation.values import EvaluationError
+from figureground.exports.evaluation.values import EvaluationError, Floats, Ints
 from figureground.schemas.store.releases import blind_name, group_digest, read_release
 from figureground.schemas.store.workspace import Workspace
 
@@ -174,7 +167,7 @@ def alone(count: int) -> Ints:
 
 
 def test_images_that_are_all_alone_are_worth_themselves() -> None:
-    values = np.arange(60) % 3 % 2 * 1.0
+    values = (np.arange(60) % 3 % 2).astype(np.float64)
     effect = group_effect(values, ALIKE, alone(60))
     assert (effect.groups, effect.design_effect, effect.degrees) == (60, 1.0, 59.0)
     assert count_groups(values, ALIKE, alone(60)) == {"n_groups": 60, "n_effective": 60.0}
@@ -184,7 +177,7 @@ def test_images_that_are_all_alone_are_worth_themselves() -> None:
 @pytest.mark.parametrize("strata", [ALIKE, np.repeat([0, 1], 30)])
 def test_copies_of_an_image_are_worth_one(strata: Ints) -> None:
     """Five copies each of twelve images: five times the variance but for the factors n / (n - 1)."""
-    values = np.repeat(np.arange(12) % 3 % 2, 5) * 1.0
+    values = np.repeat(np.arange(12) % 3 % 2, 5).astype(np.float64)
     effect = group_effect(values, strata, np.repeat(np.arange(12), 5))
     assert effect.groups == 12
     assert effect.design_effect == pytest.approx(5 * (12 / 11) / (60 / 59))
@@ -200,10 +193,10 @@ def test_groups_never_make_a_mean_surer() -> None:
 
 def test_where_nothing_varies_and_in_one_group_a_group_is_one_image() -> None:
     assert group_effect(np.ones(60), ALIKE, np.repeat(np.arange(6), 10)).design_effect == 10
-    assert group_effect(np.arange(60) % 2 * 1.0, ALIKE, ALIKE).design_effect == 60
+    assert group_effect((np.arange(60) % 2).astype(np.float64), ALIKE, ALIKE).design_effect == 60
     low, high = share_interval(np.ones(60), ALIKE, ALIKE)
     assert (low < 0.4, high) == (True, 1)
-    gap = mean_estimate(np.arange(60) % 2 * 1.0, ALIKE, (-1, 1), np.repeat([0, 1], 30))
+    gap = mean_estimate((np.arange(60) % 2).astype(np.float64), ALIKE, (-1, 1), np.repeat([0, 1], 30))
     assert (gap.ci95, gap.p) == (None, None)
 
 
