@@ -42,7 +42,7 @@ def count_votes(accepted_id: str, mask: CocoRle, answers: Sequence[Annotation], 
     a mask that somebody else painted.
 
     Args:
-        accepted_id: ``annotation_id`` of the answer that was accepted; another text for a consensus, which nobody painted.
+        accepted_id: ``annotation_id`` of the accepted answer; another text for a consensus, which nobody painted.
         mask: The object mask of that answer, or of the consensus.
         answers: All answers to the photo, in any order.
         history: Versions of the attributes that people were asked for.

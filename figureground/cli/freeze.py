@@ -1,4 +1,4 @@
-"""``figureground agree``, ``lint``, ``freeze`` and ``policy``: answers compared, masks checked, accepted ones released."""
+"""``figureground agree``, ``lint``, ``freeze``, ``policy``: answers compared, masks checked, accepted ones released."""
 
 from __future__ import annotations
 
