@@ -166,7 +166,7 @@ def find_duplicates(paths: Sequence[Path], search: Search, *, progress: Progress
     _check(search, paths)
     places = [open_place(path) for path in paths]
     photos = [photo for place in places for photo in place.photos]
-    links = list(_hash_links(photos, search.bits))
+    links: list[Edge] = list(_hash_links(photos, search.bits))
     embedder, pairs = "", list[tuple[int, int, float]]()
     if search.embedder is not None:
         embedder, pairs = _embedded(places, search, progress)
