@@ -170,7 +170,7 @@ def find_duplicates(paths: Sequence[Path], search: Search, *, progress: Progress
     embedder, pairs = "", list[tuple[int, int, float]]()
     if search.embedder is not None:
         embedder, pairs = _embedded(places, search, progress)
-        links += [(one, other, "embedding", round(cosine, 4)) for one, other, cosine in pairs]
+        links.extend((one, other, "embedding", round(cosine, 4)) for one, other, cosine in pairs)
     if search.keep_together:
         with Workspace.open(paths[0]) as store:
             named = [(photos[one].image_id, photos[other].image_id, cosine) for one, other, cosine in pairs]
