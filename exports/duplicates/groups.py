@@ -166,11 +166,11 @@ def find_duplicates(paths: Sequence[Path], search: Search, *, progress: Progress
     _check(search, paths)
     places = [open_place(path) for path in paths]
     photos = [photo for place in places for photo in place.photos]
-    links = list(_hash_links(photos, search.bits))
+    links: list[Edge] = list(_hash_links(photos, search.bits))
     embedder, pairs = "", list[tuple[int, int, float]]()
     if search.embedder is not None:
         embedder, pairs = _embedded(places, search, progress)
-        links += [(one, other, "embedding", round(cosine, 4)) for one, other, cosine in pairs]
+        links.extend((one, other, "embedding", round(cosine, 4)) for one, other, cosine in pairs)
     if search.keep_together:
         with Workspace.open(paths[0]) as store:
             named = [(photos[one].image_id, photos[other].image_id, cosine) for one, other, cosine in pairs]
