@@ -17,6 +17,7 @@ from figureground.annotate.agreement.report_files import write_agreement
 from figureground.annotate.catalogue import IndexReport, index_source
 from figureground.annotate.freeze import FreezeOptions, FreezeReport
 from figureground.annotate.freeze import freeze as freeze_workspace
+from figureground.annotate.freezing.policy import load_policy
 from figureground.annotate.lint.checking import LintLevel, LintOptions, lint_release, lint_workspace
 from figureground.annotate.lint.linting import LintReport
 from figureground.annotate.photo_states import photos_to_annotate
@@ -194,6 +195,8 @@ class ReleaseRules(TypedDict, total=False):
     lint: LintLevel | None
     """Check every mask first, and refuse the release where something of this severity is found: ``error``, ``warning``,
     ``note``, or ``never`` to put the findings on the card alone; None not to check."""
+    policy: str | Path | None
+    """What the release must be: a shipped policy's name, or a YAML file; None asks nothing."""
 
 
 def agree(
@@ -254,7 +257,8 @@ def freeze(
 
     Raises:
         UsageError: for a bad name, a version that exists with other content, or several segmenters to choose from.
-        DataError: if nothing would be in it, masks do not have their photos' sizes, or lint refuses some.
+        DataError: if nothing would be in it, masks do not have their photos' sizes, lint refuses some, or the release
+            fails its policy: then nothing is written.
 
     Example:
         >>> figureground.freeze("work", "v1", unreviewed=True).path
@@ -262,13 +266,16 @@ def freeze(
     """
     if min_iou is not None and agree is None:
         raise UsageError("--min-iou is that of two segmenters' masks: name the other one with --agree")
+    policy = rules.get("policy")
     options = FreezeOptions(
         unreviewed=unreviewed,
         unmasked=unmasked,
         segmenter=segmenter,
         agree=agree,
         min_iou=AGREEING_PROPOSALS if min_iou is None else min_iou,
-        **rules,
+        policy=load_policy(str(policy)) if policy is not None else None,
+        consensus=rules.get("consensus"),
+        lint=rules.get("lint"),
     )
     with Workspace.open(Path(workspace)) as store:
         return freeze_workspace(store, version, options)

@@ -3553,6 +3553,7 @@ def compare_with_texts(model: Any, encode_images: Callable[[Any], Any]) -> Any: 
 
 # jobs: One model on one dataset: what is scored, and the answers that are stored, so that a killed run goes on.
 
+npy_format: Any = np.lib.format  # ships no annotations
 MOST_ARRAY_BYTES: Final = 1 << 29  # of a file: answers to 1.3 million images with ids of 32 characters have 250 MB
 
 
@@ -3656,8 +3657,8 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, N
             if names is not None and name not in names:
                 continue
             with archive.open(info) as member:
-                version = np.lib.format.read_magic(member)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                version = npy_format.read_magic(member)
+                read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
                 shape, _, dtype = read(member)
             size = math.prod(shape) * dtype.itemsize
             sound = min(shape, default=1) >= 0 < dtype.itemsize and size <= min(info.file_size, left)
@@ -3665,7 +3666,7 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, N
                 raise ValueError(f"{name}: shape {shape} of {dtype} in {info.file_size} bytes, or there twice")
             left -= size
             with archive.open(info) as member:
-                arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+                arrays[name] = npy_format.read_array(member, allow_pickle=False)
     return arrays
 
 
@@ -5807,7 +5808,7 @@ def _pasted_cells(row: str, measured: Mapping[str, Any]) -> dict[str, Cell]:
 # models: Models by their specifications: those of libraries, ONNX files and callables.
 
 MODEL_SPECS: Final = (
-    "timm:NAME[=FILE], torchvision:NAME[/WEIGHTS], hf:NAME, open_clip:NAME/TAG, chat:NAME, onnx:FILE or "
+    "timm:NAME[=FILE], torchvision:NAME/WEIGHTS, hf:NAME, open_clip:NAME/TAG, chat:NAME, onnx:FILE or "
     "MODULE:CALLABLE[=ARGUMENT]"
 )
 _LIBRARIES: Final[Mapping[str, Callable[[str, ClassMap | None], Adapter]]] = {  # kinds that transformers has, and like

@@ -237,8 +237,8 @@ def _decode(network: SamNetwork, embedding: Embedding, frame: Frame, prompts: Se
         for start in range(0, len(group), PROMPTS_PER_BATCH):
             batch = group[start : start + PROMPTS_PER_BATCH]
             labels = BOX_CORNERS if is_box else (FIGURE_POINT,)
-            coords, answers = frame.coords(batch), "four" if is_box else "three"
-            logits, scores = network.decode(embedding, coords, labels, answers=answers)
+            answers: Answers = "four" if is_box else "three"
+            logits, scores = network.decode(embedding, frame.coords(batch), labels, answers=answers)
             for row, prompt in enumerate(batch):
                 for mask in range(logits.shape[1]):
                     score = float(np.clip(scores[row, mask], 0.0, 1.0))  # a regression: it may overshoot 1

@@ -40,6 +40,7 @@ from figureground.exports.dataset.lock import (
     locked_groups,
     split_counts,
 )
+from figureground.exports.dataset.locked.parts import locked_sizes
 from figureground.exports.dataset.planned import PlannedBuild
 from figureground.exports.rebuilding.drift import DriftedRow, find_drift, require_within
 from figureground.exports.rebuilding.photo_search import PhotoSearch, find_photos
@@ -311,6 +312,8 @@ def _lock(released: RecipeLock, plan: Plan, design: Design) -> RecipeLock:
     groups = locked_groups(measured.record for measured in plan.objects.values())
     layout = {"row_layout": row_layout(grouped=groups is not None), "groups": groups}
     changes = {**dict(environment()), "pixel_rules": PIXEL_RULES, **layout, **counts}
+    if released.effective_n is not None and len(plan.objects) < released.objects:
+        changes["effective_n"] = locked_sizes(plan, design)
     if released.splits is not None:
         changes["splits"] = split_counts(plan, design.recipe.split_names)
     return released.model_copy(update=changes)

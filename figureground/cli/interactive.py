@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import typer
@@ -15,24 +16,30 @@ from figureground.errors import UsageError
 PASSWORD_VARIABLE: Final = "FIGUREGROUND_BACKEND_PASSWORD"  # noqa: S105  a name
 CLICKABLE_NAMES: Final = "mobile-sam, sam, edgetam, sam-hq, sam2 or sam3"
 """``CLICKABLE`` for people, without importing what knows it."""
-EmbeddingsOption = Annotated[
-    float, typer.Option(min=0.001, help="Most gigabytes of embeddings on disk; those used longest ago go first.")
-]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClickOptions:
+    """The model that answers clicks, and what is kept for it."""
+
+    segmenter: Annotated[str, typer.Option(help=f"The model: {CLICKABLE_NAMES}.")] = "mobile-sam"
+    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None
+    embeddings_gb: Annotated[
+        float, typer.Option(min=0.001, help="Most gigabytes of embeddings on disk; those used longest ago go first.")
+    ] = 20.0
 
 
 @flattened
 def backend(
     *,
     workspace: WorkspaceOption,
-    segmenter: Annotated[str, typer.Option(help=f"The model: {CLICKABLE_NAMES}.")] = "mobile-sam",
-    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None,
+    options: ClickOptions,
     host: Annotated[str, typer.Option(help="Address; beyond this machine only with a login.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 9090,
     login: Annotated[
         str | None, typer.Option(help=f"User of HTTP Basic; the password is in {PASSWORD_VARIABLE}.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads inside the model.")] = None,
-    embeddings_gb: EmbeddingsOption = 20.0,
     network: DeviceOptions,
 ) -> None:
     """Serve the interactive SAM in the foreground (studio up starts one by itself); stop with Ctrl-C."""
@@ -43,14 +50,14 @@ def backend(
     password = os.environ.get(PASSWORD_VARIABLE, "")
     if login and not password:
         raise UsageError(f"a login needs a password, in {PASSWORD_VARIABLE}")
-    say(f"loading {segmenter}")
+    say(f"loading {options.segmenter}")
     model = ModelChoice(
-        segmenter=segmenter,
-        checkpoint=checkpoint,
+        segmenter=options.segmenter,
+        checkpoint=options.checkpoint,
         threads=threads,
         device=network.device,
         precision=network.precision,
-        most_embeddings_gb=embeddings_gb,
+        most_embeddings_gb=options.embeddings_gb,
     )
     serve_backend(
         StudioHome.of(workspace), model, host=host, port=port, basic_auth=(login, password) if login else None
@@ -63,9 +70,7 @@ def embeddings(
     *,
     workspace: WorkspaceOption,
     fill: Annotated[bool, typer.Option("--fill", help="Encode the photos that wait for annotators.")] = False,
-    segmenter: Annotated[str, typer.Option(help=f"The model: {CLICKABLE_NAMES}.")] = "mobile-sam",
-    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None,
-    embeddings_gb: EmbeddingsOption = 20.0,
+    options: ClickOptions,
     network: DeviceOptions,
     as_json: JsonOption = False,
 ) -> None:
@@ -76,10 +81,12 @@ def embeddings(
     from figureground.annotate.studio.queues.filling import fill_embeddings, stored_by_model, waiting_photos
 
     home = StudioHome.of(workspace)
-    kept = EmbeddingFolder(path=home.embeddings, most_bytes=int(embeddings_gb * 1e9))
+    kept = EmbeddingFolder(path=home.embeddings, most_bytes=int(options.embeddings_gb * 1e9))
     lines, report = [], None
     if fill:
-        model = load_segmenter(segmenter, checkpoint=checkpoint, device=network.device, precision=network.precision)
+        model = load_segmenter(
+            options.segmenter, checkpoint=options.checkpoint, device=network.device, precision=network.precision
+        )
         remembering = keep_embeddings(model, kept)
         with progress_bar() as show:
             report = fill_embeddings(remembering, kept, waiting_photos(home.queues), home.served, progress=show)

@@ -101,6 +101,17 @@ _MIGRATIONS: Final = (
     """
     ALTER TABLE proposals ADD COLUMN instances TEXT NOT NULL DEFAULT '[]';
     """,
+    # Near-duplicates that a search found; the newest search counts.
+    """
+    CREATE TABLE link_searches (sequence INTEGER PRIMARY KEY, method TEXT NOT NULL) STRICT;
+    CREATE TABLE photo_links (
+        sequence INTEGER NOT NULL REFERENCES link_searches ON DELETE CASCADE,
+        image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+        other_id TEXT NOT NULL REFERENCES images (image_id) ON DELETE CASCADE,
+        likeness REAL NOT NULL, PRIMARY KEY (sequence, image_id, other_id)) STRICT;
+    CREATE INDEX photo_links_by_image ON photo_links (image_id);
+    CREATE INDEX photo_links_by_other ON photo_links (other_id);
+    """,
 )
 
 

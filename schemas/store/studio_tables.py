@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from figureground.errors import DataError
 from figureground.schemas.records import Annotation, AnswerState, StudioProject, StudioTeam, canonical_json
 from figureground.schemas.store.rows import row_of, team_of
 
@@ -227,4 +228,8 @@ class StudioTables:
         names = ", ".join(rows[0])
         marks = ", ".join(f":{name}" for name in rows[0])
         query = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608  names are ours
-        return self._db.executemany(query, rows).rowcount
+        try:
+            return self._db.executemany(query, rows).rowcount
+        except (OverflowError, UnicodeEncodeError) as error:
+            expected = "whole numbers of 64 bits, and text without lone surrogates"
+            raise DataError.single("workspace.sqlite", table, expected=expected, got=str(error)[:100]) from error

@@ -166,6 +166,26 @@ class Workspace(StudioTables):
         newest = {row["image_id"]: str(row["name"]) for row in rows}
         return {image_id: name for image_id, name in newest.items() if name}
 
+    def add_links(self, method: str, links: Iterable[tuple[str, str, float]]) -> None:
+        """Note the near-duplicates that a search found; those of earlier searches count no more.
+
+        Args:
+            method: What they were found by.
+            links: Two image ids and how alike the photos are, in the words of the method.
+        """
+        with self._db:
+            sequence = self._db.execute("INSERT INTO link_searches (method) VALUES (?)", (method,)).lastrowid
+            rows = sorted((sequence, *sorted((one, other)), likeness) for one, other, likeness in links)
+            self._db.executemany("INSERT OR IGNORE INTO photo_links VALUES (?, ?, ?, ?)", rows)
+
+    def links(self) -> list[tuple[str, str]]:
+        """Image ids of every two photos that the newest search found to be near-duplicates, sorted."""
+        query = (
+            "SELECT image_id, other_id FROM photo_links WHERE sequence = (SELECT max(sequence) FROM link_searches) "
+            "ORDER BY image_id, other_id"
+        )
+        return [(row["image_id"], row["other_id"]) for row in self._db.execute(query)]
+
     def forget(self, image_id: str) -> None:
         """Delete a photo and all that hangs on it (a takedown); the one delete of the workspace."""
         with self._db:

@@ -156,7 +156,7 @@ def save_sam3_tracker(folder: Path) -> Path:
 def _clip_tokenizer(most: int) -> Any:
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-    alphabet = list(bytes_to_unicode().values())
+    alphabet = list(bytes_to_unicode().values())  # type: ignore[no-untyped-call]
     words = [*alphabet, *(f"{letter}</w>" for letter in alphabet), "<|startoftext|>", "<|endoftext|>"]
     vocabulary = {word: index for index, word in enumerate(words)}
     return hf.CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=most)
