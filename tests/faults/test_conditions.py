@@ -18,6 +18,7 @@ from PIL import Image
 from plain_dataset import Plain, make_plain
 from run_faults import clock_library
 
+from figureground.schemas.store.migrations import _MIGRATIONS
 from figureground.schemas.store.workspace import DATABASE_NAME, Workspace
 
 pytestmark = pytest.mark.slow
@@ -73,14 +74,15 @@ def test_a_workspace_that_cannot_be_written_to_is_read(plain: Plain, tmp_path: P
 def test_what_only_a_write_could_mend_is_told(plain: Plain, tmp_path: Path) -> None:
     """Changes that wait beside the database, and a database of an earlier version."""
     waiting, old = tmp_path / "waiting", tmp_path / "old"
-    for folder in (waiting, old):
-        shutil.copytree(plain.drawn.workspace, folder)
+    shutil.copytree(plain.drawn.workspace, waiting)
+    old.mkdir()
     with closing(sqlite3.connect(waiting / DATABASE_NAME)) as database:
         database.execute("DELETE FROM decisions")
         database.commit()
         shutil.copytree(waiting, tmp_path / "copied")  # as a machine that lost power leaves it
     (tmp_path / "copied" / f"{DATABASE_NAME}-shm").unlink()
     with closing(sqlite3.connect(old / DATABASE_NAME)) as database:
+        database.executescript(_MIGRATIONS[0])
         database.execute("PRAGMA user_version = 1")
     for folder, words in ((tmp_path / "copied", "unable to open"), (old, "is of an older figureground")):
         with read_only(folder) as run:
