@@ -97,6 +97,11 @@ fuzz-parsers: $(STAMP)  ## Damage the input of every parser EXECUTIONS=100000 ti
 	PYTHONPATH=tests/support:tests/support/fuzzing $(BIN)/python -P tests/support/fuzzing/fuzz_parsers.py \
 	  --executions $(EXECUTIONS) --seed $(SEED) --jobs 2 $(PARSERS)
 
+KILLS ?= 300
+.PHONY: faults
+faults: $(STAMP)  ## Kill, starve and double every verb at random moments, KILLS=300 SEED=0; prints what differs
+	$(BIN)/python -P tests/support/faults/run_faults.py $(KILLS) "$(SEED)"
+
 TIMES ?= 1
 .PHONY: fresh
 fresh:  ## Demo and tests in a fresh clone, with an empty HOME, temporary folder and caches, TIMES=1

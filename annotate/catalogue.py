@@ -18,7 +18,7 @@ from figureground.runtime.processes import worker_pool
 from figureground.runtime.progress import Progress
 from figureground.schemas.rasters.photos import PhotoRejected, perceptual_hash, read_photo
 from figureground.schemas.rasters.sizes import ORDER, spell_size
-from figureground.schemas.records import ImageRecord
+from figureground.schemas.records import DUPLICATE, ImageRecord
 from figureground.schemas.sources.group_table import GROUP_COLUMN, read_groups
 from figureground.schemas.sources.items import AMBIGUOUS, FILE_FAULT
 from figureground.schemas.sources.names import PHOTO_ENDINGS, same_names
@@ -31,8 +31,6 @@ _IN_FLIGHT: Final = 4  # chunks a worker has ahead of it: bounds memory, hides a
 
 _COMPARED: Final = 8  # photos that are compared to know a moved source from another one of the same name
 
-DUPLICATE: Final = "duplicate"
-"""Reason of a photo whose bytes are catalogued under another name, which its detail tells."""
 _GROUP_TABLES: Final = (("labels", ()), ("groups", (GROUP_COLUMN,)))
 """Options of a source that name tables with groups, and the columns that these must have."""
 _SHOWN: Final = 10
@@ -312,6 +310,8 @@ def _store(workspace: Workspace, batch: Iterable[ImageRecord | Rejection], repor
         first = records.get(result.image_id) or workspace.image(result.image_id)
         if first is None:
             records[result.image_id] = result
+        elif (first.source, first.uri) == (result.source, result.uri):  # another command catalogued it meanwhile
+            report.already_there += 1
         else:
             rejections.append(_twin(result, first, report.faults))
     for record in records.values():

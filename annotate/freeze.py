@@ -10,10 +10,15 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from figureground.annotate.agreement.agreement import measure_agreement
 from figureground.annotate.agreement.consensus import WorkspaceConsensus
 from figureground.annotate.agreement.consensus_masks import METHODS, ConsensusMethod
+from figureground.annotate.agreement.overlaps import photo_agreements
 from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.annotate.attribute_history import AttributeHistory
+from figureground.annotate.freezing.policy import PolicyFile
+from figureground.annotate.freezing.review import ObjectReview, Review
+from figureground.annotate.freezing.scenes import joined_groups
 from figureground.annotate.lint.checking import LintLevel, lint_gate
 from figureground.annotate.photo_states import TEXTURE, is_texture
 from figureground.annotate.proposals.agreement import agreement_iou, other_masks
@@ -21,6 +26,7 @@ from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.released_attributes import gather_attributes
 from figureground.errors import DataError, Faults, UsageError
 from figureground.runtime.files import csv_text, write_text
+from figureground.runtime.leftovers import clear_partials
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, encode_coco_rle
 from figureground.schemas.records import (
@@ -33,12 +39,14 @@ from figureground.schemas.records import (
     ObjectState,
     ProposalRecord,
 )
-from figureground.schemas.store.releases import write_release
+from figureground.schemas.store.releases import LeftOut, write_release
 from figureground.schemas.store.workspace import Workspace
 
 DISAGREE: Final = "masks_disagree"
 NO_SECOND: Final = "no_second_mask"
 """Reasons why a machine mask is left out that another segmenter's must agree with."""
+
+_STRICTEST_FIRST: Final[tuple[LintLevel, ...]] = ("note", "warning", "error")
 
 
 class OfImage(Protocol):
@@ -72,6 +80,26 @@ class FreezeOptions:
     because these differ; None takes accepted answers alone."""
     lint: LintLevel | None = None
     """Check every mask, and refuse the release for findings of this severity or a worse one; None not to check."""
+    policy: PolicyFile | None = None
+    """What the release must be; its states are taken, whether or not the options above name them."""
+
+    def taking_states(self) -> FreezeOptions:
+        """The options with the states that the policy takes, and the stricter of the two levels of lint.
+
+        Raises:
+            UsageError: if an option asks for a state that the policy does not take.
+        """
+        if self.policy is None:
+            return self
+        policy, faults = self.policy.policy, []
+        for name in ("unreviewed", "unmasked"):
+            if getattr(self, name) and name not in policy.states.take:
+                faults.append(f"--{name}: the policy {policy.label} takes {', '.join(policy.states.take)} alone")
+        if faults:
+            raise UsageError("; ".join(faults))
+        take = policy.states.take
+        lint = next((level for level in _STRICTEST_FIRST if level in (policy.lint, self.lint)), self.lint)
+        return replace(self, unreviewed="unreviewed" in take, unmasked="unmasked" in take, lint=lint)
 
     def require_valid(self) -> None:
         """Check that the options go together.
@@ -98,7 +126,7 @@ class LeftOutPhoto:
     label: str
     reason: str
     """``undecided``, ``no_mask``, ``texture``, ``masks_disagree`` or ``no_second_mask`` where two machine masks must
-    agree, or what was decided: ``not_localisable``, ``wrong_label`` …"""
+    agree, what a policy asks for (``freezing.review``), or what was decided: ``not_localisable``, ``wrong_label`` …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,10 +148,12 @@ def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freeze
 
     Raises:
         UsageError: if the version's name is bad, exists with other content, or ``segmenter`` must be given.
-        DataError: if nothing would be in it, masks do not have their photos' sizes, or lint refuses some.
+        DataError: if nothing would be in it, masks do not have their photos' sizes, lint refuses some, or the release
+            fails its policy.
     """
     if not NAME_PATTERN.fullmatch(version):
         raise UsageError(f"version {version!r}: use letters, digits, dot, dash and underscore")
+    options = options.taking_states()
     options.require_valid()
     with workspace.unchanging():
         return _freeze(workspace, version, options)
@@ -132,47 +162,107 @@ def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freeze
 def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> FreezeReport:
     missing: list[LeftOutPhoto] = []
     faults = Faults()
+    review = Review(file=options.policy, history=AttributeHistory.of(workspace)) if options.policy else None
     # A million masks do not fit into memory: objects are gone through twice, first to judge them, then to write them.
     origins: dict[str, str] = {}
-    states: Counter[str] = Counter()
+    states, labels = Counter[str](), Counter[str]()
     consensus = WorkspaceConsensus.of(workspace, options.consensus) if options.consensus else None
     for record in _objects(workspace, options, missing, consensus):
         _judge(record, faults)
+        if review is not None:
+            reason = review.judge(record, list(workspace.annotations(record.image_id)), faults)
+            if reason:
+                missing.append(LeftOutPhoto(image_id=record.image_id, label=record.label, reason=reason))
+                continue
         origins[record.image_id] = record.mask_origin
         states[record.state] += 1
-    left_out = Counter(photo.reason for photo in missing)
-    path = workspace.root / "objects" / f"{version}.parquet"
-    if not origins:
-        raise DataError.single(
-            str(workspace.root),
-            "",
-            expected="accepted masks",
-            got="none (" + ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items())) + ")",
-            remedy="accept some in Label Studio, or take machine masks with --unreviewed",
-        )
-    faults.raise_if_any()
+        labels[record.label] += 1
     by_label: dict[str, Counter[str]] = defaultdict(Counter)
     for photo in missing:
         by_label[photo.label][photo.reason] += 1
+    if review is not None:
+        _judge_release(workspace, review, labels, by_label, faults)
+    if not faults:
+        _require_some(workspace, origins, missing)
+    counted = consensus.summary() if consensus is not None else None  # it counts on when objects are gone through again
+    linted = _lint(workspace, options, origins, consensus, faults)
+    faults.raise_if_any()
+    left_out = Counter(photo.reason for photo in missing)
     annotation = summarise_annotation(workspace, origins)
-    if consensus is not None:
-        annotation["consensus"] = consensus.summary()  # it counts on when objects are gone through again
-    if options.lint is not None:
-        checked = _objects(workspace, options, [], consensus)
-        annotation["lint"] = lint_gate(workspace, checked, len(origins), options.lint)
+    if counted is not None:
+        annotation["consensus"] = counted
+    if linted:
+        annotation["lint"] = linted
     if options.agree is not None:
         unlike = {reason: left_out[reason] for reason in (DISAGREE, NO_SECOND)}
         annotation["proposals_agree"] = {"with": options.agree, "min_iou": options.min_iou, "left_out": unlike}
-    write_release(
-        path, _objects(workspace, options, [], consensus), version=version, left_out=by_label, annotation=annotation
-    )
+    if review is not None:
+        annotation["policy"] = review.summary(labels, _without_textures(by_label))
+    path = workspace.root / "objects" / f"{version}.parquet"
+    clear_partials(path.parent)
+    objects = _fitting(workspace, options, origins, consensus)
+    write_release(path, objects, version=version, left_out=by_label, annotation=annotation)
     write_text(path.with_suffix(".left_out.csv"), csv_text(LeftOutPhoto, missing))
+    if review is not None:
+        write_text(path.with_suffix(".reviews.csv"), csv_text(ObjectReview, review.taken))
     return FreezeReport(
         path=path,
         version=version,
         states=dict(states),
         left_out=dict(sorted(left_out.items())),
         lint=annotation.get("lint", {}),
+    )
+
+
+def _fitting(
+    workspace: Workspace, options: FreezeOptions, origins: Mapping[str, str], consensus: WorkspaceConsensus | None
+) -> Iterator[ObjectRecord]:
+    """The objects that are released."""
+    return (record for record in _objects(workspace, options, [], consensus) if record.image_id in origins)
+
+
+def _lint(
+    workspace: Workspace,
+    options: FreezeOptions,
+    origins: Mapping[str, str],
+    consensus: WorkspaceConsensus | None,
+    faults: Faults,
+) -> dict[str, Any] | None:
+    """What lint finds in the objects that are released; None where nobody asked, or where it refuses some."""
+    if options.lint is None or not origins:
+        return None
+    try:
+        return lint_gate(workspace, _fitting(workspace, options, origins, consensus), len(origins), options.lint)
+    except DataError as error:
+        faults.extend(error.faults)
+        return None
+
+
+def _judge_release(
+    workspace: Workspace, review: Review, labels: Counter[str], left_out: LeftOut, faults: Faults
+) -> None:
+    """Judge all objects together by the policy; nobody painted the textures, and nobody was to."""
+    agreement = measure_agreement(photo_agreements(workspace))
+    review.judge_release(labels, _without_textures(left_out), agreement, faults)
+
+
+def _without_textures(left_out: LeftOut) -> dict[str, dict[str, int]]:
+    photos = {
+        label: {reason: n for reason, n in reasons.items() if reason != TEXTURE} for label, reasons in left_out.items()
+    }
+    return {label: reasons for label, reasons in photos.items() if reasons}
+
+
+def _require_some(workspace: Workspace, origins: Mapping[str, str], missing: Sequence[LeftOutPhoto]) -> None:
+    if origins:
+        return
+    left_out = Counter(photo.reason for photo in missing)
+    raise DataError.single(
+        str(workspace.root),
+        "",
+        expected="accepted masks",
+        got="none (" + ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items())) + ")",
+        remedy="accept some in Label Studio, or take machine masks with --unreviewed",
     )
 
 
@@ -183,7 +273,7 @@ def _objects(
     others = _Ascending(other_masks(workspace, options.agree) if options.unreviewed else iter(()))
     masks = best_proposals(workspace, options.segmenter, apart_from=options.agree) if options.unreviewed else iter(())
     best = _Ascending(masks)
-    history, sources, groups = AttributeHistory.of(workspace), workspace.sources(), workspace.groups()
+    history, sources, groups = AttributeHistory.of(workspace), workspace.sources(), joined_groups(workspace)
     for image in workspace.images():
         decision, proposal = decisions.of(image.image_id), best.of(image.image_id)
         group = groups.get(image.image_id, "")

@@ -8,12 +8,11 @@ from typing import Final
 
 from figureground.errors import UsageError, listed, printable
 from figureground.schemas.records import ImageRecord, SourceRow
+from figureground.schemas.sources.folders import TEXTURES
 from figureground.schemas.store.workspace import Workspace
 
 UNDECIDED: Final = "undecided"
 """State of a photo that nobody has decided on."""
-TEXTURES: Final = "textures"
-"""Kind of a source of textures."""
 TEXTURE: Final = "texture"
 """State of a photo that is a texture: nobody is to decide on it."""
 

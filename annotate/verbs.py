@@ -8,36 +8,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from figureground.annotate.agreement.adjudication import RANKINGS, Ranking
-from figureground.annotate.agreement.consensus_masks import METHODS, ConsensusMethod
-from figureground.annotate.agreement.report import AgreementReport, report_agreement
-from figureground.annotate.agreement.report_files import write_agreement
-from figureground.annotate.catalogue import IndexReport, index_source
-from figureground.annotate.freeze import FreezeOptions, FreezeReport
-from figureground.annotate.freeze import freeze as freeze_workspace
-from figureground.annotate.lint.checking import LintLevel, LintOptions, lint_release, lint_workspace
-from figureground.annotate.lint.linting import LintReport
-from figureground.annotate.photo_states import photos_to_annotate
-from figureground.annotate.proposals.class_texts import ClassTexts
-from figureground.annotate.proposals.proposing import ALL_PHOTOS, ProposalReport, ProposalScope, ProposalSettings
-from figureground.annotate.proposals.proposing import propose as propose_with
-from figureground.annotate.segmenters.loading import (
-    UNPROMPTED,
-    ModelChoice,
-    load_models,
-    require_taker_of_texts,
-    taker_of_texts,
-)
 from figureground.errors import UsageError
 from figureground.runtime.engines import EngineChoice
 from figureground.runtime.processes import default_workers
 from figureground.runtime.progress import Progress
 from figureground.schemas.records import AGREEING_PROPOSALS
-from figureground.schemas.sources.opening import open_source
 from figureground.schemas.store.workspace import Workspace
-from figureground.schemas.terms import options_of_terms
+
+# A verb imports what it needs by itself: one must not wait for the libraries of another.
+if TYPE_CHECKING:
+    from figureground.annotate.agreement.adjudication import Ranking
+    from figureground.annotate.agreement.consensus_masks import ConsensusMethod
+    from figureground.annotate.agreement.report import AgreementReport
+    from figureground.annotate.catalogue import IndexReport
+    from figureground.annotate.freeze import FreezeReport
+    from figureground.annotate.lint.checking import LintLevel, LintOptions
+    from figureground.annotate.lint.linting import LintReport
+    from figureground.annotate.proposals.proposing import ProposalReport, ProposalScope, ProposalSettings
+    from figureground.annotate.segmenters.loading import ModelChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +81,10 @@ def index(
         >>> figureground.index("photos", "work", licence="CC BY 4.0").added
         10
     """
+    from figureground.annotate.catalogue import index_source
+    from figureground.schemas.sources.opening import open_source
+    from figureground.schemas.terms import options_of_terms
+
     locator, folder = str(source), Path(workspace)
     open_here = partial(open_source, locator, boxes=reading.boxes, labels=reading.labels, groups=reading.groups)
     opened = open_here(kind=reading.kind, name=name)
@@ -106,7 +100,7 @@ def propose(
     model: ModelChoice | str = "mobile-sam",
     *,
     settings: ProposalSettings | None = None,
-    scope: ProposalScope = ALL_PHOTOS,
+    scope: ProposalScope | None = None,
     engine: EngineChoice | None = None,
     progress: Progress = lambda *_: None,
 ) -> ProposalReport:
@@ -120,7 +114,7 @@ def propose(
         settings: Prompts, and how many candidates are stored for a photo; None for the defaults. Photos without a box
             are asked for by their class's name under ``auto`` where weights of what takes texts lie on this machine;
             ``report.boxes_by`` says which.
-        scope: Which sources, and how many photos at most; what is left is done by later calls.
+        scope: Which sources, and how many photos at most; what is left is done by later calls. None for all.
         engine: Where the model runs; None for this process.
         progress: Called with (stage, photos done, photos in all).
 
@@ -137,8 +131,12 @@ def propose(
         >>> figureground.propose("work", "grabcut", settings=ProposalSettings(prompt_mode="box")).masks
         10
     """
+    from figureground.annotate.proposals.proposing import ALL_PHOTOS, ProposalSettings
+    from figureground.annotate.proposals.proposing import propose as propose_with
+    from figureground.annotate.segmenters.loading import ModelChoice, load_models
+
     choice = ModelChoice(segmenter=model) if isinstance(model, str) else model
-    settings = settings or ProposalSettings()
+    settings, scope = settings or ProposalSettings(), scope or ALL_PHOTOS
     with Workspace.open(Path(workspace)) as store:
         choice, settings = _completed(store, choice, settings, scope)
         if engine is not None and engine.kind == "ray":
@@ -165,6 +163,10 @@ def _completed(
     Raises:
         UsageError: for texts that nothing takes.
     """
+    from figureground.annotate.photo_states import photos_to_annotate
+    from figureground.annotate.proposals.class_texts import ClassTexts
+    from figureground.annotate.segmenters.loading import UNPROMPTED, require_taker_of_texts, taker_of_texts
+
     if settings.prompt_mode == "text":
         choice = replace(choice, by_text="alone")
         require_taker_of_texts(choice)
@@ -194,6 +196,8 @@ class ReleaseRules(TypedDict, total=False):
     lint: LintLevel | None
     """Check every mask first, and refuse the release where something of this severity is found: ``error``, ``warning``,
     ``note``, or ``never`` to put the findings on the card alone; None not to check."""
+    policy: str | Path | None
+    """What the release must be: a shipped policy's name, or a YAML file; None asks nothing."""
 
 
 def agree(
@@ -217,6 +221,11 @@ def agree(
         >>> figureground.agree("work").agreement.photos
         0
     """
+    from figureground.annotate.agreement.adjudication import RANKINGS
+    from figureground.annotate.agreement.consensus_masks import METHODS
+    from figureground.annotate.agreement.report import report_agreement
+    from figureground.annotate.agreement.report_files import write_agreement
+
     if consensus not in METHODS or by not in RANKINGS:
         raise UsageError(f"a consensus is one of {', '.join(METHODS)}, a ranking one of {', '.join(RANKINGS)}")
     with Workspace.open(Path(workspace)) as store, store.unchanging():
@@ -254,21 +263,29 @@ def freeze(
 
     Raises:
         UsageError: for a bad name, a version that exists with other content, or several segmenters to choose from.
-        DataError: if nothing would be in it, masks do not have their photos' sizes, or lint refuses some.
+        DataError: if nothing would be in it, masks do not have their photos' sizes, lint refuses some, or the release
+            fails its policy: then nothing is written.
 
     Example:
         >>> figureground.freeze("work", "v1", unreviewed=True).path
         PosixPath('work/objects/v1.parquet')
     """
+    from figureground.annotate.freeze import FreezeOptions
+    from figureground.annotate.freeze import freeze as freeze_workspace
+    from figureground.annotate.freezing.policy import load_policy
+
     if min_iou is not None and agree is None:
         raise UsageError("--min-iou is that of two segmenters' masks: name the other one with --agree")
+    policy = rules.get("policy")
     options = FreezeOptions(
         unreviewed=unreviewed,
         unmasked=unmasked,
         segmenter=segmenter,
         agree=agree,
         min_iou=AGREEING_PROPOSALS if min_iou is None else min_iou,
-        **rules,
+        policy=load_policy(str(policy)) if policy is not None else None,
+        consensus=rules.get("consensus"),
+        lint=rules.get("lint"),
     )
     with Workspace.open(Path(workspace)) as store:
         return freeze_workspace(store, version, options)
@@ -304,6 +321,8 @@ def lint(
         >>> figureground.lint("work").summary()["objects"]
         10
     """
+    from figureground.annotate.lint.checking import LintOptions, lint_release, lint_workspace
+
     path, options, engine = Path(masks), options or LintOptions(), engine or EngineChoice()
     if path.suffix == ".parquet" or path.is_file():
         folder = None if workspace is None else Path(workspace)

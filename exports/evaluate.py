@@ -42,6 +42,7 @@ import math
 import mmap
 import os
 import re
+import signal
 import sys
 import tempfile
 import traceback
@@ -71,6 +72,8 @@ SCHEMA_VERSION: Final = "2"
 REFERENCE_SIZE_HW: Final = (224, 224)  # in9_eval.py resizes nothing: its images are 224 pixels wide and high
 _LFS_MARK: Final = b"version https://git-lfs"  # what a file begins with whose content was not fetched
 EMPTY: Final = "nothing to score: expected at least one image, got none"
+_SECRET_NAMES: Final = re.compile(r"(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY)$")  # variables of the environment
+_SIGNED: Final = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*(?:Signature|X-Amz-|Policy|sig)=[^\s'\"]*")
 Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)
 Table = Any  # datasets.Dataset, which ships no annotations
 Bools = NDArray[np.bool_]  # of I images and D donor draws of each, (I, D); D is 1 in most configs
@@ -85,7 +88,7 @@ class EvaluationError(Exception):
     """The data (exit code 1), the call (2) or a download (3) is at fault."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(printable(message))
+        super().__init__(masked(printable(message)))
         self.exit_code = exit_code
 
     def __reduce__(self) -> tuple[type[EvaluationError], tuple[str, int]]:
@@ -95,6 +98,18 @@ class EvaluationError(Exception):
     def show(self) -> None:
         """Print the message on stderr."""
         print(f"error: {self}", file=sys.stderr)
+
+
+def masked(text: str) -> str:
+    """A text with ``***`` in place of this machine's secrets: a server may repeat in its answer what it was sent."""
+    try:
+        login = sys.modules["huggingface_hub"].get_token()
+    except (KeyError, AttributeError, ImportError, OSError):  # not loaded, not whole yet, or not readable
+        login = None
+    named = (value for name, value in os.environ.items() if _SECRET_NAMES.search(name))
+    for secret in sorted({*named, login or ""}, key=len, reverse=True):
+        text = text.replace(secret, "***") if len(secret) >= 8 else text
+    return _SIGNED.sub(r"\1", text)
 
 
 def printable(text: str) -> str:
@@ -137,23 +152,50 @@ def file_fault(path: Path) -> str:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, and make its folder.
 
+    What killed runs left half-written in the folder is deleted; a file that another run is writing is locked by it.
+
     Raises:
         EvaluationError: if it cannot be written: exit code 2 where the path cannot be, 3 where the disk refuses.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in path.parent.glob(".*.*.partial"):
+            if re.fullmatch(r"\..+\.\d+\.partial", leftover.name) and _is_abandoned(leftover):
+                leftover.unlink(missing_ok=True)
         with temporary.open("wb") as file:
+            _lock(file.fileno())
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+            temporary.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         remedy = "free some room or choose another folder; a run goes on from what it has"
         code = 2 if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)) else 3
         raise EvaluationError(f"{path}: cannot be written ({error.strerror}); {remedy}", code) from error
+    finally:  # a signal may end the run here, too
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file for this process; False where another one has it, or nobody can tell."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether nobody writes a file any more."""
+    try:
+        with path.open("rb") as file:
+            return _lock(file.fileno())
+    except OSError:
+        return False
 
 
 def arrays_of(record: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401  a dataclass of arrays
@@ -3511,6 +3553,7 @@ def compare_with_texts(model: Any, encode_images: Callable[[Any], Any]) -> Any: 
 
 # jobs: One model on one dataset: what is scored, and the answers that are stored, so that a killed run goes on.
 
+npy_format: Any = np.lib.format  # ships no annotations
 MOST_ARRAY_BYTES: Final = 1 << 29  # of a file: answers to 1.3 million images with ids of 32 characters have 250 MB
 
 
@@ -3614,8 +3657,8 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, N
             if names is not None and name not in names:
                 continue
             with archive.open(info) as member:
-                version = np.lib.format.read_magic(member)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                version = npy_format.read_magic(member)
+                read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
                 shape, _, dtype = read(member)
             size = math.prod(shape) * dtype.itemsize
             sound = min(shape, default=1) >= 0 < dtype.itemsize and size <= min(info.file_size, left)
@@ -3623,7 +3666,7 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, N
                 raise ValueError(f"{name}: shape {shape} of {dtype} in {info.file_size} bytes, or there twice")
             left -= size
             with archive.open(info) as member:
-                arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+                arrays[name] = npy_format.read_array(member, allow_pickle=False)
     return arrays
 
 
@@ -5765,7 +5808,7 @@ def _pasted_cells(row: str, measured: Mapping[str, Any]) -> dict[str, Cell]:
 # models: Models by their specifications: those of libraries, ONNX files and callables.
 
 MODEL_SPECS: Final = (
-    "timm:NAME[=FILE], torchvision:NAME[/WEIGHTS], hf:NAME, open_clip:NAME/TAG, chat:NAME, onnx:FILE or "
+    "timm:NAME[=FILE], torchvision:NAME/WEIGHTS, hf:NAME, open_clip:NAME/TAG, chat:NAME, onnx:FILE or "
     "MODULE:CALLABLE[=ARGUMENT]"
 )
 _LIBRARIES: Final[Mapping[str, Callable[[str, ClassMap | None], Adapter]]] = {  # kinds that transformers has, and like
@@ -6465,6 +6508,8 @@ def _versions(packages: Collection[str]) -> dict[str, str]:
 
 # command: The command line.
 
+_STOPPED: Final = 130
+
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line of the published file, from the table of options."""
@@ -6508,6 +6553,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shown = show if sys.stderr.isatty() else None
         for spec in specs:
             results.append(evaluate(repo, spec, progress=shown, **files, **given))
+    except KeyboardInterrupt:
+        print("stopped; what --out keeps is kept, run again to go on", file=sys.stderr)
+        return _STOPPED
     except Exception as error:  # an adapter's own errors, figureground's for one, may carry an exit code too
         if results:
             print_results(results, as_json=as_json)
@@ -6535,4 +6583,5 @@ def show_unforeseen(error: Exception) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a run as Ctrl-C does: nothing is half-written
     sys.exit(main())

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from figureground.errors import DataError, printable
+from figureground.errors import DataError, masked, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,16 +31,21 @@ def stderr() -> Console:
 
 def say(text: str) -> None:
     """Print a message for people on stderr; see ``printable`` for what names may hold."""
-    stderr().print(printable(text, keep=_LAYOUT), markup=False, soft_wrap=True)
+    stderr().print(_shown(text), markup=False, soft_wrap=True)
 
 
 def emit(value: Any, *, as_json: bool, text: str) -> None:  # noqa: ANN401  a mapping or a report
     """Print a command's result, a mapping or a dataclass: as one JSON object, or as text for people."""
     if as_json:
-        print(json.dumps(_plain(value), sort_keys=True, default=_plain))
+        print(masked(json.dumps(_plain(value), sort_keys=True, default=_plain)))
         return
-    line = printable(text, keep=_LAYOUT)
+    line = _shown(text)
     print(line.encode(encoding, "backslashreplace").decode(encoding) if (encoding := sys.stdout.encoding) else line)
+
+
+def _shown(text: str) -> str:
+    """A text as people may see it: nothing commands the terminal, and no secret is in it."""
+    return masked(printable(text, keep=_LAYOUT))
 
 
 @contextmanager

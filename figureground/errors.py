@@ -9,7 +9,9 @@ FigureGroundError      catch this to catch them all
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -22,6 +24,31 @@ _LONGEST: Final = 1000
 """Characters of a fault's part that are shown."""
 _OF_ONE_KIND: Final = 10
 """Faults of one kind that are spelled out."""
+_SECRET_NAMES: Final = re.compile(r"(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY)$")
+"""Variables of the environment that hold a secret, by the end of their names: HF_TOKEN, LABEL_STUDIO_API_KEY ..."""
+_SHORTEST_SECRET: Final = 8
+"""Characters; what is shorter stands in any text by chance."""
+_SIGNED: Final = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*(?:Signature|X-Amz-|Policy|sig)=[^\s'\"]*")
+"""An address that is signed in its query, as those of storage are."""
+_secrets: set[str] = set()
+
+
+def keep_secret(*texts: str) -> None:
+    """Let no message of this process show these texts, such as a token that was read from a file."""
+    _secrets.update(text for text in texts if len(text) >= _SHORTEST_SECRET)
+
+
+def masked(text: str) -> str:
+    """A text with ``***`` in place of secrets, and without the signatures of addresses.
+
+    A server may repeat in its answer what it was sent, and a library what it sends. Secrets are those that
+    ``keep_secret`` was told, those of the environment, and the login of the Hub's client where that is loaded.
+    """
+    own = (value for name, value in os.environ.items() if _SECRET_NAMES.search(name))
+    known = {secret for secret in (*_secrets, *own, _hub_login()) if len(secret) >= _SHORTEST_SECRET}
+    for secret in sorted(known, key=len, reverse=True):  # one may be a part of another
+        text = text.replace(secret, "***")
+    return _SIGNED.sub(r"\1", text)
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -50,10 +77,24 @@ def _shown(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}... ({len(line)} characters)"
 
 
+def _hub_login() -> str:
+    """The token that the Hub's client logs in with, which may lie in a file of its own; empty where there is none."""
+    try:
+        return sys.modules["huggingface_hub"].get_token() or ""
+    except (KeyError, AttributeError, ImportError, OSError):  # not loaded, not whole yet, or not readable
+        return ""
+
+
 class FigureGroundError(Exception):
-    """Base of all errors raised on purpose; ``exit_code`` is what the command line returns."""
+    """Base of all errors raised on purpose; ``exit_code`` is what the command line returns.
+
+    What a server or a library said may stand in a message: it is ``masked``.
+    """
 
     exit_code = 1
+
+    def __init__(self, *parts: str) -> None:
+        super().__init__(*map(masked, parts))
 
 
 class UsageError(FigureGroundError):

@@ -203,6 +203,9 @@ class Splits(Document):
     it, in proportion."""
     near_duplicate_bits: int = Field(default=8, ge=0, le=63)
     """Photos whose perceptual hashes differ in at most so many of 64 bits go to one split."""
+    waive_near_duplicates: str = Field(default="", max_length=500)
+    """Why near-duplicates, and photos of one group, may stand in two splits, as the source's own may have them. Without
+    a reason they stop a build; with one they are counted, and the card says so."""
 
     @model_validator(mode="after")
     def _shares_add_up(self) -> Splits:

@@ -21,6 +21,14 @@ DecisionState = Literal["accepted", "rejected", "confirmed_empty", "not_localisa
 
 ObjectState = Literal["accepted", "consensus", "machine_import", "unreviewed", "unmasked"]
 
+DUPLICATE: Final = "duplicate"
+"""Reason of a rejected file that has the bytes and the label of a photo that is catalogued."""
+
+GROUP_DIGEST: Final = "sha256:"
+"""How a group begins whose name is not told (``releases.group_digest``)."""
+LINKED: Final = "linked:"
+"""How the name of a group begins that near-duplicates were joined to, which may be of several sources."""
+
 AGREEING_PROPOSALS: Final = 0.75
 """IoU from which the proposals of two segmenters agree: below it BG-gap is that of the masks as much as the model's
 (four classifiers on 143 photos lost a third to three quarters of it once such photos were left out)."""
@@ -335,7 +343,12 @@ class ObjectRecord:
 
     @property
     def scene(self) -> tuple[str, str] | None:
-        """Source and group, which are equal where two photos may show one scene; None where nothing is known."""
+        """Source and group, which are equal where two photos may show one scene; None where nothing is known.
+
+        A group of near-duplicates is of no one source, and the digest of a group holds its source.
+        """
+        if self.group.startswith((LINKED, GROUP_DIGEST)):
+            return "", self.group
         return (self.source, self.group) if self.group else None
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from figureground.annotate.human.pictures import make_picture
@@ -13,6 +13,7 @@ from figureground.annotate.human.questions import QuestionPlan, foils_text, make
 from figureground.annotate.human.sample import DatasetRow, draw_sample, read_images, read_rows, shared_rows
 from figureground.errors import Faults, FigureGroundError, UsageError
 from figureground.runtime.files import file_sha256, write_text
+from figureground.runtime.folders import made_before, note_made, require_absent, unfinished_folder
 from figureground.runtime.progress import Progress
 from figureground.schemas.classes import ClassMap, load_class_map
 from figureground.schemas.pages.human_tasks import (
@@ -25,6 +26,7 @@ from figureground.schemas.pages.human_tasks import (
     read_kit,
     write_tasks,
 )
+from figureground.schemas.records import content_id
 
 FoilChooser = Callable[[Mapping[str, Path], Mapping[str, int]], Mapping[str, int]]
 """From pictures and labels, by image, to the class index of each image's foil."""
@@ -83,11 +85,13 @@ def make_kit(request: KitRequest, folder: Path, *, progress: Progress = lambda *
     """Make the kit of a dataset.
 
     Raises:
-        UsageError: if the folder exists, or what is asked for is not there.
+        UsageError: if the folder holds anything else than this very kit, or what is asked for is not there.
         DataError: with every row, image and foil at fault.
     """
-    if folder.exists():
-        raise UsageError(f"{folder} exists; give another folder, or delete it")
+    key = _key(request)
+    if (made := made_before(folder, key)) is not None:
+        return KitReport(folder=str(folder), **made)
+    require_absent(folder)
     class_map = request.dataset / CLASS_MAP_FILE
     if not class_map.is_file():
         raise UsageError(f"{request.dataset} has no {CLASS_MAP_FILE}; give the folder of a dataset repository")
@@ -98,11 +102,8 @@ def make_kit(request: KitRequest, folder: Path, *, progress: Progress = lambda *
     chosen = draw_sample(labels, request.images, request.per_class, seed)
     labels = {image_id: labels[image_id] for image_id in chosen}
     rows = [shared[image_id][config] for config in request.configs for image_id in chosen]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        (partial / "images").mkdir(parents=True)
+    with unfinished_folder(folder, key, "kit", keeps=False) as partial:
+        (partial / "images").mkdir(exist_ok=True)
         _write_pictures(rows, request, partial, progress)
         shutil.copyfile(class_map, partial / CLASS_MAP_FILE)
         foils, foils_by = _foils(request, rows, labels, classes, partial)
@@ -111,11 +112,21 @@ def make_kit(request: KitRequest, folder: Path, *, progress: Progress = lambda *
         if request.plan.design == "verification":
             write_text(partial / FOILS_FILE, foils_text(tasks, classes))
         _write_facts(request, foils_by, partial)
-        kit = read_kit(partial)
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return _report(kit, folder, labels)
+        report = _report(read_kit(partial), folder, labels)
+        note_made(partial, key, {name: value for name, value in asdict(report).items() if name != "folder"})
+    return report
+
+
+def _key(request: KitRequest) -> str:
+    """All that decides the bytes of a kit."""
+    manifest = request.dataset / "manifest.json"
+    named = {
+        part.name: getattr(request, part.name)
+        for part in fields(request)
+        if part.name not in ("dataset", "foils", "foil_chooser")
+    }
+    foils = file_sha256(request.foils) if request.foils is not None and request.foils.is_file() else ""
+    return content_id("kit", file_sha256(manifest) if manifest.is_file() else "", foils, repr(named))
 
 
 def _write_pictures(rows: Sequence[DatasetRow], request: KitRequest, folder: Path, progress: Progress) -> None:

@@ -14,7 +14,7 @@ from figureground.annotate.human.page import instructions, page_configuration, t
 from figureground.annotate.human.served import ServedPictures, find_project, project_mark
 from figureground.annotate.human.sessions import session
 from figureground.annotate.studio.client import StudioClient
-from figureground.annotate.studio.home import StudioHome, write_secret
+from figureground.annotate.studio.home import StudioHome, changing_secret, write_secret
 from figureground.errors import DataError, UsageError
 from figureground.runtime.progress import Progress
 from figureground.schemas.pages.human_tasks import HumanKit
@@ -101,12 +101,13 @@ def add_raters(home: StudioHome, kit: HumanKit, names: Sequence[str]) -> list[st
     strange = [name for name in names if not NAME_PATTERN.fullmatch(name)]
     if strange or not names or len(set(names)) < len(names):
         raise UsageError("name raters with --rater, once each, with letters, digits, dots, dashes and underscores")
-    everybody = _read_raters(home)
-    known = everybody.setdefault(kit.kit_id, [])
-    new = [name for name in names if name not in known]
-    if new:
-        known += new
-        write_secret(_raters_file(home), json.dumps(everybody, indent=1, sort_keys=True))
+    with changing_secret(_raters_file(home)):
+        everybody = _read_raters(home)
+        known = everybody.setdefault(kit.kit_id, [])
+        new = [name for name in names if name not in known]
+        if new:
+            known += new
+            write_secret(_raters_file(home), json.dumps(everybody, indent=1, sort_keys=True))
     return known
 
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from figureground.annotate.catalogue import DUPLICATE
 from figureground.errors import Faults, listed
-from figureground.schemas.records import ImageRecord
+from figureground.schemas.records import DUPLICATE, ImageRecord
 from figureground.schemas.sources.names import Meant, NameIndex, name_key
 from figureground.schemas.store.workspace import Workspace
 

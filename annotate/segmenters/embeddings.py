@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import threading
 import zipfile
@@ -147,6 +148,10 @@ def _read(path: Path, shapes: Sequence[tuple[int, ...]]) -> Embedding | None:
     """A stored embedding; None where there is none, or a damaged one, which is then made again."""
     try:
         with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > sum(
+                4 * math.prod(shape) + 4096 for shape in shapes
+            ):
+                return None  # never unpacked: it may be larger than the memory
             names = sorted(archive.namelist(), key=lambda name: int(name.removeprefix("arr_").removesuffix(".npy")))
             arrays = tuple(read_array(archive.read(name), where=str(path), record=name) for name in names)
     except Exception:  # zipfile, zlib and NumPy raise nearly anything on damaged bytes

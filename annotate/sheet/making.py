@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -14,7 +14,7 @@ from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.studio.served import ServedView
 from figureground.annotate.studio.tasks import label_title, photo_name, segmenter_title, uncertainty
 from figureground.errors import Fault, Faults, FigureGroundError, UsageError, printable
-from figureground.runtime.folders import unfinished_folder
+from figureground.runtime.folders import made_before, note_made, unfinished_folder
 from figureground.runtime.progress import Progress
 from figureground.schemas.pages.inline_pictures import mask_url, photo_url
 from figureground.schemas.pages.page_style import OBJECT_COLOUR, mask_filter
@@ -96,14 +96,20 @@ def make_sheet(
         progress: Called after every photo with ("sheet", done, total).
 
     Raises:
-        UsageError: if ``out`` exists, there is nothing to show, or several segmenters made masks.
+        UsageError: if ``out`` holds anything else than this very sheet, there is nothing to show, or several segmenters
+            made masks.
         DataError: at the end, with every photo that could not be read, and the report; the pages show the others.
     """
     shown, report = _choose(workspace, request)
     sheet = content_id("sheet", *(proposal.proposal_id for _, proposal in shown))
     pages = [shown[start : start + request.photos_a_page] for start in range(0, len(shown), request.photos_a_page)]
     sources, done = workspace.sources(), 0
-    with unfinished_folder(out, sheet, "sheet", keeps=False) as folder:
+    key = content_id(sheet, str(request.photos_a_page))
+    made = made_before(out, key)
+    if made is not None:
+        names = [out / f"sheet-{number}.html" for number in range(1, len(pages) + 1)]
+        return replace(report, pages=names, photos=int(made["photos"]))
+    with unfinished_folder(out, key, "sheet", keeps=False) as folder:
         for number, photos in enumerate(pages, start=1):
             head, tail = _page(sheet, number, len(pages)).split("{{tiles}}")
             with (folder / f"sheet-{number}.html").open("w", encoding="utf-8", newline="\n") as file:
@@ -119,6 +125,8 @@ def make_sheet(
                     progress("sheet", done, len(shown))
                 file.write(tail)
             report.pages.append(out / f"sheet-{number}.html")
+        if not report.faults:
+            note_made(folder, key, {"photos": report.photos})
     report.faults.raise_if_any(report)
     return report
 

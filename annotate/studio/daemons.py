@@ -13,11 +13,15 @@ from typing import Any, Final
 
 from pydantic import BaseModel, FiniteFloat, PositiveInt
 
+from figureground.annotate.studio.home import private_folder
 from figureground.errors import MissingExtraError, UsageError
 from figureground.runtime.files import write_text
 
 LOOPBACK: Final = "127.0.0.1"
 STOP_SECONDS: Final = 10.0
+PLACE: Final = "FIGUREGROUND_STUDIO"
+"""Variable of the environment of every program of ours: the folder of its studio and its name there, which no other
+program has. By it a program is found whose note was lost with the command that started it."""
 
 _PASSED_ON: Final = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TEMP", "SYSTEMROOT", "XDG_CACHE_HOME")
 """All that a program of ours needs of the caller's environment. Label Studio would read anything else as a setting:
@@ -49,19 +53,23 @@ class Daemon:
         return self.folder / f"{self.name}.json"
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], *, port: int) -> None:
-        """Start the program in a session of its own, so that it outlives the command and its terminal."""
+        """Start the program in a session of its own, so that it outlives the command and its terminal.
+
+        What it writes is its owner's alone, whatever the caller's mask: it may be a database with secrets.
+        """
         psutil = _import_psutil()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         with self.log.open("wb") as log:
             process = subprocess.Popen(
                 command,
-                env={**passed_on, **environment},
+                env={**passed_on, **environment, PLACE: f"{self._place};{port}"},
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=0o077,
             )
         self._note(psutil.Process(process.pid), port)
 
@@ -78,37 +86,41 @@ class Daemon:
         return None if state is None else state.port
 
     def process(self) -> Any | None:  # noqa: ANN401  psutil.Process
-        """The running process; None if it ended, also where another program (of another start time) has its id now."""
-        psutil, state = _import_psutil(), self._state()
-        if state is None:
-            return None
-        try:
-            process = psutil.Process(state.pid)
-            same = abs(process.create_time() - state.created) < 1.0
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.Error:
-            return None
+        """The running process; None if there is none.
 
-    def find(self, variable: str, value: str, *, port: int) -> Any | None:  # noqa: ANN401  psutil.Process
-        """The running process, also where its note was lost: then by what its environment says, and noted again.
-
-        Args:
-            variable: A variable of the environment that it was started with.
-            value: What that variable holds in no other program.
-            port: The port to note.
+        It is known by its note, unless that is of one that ended and whose id another one has now; where the note was
+        lost with the command that started it, by its environment, and is noted again.
         """
-        known = self.process()
-        if known is not None:
-            return known
+        psutil, state = _import_psutil(), self._state()
+        if state is not None:
+            try:
+                process = psutil.Process(state.pid)
+                if abs(process.create_time() - state.created) < 1.0 and process.status() != psutil.STATUS_ZOMBIE:
+                    return process
+            except psutil.Error:
+                pass
+        return self._search()
+
+    def _search(self) -> Any | None:  # noqa: ANN401  psutil.Process
+        """The process whose environment says that it is this program: the oldest, whose children say the same."""
         psutil = _import_psutil()
+        known: list[tuple[float, Any, int]] = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get(variable) == value and process.status() != psutil.STATUS_ZOMBIE:
-                    self._note(process, port)
-                    return process
-            except psutil.Error:  # it ended, or is somebody else's
+                place, _, port = process.environ().get(PLACE, "").rpartition(";")
+                if place == self._place and process.status() != psutil.STATUS_ZOMBIE:
+                    known.append((process.create_time(), process, int(port)))
+            except (psutil.Error, ValueError):  # it ended, or is somebody else's
                 continue
-        return None
+        if not known:
+            return None
+        _, process, port = min(known, key=lambda entry: entry[0])
+        self._note(process, port)
+        return process
+
+    @property
+    def _place(self) -> str:
+        return f"{self.folder}/{self.name}"
 
     def stop(self) -> bool:
         """Stop the program and all that it started; returns whether there was one. Its port stays noted."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,7 +12,8 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 from pydantic import TypeAdapter
 
-from figureground.errors import DataError, UsageError
+from figureground.errors import DataError, UsageError, keep_secret
+from figureground.runtime.files import replace_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,10 @@ class Connection:
     username: str = ""
     password: str = ""
     """Of the administrator, where the server is ours."""
+
+    def __post_init__(self) -> None:
+        """Let no message show the secrets, whatever a server answers."""
+        keep_secret(self.token, self.password)
 
     @property
     def port(self) -> int | None:
@@ -143,20 +147,33 @@ class StudioHome:
 @contextmanager
 def changing_secret(path: Path) -> Iterator[None]:
     """Hold off other commands while a file is read, changed and written, so that none loses what another wrote."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     with FileLock(path.with_name(f"{path.name}.lock"), mode=0o600):
         yield
 
 
 def write_secret(path: Path, text: str) -> None:
     """Write a file that only its owner may read, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    temporary.unlink(missing_ok=True)
-    try:
-        # Created with its mode, so that there is no moment in which others may read it.
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    private_folder(path.parent)
+    with replace_file(path, mode=0o600) as temporary:  # made with its mode: at no moment may others read it
+        temporary.write_text(text, encoding="utf-8")
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder that only its owner may enter; one that is there becomes so.
+
+    A server's database, its uploads and its log lie there, made by programs that take the caller's mask.
+
+    Raises:
+        OSError: if it cannot be made, or is somebody else's.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+def private_files(folder: Path, ending: str) -> None:
+    """Take the rights of others from files of a folder, by their ending: databases that an earlier version made."""
+    for path in folder.glob(f"*{ending}*"):
+        if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o077:
+            path.chmod(0o600)

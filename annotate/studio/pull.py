@@ -255,9 +255,10 @@ class _Reader:
         for notes, answer, passed_over in read:
             given_in = self._server, notes[-1].project
             self._holdings.note(given_in[1], answer.image_id, answer.annotation_id, answer.state)
-            decision = self._decision(answer)
             self.earliest = min(filter(None, [self.earliest, answer.updated_at]))
-            if self._workspace.add_answer(answer, decision, given_in=given_in):
+            with self._workspace.writing():  # another pull must not store an answer that this decision does not see
+                new = self._workspace.add_answer(answer, self._decision(answer), given_in=given_in)
+            if new:
                 self.report.answers[answer.state] += 1
                 self.report.edited_by_others += bool(answer.edited_by)
                 self.report.unsettled += self._settles_nothing(answer)
@@ -291,11 +292,12 @@ class _Reader:
         """Decide photos that waited for the answer of somebody who has left, or count them as waiting."""
         decided = self._workspace.decisions()
         for image_id in sorted(self._holdings.states.keys() - decided.keys() - self.barred):
-            answers = list(self._workspace.annotations(image_id))
-            decision = decide(image_id, answers, awaited=self._holdings.awaited(image_id, answers))
-            if decision is not None:
-                self._before.setdefault(image_id, None)
-                self._workspace.decide(decision)
+            with self._workspace.writing():
+                answers = list(self._workspace.annotations(image_id))
+                decision = decide(image_id, answers, awaited=self._holdings.awaited(image_id, answers))
+                if decision is not None and self._workspace.decision(image_id) is None:
+                    self._before.setdefault(image_id, None)
+                    self._workspace.decide(decision)
             self.report.waiting += decision is None and decide(image_id, answers) is not None
 
     def _answers(

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, Final, TypeVar
 
 from figureground.annotate.studio.home import Connection
-from figureground.errors import FigureGroundError, ServiceError, UsageError, printable
+from figureground.errors import FigureGroundError, ServiceError, UsageError, keep_secret, printable
 
 Kind = TypeVar("Kind")
 _STRANGE: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
@@ -92,6 +92,7 @@ def token_auth(connection: Connection) -> Any:  # noqa: ANN401  an httpx.Auth
                 what = "POST /api/token/refresh"
                 raise status_error(connection.url, answer.status_code, what, answer.text)
             self.access = str(answer.json()["access"])
+            keep_secret(self.access)
             request.headers["Authorization"] = f"Bearer {self.access}"
             yield request
 

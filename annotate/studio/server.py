@@ -7,22 +7,20 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from filelock import FileLock
 
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port, same_port
 from figureground.annotate.studio.environment import SERVER_VERSION, executable, server_environment
-from figureground.annotate.studio.home import Connection, StudioHome
+from figureground.annotate.studio.home import Connection, StudioHome, private_files, private_folder
 from figureground.errors import DataError, FigureGroundError, ServiceError, UsageError
 from figureground.schemas.pages.labeling import EDITOR_KEYMAP
 
 START_SECONDS: Final = 300.0
 """The first start migrates a database: a minute on two cores."""
 _ADMINISTRATOR: Final = "maintainer@figureground.local"
-_DATA_SETTING: Final = "BASE_DATA_DIR"
-"""What no two servers have in common."""
 
 Say = Callable[[str], None]
 
@@ -56,7 +54,7 @@ def start_server(home: StudioHome, *, port: int | None = None, say: Say = lambda
         DataError: if the file of the connection is damaged.
         ServiceError: if the server cannot be installed or does not come up.
     """
-    home.root.mkdir(parents=True, exist_ok=True)
+    private_folder(home.root)
     with FileLock(home.root / "up.lock"):
         return _start_server(home, port, say)
 
@@ -65,7 +63,7 @@ def _start_server(home: StudioHome, port: int | None, say: Say) -> Connection:
     known = home.connection()
     if known is not None and not known.ours:
         raise UsageError(f"this workspace is connected to {known.url}; disconnect with: figureground studio down")
-    if known is not None and (process := _process(home, known)) is not None:
+    if known is not None and (process := _daemon(home).process()) is not None:
         _check_running(home, known, process.pid, port)
         return known
     if known is None and home.data.exists():
@@ -87,8 +85,9 @@ def _start_server(home: StudioHome, port: int | None, say: Say) -> Connection:
         password=known.password if known else secrets.token_urlsafe(18),
     )
     home.save_connection(connection)
-    for folder in (home.data, home.served):
-        folder.mkdir(parents=True, exist_ok=True)
+    home.served.mkdir(parents=True, exist_ok=True)
+    private_folder(home.data)
+    private_files(home.data, ".sqlite3")
     daemon = _daemon(home)
     program = str(executable(environment, "label-studio"))
     command = [program, "start", "--no-browser", "--internal-host", LOOPBACK, "--port", str(asked)]
@@ -105,12 +104,6 @@ def _start_server(home: StudioHome, port: int | None, say: Say) -> Connection:
         daemon.stop()
         raise
     return connection
-
-
-def _process(home: StudioHome, known: Connection | None) -> Any | None:  # noqa: ANN401  psutil.Process
-    """The server's process, also where the note of it was lost: it is the one that has our data."""
-    port = known.port if known else None
-    return _daemon(home).find(f"LABEL_STUDIO_{_DATA_SETTING}", str(home.data), port=port or 1)
 
 
 def _check_running(home: StudioHome, known: Connection, pid: int, port: int | None) -> None:
@@ -166,14 +159,13 @@ def stop_server(home: StudioHome) -> str:
     if known is not None and not known.ours:
         home.forget_connection()
         return f"disconnected from {known.url}, which goes on: it is not ours to stop"
-    _process(home, known)  # notes it again, where the note was lost
     return "stopped" if _daemon(home).stop() else "it was not running"
 
 
 def server_status(home: StudioHome) -> ServerStatus:
     """How the server does. Raises UsageError if the workspace has none."""
     connection = home.require_connection()
-    process = _process(home, connection) if connection.ours else None
+    process = _daemon(home).process() if connection.ours else None
     pid = process.pid if process else None
     if connection.ours and process is None:
         return ServerStatus(url=connection.url, ours=True, state="stopped")
@@ -195,7 +187,7 @@ def require_running(home: StudioHome) -> Connection:
         ServiceError: if it does not answer.
     """
     connection = home.require_connection()
-    if connection.ours and _process(home, connection) is None:
+    if connection.ours and _daemon(home).process() is None:
         raise UsageError("the workspace's Label Studio is not running; start it with: figureground studio up")
     StudioClient(connection).whoami()
     return connection
@@ -208,7 +200,7 @@ def _daemon(home: StudioHome) -> Daemon:
 def _settings(home: StudioHome, connection: Connection) -> dict[str, str]:
     """The server's settings, which it reads from its environment."""
     settings = {
-        _DATA_SETTING: str(home.data),
+        "BASE_DATA_DIR": str(home.data),
         "USERNAME": connection.username,
         "PASSWORD": connection.password,
         "USER_TOKEN": connection.token,

@@ -20,6 +20,14 @@ from figureground.schemas.records import ObjectRecord
 
 Severity = Literal["error", "warning"]
 
+ACROSS_SPLITS: Final = "near_duplicates_in_two_splits"
+_REMEDIES: Final = {
+    ACROSS_SPLITS: (
+        "divide by the recipe's seed (--split-by seed), forget one of each two and freeze again, or say why they may "
+        "(--waive-near-duplicates REASON)"
+    )
+}
+"""Gate to what may be done about its errors, where that is not about answers."""
 _EXAMPLES: Final = 20
 _COMMON_SHARE: Final = 0.5
 """A class has an attribute, for telling classes apart, where more than this share of its objects do."""
@@ -90,18 +98,19 @@ def require_no_errors(findings: Sequence[GateFinding]) -> None:
     """Raise what is an error, all of it at once.
 
     Raises:
-        DataError: with one fault for each gate.
+        DataError: with a fault for each example of each gate.
     """
     faults = [
         Fault(
             where=f"gate {finding.gate}",
-            record=", ".join(finding.examples[:3]),
+            record=example,
             expected=finding.expected,
-            got=f"{finding.count} that are not so",
-            remedy="mend the answers and freeze again",
+            got="otherwise" if finding.count == 1 else f"otherwise, one of {finding.count}",
+            remedy=_REMEDIES.get(finding.gate, "mend the answers and freeze again"),
         )
         for finding in findings
         if finding.severity == "error"
+        for example in finding.examples
     ]
     if faults:
         raise DataError(faults)
@@ -153,19 +162,25 @@ def _split_gates(plan: Plan, records: Sequence[ObjectRecord], recipe: Recipe) ->
     yield _finding("photo_in_two_splits", "error", "each photo in one split", twice)
     duplicates = plan.near_duplicates or NearDuplicates.among(records, recipe.splits.near_duplicate_bits)
     across = [
-        group[0].object_id
+        f"{_place(link.one, plan)} and {_place(link.other, plan)}, {link.spell_reason()}"
         for group in duplicates.groups(records)
-        if len({plan.splits[record.object_id] for record in group}) > 1
+        if (link := duplicates.crossing(group, plan.splits)) is not None
     ]
-    by_source = recipe.splits.by == "source"
+    waiver = recipe.splits.waive_near_duplicates
+    together = "near-duplicates, and photos of one group, in one split"
     yield _finding(
-        "near_duplicates_in_two_splits",
-        "warning" if by_source else "error",
-        "near-duplicates, and photos of one group, in one split",
+        ACROSS_SPLITS,
+        "warning" if waiver else "error",
+        f"{together} (waived: {waiver})" if waiver else together,
         across,
     )
     empty = sorted(set(recipe.split_names) - set(plan.splits.values()))
     yield _finding("empty_split", "warning", "objects in every split", empty)
+
+
+def _place(record: ObjectRecord, plan: Plan) -> str:
+    """``ID (SPLIT, SOURCE: FILE)``."""
+    return f"{record.object_id} ({plan.splits[record.object_id]}, {record.source}: {record.uri})"
 
 
 def _class_gates(frequencies: Sequence[AttributeFrequency]) -> Iterator[GateFinding]:

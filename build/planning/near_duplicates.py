@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from math import comb
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,22 @@ _WIDEST: Final = 22
 """Bits of the widest part: its table of starts has four million entries."""
 _COMPARED: Final = 1 << 22
 """Pairs compared at a time."""
+
+
+class Link(NamedTuple):
+    """Two photos that are near-duplicates."""
+
+    one: ObjectRecord
+    """That of the smaller object id."""
+    other: ObjectRecord
+    bits: int
+    """Bits of 64 in which their perceptual hashes differ."""
+    one_scene: bool
+    """Whether they are in one named group, whatever their hashes."""
+
+    def spell_reason(self) -> str:
+        """Why they are near-duplicates, in words."""
+        return f"both of group {self.one.group}" if self.one_scene else f"{self.bits} of 64 bits differ"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +74,53 @@ class NearDuplicates:
         for record, label in zip(ordered, _joined(component[node], ordered), strict=True):
             groups[label].append(record)
         return list(groups.values())
+
+    def crossing(self, group: Sequence[ObjectRecord], part_of: Mapping[str, str]) -> Link | None:
+        """The two records of one group that are linked themselves and lie in two parts; None if all lie in one.
+
+        A named group comes first, then the nearest pair, then the smallest ids. If a group has records in two parts
+        then two of them are linked, for whoever walks along its links from one part to the other steps over.
+
+        Args:
+            group: One of ``groups``.
+            part_of: Object id to the name of its part.
+        """
+        if len({part_of[record.object_id] for record in group}) < 2:
+            return None
+        first: dict[tuple[str, str], ObjectRecord] = {}
+        for record in group:
+            if record.scene is not None:
+                one = first.setdefault(record.scene, record)
+                if part_of[one.object_id] != part_of[record.object_id]:
+                    return Link(one, record, _bits(one, record), one_scene=True)
+        nodes = np.searchsorted(self._hashes, _hashes_of(group))
+        members: dict[int, list[ObjectRecord]] = defaultdict(list)
+        for node, record in zip(nodes.tolist(), group, strict=True):
+            members[node].append(record)
+        present = sorted(members)
+        rows, columns = self._links[present][:, present].nonzero()
+        linked = [(present[row], present[column]) for row, column in zip(rows.tolist(), columns.tolist(), strict=True)]
+        pairs = (
+            sorted((one, other), key=lambda record: record.object_id)
+            for row, column in [*((node, node) for node in present), *linked]
+            for one in _one_a_part(members[row], part_of)
+            for other in _one_a_part(members[column], part_of)
+            if part_of[one.object_id] != part_of[other.object_id]
+        )
+        links = (Link(one, other, _bits(one, other), one_scene=False) for one, other in pairs)
+        return min(links, key=lambda link: (link.bits, link.one.object_id, link.other.object_id))
+
+
+def _one_a_part(records: Sequence[ObjectRecord], part_of: Mapping[str, str]) -> list[ObjectRecord]:
+    """The first record of each part."""
+    first: dict[str, ObjectRecord] = {}
+    for record in records:
+        first.setdefault(part_of[record.object_id], record)
+    return list(first.values())
+
+
+def _bits(one: ObjectRecord, other: ObjectRecord) -> int:
+    return (int(one.phash, 16) ^ int(other.phash, 16)).bit_count()
 
 
 def _joined(labels: NDArray[np.int64], records: Sequence[ObjectRecord]) -> list[int]:

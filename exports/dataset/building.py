@@ -22,7 +22,7 @@ from figureground.exports.dataset.manifest import write_manifest
 from figureground.exports.dataset.metadata import plan_features, write_metadata
 from figureground.exports.dataset.planned import PlannedBuild, plan_build
 from figureground.exports.dataset.shards import ROWS_PER_SHARD, ShardJob
-from figureground.runtime.folders import MARK, unfinished_folder
+from figureground.runtime.folders import MARK, settle, unfinished_folder
 from figureground.runtime.pools import Engine, LazyJobs, open_engine
 from figureground.runtime.progress import Progress
 from figureground.schemas.recipes import Balance
@@ -69,7 +69,8 @@ def build_dataset(request: BuildRequest, folder: Path, *, progress: Progress = l
     """
     build = plan_build(request)
     if folder.exists():
-        _require_same_build(folder, build.lock)
+        require_same_build(folder, build.lock)
+        settle(folder)
         return _report(folder, build, reused=True)
     copied = make_repository(build, folder, progress=progress)
     return _report(folder, build, copied=copied)
@@ -99,7 +100,12 @@ def make_repository(
     return copied
 
 
-def _require_same_build(folder: Path, lock: RecipeLock) -> None:
+def require_same_build(folder: Path, lock: RecipeLock) -> None:
+    """Check that a folder holds the very build of a lock, whole.
+
+    Raises:
+        UsageError: if it holds anything else.
+    """
     try:
         differing = lock.differing_parts(read_lock(folder / LOCK))
     except (UsageError, DataError):

@@ -11,7 +11,7 @@ import jinja2
 import yaml
 
 from figureground.build.planning.coverage import DonorUse
-from figureground.errors import DataError
+from figureground.errors import DataError, printable
 from figureground.exports.dataset.croissant import MaskSources
 from figureground.exports.dataset.files import LOCK
 from figureground.exports.dataset.lock import RecipeLock
@@ -75,6 +75,7 @@ def render_card(
         "changelog": list(reversed(changelog)),
         "masks": _masks(lock),
         "machines": _machines(lock),
+        "policy": lock.policy(where=LOCK),
     }
     try:
         text = _template().render(facts)
@@ -171,6 +172,7 @@ def _template() -> jinja2.Template:
     environment.filters["escaped"] = _escaped
     environment.filters["percent_of"] = _percent
     environment.filters["figure"] = _figure
+    environment.filters["indented"] = _indented
     text = (files("figureground.exports.dataset") / "card.md.jinja").read_text(encoding="utf-8")
     return environment.from_string(text)
 
@@ -182,6 +184,11 @@ def _figure(estimate: Mapping[str, Any]) -> str:
     interval = estimate["ci95"]
     bounds = ", ".join(f"{bound:.3f}" for bound in interval) if interval else estimate["no_ci95"]
     return f"{estimate['value']:.3f} [{bounds}]"
+
+
+def _indented(text: str) -> str:
+    """Text that somebody typed as a code block of Markdown, in which nothing is markup."""
+    return "\n".join(f"    {printable(line)}".rstrip() for line in text.strip().splitlines())
 
 
 def _escaped(text: str) -> str:
@@ -224,6 +231,8 @@ def mask_sources(lock: RecipeLock) -> MaskSources:
         f"origin {origin.text}, {'a machine' if origin.machine else 'people'}: {origin.objects} objects"
         for origin in origins
     ]
+    if (policy := lock.policy(where=LOCK)) is not None:
+        lines.append(f"review policy {policy.name} (SHA-256 {policy.sha256}): {'; '.join(policy.asks)}")
     machines = [*lock.segmenters, *(origin.text for origin in origins if origin.machine)]
     return MaskSources(lines=tuple(lines), machines=tuple(machines))
 

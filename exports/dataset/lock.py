@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from PIL import features as pillow_features
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from figureground.build.planning.plan import Plan
 from figureground.build.recipes.pixel_rules import PIXEL_RULES
 from figureground.exports.dataset.inputs import BuildRequest, Design
+from figureground.exports.dataset.locked.parts import LockedPolicy, LockedSizes, LockPart, locked_sizes
 from figureground.schemas.classes import from_imagenet_train
-from figureground.schemas.documents import read_document
+from figureground.schemas.documents import read_document, validate_document
 from figureground.schemas.features import row_layout
 from figureground.schemas.rasters.png import PNG_ENCODER
 from figureground.schemas.recipes import RuleName
@@ -29,13 +30,7 @@ _PIXEL_PACKAGES: Final = ("deflate", "numpy", "opencv-python-headless", "pillow"
 _PIXEL_LIBRARIES: Final = ("jpg", "zlib", "webp")
 
 
-class _LockPart(BaseModel):
-    """Keys that a later figureground may add are read, kept and written again."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-
-class Environment(_LockPart):
+class Environment(LockPart):
     """What may make pixels or file bytes differ between two machines."""
 
     figureground: str
@@ -48,7 +43,7 @@ class Environment(_LockPart):
     """Library that Pillow decodes with to version; ``none`` where it lacks it."""
 
 
-class LockedRelease(_LockPart):
+class LockedRelease(LockPart):
     """The frozen release that a dataset was built from."""
 
     version: str
@@ -57,7 +52,7 @@ class LockedRelease(_LockPart):
     """SHA-256 of its file."""
 
 
-class LockedSource(_LockPart):
+class LockedSource(LockPart):
     """A source that pixels come from."""
 
     photos: int
@@ -70,7 +65,7 @@ class LockedSource(_LockPart):
     """Whether its maintainer said in as many words that they may, or may not; locks of earlier days do not tell."""
 
 
-class LockedOrigin(_LockPart):
+class LockedOrigin(LockPart):
     """Who made some of the masks that were imported, as whoever imported them says."""
 
     text: str
@@ -81,7 +76,7 @@ class LockedOrigin(_LockPart):
     """Objects of rows that have such a mask."""
 
 
-class LockedAgreement(_LockPart):
+class LockedAgreement(LockPart):
     """How many machine masks another segmenter's agree with."""
 
     min_iou: float
@@ -92,7 +87,7 @@ class LockedAgreement(_LockPart):
     """Those of them whose IoU is ``min_iou`` or more."""
 
 
-class LockedGroups(_LockPart):
+class LockedGroups(LockPart):
     """Photos that show one scene: of a video, a burst, a photographer."""
 
     groups: int
@@ -101,7 +96,7 @@ class LockedGroups(_LockPart):
     """Objects whose photo is in one of them."""
 
 
-class LockedTextures(_LockPart):
+class LockedTextures(LockPart):
     """The photos that rows take their textures from."""
 
     source: str
@@ -112,7 +107,7 @@ class LockedTextures(_LockPart):
     """SHA-256 over the NUL-joined SHA-256 of the photos, sorted."""
 
 
-class LockedEarlier(_LockPart):
+class LockedEarlier(LockPart):
     """The version that a dataset follows."""
 
     recipe: str
@@ -123,7 +118,7 @@ class LockedEarlier(_LockPart):
     """SHA-256 of its manifest.json."""
 
 
-class LockedInputs(_LockPart):
+class LockedInputs(LockPart):
     """What decides the rows, by SHA-256 over canonical JSON: equal digests, equal content."""
 
     recipe: str
@@ -176,8 +171,10 @@ class RecipeLock(Environment):
     """None where no mask was compared with another segmenter's, and in datasets of earlier days."""
     groups: LockedGroups | None = None
     """None where no photo is in a group, and in datasets of earlier days."""
-    sources: dict[str, LockedSource] = {}
+    sources: dict[str, LockedSource] = Field(default_factory=dict)
     """Source by name."""
+    effective_n: LockedSizes | None = None
+    """None in datasets of earlier days."""
     splits: dict[str, int] | None = None
     """Split to objects; None where the recipe does not divide photos."""
     imagenet_train: int | None = None
@@ -194,6 +191,15 @@ class RecipeLock(Environment):
     def environment(self) -> Environment:
         """The software alone."""
         return Environment.model_validate({name: getattr(self, name) for name in Environment.model_fields})
+
+    def policy(self, *, where: str) -> LockedPolicy | None:
+        """The policy that the release was frozen by; None where it was by none.
+
+        Raises:
+            DataError: for what is none, in the lock of a stranger; ``where`` is its name in errors.
+        """
+        value = (self.annotation or {}).get("policy")
+        return None if value is None else validate_document(value, LockedPolicy, where=where)
 
     @property
     def recipe_version(self) -> str:
@@ -265,6 +271,7 @@ def make_lock(request: BuildRequest, plan: Plan, *, follows: LockedEarlier | Non
         agreement=_agreement(records),
         groups=groups,
         sources=_sources(plan, request.photos.sources),
+        effective_n=locked_sizes(plan, design),
         splits=split_counts(plan, recipe.split_names) if recipe.splits is not None else None,
         imagenet_train=sum(from_imagenet_train(record.uri) for record in records) or None,
         textures=_textures(plan, recipe.textures or ""),

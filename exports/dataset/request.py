@@ -22,6 +22,8 @@ from figureground.schemas.records import ObjectRecord, PhotoRef
 from figureground.schemas.store.releases import read_annotation, read_left_out, read_release
 from figureground.schemas.store.workspace import Workspace
 
+_LONGEST_REASON: Final = 500
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
@@ -37,6 +39,8 @@ class BuildOptions:
     """Split to share of the photos of every source class, chosen by the recipe's seed; shares add up to 1."""
     split_by: SplitBy | None = None
     """Whether photos are divided by the recipe's seed or as their source divides them."""
+    waive_near_duplicates: str | None = None
+    """Why near-duplicates may stand in two splits, for the card; without a reason they stop a build."""
     draws: int = 1
     """Donors of each row of a donor variant."""
     pixels: bool | None = None
@@ -145,10 +149,18 @@ def _adapt(recipe: Recipe, options: BuildOptions) -> Recipe:
     if options.splits is not None:
         changes["splits"] = _make_splits(options.splits)
         recipe = recipe.model_copy(update={"splits": changes["splits"]})
-    if options.split_by is not None:
+    division = {
+        key: value
+        for key, value in (("by", options.split_by), ("waive_near_duplicates", options.waive_near_duplicates))
+        if value is not None
+    }
+    if division:
         if recipe.splits is None:
             raise UsageError(f"{recipe.name} puts all photos into {recipe.split}: there is nothing to divide")
-        changes["splits"] = recipe.splits.model_copy(update={"by": options.split_by})
+        reason = options.waive_near_duplicates
+        if reason is not None and not 0 < len(reason.strip()) <= _LONGEST_REASON:
+            raise UsageError(f"--waive-near-duplicates: give a reason of at most {_LONGEST_REASON} characters")
+        changes["splits"] = recipe.splits.model_copy(update=division)
     return recipe.model_copy(update=changes)
 
 

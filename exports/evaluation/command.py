@@ -20,17 +20,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from figureground.exports.evaluation.protocols.registry import PROTOCOLS, option_owners
 from figureground.exports.evaluation.results import format_table
 from figureground.exports.evaluation.scoring import check_models, evaluate
 from figureground.exports.evaluation.values import EvaluationError, json_text, plain_line, require
+
+_STOPPED: Final = 130
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -75,6 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shown = show if sys.stderr.isatty() else None
         for spec in specs:
             results.append(evaluate(repo, spec, progress=shown, **files, **given))
+    except KeyboardInterrupt:
+        print("stopped; what --out keeps is kept, run again to go on", file=sys.stderr)
+        return _STOPPED
     except Exception as error:  # an adapter's own errors, figureground's for one, may carry an exit code too
         if results:
             print_results(results, as_json=as_json)
@@ -102,4 +108,5 @@ def show_unforeseen(error: Exception) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a run as Ctrl-C does: nothing is half-written
     sys.exit(main())

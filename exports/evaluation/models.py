@@ -24,7 +24,7 @@ from figureground.exports.evaluation.model_files.torchvision_models import Torch
 from figureground.exports.evaluation.values import EvaluationError, file_sha256, plain_line, require
 
 MODEL_SPECS: Final = (
-    "timm:NAME[=FILE], torchvision:NAME[/WEIGHTS], hf:NAME, open_clip:NAME/TAG, chat:NAME, onnx:FILE or "
+    "timm:NAME[=FILE], torchvision:NAME/WEIGHTS, hf:NAME, open_clip:NAME/TAG, chat:NAME, onnx:FILE or "
     "MODULE:CALLABLE[=ARGUMENT]"
 )
 _LIBRARIES: Final[Mapping[str, Callable[[str, ClassMap | None], Adapter]]] = {  # kinds that transformers has, and like

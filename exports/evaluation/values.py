@@ -19,6 +19,8 @@ SCHEMA_VERSION: Final = "2"
 REFERENCE_SIZE_HW: Final = (224, 224)  # in9_eval.py resizes nothing: its images are 224 pixels wide and high
 _LFS_MARK: Final = b"version https://git-lfs"  # what a file begins with whose content was not fetched
 EMPTY: Final = "nothing to score: expected at least one image, got none"
+_SECRET_NAMES: Final = re.compile(r"(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY)$")  # variables of the environment
+_SIGNED: Final = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*(?:Signature|X-Amz-|Policy|sig)=[^\s'\"]*")
 Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)
 Table = Any  # datasets.Dataset, which ships no annotations
 Bools = NDArray[np.bool_]  # of I images and D donor draws of each, (I, D); D is 1 in most configs
@@ -33,7 +35,7 @@ class EvaluationError(Exception):
     """The data (exit code 1), the call (2) or a download (3) is at fault."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(printable(message))
+        super().__init__(masked(printable(message)))
         self.exit_code = exit_code
 
     def __reduce__(self) -> tuple[type[EvaluationError], tuple[str, int]]:
@@ -43,6 +45,18 @@ class EvaluationError(Exception):
     def show(self) -> None:
         """Print the message on stderr."""
         print(f"error: {self}", file=sys.stderr)
+
+
+def masked(text: str) -> str:
+    """A text with ``***`` in place of this machine's secrets: a server may repeat in its answer what it was sent."""
+    try:
+        login = sys.modules["huggingface_hub"].get_token()
+    except (KeyError, AttributeError, ImportError, OSError):  # not loaded, not whole yet, or not readable
+        login = None
+    named = (value for name, value in os.environ.items() if _SECRET_NAMES.search(name))
+    for secret in sorted({*named, login or ""}, key=len, reverse=True):
+        text = text.replace(secret, "***") if len(secret) >= 8 else text
+    return _SIGNED.sub(r"\1", text)
 
 
 def printable(text: str) -> str:
@@ -85,23 +99,50 @@ def file_fault(path: Path) -> str:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, and make its folder.
 
+    What killed runs left half-written in the folder is deleted; a file that another run is writing is locked by it.
+
     Raises:
         EvaluationError: if it cannot be written: exit code 2 where the path cannot be, 3 where the disk refuses.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in path.parent.glob(".*.*.partial"):
+            if re.fullmatch(r"\..+\.\d+\.partial", leftover.name) and _is_abandoned(leftover):
+                leftover.unlink(missing_ok=True)
         with temporary.open("wb") as file:
+            _lock(file.fileno())
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+            temporary.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         remedy = "free some room or choose another folder; a run goes on from what it has"
         code = 2 if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)) else 3
         raise EvaluationError(f"{path}: cannot be written ({error.strerror}); {remedy}", code) from error
+    finally:  # a signal may end the run here, too
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file for this process; False where another one has it, or nobody can tell."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether nobody writes a file any more."""
+    try:
+        with path.open("rb") as file:
+            return _lock(file.fileno())
+    except OSError:
+        return False
 
 
 def arrays_of(record: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401  a dataclass of arrays

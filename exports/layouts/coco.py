@@ -16,7 +16,15 @@ from typing import Any, Final
 
 from figureground.errors import DataError, Faults
 from figureground.exports.dataset.folder import DatasetFolder
-from figureground.exports.layouts.published_rows import new_folder, read_row_masks, require_images, row_name
+from figureground.exports.layouts.published_rows import (
+    export_key,
+    exported_before,
+    new_folder,
+    note_export,
+    read_row_masks,
+    require_images,
+    row_name,
+)
 from figureground.runtime.files import csv_text, write_text
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT
@@ -94,21 +102,26 @@ def export_coco(
         DataError: with every row whose image or masks are damaged or of another size, whose label is no class, or that
             is named like a path or like another row.
     """
+    key = export_key(repository, "coco", config)
+    if (earlier := exported_before(out, key, CocoLayout)) is not None:
+        return earlier
     with new_folder(out) as partial:
         dataset = DatasetFolder.open(repository)
         require_images(dataset, [config])
         tree = _Tree(partial, dataset.class_map)
         tree.write(dataset, config, progress)
-    splits = tree.splits
-    return CocoLayout(
-        folder=out,
-        config=config,
-        images={name: len(splits[name].images) for name in sorted(splits)},
-        objects=sum(len(split.objects) for split in splits.values()),
-        without_object=tree.without_object,
-        attribute_masks=sum(len(split.parts) for split in splits.values()),
-        unknown=tree.unknown,
-    )
+        splits = tree.splits
+        report = CocoLayout(
+            folder=out,
+            config=config,
+            images={name: len(splits[name].images) for name in sorted(splits)},
+            objects=sum(len(split.objects) for split in splits.values()),
+            without_object=tree.without_object,
+            attribute_masks=sum(len(split.parts) for split in splits.values()),
+            unknown=tree.unknown,
+        )
+        note_export(partial, key, report)
+    return report
 
 
 class _Tree:

@@ -19,7 +19,14 @@ from typing import Any, Final
 
 from figureground.errors import DataError, Faults, UsageError
 from figureground.exports.dataset.folder import DatasetFolder
-from figureground.exports.layouts.published_rows import new_folder, read_row_masks, require_images
+from figureground.exports.layouts.published_rows import (
+    export_key,
+    exported_before,
+    new_folder,
+    note_export,
+    read_row_masks,
+    require_images,
+)
 from figureground.runtime.files import csv_text, write_text
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT
@@ -96,20 +103,25 @@ def export_imagenet9(repository: Path, out: Path, *, progress: Progress = lambda
         DataError: with every row whose image is no PNG or of another size, whose mask has another size than its image,
             whose label is no class, whose ground is no photo of ``original``, or that is named like another.
     """
+    key = export_key(repository, "imagenet9")
+    if (earlier := exported_before(out, key, ImageNet9Layout)) is not None:
+        return earlier
     with new_folder(out) as partial:
         dataset = _open(repository)
         classes, names = dataset.class_map, _name_photos(dataset)
         tree = _Tree(partial, classes, names)
         tree.write(dataset, progress)
-    return ImageNet9Layout(
-        folder=out,
-        images=dict(sorted(tree.counts.items())),
-        classes=len(classes.names),
-        further_draws=tree.further_draws,
-        own_classes=classes.names != load_class_map("imagenet9").names,
-        coded_labels=len({name[:9] for name in names.values() if not _WNID.fullmatch(name[:9])}),
-        left_out=tuple(config for config in dataset.configs if config not in RELEASED_CONFIGS),
-    )
+        report = ImageNet9Layout(
+            folder=out,
+            images=dict(sorted(tree.counts.items())),
+            classes=len(classes.names),
+            further_draws=tree.further_draws,
+            own_classes=classes.names != load_class_map("imagenet9").names,
+            coded_labels=len({name[:9] for name in names.values() if not _WNID.fullmatch(name[:9])}),
+            left_out=tuple(config for config in dataset.configs if config not in RELEASED_CONFIGS),
+        )
+        note_export(partial, key, report)
+    return report
 
 
 def class_folders(names: Sequence[str]) -> list[str]:

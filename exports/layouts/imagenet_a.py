@@ -15,7 +15,14 @@ from typing import Final
 
 from figureground.errors import Faults
 from figureground.exports.dataset.folder import DatasetFolder
-from figureground.exports.layouts.published_rows import new_folder, require_images, row_name
+from figureground.exports.layouts.published_rows import (
+    export_key,
+    exported_before,
+    new_folder,
+    note_export,
+    require_images,
+    row_name,
+)
 from figureground.runtime.progress import Progress
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.records import NAME_PATTERN, NAME_WORDS
@@ -55,15 +62,20 @@ def export_imagenet_a(
         DataError: with every row that is of another class, no PNG, named like a path or named like another row.
     """
     wnids = [entry.wnids[0] for entry in load_class_map("imagenet_a").classes]
+    key = export_key(repository, "imagenet-a", config)
+    if (earlier := exported_before(out, key, ImageNetALayout)) is not None:
+        return earlier
     with new_folder(out) as partial:
         dataset = DatasetFolder.open(repository)
         require_images(dataset, [config])
         for wnid in wnids:
             (partial / TREE / wnid).mkdir(parents=True)
         counts = _write_rows(dataset, config, partial / TREE, progress)
-    return ImageNetALayout(
-        folder=out, config=config, images=counts.total(), empty_classes=tuple(sorted(set(wnids) - set(counts)))
-    )
+        report = ImageNetALayout(
+            folder=out, config=config, images=counts.total(), empty_classes=tuple(sorted(set(wnids) - set(counts)))
+        )
+        note_export(partial, key, report)
+    return report
 
 
 def _write_rows(dataset: DatasetFolder, config: str, tree: Path, progress: Progress) -> Counter[str]:

@@ -7,17 +7,27 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
+from pydantic import TypeAdapter
 
 from figureground.errors import DataError, UsageError
+from figureground.exports.dataset.files import MANIFEST
 from figureground.exports.dataset.folder import DatasetFolder
-from figureground.runtime.folders import unfinished_folder
+from figureground.runtime.files import file_sha256
+from figureground.runtime.folders import MADE, made_before, note_made, unfinished_folder
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, decode_png1
 from figureground.schemas.rasters.sizes import MOST_PIXELS, ORDER, spell_size
+from figureground.schemas.records import content_id
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Report = TypeVar("Report")
 
 
 @contextmanager
@@ -29,9 +39,31 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     with unfinished_folder(out, "export", "export", keeps=False) as partial:
         for entry in partial.iterdir():  # what a killed export left
-            if not entry.name.startswith("."):
+            if not entry.name.startswith(".") or entry.name == MADE:
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         yield partial
+
+
+def export_key(repository: Path, layout: str, *options: str) -> str:
+    """What decides the files of an export: the dataset by its manifest, the layout and its options."""
+    manifest = repository / MANIFEST
+    digest = file_sha256(manifest) if manifest.is_file() else ""
+    return content_id("export", digest, layout, *options)
+
+
+def note_export(partial: Path, key: str, report: DataclassInstance) -> None:
+    """Note in an unfinished export what is told of it, but not where it lies: it may be moved."""
+    told = {field.name: getattr(report, field.name) for field in fields(report) if field.name != "folder"}
+    note_made(partial, key, told)
+
+
+def exported_before(out: Path, key: str, kind: type[Report]) -> Report | None:
+    """The report of an export that stands in ``out`` already, whole and the very same; None where there is none."""
+    made = made_before(out, key)
+    try:
+        return None if made is None else TypeAdapter(kind).validate_python({**made, "folder": out})
+    except ValueError:
+        return None
 
 
 def require_images(dataset: DatasetFolder, configs: Sequence[str]) -> None:

@@ -21,7 +21,14 @@ from PIL import Image
 
 from figureground.errors import DataError, Faults
 from figureground.exports.dataset.folder import DatasetFolder
-from figureground.exports.layouts.published_rows import new_folder, read_row_masks, require_images
+from figureground.exports.layouts.published_rows import (
+    export_key,
+    exported_before,
+    new_folder,
+    note_export,
+    read_row_masks,
+    require_images,
+)
 from figureground.runtime.files import write_text
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema, load_attribute_schema
@@ -109,6 +116,9 @@ def export_rival10(
     counts: Counter[str] = Counter()
     meta = _Meta()
     dropped = unknown = 0
+    key = export_key(repository, "rival10", validation)
+    if (earlier := exported_before(out, key, LayoutReport)) is not None:
+        return earlier
     with new_folder(out) as partial:
         require_images(dataset, configs)
         total = sum(map(dataset.count_rows, configs))
@@ -127,13 +137,15 @@ def export_rival10(
                     meta.add(row, part)
                 counts[f"{part}/{_FOLDERS[config]}"] += 1
         meta.write(partial / "RIVAL10" / "meta", schema.names() if own else ())
-    return LayoutReport(
-        folder=out,
-        instances=dict(sorted(counts.items())),
-        dropped=dropped,
-        unknown=unknown,
-        own_attributes=schema.names() if own else (),
-    )
+        report = LayoutReport(
+            folder=out,
+            instances=dict(sorted(counts.items())),
+            dropped=dropped,
+            unknown=unknown,
+            own_attributes=schema.names() if own else (),
+        )
+        note_export(partial, key, report)
+    return report
 
 
 def _require_labels(dataset: DatasetFolder, configs: Sequence[str]) -> None:

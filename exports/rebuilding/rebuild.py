@@ -10,18 +10,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
+from pydantic import TypeAdapter
+
 from figureground.build.geometry.objects import MeasuredObject
 from figureground.build.planning.plan import Plan
 from figureground.build.planning.selection import class_counts, select_objects
 from figureground.build.recipes.pixel_rules import PIXEL_RULES
 from figureground.errors import DataError, Fault, Faults, UsageError
-from figureground.exports.dataset.building import make_repository
+from figureground.exports.dataset.building import make_repository, require_same_build
 from figureground.exports.dataset.files import (
     ATTRIBUTE_COUNTS,
     CLASS_MAP,
     COVERAGE,
     GATES,
     LOCK,
+    MANIFEST,
     OBJECTS,
     PLAN,
     RECIPE,
@@ -37,11 +40,12 @@ from figureground.exports.dataset.lock import (
     locked_groups,
     split_counts,
 )
+from figureground.exports.dataset.locked.parts import locked_sizes
 from figureground.exports.dataset.planned import PlannedBuild
 from figureground.exports.rebuilding.drift import DriftedRow, find_drift, require_within
 from figureground.exports.rebuilding.photo_search import PhotoSearch, find_photos
 from figureground.runtime.files import write_text
-from figureground.runtime.folders import require_absent
+from figureground.runtime.folders import require_absent, settle
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
@@ -141,10 +145,11 @@ def rebuild_dataset(
         progress: Called with (stage, done, total).
 
     Raises:
-        UsageError: if ``folder`` exists, or no photo is there.
+        UsageError: if ``folder`` holds anything else than this very rebuild, or no photo is there.
         DataError: if the release is damaged, or rows drifted further than is tolerated.
     """
-    require_absent(folder)
+    if not (folder / MANIFEST).is_file():
+        require_absent(folder)
     released = _read_release(DatasetFolder.open(release), workers)
     search = find_photos(released.name_digests(), sources, progress)
     rows = [row for row in released.rows if released.photos_of(row) <= set(search.locations)]
@@ -152,6 +157,10 @@ def rebuild_dataset(
         names = ", ".join(source.name for source in sources)
         raise UsageError(f"none of {len(released.rows)} rows can be made: not all photos of any row are in {names}")
     build = _plan(released, rows, search, sources)
+    if (folder / MANIFEST).is_file():
+        require_same_build(folder, build.lock)
+        settle(folder)
+        return _read_report(folder)
     report = RebuildReport(
         folder=folder.name,
         rows=len(rows),
@@ -180,6 +189,18 @@ def _write_reports(release: Path, partial: Path, report: RebuildReport) -> None:
         if (release / name).is_file():
             shutil.copyfile(release / name, partial / name)
     write_text(partial / _REPORT, json.dumps(asdict(report), indent=1, sort_keys=True) + "\n")
+
+
+def _read_report(folder: Path) -> RebuildReport:
+    """The report of a rebuild that was finished before.
+
+    Raises:
+        UsageError: if the folder holds none, and so is no rebuild.
+    """
+    try:
+        return TypeAdapter(RebuildReport).validate_json((folder / _REPORT).read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder} exists and is no rebuild; give another folder with -o, or delete it") from error
 
 
 def _read_release(dataset: DatasetFolder, workers: int) -> _Release:
@@ -291,6 +312,8 @@ def _lock(released: RecipeLock, plan: Plan, design: Design) -> RecipeLock:
     groups = locked_groups(measured.record for measured in plan.objects.values())
     layout = {"row_layout": row_layout(grouped=groups is not None), "groups": groups}
     changes = {**dict(environment()), "pixel_rules": PIXEL_RULES, **layout, **counts}
+    if released.effective_n is not None and len(plan.objects) < released.objects:
+        changes["effective_n"] = locked_sizes(plan, design)
     if released.splits is not None:
         changes["splits"] = split_counts(plan, design.recipe.split_names)
     return released.model_copy(update=changes)

@@ -1,21 +1,26 @@
 """The command line: one verb a stage, each a thin call of one public function.
 
 Exit codes: 0 done; 1 a fault in the data, said in full, nothing half-written, or one of the program itself; 2 wrong
-usage, such as a path that cannot be used so; 3 an outside service, the disk or the memory failed, run again to resume.
+usage, such as a path that cannot be used so; 3 an outside service, the disk or the memory failed, run again to resume;
+130, 143 or 129 stopped by Ctrl-C (SIGINT), SIGTERM or SIGHUP.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from figureground.cli.verbs import VerbGroup
 from figureground.errors import FigureGroundError
+from figureground.runtime.signals import Stopped, end_process, stoppable
+
+_INTERRUPTED: Final = 128 + signal.SIGINT
 
 app = typer.Typer(
     name="figureground",
@@ -26,7 +31,7 @@ app = typer.Typer(
     help="Build, publish and score datasets that tell how much a classifier looks at the object and how much at the "
     "background.",
     epilog="Exit codes: 0 done, 1 fault in the data, 2 wrong usage, 3 an outside service, the disk or the "
-    "memory failed (run again).",
+    "memory failed (run again), 128 and more stopped by a signal (130: Ctrl-C).",
 )
 
 
@@ -53,22 +58,44 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # ours says more
     logging.getLogger("stamina").addHandler(logging.NullHandler())  # else each new attempt is a line on the screen
     try:
+        with stoppable():
+            code = _run(arguments)
+    except Stopped as stop:
+        end_process(_tell_stop(stop))
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Run the command line; returns its exit code."""
+    try:
         result: Any = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()  # where stdout is a full disk, that shows here and not when Python ends
     except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except typer.Abort:
-        sys.exit(130)
+        return stop.exit_code
+    except typer.Abort as stop:  # a question that was not answered, or an EOFError that typer takes for one
+        cause = stop.__cause__
+        return _tell(cause) if isinstance(cause, EOFError) else _tell_stop(Stopped(signal.SIGINT))
     except BrokenPipeError:  # the reader has seen enough, as in `| head`
         _silence_stdout()
-        sys.exit(141)
+        return 141
     except Exception as error:
         show = getattr(error, "show", None)  # click's own usage errors
         if show is None:
-            sys.exit(_tell(error))
+            return _tell(error)
         show()
-        sys.exit(getattr(error, "exit_code", 2))
-    sys.exit(result if isinstance(result, int) else 0)
+        return int(getattr(error, "exit_code", 2))
+    if result == _INTERRUPTED:  # typer's word for a KeyboardInterrupt, which some libraries raise by themselves
+        return _tell_stop(Stopped(signal.SIGINT))
+    return result if isinstance(result, int) else 0
+
+
+def _tell_stop(stop: Stopped) -> int:
+    """Print that the command was stopped; returns the exit code."""
+    from figureground.console import say
+
+    with suppress(OSError):  # the terminal is gone
+        say(str(stop))
+    return stop.exit_code
 
 
 def _tell(error: Exception) -> int:

@@ -24,6 +24,12 @@ class BuildOptions:
         str | None, typer.Option(help="Divide photos by the recipe's seed, such as train=0.7,validation=0.1,test=0.2.")
     ] = None
     split_by: Annotated[SplitBy | None, typer.Option(help="Divide by the recipe's seed, or as the source does.")] = None
+    waive_near_duplicates: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON", help="Why near-duplicates may stand in two splits, for the card; else an error."
+        ),
+    ] = None
     draws: Annotated[int, typer.Option(min=1, help="Donors for each row of the mixed variants.")] = 1
     pixels: Annotated[
         bool | None, typer.Option("--pixels/--no-pixels", help="Store the images, or only what rows are made of.")
@@ -82,6 +88,7 @@ def build(
         variants=[name.strip() for name in options.variants.split(",")] if options.variants is not None else None,
         splits=build_command.parse_splits(options.splits) if options.splits is not None else None,
         split_by=options.split_by,
+        waive_near_duplicates=options.waive_near_duplicates,
         draws=options.draws,
         pixels=options.pixels,
         licence=options.licence,

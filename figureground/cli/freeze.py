@@ -1,4 +1,4 @@
-"""``figureground agree``, ``lint`` and ``freeze``: answers are compared, masks checked, and accepted ones released."""
+"""``figureground agree``, ``lint``, ``freeze``, ``policy``: answers compared, masks checked, the accepted released."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ class ObjectOptions:
     ] = None
     lint: Annotated[
         Level | None, typer.Option(help="Check the masks, and refuse the release for findings from this severity on.")
+    ] = None
+    policy: Annotated[
+        str | None, typer.Option(help="What the release must be: a shipped policy's name, or a YAML file.")
     ] = None
 
 
@@ -104,7 +107,8 @@ def _draw(report: dict[str, Any], path: Path) -> None:
 @verb(
     "Examples: figureground freeze -w work --version v1 --unreviewed\n\n"
     "figureground freeze -w work --version v1 --unreviewed --agree saliency --min-iou 0.75\n\n"
-    "figureground freeze -w work --version v1 --consensus staple --lint error"
+    "figureground freeze -w work --version v1 --consensus staple --lint error\n\n"
+    "figureground freeze -w work --version v1 --policy policy.yaml"
 )
 def freeze(
     *,
@@ -122,6 +126,22 @@ def freeze(
         findings = count_text(report.lint["findings"], "finding")
         text += f"; lint: {findings}, {report.lint['waived']} waived"
     emit(report, as_json=as_json, text=text)
+
+
+@verb("Example: figureground policy double_checked > policy.yaml")
+def policy(
+    name: Annotated[str | None, typer.Argument(help="A shipped policy's name; without one, the names.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a shipped policy of releases, to begin one of your own with; without a name, list them."""
+    from figureground.annotate.freezing.policy import load_policy, policy_text, shipped_policies
+
+    if name is None:
+        listed = {name: load_policy(name).policy.description for name in shipped_policies()}
+        emit(listed, as_json=as_json, text="\n".join(f"{name:15} {text}" for name, text in listed.items()))
+        return
+    text = policy_text(name)
+    emit(load_policy(name).policy.model_dump(mode="json"), as_json=as_json, text=text.rstrip("\n"))
 
 
 @dataclass(frozen=True, kw_only=True)

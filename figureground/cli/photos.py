@@ -1,4 +1,4 @@
-"""``figureground index``, ``photos`` and ``forget``: which photos a workspace knows."""
+"""``figureground index``, ``photos``, ``duplicates`` and ``forget``: which photos a workspace knows."""
 
 from __future__ import annotations
 
@@ -86,6 +86,42 @@ def photos(
     with Workspace.open(workspace) as store:
         listed = list(list_photos(store, source=source, label=label, state=state, rejected=rejected))
     emit({"photos": [asdict(photo) for photo in listed]}, as_json=as_json, text="\n".join(map(str, listed)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikenessOptions:
+    """What near-duplicates are."""
+
+    bits: Annotated[int, typer.Option(min=0, max=63, help="Bits of 64 in which perceptual hashes differ at most.")] = 8
+    embedder: Annotated[
+        str | None, typer.Option(help="A classifier as evaluate takes it: photos with like features are alike, too.")
+    ] = None
+    min_cosine: Annotated[float, typer.Option(min=-1, max=1, help="Cosine from which features are alike.")] = 0.9
+    device: Annotated[str, typer.Option(help="Of the embedder: auto, cpu, cuda, cuda:N or mps.")] = "auto"
+    keep_together: Annotated[
+        bool, typer.Option("--keep-together", help="Freeze what the embedder finds as groups, as index --groups does.")
+    ] = False
+
+
+@verb(
+    "Examples: figureground duplicates work\n\n"
+    "figureground duplicates train-set test-set\n\n"
+    "figureground duplicates work --embedder figureground.exports.evaluation.classifiers:efficientnet_lite0 "
+    "--keep-together"
+)
+def duplicates(
+    places: Annotated[
+        list[Path], typer.Argument(help="Workspaces, releases (.parquet) and dataset folders, compared together.")
+    ],
+    options: LikenessOptions,
+    as_json: JsonOption = False,
+) -> None:
+    """Find photos that are equal or nearly so, across classes, splits and releases."""
+    from figureground.exports.duplicates.groups import Search, find_duplicates
+
+    with progress_bar() as show:
+        report = find_duplicates(places, Search(**asdict(options)), progress=show)
+    emit(report, as_json=as_json, text=str(report))
 
 
 @verb("Example: figureground forget 0e7abe93ff8abf5c8a00399a8080fe37 -w work")

@@ -31,6 +31,10 @@ VERBS: Final = {
         "figureground.cli.photos:photos",
         "List photos, one a line: id, state, label, source and name; their ids name masks, and photos to forget.",
     ),
+    "duplicates": Verb(
+        "figureground.cli.photos:duplicates",
+        "Find photos that are equal or nearly so, across classes, splits and releases.",
+    ),
     "propose": Verb(
         "figureground.cli.propose:propose",
         "Propose masks by machine; photos that are done already are skipped, so a killed run goes on.",
@@ -45,6 +49,10 @@ VERBS: Final = {
     ),
     "freeze": Verb(
         "figureground.cli.freeze:freeze", "Write the accepted masks as an immutable release, objects/VERSION.parquet."
+    ),
+    "policy": Verb(
+        "figureground.cli.freeze:policy",
+        "Print a shipped policy of releases, to begin one of your own with; without a name, list them.",
     ),
     "forget": Verb(
         "figureground.cli.photos:forget",

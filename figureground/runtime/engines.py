@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -20,6 +22,8 @@ RETRIES: Final = 5
 """Number of times that Ray runs a task again whose worker or node was lost; a task that raises is not run again."""
 
 _ANSWERS_SECONDS: Final = 10.0
+_REACHABLE: Final = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray's word for whether its processes listen to the whole network; elsewhere than on Linux they do not by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +86,15 @@ def ray_session(choice: EngineChoice, *, workers: int) -> Iterator[Any]:
         yield ray
         return
     _require_answer(choice.ray_address)
+    with nullcontext() if choice.is_cluster else _on_loopback(), _connected(ray, choice, workers=workers):
+        yield ray
+
+
+@contextmanager
+def _connected(ray: Any, choice: EngineChoice, *, workers: int) -> Iterator[None]:  # noqa: ANN401  the module
+    """Connect in the block. Raises as ``ray_session``."""
     processors = None if choice.is_cluster else workers  # a running cluster has its own number
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address=choice.ray_address or "local",
@@ -95,11 +107,29 @@ def ray_session(choice: EngineChoice, *, workers: int) -> Iterator[Any]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster {choice.ray_address}" if choice.is_cluster else "a Ray of this machine"
         raise ServiceError(f"{where} cannot be used: {error}") from error
+    if on_sigterm is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own would end the command with a code of its own
     try:
         _require_resources(ray, choice)
-        yield ray
+        yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let a Ray that starts in the block listen to this machine alone: who reaches it may run anything."""
+    from ray._private import ray_constants
+
+    before = os.environ.get(_REACHABLE), ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[_REACHABLE], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        os.environ.pop(_REACHABLE)
+        if before[0] is not None:
+            os.environ[_REACHABLE] = before[0]
+        ray_constants.ENABLE_RAY_CLUSTER = before[1]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from figureground.errors import DataError, FigureGroundError, ServiceError, UsageError
+from figureground.errors import DataError, FigureGroundError, ServiceError, UsageError, masked
 
 _DISK: Final = {
     errno.ENOSPC: "free some space, or choose another disk, and run again",
@@ -114,7 +114,7 @@ def write_traceback(error: BaseException) -> str:
     try:
         handle, path = tempfile.mkstemp(prefix="figureground-fault-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write("".join(traceback.format_exception(error)))
+            file.write(masked("".join(traceback.format_exception(error))))
     except OSError as failure:
         return f"nowhere ({failure.strerror})"
     return path

@@ -8,43 +8,42 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from figureground.errors import UsageError
 from figureground.runtime.failures import naming
+from figureground.runtime.leftovers import partial_file
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
 @contextmanager
-def replace_file(path: Path, *, keep_equal: bool = False) -> Iterator[Path]:
+def replace_file(path: Path, *, keep_equal: bool = False, mode: int = 0o666) -> Iterator[Path]:
     """Give a temporary path beside ``path``; move it into place if the block succeeds, delete it if not.
+
+    What a killed command left there of the same file is deleted.
 
     Args:
         path: The file to be made or replaced.
         keep_equal: Refuse to replace a file that holds other bytes.
+        mode: Rights of the file, before the process's mask.
 
     Raises:
         UsageError: with ``keep_equal``, if ``path`` exists and differs.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with naming(path):
-            yield temporary
-            if keep_equal and path.exists():
-                if not filecmp.cmp(path, temporary, shallow=False):
-                    raise UsageError(f"{path} exists and holds something else; choose another version or delete it")
-                return
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-    finally:
-        with suppress(OSError):  # a folder that is none has said so above
-            temporary.unlink(missing_ok=True)
+    with naming(path), partial_file(path, mode=mode) as temporary:
+        yield temporary
+        if keep_equal and path.exists():
+            if not filecmp.cmp(path, temporary, shallow=False):
+                raise UsageError(f"{path} exists and holds something else; choose another version or delete it")
+            return
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,22 +5,27 @@ Nothing is deleted in them, and nothing written, but where a mark of ours lies.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Final
+from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
 from figureground.errors import UsageError
 from figureground.runtime.failures import naming
+from figureground.runtime.leftovers import clear_folders, holding
 
 MARK: Final = ".build-key"
 """File that marks an unfinished folder as ours; it says what is being made."""
+MADE: Final = ".figureground-made.json"
+"""File that says by which command a finished folder was made, where nothing else in it does."""
 _LOCK: Final = ".lock"
+_STAYING: Final = (MARK, MADE, _LOCK)
 _ATTEMPTS: Final = 5
 
 
@@ -46,16 +51,23 @@ def unfinished_folder(out: Path, key: str, what: str, *, keeps: bool) -> Iterato
         try:
             yield partial
             for entry in partial.iterdir():
-                if entry.name.startswith(".") and entry.name not in (MARK, _LOCK):
+                if entry.name.startswith(".") and entry.name not in _STAYING:
                     _delete(entry)
+            _clear_partials(partial)
             require_absent(out)
-            for name in (MARK, _LOCK):
-                (partial / name).unlink(missing_ok=True)
-            partial.rename(out)
+            partial.rename(out)  # with its mark: without one, nobody would take it for ours if this is killed here
             done = True
+            settle(out)
         finally:
             if not done and not keeps:
                 shutil.rmtree(partial, ignore_errors=True)
+
+
+def settle(out: Path) -> None:
+    """Take our marks from a finished folder, whose command may have been killed before it did so itself."""
+    if (out / MARK).is_file() and not (out / MARK).is_symlink():
+        for name in (_LOCK, MARK):
+            (out / name).unlink(missing_ok=True)
 
 
 def require_absent(out: Path) -> None:
@@ -66,6 +78,43 @@ def require_absent(out: Path) -> None:
     """
     if os.path.lexists(out):
         raise UsageError(f"{out} exists; give another folder with -o, or delete it")
+
+
+def note_made(partial: Path, key: str, report: Mapping[str, Any]) -> None:
+    """Say in an unfinished folder what it will be when it is finished, for ``made_before``; its last file.
+
+    Args:
+        partial: The folder, as ``unfinished_folder`` gave it.
+        key: All that decides its content.
+        report: JSON-ready, what the command tells about it.
+    """
+    content = {"key": key, "files": _size(partial), "report": dict(report)}
+    (partial / MADE).write_text(json.dumps(content, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
+
+
+def made_before(out: Path, key: str) -> dict[str, Any] | None:
+    """The report that ``note_made`` noted of a finished folder; None where it is none of this key.
+
+    A command that was killed when its folder was finished is so told that there is nothing left to do. Where files were
+    added or taken away since, the folder is none of ours any more.
+    """
+    try:
+        content = json.loads((out / MADE).read_text(encoding="utf-8"))
+        same = content["key"] == key and content["files"] == _size(out)
+        report: dict[str, Any] = content["report"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not same:
+        return None
+    settle(out)
+    return report
+
+
+def _size(folder: Path) -> list[int]:
+    """Number of files below a folder and of all their bytes, without hidden ones beside them."""
+    marks = {folder / name for name in _STAYING}
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file() and path not in marks]
+    return [len(sizes), sum(sizes)]
 
 
 def _hold(out: Path, partial: Path, key: str, what: str) -> AbstractContextManager[object]:
@@ -99,21 +148,26 @@ def _hold(out: Path, partial: Path, key: str, what: str) -> AbstractContextManag
 
 def _make(partial: Path) -> None:
     """Make the folder with a mark in it, so that nobody ever sees it without."""
+    prefix = f".{partial.name}."
+    clear_folders(partial.parent, prefix, frozenset({MARK}))
     if os.path.lexists(partial):
         return
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
-        fresh = Path(mkdtemp(prefix=f".{partial.name}.", dir=partial.parent))
+        fresh = Path(mkdtemp(prefix=prefix, dir=partial.parent))
     except OSError as error:
         raise OSError(error.errno, os.strerror(error.errno or 0), str(partial)) from error
     try:
-        fresh.chmod(0o777 & ~_umask())
-        (fresh / MARK).touch()
-        fresh.rename(partial)
+        with holding(fresh) as held:
+            if held:  # else another command took it for a leftover, and the next attempt makes it anew
+                fresh.chmod(0o777 & ~_umask())
+                (fresh / MARK).touch()
+                fresh.rename(partial)
     except OSError:
-        shutil.rmtree(fresh, ignore_errors=True)
         if not (partial / MARK).is_file():  # another command was quicker
             raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _umask() -> int:
@@ -136,12 +190,17 @@ def _take_up(partial: Path, key: str, what: str) -> None:
     """Go on with what is there, where it is of the same key, or begin where nothing is."""
     mark = partial / MARK
     if mark.read_text(encoding="utf-8", errors="replace") != key:
-        if any(path.is_file() and path.name not in (MARK, _LOCK) for path in partial.rglob("*")):
+        if any(path.is_file() and path.name not in _STAYING for path in partial.rglob("*")):
             raise UsageError(
                 f"{partial} holds unfinished work of other options or inputs than this {what}; run it again as it was "
                 "begun to finish it, delete the folder to give it up, or give another -o"
             )
         mark.write_text(key, encoding="utf-8")
+    _clear_partials(partial)
+
+
+def _clear_partials(partial: Path) -> None:
+    """Delete files that were not finished, by a killed command or by a worker that was lost."""
     for leftover in partial.rglob(".*.partial"):
         leftover.unlink(missing_ok=True)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx2
-from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -30,8 +30,6 @@ _REPO_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _NAME: Final = re.compile(r"(?!.*(\.\.|--))[A-Za-z0-9_]([\w.-]{0,94}[A-Za-z0-9_])?(?<!\.git)", re.ASCII)
 """Owner or name, as huggingface_hub.utils.validate_repo_id has it."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
-_QUERY: Final = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]+")
-"""An address with a query: storage signs addresses there."""
 _PATHS_ASKED: Final = 500
 _LOG_IN: Final = "log in with: hf auth login, or set HF_TOKEN"
 _FLEETING: Final = (408, 409, 412, 425, 429, 500, 502, 503, 504)
@@ -132,7 +130,7 @@ def hub_error(error: BaseException, where: str) -> FigureGroundError | None:
         return UsageError(f"{where}: the Hub has no such revision or file")
     if isinstance(cause, HfHubHTTPError):
         status, message = cause.response.status_code, " ".join((cause.server_message or "").split())
-        answer = _clean(f"{where}: the Hub answered {status}{': ' + message if message else ''}")
+        answer = f"{where}: the Hub answered {status}{': ' + message if message else ''}"
         if status in (401, 403):
             return UsageError(f"{answer}; this login may not do that: {_LOG_IN} with a token that may write")
         remedy = "run again to go on" if status in _FLEETING else "mend that, then run again"
@@ -156,10 +154,3 @@ def is_fleeting(error: BaseException) -> bool:
     if isinstance(cause, HfHubHTTPError):
         return cause.response.status_code in _FLEETING
     return isinstance(cause, httpx2.TransportError | ConnectionError | LocalEntryNotFoundError | json.JSONDecodeError)
-
-
-def _clean(text: str) -> str:
-    """A text for people, without the token and without the signatures of addresses."""
-    token = get_token()
-    text = _QUERY.sub(r"\1", text)
-    return text.replace(token, "***") if token else text

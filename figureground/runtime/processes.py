@@ -6,14 +6,20 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import ParamSpec, TypeVar
 
 import cv2
+
+from figureground.runtime.signals import deaf, hear_sigterm
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables that set how many threads the libraries of numbers start."""
@@ -32,7 +38,9 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+        with deaf():  # the process that tidies up after workers starts here
+            made = _DeafWorkers(workers, mp_context=context, initializer=_start_worker)
+        with made as pool:
             yield pool
     finally:
         for name, value in before.items():
@@ -42,7 +50,19 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
                 os.environ[name] = value
 
 
+class _DeafWorkers(ProcessPoolExecutor):
+    """A pool whose processes, which start with the jobs, do not hear the terminal, and start whole or not at all."""
+
+    def submit(
+        self, function: Callable[Parameters, Result], /, *args: Parameters.args, **named: Parameters.kwargs
+    ) -> Future[Result]:
+        """As the pool's own."""
+        with deaf():
+            return super().submit(function, *args, **named)
+
+
 def _start_worker() -> None:
+    hear_sigterm()
     cv2.setNumThreads(1)
     sys.meta_path.insert(0, _WithoutPandas())
     parent = multiprocessing.parent_process()

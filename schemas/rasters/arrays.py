@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from figureground.errors import DataError
 
+npy_format: Any = np.lib.format  # ships no annotations
 _NUMBERS: Final = "biuf"
 """Kinds of truths, whole and real numbers. Text, dates, structures and objects are no numbers."""
 
@@ -38,8 +39,8 @@ def read_array(data: bytes, *, where: str, record: str = "", expected: str = "an
 
 def _read(data: bytes) -> NDArray[Any]:
     stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    version = npy_format.read_magic(stream)
+    header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
     shape, _, dtype = header(stream)
     size, left = math.prod(shape) * dtype.itemsize, len(data) - stream.tell()
     if dtype.kind not in _NUMBERS:

@@ -19,6 +19,8 @@ from figureground.schemas.sources.walking import others_below, others_in, photos
 ILSVRC_PHOTOS: Final = Path("Data") / "CLS-LOC"
 ILSVRC_BOXES: Final = (Path("Annotations") / "CLS-LOC", Path("Annotations"), Path("Annotation"))
 ILSVRC_LABELS: Final = "LOC_val_solution.csv"
+TEXTURES: Final = "textures"
+"""Kind of a source of textures: photos that nobody annotates."""
 _ILSVRC_SPLITS: Final = ("train", "val")  # photos of test have no labels, by design
 
 
@@ -68,7 +70,7 @@ class TextureSource:
     name: str
     locator: str
     options: Mapping[str, str] = field(default_factory=dict)
-    kind: str = "textures"
+    kind: str = TEXTURES
 
     def __iter__(self) -> Iterator[SourceItem]:
         """Photos in the order of their paths."""

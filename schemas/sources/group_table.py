@@ -9,6 +9,7 @@ from typing import Final
 
 from figureground.errors import Faults, printable
 from figureground.schemas.documents import same_form
+from figureground.schemas.records import GROUP_DIGEST, LINKED
 from figureground.schemas.sources.items import SourceItem
 from figureground.schemas.sources.label_table import FILE_COLUMNS, LabelRow, LabelTable
 from figureground.schemas.sources.tables import read_table
@@ -55,6 +56,8 @@ def read_groups(path: Path, items: Iterable[SourceItem], *, required: Collection
         fault = "" if row.cells[key] else "expected a file, got none"
         if len(name) > _LONGEST or printable(name) != name:
             fault = f"expected a group of one line and at most {_LONGEST} characters, got {len(name)}"
+        if name.startswith((LINKED, GROUP_DIGEST)):
+            fault = f"expected a group whose name does not begin with {LINKED} or {GROUP_DIGEST}, got {name}"
         if row.too_long:
             fault = f"expected {len(table.header)} cells, got more; quote cells that hold a comma"
         rows.append(LabelRow(name=row.cells[key], line=row.line, label=name, split="", fault=fault))

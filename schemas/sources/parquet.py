@@ -234,7 +234,7 @@ def _open_file(locator: str, file_name: str) -> pq.ParquetFile:
     path = root if root.endswith(_ENDING) else f"{root}/{file_name}"
     try:
         return pq.ParquetFile(filesystem.open(path, "rb"))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last of names of columns
         if locator.startswith("hf://") and isinstance(error, OSError):
             raise ServiceError(f"{locator}: {file_name} cannot be read ({error}); run again to go on") from error
         raise DataError.single(path, "", expected="a Parquet file", got=str(error)) from error

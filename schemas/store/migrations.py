@@ -101,6 +101,17 @@ _MIGRATIONS: Final = (
     """
     ALTER TABLE proposals ADD COLUMN instances TEXT NOT NULL DEFAULT '[]';
     """,
+    # Near-duplicates that a search found; the newest search counts.
+    """
+    CREATE TABLE link_searches (sequence INTEGER PRIMARY KEY, method TEXT NOT NULL) STRICT;
+    CREATE TABLE photo_links (
+        sequence INTEGER NOT NULL REFERENCES link_searches ON DELETE CASCADE,
+        image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+        other_id TEXT NOT NULL REFERENCES images (image_id) ON DELETE CASCADE,
+        likeness REAL NOT NULL, PRIMARY KEY (sequence, image_id, other_id)) STRICT;
+    CREATE INDEX photo_links_by_image ON photo_links (image_id);
+    CREATE INDEX photo_links_by_other ON photo_links (other_id);
+    """,
 )
 
 
@@ -159,6 +170,11 @@ def _tables(connection: sqlite3.Connection) -> dict[str, Columns]:
     }
     columns = 'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)'
     return {name: (facts, *map(tuple, connection.execute(columns, (name,)))) for name, facts in tables.items()}
+
+
+def is_newest(connection: sqlite3.Connection) -> bool:
+    """Whether a database is of the newest version."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0]) == len(_MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

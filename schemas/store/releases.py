@@ -193,7 +193,7 @@ def group_digest(record: ObjectRecord) -> str:
     """
     if not record.group or _GROUP_DIGEST.fullmatch(record.group):
         return record.group
-    scene = "\0".join((record.source, record.group))
+    scene = "\0".join(record.scene or ())
     return f"sha256:{hashlib.sha256(scene.encode()).hexdigest()}"
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from figureground.errors import DataError
 from figureground.schemas.records import Annotation, AnswerState, StudioProject, StudioTeam, canonical_json
 from figureground.schemas.store.rows import row_of, team_of
 
@@ -56,9 +58,9 @@ class StudioTables:
 
     def note_studio_presence(self, server: str, project: int, *, present: bool) -> None:
         """Note that a project was deleted in Label Studio, or that it is there again."""
-        if present == (project not in self.deleted_studio_projects(server)):
-            return
-        with self._db:
+        with self.writing():
+            if present == (project not in self.deleted_studio_projects(server)):
+                return
             self._db.execute(
                 "INSERT INTO studio_presence SELECT ?, ?, coalesce(max(sequence), -1) + 1, ? FROM studio_presence "
                 "WHERE server = ? AND project = ?",
@@ -121,9 +123,9 @@ class StudioTables:
 
     def set_studio_team(self, server: str, team: StudioTeam) -> None:
         """Remember who answers on a server; the newest team counts."""
-        if self.studio_team(server) == team:
-            return
-        with self._db:
+        with self.writing():
+            if self.studio_team(server) == team:
+                return
             self._db.execute(
                 "INSERT INTO studio_teams SELECT ?, coalesce(max(sequence), -1) + 1, ?, ?, ?, ?, ? FROM studio_teams "
                 "WHERE server = ?",
@@ -185,9 +187,9 @@ class StudioTables:
 
     def move_studio_cursor(self, server: str, project: int, updated_at: str) -> None:
         """Note the time up to which a project was pulled, UTC, ISO 8601."""
-        if self.studio_cursor(server, project) == updated_at:
-            return
-        with self._db:
+        with self.writing():
+            if self.studio_cursor(server, project) == updated_at:
+                return
             self._db.execute(
                 "INSERT INTO studio_cursors SELECT ?, ?, coalesce(max(sequence), -1) + 1, ? FROM studio_cursors "
                 "WHERE server = ? AND project = ?",
@@ -202,6 +204,20 @@ class StudioTables:
 
     # Rows of all tables
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold off other writers all through the block, so that what it reads is still so when it writes.
+
+        Its last act is the write, which ends the transaction; what it wrote is undone if it raises before.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.rollback()
+            raise
+        self._db.commit()
+
     def _insert(self, table: str, rows: list[dict[str, Any]]) -> int:
         with self._db:
             return self._insert_rows(table, rows)
@@ -212,4 +228,8 @@ class StudioTables:
         names = ", ".join(rows[0])
         marks = ", ".join(f":{name}" for name in rows[0])
         query = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608  names are ours
-        return self._db.executemany(query, rows).rowcount
+        try:
+            return self._db.executemany(query, rows).rowcount
+        except (OverflowError, UnicodeEncodeError) as error:
+            expected = "whole numbers of 64 bits, and text without lone surrogates"
+            raise DataError.single("workspace.sqlite", table, expected=expected, got=str(error)[:100]) from error

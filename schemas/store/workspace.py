@@ -25,7 +25,7 @@ from figureground.schemas.records import (
     SourceRow,
     canonical_json,
 )
-from figureground.schemas.store.migrations import migrate, require_own_tables
+from figureground.schemas.store.connecting import connect
 from figureground.schemas.store.rows import (
     annotation_of,
     annotation_row,
@@ -39,8 +39,6 @@ from figureground.schemas.store.rows import (
 from figureground.schemas.store.studio_tables import StudioTables
 
 DATABASE_NAME: Final = "workspace.sqlite"
-_MOST_BYTES_A_CELL: Final = 1 << 28
-"""Of one cell; the masks of a photo of 100 megapixels have less, noise aside."""
 
 
 class Workspace(StudioTables):
@@ -61,7 +59,7 @@ class Workspace(StudioTables):
 
     @classmethod
     def open(cls, root: Path) -> Workspace:
-        """Open the workspace in ``root``.
+        """Open the workspace in ``root``; one that cannot be written to, to read it.
 
         Raises:
             UsageError: if there is none.
@@ -72,25 +70,8 @@ class Workspace(StudioTables):
 
     @classmethod
     def _connect(cls, root: Path) -> Workspace:
-        path = root / DATABASE_NAME
-        try:
-            connection = sqlite3.connect(path, timeout=30)
-        except sqlite3.Error as error:
-            raise database_failure(error, str(path)) from error
+        connection = connect(root / DATABASE_NAME)
         connection.row_factory = sqlite3.Row
-        try:
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES_A_CELL)
-            require_own_tables(connection, path)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            migrate(connection, path)
-        except (sqlite3.Error, UnicodeDecodeError) as error:
-            connection.close()
-            raise database_failure(error, str(path)) from error
-        except BaseException:
-            connection.close()
-            raise
         return cls(root, connection)
 
     def __enter__(self) -> Workspace:
@@ -116,28 +97,14 @@ class Workspace(StudioTables):
         finally:
             self._db.rollback()
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold off other writers all through the block, so that what it reads is still so when it writes.
-
-        Its last act is the write, which ends the transaction; what it wrote is undone if it raises before.
-        """
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.rollback()
-            raise
-        self._db.commit()
-
     # Sources and photos
 
     def add_source(self, name: str, kind: str, locator: str, options: Mapping[str, str]) -> None:
         """Note where a source lies; the newest note counts, so a moved source is indexed again, not edited."""
         row = SourceRow(name=name, kind=kind, locator=locator, options=dict(options))
-        if self.sources().get(name) == row:
-            return
-        with self._db:
+        with self.writing():
+            if self.sources().get(name) == row:
+                return
             self._db.execute(
                 "INSERT INTO sources SELECT ?, coalesce(max(sequence), -1) + 1, ?, ?, ? FROM sources WHERE name = ?",
                 (name, kind, locator, canonical_json(dict(options)), name),
@@ -183,9 +150,9 @@ class Workspace(StudioTables):
 
     def add_groups(self, groups: Mapping[str, str]) -> int:
         """Note the groups of photos (image_id to name, empty for none); returns how many are news."""
-        known = self.groups()
-        news = sorted((image_id, name) for image_id, name in groups.items() if known.get(image_id, "") != name)
-        with self._db:
+        with self.writing():
+            known = self.groups()
+            news = sorted((image_id, name) for image_id, name in groups.items() if known.get(image_id, "") != name)
             self._db.executemany(
                 "INSERT INTO photo_groups SELECT ?1, coalesce(max(sequence), -1) + 1, ?2 FROM photo_groups "
                 "WHERE image_id = ?1",
@@ -198,6 +165,26 @@ class Workspace(StudioTables):
         rows = self._db.execute("SELECT image_id, name FROM photo_groups ORDER BY image_id, sequence")
         newest = {row["image_id"]: str(row["name"]) for row in rows}
         return {image_id: name for image_id, name in newest.items() if name}
+
+    def add_links(self, method: str, links: Iterable[tuple[str, str, float]]) -> None:
+        """Note the near-duplicates that a search found; those of earlier searches count no more.
+
+        Args:
+            method: What they were found by.
+            links: Two image ids and how alike the photos are, in the words of the method.
+        """
+        with self._db:
+            sequence = self._db.execute("INSERT INTO link_searches (method) VALUES (?)", (method,)).lastrowid
+            rows = sorted((sequence, *sorted((one, other)), likeness) for one, other, likeness in links)
+            self._db.executemany("INSERT OR IGNORE INTO photo_links VALUES (?, ?, ?, ?)", rows)
+
+    def links(self) -> list[tuple[str, str]]:
+        """Image ids of every two photos that the newest search found to be near-duplicates, sorted."""
+        query = (
+            "SELECT image_id, other_id FROM photo_links WHERE sequence = (SELECT max(sequence) FROM link_searches) "
+            "ORDER BY image_id, other_id"
+        )
+        return [(row["image_id"], row["other_id"]) for row in self._db.execute(query)]
 
     def forget(self, image_id: str) -> None:
         """Delete a photo and all that hangs on it (a takedown); the one delete of the workspace."""

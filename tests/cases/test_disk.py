@@ -21,7 +21,7 @@ from figureground.errors import DataError, FigureGroundError, ServiceError, Usag
 from figureground.exports.verbs import export, rebuild
 from figureground.runtime.failures import failure_of, naming
 from figureground.runtime.files import file_sha256, replace_file, write_text
-from figureground.runtime.folders import MARK, unfinished_folder
+from figureground.runtime.folders import MADE, MARK, unfinished_folder
 from figureground.schemas.store.workspace import Workspace
 
 CASES = SHARED / "cases"
@@ -129,6 +129,32 @@ def test_an_export_that_was_killed_is_made_anew(plain: Plain, tmp_path: Path) ->
     assert not list((tmp_path / "out").rglob("stale.png"))
 
 
+@pytest.mark.parametrize("maker", MAKERS)
+def test_what_was_finished_before_its_command_was_killed_is_told_as_done(
+    maker: str, plain: Plain, tmp_path: Path
+) -> None:
+    made = makers(plain, tmp_path / "out")[maker]
+    first = made()
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    (tmp_path / "out" / MARK).write_text("it was killed before it took its mark away")
+    again = made()
+    if maker == "build":
+        assert getattr(again, "reused", False)
+    else:
+        assert again == first
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == files
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "out").rename(tmp_path / "moved" / "out")
+    elsewhere = makers(plain, tmp_path / "moved" / "out")[maker]
+    elsewhere()
+    if maker in ("coco", "imagenet9"):  # nothing else of it tells that it is whole
+        next(path for path in (tmp_path / "moved" / "out").rglob("*.*") if path.name != MADE).unlink()
+        with pytest.raises(UsageError, match="exists"):
+            elsewhere()
+        with pytest.raises(UsageError, match="exists"):
+            export(plain.dataset, maker, tmp_path / "moved" / "out")  # type: ignore[arg-type]
+
+
 NO_PATHS = {
     "a file for a folder": ("afile", 2),
     "below a file": ("afile/x", 2),
@@ -172,6 +198,7 @@ def limited(*arguments: object, cwd: Path, most_bytes: int) -> subprocess.Comple
     command = [sys.executable, "-P", "-m", "figureground", *map(str, arguments)]
     # What measures coverage would write a file of its own, and meet the limit too.
     environment = {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE_")}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # Python 3.11 writes as much of a .pyc as it can, and reads it later
     return subprocess.run(
         command, cwd=cwd, env=environment, preexec_fn=limit, capture_output=True, text=True, check=False
     )

@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pulled_exports import GOOD, MASK, A, B, faults_of, state_of
+from studio_samples import make_answer, make_export, painted
 
 from figureground.annotate.human.questions import read_foils
 from figureground.annotate.segmenters.embeddings import _read as read_embedding
@@ -30,7 +34,9 @@ from figureground.exports.report.stored_answers import read_arrays
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.rasters.arrays import read_array
 from figureground.schemas.rasters.masks import decode_npy
+from figureground.schemas.sources.parquet import ParquetSource
 from figureground.schemas.sources.tar_files import open_tar
+from figureground.schemas.store.workspace import Workspace
 
 # Archives
 
@@ -95,7 +101,7 @@ HEADS: Final[dict[str, bytes]] = {
     "10 GB of truths": npy(described("'|b1'", "(100000, 100000)"), b"\0"),
     "a shape below 0": npy(described("'|b1'", "(-1, 3)"), b"\0"),
     "a number beyond 64 bits": npy(described("'<f8'", f"({9 * 10**30}, 1)")),
-    "text of 8 GB": npy(described("'<U2000000000'", "(1,)")),
+    "text of 0.8 GB": npy(described("'<U200000000'", "(1,)")),
     "nothing, very often": npy(described("'|V0'", "(100000, 100000)")),
     "dates": npy(described("'<M8[s]'", "(1, 1)"), bytes(8)),
     "structures": npy(described("[('a', '<i4')]", "(1, 1)"), bytes(4)),
@@ -110,18 +116,21 @@ HEADS: Final[dict[str, bytes]] = {
 
 @pytest.mark.parametrize("case", HEADS)
 def test_an_array_is_no_larger_than_its_file(case: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a \.npy file without pickle"):
+    with pytest.raises(DataError, match=r"a \.npy file without pickle") as raised:
         read_array(HEADS[case], where="a.npy")
+    assert case != "10 GB of truths" or "shape (100000, 100000) of bool in 1 bytes" in str(raised.value)
+    assert case != "text of 0.8 GB" or "dtype <U200000000" in str(raised.value)
     with pytest.raises(DataError):
         decode_npy(HEADS[case])
-    (tmp_path / "a.npy").write_bytes(HEADS[case])
-    assert read_embedding(tmp_path / "a.npy") is None
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("label.npy", HEADS[case])
     if case not in ("dates", "structures", "complex numbers"):
         with pytest.raises(DataError, match="answers of evaluate"):
             read_arrays(tmp_path / "a.npz", ["label"])
     assert jobs.read_predictions(tmp_path / "a.npz", "k") is None
+    with zipfile.ZipFile(tmp_path / "e.npz", "w") as archive:
+        archive.writestr("arr_0.npy", HEADS[case])
+    assert read_embedding(tmp_path / "e.npz", [(1, 1)]) is None
 
 
 def test_stored_answers_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +156,16 @@ def test_a_pipe_among_the_files_of_a_dataset_is_no_file(tmp_path: Path) -> None:
     dataset = DatasetFolder(name="d", manifest={name: ""}, files=LocalFiles(tmp_path))
     with pytest.raises(DataError, match="expected a file, got a pipe"):
         list(dataset.rows("original"))
+
+
+def test_a_column_whose_name_is_no_text_is_a_fault_of_its_file(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"image": [b"x"], "label": ["a"], "zebra": [1]}), tmp_path / "p.parquet", store_schema=False
+    )
+    data = (tmp_path / "p.parquet").read_bytes()
+    (tmp_path / "p.parquet").write_bytes(data.replace(b"zebra", b"zeb\xff\xff"))
+    (item,) = ParquetSource(name="s", locator=str(tmp_path / "p.parquet"))
+    assert "expected a Parquet file" in item.fault
 
 
 # Numbers and nesting in JSON
@@ -189,6 +208,19 @@ def test_a_large_document_is_refused_by_its_size(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_bytes(b"#" * (MOST_YAML_BYTES + 1))
     with pytest.raises(DataError, match=f"at most {MOST_YAML_BYTES} bytes"):
         read_document(tmp_path / "c.yaml", ClassMap)
+
+
+def test_a_project_of_more_than_64_bits_keeps_out_no_other_answer(tmp_path: Path) -> None:
+    huge = {**make_export(A, [make_answer([painted(MASK)])]), "project": 1 << 70}
+    with Workspace.create(tmp_path) as store:
+        store.add_images([A, B])
+        (fault,), report = faults_of(store, huge, GOOD)
+        assert "project" in fault
+        assert (report.answers, state_of(store, B), state_of(store, A)) == ({"submitted": 1}, "accepted", "")
+        with pytest.raises(DataError, match="expected whole numbers of 64 bits"):
+            store.add_studio_tasks("s", 1 << 70, {A.image_id: 1})
+        with pytest.raises(DataError, match="text without lone surrogates"):
+            store.add_rejections([("s", "\ud800", "truncated", "")])
 
 
 # Tables, cards and results

@@ -154,12 +154,12 @@ def backend(folder: Path) -> Iterator[int]:
 
 
 def test_requests_are_bounded_in_size_number_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from figureground.annotate.studio import backend as module
+    from figureground.runtime import servers
 
-    monkeypatch.setattr(module, "_BODY_SECONDS", 1.0)
-    monkeypatch.setattr(module, "_MOST_BODY_BYTES", 100_000)
+    monkeypatch.setattr(servers, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(servers, "MOST_BODY_BYTES", 100_000)
     with backend(tmp_path) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
-        plain = {"tasks": [{"data": {}}]}
+        plain: dict[str, Any] = {"tasks": [{"data": {}}]}
         assert http.post("/predict", json=plain).json() == {"results": []}
         assert http.post("/predict", json={"tasks": [{"data": {}}] * 2000}).status_code == 422
         assert http.post("/predict", json={"tasks": [{"data": {"x": "y" * 200_000}}]}).status_code == 413

@@ -33,7 +33,7 @@ ALLOWED: Final[dict[tuple[str, str], str]] = {}
 """(module, call) to the reason; there is none."""
 WANTED: Final = {
     "np.load": ("allow_pickle", False),
-    "np.lib.format.read_array": ("allow_pickle", False),
+    "npy_format.read_array": ("allow_pickle", False),
     "torch.load": ("weights_only", True),
 }
 """Call to a word and the value that it must be given."""

@@ -18,6 +18,7 @@ from figureground.annotate.studio.queues.order import Queue, read_queues
 from figureground.annotate.studio.served import BROWSER_FORMATS, served_path
 from figureground.errors import FigureGroundError
 
+_STOP_SECONDS: Final = 5.0
 AHEAD: Final = 6
 """Photos of each queue that are encoded before their turn: a person takes 2 s to accept a mask, an encoding about 1."""
 SPARE: Final = 8
@@ -104,7 +105,7 @@ def start_preparation(preparation: Preparation) -> Callable[[], None]:
 
     def end() -> None:
         preparation.stop()
-        thread.join()
+        thread.join(timeout=_STOP_SECONDS)  # it may be in the middle of a large model's work, and ends with us
 
     return end
 

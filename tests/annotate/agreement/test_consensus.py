@@ -138,6 +138,15 @@ def test_the_same_answers_freeze_to_the_same_bytes(store: Workspace) -> None:
     assert freeze(store, "v", options).path.read_bytes() == first
 
 
+def test_lint_checks_the_consensus_and_it_is_counted_once(store: Workspace) -> None:
+    answered(store, "a", *widths(2, 8, 9))
+    answered(store, "b", *widths(10, 10))
+    report = freeze(store, "v", FreezeOptions(consensus="majority", lint="never"))
+    assert report.states == {"consensus": 1, "accepted": 1}
+    assert report.lint["objects"] == 2
+    assert read_annotation(report.path)["consensus"]["people"] == {"3": 1}
+
+
 def test_checkpoints_are_those_that_the_answers_began_from(store: Workspace) -> None:
     proposal = add_proposal(store, add_photo(store, "a"))
     began = {"proposal_id": [proposal, "", ""], "edit_iou": [0.5, None, None]}

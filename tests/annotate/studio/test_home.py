@@ -16,7 +16,7 @@ import pytest
 from needs import need
 
 from figureground.annotate.studio.daemons import LOOPBACK, Daemon, free_port, same_port
-from figureground.annotate.studio.home import Connection, StudioHome, write_secret
+from figureground.annotate.studio.home import Connection, StudioHome, private_files, write_secret
 from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.errors import DataError, UsageError
 
@@ -238,14 +238,19 @@ def test_a_program_that_ended_is_not_there(daemon: Daemon) -> None:
 
 
 def test_a_stranger_with_the_same_number_is_left_alone(daemon: Daemon) -> None:
+    import psutil
+
     daemon.start([sys.executable, "-c", SLEEPER], {}, port=1)
     state = daemon.folder / "program.json"
     ours = json.loads(state.read_text())
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         state.write_text(json.dumps({**ours, "pid": stranger.pid, "created": ours["created"] - 3600}))
+        assert daemon.process() == psutil.Process(ours["pid"])  # found by its environment, and noted again
+        assert daemon.port == 1
+        state.write_text(json.dumps({**ours, "pid": stranger.pid, "created": ours["created"] - 3600}))
+        assert daemon.stop()
         assert daemon.process() is None
-        assert daemon.port is None
         assert not daemon.stop()
         assert stranger.poll() is None
     finally:
@@ -267,15 +272,31 @@ def test_the_callers_settings_do_not_reach_the_program(daemon: Daemon, monkeypat
 
 
 def test_a_program_whose_note_was_lost_is_found_by_its_environment(daemon: Daemon) -> None:
-    daemon.start([sys.executable, "-c", SLEEPER], {"OWN": str(daemon.folder)}, port=9)
+    script = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {SLEEPER!r}])"
+    daemon.start([sys.executable, "-c", script], {}, port=9)
     process = daemon.process()
+    assert process is not None
+    wait_for(lambda: len(process.children()) == 1)  # which has the same environment
     for note in ("", None):
         path = daemon.folder / "program.json"
         path.unlink() if note is None else path.write_text(note)
-        assert daemon.find("OWN", str(daemon.folder / "other"), port=9) is None
-        assert daemon.find("OWN", str(daemon.folder), port=9) == process == daemon.process()
+        assert Daemon(daemon.folder / "other", "program").process() is None
+        assert Daemon(daemon.folder, "prog").process() is None
+        assert daemon.process() == process
         assert daemon.port == 9
     assert daemon.stop()
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_what_a_program_writes_is_its_owners_alone(daemon: Daemon) -> None:
+    daemon.folder.mkdir(mode=0o755)
+    (daemon.folder / "label.sqlite3").touch(mode=0o644)
+    private_files(daemon.folder, ".sqlite3")
+    daemon.start([sys.executable, "-c", "open('db.sqlite3', 'w'); import os; os.mkdir('media')"], {}, port=1)
+    wait_for(lambda: (daemon.folder / "media").is_dir())
+    rights = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [daemon.folder, *daemon.folder.iterdir()]}
+    assert {name: mode for name, mode in rights.items() if mode & 0o077 and not name.startswith("program")} == {}
+    assert rights["folder"] == 0o700
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"pid": 1', "7", "[1, 2]", "{}", '{"pid": -1, "created": 1}'])

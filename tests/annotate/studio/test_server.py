@@ -51,6 +51,9 @@ def test_our_server_listens_on_loopback_alone_and_keeps_its_secrets() -> None:
     assert process.version == "1.23.2"
     secret_file = home.root / "connection.json"
     assert stat.S_IMODE(secret_file.stat().st_mode) == 0o600
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (home.root, home.data)] == [0o700, 0o700]
+    databases = list(home.data.glob("*.sqlite3*"))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in databases} == {0o600}
     log = (home.root / "server.log").read_text(errors="replace")
     assert connection.token not in log
     assert connection.password not in log

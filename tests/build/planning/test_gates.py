@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from strategies import object_record, square_mask
 
@@ -103,23 +105,74 @@ def test_each_gate_names_what_it_finds(changes: dict[str, Any], gate: str, sever
     assert odd.object_id in findings[gate].examples[0]
 
 
-def test_near_duplicates_across_the_source_s_own_splits_are_found() -> None:
+def by_source(**changes: Any) -> Recipe:
     assert RECIPE.splits is not None
-    by_source = RECIPE.model_copy(update={"splits": RECIPE.splits.model_copy(update={"by": "source"})})
+    return RECIPE.model_copy(update={"splits": RECIPE.splits.model_copy(update={"by": "source", **changes})})
+
+
+def test_near_duplicates_across_the_source_s_own_splits_stop_a_build_with_both_names() -> None:
     records = [photo(number, source_split="train") for number in range(20)]
-    records.append(photo(50, source_split="test", phash=records[0].phash))
-    records.append(photo(51, source_split="test"))
-    findings = findings_of(records, by_source)
-    assert findings["near_duplicates_in_two_splits"].count == 1
+    near = f"{int(records[0].phash, 16) ^ 0b101:016x}"
+    records += [photo(50, source_split="test", phash=near), photo(51, source_split="test")]
+    finding = findings_of(records, by_source())["near_duplicates_in_two_splits"]
+    assert (finding.count, finding.severity) == (1, "error")
+    one, other = records[0], records[20]
+    with pytest.raises(DataError) as caught:
+        require_no_errors([finding])
+    (fault,) = caught.value.faults
+    first, second = sorted(
+        [f"{one.object_id} (train, photos: {one.uri})", f"{other.object_id} (test, photos: {other.uri})"]
+    )
+    assert fault.record == f"{first} and {second}, 2 of 64 bits differ"
+    assert "--waive-near-duplicates REASON" in fault.remedy
 
 
-def test_a_group_across_the_source_s_own_splits_is_found() -> None:
-    assert RECIPE.splits is not None
-    by_source = RECIPE.model_copy(update={"splits": RECIPE.splits.model_copy(update={"by": "source"})})
+def test_a_group_across_the_source_s_own_splits_stops_a_build_with_both_names() -> None:
     records = [photo(number, source_split="train", group="video" if number < 2 else "") for number in range(20)]
     records += [photo(50, source_split="test", group="video"), photo(51, source_split="test")]
-    finding = findings_of(records, by_source)["near_duplicates_in_two_splits"]
-    assert (finding.count, finding.severity) == (1, "warning")
+    finding = findings_of(records, by_source())["near_duplicates_in_two_splits"]
+    assert (finding.count, finding.severity) == (1, "error")
+    assert records[20].object_id in finding.examples[0]
+    assert finding.examples[0].endswith("both of group video")
+
+
+def test_every_group_across_splits_is_named_and_a_reason_waives_them() -> None:
+    records = [photo(number, source_split="train") for number in range(20)]
+    records += [photo(50 + number, source_split="test", phash=records[number].phash) for number in range(5)]
+    finding = findings_of(records, by_source())["near_duplicates_in_two_splits"]
+    with pytest.raises(DataError) as caught:
+        require_no_errors([finding])
+    assert len(caught.value.faults) == finding.count == 5
+    waived = findings_of(records, by_source(waive_near_duplicates="RIVAL10 has them"))["near_duplicates_in_two_splits"]
+    assert (waived.severity, waived.count, waived.examples) == ("warning", 5, finding.examples)
+    assert waived.expected.endswith("in one split (waived: RIVAL10 has them)")
+    require_no_errors([waived])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 63), st.sampled_from("xyz-"), st.sampled_from("ab")), min_size=2, max_size=14))
+def test_a_crossing_link_is_one_of_the_nearest_that_cross(photos: list[tuple[int, str, str]]) -> None:
+    records = [
+        object_record(str(number), "a", phash=f"{bits:016x}", group=scene.strip("-"))
+        for number, (bits, scene, _) in enumerate(photos)
+    ]
+    part_of = {record.object_id: part for record, (_, _, part) in zip(records, photos, strict=True)}
+    near = near_duplicates.NearDuplicates.among(records, 1)
+    for group in near.groups(records):
+        direct = [
+            (one.scene is None or one.scene != other.scene, (int(one.phash, 16) ^ int(other.phash, 16)).bit_count())
+            for one in group
+            for other in group
+            if part_of[one.object_id] < part_of[other.object_id]
+        ]
+        possible = [(apart, bits) for apart, bits in direct if not apart or bits <= 1]
+        link = near.crossing(group, part_of)
+        assert (link is None) == (not direct)
+        if link is not None:
+            assert part_of[link.one.object_id] != part_of[link.other.object_id]
+            assert link.one.object_id < link.other.object_id
+            assert link.one_scene != min(possible)[0]
+            assert link.one_scene or link.bits == min(possible)[1]
 
 
 def test_classes_that_no_attribute_tells_apart_are_named() -> None:

@@ -13,7 +13,8 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from figureground.build.planning.coverage import DonorUse
 from figureground.build.recipes.loading import load_recipe
-from figureground.exports.dataset.card import SplitSize, render_card
+from figureground.errors import DataError
+from figureground.exports.dataset.card import SplitSize, mask_sources, render_card
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.features import dataset_features
 
@@ -182,6 +183,51 @@ def test_a_card_of_people_s_masks_and_of_a_second_version_is_the_golden_one(snap
     assert "| &lt;b&gt;mine&lt;/b&gt; \\| all of it; **not to be passed on**: its maintainer said so |" in text
     assert "By asking for access" in yaml.safe_load(text.split("---\n")[1])["extra_gated_prompt"]
     assert text.index("### imagenet9@2 of v3") < text.index("### imagenet9@2 of v2")
+
+
+POLICY = {
+    "name": "ours@3",
+    "sha256": "ab" * 32,
+    "text": "name: ours\nversion: '3'\n# <b>no</b> | markup\n````\nstates: {take: [accepted]}\n",
+    "asks": ["masks that are accepted", "of each mask of a person at least 2 voters"],
+    "votes": {"2": 8, "3": 1},
+    "people": {"p1": {"painted": 5, "accepted": 4}, "p2": {"painted": 4, "accepted": 6}},
+    "voters_masks": {"objects": 9, "mean": 0.9412, "least": 0.9012},
+    "voters_attributes": {"objects": 4, "mean": 0.875, "least": 0.5},
+    "left_out": {"too_few_votes": 3},
+    "coverage": {"objects": 9, "photos": 14, "least_label": "ri|ng", "least_objects": 2, "least_photos": 5},
+}
+
+
+def test_a_card_of_a_policy_and_of_groups_is_the_golden_one(snapshot: SnapshotAssertion) -> None:
+    size = {"photos": 4, "groups": 4, "effective": 4.0}
+    groups = {
+        "bits": 8,
+        "photos": 12,
+        "groups": 9,
+        "effective": 7.2,
+        "classes": {"disc": size, "ring": {"photos": 5, "groups": 3, "effective": 2.3}, "bar": size},
+    }
+    text = card(unreviewed=0, annotation={"policy": POLICY}, effective_n=groups)
+    assert text == snapshot(extension_class=Markdown)
+    assert "| ring | 5 | 3 | 2.3 |" in text
+    assert "    # <b>no</b> | markup" in text
+    alone = {**groups, "groups": 12, "effective": 12.0}
+    assert "No two photos are near-duplicates" in card(effective_n=alone)
+
+
+def test_croissant_names_the_policy() -> None:
+    lines = mask_sources(lock_of(annotation={"policy": POLICY})).lines
+    assert lines[-1] == (
+        f"review policy ours@3 (SHA-256 {'ab' * 32}): masks that are accepted; "
+        "of each mask of a person at least 2 voters"
+    )
+
+
+@pytest.mark.parametrize("policy", [5, {}, {**POLICY, "votes": ["2"]}, {**POLICY, "asks": None}])
+def test_a_stranger_s_policy_that_is_none_is_a_fault_of_the_lock(policy: Any) -> None:
+    with pytest.raises(DataError, match=r"recipe\.lock\.json"):
+        card(annotation={"policy": policy})
 
 
 def test_reviewed_balanced_and_complete_cards_claim_nothing_else() -> None:

@@ -89,7 +89,7 @@ def test_reference_feed_changes_size_and_normalisation_or_says_it_cannot(repo: P
     raw = script.load_model(f"onnx:{write_onnx(tmp_path / 'b.onnx', HEAD, uint8=True)}")
     assert script.feed_adapter(raw, "reference").logits(images)[0] == pytest.approx([100] * 3, abs=1e-3)
     fixed = write_onnx(tmp_path / "c.onnx", HEAD, size=16)
-    with pytest.raises(EvaluationError, match=r"takes \(16, 16\) only"):
+    with pytest.raises(EvaluationError, match="takes 16x16 "):
         script.evaluate(str(repo), f"onnx:{fixed}", feed="reference")
     write_adapter(tmp_path, "stiff", "mean = std = (0.5, 0.5, 0.5)\n    input_size_hw = (224, 224)")
     with pytest.raises(EvaluationError, match="cannot change its normalisation"):

@@ -34,6 +34,7 @@ from figureground.exports.dataset.inputs import Machines
 from figureground.exports.dataset.manifest import write_manifest
 from figureground.exports.dataset.request import prepare_request
 from figureground.exports.layouts.coco import CocoLayout, export_coco
+from figureground.runtime.folders import MADE
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle, decode_png1, encode_coco_rle, encode_png1
 from figureground.schemas.sources.opening import open_source
@@ -191,6 +192,7 @@ def test_what_the_files_say(tmp_path: Path) -> None:
     assert counts == ({"test": 3, "train": 1}, 3, 1, 2)
     out = tmp_path / "out"
     assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()) == [
+        MADE,
         "annotations/attributes_test.json",
         "annotations/attributes_train.json",
         "annotations/instances_test.json",

@@ -27,6 +27,7 @@ from figureground.exports.dataset.inputs import Machines
 from figureground.exports.dataset.manifest import write_manifest
 from figureground.exports.dataset.request import BuildOptions, prepare_request
 from figureground.exports.layouts.imagenet_a import export_imagenet_a
+from figureground.runtime.folders import MADE
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.sources.opening import open_source
 from figureground.schemas.store.workspace import Workspace
@@ -118,6 +119,7 @@ def test_a_class_without_images_is_loud_and_never_shifts_labels(repo: Path, tmp_
 def test_no_name_of_the_photos_gets_out(repo: Path, tmp_path: Path) -> None:
     export_imagenet_a(repo, tmp_path / "out")
     files = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert files.pop(0).name == MADE
     assert sorted(path.stem for path in files) == sorted(photo.image_id for photo in drawn())
     stems = [Path(photo.uri).stem for photo in drawn()]
     for path in files:

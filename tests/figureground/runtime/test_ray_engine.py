@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from engine_jobs import die_once, fail, square
 from ray_cluster import shared_ray
@@ -41,3 +42,18 @@ def test_one_job_runs_on_every_node(engine: Engine, tmp_path: Path) -> None:
     engine.run_everywhere(Path.touch, tmp_path / "tidied")
     assert (tmp_path / "tidied").exists()
     engine.run_everywhere(fail, 1)
+
+
+def test_a_ray_of_this_machine_listens_to_it_alone(engine: Engine) -> None:
+    """Whoever reaches a Ray may run anything on it."""
+    assert list(engine.run(square, [3])) == [9]
+    own = psutil.Process()
+    sockets = [
+        socket
+        for process in (own, *own.children(recursive=True))
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        for socket in process.net_connections("inet")
+        if socket.status == psutil.CONN_LISTEN
+    ]
+    assert len(sockets) >= 3
+    assert {socket.laddr.ip.removeprefix("::ffff:") for socket in sockets} == {"127.0.0.1"}

@@ -55,7 +55,7 @@ _MORE_TEXTS: Final = (
     "2026-01-01",
     "0001-01-01T00:00:00+23:59",
 )
-_TREES: Final = ([], {}, [[]], {"": None}, [None], [1], ["x"], {"a": 1}, [[1, 2], [3]], _nested(150))
+_TREES: Final[tuple[Any, ...]] = ([], {}, [[]], {"": None}, [None], [1], ["x"], {"a": 1}, [[1, 2], [3]], _nested(150))
 
 VALUES: Final[tuple[Any, ...]] = (
     *(None, True, False, *_WHOLE, *_REAL, *_TEXTS, *_MORE_TEXTS, "x" * 5000, "9" * 4400, *_TREES),
@@ -68,7 +68,7 @@ Edit = Callable[[bytes, Sequence[bytes], random.Random], bytes]
 def flip(data: bytes, _: Sequence[bytes], rng: random.Random) -> bytes:
     """Some bytes are others."""
     edited = bytearray(data)
-    for _ in range(rng.choice((1, 1, 1, 2, 4, 16))):
+    for _time in range(rng.choice((1, 1, 1, 2, 4, 16))):
         place = rng.randrange(len(edited))
         edited[place] = rng.choice((edited[place] ^ (1 << rng.randrange(8)), rng.randrange(256), 0, 255))
     return bytes(edited)

@@ -31,6 +31,7 @@ from figureground.exports.evaluation import jobs
 from figureground.exports.evaluation.model_files.settings import read_settings
 from figureground.exports.evaluation.repository import shards
 from figureground.exports.evaluation.results import format_table
+from figureground.exports.evaluation.values import EvaluationError
 from figureground.exports.layouts import coco
 from figureground.exports.layouts.published_rows import read_row_masks, row_name
 from figureground.exports.publishing.plan import _gate_prompt as read_gate_prompt
@@ -218,7 +219,7 @@ def parse_changelog(data: bytes, folder: Path) -> None:
 
 def parse_card(path: Path) -> None:
     names = ["data/original/test-00000-of-00001.parquet", "data/mixed/test-00000-of-00001.parquet"]
-    with suppress(scored.EvaluationError):
+    with suppress(EvaluationError):
         shards.read_layout(path, names)
     read_gate_prompt(path)
 
@@ -257,13 +258,13 @@ def parse_result_sections(path: Path) -> None:
 
 def parse_answers(path: Path) -> None:
     jobs.read_predictions(path, "k")
+    read_embedding(path, [(2,)])
     read_arrays(path, ("image_id", "mapped", "probability", "label"))
 
 
 def parse_npy(data: bytes, folder: Path) -> None:
     path = folder / "a_attr_labels.npy"
     path.write_bytes(data)
-    read_embedding(path)
     with suppress(FigureGroundError):
         decode_npy(data)
     rival10._read_labels(path, SCHEMA)

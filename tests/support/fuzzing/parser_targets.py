@@ -20,12 +20,19 @@ from figureground.build.recipes.loading import load_recipe
 from figureground.errors import Faults, FigureGroundError
 from figureground.exports.analyses.families import load_families
 from figureground.exports.dataset import changes
-from figureground.exports.evaluation import dataset as scored
 from figureground.exports.evaluation.model_files.onnx_data import external_files
+from figureground.exports.evaluation.values import EvaluationError
 from figureground.exports.report.timm_table import read_published
 from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
-from figureground.schemas.rasters.masks import CocoRle, decode_brush_rle, decode_coco_rle, decode_png1
+from figureground.schemas.rasters.masks import (
+    CocoRle,
+    decode_brush_rle,
+    decode_coco_rle,
+    decode_png1,
+    encode_bitmask,
+    encode_coco_rle,
+)
 from figureground.schemas.sources.group_table import read_groups
 from figureground.schemas.sources.voc import parse_voc
 
@@ -156,12 +163,12 @@ TARGETS: Final[dict[str, Target]] = {
     ),
     "COCO RLE": Target(
         ".txt",
-        lambda _: [made.encode_coco_rle(mask).counts.encode() for mask in (MASK, ~MASK)],
+        lambda _: [encode_coco_rle(mask).counts.encode() for mask in (MASK, ~MASK)],
         lambda data, _: decode_coco_rle(CocoRle(size_hw=PHOTO.size_hw, counts=data.decode("utf-8", "replace"))),
     ),
     "bitmask": Target(
         ".png",
-        lambda _: [made.encode_bitmask(MASK).encode(), base64.b64decode(made.encode_bitmask(MASK)[22:])],
+        lambda _: [encode_bitmask(MASK).encode(), base64.b64decode(encode_bitmask(MASK)[22:])],
         reads.parse_bitmask,
     ),
     "1-bit PNG": Target(".png", lambda _: made.masks_png(), lambda data, _: decode_png1(data)),
@@ -262,5 +269,5 @@ SHARES: Final[dict[str, float]] = {
 }
 """How often each is run: parsers that take milliseconds seldom, those that take microseconds often."""
 
-OURS: Final = (FigureGroundError, scored.EvaluationError)
+OURS: Final = (FigureGroundError, EvaluationError)
 """Errors that may come out of a parser."""

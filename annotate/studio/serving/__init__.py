@@ -1,0 +1,1 @@
+"""How the interactive SAM is served: by which names, and how it ends."""

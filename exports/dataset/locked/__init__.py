@@ -1,0 +1,1 @@
+"""Parts of recipe.lock.json that have rules of their own."""

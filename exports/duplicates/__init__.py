@@ -1,0 +1,1 @@
+"""Near-duplicates among the photos of workspaces, releases and datasets: by bytes, by perceptual hash, by embedding."""

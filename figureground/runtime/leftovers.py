@@ -1,0 +1,120 @@
+"""What a killed command left half-made, told from what another command is making by a lock that ends with its process.
+
+The lock is on the file or folder itself. A process's number would not do: another one may have it by now, and on a disk
+that machines share it may be the number of another machine's process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+try:
+    import fcntl
+except ImportError:  # no POSIX: there nothing is locked, and nothing is taken for a leftover
+    fcntl = None  # type: ignore[assignment]
+
+_MOST: Final = 1000
+"""Commands that make the same file at once."""
+_OURS: Final = re.compile(r"\..+\.fg\d+\.partial")
+
+
+@contextmanager
+def partial_file(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
+    """Make an empty hidden file beside ``path``, this call's own, and delete it if it is there at the end.
+
+    One that a killed command left is replaced.
+
+    Args:
+        path: The file that it is to become.
+        mode: Its rights, before the process's mask.
+    """
+    for number in range(_MOST):
+        temporary = path.with_name(f".{path.name}.fg{number}.partial")
+        if is_abandoned(temporary):
+            temporary.unlink(missing_ok=True)
+        try:
+            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+        except FileExistsError:
+            continue
+        try:
+            if not _hold(handle, temporary):
+                continue
+            yield temporary
+        finally:
+            with suppress(OSError):  # a folder that is none has said so above
+                temporary.unlink(missing_ok=True)
+            os.close(handle)
+        return
+    raise OSError(f"{path}: {_MOST} commands are making this file")
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[bool]:
+    """Mark a folder as being made by this process, until the block ends; gives False if somebody else took it away."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        yield _hold(handle, folder)
+    finally:
+        os.close(handle)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether nobody is making a file or folder any more; False where there is none, or nobody can tell."""
+    if fcntl is None or path.is_symlink():
+        return False
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def clear_partials(folder: Path) -> None:
+    """Delete what killed commands left half-made in a folder that is ours alone; what is being made stays."""
+    with suppress(OSError):  # it is not there, or cannot be written to
+        for entry in os.scandir(folder):
+            path = folder / entry.name
+            if _OURS.fullmatch(entry.name) and is_abandoned(path):
+                path.unlink(missing_ok=True)
+
+
+def clear_folders(parent: Path, prefix: str, allowed: frozenset[str]) -> None:
+    """Delete folders that ``mkdtemp`` gave a prefix and that hold nothing but ``allowed`` files, if abandoned."""
+    with suppress(OSError):
+        for entry in os.scandir(parent):
+            path = parent / entry.name
+            if not (entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False)):
+                continue
+            if {inner.name for inner in os.scandir(path)} <= allowed and is_abandoned(path):
+                shutil.rmtree(path)
+
+
+def _hold(handle: int, path: Path) -> bool:
+    """Lock an open file or folder; returns whether it still lies at its path.
+
+    Between its making and the lock another command may have taken it for a leftover.
+    """
+    if fcntl is None:
+        return True
+    with suppress(OSError):  # a disk that knows no locks: there nothing is taken for a leftover
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return False
