@@ -31,6 +31,7 @@ from figureground.exports.evaluation.values import EvaluationError
 from figureground.exports.publishing.plan import _gate_prompt
 from figureground.exports.report.report import write_report
 from figureground.exports.report.stored_answers import read_arrays
+from figureground.exports.report.stored_results import reading_results
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.rasters.arrays import read_array
 from figureground.schemas.rasters.masks import decode_npy
@@ -276,3 +277,12 @@ def test_results_of_another_shape_are_a_fault_of_their_file(
     (tmp_path / "r.json").write_text(json.dumps(change(RESULT)))
     with pytest.raises(DataError, match=r"r\.json: expected (a result|results) of evaluate"):
         write_report([tmp_path / "r.json"], tmp_path / "out")
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), ZeroDivisionError("x"), RecursionError()])
+def test_what_a_part_of_another_kind_raises_names_the_files(error: Exception) -> None:
+    with (
+        pytest.raises(DataError, match=r"r\.json: expected results of evaluate, got"),
+        reading_results([Path("r.json")]),
+    ):
+        raise error
