@@ -136,10 +136,11 @@ def test_an_expired_personal_token_is_refused_by_name() -> None:
 def backend(folder: Path) -> Iterator[int]:
     from figureground.annotate.segmenters.interactive import InteractiveSam
     from figureground.annotate.studio import backend
+    from figureground.runtime.servers import Impatient
 
     sam: Any = object.__new__(InteractiveSam)
     app = backend.create_app(folder, sam, model_version="none")
-    config = uvicorn.Config(app, port=0, http=backend.Impatient, log_level="critical", access_log=False)
+    config = uvicorn.Config(app, port=0, http=Impatient, log_level="critical", access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
