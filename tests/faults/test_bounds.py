@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from parser_samples import photos
 from pulled_exports import GOOD, MASK, A, B, faults_of, state_of
 from studio_samples import make_answer, make_export, painted
 
@@ -35,6 +36,7 @@ from figureground.exports.report.stored_results import reading_results
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.rasters.arrays import read_array
 from figureground.schemas.rasters.masks import decode_npy
+from figureground.schemas.rasters.photos import decode_photo
 from figureground.schemas.sources.parquet import ParquetSource
 from figureground.schemas.sources.tar_files import open_tar
 from figureground.schemas.store.workspace import Workspace
@@ -167,6 +169,14 @@ def test_a_column_whose_name_is_no_text_is_a_fault_of_its_file(tmp_path: Path) -
     (tmp_path / "p.parquet").write_bytes(data.replace(b"zebra", b"zeb\xff\xff"))
     (item,) = ParquetSource(name="s", locator=str(tmp_path / "p.parquet"))
     assert "expected a Parquet file" in item.fault
+
+
+@pytest.mark.parametrize("number", range(len(photos())))
+def test_large_photos_are_converted_in_strips_to_the_same_pixels(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = decode_photo(photos()[number])
+    monkeypatch.setattr("figureground.schemas.rasters.photos._MOST_WHOLE_PIXELS", 100)
+    monkeypatch.setattr("figureground.schemas.rasters.photos._STRIP_PIXELS", 70)
+    np.testing.assert_array_equal(decode_photo(photos()[number]), whole)
 
 
 # Numbers and nesting in JSON
