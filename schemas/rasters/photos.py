@@ -24,6 +24,10 @@ from figureground.schemas.rasters.damage import (
 )
 from figureground.schemas.rasters.sizes import MOST_PIXELS, spell_size
 
+_MOST_WHOLE_PIXELS: Final = 40_000_000
+"""Photos of more are converted strip by strip: 1.2 GB become 0.7 at 100 megapixels."""
+_STRIP_PIXELS: Final = 4_000_000
+
 _FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _FOREIGN_FORMATS: Final = (
     (0, b"8BPS", "PSD"),
@@ -154,8 +158,20 @@ def decode_photo(data: bytes) -> NDArray[np.uint8]:
 def _convert(image: Image.Image, facts: PhotoFacts) -> NDArray[np.uint8]:
     # Pillow rotates TIFF, and only TIFF, while it decodes; the stored raster is what masks are drawn on.
     undo = _UNDO_ROTATION.get(facts.exif_orientation) if facts.format == "TIFF" else None
+    if undo is None and image.width * image.height > _MOST_WHOLE_PIXELS:
+        return _convert_in_strips(image)
     rgb = image.convert("RGB")
     return np.asarray(rgb if undo is None else rgb.transpose(undo))
+
+
+def _convert_in_strips(image: Image.Image) -> NDArray[np.uint8]:
+    """The same pixels with a few rows at a time: whole, a photo of 100 megapixels stands in memory four times."""
+    pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    rows = max(1, _STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)).convert("RGB"))
+    return pixels
 
 
 def perceptual_hash(photo_rgb: NDArray[np.uint8]) -> str:

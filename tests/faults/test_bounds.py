@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from parser_samples import photos
 from pulled_exports import GOOD, MASK, A, B, faults_of, state_of
 from studio_samples import make_answer, make_export, painted
 
@@ -31,9 +32,11 @@ from figureground.exports.evaluation.values import EvaluationError
 from figureground.exports.publishing.plan import _gate_prompt
 from figureground.exports.report.report import write_report
 from figureground.exports.report.stored_answers import read_arrays
+from figureground.exports.report.stored_results import reading_results
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.rasters.arrays import read_array
 from figureground.schemas.rasters.masks import decode_npy
+from figureground.schemas.rasters.photos import decode_photo
 from figureground.schemas.sources.parquet import ParquetSource
 from figureground.schemas.sources.tar_files import open_tar
 from figureground.schemas.store.workspace import Workspace
@@ -168,6 +171,14 @@ def test_a_column_whose_name_is_no_text_is_a_fault_of_its_file(tmp_path: Path) -
     assert "expected a Parquet file" in item.fault
 
 
+@pytest.mark.parametrize("number", range(len(photos())))
+def test_large_photos_are_converted_in_strips_to_the_same_pixels(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = decode_photo(photos()[number])
+    monkeypatch.setattr("figureground.schemas.rasters.photos._MOST_WHOLE_PIXELS", 100)
+    monkeypatch.setattr("figureground.schemas.rasters.photos._STRIP_PIXELS", 70)
+    np.testing.assert_array_equal(decode_photo(photos()[number]), whole)
+
+
 # Numbers and nesting in JSON
 
 CLASSES: Final = [{"index": 0, "name": "a", "wnids": ["a"], "imagenet_indices": [0]}]
@@ -276,3 +287,12 @@ def test_results_of_another_shape_are_a_fault_of_their_file(
     (tmp_path / "r.json").write_text(json.dumps(change(RESULT)))
     with pytest.raises(DataError, match=r"r\.json: expected (a result|results) of evaluate"):
         write_report([tmp_path / "r.json"], tmp_path / "out")
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), ZeroDivisionError("x"), RecursionError()])
+def test_what_a_part_of_another_kind_raises_names_the_files(error: Exception) -> None:
+    with (
+        pytest.raises(DataError, match=r"r\.json: expected results of evaluate, got"),
+        reading_results([Path("r.json")]),
+    ):
+        raise error

@@ -8,7 +8,7 @@ that reach new code and goes on from them; without it, every input is made from 
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import json
 import os
 import shutil
