@@ -112,7 +112,7 @@ def test_torch_refines_masks_as_sam_predictor_does(monkeypatch: pytest.MonkeyPat
                 multimask_output=ambiguous,
             )
             chosen = int(np.argmax(scores))
-            last = logits[chosen : chosen + 1]
+            last = np.asarray(logits[chosen : chosen + 1])
             suggestion = sam.suggest("coffee", coffee, clicks)
             assert 0.01 < masks[chosen].mean() < 0.99
             assert mask_iou(suggestion.mask_hw, np.asarray(masks[chosen])) > 0.99

@@ -164,7 +164,7 @@ def test_a_photo_twice_in_one_file_is_a_fault(store: Workspace, tmp_path: Path) 
     assert states(store) == {"1": "accepted"}
 
 
-@pytest.mark.parametrize("change", [{"decision": "acept"}, {"seconds": -1}, {"decided_at": "2999-01-01T00:00:00Z"}])
+@pytest.mark.parametrize("change", [{"decision": "agree"}, {"seconds": -1}, {"decided_at": "2999-01-01T00:00:00Z"}])
 def test_a_photo_that_a_fault_is_about_gets_no_answer_from_another_file_either(
     store: Workspace, tmp_path: Path, change: dict[str, Any]
 ) -> None:

@@ -28,13 +28,14 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     nine = write_repository(folder / "nine", make_rows())
     grounds = write_crops(folder / "grounds", ground_configs(photos(9)))
     crops = write_crops(folder / "crops", crop_configs(photos(10)))
+    runs: list[tuple[Path, dict[str, Any]]] = [
+        (nine, {}),
+        (grounds, {}),
+        (crops, {"configs": ["original", "plus"]}),
+        (grounds, {"protocol": "rival10", "configs": ["original"], "noise": "sigma", "trials": 2}),
+    ]
     for model in MODELS:
-        for data, options in (
-            (nine, {}),
-            (grounds, {}),
-            (crops, {"configs": ["original", "plus"]}),
-            (grounds, {"protocol": "rival10", "configs": ["original"], "noise": "sigma", "trials": 2}),
-        ):
+        for data, options in runs:
             figureground.evaluate(data, model, out=folder / "scores", bootstrap=50, **options)
     return folder / "scores"
 
