@@ -264,8 +264,13 @@ def interactive_sam(segmenter: Segmenter) -> InteractiveSam:
     """
     network = getattr(segmenter, "network", None)
     if network is None:
-        raise UsageError(f"{segmenter.name} takes no clicks; mobile-sam and sam do")
+        raise takes_no_clicks(segmenter.name)
     return InteractiveSam(network)
+
+
+def takes_no_clicks(segmenter: str) -> UsageError:
+    """The error for a segmenter that is no SAM."""
+    return UsageError(f"{segmenter} takes no clicks; SAMs do, such as mobile-sam")
 
 
 def _decode(network: SamNetwork, encoded: _Encoded, clicks: Clicks, hint: Floats | None, *, by_clicks: bool) -> _Answer:

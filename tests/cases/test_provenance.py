@@ -157,7 +157,9 @@ def test_origins_of_earlier_workspaces_are_kept(tmp_path: Path, capsys: pytest.C
     database.execute("UPDATE annotations SET note = note || char(10) || 'resized' WHERE tool LIKE 'import:%'")
     for column in ("origin", "machine"):
         database.execute(f"ALTER TABLE annotations DROP COLUMN {column}")
-    database.execute("DROP TABLE photo_groups")
+    database.execute("ALTER TABLE proposals DROP COLUMN instances")
+    for table in ("photo_groups", "photo_links", "link_searches"):
+        database.execute(f"DROP TABLE {table}")
     database.execute("PRAGMA user_version = 4")
     database.commit()
     database.close()

@@ -170,7 +170,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         _masks(wings=base64.b64encode(png(draw_mask("wings"))[:-30]).decode()),
         "wings: expected a whole PNG",
     ),
-    "labels in a pickle": (lambda tree: write_labels(tree, np.array([{}])), "an array without pickle"),
+    "labels in a pickle": (lambda tree: write_labels(tree, np.array([{}])), "a .npy file without pickle"),
     "labels that are text": (lambda tree: write_labels(tree, np.full((2, 18), "x")), "2 x 18 numbers"),
     "labels of another schema": (lambda tree: write_labels(tree, LABELS[:, :5]), r"shape \(2, 5\)"),
     "labels other than 0 and 1": (lambda tree: write_labels(tree, LABELS + 2), "2 x 18 numbers, 0 or 1"),

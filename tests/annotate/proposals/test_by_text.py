@@ -129,8 +129,6 @@ class TestWhoIsAsked:
         assert taker_of_texts(ModelChoice(segmenter="sam3")) == "sam3"
 
     def test_auto_says_whom_it_asked(self, work: Path, sam3: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from figureground.annotate import verbs
-
         asked: list[Any] = []
 
         def load(choice: ModelChoice) -> Any:
@@ -139,7 +137,7 @@ class TestWhoIsAsked:
 
             return Sam3TextSegmenter(sam3, device="cpu"), None
 
-        monkeypatch.setattr(verbs, "load_models", load)
+        monkeypatch.setattr(loading, "load_models", load)
         report = propose_verb(work, ModelChoice(segmenter="sam3", checkpoint=str(sam3)))
         assert report.boxes_by == "sam3"
         assert (asked[0].by_text, asked[0].boxes_by, asked[0].with_saliency) == ("too", "", False)

@@ -19,7 +19,7 @@ def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="anybody could ask"):
         serve_backend(StudioHome(tmp_path), ModelChoice(segmenter="mobile-sam"), host="0.0.0.0")
-    with pytest.raises(UsageError, match="grabcut takes no clicks; mobile-sam and sam do"):
+    with pytest.raises(UsageError, match="grabcut takes no clicks; SAMs do, such as mobile-sam"):
         serve_backend(StudioHome(tmp_path), ModelChoice(segmenter="grabcut"))
     with pytest.raises(UsageError, match="precision bfloat16: mobile-sam computes in float32 alone"):
         serve_backend(StudioHome(tmp_path), ModelChoice(segmenter="mobile-sam", precision="bfloat16"))

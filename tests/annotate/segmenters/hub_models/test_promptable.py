@@ -32,7 +32,7 @@ CLASSES = {
 }
 SIZES = [(37, 91), (64, 64), (1, 70), (3, 40), (200, 2), (1, 400)]
 """Heights and widths: odd, the frame's own, those that look like channels, a slit whose short side would vanish."""
-TOLERANCE = 2e-5
+TOLERANCE = 1e-4
 """Of logits: a batch is not summed in the order of a single prompt."""
 Saved = Callable[[str], Path]
 

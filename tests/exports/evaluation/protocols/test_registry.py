@@ -84,7 +84,7 @@ def test_the_command_runs_a_fifth_protocol(repo: Path, monkeypatch: pytest.Monke
 def test_both_command_lines_have_the_same_options() -> None:
     script = {action.dest: action.help for action in make_parser()._actions if action.dest != "help"}
     command = {parameter.name for parameter in typer.main.get_command(importlib.reload(house).evaluate).params}
-    own = {"repository", "engine", "ray_address", "ray_gpus", "as_json"}
+    own = {"repository", "engine", "models", "ray_address", "ray_gpus", "as_json"}
     assert command - own == set(script) - {"repo", "json"}
     assert set(registry.option_owners()) == set(typing.get_type_hints(ScoringOptions))
 
