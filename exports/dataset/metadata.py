@@ -129,7 +129,7 @@ def _write_sources(build: PlannedBuild, folder: Path) -> None:
     write_text(folder / RECIPE, yaml.safe_dump(portable.model_dump(mode="json"), sort_keys=False))
     write_text(folder / LOCK, build.lock.to_json())
     blinded = [blind_name(measured.record) for measured in build.plan.objects.values()]
-    write_release(folder / OBJECTS, blinded, version=release.version)
+    write_release(folder / OBJECTS, blinded, version=release.version, replace_other=True)
 
 
 def _write_reports(build: PlannedBuild, folder: Path) -> None:

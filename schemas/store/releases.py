@@ -86,6 +86,7 @@ def write_release(
     version: str,
     left_out: LeftOut | None = None,
     annotation: Mapping[str, Any] | None = None,
+    replace_other: bool = False,
 ) -> None:
     """Write objects sorted by object_id; the same objects give the same bytes.
 
@@ -95,6 +96,7 @@ def write_release(
         version: Its name.
         left_out: What is not in it, for tables of coverage.
         annotation: How its masks came about, in numbers, for the card.
+        replace_other: Whether a different release may lie there, as in a dataset that is being made.
 
     Raises:
         UsageError: if ``path`` holds a different release: a version that was built from never changes.
@@ -107,7 +109,7 @@ def write_release(
     schema = _SCHEMA.with_metadata(metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        replace_file(path, keep_equal=True) as temporary,
+        replace_file(path, keep_equal=not replace_other) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd") as file,
     ):
         for table in _tables(records, schema):

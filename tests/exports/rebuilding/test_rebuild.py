@@ -28,6 +28,7 @@ from figureground.exports.dataset.request import BuildOptions, prepare_request
 from figureground.exports.dataset.verify import verify_repository
 from figureground.exports.rebuilding import rebuild as rebuilding
 from figureground.exports.rebuilding.rebuild import rebuild_dataset
+from figureground.runtime import folders
 from figureground.runtime.files import file_sha256
 from figureground.schemas.rasters.sketches import sketch, sketch_distance
 from figureground.schemas.sources.opening import open_source
@@ -92,6 +93,28 @@ def test_a_release_without_pixels_is_rebuilt_bit_for_bit(
     assert set(made) - set(direct) == {"report/rebuild.json"}
     assert {name for name in direct if made[name] != direct[name]} == {"manifest.json"}
     assert verify_repository(tmp_path / "out").images == report.rows
+
+
+def test_a_rebuild_that_was_killed_just_before_its_end_goes_on(
+    built: tuple[Path, Path], drawn: DrawnRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then the release's own objects lie in place of those that the rebuild wrote."""
+    calls = []
+
+    def killed(out: Path) -> None:
+        calls.append(out)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    photos = sources(drawn.photos, drawn.photos.parent / "wallpapers")
+    monkeypatch.setattr(folders, "require_absent", killed)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild_dataset(built[0], photos, tmp_path / "out", workers=1)
+    assert (tmp_path / "out.partial" / "report" / "rebuild.json").is_file()
+    monkeypatch.undo()
+    rebuild_dataset(built[0], photos, tmp_path / "out", workers=1)
+    assert file_sha256(tmp_path / "out" / "objects.parquet") == file_sha256(built[0] / "objects.parquet")
+    assert verify_repository(tmp_path / "out").images > 0
 
 
 @pytest.mark.parametrize("layout", ["in folders", "in one folder", "in a tar archive"])
