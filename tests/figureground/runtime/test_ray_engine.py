@@ -52,7 +52,7 @@ def test_a_ray_of_this_machine_listens_to_it_alone(engine: Engine) -> None:
         socket
         for process in (own, *own.children(recursive=True))
         if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        for socket in process.net_connections("inet")
+        for socket in getattr(process, "net_connections", process.connections)("inet")  # its name before psutil 6
         if socket.status == psutil.CONN_LISTEN
     ]
     assert len(sockets) >= 3
