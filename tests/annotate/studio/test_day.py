@@ -108,6 +108,9 @@ class Day:
             (given,) = masks_of(page)
             self.submitted[image_id].append(given)
             assert page.send("Enter") == 201
+        # The photo that comes next is loaded, so that the log says nothing of this stream while another is opened.
+        if not page.page.evaluate("() => Boolean(window.Htx?.noTask)"):
+            page.await_photo()
 
     def open_stream(self, page: StudioPage, project: int) -> None:
         """Press Label All Tasks; the server's log says which photo is open, before anybody clicks."""
