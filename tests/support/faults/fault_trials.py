@@ -91,9 +91,10 @@ class Trials:
 
     def twice(self, name: str, seed: str) -> list[str]:
         """Run a verb twice at once in one folder; one at least ends well, and the end is as after one."""
+        seconds = self.undisturbed(name).seconds  # of a run on the same zygote, if there was none before
         words, folder = VERBS[name].words(self.inputs), self._folder(name)
         first = self.zygotes[0].begin(words, folder)
-        time.sleep(random.Random(seed).uniform(0, 0.7) * self.undisturbed(name).seconds)
+        time.sleep(random.Random(seed).uniform(0, 0.7) * seconds)
         beside = folder.with_name(f"{folder.name}-beside")  # its own log and home, in the same folder
         second = self.zygotes[1].begin(words, folder, log=beside)
         ends: list[Ended] = [first.end(), second.end()]
