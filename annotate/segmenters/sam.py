@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pickle  # only to name the error that torch raises when it refuses one
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
-
-import numpy as np
 
 from figureground.annotate.segmenters.checkpoints import find_checkpoint
 from figureground.annotate.segmenters.protocol import Candidate, Photo
@@ -19,12 +16,13 @@ from figureground.annotate.segmenters.sam_decoding import (
     Floats,
     GridRule,
     PaddedFrames,
+    as_floats,
     choose_answers,
     photo_frame,
     segment_with_sam,
 )
 from figureground.errors import DataError, MissingExtraError, UsageError
-from figureground.runtime.devices import AUTO, Precision, check_precision, device_kind, resolve_device, torch_dtype
+from figureground.runtime.devices import AUTO, Precision, autocast, check_precision, resolve_device
 from figureground.schemas.records import Prompt
 
 ARCHITECTURES: Final = ("vit_b", "vit_h", "vit_l", "vit_t")
@@ -93,8 +91,8 @@ class TorchSam(PaddedFrames):
 
     def encode(self, photo_rgb: Photo) -> Embedding:
         """Embed a photo (``SamNetwork.encode``)."""
-        with self._torch.inference_mode(), self._encoder_precision():
-            return (self._array(self._model.image_encoder(self._tensor(photo_frame(photo_rgb)))),)
+        with self._torch.inference_mode(), autocast(self._device, self._precision):
+            return (as_floats(self._model.image_encoder(self._tensor(photo_frame(photo_rgb)))),)
 
     def decode(
         self,
@@ -121,22 +119,10 @@ class TorchSam(PaddedFrames):
                 sparse_prompt_embeddings=sparse,
                 dense_prompt_embeddings=dense,
             )
-        return choose_answers(self._array(logits), self._array(scores), answers)
-
-    def _encoder_precision(self) -> AbstractContextManager[None]:
-        if self._precision == "float32":
-            return nullcontext()
-        context: AbstractContextManager[None] = self._torch.autocast(
-            device_kind(self._device), dtype=torch_dtype(self._precision)
-        )
-        return context
+        return choose_answers(as_floats(logits), as_floats(scores), answers)
 
     def _tensor(self, values: Floats) -> Any:  # noqa: ANN401
         return self._torch.from_numpy(values).to(self._device)
-
-    @staticmethod
-    def _array(tensor: Any) -> Floats:  # noqa: ANN401
-        return np.asarray(tensor.float().cpu().numpy(), dtype=np.float32)
 
 
 def load_state_dict(path: Path) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -178,6 +178,11 @@ class PaddedFrames:
 def photo_frame(photo_rgb: Photo) -> Floats:
     """What the first SAM's encoder sees of a photo: scaled, normalised, padded."""
     return normalise_frame(Frame.of(require_photo(photo_rgb)).scale(photo_rgb))
+
+
+def as_floats(tensor: Any) -> Floats:  # noqa: ANN401  of torch, which need not be there
+    """A tensor of any precision and device as float32 in memory."""
+    return np.asarray(tensor.float().cpu().numpy(), dtype=np.float32)
 
 
 def choose_answers(logits: Floats, scores: Floats, answers: Answers) -> tuple[Floats, Floats]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -21,7 +21,7 @@ from figureground.exports.comparison.ranks import ModelRank, rank_models
 from figureground.exports.evaluation.intervals import ALPHA, MIN_DECIDABLE
 from figureground.exports.evaluation.results import align_columns, describe_groups
 from figureground.exports.evaluation.tables import percent
-from figureground.exports.report.groups import require_each_once
+from figureground.exports.report.groups import ResultGroup, group_results
 from figureground.exports.report.stored_results import read_results
 from figureground.runtime.files import csv_text, replace_file, write_text
 
@@ -32,35 +32,10 @@ PictureFormat = Literal["png", "svg", "pdf"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoredGroup:
-    """Models that were scored alike: one protocol, dataset, split, feed and label space."""
-
-    protocol: str
-    space: str
-    dataset: str
-    fingerprint: str
-    split: str
-    feed: str
-    results: tuple[Mapping[str, Any], ...]
-
-    def key(self) -> dict[str, str]:
-        """What the members share, JSON-ready."""
-        return {name: getattr(self, name) for name in ("protocol", "space", "dataset", "fingerprint", "split", "feed")}
-
-    def title(self) -> str:
-        """The same in words."""
-        return f"{self.dataset} ({self.split}), {self.protocol}, label space {self.space}, feed {self.feed}"
-
-    def contributions(self) -> dict[str, dict[str, Contributions]]:
-        """Model to figure to what images add to it."""
-        return {str(result["model"]): figure_contributions(result, self.space) for result in self.results}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """A group of models compared."""
 
-    group: ScoredGroup
+    group: ResultGroup
     contrasts: tuple[ModelContrast, ...]
     ranks: tuple[ModelRank, ...]
     rounds: int
@@ -80,25 +55,14 @@ class Comparison:
         }
 
 
-def group_scored(results: Sequence[Mapping[str, Any]]) -> list[ScoredGroup]:
-    """Results by what must agree, in the order of their first.
+def group_title(group: ResultGroup) -> str:
+    """What the models of a group were scored on, in words."""
+    return f"{group.dataset} ({group.split}), {group.protocol}, label space {group.space}, feed {group.feed}"
 
-    Raises:
-        UsageError: if a model has several results of one kind.
-    """
-    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for result in results:
-        data = result["dataset"]
-        for space in result.get("label_spaces") or [result["label_space"]]:
-            key = (result["protocol"], space, data["name"], data["fingerprint"], result["split"], result["feed"])
-            groups.setdefault(key, []).append(result)
-    names = ("protocol", "space", "dataset", "fingerprint", "split", "feed")
-    scored = [
-        ScoredGroup(**dict(zip(names, key, strict=True)), results=tuple(members)) for key, members in groups.items()
-    ]
-    for group in scored:
-        require_each_once([str(member["model"]) for member in group.results], group.dataset)
-    return scored
+
+def group_contributions(group: ResultGroup) -> dict[str, dict[str, Contributions]]:
+    """Model to figure to what images add to it; raises as ``figure_contributions``."""
+    return {member.model: figure_contributions(member.result, group.space) for member in group.members}
 
 
 def compare_results(
@@ -116,10 +80,10 @@ def compare_results(
         UsageError: if no two models were scored alike, answers were not stored, or there is no such figure.
         DataError: for files that are no results, and for models that saw other images.
     """
-    groups = [group for group in group_scored(read_results(paths)) if len(group.results) > 1]
+    groups = [group for group in group_results(read_results(paths)) if len(group.members) > 1]
     if not groups:
         raise UsageError("no two models here were scored alike: give results of one dataset, split, feed and protocol")
-    tables = [(group, _chosen(figure_tables(group.contributions()), figures)) for group in groups]
+    tables = [(group, _chosen(figure_tables(group_contributions(group)), figures)) for group in groups]
     return [_compare(group, own, rounds, seed) for group, own in tables]
 
 
@@ -130,7 +94,7 @@ def _chosen(tables: list[FigureTable], figures: Collection[str]) -> list[FigureT
     return [table for table in tables if not figures or table.figure in figures]
 
 
-def _compare(group: ScoredGroup, tables: list[FigureTable], rounds: int, seed: int) -> Comparison:
+def _compare(group: ResultGroup, tables: list[FigureTable], rounds: int, seed: int) -> Comparison:
     flipped = flip_signs(tables, count=rounds, seed=seed)
     ranked = (rank_models(table, critical) for table, critical in zip(tables, flipped.critical, strict=True))
     return Comparison(
@@ -156,8 +120,8 @@ def write_comparison(
     for number, comparison in enumerate(comparisons):
         suffix = "" if len(comparisons) == 1 else f".{number}"
         pictures = {
-            "forest": forest.draw_forest(comparison.contrasts, comparison.group.title(), picture_format),
-            "ranks": forest.draw_ranks(comparison.ranks, comparison.group.title(), picture_format),
+            "forest": forest.draw_forest(comparison.contrasts, group_title(comparison.group), picture_format),
+            "ranks": forest.draw_ranks(comparison.ranks, group_title(comparison.group), picture_format),
         }
         for name, content in pictures.items():
             names.append(f"{name}{suffix}.{picture_format}")
@@ -174,7 +138,7 @@ def write_comparison(
 
 def describe_comparison(comparison: Comparison) -> str:
     """Ranks of every figure, and the differences that hold against the whole table, as plain text."""
-    lines = [comparison.group.title(), *describe_groups(comparison.group.results[0]["dataset"], {}), ""]
+    lines = [group_title(comparison.group), *describe_groups(comparison.group.members[0].result["dataset"], {}), ""]
     by_figure: dict[str, list[ModelRank]] = {}
     for rank in comparison.ranks:
         by_figure.setdefault(rank.figure, []).append(rank)

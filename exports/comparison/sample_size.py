@@ -13,13 +13,14 @@ import numpy as np
 from scipy.stats import chi2, norm  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.errors import UsageError
-from figureground.exports.comparison.compare import group_scored
+from figureground.exports.comparison.compare import group_contributions, group_title
 from figureground.exports.comparison.contrasts import figure_tables
 from figureground.exports.comparison.contributions import Contributions
 from figureground.exports.evaluation.intervals import measure_strata
 from figureground.exports.evaluation.results import align_columns
 from figureground.exports.evaluation.tables import percent
 from figureground.exports.evaluation.values import Floats
+from figureground.exports.report.groups import group_results
 from figureground.exports.report.stored_results import read_results
 
 DRAWS: Final = (1, 2, 3, 5, 10)
@@ -216,9 +217,9 @@ def plan_from_results(
 
 def _pilots(paths: Sequence[Path]) -> Iterator[tuple[str, str, Pilot | None]]:
     """Every figure: its name, of whom it is, and what the pilot tells of it."""
-    groups = group_scored(read_results(paths))
+    groups = group_results(read_results(paths))
     for group in groups:
-        figures, where = group.contributions(), f" ({group.title()})" if len(groups) > 1 else ""
+        figures, where = group_contributions(group), f" ({group_title(group)})" if len(groups) > 1 else ""
         if len(figures) == 1:
             ((model, own),) = figures.items()
             for name, part in own.items():

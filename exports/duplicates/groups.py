@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -67,7 +67,7 @@ class DuplicateGroup:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        photos = [{key: value for key, value in _plain(photo).items() if key != "record"} for photo in self.photos]
+        photos = [_plain(photo) for photo in self.photos]
         links = [
             {
                 "one": self.photos[link.one].image_id,
@@ -258,4 +258,4 @@ def _grouped(photos: Sequence[PlacedPhoto], edges: Iterable[Edge]) -> Iterator[D
 
 
 def _plain(photo: PlacedPhoto) -> dict[str, Any]:
-    return {name: value for name, value in asdict(photo).items() if name != "record"}
+    return {field.name: getattr(photo, field.name) for field in fields(photo) if field.name != "record"}

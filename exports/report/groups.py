@@ -18,7 +18,9 @@ class ModelSummary:
     parameters: int | None
     """Number of the model's parameters; None if its adapter does not state it."""
     summary: Mapping[str, Any]
-    """``label_spaces[space]`` of the result."""
+    """``label_spaces[space]`` of the result; of the protocol imagenet9 the result itself."""
+    result: Mapping[str, Any]
+    """As ``read_results`` gives it."""
 
     def interval(self, config: str) -> tuple[float, float] | None:
         """95 % interval of the class-mean accuracy on a config; None where there is none."""
@@ -51,24 +53,26 @@ class ResultGroup:
         return {name: getattr(self, name) for name in names}
 
 
-def group_results(results: Sequence[Mapping[str, Any]], protocol: str) -> list[ResultGroup]:
-    """Results of a protocol by what must agree, in the order of their first result.
+def group_results(results: Sequence[Mapping[str, Any]], protocol: str | None = None) -> list[ResultGroup]:
+    """Results of a protocol, or of all, by what must agree, in the order of their first result.
 
     Raises:
         UsageError: if a model has several results of one kind.
     """
     groups: dict[tuple[str, ...], list[ModelSummary]] = {}
-    for result in (result for result in results if result["protocol"] == protocol):
+    for result in (result for result in results if protocol in (None, result["protocol"])):
         data = result["dataset"]
-        for space, summary in result["label_spaces"].items():
-            key = (space, data["name"], data["fingerprint"], result["split"], result["feed"])
-            member = ModelSummary(model=result["model"], parameters=result.get("parameters"), summary=summary)
+        for space, summary in result.get("label_spaces", {result.get("label_space"): result}).items():
+            key = (result["protocol"], space, data["name"], data["fingerprint"], result["split"], result["feed"])
+            member = ModelSummary(
+                model=result["model"], parameters=result.get("parameters"), summary=summary, result=result
+            )
             groups.setdefault(key, []).append(member)
-    for (_, dataset, *_), members in groups.items():
+    for (_, _, dataset, *_), members in groups.items():
         require_each_once([member.model for member in members], dataset)
     return [
         ResultGroup(
-            protocol=protocol,
+            protocol=owner,
             space=space,
             dataset=dataset,
             fingerprint=fingerprint,
@@ -76,7 +80,7 @@ def group_results(results: Sequence[Mapping[str, Any]], protocol: str) -> list[R
             feed=feed,
             members=tuple(members),
         )
-        for (space, dataset, fingerprint, split, feed), members in groups.items()
+        for (owner, space, dataset, fingerprint, split, feed), members in groups.items()
     ]
 
 

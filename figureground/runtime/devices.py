@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from typing import Any, Final, Literal, get_args
 
@@ -98,3 +99,12 @@ def torch_dtype(precision: Precision) -> Any:  # noqa: ANN401  torch is typed, b
     import torch
 
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+
+
+def autocast(device: str, precision: Precision) -> AbstractContextManager[object]:
+    """Let networks compute in a precision inside the block; unlike a cast, it rounds no inputs, such as coordinates."""
+    if precision == "float32":
+        return nullcontext()
+    import torch
+
+    return torch.autocast(device_kind(device), dtype=torch_dtype(precision))

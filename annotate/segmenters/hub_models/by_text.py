@@ -13,9 +13,9 @@ from figureground.annotate.segmenters.hub_models.instances import Instance, gath
 from figureground.annotate.segmenters.hub_models.pretrained import Family, import_torch, load_pretrained
 from figureground.annotate.segmenters.mask_measures import stability_score
 from figureground.annotate.segmenters.protocol import Candidate, Photo, SegmentationRejected, Segmenter, require_photo
-from figureground.annotate.segmenters.sam_decoding import STABILITY_OFFSET, Floats, Frame
+from figureground.annotate.segmenters.sam_decoding import STABILITY_OFFSET, Floats, Frame, as_floats
 from figureground.errors import UsageError
-from figureground.runtime.devices import AUTO, check_precision, device_kind, resolve_device, torch_dtype
+from figureground.runtime.devices import AUTO, autocast, check_precision, resolve_device
 from figureground.schemas.rasters.masks import Box, tight_box
 from figureground.schemas.records import Prompt
 
@@ -84,11 +84,7 @@ class Sam3TextSegmenter:
         inputs = self._processor.image_processor(
             images=[np.array(photo_rgb, order="C")], return_tensors="pt", input_data_format="channels_last"
         )
-        kind, half = device_kind(self._device), self._precision != "float32"
-        with (
-            self._torch.inference_mode(),
-            self._torch.autocast(kind, dtype=torch_dtype(self._precision) if half else None, enabled=half),
-        ):
+        with self._torch.inference_mode(), autocast(self._device, self._precision):
             seen = self._model.get_vision_features(pixel_values=inputs["pixel_values"].to(self._device))
         for name, value in list(seen.items()):
             seen[name] = _exact(value)
@@ -105,7 +101,7 @@ class Sam3TextSegmenter:
                 vision_embeds=seen, input_ids=words["input_ids"], attention_mask=words["attention_mask"]
             )
             scores = answer.pred_logits.sigmoid() * answer.presence_logits.sigmoid()
-        return TextAnswer(_array(answer.pred_masks[0]), _array(scores[0]))
+        return TextAnswer(as_floats(answer.pred_masks[0]), as_floats(scores[0]))
 
     def _instances(self, seen: Any, text: str, size_hw: tuple[int, int]) -> list[Instance]:  # noqa: ANN401
         answer = self._ask(seen, text)
@@ -159,7 +155,3 @@ def _exact(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, (tuple, list)):
         return type(value)(_exact(part) for part in value)
     return value.float() if hasattr(value, "is_floating_point") and value.is_floating_point() else value
-
-
-def _array(tensor: Any) -> Floats:  # noqa: ANN401
-    return np.asarray(tensor.float().cpu().numpy(), dtype=np.float32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +17,11 @@ from figureground.annotate.segmenters.sam_decoding import (
     Floats,
     Frame,
     GridRule,
+    as_floats,
     segment_with_sam,
 )
 from figureground.errors import DataError
-from figureground.runtime.devices import AUTO, Precision, check_precision, device_kind, resolve_device, torch_dtype
+from figureground.runtime.devices import AUTO, Precision, autocast, check_precision, resolve_device
 from figureground.schemas.records import Prompt
 
 SAM_FAMILIES: Final = {
@@ -153,9 +153,9 @@ class HubSam:
             images=[np.array(photo_rgb, order="C")], return_tensors="pt", input_data_format="channels_last"
         )
         with self._torch.inference_mode():
-            with self._encoder_precision():
+            with autocast(self._device, self._precision):
                 embedding = self._embed(inputs["pixel_values"].to(self._device))
-            return tuple(_array(part) for part in embedding)
+            return tuple(as_floats(part) for part in embedding)
 
     def decode(
         self,
@@ -186,22 +186,13 @@ class HubSam:
             passes = [self._model(**asked, multimask_output=several) for several in _PASSES[answers]]
             logits = self._torch.cat([one.pred_masks[0] for one in passes], dim=1)
             scores = self._torch.cat([one.iou_scores[0] for one in passes], dim=1)
-        return _array(logits), _array(scores)
+        return as_floats(logits), as_floats(scores)
 
     def _embed(self, pixel_values: Any) -> Sequence[Any]:  # noqa: ANN401
         raise NotImplementedError
 
     def _known(self, embedding: tuple[Any, ...]) -> dict[str, Any]:
         raise NotImplementedError
-
-    def _encoder_precision(self) -> AbstractContextManager[None]:
-        # Autocast and not a cast of the inputs, which would round coordinates too.
-        if self._precision == "float32":
-            return nullcontext()
-        context: AbstractContextManager[None] = self._torch.autocast(
-            device_kind(self._device), dtype=torch_dtype(self._precision)
-        )
-        return context
 
     def _tensor(self, values: Floats) -> Any:  # noqa: ANN401
         return self._torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
@@ -258,7 +249,3 @@ class PaddedHubSam(HubSam):
 
 
 _PASSES: Final = {"one": (False,), "three": (True,), "four": (False, True)}
-
-
-def _array(tensor: Any) -> Floats:  # noqa: ANN401
-    return np.asarray(tensor.float().cpu().numpy(), dtype=np.float32)

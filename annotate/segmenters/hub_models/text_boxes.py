@@ -13,6 +13,7 @@ from figureground.annotate.segmenters.detector import distinct_boxes
 from figureground.annotate.segmenters.hub_models.instances import Instance, gather_instances
 from figureground.annotate.segmenters.hub_models.pretrained import Family, import_torch, load_pretrained
 from figureground.annotate.segmenters.protocol import Candidate, Photo, SegmentationRejected, Segmenter, require_photo
+from figureground.annotate.segmenters.sam_decoding import as_floats
 from figureground.errors import UsageError
 from figureground.runtime.devices import AUTO, resolve_device
 from figureground.schemas.rasters.masks import Box
@@ -86,7 +87,7 @@ class TextBoxes:
             (found,) = self._processor.post_process_grounded_object_detection(
                 answer, threshold=threshold, target_sizes=[size_hw]
             )
-        boxes, scores = (np.asarray(found[name].float().cpu().numpy(), np.float32) for name in ("boxes", "scores"))
+        boxes, scores = (as_floats(found[name]) for name in ("boxes", "scores"))
         # Clipped: OWLv2 pads photos to a square, and may find something in the padding.
         return distinct_boxes(boxes, scores, size_hw=size_hw, least_score=threshold)
 
