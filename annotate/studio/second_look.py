@@ -24,7 +24,7 @@ from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
 from figureground.annotate.studio.push import BATCH, Batch, copy_address, send_batch
-from figureground.annotate.studio.served import BROWSER_FORMATS, ServedView
+from figureground.annotate.studio.served import ANSWER_PREFIX, BROWSER_FORMATS, ServedView
 from figureground.annotate.studio.tasks import TaskSource, make_task
 from figureground.errors import DataError, Fault
 from figureground.runtime.files import replace_file
@@ -247,7 +247,7 @@ def _task(batch: Batch, questions: Mapping[str, _Question], source: TaskSource) 
     options = []
     for letter, picture in pictures.items():
         digest = hashlib.sha256(picture).hexdigest()[:12]
-        path = batch.home.served / f"answer-{source.record.image_id}-{digest}.jpg"
+        path = batch.home.served / f"{ANSWER_PREFIX}{source.record.image_id}-{digest}.jpg"
         with replace_file(path) as temporary:
             temporary.write_bytes(picture)
         address = escape(copy_address(batch, path))

@@ -28,6 +28,8 @@ _BROWSER_FORMATS: Final = {"JPEG": ".jpg", "PNG": ".png"}
 BROWSER_FORMATS: Final = tuple(_BROWSER_FORMATS)
 """Formats that copies are read in: for others Pillow starts programs, Ghostscript for one."""
 _JPEG_QUALITY: Final = 95
+ANSWER_PREFIX: Final = "answer-"
+"""Begins the names of pictures of earlier answers, which lie beside the copies of photos."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+from figureground.annotate.studio.served import ANSWER_PREFIX
+
 _REQUEST: Final = re.compile(r'"(GET|POST) (\S+) HTTP/[\d.]+" (200|201|304) ')
 _TASK: Final = re.compile(r"/api/tasks/(\d+)(/annotations)?/?")
 _MOST_READ: Final = 4_000_000
@@ -69,7 +71,10 @@ class ServerLog:
             self._streams.append(project)
         elif parts.path.startswith("/data/") and self._streams:
             # In a stream a photo is loaded after the next task was asked for. The table loads many, and asks for none.
-            yield Opened(project=self._streams.pop(0), image_id=Path(asked.get("d") or parts.path).stem)
+            # A page of second looks loads pictures of earlier answers with it, in any order.
+            name = Path(asked.get("d") or parts.path).stem
+            if not name.startswith(ANSWER_PREFIX):
+                yield Opened(project=self._streams.pop(0), image_id=name)
 
     def _new_lines(self) -> Iterator[str]:
         try:

@@ -43,6 +43,11 @@ def test_a_photo_of_a_stream_is_told_from_those_of_the_table(log: Log) -> None:
     assert list(reader.opened()) == [Opened(project=4, image_id=B)]
 
 
+def test_pictures_of_earlier_answers_are_not_the_photo_that_is_open(log: Log) -> None:
+    log.write(NEXT.format(4), PHOTO.format(f"answer-{A}-0123456789ab", 200), PHOTO.format(A, 200))
+    assert list(ServerLog(log.path).opened()) == [Opened(project=4, image_id=A)]
+
+
 def test_two_streams_at_once(log: Log) -> None:
     log.write(NEXT.format(4), NEXT.format(5), PHOTO.format(A, 200), PHOTO.format(B, 200))
     assert list(ServerLog(log.path).opened()) == [Opened(project=4, image_id=A), Opened(project=5, image_id=B)]
