@@ -123,8 +123,8 @@ def recipe_page() -> str:
     blocks = [
         "<!-- Written by `make docs` from schemas/recipes.py: edit that, not this. -->",
         "# Fields of a recipe",
-        "What may stand in a recipe's YAML ([building](building.md) says how one writes one). A field without a default "
-        "has to be there.",
+        "What may stand in a recipe's YAML ([building](building.md) says how one writes one). A field without a "
+        "default has to be there.",
     ]
     records = [*reversed(list(_records(recipes))), *reversed(list(_records(recipe_views)))]
     for name, node in records:
