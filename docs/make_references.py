@@ -67,8 +67,7 @@ def _signature(name: str, function: object) -> str:
             keywords = True
             lines.append("    *,")
         default = "" if parameter.default is parameter.empty else f" = {_default(parameter.default)}"
-        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
-        lines.append(f"    {stars}{parameter.name}: {parameter.annotation}{default},")
+        lines.append(f"    {parameter.name}: {parameter.annotation}{default},")
     returned = inspect.signature(function).return_annotation  # type: ignore[arg-type]
     return "\n".join([f"{name}(", *lines, f") -> {returned}"])
 
