@@ -6,6 +6,8 @@ logits near 1e-7 and thus masks of rounding noise. Their images have 64 pixels, 
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +199,31 @@ def save_sam3_text(folder: Path) -> Path:
     )
     images = hf.Sam3ImageProcessor(size={"height": 112, "width": 112}, mask_size={"height": 32, "width": 32})
     return _saved(_scaled(model), hf.Sam3Processor(images, tokenizer), folder)
+
+
+def save_sam3(folder: Path) -> Path:
+    """A SAM 3 with both of its networks, as the Hub's has them: the one that takes texts, and the tracker."""
+    from safetensors.torch import load_file, save_file
+
+    text, clicks = (
+        make(folder / name) for name, make in (("text", save_sam3_text), ("clicks", save_sam3_tracker))
+    )
+    detector = {f"detector_model.{key}": value for key, value in load_file(text / "model.safetensors").items()}
+    tracker = {}
+    for key, value in load_file(clicks / "model.safetensors").items():
+        own = key.removeprefix("tracker_model.")
+        tracker[own if ".detector_model." in key or ".tracker_neck." in key else key] = value
+    configs = {
+        f"{name}_config": json.loads((path / "config.json").read_text())
+        for name, path in (("detector", text), ("tracker", clicks))
+    }
+    for path in text.iterdir():
+        path.rename(folder / path.name)
+    save_file({**tracker, **detector}, folder / "model.safetensors", {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps({"model_type": "sam3_video", **configs}))
+    for path in (text, clicks):
+        shutil.rmtree(path)
+    return folder
 
 
 def save_grounding_dino(folder: Path) -> Path:

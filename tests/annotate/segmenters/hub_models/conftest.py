@@ -26,6 +26,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             "sam-hq": tiny_hub_models.save_sam_hq,
             "sam3": tiny_hub_models.save_sam3_tracker,
             "sam3-text": tiny_hub_models.save_sam3_text,
+            "sam3-whole": tiny_hub_models.save_sam3,
             "grounding-dino": tiny_hub_models.save_grounding_dino,
             "owlv2": tiny_hub_models.save_owlv2,
         }[family]

@@ -248,35 +248,11 @@ class TestWhoTakesTexts:
         with pytest.raises(UsageError, match="takes no box"):
             load_models(ModelChoice(segmenter="saliency", by_text="alone", boxes_by="owlv2"))
 
-    def test_sam3_answers_texts_and_boxes_by_its_two_networks(
-        self, saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_sam3_answers_texts_and_boxes_by_its_two_networks(self, saved: Saved) -> None:
         """One folder with both, as the Hub's has them."""
-        import json
-        import shutil
-
-        load = pytest.importorskip("safetensors.torch").load_file
-        folder = Path(shutil.copytree(saved("sam3-text"), tmp_path / "both"))
-        tracker = load(saved("sam3") / "model.safetensors")
-        detector = {f"detector_model.{key}": value for key, value in load(folder / "model.safetensors").items()}
-        own = {key: value for key, value in tracker.items() if ".detector_model." not in key}
-        backbone = {
-            key.removeprefix("tracker_model."): value for key, value in tracker.items() if ".detector_model." in key
-        }
-        neck = {
-            key.removeprefix("tracker_model.") if ".tracker_neck." in key else key: value for key, value in own.items()
-        }
-        pytest.importorskip("safetensors.torch").save_file(
-            {**detector, **neck, **{key: value for key, value in backbone.items() if key not in detector}},
-            folder / "model.safetensors",
-            {"format": "pt"},
-        )
-        configs = [json.loads((path / "config.json").read_text()) for path in (saved("sam3-text"), saved("sam3"))]
-        video = {"model_type": "sam3_video", "detector_config": configs[0], "tracker_config": configs[1]}
-        (folder / "config.json").write_text(json.dumps(video))
-        segmenter, _ = load_models(ModelChoice(segmenter="sam3", checkpoint=str(folder), by_text="too", device="cpu"))
+        choice = ModelChoice(segmenter="sam3", checkpoint=str(saved("sam3-whole")), by_text="too", device="cpu")
+        segmenter, _ = load_models(choice)
         box = [Prompt(kind="box", box_xyxy_px=(5, 3, 60, 33), origin="annotated")]
         assert len(segmenter.segment(photo_of((37, 91)), box)) == 4
-        monkeypatch.setattr(by_text, "LEAST_SCORE", 0.0)  # random weights are sure of nothing
         together, *_ = segmenter.segment(photo_of((37, 91)), named("dog"))
         assert together.prompt.text == "dog"
