@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from figureground.annotate.segmenters.protocol import Photo, Segmenter, require_photo
+from figureground.annotate.segmenters.protocol import Photo, require_photo
 from figureground.annotate.segmenters.sam_decoding import (
     BOX_CORNERS,
     FIGURE_POINT,
@@ -254,23 +254,6 @@ class InteractiveSam:
             with self._state:
                 self._encoding = False
                 self._state.notify_all()
-
-
-def interactive_sam(segmenter: Segmenter) -> InteractiveSam:
-    """The model of a segmenter that takes clicks.
-
-    Raises:
-        UsageError: if it takes none.
-    """
-    network = getattr(segmenter, "network", None)
-    if network is None:
-        raise takes_no_clicks(segmenter.name)
-    return InteractiveSam(network)
-
-
-def takes_no_clicks(segmenter: str) -> UsageError:
-    """The error for a segmenter that is no SAM."""
-    return UsageError(f"{segmenter} takes no clicks; SAMs do, such as mobile-sam")
 
 
 def _decode(network: SamNetwork, encoded: _Encoded, clicks: Clicks, hint: Floats | None, *, by_clicks: bool) -> _Answer:
