@@ -10,8 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
-from figureground.annotate.segmenters.checkpoints import hub_checkpoints, is_on_this_machine
+from figureground.annotate.segmenters.checkpoints import hub_checkpoints
 from figureground.annotate.segmenters.embeddings import MOST_GIGABYTES, EmbeddingFolder, keep_embeddings
+from figureground.annotate.segmenters.first_use import is_on_this_machine
 from figureground.annotate.segmenters.interactive import InteractiveSam
 from figureground.annotate.segmenters.onnx_models import onnx_provider
 from figureground.annotate.segmenters.protocol import Segmenter

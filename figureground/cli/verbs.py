@@ -39,6 +39,10 @@ VERBS: Final = {
         "figureground.cli.propose:propose",
         "Propose masks by machine; photos that are done already are skipped, so a killed run goes on.",
     ),
+    "checkpoints": Verb(
+        "figureground.cli.propose:checkpoints",
+        "List the weights that --checkpoint knows by name: segmenter, size, licence, gate, and how their files are known.",
+    ),
     "agree": Verb(
         "figureground.cli.freeze:agree",
         "Say how far people agree, what is in doubt, how each annotator works, and what machine masks saved.",
