@@ -279,10 +279,9 @@ def _contradictions(logits_hw: Floats, clicks: Clicks, frame: Frame) -> int:
     """Clicks on the figure that a mask leaves out, and clicks beside it that it holds."""
     if not clicks.points:
         return 0
-    cells = frame.place(np.array([click.xy_px for click in clicks.points], dtype=np.float64))
-    columns, rows = np.clip(cells * (frame.logits_side / frame.side), 0, frame.logits_side - 1).astype(int).T
+    held = frame.upscaled_at(logits_hw, np.array([click.xy_px for click in clicks.points], dtype=np.float64)) > 0
     on_figure = np.array([click.on_figure for click in clicks.points])
-    return int(np.count_nonzero((logits_hw[rows, columns] > 0) != on_figure))
+    return int(np.count_nonzero(held != on_figure))
 
 
 def _prompt(clicks: Clicks, frame: Frame) -> tuple[Floats, list[int]]:

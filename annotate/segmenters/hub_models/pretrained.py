@@ -196,6 +196,8 @@ def _explained(origin: _Origin) -> Iterator[None]:
 
     try:
         yield
+    except ImportError as error:  # timm, for EdgeTAM's encoder; transformers' own words fill a paragraph
+        raise MissingExtraError(error.name or _library_of(str(error)), "transformers") from error
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         text = " ".join(str(error).split())
         if origin.is_folder:
@@ -216,6 +218,12 @@ def _explained(origin: _Origin) -> Iterator[None]:
                 "a folder that has it as --checkpoint"
             )
         raise ServiceError(f"{origin}: the Hub does not give it ({text[:200]}); {remedy}") from error
+
+
+def _library_of(text: str) -> str:
+    """The library that transformers says it lacks."""
+    named = re.search(r"requires the (\w+) library", text)
+    return named[1] if named else "a library of this model"
 
 
 def _require_type(model_type: object, family: Family, origin: _Origin) -> None:

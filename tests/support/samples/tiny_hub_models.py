@@ -226,8 +226,8 @@ def save_sam3(folder: Path) -> Path:
     return folder
 
 
-def save_grounding_dino(folder: Path) -> Path:
-    """A Grounding DINO."""
+def save_grounding_dino(folder: Path, kind: str = "GroundingDino") -> Path:
+    """A Grounding DINO, or with ``kind`` an ``MMGroundingDino``."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "?", *TEXT_LETTERS, *(f"##{letter}" for letter in TEXT_LETTERS)]
     vocabulary = {word: index for index, word in enumerate(dict.fromkeys(words))}
     tokenizer = hf.BertTokenizer(vocab=vocabulary)
@@ -247,8 +247,8 @@ def save_grounding_dino(folder: Path) -> Path:
         window_size=4,
         out_features=["stage2", "stage3", "stage4"],
     )
-    model = hf.GroundingDinoForObjectDetection(
-        hf.GroundingDinoConfig(
+    model = getattr(hf, f"{kind}ForObjectDetection")(
+        getattr(hf, f"{kind}Config")(
             backbone_config=backbone,
             text_config=text,
             d_model=32,
