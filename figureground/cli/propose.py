@@ -106,7 +106,7 @@ def propose(
 
 @verb("Examples: figureground checkpoints\n\nfigureground checkpoints --json")
 def checkpoints(*, as_json: JsonOption = False) -> None:
-    """List the weights that --checkpoint knows by name: segmenter, size, licence, gate, and how their files are known."""
+    """List the weights that --checkpoint knows by name: size, licence, gate, and what their files are held to."""
     from figureground.annotate.segmenters.checkpoint_listing import list_checkpoints
 
     listed = list_checkpoints()

@@ -41,7 +41,7 @@ VERBS: Final = {
     ),
     "checkpoints": Verb(
         "figureground.cli.propose:checkpoints",
-        "List the weights that --checkpoint knows by name: segmenter, size, licence, gate, and how their files are known.",
+        "List the weights that --checkpoint knows by name: size, licence, gate, and what their files are held to.",
     ),
     "agree": Verb(
         "figureground.cli.freeze:agree",

@@ -15,13 +15,7 @@ from PIL import Image
 from skimage import data
 
 from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
-from figureground.annotate.segmenters.interactive import (
-    Click,
-    Clicks,
-    DrawnBox,
-    InteractiveSam,
-    Suggestion,
-)
+from figureground.annotate.segmenters.interactive import Click, Clicks, DrawnBox, InteractiveSam, Suggestion
 from figureground.annotate.segmenters.loading import ModelChoice, load_interactive, load_segmenter
 from figureground.annotate.segmenters.mobile_sam import OnnxSam
 from figureground.annotate.segmenters.onnx_models import OnnxModel

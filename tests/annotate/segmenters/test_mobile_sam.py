@@ -252,9 +252,7 @@ class TestFrame:
 
     @pytest.mark.parametrize("photo_hw", [(37, 91), (500, 333), (1, 70), (3, 40), (200, 2)], ids=str)
     @pytest.mark.parametrize("squashed", [True, False])
-    def test_a_click_is_looked_up_where_the_shown_mask_has_it(
-        self, photo_hw: tuple[int, int], squashed: bool
-    ) -> None:
+    def test_a_click_is_looked_up_where_the_shown_mask_has_it(self, photo_hw: tuple[int, int], squashed: bool) -> None:
         make = Frame.squash if squashed else Frame.of
         frame = make(photo_hw, side=1024, logits_side=256)
         logits = np.random.default_rng(0).normal(size=(256, 256)).astype(np.float32)

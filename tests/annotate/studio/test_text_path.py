@@ -19,8 +19,8 @@ from studio_server import need_server, start_own_server
 
 from figureground.annotate.studio.backend_daemon import stop_backend
 from figureground.annotate.studio.home import StudioHome
-from figureground.annotate.studio.server import stop_server
 from figureground.annotate.studio.served import ServedView, served_path
+from figureground.annotate.studio.server import stop_server
 from figureground.schemas.rasters.masks import Mask, decode_brush_rle, decode_coco_rle, tight_box
 from figureground.schemas.records import ImageRecord, ProposalRecord
 from figureground.schemas.store.workspace import Workspace
@@ -38,7 +38,7 @@ RECIPE = {
     "class_map": "mine.json",
     "balance": {"per_class": "all"},
     "rules": {"exact": {"views": {"native": {"resize": "none", "crop": None}}, "filters": {}}},
-    "variants": {"only_fg": {"ground": {"fill": "black"}, "matte": "mask", "figure": "source"}},
+    "variants": {"only_fg": {"view": "native", "ground": {"fill": "black"}, "matte": "mask", "figure": "source"}},
 }
 
 
@@ -46,7 +46,9 @@ def write_inputs(folder: Path) -> None:
     """Photos of drawn noise, a recipe whose canvas is the stored photo, and its classes."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    for number, (label, size_hw, name) in enumerate(zip(LABELS, ((160, 240), (243, 321)), ("a.jpg", "b.png"))):
+    for number, (label, size_hw, name) in enumerate(
+        zip(LABELS, ((160, 240), (243, 321)), ("a.jpg", "b.png"), strict=True)
+    ):
         coarse = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
         photo = Image.fromarray(coarse).resize(size_hw[::-1], Image.Resampling.BICUBIC)
         (folder / "photos" / label).mkdir(parents=True)
@@ -121,9 +123,7 @@ def first_proposals(work: Path) -> dict[str, tuple[ImageRecord, ProposalRecord]]
 def masks_shown(page: StudioPage) -> list[Mask]:
     """What the page would submit."""
     return [
-        decode_brush_rle(
-            region["value"]["rle"], size_hw=(region["original_height"], region["original_width"])
-        )
+        decode_brush_rle(region["value"]["rle"], size_hw=(region["original_height"], region["original_width"]))
         for region in page.regions()
         if region["type"] == "brushlabels"
     ]

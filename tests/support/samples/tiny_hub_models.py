@@ -205,9 +205,7 @@ def save_sam3(folder: Path) -> Path:
     """A SAM 3 with both of its networks, as the Hub's has them: the one that takes texts, and the tracker."""
     from safetensors.torch import load_file, save_file
 
-    text, clicks = (
-        make(folder / name) for name, make in (("text", save_sam3_text), ("clicks", save_sam3_tracker))
-    )
+    text, clicks = (make(folder / name) for name, make in (("text", save_sam3_text), ("clicks", save_sam3_tracker)))
     detector = {f"detector_model.{key}": value for key, value in load_file(text / "model.safetensors").items()}
     tracker = {}
     for key, value in load_file(clicks / "model.safetensors").items():

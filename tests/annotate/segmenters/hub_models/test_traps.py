@@ -59,7 +59,11 @@ def sams(saved: Saved) -> Callable[[str], Any]:
 def by_text(saved: Saved) -> Callable[[str], Any]:
     @cache
     def load(name: str) -> Any:
-        return Sam3TextSegmenter(saved(name), device="cpu") if name == "sam3-text" else TextBoxes(name, saved(name), device="cpu")
+        return (
+            Sam3TextSegmenter(saved(name), device="cpu")
+            if name == "sam3-text"
+            else TextBoxes(name, saved(name), device="cpu")
+        )
 
     return load
 
@@ -170,7 +174,9 @@ class TestMasks:
         swapped = 0
         for x in range(5, 90, 17):
             coords = frame.place(np.array([[[float(x), 20.0]]]))
-            (one,), three = (network.decode(embedding, coords, (FIGURE_POINT,), answers=kind)[0][0] for kind in ("one", "three"))
+            (one,), three = (
+                network.decode(embedding, coords, (FIGURE_POINT,), answers=kind)[0][0] for kind in ("one", "three")
+            )
             swapped += any(np.array_equal(one, other) for other in three)
         assert swapped
 
@@ -229,7 +235,11 @@ class TestLoading:
 def load(name: str, folder: Path) -> Any:
     if name == "sam3-text":
         return Sam3TextSegmenter(folder, device="cpu")
-    return TextBoxes(name, folder, device="cpu") if name in BOX_FAMILIES else load_segmenter(name, checkpoint=folder, device="cpu")
+    return (
+        TextBoxes(name, folder, device="cpu")
+        if name in BOX_FAMILIES
+        else load_segmenter(name, checkpoint=folder, device="cpu")
+    )
 
 
 def test_edgetam_without_timm_is_one_line_that_says_what_to_install(saved: Saved) -> None:

@@ -105,8 +105,7 @@ def test_two_who_go_on_at_once_are_told_apart_by_their_queues(studio: Studio) ->
     studio.prepare()
     with studio.log.open("a") as log:
         log.writelines(
-            f'[{project}] "POST /api/dm/actions?id=next_task&project={project} HTTP/1.1" 200 1\n'
-            for project in (1, 2)
+            f'[{project}] "POST /api/dm/actions?id=next_task&project={project} HTTP/1.1" 200 1\n' for project in (1, 2)
         )
         log.writelines(
             f'[{grey}] "GET /data/local-files/?d=photos/{studio.image_id(grey)}.png HTTP/1.1" 200 1\n'

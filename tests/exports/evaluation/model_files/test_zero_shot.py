@@ -149,7 +149,9 @@ def test_the_checkpoint_says_on_which_side_texts_are_padded(tiny: Tiny) -> None:
             transformers.AutoTokenizer.from_pretrained(tiny(kind), padding_side=side) for side in ("left", "right")
         )
         own = right(word)["input_ids"]
-        rows = [script.tokenise(side, config, [word, "a longer text"])["input_ids"][0].tolist() for side in (left, right)]
+        rows = [
+            script.tokenise(side, config, [word, "a longer text"])["input_ids"][0].tolist() for side in (left, right)
+        ]
         assert rows[0][-len(own) :] == rows[1][: len(own)] == own
         assert rows[0] != rows[1]
 
@@ -163,7 +165,11 @@ def test_a_model_of_which_a_part_would_be_random_is_refused(
     part = shutil.copytree(tiny(kind), tmp_path / "part")
     tensors = load_file(part / "model.safetensors")
     missing = next(name for name in sorted(tensors) if name.startswith("text_model.") and name.endswith("fc1.weight"))
-    save_file({name: tensor for name, tensor in tensors.items() if name != missing}, part / "model.safetensors", {"format": "pt"})
+    save_file(
+        {name: tensor for name, tensor in tensors.items() if name != missing},
+        part / "model.safetensors",
+        {"format": "pt"},
+    )
     assert f"its weights lack {missing}" in refused(f"hf:{part}", classes)
 
 
