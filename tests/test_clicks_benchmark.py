@@ -104,4 +104,4 @@ def test_every_click_goes_with_all_before_it_and_the_first_mask_is_empty(clicks:
     assert [len(asked.made) for asked in learner.asked] == [1, 2, 3, 4, 5]
     for before, after in zip(learner.asked, learner.asked[1:], strict=False):
         assert after.made[: len(before.made)] == before.made
-    assert learner.asked[0].made[0].xy_px == (4.5, 9.5)  # centres of pixels
+    assert learner.asked[0].points[0].xy_px == (4.5, 9.5)  # centres of pixels

@@ -20,7 +20,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     @cache
     def save(family: str) -> Path:
-        make = {
+        make: Callable[[Path], Path] = {
             "sam2": tiny_hub_models.save_sam2,
             "edgetam": tiny_hub_models.save_edgetam,
             "sam-hq": tiny_hub_models.save_sam_hq,

@@ -106,7 +106,7 @@ class TestPhotos:
     @pytest.mark.parametrize("name", [*FAMILIES, *BY_TEXT])
     def test_shares_of_one_and_grey_photos_are_refused(self, name: str, ask: Ask) -> None:
         """The library divides floats by 255 once more."""
-        photo = photo_of((37, 91))
+        photo: Any = photo_of((37, 91))
         for strange in (photo / np.float32(255), photo[..., 0], photo[..., :1]):
             with pytest.raises(UsageError, match=r"a photo is a \(H, W, 3\) uint8 array"):
                 ask(name, strange)
@@ -272,7 +272,7 @@ class TestByText:
         self, finder: str, saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(text_boxes.LEAST_SCORES, finder, 0.0)
-        choice = {
+        choice: dict[str, Any] = {
             "segmenter": "sam2", "checkpoint": str(saved("sam2")), "by_text": "alone", "device": "cpu",
             "boxes_by": finder, "boxes_checkpoint": str(saved(finder)),
         }  # fmt: skip

@@ -169,7 +169,8 @@ class TestWaits:
     ) -> None:
         monkeypatch.setattr("figureground.annotate.studio.progress.click_times.MOST_LINES", 250)
         path = tmp_path / "studio" / "times.jsonl"
-        clock, sizes = ClickClock(path), []
+        clock = ClickClock(path)
+        sizes: list[int] = []
         clock.note("a", 9.0)
         for number in range(300):
             before, file = path.read_bytes(), path.stat().st_ino
