@@ -67,6 +67,23 @@ def is_on_this_machine(entry: HubCheckpoint) -> bool:
     return any(isinstance(path, str) for path in stored)
 
 
+def changed_weights(name: str, entry: HubCheckpoint) -> list[Fault]:
+    """Files of a checkpoint on this machine that are not those that are known; nothing is trusted by asking.
+
+    Raises:
+        DataError: as ``first_use``.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(entry.repository, "config.json", revision=trusted_revision(entry))
+    used = first_use(entry)
+    known = entry.sha256 or (used.sha256 if used else {})
+    if not known or not isinstance(config, str):
+        return []
+    snapshot = Path(config).parent
+    return _differences(name, entry, known, _sums(snapshot), snapshot)
+
+
 def check_weights(name: str, entry: HubCheckpoint, snapshot: Path) -> None:
     """Compare the files of a download with what is pinned or was downloaded first; keep their sums if neither is known.
 
@@ -78,34 +95,40 @@ def check_weights(name: str, entry: HubCheckpoint, snapshot: Path) -> None:
     Raises:
         DataError: for files that are others, with one fault for each; or as ``first_use``.
     """
-    sums = {path.name: file_sha256(path) for path in sorted(snapshot.glob(_WEIGHTS))}
-    if entry.sha256:
-        _require_equal(name, entry.sha256, sums, snapshot, remedy="delete that folder and run again")
-        return
+    sums = _sums(snapshot)
+    known = entry.sha256 or _first_sums(name, entry, snapshot, sums)
+    if faults := _differences(name, entry, known, sums, snapshot):
+        raise DataError(faults)
+
+
+def _first_sums(name: str, entry: HubCheckpoint, snapshot: Path, sums: Mapping[str, str]) -> Mapping[str, str]:
+    """The sums of the first use, which is now where there was none."""
     kept = first_uses_file()
     kept.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(kept.with_suffix(".lock")):
         uses = _read()
-        known = uses.get(_key(entry))
-        if known is None:
-            uses[_key(entry)] = FirstUse(commit=snapshot.name, sha256=sums)
-            document = {key: use.model_dump(mode="json") for key, use in sorted(uses.items())}
-            write_text(kept, json.dumps(document, indent=1) + "\n")
-    if known is None:
-        _LOG.warning(
-            "%s: first use, at commit %s; the sha256 of its files are kept in %s, and compared from now on",
-            name, snapshot.name, kept,
-        )  # fmt: skip
-        return
-    remedy = f"delete that folder and run again; to trust these files instead, delete {_key(entry)} in {kept}"
-    _require_equal(name, known.sha256, sums, snapshot, remedy=remedy)
+        if (known := uses.get(_key(entry))) is not None:
+            return known.sha256
+        uses[_key(entry)] = FirstUse(commit=snapshot.name, sha256=sums)
+        document = {key: use.model_dump(mode="json") for key, use in sorted(uses.items())}
+        write_text(kept, json.dumps(document, indent=1) + "\n")
+    words = "%s: first use, at commit %s; the sha256 of its files are kept in %s, and compared from now on"
+    _LOG.warning(words, name, snapshot.name, kept)
+    return sums
 
 
-def _require_equal(
-    name: str, expected: Mapping[str, str], got: Mapping[str, str], snapshot: Path, *, remedy: str
-) -> None:
-    """Raise a DataError with every file that is not the one expected."""
-    faults = [
+def _sums(snapshot: Path) -> dict[str, str]:
+    return {path.name: file_sha256(path) for path in sorted(snapshot.glob(_WEIGHTS))}
+
+
+def _differences(
+    name: str, entry: HubCheckpoint, expected: Mapping[str, str], got: Mapping[str, str], snapshot: Path
+) -> list[Fault]:
+    """Every file that is not the one expected."""
+    remedy = "delete that folder and run again"
+    if not entry.sha256:
+        remedy += f"; to trust these files instead, delete {_key(entry)} in {first_uses_file()}"
+    return [
         Fault(
             where=str(snapshot),
             record=file,
@@ -116,8 +139,6 @@ def _require_equal(
         for file in sorted({*expected, *got})
         if expected.get(file) != got.get(file)
     ]
-    if faults:
-        raise DataError(faults)
 
 
 def _key(entry: HubCheckpoint) -> str:

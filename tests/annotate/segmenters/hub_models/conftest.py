@@ -20,7 +20,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     @cache
     def save(family: str) -> Path:
-        make: Callable[[Path], Path] = {
+        makers: dict[str, Callable[[Path], Path]] = {
             "sam2": tiny_hub_models.save_sam2,
             "edgetam": tiny_hub_models.save_edgetam,
             "sam-hq": tiny_hub_models.save_sam_hq,
@@ -30,7 +30,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             "grounding-dino": tiny_hub_models.save_grounding_dino,
             "mm-grounding-dino": partial(tiny_hub_models.save_grounding_dino, kind="MMGroundingDino"),
             "owlv2": tiny_hub_models.save_owlv2,
-        }[family]
-        return make(root / family)
+        }
+        return makers[family](root / family)
 
     return save

@@ -19,6 +19,7 @@ from figureground.annotate.segmenters.checkpoint_listing import list_checkpoints
 from figureground.annotate.segmenters.checkpoints import CACHE_VARIABLE, CheckpointTable, HubCheckpoint, hub_checkpoints
 from figureground.annotate.segmenters.loading import load_segmenter
 from figureground.errors import DataError, ServiceError
+from figureground.health.weights import look_at_weights
 from figureground.runtime.files import file_sha256
 
 constants = pytest.importorskip("huggingface_hub").constants
@@ -115,6 +116,9 @@ def test_other_files_at_the_same_commit_are_refused_with_the_remedy(hub: HubCach
         faults["model.safetensors"].remedy
     )
     assert first_use.first_uses_file().read_text() == kept
+    (found,) = [one for one in look_at_weights() if one.name == NAME]
+    assert (found.state, found.remedy) == ("broken", faults["model.safetensors"].remedy)
+    assert "model.safetensors, more.safetensors" in found.detail
     shutil.rmtree(hub.snapshot(FIRST))
     with pytest.raises(ServiceError, match=f"facebook/sam2.1-hiera-tiny@{FIRST}: the Hub does not give it"):
         load()
@@ -140,11 +144,14 @@ def test_pinned_sums_count_from_the_first_download_on(hub: HubCache, monkeypatch
 
 def test_a_damaged_note_is_an_error_and_no_new_trust(hub: HubCache) -> None:
     hub.download(FIRST)
+    assert [one.state for one in look_at_weights() if one.name == NAME] == ["good"]
+    assert not first_use.first_uses_file().exists()  # nothing is trusted by being looked at
     load()
     for damaged in ('{"facebook/sam2.1-hiera-tiny@main": {"commit": "main"', '{"x": {"commit": "main", "sha256": {}}}'):
         first_use.first_uses_file().write_text(damaged)
         with pytest.raises(DataError, match=r"first_uses\.json"):
             load()
+        assert [one.state for one in look_at_weights() if one.name == "first_uses.json"] == ["broken"]
 
 
 @pytest.mark.usefixtures("hub")

@@ -272,10 +272,8 @@ class TestByText:
         self, finder: str, saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(text_boxes.LEAST_SCORES, finder, 0.0)
-        choice: dict[str, Any] = {
-            "segmenter": "sam2", "checkpoint": str(saved("sam2")), "by_text": "alone", "device": "cpu",
-            "boxes_by": finder, "boxes_checkpoint": str(saved(finder)),
-        }  # fmt: skip
+        sam: dict[str, Any] = {"segmenter": "sam2", "checkpoint": str(saved("sam2")), "device": "cpu"}
+        choice = {**sam, "by_text": "alone", "boxes_by": finder, "boxes_checkpoint": str(saved(finder))}
         plain, _ = load_models(ModelChoice(**choice))
         keeping, _ = load_models(ModelChoice(**choice, embeddings=tmp_path))
         photo = photo_of((37, 91))
