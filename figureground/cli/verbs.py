@@ -48,6 +48,11 @@ VERBS: Final = {
         "Propose masks by machine; photos that are done already are skipped, so a killed run goes on.",
         "Photos and masks",
     ),
+    "checkpoints": Verb(
+        "figureground.cli.propose:checkpoints",
+        "List the weights that --checkpoint knows by name: size, licence, gate, and what their files are held to.",
+        "Photos and masks",
+    ),
     "import": Verb(
         "figureground.cli.imports:import_masks", "Import masks that were made elsewhere.", "Photos and masks"
     ),

@@ -23,6 +23,7 @@ from figureground.annotate.studio.accounts import DOMAIN, accounts
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import Connection, StudioHome
 from figureground.annotate.studio.queues.opened import Opened, ServerLog
+from figureground.annotate.studio.queues.order import read_queues
 from figureground.annotate.studio.server import server_status
 from figureground.schemas.rasters.masks import Mask, decode_brush_rle, decode_coco_rle
 from figureground.schemas.store.releases import read_release
@@ -117,7 +118,7 @@ class Day:
         log = ServerLog(self.home.server_log)
         list(log.opened())
         page.open_next(project)
-        opened = [one for one in log.opened() if one.image_id]
+        opened = [one for one in log.opened(read_queues(self.home.queues)) if one.image_id]
         assert opened[-1:] == [Opened(project=project, image_id=page.task_data()["image_id"])]
 
     def disagree(self, page: StudioPage, data: Json) -> None:
