@@ -25,14 +25,16 @@ from figureground.schemas.rasters.photos import PhotoRejected, decode_photo
 
 THUMBNAIL_PX: Final = 224
 """Longest side of a thumbnail; a canvas of ImageNet-9 is as large."""
-_KEPT_GROUPS: Final = 8
-"""Row groups in memory; one of 200 canvases of 224 pixels has 16 MB."""
+_IMAGES: Final = ("image",)
+_OTHERS: Final = ("object_mask", "attribute_masks", "box", "provenance", "source_label")
+_KEPT: Final = {_IMAGES: 8, _OTHERS: 256}
+"""Columns to the row groups of them in memory: images of 200 canvases of 224 pixels have 16 MB, all else 0.2. Masks and
+provenance are read without the images beside them."""
 _MOST_GROUP_BYTES: Final = 1 << 30
-"""Of the pictures of a row group, expanded."""
+"""Of a row group, expanded."""
 _KEPT_THUMBNAILS: Final = 4000
 """Of some 10 kB."""
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
-_COLUMNS: Final = ("image", "object_mask", "attribute_masks", "attributes", "box", "provenance", "source_label")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,9 @@ class Pictures:
     columns: RowColumns
     _paths: dict[str, Path] = field(default_factory=dict)
     """Of shards that were read: one on the Hub is compared with the manifest once, not with every picture."""
-    _groups: OrderedDict[tuple[str, int], pa.Table] = field(default_factory=OrderedDict)
+    _groups: Mapping[tuple[str, ...], OrderedDict[tuple[str, int], pa.Table]] = field(
+        default_factory=lambda: {columns: OrderedDict() for columns in _KEPT}
+    )
     _thumbnails: OrderedDict[int, Picture] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -64,13 +68,13 @@ class Pictures:
         return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
     def stored(self, row: int) -> dict[str, Any]:
-        """The large columns of a row, as its shard holds them.
+        """Masks, box and provenance of a row, as its shard holds them.
 
         Raises:
             DataError: if the shard is damaged there.
         """
         place = self.columns.place(row)
-        cells: dict[str, Any] = self._group(place).slice(place.row, 1).to_pylist()[0]
+        cells: dict[str, Any] = self._group(place, _OTHERS).slice(place.row, 1).to_pylist()[0]
         return cells
 
     def image(self, row: int) -> Picture | None:
@@ -119,7 +123,7 @@ class Pictures:
 
     def _image_bytes(self, row: int) -> bytes | None:
         place = self.columns.place(row)
-        group = self._group(place)
+        group = self._group(place, _IMAGES)
         if "image" not in group.column_names:
             return None
         data: bytes | None = (group.column("image")[place.row].as_py() or {}).get("bytes")
@@ -137,25 +141,25 @@ class Pictures:
     def _record(self, row: int) -> str:
         return self.columns.image.name(row)
 
-    def _group(self, place: GroupPlace) -> pa.Table:
-        """The large columns of a row group. Raises ``DataError`` if it is damaged, or larger than any of ours."""
-        key = (place.shard.path, place.group)
-        with self._lock:  # one reader at a time: thumbnails of one page mostly want the same group
-            if key in self._groups:
-                self._groups.move_to_end(key)
-                return self._groups[key]
+    def _group(self, place: GroupPlace, columns: tuple[str, ...]) -> pa.Table:
+        """Columns of a row group. Raises ``DataError`` if it is damaged, or larger than any of ours."""
+        key, groups = (place.shard.path, place.group), self._groups[columns]
+        with self._lock:  # one reader at a time: pictures of one page mostly want the same group
+            if key in groups:
+                groups.move_to_end(key)
+                return groups[key]
             path = self._paths.get(place.shard.path) or self.dataset.shard_path(place.shard)
             self._paths[place.shard.path] = path
             with open_table(path) as file:
-                wanted = [name for name in _COLUMNS if has_column(file, name)]
                 size = file.metadata.row_group(place.group).total_byte_size
                 if size > _MOST_GROUP_BYTES:
                     expected = f"row groups of at most {_MOST_GROUP_BYTES} bytes"
                     raise DataError.single(str(path), f"row group {place.group}", expected=expected, got=str(size))
+                wanted = [name for name in columns if has_column(file, name)]
                 group = file.read_row_group(place.group, columns=wanted)
-            self._groups[key] = group
-            while len(self._groups) > _KEPT_GROUPS:
-                self._groups.popitem(last=False)
+            groups[key] = group
+            while len(groups) > _KEPT[columns]:
+                groups.popitem(last=False)
             return group
 
 

@@ -12,7 +12,7 @@ import figureground
 
 @pytest.fixture(scope="session")
 def viewed(tmp_path_factory: pytest.TempPathFactory) -> Viewed:
-    return make_viewed(tmp_path_factory.mktemp("viewed"))
+    return make_viewed(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ def test_every_answer_is_the_model_s_to_that_row(viewed: Viewed) -> None:
     (reading,) = gallery.readings
     assert reading.answered.all()
     for row in range(gallery.columns.rows):
-        data = gallery.pictures.stored(row)["image"]["bytes"]
+        data = (gallery.pictures.image(row) or pytest.fail("no image")).data
         canvas = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))[None]
         answer = ("disc", "ring", "bar")[int(SeesColours().logits(canvas)[0, :3].argmax())]
         assert reading.answers.name(row) == answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,14 @@ class Viewed:
     """Folder of results of ``SeesColours`` on ``dataset``."""
 
 
-def make_viewed(root: Path) -> Viewed:
-    """Draw, build with and without images, and score."""
+@cache
+def make_viewed(base: Path) -> Viewed:
+    """Draw, build with and without images, and score, once for all tests of a process; nobody changes it.
+
+    Args:
+        base: ``tmp_path_factory.getbasetemp()``.
+    """
+    root = base / "viewed"
     drawn = draw_release(root, per_class=4)
     plain = Plain(drawn=drawn, recipe=write_recipe(root, {}), dataset=root / "release", pictures=root / "seen")
     build_plain(plain, plain.dataset, pixels=False)
