@@ -161,8 +161,8 @@ def _small_columns(path: Path, file: pq.ParquetFile) -> pa.Table:
     more = [name for name in ("image", "object_mask") if has_column(file, name)]
     require_types(path, file.schema_arrow, [*tops, *more])
     metadata = file.metadata
-    chunks = [metadata.row_group(group).column(leaf) for group in range(metadata.num_row_groups)
-              for leaf in range(metadata.num_columns)]  # fmt: skip
+    leaves, groups = range(metadata.num_columns), range(metadata.num_row_groups)
+    chunks = [metadata.row_group(group).column(leaf) for group in groups for leaf in leaves]
     size = sum(
         chunk.total_uncompressed_size
         for chunk in chunks
@@ -172,13 +172,9 @@ def _small_columns(path: Path, file: pq.ParquetFile) -> pa.Table:
         raise DataError.single(str(path), "", expected=f"at most {_MOST_SMALL_BYTES} bytes of names", got=str(size))
     table = file.read(columns=wanted)
     table.validate(full=True)  # texts that are none would be found when they are first shown
-    while any(pa.types.is_struct(kind) for name, kind in _kinds(table) if name != "attributes"):
+    while any(pa.types.is_struct(kind) for kind in table.schema.types):
         table = table.flatten()
     return table
-
-
-def _kinds(table: pa.Table) -> list[tuple[str, pa.DataType]]:
-    return list(zip(table.schema.names, table.schema.types, strict=True))
 
 
 def _areas(path: Path, table: pa.Table, known: dict[bytes, float]) -> NDArray[np.float32]:
@@ -200,8 +196,7 @@ def _numbered(table: pa.Table, shard: ShardName, dataset: DatasetFolder) -> pa.T
     if table.column("image_id").null_count:
         raise DataError.single(shard.path, "image_id", expected="a value in every row", got="none in some")
     names = dataset.class_map.names
-    labels = {"label": _class_codes(table, "label", names, shard), "ground_label": _class_codes(
-        table, "ground_label", names, shard)}  # fmt: skip
+    labels = {name: _class_codes(table, name, names, shard) for name in ("label", "ground_label")}
     columns: dict[str, Any] = {
         "config": pa.array([shard.config] * table.num_rows, pa.string()),
         "split": pa.array([shard.split] * table.num_rows, pa.string()),
@@ -211,12 +206,9 @@ def _numbered(table: pa.Table, shard: ShardName, dataset: DatasetFolder) -> pa.T
         },
         "draw": pc.fill_null(table.column("draw").cast(pa.int32()), 0),
     }
-    kinds = dict(_kinds(table))
-    if pa.types.is_struct(kinds.get("attributes", pa.null())):
-        answers = table.column("attributes")
-        for one in kinds["attributes"]:
-            said = pc.struct_field(answers, one.name).cast(pa.int8())
-            columns[f"attributes.{one.name}"] = pc.fill_null(said, -1)
+    for name in table.column_names:
+        if name.startswith("attributes."):
+            columns[name] = pc.fill_null(table.column(name).cast(pa.int8()), -1)
     return pa.table(columns)
 
 
@@ -276,7 +268,7 @@ def _joined(
 
 def _coded(column: pa.ChunkedArray) -> Coded:
     """A column of texts as names, in the order in which they come, and numbers."""
-    encoded = pc.dictionary_encode(column).combine_chunks()
+    encoded = column.dictionary_encode().combine_chunks()
     encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
     names = tuple(str(name) for name in encoded.dictionary.to_pylist())
     return Coded(names=names, codes=pc.fill_null(encoded.indices, -1).to_numpy().astype(np.int32))

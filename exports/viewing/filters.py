@@ -43,13 +43,13 @@ class RowFilter(Document):
     attribute: str = ""
     """An attribute that the figure has, or lacks, as ``has`` says."""
     has: Literal["yes", "no", "open"] = "yes"
-    least_area: float = Field(0.0, ge=0, le=100, allow_inf_nan=False)
+    least_area: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
     """Percent of the canvas that the mask covers at least."""
-    most_area: float = Field(100.0, ge=0, le=100, allow_inf_nan=False)
+    most_area: float = Field(default=100.0, ge=0, le=100, allow_inf_nan=False)
     """Percent of the canvas that it covers at most; rows without a mask pass where neither end is narrowed."""
-    text: str = Field("", max_length=128)
+    text: str = Field(default="", max_length=128)
     """Begin of an image_id or of its donor's."""
-    model: int | None = Field(None, ge=0)
+    model: int | None = Field(default=None, ge=0)
     """Number of a model's answers; rows that it did not answer are left out."""
     outcome: Literal["", "right", "wrong"] = ""
     answer: str = ""
@@ -62,8 +62,8 @@ class PageRequest(Document):
     """Which of the rows that pass are shown."""
 
     order: Order = "stored"
-    offset: int = Field(0, ge=0, le=10**9)
-    limit: int = Field(60, ge=1, le=MOST_ROWS)
+    offset: int = Field(default=0, ge=0, le=10**9)
+    limit: int = Field(default=60, ge=1, le=MOST_ROWS)
     arrange: Literal["rows", "photos"] = "rows"
     """One after the other, or by photo, each with all its rows; offset and limit then count photos."""
 
@@ -172,9 +172,10 @@ class Chooser:
     def _of_ground(self, ground: str) -> Chosen:
         own, donor = self.columns.label.codes, self.columns.ground.codes
         if ground == NONE:
-            return donor < 0
+            return np.less(donor, 0)
         if ground in (SAME, OTHER):
-            return (donor >= 0) & ((donor == own) == (ground == SAME))
+            same: Chosen = np.equal(donor, own)
+            return np.greater_equal(donor, 0) & (same if ground == SAME else ~same)
         return self.columns.ground.wanted([ground])
 
     def _of_model(self, asked: RowFilter) -> dict[str, Chosen]:
