@@ -39,8 +39,8 @@ try:
     from fastapi.responses import JSONResponse
     from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
-    from figureground.annotate.studio.serving.ending import serve
     from figureground.runtime.servers import MOST_CONNECTIONS, BoundedBodies, Impatient
+    from figureground.runtime.serving import serve
 except ImportError as error:
     raise MissingExtraError("fastapi", "backend") from error
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import open_chromium
 from needs import ROOT
 from PIL import Image
-from studio_page import StudioPage, log_in, studio_browser
+from studio_page import StudioPage, log_in
 from studio_server import Typed, add_block_proposals, taken
 
 from figureground.annotate.studio.accounts import DOMAIN, accounts
@@ -220,7 +221,7 @@ def test_a_day_in_the_stream(own_root: Path, typed: Typed) -> None:
     assert len(pairs) == PAIRS
     day.doubtful = sorted(pairs)[:DOUBTS]
 
-    with studio_browser() as browser:
+    with open_chromium() as browser:
         ada, ben = (log_in(browser, day.person(name)) for name in ("ada", "ben"))
         day.answer(ada, "ada", projects["ada"], 2, accept)
         day.answer(ben, "ben", projects["ben"], 2, day.disagree)
