@@ -61,7 +61,7 @@ def rank_photos(
         UsageError: for an IoU that the rule does not know.
     """
     rule = rule or shipped_rule()
-    rule.probability(0.0, min_iou)  # an IoU that it does not know is refused before anything is stored
+    rule.reading(min_iou)  # an IoU that it does not know is refused before anything is stored
     ready = {image_id: ids for image_id, ids in sorted(runs.items()) if len(ids) == len(segmenters)}
     chosen: Counter[str] = Counter()
     new = 0
@@ -112,7 +112,7 @@ def rank_masks(
             image_id=masks[index].image_id,
             proposal_id=masks[index].proposal_id,
             place=place,
-            probability=round(rule.probability(merits[index], min_iou), _DIGITS),
+            probability=round(rule.probability(features[index], min_iou), _DIGITS),
             min_iou=min_iou,
             features=features[index],
             rule=rule.label,

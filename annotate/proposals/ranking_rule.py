@@ -1,4 +1,4 @@
-"""The rule that ranks a photo's masks by several segmenters: a weighted sum of features, read as a probability."""
+"""The rule that ranks a photo's masks by several segmenters, and says how likely the first needs no correction."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Reading(Document):
-    """How a sum of weighted features is read as a probability (Platt, 1999)."""
+    """How features of a first mask are read as a probability: a logistic function of their weighted sum."""
 
-    slope: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-    """Above 0, so that of two masks the likelier one is always the one that ranks first."""
     offset: _Number
+    weights: Mapping[str, Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]]
+    """Feature to its weight, 0 or more: the more segmenters agree, the likelier."""
 
 
 class RankingRule(Document):
@@ -38,14 +38,14 @@ class RankingRule(Document):
     fitted: str
     """How the numbers were found, and on which photos."""
     weights: Mapping[str, _Number]
-    """Feature to its weight; a feature that is not named has none."""
+    """Feature to its weight in the sum that masks are ranked by; a feature that is not named has none."""
     needs_no_correction: Mapping[_Share, Reading]
-    """IoU with a person's mask from which a machine mask needs no correction, to the reading of the sum for it."""
+    """IoU with a person's mask from which a machine mask needs no correction, to how likely that is."""
 
     @model_validator(mode="after")
     def _check(self) -> RankingRule:
-        unknown = sorted(set(self.weights) - set(FEATURES))
-        if unknown:
+        named = {name for reading in self.needs_no_correction.values() for name in reading.weights} | set(self.weights)
+        if unknown := sorted(named - set(FEATURES)):
             raise ValueError(f"no features are called {', '.join(unknown)}; there are {', '.join(FEATURES)}")
         if not self.needs_no_correction:
             raise ValueError("at least one IoU needs a reading")
@@ -58,20 +58,29 @@ class RankingRule(Document):
 
     def merit(self, features: Mapping[str, float]) -> float:
         """The weighted sum that masks are ranked by, the greatest first."""
-        return math.fsum(weight * features[name] for name, weight in sorted(self.weights.items()))
+        return _sum(self.weights, features)
 
-    def probability(self, merit: float, min_iou: float) -> float:
-        """That the first of a ranking needs no correction, in [0, 1]: ``1 / (1 + exp(-(slope x merit + offset)))``.
+    def probability(self, features: Mapping[str, float], min_iou: float) -> float:
+        """That a first mask needs no correction, in [0, 1]: ``1 / (1 + exp(-(offset + weighted sum)))``.
 
         Raises:
             UsageError: for an IoU that the rule has no reading for.
         """
+        reading = self.reading(min_iou)
+        logit = reading.offset + _sum(reading.weights, features)
+        return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
+
+    def reading(self, min_iou: float) -> Reading:
+        """How features are read for an IoU; raises as ``probability``."""
         reading = self.needs_no_correction.get(min_iou)
         if reading is None:
             known = ", ".join(f"{iou:g}" for iou in sorted(self.needs_no_correction))
             raise UsageError(f"{self.label} does not know IoU {min_iou:g} from which masks need no correction: {known}")
-        logit = reading.slope * merit + reading.offset
-        return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
+        return reading
+
+
+def _sum(weights: Mapping[str, float], features: Mapping[str, float]) -> float:
+    return math.fsum(weight * features[name] for name, weight in sorted(weights.items()))
 
 
 @cache

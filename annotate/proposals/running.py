@@ -59,7 +59,7 @@ def run_models(job: ProposalJob, choices: Sequence[ModelChoice], told: TriageSet
     if len(models) == 1 and len(choices) == 1:
         return run_model(job, models[0])
     _require_several(models)
-    shipped_rule().probability(0.0, told.min_iou)  # an IoU that the rule does not know is refused before hours of work
+    shipped_rule().reading(told.min_iou)  # an IoU that the rule does not know is refused before hours of work
     reports: dict[str, ProposalReport] = {}
     faults: dict[Fault, None] = {}
     for model in models:

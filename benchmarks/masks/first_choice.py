@@ -99,7 +99,11 @@ def measure(results: Sequence[Scored], bins: int) -> dict[str, Any]:
     for group in sorted({result.photo.group for result in results}):
         part = [result for result in results if result.photo.group == group]
         means = {name: float(np.mean([result.photo.single(name) for result in part])) for name in SEGMENTERS}
-        figures["by_group"][group] = {"n": len(part), "chosen": float(np.mean([result.iou for result in part])), **means}
+        figures["by_group"][group] = {
+            "n": len(part),
+            "chosen": float(np.mean([result.iou for result in part])),
+            **means,
+        }
     figures["reliability"] = reliability(results, LEVEL, bins)
     figures["skimmed"] = [skimming(results, risk) for risk in RISKS]
     return figures
@@ -176,7 +180,9 @@ def main() -> None:
         given.rule.write_text(document, encoding="utf-8")
     if given.write is not None:
         before, _, rest = given.write.read_text(encoding="utf-8").partition(MARKS[0])
-        given.write.write_text(before + MARKS[0] + page + "\n" + MARKS[1] + rest.partition(MARKS[1])[2], encoding="utf-8")
+        given.write.write_text(
+            before + MARKS[0] + page + "\n" + MARKS[1] + rest.partition(MARKS[1])[2], encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Fitting the rule that ranks masks, and what it is worth on photos that it was not fitted on.
 
-A mask's IoU with the true one is regressed on its features by least squares with a ridge, each weight held to the sign
-that makes sense (Lawson and Hanson, Solving Least Squares Problems, 1974, bounded). The sum so weighted ranks a photo's
-masks. Of the first masks, ranked by rules that had not seen their groups, the probability of an IoU of t or more is a
-logistic function of the sum (Platt, 1999). Ridge and features are chosen inside, by mean IoU of the first masks over
+Within each photo, IoU with the true mask is regressed on features, both less their means over the photo, by least
+squares with a ridge, each weight held to the sign that makes sense (Lawson and Hanson, Solving Least Squares Problems,
+1974, bounded). The sum so weighted ranks a photo's masks. Of the first masks, ranked by rules that had not seen their
+groups, the probability of an IoU of t or more is a logistic function of how far segmenters agree, with a ridge and
+without a falling weight. Ridge and features of the ranking are chosen inside, by mean IoU of the first masks over
 groups left out one after another, and the whole is scored on groups that it has not seen: cross-validation within
 cross-validation (Varma and Simon, BMC Bioinformatics 7:91, 2006).
 """
@@ -37,6 +38,8 @@ FEATURE_SETS: Final = (
 )
 RIDGES: Final = (0.001, 0.01, 0.1, 1.0)
 """Penalties on squared weights of standardised features, for each mask of the fit."""
+AGREEMENTS: Final = ("agreement", "nearest", "saliency")
+"""Features that the probability is read from."""
 LEVELS: Final = (0.8, 0.9, 0.95)
 """IoUs from which a mask may be said to need no correction."""
 SEED: Final = 20260101
@@ -74,46 +77,62 @@ class Scored:
 
 
 def fit_weights(photos: Sequence[MaskedPhoto], names: Sequence[str], ridge: float) -> dict[str, float]:
-    """Weight of each feature in the predicted IoU; those that come out as 0 are left out."""
-    rows = np.array([[features[name] for name in names] for photo in photos for features in photo.features])
-    target = np.array([iou for photo in photos for iou in photo.iou])
-    centre, spread = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-9)
-    standard = (rows - centre) / spread
-    penalty = np.sqrt(ridge * len(rows)) * np.eye(len(names))
+    """Weight of each feature in the difference of IoU between masks of one photo; those of 0 are left out."""
+    rows, target = [], []
+    for photo in photos:
+        if len(photo.iou) > 1:
+            values = np.array([[features[name] for name in names] for features in photo.features])
+            rows.append(values - values.mean(axis=0))
+            target.append(np.array(photo.iou) - np.mean(photo.iou))
+    stacked = np.vstack(rows)
+    spread = np.maximum(stacked.std(axis=0), 1e-9)
+    penalty = np.sqrt(ridge * len(stacked)) * np.eye(len(names))
     lower = [-np.inf if name in (*FALLING, *FREE) else 0.0 for name in names]
     upper = [0.0 if name in FALLING else np.inf for name in names]
-    fit = lsq_linear(
-        np.vstack([standard, penalty]), np.r_[target - target.mean(), np.zeros(len(names))], (lower, upper), tol=1e-12
-    )
+    left, right = np.vstack([stacked / spread, penalty]), np.r_[np.concatenate(target), np.zeros(len(names))]
+    fit = lsq_linear(left, right, (lower, upper), tol=1e-12)
     return {name: weight for name, weight in zip(names, fit.x / spread, strict=True) if abs(weight) > 1e-6}
 
 
 def merits(photo: MaskedPhoto, weights: Mapping[str, float]) -> list[float]:
     """The weighted sum of each mask."""
-    return [math.fsum(weight * features[name] for name, weight in sorted(weights.items())) for features in photo.features]
+    return [
+        math.fsum(weight * features[name] for name, weight in sorted(weights.items())) for features in photo.features
+    ]
 
 
-def first_mask(photo: MaskedPhoto, weights: Mapping[str, float]) -> tuple[float, float]:
-    """Sum and IoU of the mask that ranks first; a photo without any has IoU 0."""
-    if not photo.iou:
-        return 0.0, 0.0
+def first_mask(photo: MaskedPhoto, weights: Mapping[str, float]) -> int:
+    """Number of the mask that ranks first, of a photo that has some."""
     sums = merits(photo, weights)
-    best = min(range(len(sums)), key=lambda index: (-sums[index], photo.ranks[index], photo.segmenters[index]))
-    return sums[best], photo.iou[best]
+    return min(range(len(sums)), key=lambda index: (-sums[index], photo.ranks[index], photo.segmenters[index]))
 
 
-def fit_reading(sums: Floats, right: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and offset of the logistic function, with Platt's targets, which keep it off 0 and 1."""
-    hits, misses = int(right.sum()), int((~right).sum())
-    target = np.where(right, (hits + 1) / (hits + 2), 1 / (misses + 2))
+def first_iou(photo: MaskedPhoto, weights: Mapping[str, float]) -> float:
+    """IoU of the mask that ranks first; 0 for a photo without any."""
+    return photo.iou[first_mask(photo, weights)] if photo.iou else 0.0
 
-    def loss(parameters: Floats) -> float:
-        logits = np.exp(parameters[0]) * (sums - sums.mean()) + parameters[1]
-        return float(np.sum(np.logaddexp(0, logits) - target * logits))
 
-    fit = minimize(loss, np.array([0.0, 0.0]), method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10, "maxiter": 4000})
-    slope = float(np.exp(fit.x[0]))
-    return slope, float(fit.x[1] - slope * sums.mean())
+def fit_reading(rows: Floats, right: NDArray[np.bool_]) -> tuple[Floats, float]:
+    """Weights and offset of a logistic regression with a ridge of 1 on standardised features, no weight below 0.
+
+    Args:
+        rows: ``(N, F)``, features of N first masks.
+        right: ``(N,)`` bool, which of them need no correction.
+    """
+    centre, spread = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-9)
+    standard, sign = (rows - centre) / spread, np.where(right, 1.0, -1.0)
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        margins = sign * (standard @ parameters[:-1] + parameters[-1])
+        pull = -sign / (1 + np.exp(margins))
+        gradient = np.r_[standard.T @ pull + parameters[:-1], pull.sum()]
+        return float(np.logaddexp(0, -margins).sum() + parameters[:-1] @ parameters[:-1] / 2), gradient
+
+    bounds = [(0.0, None)] * rows.shape[1] + [(None, None)]
+    start = np.zeros(rows.shape[1] + 1)
+    fit = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-15, "gtol": 1e-9})
+    weights = fit.x[:-1] / spread
+    return weights, float(fit.x[-1] - weights @ centre)
 
 
 def choose(photos: Sequence[MaskedPhoto]) -> tuple[tuple[str, ...], float]:
@@ -124,31 +143,36 @@ def choose(photos: Sequence[MaskedPhoto]) -> tuple[tuple[str, ...], float]:
         ious = []
         for group in groups:
             weights = fit_weights([photo for photo in photos if photo.group != group], names, ridge)
-            ious += [first_mask(photo, weights)[1] for photo in photos if photo.group == group]
+            ious += [first_iou(photo, weights) for photo in photos if photo.group == group]
         means[names, ridge] = round(float(np.mean(ious)), 6)
     return max(means, key=lambda key: (means[key], -len(key[0]), key[1]))
 
 
 def fit_rule(photos: Sequence[MaskedPhoto], levels: Sequence[float] = LEVELS) -> RankingRule:
-    """The rule of some photos: features and ridge chosen, weights fitted, sums read by those of left-out groups."""
+    """The rule of some photos: features and ridge chosen, weights fitted, first masks of left-out groups read."""
     names, ridge = choose(photos)
-    sums, ious = [], []
+    rows, ious = [], []
     for group in sorted({photo.group for photo in photos}):
         weights = fit_weights([photo for photo in photos if photo.group != group], names, ridge)
         for photo in photos:
             if photo.group == group and photo.iou:
-                merit, iou = first_mask(photo, weights)
-                sums.append(merit)
-                ious.append(iou)
-    readings = {level: fit_reading(np.array(sums), np.array(ious) >= level) for level in levels}
-    return RankingRule(
-        name="first_masks",
-        version=1,
-        fitted=f"ridge {ridge:g}",
-        weights={name: round(weight, 6) for name, weight in fit_weights(photos, names, ridge).items()},
-        needs_no_correction={
-            level: {"slope": round(slope, 6), "offset": round(offset, 6)} for level, (slope, offset) in readings.items()
-        },
+                first = first_mask(photo, weights)
+                rows.append([photo.features[first][name] for name in AGREEMENTS])
+                ious.append(photo.iou[first])
+    readings: dict[float, dict[str, Any]] = {}
+    for level in levels:
+        slopes, offset = fit_reading(np.array(rows), np.array(ious) >= level)
+        named = {name: round(float(slope), 6) for name, slope in zip(AGREEMENTS, slopes, strict=True)}
+        readings[level] = {"offset": round(offset, 6), "weights": named}
+    fitted = {name: round(float(weight), 6) for name, weight in fit_weights(photos, names, ridge).items()}
+    return RankingRule.model_validate(
+        {
+            "name": "first_masks",
+            "version": 1,
+            "fitted": f"ridge {ridge:g}",
+            "weights": fitted,
+            "needs_no_correction": readings,
+        }
     )
 
 
@@ -159,9 +183,9 @@ def nested(photos: Sequence[MaskedPhoto], scored: Sequence[MaskedPhoto], level: 
         rule = fit_rule([photo for photo in photos if photo.group != group], (level,))
         for photo in scored:
             if photo.group == group:
-                merit, iou = first_mask(photo, rule.weights)
-                probability = rule.probability(merit, level) if photo.iou else 0.0
-                results.append(Scored(photo=photo, iou=iou, probability=probability))
+                first = first_mask(photo, rule.weights) if photo.iou else None
+                probability = 0.0 if first is None else rule.probability(photo.features[first], level)
+                results.append(Scored(photo=photo, iou=first_iou(photo, rule.weights), probability=probability))
     return results
 
 
@@ -190,7 +214,9 @@ def reliability(results: Sequence[Scored], level: float, bins: int) -> dict[str,
         hits = int(right[part].sum())
         low, high = binomtest(hits, len(part)).proportion_ci(method="wilson")
         expected = float(probability[part].mean())
-        rows.append({"n": len(part), "expected": expected, "observed": hits / len(part), "ci95": [float(low), float(high)]})
+        rows.append(
+            {"n": len(part), "expected": expected, "observed": hits / len(part), "ci95": [float(low), float(high)]}
+        )
     generator = np.random.default_rng(SEED)
     draws = [generator.integers(0, len(right), len(right)) for _ in range(2000)]
     figures: dict[str, Any] = {"bins": rows, "n": len(right), "share": float(right.mean())}

@@ -15,7 +15,8 @@ class RankedProposal:
     place: int
     """0 is the one that was chosen; without gaps."""
     probability: float
-    """That a person would leave it as it is, in [0, 1]: that its IoU with the person's mask is ``min_iou`` or more."""
+    """That a person would leave it as it is, in [0, 1]: that its IoU with the person's mask is ``min_iou`` or more.
+    Rules are fitted so that it is right of chosen masks; of others it says how far segmenters agree."""
     min_iou: float
     """IoU in [0, 1] from which a mask needs no correction."""
     features: Mapping[str, float]

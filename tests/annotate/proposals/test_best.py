@@ -27,7 +27,7 @@ NAMES = ("saliency", "grabcut", "sam")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Workspace]:
-    """Photos 0 to 2 have masks of three segmenters that differ more and more, and are ranked; photo 3 has ``drawn``'s."""
+    """Photos 0 to 2 have masks of three segmenters that differ more and more, ranked; photo 3 has ``drawn``'s."""
     with make_workspace(tmp_path, 4) as workspace:
         workspace._db.execute("DELETE FROM proposal_runs")
         workspace._db.commit()
@@ -41,7 +41,9 @@ def store(tmp_path: Path) -> Iterator[Workspace]:
             masks = [
                 proposal("saliency", block(2, 2, width // 2, height - 2, image.size_hw), image_id=image.image_id),
                 proposal("grabcut", block(2, 2, width // 2, height - 3, image.size_hw), image_id=image.image_id),
-                proposal("sam", block(2 + 4 * number, 2, width // 2, height - 2, image.size_hw), image_id=image.image_id),
+                proposal(
+                    "sam", block(2 + 4 * number, 2, width // 2, height - 2, image.size_hw), image_id=image.image_id
+                ),
             ]
             runs |= store_masks(workspace, masks)
         rank_photos(workspace, runs, segmenters=NAMES, rule=RULE)
@@ -78,9 +80,7 @@ def test_the_doubtful_come_first_unless_the_sure_are_asked_for(store: Workspace)
     names = {image_id: name for name, image_id in by_name(store).items()}
     doubtful = [names[photo.image_id] for photo in photos_to_send(store, proposals)]
     assert doubtful.index("2") < doubtful.index("1") < doubtful.index("0")
-    assert doubtful == [
-        names[one.image_id] for one in sorted(proposals.values(), key=lambda one: -uncertainty(one))
-    ]
+    assert doubtful == [names[one.image_id] for one in sorted(proposals.values(), key=lambda one: -uncertainty(one))]
     sure = [names[photo.image_id] for photo in photos_to_send(store, proposals, "sure")]
     assert sure == doubtful[::-1]
     first = proposals[by_name(store)["0"]]

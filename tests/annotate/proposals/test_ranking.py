@@ -17,7 +17,7 @@ from studio_samples import make_photo
 
 from figureground.annotate.proposals.mask_features import FEATURES, photo_features, shape_features
 from figureground.annotate.proposals.ranking import rank_masks, rank_photos
-from figureground.annotate.proposals.ranking_rule import RankingRule, Reading, shipped_rule
+from figureground.annotate.proposals.ranking_rule import RankingRule, shipped_rule
 from figureground.errors import DataError, UsageError
 from figureground.schemas.documents import parse_document
 from figureground.schemas.rasters.masks import mask_iou
@@ -84,8 +84,8 @@ def test_the_rule_chooses_what_others_agree_with_over_what_scores_itself_high() 
         ("saliency", 0),
         ("sam", 1),
     ]
-    merit = 4 * (0.9 + 20 / 960) / 2
-    assert ranks[0].probability == pytest.approx(1 / (1 + math.exp(-(2 * merit - 6))), abs=1e-6)
+    agreement = (0.9 + 20 / 960) / 2
+    assert ranks[0].probability == pytest.approx(1 / (1 + math.exp(-(8 * agreement - 6))), abs=1e-6)
     assert (ranks[0].rule, ranks[0].min_iou, ranks[0].place) == ("toy@3", 0.9, 0)
     easier = rank_masks(MASKS, 3, RULE, min_iou=0.8)
     assert [rank.proposal_id for rank in easier] == [rank.proposal_id for rank in ranks]
@@ -99,15 +99,13 @@ def test_the_order_in_which_masks_are_given_says_nothing() -> None:
     assert [rank.place for rank in rankings[0]] == list(range(5))
 
 
-@given(st.dictionaries(st.sampled_from(sorted(FEATURES)), st.floats(0, 1), min_size=len(FEATURES)), st.floats(-9, 9))
-def test_probabilities_rise_with_the_sum_and_stay_within_bounds(features: dict[str, float], merit: float) -> None:
+@given(st.fixed_dictionaries({name: st.floats(0, 1) for name in FEATURES}))
+def test_probabilities_rise_with_agreement_and_fall_with_the_iou_that_is_asked_for(features: dict[str, float]) -> None:
     rule = shipped_rule()
     for min_iou in rule.needs_no_correction:
-        assert 0 <= rule.probability(merit, min_iou) <= rule.probability(merit + 0.5, min_iou) <= 1
-        assert 0 < rule.probability(rule.merit(features), min_iou) < 1
-    levels = sorted(rule.needs_no_correction)
-    chances = [rule.probability(rule.merit(features), level) for level in levels]
-    assert chances == sorted(chances, reverse=True)
+        chance = rule.probability(features, min_iou)
+        assert 0 < chance < 1
+        assert rule.probability(features | {"agreement": 1.0, "nearest": 1.0, "saliency": 1.0}, min_iou) >= chance
 
 
 def test_the_shipped_rule_has_its_numbers_and_their_origin() -> None:
@@ -118,16 +116,17 @@ def test_the_shipped_rule_has_its_numbers_and_their_origin() -> None:
 
 
 def test_a_rule_that_cannot_be_read_is_refused() -> None:
-    text = (
-        "{name: odd, version: 1, fitted: x, weights: {beauty: 1}, needs_no_correction: {0.9: {slope: 1, offset: 0}}}"
-    )
+    reading = "{0.9: {offset: 0, weights: {area: 1}}}"
+    text = f"{{name: odd, version: 1, fitted: x, weights: {{beauty: 1}}, needs_no_correction: {reading}}}"
     with pytest.raises(DataError, match="beauty"):
         parse_document(text, RankingRule, where="rule.yaml")
-    falling = text.replace("beauty", "area").replace("slope: 1", "slope: -1")
-    with pytest.raises(DataError, match="slope"):
+    falling = text.replace("beauty", "area").replace("weights: {area: 1}}}}", "weights: {area: -1}}}}")
+    with pytest.raises(DataError, match="greater than or equal to 0"):
         parse_document(falling, RankingRule, where="rule.yaml")
     with pytest.raises(DataError, match="needs a reading"):
-        parse_document("{name: odd, version: 1, fitted: x, weights: {}, needs_no_correction: {}}", RankingRule, where="r")
+        parse_document(
+            "{name: odd, version: 1, fitted: x, weights: {}, needs_no_correction: {}}", RankingRule, where="r"
+        )
 
 
 def test_rankings_are_stored_once_and_wait_for_the_last_segmenter(store: Workspace) -> None:
@@ -169,8 +168,3 @@ def test_a_forgotten_photo_takes_its_ranking_with_it(store: Workspace) -> None:
     rank_photos(store, runs, segmenters=["sam", "grabcut", "saliency"], rule=RULE)
     store.forget(PHOTO.image_id)
     assert list(store.rankings()) == [] == list(store.chosen_proposals())
-
-
-def test_a_reading_rises() -> None:
-    with pytest.raises(ValueError, match="greater than 0"):
-        Reading(slope=0.0, offset=1.0)

@@ -58,14 +58,19 @@ def test_weights_are_found_again_with_their_signs(fitting: ModuleType, drawn: li
     assert all(weight >= 0 for name, weight in weights.items() if name not in ("border", "area"))
 
 
-def test_the_reading_is_platts_as_scikit_learn_has_it(fitting: ModuleType) -> None:
-    calibration = pytest.importorskip("sklearn.calibration")
+def test_the_reading_is_scikit_learns_logistic_regression(fitting: ModuleType) -> None:
+    linear = pytest.importorskip("sklearn.linear_model")
     generator = np.random.default_rng(3)
-    sums = generator.normal(0.4, 0.2, 150)
-    right = generator.random(150) < 1 / (1 + np.exp(-(9 * sums - 3)))
-    slope, offset = fitting.fit_reading(sums, right)
-    other = calibration._SigmoidCalibration().fit(sums, right)
-    assert (slope, offset) == pytest.approx((-other.a_, -other.b_), rel=2e-3, abs=2e-3)
+    rows = generator.normal(0.4, [0.2, 0.1], (150, 2))
+    right = generator.random(150) < 1 / (1 + np.exp(-(9 * rows[:, 0] + 6 * rows[:, 1] - 6)))
+    weights, offset = fitting.fit_reading(rows, right)
+    standard = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    other = linear.LogisticRegression(C=1.0, tol=1e-10).fit(standard, right)
+    expected = other.coef_[0] / rows.std(axis=0)
+    assert weights == pytest.approx(expected, rel=1e-4)
+    assert offset == pytest.approx(other.intercept_[0] - expected @ rows.mean(axis=0), rel=1e-4)
+    held, _ = fitting.fit_reading(rows, ~right)
+    assert held.tolist() == [0.0, 0.0]
 
 
 def test_errors_are_scikit_learns(fitting: ModuleType, drawn: list[object]) -> None:

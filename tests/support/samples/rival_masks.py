@@ -17,7 +17,10 @@ RULE = RankingRule(
     version=3,
     fitted="by hand, for tests",
     weights={"agreement": 4.0, "border": -2.0},
-    needs_no_correction={0.9: Reading(slope=2.0, offset=-6.0), 0.8: Reading(slope=2.0, offset=-5.0)},
+    needs_no_correction={
+        0.9: Reading(offset=-6.0, weights={"agreement": 8.0}),
+        0.8: Reading(offset=-5.0, weights={"agreement": 8.0}),
+    },
 )
 """Four for agreement, two off for what touches the border."""
 
