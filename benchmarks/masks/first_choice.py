@@ -6,7 +6,7 @@ correction are measured by cross-validation within cross-validation over groups 
 ``labels.csv`` (column id, and one of group, species), ``images/`` and ``masks/`` (white is figure). The first folder is
 what is tabled; others take part in the fits.
 
-    python benchmarks/masks/first_choice.py PHOTOS [MORE ...] [--work FOLDER] [--write docs/proposals.md] [--rule FILE]
+    python benchmarks/masks/first_choice.py PHOTOS [MORE ...] [--unseen FOLDER] [--work FOLDER] [--write PAGE]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 import yaml
 from PIL import Image
-from rule_fitting import LEVELS, MaskedPhoto, Scored, fit_rule, mean_interval, nested, reliability
+from rule_fitting import LEVELS, MaskedPhoto, Scored, fit_rule, mean_interval, nested, reliability, scored_by
 
 from figureground.annotate.proposals.mask_features import photo_features
 from figureground.annotate.proposals.proposing import ProposalSettings
@@ -150,6 +150,7 @@ def main() -> None:
     """Propose, fit, measure, print; write the page and the rule where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="+")
+    parser.add_argument("--unseen", type=Path, help="folder that the rule of all photos is measured on besides")
     parser.add_argument("--work", type=Path, default=Path(".scratch/first_choice"))
     parser.add_argument("--bins", type=int, default=5)
     parser.add_argument("--stored", action="store_true", help="take the masks that are in the work folder as they are")
@@ -172,6 +173,11 @@ def main() -> None:
             if given.json:
                 given.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     rule = fit_rule(photos, LEVELS)
+    if given.unseen is not None:
+        if not given.stored:
+            prepare(given.unseen, given.work / given.unseen.name)
+        unseen = read_photos(given.unseen, given.work / given.unseen.name)
+        print(f"{given.unseen.name}, unseen\n\n{text(measure(scored_by(rule, unseen, LEVEL), given.bins))}\n")
     names = ", ".join(f"{len(part)} of {folder.name}" for folder, part in zip(given.photos, sets, strict=True))
     rule = rule.model_copy(update={"fitted": f"on {names}, with {', '.join(SEGMENTERS)}; {rule.fitted}"})
     document = yaml.safe_dump(rule.model_dump(mode="json"), sort_keys=False, width=110)

@@ -181,11 +181,17 @@ def nested(photos: Sequence[MaskedPhoto], scored: Sequence[MaskedPhoto], level: 
     results = []
     for group in sorted({photo.group for photo in scored}):
         rule = fit_rule([photo for photo in photos if photo.group != group], (level,))
-        for photo in scored:
-            if photo.group == group:
-                first = first_mask(photo, rule.weights) if photo.iou else None
-                probability = 0.0 if first is None else rule.probability(photo.features[first], level)
-                results.append(Scored(photo=photo, iou=first_iou(photo, rule.weights), probability=probability))
+        results += scored_by(rule, [photo for photo in scored if photo.group == group], level)
+    return results
+
+
+def scored_by(rule: RankingRule, photos: Sequence[MaskedPhoto], level: float) -> list[Scored]:
+    """First masks of photos by one rule, which must not have seen them."""
+    results = []
+    for photo in photos:
+        first = first_mask(photo, rule.weights) if photo.iou else None
+        probability = 0.0 if first is None else rule.probability(photo.features[first], level)
+        results.append(Scored(photo=photo, iou=first_iou(photo, rule.weights), probability=probability))
     return results
 
 

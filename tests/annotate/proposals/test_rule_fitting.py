@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,9 +96,12 @@ def test_no_photo_is_scored_by_a_rule_that_saw_its_group(
 ) -> None:
     seen: list[set[str]] = []
     fit: Callable[..., object] = fitting.fit_rule
-    monkeypatch.setattr(
-        fitting, "fit_rule", lambda photos, levels: seen.append({one.group for one in photos}) or fit(photos, levels)
-    )
+
+    def noted(photos: Sequence[Any], levels: Sequence[float]) -> object:
+        seen.append({photo.group for photo in photos})
+        return fit(photos, levels)
+
+    monkeypatch.setattr(fitting, "fit_rule", noted)
     results = fitting.nested(drawn, drawn, 0.7)
     assert seen == [{"b", "c", "d"}, {"a", "c", "d"}, {"a", "b", "d"}, {"a", "b", "c"}]
     assert len(results) == len(drawn)
