@@ -106,7 +106,7 @@ def rank_masks(
         {name: round(value, _DIGITS) for name, value in values.items()} for values in photo_features(masks, asked)
     ]
     merits = [rule.merit(values) for values in features]
-    order = sorted(range(len(masks)), key=lambda index: (-merits[index], masks[index].rank, masks[index].proposal_id))
+    order = sorted(range(len(masks)), key=lambda index: (-merits[index], masks[index].rank))
     return [
         RankedProposal(
             image_id=masks[index].image_id,

@@ -99,6 +99,14 @@ def test_the_order_in_which_masks_are_given_says_nothing() -> None:
     assert [rank.place for rank in rankings[0]] == list(range(5))
 
 
+@pytest.mark.parametrize("segmenter", ["sam", "grabcut", "saliency", "other"])
+def test_of_equal_masks_a_segmenters_own_first_choice_comes_first(segmenter: str) -> None:
+    own = [proposal(segmenter, SAM, rank=rank) for rank in range(6)]
+    ranks = rank_masks([*own[::-1], proposal("twin", SAM)], 2, RULE)
+    places = {rank.proposal_id: rank.place for rank in ranks}
+    assert [places[one.proposal_id] for one in own] == sorted(places[one.proposal_id] for one in own)
+
+
 @given(st.fixed_dictionaries({name: st.floats(0, 1) for name in FEATURES}))
 def test_probabilities_rise_with_agreement_and_fall_with_the_iou_that_is_asked_for(features: dict[str, float]) -> None:
     rule = shipped_rule()
