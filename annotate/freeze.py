@@ -22,7 +22,7 @@ from figureground.annotate.freezing.scenes import joined_groups
 from figureground.annotate.lint.checking import LintLevel, lint_gate
 from figureground.annotate.photo_states import TEXTURE, is_texture
 from figureground.annotate.proposals.agreement import agreement_iou, other_masks
-from figureground.annotate.proposals.best import best_proposals
+from figureground.annotate.proposals.best import Choice, best_proposals
 from figureground.annotate.released_attributes import gather_attributes
 from figureground.errors import DataError, Faults, UsageError
 from figureground.runtime.files import csv_text, write_text
@@ -70,7 +70,8 @@ class FreezeOptions:
     unmasked: bool = False
     """Take photos without any mask, for recipes that need none (IN-9L); their mask is empty."""
     segmenter: str | None = None
-    """Whose proposals to take; needed where several segmenters made some, besides that of ``agree``."""
+    """Whose proposals to take; needed where several segmenters made some, besides that of ``agree``, and nothing ranked
+    them."""
     agree: str | None = None
     """Take a machine mask only where this other segmenter's first choice, NAME or NAME:PROMPT, agrees with it."""
     min_iou: float = AGREEING_PROPOSALS
@@ -141,6 +142,14 @@ class FreezeReport:
     """Reason to number of photos that did not enter."""
     lint: Mapping[str, Any] = field(default_factory=dict)
     """What the masks were checked by, and how many findings there are; empty where they were not checked."""
+    choice: Choice | None = None
+    """How rankings chose the machine masks; None where none did."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready fields; how masks were chosen only where rankings did."""
+        values = {"path": self.path, "version": self.version, "states": self.states, "left_out": self.left_out}
+        choice = {} if self.choice is None else {"chosen_by": self.choice.to_dict()}
+        return {**values, "lint": self.lint, **choice}
 
 
 def freeze(workspace: Workspace, version: str, options: FreezeOptions) -> FreezeReport:
@@ -196,6 +205,10 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     if options.agree is not None:
         unlike = {reason: left_out[reason] for reason in (DISAGREE, NO_SECOND)}
         annotation["proposals_agree"] = {"with": options.agree, "min_iou": options.min_iou, "left_out": unlike}
+    machine = origins.keys() - workspace.decisions().keys() if states["unreviewed"] else set[str]()
+    choice = Choice.of(workspace, options.segmenter, machine, apart_from=options.agree)
+    if choice is not None:
+        annotation["proposals_ranked"] = choice.to_dict()
     if review is not None:
         annotation["policy"] = review.summary(labels, _without_textures(by_label))
     path = workspace.root / "objects" / f"{version}.parquet"
@@ -211,6 +224,7 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
         states=dict(states),
         left_out=dict(sorted(left_out.items())),
         lint=annotation.get("lint", {}),
+        choice=choice,
     )
 
 

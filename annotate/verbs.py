@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from figureground.annotate.freeze import FreezeReport
     from figureground.annotate.lint.checking import LintLevel, LintOptions
     from figureground.annotate.lint.linting import LintReport
-    from figureground.annotate.proposals.proposing import ProposalReport, ProposalScope, ProposalSettings
+    from figureground.annotate.proposals.proposing import ProposalScope, ProposalSettings
+    from figureground.annotate.proposals.reports import ProposalReport
+    from figureground.annotate.proposals.triage import TriageSettings
     from figureground.annotate.segmenters.loading import ModelChoice
 
 
@@ -97,11 +100,12 @@ def index(
 
 def propose(
     workspace: str | Path,
-    model: ModelChoice | str = "mobile-sam",
+    model: ModelChoice | str | Sequence[ModelChoice | str] = "mobile-sam",
     *,
     settings: ProposalSettings | None = None,
     scope: ProposalScope | None = None,
     engine: EngineChoice | None = None,
+    triage: TriageSettings | None = None,
     progress: Progress = lambda *_: None,
 ) -> ProposalReport:
     """Propose masks by machine for the photos of a workspace; photos that are done are skipped, and textures.
@@ -110,16 +114,20 @@ def propose(
         workspace: Folder of the workspace.
         model: The model that makes the masks, or the name of its segmenter: ``detector``, ``edgetam``, ``grabcut``,
             ``mobile-sam``, ``saliency``, ``sam``, ``sam-hq``, ``sam2`` or ``sam3``. What the settings need besides is
-            added: the saliency model, or what takes the classes' names.
+            added: the saliency model, or what takes the classes' names. Of several, all masks are stored, and a rule
+            ranks those of each photo; ``best`` stands for those that are installed, of SAMs the best one.
         settings: Prompts, and how many candidates are stored for a photo; None for the defaults. Photos without a box
             are asked for by their class's name under ``auto`` where weights of what takes texts lie on this machine;
             ``report.boxes_by`` says which.
         scope: Which sources, and how many photos at most; what is left is done by later calls. None for all.
         engine: Where the model runs; None for this process.
+        triage: From which IoU a mask needs no correction, and what risk is taken; for several models. None for the
+            defaults.
         progress: Called with (stage, photos done, photos in all).
 
     Returns:
-        How many masks there are of how many photos, and why photos have none.
+        How many masks there are of how many photos, and why photos have none; of several models which were chosen, and
+        how many photos may be skimmed.
 
     Raises:
         UsageError: for an unknown model, source or a device that this machine lacks, or if there is no workspace.
@@ -132,59 +140,21 @@ def propose(
         10
     """
     from figureground.annotate.proposals.proposing import ALL_PHOTOS, ProposalSettings
-    from figureground.annotate.proposals.proposing import propose as propose_with
-    from figureground.annotate.segmenters.loading import ModelChoice, load_models
+    from figureground.annotate.proposals.running import ProposalJob, run_models
+    from figureground.annotate.proposals.triage import TriageSettings
+    from figureground.annotate.segmenters.loading import ModelChoice
 
-    choice = ModelChoice(segmenter=model) if isinstance(model, str) else model
-    settings, scope = settings or ProposalSettings(), scope or ALL_PHOTOS
+    models = [model] if isinstance(model, ModelChoice | str) else list(model)
+    choices = [ModelChoice(segmenter=one) if isinstance(one, str) else one for one in models]
     with Workspace.open(Path(workspace)) as store:
-        choice, settings = _completed(store, choice, settings, scope)
-        if engine is not None and engine.kind == "ray":
-            from figureground.annotate.proposals.on_ray import propose_on_ray
-
-            report = propose_on_ray(store, choice, settings, engine, scope=scope, progress=progress)
-        else:
-            segmenter, saliency = load_models(choice)
-            report = propose_with(store, segmenter, settings, saliency=saliency, scope=scope, progress=progress)
-        if settings.prompt_mode == "auto":
-            named = (choice.boxes_by or choice.segmenter) if choice.by_text else ""
-            report.boxes_by = named or ("saliency" if choice.with_saliency else "")
-        return report
-
-
-def _completed(
-    store: Workspace, choice: ModelChoice, settings: ProposalSettings, scope: ProposalScope
-) -> tuple[ModelChoice, ProposalSettings]:
-    """The models that the settings need, and the settings with the names of classes where these are asked for.
-
-    The saliency model gives the prompts of a grid, and of photos without an annotated box; under ``auto`` what takes
-    texts comes first.
-
-    Raises:
-        UsageError: for texts that nothing takes.
-    """
-    from figureground.annotate.photo_states import photos_to_annotate
-    from figureground.annotate.proposals.class_texts import ClassTexts
-    from figureground.annotate.segmenters.loading import UNPROMPTED, require_taker_of_texts, taker_of_texts
-
-    if settings.prompt_mode == "text":
-        choice = replace(choice, by_text="alone")
-        require_taker_of_texts(choice)
-        return choice, replace(settings, texts=settings.texts or ClassTexts())
-    if choice.boxes_by and settings.prompt_mode != "auto":
-        raise UsageError(f"--boxes-by finds boxes by text: take --prompt text or auto, not {settings.prompt_mode}")
-    if choice.segmenter in UNPROMPTED or settings.prompt_mode == "center":
-        return choice, replace(settings, texts=None)
-    photos = photos_to_annotate(store, scope.sources)
-    bare = {image.label for image in photos if not image.boxes_xyxy_px}
-    if settings.prompt_mode != "auto" or not bare:
-        needed = settings.prompt_mode == "grid" or bool(bare)
-        return replace(choice, with_saliency=needed, boxes_by=""), replace(settings, texts=None)
-    texts, taker = settings.texts or ClassTexts(), choice.boxes_by or taker_of_texts(choice)
-    if taker is None or not (choice.boxes_by or texts.cover(bare)):
-        return replace(choice, with_saliency=True), replace(settings, texts=None)
-    choice = replace(choice, by_text="too", boxes_by="" if taker == choice.segmenter else taker)
-    return choice, replace(settings, texts=texts)
+        job = ProposalJob(
+            workspace=store,
+            settings=settings or ProposalSettings(),
+            scope=scope or ALL_PHOTOS,
+            engine=engine,
+            progress=progress,
+        )
+        return run_models(job, choices, triage or TriageSettings())
 
 
 class ReleaseRules(TypedDict, total=False):

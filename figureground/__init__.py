@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from figureground.annotate.freeze import FreezeReport
     from figureground.annotate.lint.checking import LintOptions
     from figureground.annotate.lint.linting import LintReport
-    from figureground.annotate.proposals.proposing import ProposalReport, ProposalSettings
+    from figureground.annotate.proposals.proposing import ProposalSettings
+    from figureground.annotate.proposals.reports import ProposalReport
     from figureground.annotate.segmenters.loading import ModelChoice
     from figureground.annotate.verbs import SourceReading, agree, freeze, index, lint, propose
     from figureground.build.recipes.loading import load_recipe
@@ -116,7 +117,8 @@ _HOMES = {
     "figureground.annotate.freeze": ("FreezeReport",),
     "figureground.annotate.lint.checking": ("LintOptions",),
     "figureground.annotate.lint.linting": ("LintReport",),
-    "figureground.annotate.proposals.proposing": ("ProposalReport", "ProposalSettings"),
+    "figureground.annotate.proposals.proposing": ("ProposalSettings",),
+    "figureground.annotate.proposals.reports": ("ProposalReport",),
     "figureground.annotate.segmenters.loading": ("ModelChoice",),
     "figureground.annotate.verbs": ("SourceReading", "agree", "freeze", "index", "lint", "propose"),
     "figureground.build.recipes.loading": ("load_recipe",),

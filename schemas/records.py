@@ -181,6 +181,8 @@ class ProposalRecord:
     """SHA-256 over the checkpoint's files, or over its tensors where transformers loads it; empty without weights."""
     instances: tuple[CocoRle, ...] = ()
     """Masks of the single objects that it unites, stored pixels; they may overlap. Empty where it shows one."""
+    probability: float | None = None
+    """That it needs no correction, in [0, 1], where a ranking chose it among those of several segmenters; else None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,12 +15,12 @@ from figureground.annotate.proposals.proposing import (
     ALL_PHOTOS,
     Makers,
     Outcome,
-    ProposalReport,
     ProposalScope,
     ProposalSettings,
     propose_one,
     store_proposals,
 )
+from figureground.annotate.proposals.reports import ProposalReport
 from figureground.annotate.segmenters.loading import ModelChoice, load_models
 from figureground.annotate.segmenters.protocol import Segmenter
 from figureground.runtime.engines import RETRIES, EngineChoice, ray_session, task_errors

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from figureground.annotate.photo_states import photos_to_annotate, require_sources
 from figureground.annotate.proposals.candidates import rank_candidates
 from figureground.annotate.proposals.class_texts import ClassTexts
 from figureground.annotate.proposals.prompts import PromptMode, prompts_for
+from figureground.annotate.proposals.reports import ProposalReport
 from figureground.annotate.segmenters.loading import UNPROMPTED
 from figureground.annotate.segmenters.protocol import Candidate, Photo, SegmentationRejected, Segmenter
 from figureground.errors import DataError, Fault, FigureGroundError, UsageError
@@ -62,25 +63,6 @@ class ProposalScope:
 
 
 ALL_PHOTOS: Final = ProposalScope()
-
-
-@dataclass(slots=True, kw_only=True)
-class ProposalReport:
-    """Counts of one call of ``propose``."""
-
-    images: int = 0
-    """Photos that this call worked on."""
-    already_done: int = 0
-    left: int = 0
-    """Photos of the scope that its limit leaves for later calls."""
-    masks: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    """Reason to number of photos without a mask."""
-    seconds: float = 0.0
-    """Spent on photos, decoding included."""
-    boxes_by: str = ""
-    """What ``auto`` asked about photos without an annotated box: ``saliency``, or what takes a class's name; empty for
-    other prompts, and where every photo has a box."""
 
 
 Outcome = tuple[ProposalRun, list[ProposalRecord]] | Fault
@@ -170,6 +152,7 @@ def store_proposals(
     open_photos = [(record, run) for record, run in photos if run not in finished]
     chosen = open_photos[: scope.limit]
     report = ProposalReport(already_done=len(photos) - len(open_photos), left=len(open_photos) - len(chosen))
+    report.runs |= {record.image_id: run for record, run in photos if run in finished}
     faults = list[Fault]()
     for done, outcome in enumerate(proposer.outcomes(chosen), start=report.already_done + 1):
         if isinstance(outcome, Fault):
@@ -177,6 +160,7 @@ def store_proposals(
         else:
             run, proposals = outcome
             workspace.add_run(run, proposals)
+            report.runs[run.image_id] = run.run_id
             report.images += 1
             report.masks += len(proposals)
             report.seconds += run.seconds
@@ -184,7 +168,7 @@ def store_proposals(
                 report.rejected[run.reason] += 1
         progress("propose", done, len(photos) - report.left)
     if faults:
-        raise DataError(faults)
+        raise DataError(faults, report)
     return report
 
 

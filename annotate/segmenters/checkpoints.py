@@ -102,6 +102,12 @@ def hub_checkpoints() -> Mapping[str, HubCheckpoint]:
     return _table().repositories
 
 
+def is_in_cache(name: str) -> bool:
+    """Whether all files of a name lie in our cache; nothing is downloaded, or read."""
+    folder = cache_folder() / "checkpoints" / name
+    return all((folder / file.name).is_file() for file in named_checkpoints()[name].files)
+
+
 @cache
 def _table() -> CheckpointTable:
     text = files("figureground.annotate.segmenters").joinpath("checkpoints.yaml").read_text(encoding="utf-8")
@@ -153,7 +159,7 @@ def fetch_checkpoint(name: str, *, progress: bool = False) -> Checkpoint:
         raise UsageError(f"no checkpoint is called {name!r}; there are {', '.join(named_checkpoints())}")
     entry = named_checkpoints()[name]
     folder = cache_folder() / "checkpoints" / name
-    if not all((folder / file.name).is_file() for file in entry.files):
+    if not is_in_cache(name):
         _download(name, entry, folder, progress=progress)
     paths = tuple(folder / file.name for file in entry.files)
     for path, file in zip(paths, entry.files, strict=True):

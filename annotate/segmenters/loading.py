@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
-from figureground.annotate.segmenters.checkpoints import hub_checkpoints
+from figureground.annotate.segmenters.checkpoints import hub_checkpoints, is_in_cache, named_checkpoints
 from figureground.annotate.segmenters.embeddings import MOST_GIGABYTES, EmbeddingFolder, keep_embeddings
 from figureground.annotate.segmenters.first_use import is_on_this_machine
 from figureground.annotate.segmenters.interactive import InteractiveSam
@@ -29,6 +29,7 @@ SEGMENTER_NAMES: Final = tuple(sorted(("detector", "grabcut", "mobile-sam", "sal
 """What ``load_segmenter`` knows, sorted."""
 BOX_FINDERS: Final = ("grounding-dino", "owlv2")
 """What finds boxes by text, in front of a segmenter."""
+_BEST_FIRST: Final = ("sam2", "sam-hq", "sam", "edgetam")
 CLICKABLE: Final = ("mobile-sam", "sam", *HUB_SAMS)
 """Those that answer clicks."""
 
@@ -136,6 +137,41 @@ def taker_of_texts(choice: ModelChoice) -> str | None:
         ):
             return name
     return None
+
+
+def best_sam() -> tuple[str, str | None] | None:
+    """The best promptable SAM of what is installed with its weights on this machine; nothing is downloaded for it.
+
+    That is SAM 2.1, then SAM-HQ, SAM, EdgeTAM, of each the largest; and else ``mobile-sam``, whose weights are small
+    enough to be fetched.
+
+    Returns:
+        A name of ``CLICKABLE`` and the checkpoint, None for the default one; None where no library runs any.
+    """
+    if find_spec("torch") is not None:
+        for name in _BEST_FIRST:
+            library = "transformers" if name in HUB_SAMS else "segment_anything"
+            checkpoint = _largest_here(name) if find_spec(library) is not None else None
+            if checkpoint is not None:
+                return name, checkpoint
+    return ("mobile-sam", None) if find_spec("onnxruntime") is not None else None
+
+
+def _largest_here(segmenter: str) -> str | None:
+    """The largest checkpoint of a segmenter whose weights lie on this machine; None without one."""
+    if segmenter in HUB_SAMS:
+        sizes = {
+            name: entry.megabytes
+            for name, entry in hub_checkpoints().items()
+            if entry.segmenter == segmenter and is_on_this_machine(entry)
+        }
+    else:
+        sizes = {
+            name: sum(file.bytes or 0 for file in entry.files)
+            for name, entry in named_checkpoints().items()
+            if entry.segmenter == segmenter and is_in_cache(name)
+        }
+    return max(sizes, key=lambda name: (sizes[name], name), default=None)
 
 
 def _taking_texts(segmenter: Segmenter | None, choice: ModelChoice) -> Segmenter:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from figureground.annotate.photo_states import count_textures, photos_to_annotate, require_sources
-from figureground.annotate.proposals.best import best_proposals
+from figureground.annotate.proposals.best import Choice, best_proposals
 from figureground.annotate.studio.served import ServedView
 from figureground.annotate.studio.tasks import label_title, photo_name, segmenter_title, uncertainty
 from figureground.errors import Fault, Faults, FigureGroundError, UsageError, printable
@@ -37,7 +37,7 @@ class SheetRequest:
     """What a sheet shows."""
 
     segmenter: str | None = None
-    """Whose masks: ``sam``, or ``sam:box``; needed where several segmenters made some."""
+    """Whose masks: ``sam``, or ``sam:box``; needed where several segmenters made some and nothing ranked them."""
     sources: tuple[str, ...] = ()
     """Photos of these sources; empty for all."""
     limit: int | None = None
@@ -61,6 +61,8 @@ class SheetReport:
     """Photos without a machine mask, which are not shown."""
     textures: int = 0
     """Photos that are textures, about which nobody is asked."""
+    choice: Choice | None = None
+    """How rankings chose the masks; None where none did."""
     faults: Faults = field(default_factory=Faults)
     """Photos that could not be read; the others are shown."""
 
@@ -68,7 +70,8 @@ class SheetReport:
         """JSON-ready fields."""
         counts = ("photos", "beyond_limit", "decided", "without_mask", "textures")
         values = {name: getattr(self, name) for name in counts}
-        return {**values, "pages": list(map(str, self.pages)), "faults": list(map(str, self.faults))}
+        choice = {} if self.choice is None else {"chosen_by": self.choice.to_dict()}
+        return {**values, **choice, "pages": list(map(str, self.pages)), "faults": list(map(str, self.faults))}
 
     def __str__(self) -> str:
         """Counts, then the pages to open."""
@@ -80,7 +83,8 @@ class SheetReport:
             (len(self.faults), "could not be read"),
         ]
         rest = "".join(f", {count} {words}" for count, words in others if count)
-        lines = [f"{self.photos} photos to accept or reject{rest}; open in a browser:", *map(str, self.pages)]
+        choice = [] if self.choice is None else [str(self.choice)]
+        lines = [*choice, f"{self.photos} photos to accept or reject{rest}; open in a browser:", *map(str, self.pages)]
         return "\n".join(map(printable, lines))
 
 
@@ -153,6 +157,7 @@ def _choose(workspace: Workspace, request: SheetRequest) -> tuple[list[Shown], S
     shown.sort(key=lambda pair: (-uncertainty(pair[1]), pair[0].image_id))
     chosen = shown[: request.limit]
     report.beyond_limit = len(shown) - len(chosen)
+    report.choice = Choice.of(workspace, request.segmenter, {image.image_id for image, _ in chosen})
     return chosen, report
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from figureground.annotate.photo_states import count_textures, photos_to_annotate
-from figureground.annotate.proposals.best import best_proposals
+from figureground.annotate.proposals.best import Choice, best_proposals
 from figureground.annotate.studio.accounts import ensure_account
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
@@ -48,6 +48,9 @@ BATCH: Final = 50
 """Tasks a request: some hundred kilobytes, and little to send again if the server dies."""
 
 
+First = Literal["doubtful", "sure"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushSettings:
     """Who is asked what about which photos."""
@@ -56,9 +59,11 @@ class PushSettings:
     people: TeamChange = field(default_factory=TeamChange)
     """Changes of who answers; without any, those who were named before are sent what is new."""
     segmenter: str | None = None
-    """Whose proposals; needed where several segmenters made some."""
+    """Whose proposals; needed where several segmenters made some and nothing ranked them."""
     limit: int | None = None
-    """Most photos to send, the most uncertain first."""
+    """Most photos to send, the first in their order."""
+    first: First = "doubtful"
+    """Which photos come first: those whose machine mask is the least sure, or the surest."""
     destructive: bool = False
     """Allow a schema that no longer asks what was asked before."""
 
@@ -93,7 +98,7 @@ class PushReport:
 def push(
     workspace: Workspace, client: StudioClient, settings: PushSettings, *, progress: Progress = lambda *_: None
 ) -> PushReport:
-    """Send every photo without a decision to its annotators, the most uncertain first.
+    """Send every photo without a decision to its annotators, the most uncertain first, or the surest.
 
     Photos that a project already shows are not sent to it again: what the server has counts, so a push that was
     killed, or whose server was, goes on where it stopped. Who answers is remembered, so that the next push needs no
@@ -108,8 +113,10 @@ def push(
     owner = ProjectOwner(workspace=workspace, client=client, home=home)
     team = change_team(remembered_team(workspace, server), settings.people)
     proposals = {proposal.image_id: proposal for proposal in best_proposals(workspace, settings.segmenter)}
-    photos = photos_to_send(workspace, proposals)
+    photos = photos_to_send(workspace, proposals, settings.first)
     report = PushReport(notices=owner.notices, textures=count_textures(workspace))
+    if (choice := Choice.of(workspace, settings.segmenter, {photo.image_id for photo in photos})) is not None:
+        report.notices.append(str(choice))
     named = [name for name in team.annotators if name != EVERYBODY and client.connection.ours]
     report.accounts += [ensure_account(client, home, name) for name in named]
     for name in team.annotators:
@@ -243,8 +250,10 @@ def _with_honeypots(
     return mixed
 
 
-def photos_to_send(workspace: Workspace, proposals: Mapping[str, ProposalRecord]) -> list[ImageRecord]:
-    """Photos without a decision, the most uncertain first; textures are none.
+def photos_to_send(
+    workspace: Workspace, proposals: Mapping[str, ProposalRecord], first: First = "doubtful"
+) -> list[ImageRecord]:
+    """Photos without a decision, the most uncertain first or the surest; textures are none.
 
     Raises:
         UsageError: if the workspace holds no photos to annotate.
@@ -253,7 +262,8 @@ def photos_to_send(workspace: Workspace, proposals: Mapping[str, ProposalRecord]
     photos = [image for image in photos_to_annotate(workspace) if image.image_id not in decided]
     if not photos and not decided:
         raise UsageError("the workspace holds no photos; catalogue some with: figureground index")
-    photos.sort(key=lambda image: (-uncertainty(proposals.get(image.image_id)), image.image_id))
+    sign = -1 if first == "doubtful" else 1
+    photos.sort(key=lambda image: (sign * uncertainty(proposals.get(image.image_id)), image.image_id))
     return photos
 
 

@@ -85,8 +85,14 @@ def mask_region(mask_hw: Mask, *, region_id: str, label: str, score: float | Non
 
 
 def uncertainty(proposal: ProposalRecord | None) -> float:
-    """How little the machine mask can be trusted, in [0, 1]: 1 - score x stability; 1 without a mask."""
-    return 1.0 if proposal is None else float(np.clip(1.0 - proposal.score * proposal.stability, 0.0, 1.0))
+    """How little the machine mask can be trusted, in [0, 1]; 1 without a mask.
+
+    1 - the probability that it needs no correction, where a ranking gave it one, and else 1 - score x stability.
+    """
+    if proposal is None:
+        return 1.0
+    trust = proposal.score * proposal.stability if proposal.probability is None else proposal.probability
+    return float(np.clip(1.0 - trust, 0.0, 1.0))
 
 
 def segmenter_title(proposal: ProposalRecord | None) -> str:

@@ -125,6 +125,7 @@ def freeze(
     if report.lint:
         findings = count_text(report.lint["findings"], "finding")
         text += f"; lint: {findings}, {report.lint['waived']} waived"
+    text += f"\n{report.choice}" if report.choice is not None else ""
     emit(report, as_json=as_json, text=text)
 
 

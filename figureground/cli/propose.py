@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,7 +12,8 @@ import typer
 from figureground.annotate.proposals.prompts import PromptMode
 from figureground.annotate.segmenters.loading import SEGMENTER_NAMES
 from figureground.cli.options import DeviceOptions, JsonOption, ModelEngineOptions, WorkspaceOption, verb
-from figureground.console import counts_text, emit, progress_bar, reported_faults
+from figureground.console import emit, progress_bar, reported_faults
+from figureground.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +24,20 @@ class ProposalOptions:
     limit: Annotated[
         int | None, typer.Option(min=1, help="Most photos of this run; the next one goes on with the rest.")
     ] = None
-    segmenter: Annotated[str, typer.Option(help=f"Model: {', '.join(SEGMENTER_NAMES)}.")] = "mobile-sam"
+    segmenter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=WEIGHTS]",
+            help=f"Model: {', '.join(SEGMENTER_NAMES)}; once for each, and a rule ranks the masks of several; best for "
+            "those that are installed. Default: mobile-sam.",
+        ),
+    ] = None
     checkpoint: Annotated[
-        str | None, typer.Option(help="File, folder or name of the weights; figureground checkpoints lists the names.")
+        str | None,
+        typer.Option(
+            help="File, folder or name of the weights, as figureground checkpoints lists; of several models with "
+            "NAME=WEIGHTS."
+        ),
     ] = None
     prompt: Annotated[PromptMode, typer.Option(help="How the model is asked.")] = "auto"
     keep: Annotated[int, typer.Option(min=1, help="Most candidates kept for a photo.")] = 3
@@ -37,6 +50,18 @@ class ProposalOptions:
     embeddings_gb: Annotated[
         float, typer.Option(min=0.001, help="Most gigabytes of that folder; what was used longest ago goes first.")
     ] = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriageOptions:
+    """How many masks of several models may be skimmed."""
+
+    no_correction_iou: Annotated[
+        float, typer.Option(help="IoU with a person's mask from which a mask needs no correction: 0.8, 0.9 or 0.95.")
+    ] = 0.9
+    risk: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the skimmed masks that may need a correction.")
+    ] = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +84,8 @@ class TextOptions:
 
 @verb(
     "Examples: figureground propose -w work --segmenter mobile-sam --prompt auto\n\n"
+    "figureground propose -w work --segmenter best\n\n"
+    "figureground propose -w work --segmenter saliency --segmenter grabcut --segmenter sam2=sam2.1_large\n\n"
     "figureground propose -w work --source dogs --limit 200\n\n"
     "figureground propose -w work --segmenter sam --checkpoint sam_vit_b --prompt box\n\n"
     "figureground propose -w work --segmenter sam3 --prompt text --class-map imagenet9\n\n"
@@ -71,37 +98,60 @@ def propose(
     workspace: WorkspaceOption,
     options: ProposalOptions,
     by_name: TextOptions,
+    skimming: TriageOptions,
     network: DeviceOptions,
     engine: ModelEngineOptions,
     as_json: JsonOption = False,
 ) -> None:
-    """Propose masks by machine; photos that are done already are skipped, so a killed run goes on."""
+    """Propose masks by machine; photos that are done already are skipped, so a killed run goes on.
+
+    Of several models all masks are stored, a rule ranks those of each photo, and the report says how many may be
+    skimmed.
+    """
     from figureground.annotate.proposals.class_texts import ClassTexts
     from figureground.annotate.proposals.proposing import ProposalScope, ProposalSettings
+    from figureground.annotate.proposals.triage import TriageSettings
     from figureground.annotate.segmenters.loading import ModelChoice
     from figureground.annotate.verbs import propose as run
 
-    model = ModelChoice(
-        segmenter=options.segmenter,
-        checkpoint=options.checkpoint,
-        threads=options.threads,
-        embeddings=options.embeddings,
-        device=network.device,
-        precision=network.precision,
-        boxes_by=by_name.boxes_by or "",
-        boxes_checkpoint=by_name.boxes_checkpoint,
-        most_embeddings_gb=options.embeddings_gb,
-    )
+    choices = [
+        ModelChoice(
+            segmenter=name,
+            checkpoint=weights or options.checkpoint,
+            threads=options.threads,
+            embeddings=options.embeddings,
+            device=network.device,
+            precision=network.precision,
+            boxes_by=by_name.boxes_by or "",
+            boxes_checkpoint=by_name.boxes_checkpoint,
+            most_embeddings_gb=options.embeddings_gb,
+        )
+        for name, weights in _models(options)
+    ]
     texts = ClassTexts.of(template=by_name.template, class_map=by_name.class_map, synonyms=by_name.synonyms)
     settings = ProposalSettings(prompt_mode=options.prompt, keep=options.keep, grid_side=options.grid, texts=texts)
     scope = ProposalScope(sources=tuple(options.source or ()), limit=options.limit)
-    with progress_bar() as show:
-        report = run(workspace, model, settings=settings, scope=scope, engine=engine.choice(), progress=show)
-    text = f"{report.masks} masks for {report.images} photos, {report.already_done} done before"
-    text += f", {report.left} left for later runs" if report.left else ""
-    text += f"\nphotos without an annotated box: asked by {report.boxes_by}" if report.boxes_by else ""
-    rejected = f"\nwithout a mask: {counts_text(report.rejected)}" if report.rejected else ""
-    emit(report, as_json=as_json, text=text + rejected)
+    triage = TriageSettings(min_iou=skimming.no_correction_iou, risk=skimming.risk)
+    told = reported_faults(as_json=as_json) if len(choices) > 1 else nullcontext()
+    with told, progress_bar() as show:
+        report = run(
+            workspace, choices, settings=settings, scope=scope, engine=engine.choice(), triage=triage, progress=show
+        )
+    emit(report, as_json=as_json, text=str(report))
+
+
+def _models(options: ProposalOptions) -> list[tuple[str, str | None]]:
+    """Name and weights of every model that is asked for.
+
+    Raises:
+        UsageError: for weights of one model where several are asked for, or that are named twice.
+    """
+    pairs = [text.partition("=") for text in options.segmenter or ["mobile-sam"]]
+    if options.checkpoint is not None and (len(pairs) > 1 or pairs[0][1]):
+        raise UsageError("--checkpoint is of one model: name weights with --segmenter NAME=WEIGHTS")
+    if any(equals and not weights for _, equals, weights in pairs):
+        raise UsageError("--segmenter NAME=WEIGHTS names no weights after the sign")
+    return [(name, weights or None) for name, _, weights in pairs]
 
 
 @verb("Examples: figureground checkpoints\n\nfigureground checkpoints --json")

@@ -135,8 +135,13 @@ class PushOptions:
     entry_test: Annotated[
         int | None, typer.Option(min=0, help="Photos with a known mask that come first to whoever is new.")
     ] = None
-    segmenter: Annotated[str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT.")] = None
+    segmenter: Annotated[
+        str | None, typer.Option(help="Whose proposals: NAME or NAME:PROMPT; default: those that a ranking chose.")
+    ] = None
     limit: Annotated[int | None, typer.Option(min=1, help="Most photos to send, the first in their order.")] = None
+    first: Annotated[
+        Literal["doubtful", "sure"], typer.Option(help="Which machine masks come first: the least sure or the surest.")
+    ] = "doubtful"
     second_look: Annotated[bool, typer.Option("--second-look", help="Send the photos that are in doubt.")] = False
     by: Annotated[
         Literal["masks", "attributes", "both"] | None, typer.Option(help="What photos in doubt are ranked by.")
@@ -155,6 +160,7 @@ class PushOptions:
 @studio.command(
     epilog="Examples: figureground studio push -w work --attributes rival10\n\n"
     "figureground studio push -w work --annotator ada --annotator ben --overlap 40\n\n"
+    "figureground studio push -w work --first sure --limit 100\n\n"
     "figureground studio push -w work --hand-over ada:cleo\n\n"
     "figureground studio push -w work --attributes birds-2.yaml --ask tail\n\n"
     "figureground studio push -w work --second-look --limit 30"
@@ -209,6 +215,7 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
             people=_team_change(options),
             segmenter=options.segmenter,
             limit=options.limit,
+            first=options.first,
             destructive=options.allow_destructive,
         )
         report, faults = _with_faults(lambda: run(store, client, settings, progress=show))

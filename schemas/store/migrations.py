@@ -112,6 +112,13 @@ _MIGRATIONS: Final = (
     CREATE INDEX photo_links_by_image ON photo_links (image_id);
     CREATE INDEX photo_links_by_other ON photo_links (other_id);
     """,
+    # Which of several segmenters' masks a rule chose; the newest ranking of a photo counts.
+    """
+    CREATE TABLE proposal_ranks (
+        image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE, sequence INTEGER NOT NULL,
+        proposal_id TEXT NOT NULL, place INTEGER NOT NULL, probability REAL NOT NULL, min_iou REAL NOT NULL,
+        features TEXT NOT NULL, rule TEXT NOT NULL, PRIMARY KEY (image_id, sequence, proposal_id)) STRICT;
+    """,
 )
 
 

@@ -12,6 +12,7 @@ from figureground.errors import DataError
 from figureground.schemas.documents import shown
 from figureground.schemas.rasters.masks import Box, CocoRle
 from figureground.schemas.records import Annotation, ImageRecord, ProposalRecord, SourceRow, StudioTeam, canonical_json
+from figureground.schemas.store.ranked_proposals import RankedProposal
 
 Record = TypeVar("Record")
 
@@ -86,6 +87,7 @@ def proposal_row(record: ProposalRecord) -> dict[str, Any]:
     """Row of the table proposals."""
     row = row_of(record)
     rle: CocoRle = row.pop("rle")
+    del row["probability"]  # it is a ranking's
     row["instances"] = canonical_json([_rle_json(one) for one in record.instances])
     return {**row, "height": rle.size_hw[0], "width": rle.size_hw[1], "counts": rle.counts}
 
@@ -98,6 +100,19 @@ def proposal_of(row: sqlite3.Row) -> ProposalRecord:
     rle = CocoRle(size_hw=size_hw, counts=fields.pop("counts"))
     fields["instances"] = tuple(_rle(value) for value in json.loads(fields["instances"]))
     return ProposalRecord(**fields, rle=rle)
+
+
+def rank_row(record: RankedProposal, sequence: int) -> dict[str, Any]:
+    """Row of the table proposal_ranks."""
+    return {**row_of(record), "features": canonical_json(dict(record.features)), "sequence": sequence}
+
+
+@_readable
+def rank_of(row: sqlite3.Row) -> RankedProposal:
+    """Record of a row of proposal_ranks."""
+    fields = {name: value for name, value in dict(row).items() if name != "sequence"}
+    features = {str(name): float(value) for name, value in json.loads(fields.pop("features")).items()}
+    return RankedProposal(**fields, features=features)
 
 
 def annotation_row(record: Annotation) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from figureground.schemas.records import (
     canonical_json,
 )
 from figureground.schemas.store.connecting import connect
+from figureground.schemas.store.ranking_tables import RankingTables
 from figureground.schemas.store.rows import (
     annotation_of,
     annotation_row,
@@ -41,7 +42,7 @@ from figureground.schemas.store.studio_tables import StudioTables
 DATABASE_NAME: Final = "workspace.sqlite"
 
 
-class Workspace(StudioTables):
+class Workspace(StudioTables, RankingTables):
     """An open workspace; use as a context manager."""
 
     def __init__(self, root: Path, connection: sqlite3.Connection) -> None:
