@@ -233,6 +233,8 @@ def report(
     models: str | Path | None = None,
     repository: str | Path | None = None,
     published: str | Path | None = None,
+    margin: float = 0.05,
+    vector: str | None = None,
 ) -> tuple[Path, ...]:
     """Put results side by side: tables, families pooled, and the plots of the papers.
 
@@ -242,6 +244,8 @@ def report(
         models: YAML file that lists models with family and training; None makes each model a family.
         repository: The dataset that was scored, to show its images in the plots; None shows none.
         published: timm's ``results-imagenet-a.csv``, to set results of ``imagenet_a`` beside; None sets none.
+        margin: Difference of two accuracies on ``no_fg`` that counts as none, in (0, 1).
+        vector: ``svg`` or ``pdf``, to write the plot of the leak of rims as that too.
 
     Returns:
         Files that were written.
@@ -262,5 +266,7 @@ def report(
         models=None if models is None else Path(models),
         repository=None if repository is None else str(repository),
         published=None if published is None else Path(published),
+        margin=margin,
+        vector=vector,
     )
     return tuple(Path(out) / name for name in names)

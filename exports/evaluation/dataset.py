@@ -45,11 +45,6 @@ CONFIG_ORDER: Final = (
     "mixed_next",
     "only_fg",
     "no_fg",
-    "no_fg_d2",
-    "no_fg_d4",
-    "no_fg_d8",
-    "no_fg_d16",
-    "no_fg_d32",
     "silhouette",
     "only_bg_b",
     "only_bg_t",
@@ -208,9 +203,11 @@ def list_configs(repository: Repository, asked: Sequence[str] | None = None) -> 
     return sorted(present if asked is None else set(asked), key=config_rank)
 
 
-def config_rank(name: str) -> tuple[int, str]:
-    """Sorts known configs in the order of the tables, others after them by name."""
-    return (CONFIG_ORDER.index(name) if name in CONFIG_ORDER else len(CONFIG_ORDER), name)
+def config_rank(name: str) -> tuple[int, str, int]:
+    """Sorts known configs in the order of the tables, others after them by name; those of one dilation by its size."""
+    grown = re.fullmatch(r"(.+)_([de])([1-9]\d{0,2})", name)
+    base, pixels = (grown[1], int(grown[3]) * (1 if grown[2] == "d" else -1)) if grown else (name, 0)
+    return (CONFIG_ORDER.index(base) if base in CONFIG_ORDER else len(CONFIG_ORDER), base, pixels)
 
 
 def load_rows(
