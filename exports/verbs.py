@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -173,6 +173,7 @@ def publish(
     repository: str | Path,
     request: PublishRequest | str,
     *,
+    results: Sequence[str | Path] = (),
     dry_run: bool = False,
     workers: int | None = None,
     progress: Progress = lambda *_: None,
@@ -186,6 +187,8 @@ def publish(
     Args:
         repository: Folder of a dataset repository.
         request: OWNER/NAME on the Hub, or that with a tag, who sees it and whether it may be passed on.
+        results: Result files of ``evaluate --out``, or folders of them, whose models the dataset carries from then on,
+            beside those that it carries on the Hub; of each model the result that was given last counts.
         dry_run: Make the plan and change nothing.
         workers: Processes that verify; None for all processors.
         progress: Called with (stage, done, total).
@@ -198,7 +201,7 @@ def publish(
     Raises:
         UsageError: for an id, a tag or rights that are wrong.
         ServiceError: if the Hub failed more often than is worth trying.
-        DataError: if the repository is damaged, or the Hub does not hold what was sent.
+        DataError: if the repository is damaged, a result is not of these data, or the Hub does not hold what was sent.
 
     Example:
         >>> figureground.publish("in9", "me/in9", dry_run=True).plan.upload_bytes
@@ -206,24 +209,27 @@ def publish(
     """
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    from figureground.exports.leaderboard.staging import staged_release
     from figureground.exports.publishing.plan import PublishRequest, describe_plan
     from figureground.exports.publishing.publish import plan_publication
 
     disable_progress_bars()  # ours says more
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its warnings hold addresses that are signed
     logging.getLogger("stamina").setLevel(logging.ERROR)  # notice says it with the reason
-    publication = plan_publication(
-        Path(repository),
-        PublishRequest(repo_id=request) if isinstance(request, str) else request,
-        workers=workers or default_workers(),
-        progress=progress,
-        notice=notice,
-    )
-    plan = publication.plan
-    if dry_run:
-        return Published(plan=plan, report=None)
-    notice(describe_plan(plan))
-    return Published(plan=plan, report=publication.run())
+    asked = PublishRequest(repo_id=request) if isinstance(request, str) else request
+    with staged_release(Path(repository), [Path(item) for item in results], asked.repo_id, notice=notice) as staged:
+        publication = plan_publication(
+            staged.folder,
+            replace(asked, tag=asked.tag or staged.tag),
+            workers=workers or default_workers(),
+            progress=progress,
+            notice=notice,
+        )
+        plan = publication.plan
+        if dry_run:
+            return Published(plan=plan, report=None)
+        notice(describe_plan(plan))
+        return Published(plan=plan, report=publication.run())
 
 
 def report(

@@ -19,6 +19,7 @@ from figureground.exports.evaluation.repository.hub import fetch_files, fetch_me
 from figureground.exports.evaluation.repository.shards import (
     Layout,
     check_shards,
+    data_fingerprint,
     read_layout,
     read_manifest,
     read_table,
@@ -59,7 +60,7 @@ class Repository:
     name: str  # folder name or Hub id: results name no machine's paths
     revision: str | None  # commit on the Hub; None for a folder
     manifest_sha256: str | None
-    fingerprint: str  # changes whenever the data does
+    fingerprint: str  # changes whenever the data does, and not with a leaderboard
     classes: ClassMap
     class_map_sha256: str = ""
     folder: Path = Path()  # where its files lie; of one on the Hub those that were fetched
@@ -114,7 +115,7 @@ def open_repository(repo: str, revision: str | None = None) -> Repository:
     require(wanted == class_map_sha256, f"{repo}: class_map.json: {other}")
     names = listed if listed is not None else _list_names(repo, folder, commit)
     manifest_sha256 = file_sha256(manifest) if manifest.is_file() else None
-    known = manifest_sha256 if listed is not None else f"revision:{commit}" if commit else None
+    known = data_fingerprint(manifest) if listed is not None else f"revision:{commit}" if commit else None
     lock = _read_lock(folder / "recipe.lock.json")
     return Repository(
         location=repo,

@@ -37,9 +37,7 @@ def report(
     """Put results side by side: tables, families pooled, and the plots of the paper."""
     from figureground.exports.verbs import report as run
 
-    files = run(
-        results, out, models=models, repository=repository, published=published, margin=margin, vector=vector
-    )
+    files = run(results, out, models=models, repository=repository, published=published, margin=margin, vector=vector)
     written = {"folder": str(out), "files": [file.relative_to(out).as_posix() for file in files]}
     emit(written, as_json=as_json, text="\n".join(map(str, files)))
 

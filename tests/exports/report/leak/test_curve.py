@@ -73,9 +73,10 @@ def test_figures_with_a_rim_level_off_where_the_hole_covers_it(
     text = (tmp_path / "report" / "report.txt").read_text()
     assert f"levels off at {covered} px; 95 % interval from {covered} px" in text
     assert (tmp_path / "report" / "imagenet9.leak.svg").read_text().startswith("<?xml")
-    assert "imagenet9.leak.png" in (tmp_path / "report" / "report.html").read_text() or (
-        tmp_path / "report" / "imagenet9.leak.png"
-    ).is_file()
+    assert (
+        "imagenet9.leak.png" in (tmp_path / "report" / "report.html").read_text()
+        or (tmp_path / "report" / "imagenet9.leak.png").is_file()
+    )
 
 
 def test_the_same_results_give_the_same_bytes(scores: Path, tmp_path: Path) -> None:
@@ -132,9 +133,7 @@ def test_bands_hold_the_whole_true_curve_in_95_of_100_and_single_intervals_do_no
         points = measure_curve(draw_curve(np.random.default_rng(seed), 120, shares))
         for kind in both:
             ends = [getattr(point.corrected, kind) for point in points]
-            both[kind] += all(
-                low <= share - 0.2 <= high for (low, high), share in zip(ends, shares, strict=True)
-            )
+            both[kind] += all(low <= share - 0.2 <= high for (low, high), share in zip(ends, shares, strict=True))
     assert both["band95"] / rounds >= 0.93  # 0.95 less two standard errors, up to rounding
     assert both["ci95"] / rounds < both["band95"] / rounds - 0.02
 
