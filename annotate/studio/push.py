@@ -25,6 +25,7 @@ from figureground.annotate.studio.people.moves import (
 )
 from figureground.annotate.studio.people.team import EVERYBODY, TeamChange, change_team, overlap_count, remembered_team
 from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
+from figureground.annotate.studio.queues.leaking import leaking_first
 from figureground.annotate.studio.queues.order import note_queue
 from figureground.annotate.studio.served import serve_copy
 from figureground.annotate.studio.tasks import (
@@ -59,6 +60,8 @@ class PushSettings:
     """Whose proposals; needed where several segmenters made some."""
     limit: int | None = None
     """Most photos to send, the most uncertain first."""
+    leaking: int | None = None
+    """How many photos come first whose machine masks leak most at the rim; None for none."""
     destructive: bool = False
     """Allow a schema that no longer asks what was asked before."""
 
@@ -109,6 +112,8 @@ def push(
     team = change_team(remembered_team(workspace, server), settings.people)
     proposals = {proposal.image_id: proposal for proposal in best_proposals(workspace, settings.segmenter)}
     photos = photos_to_send(workspace, proposals)
+    if settings.leaking is not None:
+        photos = leaking_first(photos, workspace, settings.leaking)
     report = PushReport(notices=owner.notices, textures=count_textures(workspace))
     named = [name for name in team.annotators if name != EVERYBODY and client.connection.ours]
     report.accounts += [ensure_account(client, home, name) for name in named]

@@ -47,6 +47,10 @@ VERBS: Final = {
         "figureground.cli.freeze:lint",
         "Check masks by rules: sizes, specks, rims, what lies outside, what nobody looked at; tell how to mend them.",
     ),
+    "rims": Verb(
+        "figureground.cli.freeze:rims",
+        "Score how much of each figure its mask leaves at the rim, by colour and models' answers; for push.",
+    ),
     "freeze": Verb(
         "figureground.cli.freeze:freeze", "Write the accepted masks as an immutable release, objects/VERSION.parquet."
     ),

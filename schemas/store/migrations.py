@@ -112,6 +112,15 @@ _MIGRATIONS: Final = (
     CREATE INDEX photo_links_by_image ON photo_links (image_id);
     CREATE INDEX photo_links_by_other ON photo_links (other_id);
     """,
+    # How much of each figure its mask leaves at the rim; the newest scoring counts.
+    """
+    CREATE TABLE rim_scorings (sequence INTEGER PRIMARY KEY, models INTEGER NOT NULL) STRICT;
+    CREATE TABLE rim_leaks (
+        sequence INTEGER NOT NULL REFERENCES rim_scorings ON DELETE CASCADE,
+        image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE, origin TEXT NOT NULL, score REAL NOT NULL,
+        colour REAL, answers REAL, PRIMARY KEY (sequence, image_id)) STRICT;
+    CREATE INDEX rim_leaks_by_image ON rim_leaks (image_id);
+    """,
 )
 
 
