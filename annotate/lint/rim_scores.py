@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from statistics import fmean
 
 from figureground.annotate.lint.linting import LintRequest, lint
 from figureground.annotate.lint.settings import LintSettings
@@ -29,7 +28,9 @@ def score_rims(
 ) -> list[RimLeak]:
     """Score every accepted mask, and the best machine mask of every photo that nobody decided on; the worst first.
 
-    By colour a score is the leak of the ring around the mask (``measure_rim``). The score is the mean of what is known.
+    By colour a score is the leak of the ring around the mask (``measure_rim``). It is the score wherever colours can be
+    told apart, since it finds masks that are too tight far more surely than answers do (docs/lint.md); the answers are
+    where they cannot.
 
     Args:
         workspace: Where masks and photos are; nothing is written.
@@ -59,11 +60,11 @@ def score_rims(
         RimLeak(
             image_id=image_id,
             origin=origins[image_id],
-            score=fmean(known),
+            score=colour.get(image_id, answers.get(image_id, 0.0)),
             colour=colour.get(image_id),
             answers=answers.get(image_id),
         )
         for image_id in origins
-        if (known := [own[image_id] for own in (colour, answers) if image_id in own])
+        if image_id in colour or image_id in answers
     ]
     return sorted(scored, key=lambda leak: (-leak.score, leak.image_id))

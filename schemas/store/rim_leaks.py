@@ -13,7 +13,7 @@ class RimLeak:
     origin: str
     """The answer or proposal that the mask is."""
     score: float
-    """Mean of what is known of the other two."""
+    """``colour`` where it is known, else ``answers``."""
     colour: float | None
     """How much of the ring around the mask is of the figure's colour; None where colours cannot be told apart."""
     answers: float | None

@@ -191,10 +191,14 @@ class Workspace(StudioTables):
         """Note how much of figures their masks leave at the rim; earlier scorings count no more.
 
         Args:
-            leaks: One a photo.
+            leaks: One a photo, the worst first. The same as those of the newest scoring change nothing.
             models: How many models' answers they are from.
         """
-        with self._db:
+        leaks = list(leaks)
+        with self.writing():
+            newest = self._db.execute("SELECT models FROM rim_scorings ORDER BY sequence DESC LIMIT 1").fetchone()
+            if newest is not None and newest["models"] == models and self.rim_leaks() == leaks:
+                return
             sequence = self._db.execute("INSERT INTO rim_scorings (models) VALUES (?)", (models,)).lastrowid
             self._insert_rows("rim_leaks", [{"sequence": sequence, **row_of(leak)} for leak in leaks])
 

@@ -78,6 +78,7 @@ def _draw_curve(axis: Axes, model: str, curve: Mapping[str, Any]) -> None:
             linewidth=1.4,
             elinewidth=0.8,
             label=label,
+            clip_on=False,  # the hole that has not grown stands on the axis
         )
     bands = np.array([[100 * end for end in point["corrected"]["band95"]] for point in points])
     axis.fill_between(pixels, bands[:, 0], bands[:, 1], color=PALETTE[2], alpha=0.18, linewidth=0)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from drawn_release import draw_release
-from needs import need_shared
+from needs import SHARED, need_shared
 from numpy.typing import NDArray
 from PIL import Image
 from rim_dataset import build_rims
@@ -24,7 +24,7 @@ from figureground.annotate.studio.queues.leaking import doubt_leaks, in_order, l
 from figureground.errors import UsageError
 from figureground.schemas.store.workspace import Workspace
 
-BUTTERFLIES = "masked/leeds_butterfly"
+BUTTERFLIES = SHARED / "masked" / "leeds_butterfly"
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +91,12 @@ def test_without_scores_nothing_is_sent_back(tmp_path: Path) -> None:
 def test_results_of_other_photos_or_without_holes_are_refused(
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = build_rims(tmp_path / "other", [5], per_class=1)
-    code, _, error = run_here(capsys, "rims", "-w", tmp_path / "other" / "work", drawn / "scores", "--workers", "1")
-    assert code == 0 or "none of the photos" in error  # the photos of both are the same
-    figureground.evaluate(
-        other, "crop_dataset:looks_at_ground", out=tmp_path / "few", configs=["original"], bootstrap=50
-    )
+    other = draw_release(tmp_path / "other", per_class=1)
+    code, _, error = run_here(capsys, "rims", "-w", other.workspace, drawn / "scores", "--workers", "1")
+    assert code == 2
+    assert "the results are of none of the photos of" in error
+    built, ground = drawn / "built", "crop_dataset:looks_at_ground"
+    figureground.evaluate(built, ground, out=tmp_path / "few", configs=["original"], bootstrap=50)
     code, _, error = run_here(capsys, "rims", "-w", drawn / "work", tmp_path / "few")
     assert code == 2
     assert "no result is of no_fg" in error
@@ -109,15 +109,15 @@ def auc(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("erosion_px", "least"), [(1, 0.8), (2, 0.95)])
+@pytest.mark.parametrize(("erosion_px", "least"), [(1, 0.7), (2, 0.9)])
 def test_eroded_true_masks_rank_before_true_ones(erosion_px: int, least: float) -> None:
-    folder = need_shared(BUTTERFLIES)
-    with (folder / "labels.csv").open() as file:
+    need_shared(BUTTERFLIES)
+    with (BUTTERFLIES / "labels.csv").open() as file:
         names = [row["id"] for row in csv.DictReader(file)][::3]
     scores = []
     for name in names:
-        photo = np.asarray(Image.open(folder / "images" / f"{name}.jpg").convert("RGB"))
-        mask = np.asarray(Image.open(folder / "masks" / f"{name}.png").convert("L")) > 0
+        photo = np.asarray(Image.open(BUTTERFLIES / "images" / f"{name}.jpg").convert("RGB"))
+        mask = np.asarray(Image.open(BUTTERFLIES / "masks" / f"{name}.png").convert("L")) > 0
         inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
         pair = (mask, inside > erosion_px * min(mask.shape) / 256)
         rims = [measure_rim(photo, own, contrast=30) for own in pair]
