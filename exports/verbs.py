@@ -192,8 +192,7 @@ def publish(
         dry_run: Make the plan and change nothing.
         workers: Processes that verify; None for all processors.
         progress: Called with (stage, done, total).
-        notice: Called with the plan in words before it is carried out, and with failures of the Hub that are followed
-            by another attempt.
+        notice: Called with the plan in words before it is carried out, and with failures that are tried again.
 
     Returns:
         The plan, and unless ``dry_run``, what was published.

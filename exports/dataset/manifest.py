@@ -15,7 +15,7 @@ from figureground.runtime.files import file_sha256, write_text
 
 _SCHEMA_VERSION = "1"
 BOARD_BEGIN: Final = "<!-- leaderboard: begin -->\n"
-BOARD_END: Final = "<!-- leaderboard: end -->\n"
+BOARD_END: Final = "<!-- leaderboard: end -->\n\n"
 """What the card has around the table of scored models; each line belongs to it."""
 _BOARD: Final = re.compile(f"{BOARD_BEGIN}.*?{BOARD_END}", re.DOTALL)
 _BOARD_KEY: Final = LEADERBOARD.rstrip("/")

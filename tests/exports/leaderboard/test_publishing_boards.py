@@ -144,7 +144,7 @@ def test_the_card_has_the_table_and_verify_knows_every_file(story: Story) -> Non
     manifest = json.loads(files["manifest.json"])
     assert story.told["verified"] == len(manifest["sha256"]) == len(files) - 1
     plain = card.partition("<!-- leaderboard: begin -->\n")
-    assert plain[0] + plain[2].partition("<!-- leaderboard: end -->\n")[2] == (story.toy / "README.md").read_text()
+    assert plain[0] + plain[2].partition("<!-- leaderboard: end -->\n\n")[2] == (story.toy / "README.md").read_text()
 
 
 def test_models_have_entries_in_the_hub_s_format(story: Story) -> None:
