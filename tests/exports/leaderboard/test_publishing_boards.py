@@ -81,13 +81,13 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     drawn = draw_release(root / "drawn", per_class=9)
     toy = build_toy(drawn, root / "first" / "toy")
     other = build_toy(drawn, root / "second" / "toy", version="2", variants={"original": VARIANTS["original"]})
-    for name, folder, model, options in (
-        ("one", toy, FIGURE, {}),
-        ("two", toy, GROUND, {}),
-        ("strange", other, GROUND, {}),
-        ("limited", toy, GROUND, {"limit": 5}),
+    for name, folder, model, limit in (
+        ("one", toy, FIGURE, None),
+        ("two", toy, GROUND, None),
+        ("strange", other, GROUND, None),
+        ("limited", toy, GROUND, 5),
     ):
-        figureground.evaluate(folder, model, out=root / name, bootstrap=50, **options)
+        figureground.evaluate(folder, model, out=root / name, bootstrap=50, limit=limit)
     before = folder_hashes(toy)
     with HubDouble() as hub:
         folders = [toy, other, *(root / name for name in ("one", "two", "strange", "limited", "fetched"))]
