@@ -1675,6 +1675,7 @@ def _stored(paths: Iterable[Path], column: str) -> Iterator[tuple[Path, str, Any
 # repository.shards: Which files a config's rows are in, and whether their bytes are those that the manifest lists.
 
 Layout = Mapping[str, Mapping[str, Sequence[str]]]  # config to split to paths of shards below the dataset's folder
+LEADERBOARD: Final = "leaderboard"  # key of the manifest, and folder, of the models that were scored
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _SHARD: Final = re.compile(
     r"(?:data/)?(?P<config>[^/]+)/(?P<split>[^/]+?)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.parquet"
@@ -1704,6 +1705,23 @@ def read_manifest(path: Path) -> dict[str, str] | None:
     )
     require(shaped, f"{path}: expected SHA-256 by path below the folder, got something else; download it again")
     return dict(listed)
+
+
+def data_fingerprint(path: Path) -> str:
+    """SHA-256 of a dataset's manifest, as it was before a leaderboard was added: what is scored did not change with it.
+
+    The manifest of a dataset with a leaderboard says which hash its card had without one; scored models lie in
+    ``leaderboard/``. ``EvaluationError`` if that part of it is damaged.
+    """
+    content: Any = json.loads(path.read_text(encoding="utf-8"))
+    if LEADERBOARD not in content:
+        return file_sha256(path)
+    board = content.pop(LEADERBOARD)
+    digest = board.get("card") if isinstance(board, dict) else None
+    require(isinstance(digest, str), f"{path}: {LEADERBOARD}: expected the SHA-256 of the card without it, got none")
+    listed = {name: own for name, own in content["sha256"].items() if not name.startswith(f"{LEADERBOARD}/")}
+    plain = {**content, "sha256": {**listed, "README.md": digest}}
+    return hashlib.sha256((json.dumps(plain, indent=1, sort_keys=True) + "\n").encode()).hexdigest()
 
 
 def read_layout(card: Path, names: Iterable[str]) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -2650,11 +2668,6 @@ CONFIG_ORDER: Final = (
     "mixed_next",
     "only_fg",
     "no_fg",
-    "no_fg_d2",
-    "no_fg_d4",
-    "no_fg_d8",
-    "no_fg_d16",
-    "no_fg_d32",
     "silhouette",
     "only_bg_b",
     "only_bg_t",
@@ -2669,7 +2682,7 @@ class Repository:
     name: str  # folder name or Hub id: results name no machine's paths
     revision: str | None  # commit on the Hub; None for a folder
     manifest_sha256: str | None
-    fingerprint: str  # changes whenever the data does
+    fingerprint: str  # changes whenever the data does, and not with a leaderboard
     classes: ClassMap
     class_map_sha256: str = ""
     folder: Path = Path()  # where its files lie; of one on the Hub those that were fetched
@@ -2724,7 +2737,7 @@ def open_repository(repo: str, revision: str | None = None) -> Repository:
     require(wanted == class_map_sha256, f"{repo}: class_map.json: {other}")
     names = listed if listed is not None else _list_names(repo, folder, commit)
     manifest_sha256 = file_sha256(manifest) if manifest.is_file() else None
-    known = manifest_sha256 if listed is not None else f"revision:{commit}" if commit else None
+    known = data_fingerprint(manifest) if listed is not None else f"revision:{commit}" if commit else None
     lock = _read_lock(folder / "recipe.lock.json")
     return Repository(
         location=repo,
@@ -2813,9 +2826,11 @@ def list_configs(repository: Repository, asked: Sequence[str] | None = None) -> 
     return sorted(present if asked is None else set(asked), key=config_rank)
 
 
-def config_rank(name: str) -> tuple[int, str]:
-    """Sorts known configs in the order of the tables, others after them by name."""
-    return (CONFIG_ORDER.index(name) if name in CONFIG_ORDER else len(CONFIG_ORDER), name)
+def config_rank(name: str) -> tuple[int, str, int]:
+    """Sorts known configs in the order of the tables, others after them by name; those of one dilation by its size."""
+    grown = re.fullmatch(r"(.+)_([de])([1-9]\d{0,2})", name)
+    base, pixels = (grown[1], int(grown[3]) * (1 if grown[2] == "d" else -1)) if grown else (name, 0)
+    return (CONFIG_ORDER.index(base) if base in CONFIG_ORDER else len(CONFIG_ORDER), base, pixels)
 
 
 def load_rows(

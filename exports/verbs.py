@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -173,6 +173,7 @@ def publish(
     repository: str | Path,
     request: PublishRequest | str,
     *,
+    results: Sequence[str | Path] = (),
     dry_run: bool = False,
     workers: int | None = None,
     progress: Progress = lambda *_: None,
@@ -186,11 +187,12 @@ def publish(
     Args:
         repository: Folder of a dataset repository.
         request: OWNER/NAME on the Hub, or that with a tag, who sees it and whether it may be passed on.
+        results: Result files of ``evaluate --out``, or folders of them, whose models the dataset carries from then on,
+            beside those that it carries on the Hub; of each model the result that was given last counts.
         dry_run: Make the plan and change nothing.
         workers: Processes that verify; None for all processors.
         progress: Called with (stage, done, total).
-        notice: Called with the plan in words before it is carried out, and with failures of the Hub that are followed
-            by another attempt.
+        notice: Called with the plan in words before it is carried out, and with failures that are tried again.
 
     Returns:
         The plan, and unless ``dry_run``, what was published.
@@ -198,7 +200,7 @@ def publish(
     Raises:
         UsageError: for an id, a tag or rights that are wrong.
         ServiceError: if the Hub failed more often than is worth trying.
-        DataError: if the repository is damaged, or the Hub does not hold what was sent.
+        DataError: if the repository is damaged, a result is not of these data, or the Hub does not hold what was sent.
 
     Example:
         >>> figureground.publish("in9", "me/in9", dry_run=True).plan.upload_bytes
@@ -206,24 +208,27 @@ def publish(
     """
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    from figureground.exports.leaderboard.staging import staged_release
     from figureground.exports.publishing.plan import PublishRequest, describe_plan
     from figureground.exports.publishing.publish import plan_publication
 
     disable_progress_bars()  # ours says more
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its warnings hold addresses that are signed
     logging.getLogger("stamina").setLevel(logging.ERROR)  # notice says it with the reason
-    publication = plan_publication(
-        Path(repository),
-        PublishRequest(repo_id=request) if isinstance(request, str) else request,
-        workers=workers or default_workers(),
-        progress=progress,
-        notice=notice,
-    )
-    plan = publication.plan
-    if dry_run:
-        return Published(plan=plan, report=None)
-    notice(describe_plan(plan))
-    return Published(plan=plan, report=publication.run())
+    asked = PublishRequest(repo_id=request) if isinstance(request, str) else request
+    with staged_release(Path(repository), [Path(item) for item in results], asked.repo_id, notice=notice) as staged:
+        publication = plan_publication(
+            staged.folder,
+            replace(asked, tag=asked.tag or staged.tag),
+            workers=workers or default_workers(),
+            progress=progress,
+            notice=notice,
+        )
+        plan = publication.plan
+        if dry_run:
+            return Published(plan=plan, report=None)
+        notice(describe_plan(plan))
+        return Published(plan=plan, report=publication.run())
 
 
 def report(
@@ -233,6 +238,8 @@ def report(
     models: str | Path | None = None,
     repository: str | Path | None = None,
     published: str | Path | None = None,
+    margin: float = 0.05,
+    vector: str | None = None,
 ) -> tuple[Path, ...]:
     """Put results side by side: tables, families pooled, and the plots of the papers.
 
@@ -242,6 +249,8 @@ def report(
         models: YAML file that lists models with family and training; None makes each model a family.
         repository: The dataset that was scored, to show its images in the plots; None shows none.
         published: timm's ``results-imagenet-a.csv``, to set results of ``imagenet_a`` beside; None sets none.
+        margin: Difference of two accuracies on ``no_fg`` that counts as none, in (0, 1).
+        vector: ``svg`` or ``pdf``, to write the plot of the leak of rims as that too.
 
     Returns:
         Files that were written.
@@ -262,5 +271,7 @@ def report(
         models=None if models is None else Path(models),
         repository=None if repository is None else str(repository),
         published=None if published is None else Path(published),
+        margin=margin,
+        vector=vector,
     )
     return tuple(Path(out) / name for name in names)

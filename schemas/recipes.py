@@ -21,6 +21,7 @@ from figureground.schemas.documents import (
     check_unlike,
     shown,
 )
+from figureground.schemas.grown_variants import spread_lists
 from figureground.schemas.recipe_views import View
 
 Photo = Literal["self", "same_class", "any_class", "next_class", "other_class"]
@@ -268,6 +269,13 @@ class Recipe(Document):
     pixels: bool = True
     """False: rows are published without their images, as boxes, masks and parameters to rebuild them by."""
     variants: dict[ConfigName, Variant] = Field(min_length=1)
+    """By name; a list in ``grow_px`` stands for a variant of each number (``grown_variants``)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spread_lists(cls, value: Any) -> Any:  # noqa: ANN401  whatever the YAML holds
+        variants = value.get("variants") if isinstance(value, dict) else None
+        return {**value, "variants": spread_lists(variants)} if isinstance(variants, dict) else value
 
     @model_validator(mode="after")
     def _datasets_can_load_it(self) -> Recipe:

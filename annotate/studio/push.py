@@ -25,6 +25,7 @@ from figureground.annotate.studio.people.moves import (
 )
 from figureground.annotate.studio.people.team import EVERYBODY, TeamChange, change_team, overlap_count, remembered_team
 from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
+from figureground.annotate.studio.queues.leaking import leaking_first
 from figureground.annotate.studio.queues.order import note_queue
 from figureground.annotate.studio.served import serve_copy
 from figureground.annotate.studio.tasks import (
@@ -64,6 +65,8 @@ class PushSettings:
     """Most photos to send, the first in their order."""
     first: First = "doubtful"
     """Which photos come first: those whose machine mask is the least sure, or the surest."""
+    leaking: int | None = None
+    """How many photos come before them whose machine masks leak most at the rim; None for none."""
     destructive: bool = False
     """Allow a schema that no longer asks what was asked before."""
 
@@ -114,6 +117,8 @@ def push(
     team = change_team(remembered_team(workspace, server), settings.people)
     proposals = {proposal.image_id: proposal for proposal in best_proposals(workspace, settings.segmenter)}
     photos = photos_to_send(workspace, proposals, settings.first)
+    if settings.leaking is not None:
+        photos = leaking_first(photos, workspace, settings.leaking)
     report = PushReport(notices=owner.notices, textures=count_textures(workspace))
     if (choice := Choice.of(workspace, settings.segmenter, {photo.image_id for photo in photos})) is not None:
         report.notices.append(str(choice))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from html import escape
@@ -24,6 +24,7 @@ from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
 from figureground.annotate.studio.push import BATCH, Batch, copy_address, send_batch
+from figureground.annotate.studio.queues.leaking import in_order
 from figureground.annotate.studio.served import ANSWER_PREFIX, BROWSER_FORMATS, ServedView
 from figureground.annotate.studio.tasks import TaskSource, make_task
 from figureground.errors import DataError, Fault
@@ -85,6 +86,7 @@ def push_second_look(
     *,
     by_authors: bool = False,
     by: Ranking = "both",
+    first: Sequence[str] = (),
     limit: int | None = None,
     progress: Progress = lambda *_: None,
 ) -> SecondLookReport:
@@ -100,6 +102,7 @@ def push_second_look(
         schema: What the page asks for.
         by_authors: Let those settle a doubt whose own answers are in doubt.
         by: What disagreement is about.
+        first: image_id of photos in doubt that come before all others, in this order.
         limit: Most photos to send, the first in that order; those that were sent before stay there, and a limit leaves
             none of them out. None for all.
         progress: Called with (stage, done, total).
@@ -108,7 +111,7 @@ def push_second_look(
         DataError: at the end, with every photo that could not be read, and the report; the others were sent.
         ServiceError: if the server fails; run again to resume.
     """
-    doubtful = [doubt.decision for doubt in ranked_doubts(workspace, by)]
+    doubtful = [doubt.decision for doubt in in_order(ranked_doubts(workspace, by), first)]
     report = SecondLookReport()
     if not doubtful:
         return report

@@ -168,7 +168,7 @@ def _config_cells(recipe: Recipe, name: str, sizes: Mapping[str, SplitSize]) -> 
 
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  Markdown, of our own models' text
-    environment.filters["cell"] = _cell
+    environment.filters["cell"] = escape_cell
     environment.filters["escaped"] = _escaped
     environment.filters["percent_of"] = _percent
     environment.filters["figure"] = _figure
@@ -196,7 +196,7 @@ def _escaped(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-def _cell(text: str) -> str:
+def escape_cell(text: str) -> str:
     """Text that somebody typed, so that it stays one cell of a table and no markup."""
     return _escaped(" ".join(text.split())).replace("|", "\\|")
 

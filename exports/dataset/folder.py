@@ -17,6 +17,7 @@ from figureground.build.recipes.pixel_rules import in_present_words
 from figureground.errors import DataError, Fault, Faults, UsageError
 from figureground.exports.dataset.files import (
     ATTRIBUTES,
+    BOARD,
     CHANGELOG,
     CLASS_MAP,
     DATA,
@@ -28,6 +29,7 @@ from figureground.exports.dataset.files import (
     ShardName,
 )
 from figureground.exports.dataset.lock import RecipeLock, read_lock
+from figureground.exports.dataset.locked.leaderboard import Leaderboard, read_leaderboard
 from figureground.exports.dataset.manifest import read_manifest, require_files
 from figureground.exports.dataset.rows import count_rows, read_rows, read_schema
 from figureground.schemas.attributes import AttributeSchema, load_attribute_schema
@@ -282,6 +284,14 @@ class DatasetFolder:
             {"entries": parse_text(read_text(path), where=str(path))}, _Changelog, where=str(path)
         )
         return [entry.model_dump() for entry in entries.entries]
+
+    def leaderboard(self) -> Leaderboard | None:
+        """Models that were scored on it; None where none were published with it.
+
+        Raises:
+            DataError: if that is damaged, or names files that are not there.
+        """
+        return read_leaderboard(self.files.path(BOARD), self.manifest) if self.has(BOARD) else None
 
 
 def name_faults(dataset: DatasetFolder) -> list[Fault]:

@@ -2,24 +2,60 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
 from figureground.errors import DataError, Fault
-from figureground.exports.dataset.files import MANIFEST, is_repository_path
+from figureground.exports.dataset.files import BOARD, CARD, LEADERBOARD, MANIFEST, is_repository_path
 from figureground.runtime.files import file_sha256, write_text
 
 _SCHEMA_VERSION = "1"
+BOARD_BEGIN: Final = "<!-- leaderboard: begin -->\n"
+BOARD_END: Final = "<!-- leaderboard: end -->\n\n"
+"""What the card has around the table of scored models; each line belongs to it."""
+_BOARD: Final = re.compile(f"{BOARD_BEGIN}.*?{BOARD_END}", re.DOTALL)
+_BOARD_KEY: Final = LEADERBOARD.rstrip("/")
 
 
 def write_manifest(folder: Path) -> None:
-    """Write the SHA-256 of every other file; what is hidden is no part of a repository."""
+    """Write the SHA-256 of every other file; what is hidden is no part of a repository.
+
+    With a leaderboard it also has the SHA-256 that the card has without it: what is left then is the manifest of the
+    data alone, by which results know what they are of (``data_fingerprint`` of the evaluation).
+    """
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     names = {path.relative_to(folder).as_posix(): path for path in paths}
     sha256 = {name: file_sha256(path) for name, path in names.items() if not name.startswith(".")}
-    content = {"schema": _SCHEMA_VERSION, "sha256": sha256}
+    content: dict[str, object] = {"schema": _SCHEMA_VERSION, "sha256": sha256}
+    if BOARD in sha256:
+        content[_BOARD_KEY] = {"card": _plain_card_sha256(folder)}
     write_text(folder / MANIFEST, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def plain_card(text: str) -> str:
+    """A card without the table of scored models."""
+    return _BOARD.sub("", text)
+
+
+def _plain_card_sha256(folder: Path) -> str:
+    return hashlib.sha256(plain_card((folder / CARD).read_text(encoding="utf-8")).encode()).hexdigest()
+
+
+def board_faults(folder: Path) -> list[Fault]:
+    """A fault where a manifest says something else of the card without its leaderboard than is there."""
+    stored = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get(_BOARD_KEY)
+    has_board, got = (folder / BOARD).is_file(), stored.get("card") if isinstance(stored, dict) else None
+    expected = _plain_card_sha256(folder) if has_board and (folder / CARD).is_file() else None
+    if got == expected:
+        return []
+    wanted = f"the SHA-256 of {CARD} without its leaderboard, {expected}" if expected else f"none without {BOARD}"
+    return [
+        Fault(where=str(folder / MANIFEST), record=_BOARD_KEY, expected=wanted, got=str(got), remedy="get it again")
+    ]
 
 
 def read_manifest(folder: Path) -> dict[str, str]:

@@ -14,9 +14,19 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from figureground.errors import DataError, Fault, UsageError
-from figureground.exports.dataset.files import ATTRIBUTES, CHANGELOG, CLASS_MAP, LOCK, OBJECTS, PLAN, RECIPE, ShardName
+from figureground.exports.dataset.files import (
+    ATTRIBUTES,
+    BOARD,
+    CHANGELOG,
+    CLASS_MAP,
+    LOCK,
+    OBJECTS,
+    PLAN,
+    RECIPE,
+    ShardName,
+)
 from figureground.exports.dataset.folder import DatasetFolder, LocalFiles, name_faults
-from figureground.exports.dataset.manifest import file_faults, read_manifest, unlisted_faults
+from figureground.exports.dataset.manifest import board_faults, file_faults, read_manifest, unlisted_faults
 from figureground.exports.dataset.rows import KEY_COLUMNS, open_table, read_rows, require_columns, row_key
 from figureground.runtime.engines import EngineChoice
 from figureground.runtime.pools import open_engine
@@ -80,7 +90,7 @@ def verify_repository(folder: Path, *, workers: int = 1, progress: Progress = la
     """
     manifest = read_manifest(folder)
     dataset = DatasetFolder(name=str(folder), manifest=manifest, files=LocalFiles(folder))
-    faults = [*file_faults(folder, manifest, manifest), *unlisted_faults(folder, manifest)]
+    faults = [*file_faults(folder, manifest, manifest), *unlisted_faults(folder, manifest), *board_faults(folder)]
     shards: list[StoredShard] = []
     try:
         shards = [StoredShard(shard, dataset.shard_path(shard)) for shard in dataset.shards]
@@ -201,6 +211,7 @@ def _part_faults(dataset: DatasetFolder) -> list[Fault]:
         (RECIPE, lambda: dataset.recipe),
         (ATTRIBUTES, lambda: dataset.attributes),
         (CHANGELOG, dataset.changelog),
+        (BOARD, dataset.leaderboard),
         (OBJECTS, lambda: read_annotation(dataset.files.path(OBJECTS))),  # not its rows, which may be millions
     ]
     for name, read in checks:

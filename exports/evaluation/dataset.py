@@ -19,6 +19,7 @@ from figureground.exports.evaluation.repository.hub import fetch_files, fetch_me
 from figureground.exports.evaluation.repository.shards import (
     Layout,
     check_shards,
+    data_fingerprint,
     read_layout,
     read_manifest,
     read_table,
@@ -45,11 +46,6 @@ CONFIG_ORDER: Final = (
     "mixed_next",
     "only_fg",
     "no_fg",
-    "no_fg_d2",
-    "no_fg_d4",
-    "no_fg_d8",
-    "no_fg_d16",
-    "no_fg_d32",
     "silhouette",
     "only_bg_b",
     "only_bg_t",
@@ -64,7 +60,7 @@ class Repository:
     name: str  # folder name or Hub id: results name no machine's paths
     revision: str | None  # commit on the Hub; None for a folder
     manifest_sha256: str | None
-    fingerprint: str  # changes whenever the data does
+    fingerprint: str  # changes whenever the data does, and not with a leaderboard
     classes: ClassMap
     class_map_sha256: str = ""
     folder: Path = Path()  # where its files lie; of one on the Hub those that were fetched
@@ -119,7 +115,7 @@ def open_repository(repo: str, revision: str | None = None) -> Repository:
     require(wanted == class_map_sha256, f"{repo}: class_map.json: {other}")
     names = listed if listed is not None else _list_names(repo, folder, commit)
     manifest_sha256 = file_sha256(manifest) if manifest.is_file() else None
-    known = manifest_sha256 if listed is not None else f"revision:{commit}" if commit else None
+    known = data_fingerprint(manifest) if listed is not None else f"revision:{commit}" if commit else None
     lock = _read_lock(folder / "recipe.lock.json")
     return Repository(
         location=repo,
@@ -208,9 +204,11 @@ def list_configs(repository: Repository, asked: Sequence[str] | None = None) -> 
     return sorted(present if asked is None else set(asked), key=config_rank)
 
 
-def config_rank(name: str) -> tuple[int, str]:
-    """Sorts known configs in the order of the tables, others after them by name."""
-    return (CONFIG_ORDER.index(name) if name in CONFIG_ORDER else len(CONFIG_ORDER), name)
+def config_rank(name: str) -> tuple[int, str, int]:
+    """Sorts known configs in the order of the tables, others after them by name; those of one dilation by its size."""
+    grown = re.fullmatch(r"(.+)_([de])([1-9]\d{0,2})", name)
+    base, pixels = (grown[1], int(grown[3]) * (1 if grown[2] == "d" else -1)) if grown else (name, 0)
+    return (CONFIG_ORDER.index(base) if base in CONFIG_ORDER else len(CONFIG_ORDER), base, pixels)
 
 
 def load_rows(

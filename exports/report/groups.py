@@ -56,6 +56,8 @@ class ResultGroup:
 def group_results(results: Sequence[Mapping[str, Any]], protocol: str | None = None) -> list[ResultGroup]:
     """Results of a protocol, or of all, by what must agree, in the order of their first result.
 
+    What a dataset is called need not agree: a folder and its copy on the Hub hold the same data.
+
     Raises:
         UsageError: if a model has several results of one kind.
     """
@@ -63,24 +65,24 @@ def group_results(results: Sequence[Mapping[str, Any]], protocol: str | None = N
     for result in (result for result in results if protocol in (None, result["protocol"])):
         data = result["dataset"]
         for space, summary in result.get("label_spaces", {result.get("label_space"): result}).items():
-            key = (result["protocol"], space, data["name"], data["fingerprint"], result["split"], result["feed"])
+            key = (result["protocol"], space, data["fingerprint"], result["split"], result["feed"])
             member = ModelSummary(
                 model=result["model"], parameters=result.get("parameters"), summary=summary, result=result
             )
             groups.setdefault(key, []).append(member)
-    for (_, _, dataset, *_), members in groups.items():
-        require_each_once([member.model for member in members], dataset)
+    for members in groups.values():
+        require_each_once([member.model for member in members], members[0].result["dataset"]["name"])
     return [
         ResultGroup(
             protocol=owner,
             space=space,
-            dataset=dataset,
+            dataset=members[0].result["dataset"]["name"],
             fingerprint=fingerprint,
             split=split,
             feed=feed,
             members=tuple(members),
         )
-        for (owner, space, dataset, fingerprint, split, feed), members in groups.items()
+        for (owner, space, fingerprint, split, feed), members in groups.items()
     ]
 
 

@@ -79,10 +79,10 @@ def group_models(results: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str,
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for result in (result for result in results if result["protocol"] == "imagenet9"):
         data = result["dataset"]
-        key = (data["name"], data["fingerprint"], result["split"], result["feed"], result["label_space"])
+        key = (data["fingerprint"], result["split"], result["feed"], result["label_space"])
         groups.setdefault(key, []).append(result)
-    for (dataset, *_), members in groups.items():
-        require_each_once([member["model"] for member in members], dataset)
+    for members in groups.values():
+        require_each_once([member["model"] for member in members], members[0]["dataset"]["name"])
     return list(groups.values())
 
 

@@ -19,6 +19,8 @@ from figureground.exports.report.box_sources import compare_box_sources, describ
 from figureground.exports.report.crops import MARGINS, crops_section
 from figureground.exports.report.groups import ResultGroup, group_results, require_each_once
 from figureground.exports.report.imagenet9 import describe_imagenet9, fit_trends, group_models, imagenet9_section
+from figureground.exports.report.leak.levelling import MARGIN
+from figureground.exports.report.leak.section import describe_leak, draw_leak_section, leak_section
 from figureground.exports.report.noise import FamilyNoise, NoiseResult, noise_results, pool_families, worst_gaps
 from figureground.exports.report.page import REPORT_PAGE, write_page
 from figureground.exports.report.stored_results import read_results, reading_results
@@ -42,6 +44,8 @@ def write_report(
     models: Path | None = None,
     repository: str | None = None,
     published: Path | None = None,
+    margin: float = MARGIN,
+    vector: str | None = None,
 ) -> list[str]:
     """Write ``report.txt``, ``report.json``, plots, and all of it as ``report.html``; returns the files' names.
 
@@ -52,6 +56,8 @@ def write_report(
             family.
         repository: Dataset whose images to show; None leaves worst noise gaps and categories without pictures.
         published: timm's ``results-imagenet-a.csv``, to set results of the protocol imagenet_a beside; None sets none.
+        margin: Difference of two accuracies on ``no_fg`` that counts as none, in (0, 1).
+        vector: ``svg`` or ``pdf``, to write the plot of the leak of rims as that too.
 
     Raises:
         UsageError: if there are no results, or results that cannot be pooled.
@@ -63,7 +69,8 @@ def write_report(
     family_of = {entry.model: family for family, members in families.items() for entry in members} if models else {}
     compared = compare_published(read, read_published(published)) if published else []
     with reading_results(results):
-        return _write(read, families, family_of, compared, out, repository)
+        leaks = _leaks(read, margin)
+        return _write(read, families, family_of, compared, out, repository, leaks, vector)
 
 
 def _write(
@@ -73,6 +80,8 @@ def _write(
     compared: Sequence[PublishedComparison],
     out: Path,
     repository: str | None,
+    leaks: Sequence[Mapping[str, Any] | None],
+    vector: str | None,
 ) -> list[str]:
     crops, grounds = (group_results(read, protocol) for protocol in ("imagenet_a", "background_check"))
     box_sources = compare_box_sources(read)
@@ -81,6 +90,7 @@ def _write(
     tables = result_tables(read)
     texts = [*map(describe_background, grounds)]
     texts += [describe_imagenet9(section) for _, section in nines]
+    texts += [describe_leak(leak) for leak in leaks if leak]
     texts += [describe_published(compared)] if compared else []
     texts += [describe_box_sources(box_sources)] if box_sources else []
     write_text(out / "report.txt", "\n\n".join([format_table(read), *texts]) + "\n")
@@ -97,6 +107,9 @@ def _write(
         sections.append(nine)
         stem = "imagenet9" if len(nines) == 1 else f"imagenet9.{number}"
         drawn += _draw_nine(members, nine, out, stem, repository, family_of)
+        if leak := leaks[number]:
+            sections.append(dict(leak))
+            drawn += draw_leak_section(leak, out, stem, vector)
     if compared:
         write_text(out / "published.csv", csv_text(PublishedComparison, compared))
         drawn.append("published.csv")
@@ -106,6 +119,13 @@ def _write(
         names.append("report.json")
     write_page(out, tables, texts, names)
     return [*names, REPORT_PAGE]
+
+
+def _leaks(read: Sequence[Mapping[str, Any]], margin: float) -> list[dict[str, Any] | None]:
+    """Of every group of models of the protocol imagenet9: curves over the growth of the hole, where there are some."""
+    if not 0 < margin < 1:
+        raise UsageError(f"expected a margin in (0, 1), such as 0.05 for 5 points, got {margin:g}")
+    return [leak_section(members, margin) for members in group_models(read)]
 
 
 def _with_parameters(

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import DataError
 from figureground.exports.evaluation import jobs
 from figureground.exports.evaluation.label_spaces import ClassMap
-from figureground.exports.evaluation.values import plain_line
+from figureground.exports.evaluation.shares import ImageShares, RowAnswers, average_rows
+from figureground.exports.evaluation.values import EvaluationError, plain_line
 
 
 class StoredAnswer(NamedTuple):
@@ -69,3 +71,26 @@ def read_answers(result: Mapping[str, Any], config: str) -> dict[str, StoredAnsw
     for name, mapped, probability, label in zip(*columns, strict=True):
         answers.setdefault(name, StoredAnswer(mapped, probability, mapped == label))
     return answers
+
+
+def read_shares(result: Mapping[str, Any], config: str) -> ImageShares | None:
+    """Share of right answers of each image on a config, over its rows; None where evaluate was given no folder.
+
+    Args:
+        result: As ``read_results`` gives it, of the protocol imagenet9.
+        config: Name of the config.
+
+    Raises:
+        DataError: if the stored answers are damaged.
+    """
+    path = Path(result["folder"], "predictions", f"{result['stem']}.{config}.npz")
+    if not path.is_file():
+        return None
+    image_id, label, mapped = read_arrays(path, ("image_id", "label", "mapped")).values()
+    if image_id.dtype.kind != "U" or {label.dtype.kind, mapped.dtype.kind} - set("iu"):
+        got = ", ".join(f"{array.dtype}{array.shape}" for array in (image_id, label, mapped))
+        raise DataError.single(str(path), "", expected="answers of evaluate", got=got, remedy="run evaluate again")
+    try:
+        return average_rows(config, RowAnswers(image_id=image_id, label=label.astype(np.int64), right=mapped == label))
+    except EvaluationError as error:
+        raise DataError.single(str(path), "label", expected="one label an image", got=str(error)) from error

@@ -1,4 +1,4 @@
-"""``figureground agree``, ``lint``, ``freeze``, ``policy``: answers compared, masks checked, the accepted released."""
+"""``figureground agree``, ``lint``, ``rims``, ``freeze``, ``policy``: answers compared, masks checked and released."""
 
 from __future__ import annotations
 
@@ -255,3 +255,39 @@ def _mend(
     with reported_faults(as_json=as_json), Workspace.open(workspace) as store, progress_bar() as show:
         report = fix(store, fixes.fix, settings, apply=fixes.apply, progress=show)
     emit(report, as_json=as_json, text=str(report))
+
+
+@verb(
+    "Examples: figureground rims -w work\n\n"
+    "figureground rims -w work scores --out rims.csv && figureground studio push -w work --second-look --leaking 20"
+)
+def rims(
+    *,
+    results: Annotated[
+        list[Path] | None, typer.Argument(help="Results of evaluate --out on imagenet9_leak, to count answers too.")
+    ] = None,
+    workspace: WorkspaceOption,
+    segmenter: Annotated[str | None, typer.Option(help="Whose machine masks: NAME or NAME:PROMPT.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the scores to this .csv file too.")] = None,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score how much of each figure its mask leaves at the rim, by colour and models' answers; for push."""
+    from figureground.annotate.lint.rim_scores import score_rims
+    from figureground.exports.report.leak.photos import rim_answers
+    from figureground.runtime.files import csv_text, write_text
+    from figureground.schemas.store.rim_leaks import RimLeak
+    from figureground.schemas.store.workspace import Workspace
+
+    answers, models = rim_answers(results) if results else ({}, 0)
+    with Workspace.open(workspace) as store, progress_bar() as show:
+        leaks = score_rims(store, answers, segmenter=segmenter, workers=workers, progress=show)
+        store.add_rim_leaks(leaks, models)
+    if out is not None:
+        write_text(out, csv_text(RimLeak, leaks))
+    lines = [
+        f"{len(leaks)} masks scored by colour{f' and the answers of {models} models' if models else ''}; the worst:"
+    ]
+    lines += [f"  {leak.score:.2f}  {leak.image_id}" for leak in leaks[:10]]
+    scored = {"models": models, "masks": [asdict(leak) for leak in leaks]}
+    emit(scored, as_json=as_json, text="\n".join(lines))

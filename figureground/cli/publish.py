@@ -18,6 +18,10 @@ Gate = Literal["auto", "manual"]
 class PublishOptions:
     """How a release is shown, and whether anything is done at all."""
 
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(help="Result of evaluate --out, or a folder of them, for the leaderboard; may be repeated."),
+    ] = None
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False
     tag: Annotated[str | None, typer.Option(help="Tag of the release; default: v and the recipe's version.")] = None
     private: Annotated[
@@ -34,7 +38,8 @@ class PublishOptions:
 
 @verb(
     "Examples: figureground publish in9 --repo-id me/in9 --dry-run\n\n"
-    "figureground publish in9 --repo-id me/in9 --private --gated manual"
+    "figureground publish in9 --repo-id me/in9 --private --gated manual\n\n"
+    "figureground publish in9 --repo-id me/in9 --results scores"
 )
 def publish(
     *,
@@ -45,6 +50,8 @@ def publish(
     as_json: JsonOption = False,
 ) -> None:
     """Publish a dataset on the Hugging Face Hub: verified, staged, loaded back, then one commit and a tag.
+
+    With results of evaluate the dataset carries a leaderboard, beside the models that it carries already.
 
     Log in with hf auth login, or set HF_TOKEN; HF_ENDPOINT names another Hub. Killed or failed, run it again.
     """
@@ -59,7 +66,15 @@ def publish(
         may_redistribute=options.may_redistribute,
     )
     with progress_bar() as show:
-        published = run(repository, request, dry_run=options.dry_run, workers=workers, progress=show, notice=say)
+        published = run(
+            repository,
+            request,
+            results=options.results or (),
+            dry_run=options.dry_run,
+            workers=workers,
+            progress=show,
+            notice=say,
+        )
     plan, report = published.plan, published.report
     if report is None:
         emit({"plan": plan}, as_json=as_json, text=describe_plan(plan))

@@ -142,6 +142,10 @@ class PushOptions:
     first: Annotated[
         Literal["doubtful", "sure"], typer.Option(help="Which machine masks come first: the least sure or the surest.")
     ] = "doubtful"
+    leaking: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many come first whose masks leak most at the rim, by the scores of: rims."),
+    ] = None
     second_look: Annotated[bool, typer.Option("--second-look", help="Send the photos that are in doubt.")] = False
     by: Annotated[
         Literal["masks", "attributes", "both"] | None, typer.Option(help="What photos in doubt are ranked by.")
@@ -163,13 +167,15 @@ class PushOptions:
     "figureground studio push -w work --first sure --limit 100\n\n"
     "figureground studio push -w work --hand-over ada:cleo\n\n"
     "figureground studio push -w work --attributes birds-2.yaml --ask tail\n\n"
-    "figureground studio push -w work --second-look --limit 30"
+    "figureground studio push -w work --second-look --limit 30\n\n"
+    "figureground studio push -w work --second-look --leaking 20"
 )
 @flattened
 def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption = False) -> None:
     """Send photos with their machine masks, the most uncertain first; what is there already is not sent again.
 
-    Photos in doubt come by how far people differ, the greatest disagreement first, as agree lists them.
+    Photos in doubt come by how far people differ, the greatest disagreement first, as agree lists them. --leaking puts
+    accepted masks in doubt whose rims leak most, and sends them first.
     """
     from figureground.annotate.studio.backend_daemon import connect_projects
     from figureground.annotate.studio.client import StudioClient
@@ -178,6 +184,7 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
     from figureground.annotate.studio.projects import pushed_schema
     from figureground.annotate.studio.push import PushSettings
     from figureground.annotate.studio.push import push as run
+    from figureground.annotate.studio.queues.leaking import doubt_leaks
     from figureground.annotate.studio.second_look import push_second_look
     from figureground.annotate.studio.server import require_running
     from figureground.schemas.attributes import load_attribute_schema
@@ -189,6 +196,7 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
         client = StudioClient(require_running(home))
         schema = load_attribute_schema(asked) if asked else pushed_schema(store, client)
         if options.second_look:
+            first = doubt_leaks(store, options.leaking) if options.leaking else []
             looks, faults = _with_faults(
                 lambda: push_second_look(
                     store,
@@ -196,6 +204,7 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
                     schema,
                     by_authors=options.by_authors,
                     by=options.by or "both",
+                    first=first,
                     limit=options.limit,
                     progress=show,
                 )
@@ -216,6 +225,7 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
             segmenter=options.segmenter,
             limit=options.limit,
             first=options.first,
+            leaking=options.leaking,
             destructive=options.allow_destructive,
         )
         report, faults = _with_faults(lambda: run(store, client, settings, progress=show))

@@ -71,6 +71,11 @@ VERBS: Final = {
         "Check masks by rules: sizes, specks, rims, what lies outside, what nobody looked at; tell how to mend them.",
         "Photos and masks",
     ),
+    "rims": Verb(
+        "figureground.cli.freeze:rims",
+        "Score how much of each figure its mask leaves at the rim, by colour and models' answers; for push.",
+        "Photos and masks",
+    ),
     "policy": Verb(
         "figureground.cli.freeze:policy",
         "Print a shipped policy of releases, to begin one of your own with; without a name, list them.",

@@ -119,6 +119,15 @@ _MIGRATIONS: Final = (
         proposal_id TEXT NOT NULL, place INTEGER NOT NULL, probability REAL NOT NULL, min_iou REAL NOT NULL,
         features TEXT NOT NULL, rule TEXT NOT NULL, PRIMARY KEY (image_id, sequence, proposal_id)) STRICT;
     """,
+    # How much of each figure its mask leaves at the rim; the newest scoring counts.
+    """
+    CREATE TABLE rim_scorings (sequence INTEGER PRIMARY KEY, models INTEGER NOT NULL) STRICT;
+    CREATE TABLE rim_leaks (
+        sequence INTEGER NOT NULL REFERENCES rim_scorings ON DELETE CASCADE,
+        image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE, origin TEXT NOT NULL, score REAL NOT NULL,
+        colour REAL, answers REAL, PRIMARY KEY (sequence, image_id)) STRICT;
+    CREATE INDEX rim_leaks_by_image ON rim_leaks (image_id);
+    """,
 )
 
 

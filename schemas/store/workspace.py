@@ -27,6 +27,7 @@ from figureground.schemas.records import (
 )
 from figureground.schemas.store.connecting import connect
 from figureground.schemas.store.ranking_tables import RankingTables
+from figureground.schemas.store.rim_leaks import RimLeak
 from figureground.schemas.store.rows import (
     annotation_of,
     annotation_row,
@@ -186,6 +187,29 @@ class Workspace(StudioTables, RankingTables):
             "ORDER BY image_id, other_id"
         )
         return [(row["image_id"], row["other_id"]) for row in self._db.execute(query)]
+
+    def add_rim_leaks(self, leaks: Iterable[RimLeak], models: int) -> None:
+        """Note how much of figures their masks leave at the rim; earlier scorings count no more.
+
+        Args:
+            leaks: One a photo, the worst first. The same as those of the newest scoring change nothing.
+            models: How many models' answers they are from.
+        """
+        leaks = list(leaks)
+        with self.writing():
+            newest = self._db.execute("SELECT models FROM rim_scorings ORDER BY sequence DESC LIMIT 1").fetchone()
+            if newest is not None and newest["models"] == models and self.rim_leaks() == leaks:
+                return
+            sequence = self._db.execute("INSERT INTO rim_scorings (models) VALUES (?)", (models,)).lastrowid
+            self._insert_rows("rim_leaks", [{"sequence": sequence, **row_of(leak)} for leak in leaks])
+
+    def rim_leaks(self) -> list[RimLeak]:
+        """The newest scoring, the worst first."""
+        query = (
+            "SELECT image_id, origin, score, colour, answers FROM rim_leaks "
+            "WHERE sequence = (SELECT max(sequence) FROM rim_scorings) ORDER BY score DESC, image_id"
+        )
+        return [RimLeak(**dict(row)) for row in self._db.execute(query)]
 
     def forget(self, image_id: str) -> None:
         """Delete a photo and all that hangs on it (a takedown); the one delete of the workspace."""

@@ -22,6 +22,7 @@ from figureground.exports.evaluation.values import (
 )
 
 Layout = Mapping[str, Mapping[str, Sequence[str]]]  # config to split to paths of shards below the dataset's folder
+LEADERBOARD: Final = "leaderboard"  # key of the manifest, and folder, of the models that were scored
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _SHARD: Final = re.compile(
     r"(?:data/)?(?P<config>[^/]+)/(?P<split>[^/]+?)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.parquet"
@@ -51,6 +52,23 @@ def read_manifest(path: Path) -> dict[str, str] | None:
     )
     require(shaped, f"{path}: expected SHA-256 by path below the folder, got something else; download it again")
     return dict(listed)
+
+
+def data_fingerprint(path: Path) -> str:
+    """SHA-256 of a dataset's manifest, as it was before a leaderboard was added: what is scored did not change with it.
+
+    The manifest of a dataset with a leaderboard says which hash its card had without one; scored models lie in
+    ``leaderboard/``. ``EvaluationError`` if that part of it is damaged.
+    """
+    content: Any = json.loads(path.read_text(encoding="utf-8"))
+    if LEADERBOARD not in content:
+        return file_sha256(path)
+    board = content.pop(LEADERBOARD)
+    digest = board.get("card") if isinstance(board, dict) else None
+    require(isinstance(digest, str), f"{path}: {LEADERBOARD}: expected the SHA-256 of the card without it, got none")
+    listed = {name: own for name, own in content["sha256"].items() if not name.startswith(f"{LEADERBOARD}/")}
+    plain = {**content, "sha256": {**listed, "README.md": digest}}
+    return hashlib.sha256((json.dumps(plain, indent=1, sort_keys=True) + "\n").encode()).hexdigest()
 
 
 def read_layout(card: Path, names: Iterable[str]) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -150,6 +150,7 @@ VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
             words=lambda inputs: ["sheet", "read", str(inputs.root / "decisions.json"), "-w", "work"],
             begin=("proposed=work",),
         ),
+        "rims": Verb(words=lambda _: ["rims", "-w", "work", "--workers", "1"], begin=("accepted=work",)),
         "freeze": Verb(words=lambda _: ["freeze", "-w", "work", "--version", "v1"], begin=("accepted=work",)),
         "build": Verb(words=_build("--workers", "1"), begin=("workspace=work",)),
         "build, two workers": Verb(words=_build("--workers", "2"), begin=("workspace=work",), quick=False),
