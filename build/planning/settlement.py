@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from figureground.build.geometry.objects import MeasuredObject
+from figureground.build.planning.crossing import CrossedGrounds, Crossing, cross_grounds
 from figureground.build.planning.donors import DonorPool
 from figureground.build.planning.near_duplicates import NearDuplicates
 from figureground.build.planning.selection import Refusal, balance_classes, refusal_counts
@@ -25,6 +26,8 @@ class Settlement:
     """Object id to split."""
     pools: Mapping[str, DonorPool]
     """Split to who may lend in it: no pixel of a training photo reaches the test split."""
+    crossings: Mapping[Crossing, CrossedGrounds]
+    """Grounds that all figures of a split share, of the variants that have such."""
     near_duplicates: NearDuplicates | None
     """Near-duplicates among all objects that passed the filters; None in a recipe without splits."""
     refusals: list[Refusal]
@@ -62,11 +65,15 @@ def settle(
             for policy in sorted(policies)
             if not pools[splits[measured.object_id]].has_donor(measured, policy)
         }
+        crossings = cross_grounds(balanced, splits, recipe, rules)
+        for (variant, _), crossed in crossings.items():
+            without_donor |= {balanced[index].object_id: variant for index in crossed.stranded()}
         if not without_donor:
             return Settlement(
                 objects=balanced,
                 splits=splits,
                 pools=pools,
+                crossings=crossings,
                 near_duplicates=duplicates,
                 refusals=[*stranded, *unbalanced],
             )
