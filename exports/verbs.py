@@ -233,6 +233,7 @@ def report(
     models: str | Path | None = None,
     repository: str | Path | None = None,
     published: str | Path | None = None,
+    vector: Literal["svg", "pdf"] | None = None,
 ) -> tuple[Path, ...]:
     """Put results side by side: tables, families pooled, and the plots of the papers.
 
@@ -242,6 +243,7 @@ def report(
         models: YAML file that lists models with family and training; None makes each model a family.
         repository: The dataset that was scored, to show its images in the plots; None shows none.
         published: timm's ``results-imagenet-a.csv``, to set results of ``imagenet_a`` beside; None sets none.
+        vector: ``svg`` or ``pdf``, to write the charts of ``crossed`` in that format too; None writes PNGs alone.
 
     Returns:
         Files that were written.
@@ -262,5 +264,6 @@ def report(
         models=None if models is None else Path(models),
         repository=None if repository is None else str(repository),
         published=None if published is None else Path(published),
+        vector=vector,
     )
     return tuple(Path(out) / name for name in names)

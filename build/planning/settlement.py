@@ -59,7 +59,7 @@ def settle(
         balanced, unbalanced = balance_classes(remaining, recipe.balance, seed=recipe.seed)
         splits = assign_splits([measured.record for measured in balanced], recipe, duplicates)
         pools = _pools(balanced, splits, rules, classes)
-        without_donor = {
+        without_donor: dict[str, str] = {
             measured.object_id: policy
             for measured in balanced
             for policy in sorted(policies)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from figureground.errors import UsageError
 from figureground.exports.analyses.families import ListedModel, load_families
@@ -16,6 +16,7 @@ from figureground.exports.evaluation.pictures import stored_bytes
 from figureground.exports.evaluation.results import format_table
 from figureground.exports.report.background import BackgroundRelation, background_section, describe_background, relate
 from figureground.exports.report.box_sources import compare_box_sources, describe_box_sources
+from figureground.exports.report.crossed.section import crossed_section, describe_crossed
 from figureground.exports.report.crops import MARGINS, crops_section
 from figureground.exports.report.groups import ResultGroup, group_results, require_each_once
 from figureground.exports.report.imagenet9 import describe_imagenet9, fit_trends, group_models, imagenet9_section
@@ -30,6 +31,8 @@ from figureground.exports.report.timm_table import (
 )
 from figureground.runtime.files import csv_text, write_text
 
+VectorFormat = Literal["svg", "pdf"]
+
 GAP_LEVELS: Final = (60 / 255, 0.25, 75.0)
 """Levels that worst noise gaps are shown at, first scored: the paper's sigma, Hard ImageNet's, an l2 norm."""
 
@@ -41,6 +44,7 @@ def write_report(
     models: Path | None = None,
     repository: str | None = None,
     published: Path | None = None,
+    vector: VectorFormat | None = None,
 ) -> list[str]:
     """Write ``report.txt``, ``report.json``, plots, and all of it as ``report.html``; returns the files' names.
 
@@ -51,6 +55,7 @@ def write_report(
             family.
         repository: Dataset whose images to show; None leaves worst noise gaps and categories without pictures.
         published: timm's ``results-imagenet-a.csv``, to set results of the protocol imagenet_a beside; None sets none.
+        vector: Format in which the charts of the protocol crossed are written beside their PNGs; None writes none.
 
     Raises:
         UsageError: if there are no results, or results that cannot be pooled.
@@ -62,7 +67,7 @@ def write_report(
     family_of = {entry.model: family for family, members in families.items() for entry in members} if models else {}
     compared = compare_published(read, read_published(published)) if published else []
     with reading_results(results):
-        return _write(read, families, family_of, compared, out, repository)
+        return _write(read, families, family_of, compared, out, repository, vector)
 
 
 def _write(
@@ -72,19 +77,26 @@ def _write(
     compared: Sequence[PublishedComparison],
     out: Path,
     repository: str | None,
+    vector: VectorFormat | None,
 ) -> list[str]:
-    crops, grounds = (group_results(read, protocol) for protocol in ("imagenet_a", "background_check"))
+    crops, grounds, crossed = (
+        group_results(read, protocol) for protocol in ("imagenet_a", "background_check", "crossed")
+    )
     box_sources = compare_box_sources(read)
     out.mkdir(parents=True, exist_ok=True)
     nines = [(members, imagenet9_section(members)) for members in group_models(read)]
-    texts = [format_table(read), *map(describe_background, grounds)]
+    texts = [format_table(read), *map(describe_background, grounds), *map(describe_crossed, crossed)]
     texts += [describe_imagenet9(section) for _, section in nines]
     texts += [describe_published(compared)] if compared else []
     texts += [describe_box_sources(box_sources)] if box_sources else []
     write_text(out / "report.txt", "\n\n".join(texts) + "\n")
     sections, drawn = _report_noise(read, families, out, repository)
     sections += [{"protocol": "imagenet_a", "box_sources": asdict(comparison)} for comparison in box_sources]
-    for draw, section, groups in ((_draw_crops, crops_section, crops), (_draw_grounds, background_section, grounds)):
+    for draw, section, groups in (
+        (_draw_crops, crops_section, crops),
+        (_draw_grounds, background_section, grounds),
+        (partial(_draw_crossed, repository, vector), crossed_section, crossed),
+    ):
         for group in groups:
             sections.append(section(group))
             drawn += draw(group, out, _stem(group, groups), family_of)
@@ -158,6 +170,20 @@ def _draw_grounds(group: ResultGroup, out: Path, stem: str, family_of: Mapping[s
     for name, relations in panels.items():
         background_plots.draw_relations(relations, out / f"{stem}.{name}.png", family_of)
     return [f"{stem}.{name}.png" for name in panels]
+
+
+def _draw_crossed(
+    repository: str | None,
+    vector: VectorFormat | None,
+    group: ResultGroup,
+    out: Path,
+    stem: str,
+    _: Mapping[str, str],
+) -> list[str]:
+    from figureground.exports.report.crossed.drawing import draw_crossed
+
+    opened = None if repository is None else _open_scored(repository, group.dataset, group.fingerprint)
+    return draw_crossed(group, out, stem, _safe_name, opened=opened, vector=vector)
 
 
 def _draw_nine(

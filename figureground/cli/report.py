@@ -15,7 +15,8 @@ from figureground.errors import UsageError
 @verb(
     "Examples: figureground report scores -o report\n\n"
     "figureground report scores -o report --models models.yaml --repository rival\n\n"
-    "figureground report scores -o report --published results-imagenet-a.csv"
+    "figureground report scores -o report --published results-imagenet-a.csv\n\n"
+    "figureground report scores -o report --repository crossed --vector svg"
 )
 def report(
     results: Annotated[list[Path], typer.Argument(help="Result files of evaluate, or folders of them.")],
@@ -25,12 +26,15 @@ def report(
     published: Annotated[
         Path | None, typer.Option(help="timm's results-imagenet-a.csv, to compare results of imagenet_a with.")
     ] = None,
+    vector: Annotated[
+        Literal["svg", "pdf"] | None, typer.Option(help="Write the charts of crossed grounds in this format too.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put results side by side: tables, families pooled, and the plots of the paper."""
     from figureground.exports.verbs import report as run
 
-    files = run(results, out, models=models, repository=repository, published=published)
+    files = run(results, out, models=models, repository=repository, published=published, vector=vector)
     written = {"folder": str(out), "files": [file.relative_to(out).as_posix() for file in files]}
     emit(written, as_json=as_json, text="\n".join(map(str, files)))
 
