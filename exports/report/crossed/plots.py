@@ -144,8 +144,8 @@ def draw_grounds(
     member: ModelSummary,
     config: str,
     answers: Mapping[tuple[str, str], StoredAnswer],
-    load: Callable[[str, Collection[str]], Mapping[tuple[str, str], bytes]],
     labels: Mapping[str, int],
+    load: Callable[[str, Collection[str]], Mapping[tuple[str, str], bytes]],
     classes: ClassMap,
 ) -> bytes:
     """A contact sheet of the grounds that fool most: each alone, then figures that it fooled with the answers.
@@ -154,8 +154,8 @@ def draw_grounds(
         member: The model.
         config: The crossed config.
         answers: Answers by image_id and ground_id, of figures that are right on the control.
-        load: Encoded images of a config by image_id and ground_id, of some photos' rows; ids of grounds for ``only_bg_t``.
         labels: Class index of each figure, by image_id.
+        load: Encoded images of a config by image_id and ground_id, of the rows of some photos.
         classes: The class map.
     """
     worst = worst_grounds(member, config)[:_SHEET_GROUNDS]
