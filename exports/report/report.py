@@ -16,8 +16,8 @@ from figureground.exports.evaluation.pictures import stored_bytes
 from figureground.exports.evaluation.results import format_table
 from figureground.exports.report.background import BackgroundRelation, background_section, describe_background, relate
 from figureground.exports.report.box_sources import compare_box_sources, describe_box_sources
-from figureground.exports.report.crossed.section import crossed_section, describe_crossed
 from figureground.exports.report.crops import MARGINS, crops_section
+from figureground.exports.report.crossed.section import crossed_section, describe_crossed
 from figureground.exports.report.groups import ResultGroup, group_results, require_each_once
 from figureground.exports.report.imagenet9 import describe_imagenet9, fit_trends, group_models, imagenet9_section
 from figureground.exports.report.noise import FamilyNoise, NoiseResult, noise_results, pool_families, worst_gaps
@@ -173,12 +173,7 @@ def _draw_grounds(group: ResultGroup, out: Path, stem: str, family_of: Mapping[s
 
 
 def _draw_crossed(
-    repository: str | None,
-    vector: VectorFormat | None,
-    group: ResultGroup,
-    out: Path,
-    stem: str,
-    _: Mapping[str, str],
+    repository: str | None, vector: VectorFormat | None, group: ResultGroup, out: Path, stem: str, _: Mapping[str, str]
 ) -> list[str]:
     from figureground.exports.report.crossed.drawing import draw_crossed
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.exports.evaluation.answers import answer_rows, judge_answers
-from figureground.exports.evaluation.dataset import row_names
+from figureground.exports.evaluation.dataset import config_rank, row_names
 from figureground.exports.evaluation.intervals import MIN_DECIDABLE, Sampling
 from figureground.exports.evaluation.jobs import Job, split_by_space
 from figureground.exports.evaluation.label_spaces import ClassMap
@@ -280,7 +280,7 @@ def measure_attacks(
 def crossed_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
     """Accuracies, differences, shares of variance, and attacks."""
     cells = dict[str, Cell]()
-    for config, measured in summary["configs"].items():
+    for config, measured in sorted(summary["configs"].items(), key=lambda pair: config_rank(pair[0])):
         cells[f"{config} (n {measured['n']})"] = Cell(
             measured["accuracy_macro"], measured["ci95"], few=measured["undecidable"]
         )
@@ -307,7 +307,7 @@ def _attack_cells(name: str, attack: Mapping[str, Any], n: int) -> dict[str, Cel
     if not attack["any_of"]:
         return cells
     first, last = attack["any_of"][0], attack["any_of"][-1]
-    cells[f"{name} by a ground (n {n})"] = Cell(first["value"], first["ci95"], few=few)
+    cells[f"{name} by a ground"] = Cell(first["value"], first["ci95"], few=few, note=f"n {n}")
     cells[f"{name} by one of {last['m']}"] = Cell(last["value"], last.get("ci95_figures"), few=few)
     worst = attack["worst_of"][-1]
     naive = "" if worst["naive"] is None else f"(naively {100 * worst['naive']:.1f})"

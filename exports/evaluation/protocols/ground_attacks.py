@@ -21,7 +21,7 @@ from figureground.exports.evaluation.intervals import (
     share_interval,
     wilson_interval,
 )
-from figureground.exports.evaluation.protocols.pigeonhole import MIN_GROUNDS, quotients
+from figureground.exports.evaluation.protocols.pigeonhole import MIN_GROUNDS
 from figureground.exports.evaluation.values import Bools, Floats, Ints
 
 FOLDS: Final = 10
@@ -98,48 +98,52 @@ def _two_way_interval(trials: GroundTrials, size: int, values: Floats) -> list[f
 def worst_of(trials: GroundTrials, sizes: Sequence[int], groups: Ints | None, *, seed: int) -> list[dict[str, Any]]:
     """How often the ground that fools most, of ``m`` drawn from these, fools a figure: by all figures, and held out.
 
-    ``naive`` takes the ground's rate on the figures that it was chosen on; ``value`` on others: figures are divided
-    into ``FOLDS`` parts, whole groups together, ``REPEATS`` times, and the grounds are ranked without the part that is
-    judged. It is unbiased for a ground chosen on that many figures. Of m grounds drawn from G, the one at rank j is the
-    worst with probability C(G - j, m - 1) / C(G, m). ``ci95`` is of these grounds: figures are the sample.
+    ``naive`` ranks grounds by their rates on all figures, the judged one among them; ``value`` on others: figures are
+    divided into ``FOLDS`` parts, whole groups together, ``REPEATS`` times, and grounds are ranked without the part that
+    is judged. It is unbiased for a ground chosen on that many figures. Of m drawn from the n that were tried on a
+    figure, the one at rank j is the worst with probability C(n - j, m - 1) / C(n, m). ``ci95`` is of these grounds:
+    figures are the sample.
     """
     figures, grounds = trials.tried.shape
     own = np.arange(figures) if groups is None else np.unique(groups, return_inverse=True)[1]
     generator = np.random.Generator(np.random.PCG64(seed))
-    sums = np.zeros((len(sizes), 2, figures))
-    chances = np.array([_rank_chances(grounds, size) for size in sizes])
+    tables = [_rank_chances(grounds, size) for size in sizes]
+    sums = np.zeros((len(sizes), figures))
     for _ in range(REPEATS):
         part = generator.permutation(int(own.max()) + 1)[own] % FOLDS
         for fold in range(FOLDS):
             judged = part == fold
             order = _ranked(trials, ~judged, generator)
-            shown = (trials.fooled[judged][:, order], trials.tried[judged][:, order])
-            for row, chance in enumerate(chances):
-                sums[row, :, judged] += np.stack([cells @ chance for cells in shown], axis=1)
-    order = _ranked(trials, np.ones(figures, np.bool_), generator)
+            sums[:, judged] += _by_rank(GroundTrials(trials.fooled[judged], trials.tried[judged]), order, tables)
+    naive = _by_rank(trials, _ranked(trials, np.ones(figures, np.bool_), generator), tables)
+    alike, enough = np.zeros(figures, np.int64), int(own.max()) + 1 >= FOLDS
     measured = []
-    for row, (size, chance) in enumerate(zip(sizes, chances, strict=True)):
-        values = quotients(sums[row, 0], sums[row, 1])
-        naive = quotients(trials.fooled[:, order] @ chance, trials.tried[:, order] @ chance)
-        known = np.isfinite(values) & np.isfinite(naive)
-        shares = values[known]
-        members = None if groups is None else groups[known]
-        enough = len(shares) >= FOLDS
-        ci95 = share_interval(shares, np.zeros(len(shares), np.int64), members) if enough else None
-        measured.append(
-            {
-                "m": size,
-                **interval_json(float(shares.mean()) if enough else None, ci95),
-                "naive": float(naive[known].mean()) if known.any() else None,
-                "n": len(shares),
-            }
-        )
+    for size, values, optimistic in zip(sizes, sums / REPEATS, naive, strict=True):
+        known = enough and bool(np.isfinite(values).all())
+        ci95 = share_interval(np.clip(values, 0, 1), alike, groups) if known else None
+        value = float(values.mean()) if known else None
+        measured.append({"m": size, **interval_json(value, ci95), "naive": float(optimistic.mean()), "n": figures})
     return measured
 
 
+def _by_rank(trials: GroundTrials, order: Ints, tables: Sequence[Floats]) -> Floats:
+    """Probability that the worst of m of its grounds fools each figure, ``(M, F)``; NaN where it has fewer than m."""
+    tried, fooled = trials.tried[:, order], trials.fooled[:, order]
+    rank = np.where(tried, np.cumsum(tried, axis=1), 0)
+    count = tried.sum(axis=1)
+    return np.stack([(table[count[:, None], rank] * fooled).sum(axis=1) + table[count, 0] for table in tables])
+
+
 def _rank_chances(grounds: int, size: int) -> Floats:
-    """Probability that the worst of ``size`` grounds out of ``grounds`` is that of each rank, ``(G,)``."""
-    return np.asarray(comb(grounds - np.arange(1, grounds + 1), size - 1) / comb(grounds, size), np.float64)
+    """Probability ``(n, j)`` that the worst of ``size`` out of n is that of rank j; n and j from 0 to ``grounds``.
+
+    Rank 0 stands for no ground: 0, or NaN where n is less than ``size``.
+    """
+    count, rank = np.ogrid[: grounds + 1, : grounds + 1]
+    ways = comb(count, size)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        chances = np.where(rank > 0, comb(np.maximum(count - rank, 0), size - 1), 0) / ways
+    return np.where(count < size, np.nan, np.where(rank > count, 0, chances))
 
 
 def _ranked(trials: GroundTrials, own: Bools, generator: np.random.Generator) -> Ints:

@@ -1,7 +1,8 @@
-"""Plots of crossed grounds: shares of variance, attacks by m grounds, pairs of classes, and the grounds that fool most."""
+"""Plots of crossed grounds: shares of variance, attacks by m grounds, pairs of classes, and what fools most."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -96,9 +97,7 @@ def draw_attacks(members: Sequence[ModelSummary], config: str, picture_format: s
                     axis.errorbar(x, 100 * point["value"], yerr=reach, color=colour, linewidth=0.9, alpha=0.6)
                 x, y = [nudge * point["m"] for point in points], [100 * point["value"] for point in points]
                 filled = colour if kind == "any_of" else "white"
-                axis.plot(
-                    x, y, style, marker=marker, color=colour, markerfacecolor=filled, markersize=4.5, label=name
-                )
+                axis.plot(x, y, style, marker=marker, color=colour, markerfacecolor=filled, markersize=4.5, label=name)
         sizes = sorted({point["m"] for member in members for point in _points(member, config, attack)})
         axis.set_xscale("log", base=2)
         axis.set_xticks(sizes, [str(size) for size in sizes])
@@ -110,9 +109,10 @@ def draw_attacks(members: Sequence[ModelSummary], config: str, picture_format: s
     panels[0].set_ylim(bottom=0)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=2, fontsize=8, frameon=False)
+    control = members[0].summary["control"]
     note = (
-        f"of figures right on {members[0].summary['control']}; solid: one of m grounds fools, whiskers 95 % over figures "
-        "and grounds\n(the last m: figures); dashed: the worst of m does, chosen on other figures, whiskers 95 % over figures"
+        f"of figures right on {control}; solid: one of m grounds fools, whiskers 95 % over figures and grounds "
+        "(the last m: figures)\ndashed: the worst of m grounds fools, chosen on other figures, whiskers 95 % over figures"
     )
     figure.suptitle(f"{config}: figures that grounds fool\n{note}", fontsize=9.5, x=0.01, ha="left")
     return encode_figure(figure, picture_format)
@@ -128,12 +128,12 @@ def draw_pairs(member: ModelSummary, config: str, classes: Sequence[str], pictur
             if (pair := pairs.get(figure_class, {}).get(ground_class)) is not None:
                 shares[row, column] = pair["value"]
     counts = {name: max((pair["n"] for pair in pairs.get(name, {}).values()), default=0) for name in classes}
-    lent = {ground["class"] for ground in own["each_ground"]}
+    lent = Counter(ground["class"] for ground in own["each_ground"])
     return draw_heat_table(
         shares,
         row_names=[f"{name} (n {counts[name]})" for name in classes],
-        column_names=[name if name in lent else f"({name})" for name in classes],
-        title=f"{shorten(member.model)}, {config}: figures (rows) fooled by grounds (columns)",
+        column_names=[f"{name} ({lent[name]})" for name in classes],
+        title=f"{shorten(member.model)}, {config}: figures (rows) fooled by grounds (columns, with their number)",
         note="share of the figures of a row, averaged over the grounds of a column; intervals in the results",
         scale="share of figures",
         picture_format=picture_format,
@@ -167,14 +167,16 @@ def draw_grounds(
         name = ground["ground_id"]
         tiles = [Tile(image=np.asarray(open_image(alone[name, ""], name)), caption="the ground")] if alone else []
         tiles += [
-            answer_tile(shown[figure, name], answers[figure, name], classes, f"{classes.names[labels[figure]]}, answered")
+            answer_tile(
+                shown[figure, name], answers[figure, name], classes, f"{classes.names[labels[figure]]}, answered"
+            )
             for figure in examples[name]
         ]
         rows.append(TileRow(title=_title(ground), tiles=tuple(tiles)))
     own = member.summary["crossed"][config]
     note = (
-        f"per cent of figures of other classes right on {member.summary['control']}, with 95 % intervals over figures; the "
-        f"first was chosen for its rate among {own['grounds']}, which is too high for it: see the worst of m"
+        f"per cent of figures of other classes that are right on {member.summary['control']}, with 95 % intervals over "
+        f"figures; these were chosen for their rates among {own['grounds']}, which therefore are somewhat high"
     )
     return draw_sheet(rows, title=f"{member.model}: grounds of {config} that fool most", note=note)
 

@@ -34,10 +34,12 @@ def _lines(group: ResultGroup, config: str) -> Iterator[str]:
         own = member.summary["crossed"].get(config)
         if own is None:
             continue
-        yield f"{member.model}: per cent of figures of other classes that it answers right on {member.summary['control']}"
+        control = member.summary["control"]
+        yield f"{member.model}: per cent of figures of other classes that it answers right on {control}"
         for ground in worst_grounds(member, config)[:_LISTED]:
             fooled, captured = (_words(ground[attack]) for attack in ("fooled", "captured"))
-            yield f"  {ground['ground_id']} ({ground['class']}, n {ground['fooled']['n']}): fooled {fooled}, as itself {captured}"
+            about = f"{ground['ground_id']} ({ground['class']}, n {ground['fooled']['n']})"
+            yield f"  {about}: fooled {fooled}, as itself {captured}"
         worst = own["attacks"]["fooled"]["worst_of"]
         if worst and worst[-1]["value"] is not None:
             held = worst[-1]

@@ -51,7 +51,12 @@ def test_known_symmetric_designs_are_met(grounds: int, size: int, meetings: int)
 
 
 @settings(max_examples=20)
-@given(size=st.sampled_from([(7, 3), (13, 4), (11, 4), (5, 2)]), count=st.integers(1, 60), seed=st.text(max_size=3), order=st.randoms(use_true_random=False))
+@given(
+    size=st.sampled_from([(7, 3), (13, 4), (11, 4), (5, 2)]),
+    count=st.integers(1, 60),
+    seed=st.text(max_size=3),
+    order=st.randoms(use_true_random=False),
+)
 def test_blocks_are_shared_out_evenly_in_whatever_order(
     size: tuple[int, int], count: int, seed: str, order: random.Random
 ) -> None:

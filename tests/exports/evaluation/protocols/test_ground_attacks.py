@@ -22,9 +22,7 @@ def whole(fooled: NDArray[np.bool_]) -> GroundTrials:
 
 
 @given(fooled=SIX, tried=SIX, size=st.integers(1, 6))
-def test_one_of_m_is_the_mean_over_all_choices(
-    fooled: NDArray[np.bool_], tried: NDArray[np.bool_], size: int
-) -> None:
+def test_one_of_m_is_the_mean_over_all_choices(fooled: NDArray[np.bool_], tried: NDArray[np.bool_], size: int) -> None:
     trials = GroundTrials(fooled & tried, tried)
     for row, value in enumerate(script.any_of_shares(trials, size)):
         own = np.flatnonzero(tried[row])
@@ -45,7 +43,7 @@ def test_one_of_m_is_unbiased_for_grounds_that_were_not_seen() -> None:
 
 
 def test_the_worst_of_grounds_that_are_all_alike_is_no_worse() -> None:
-    """Every ground fools one figure in five. The naive largest rate of 20 says nearly twice that, held out it does not."""
+    """Every ground fools one figure in five. The largest rate of 20 says nearly twice that; held out it does not."""
     generator = np.random.default_rng(1)
     naive, held = [], []
     for seed in range(60):
@@ -99,14 +97,14 @@ def test_rates_of_grounds_and_of_pairs_of_classes() -> None:
     rates = script.each_ground(trials, None)
     assert [(rate["value"], rate["n"]) for rate in rates] == [(0, 20), (0, 20), (0.5, 20), (0, 20)]
     pairs = script.each_pair(trials, labels, ground_labels, None, ["a", "b"])
-    assert set(pairs) == {"a", "b"} and set(pairs["a"]) == {"b"}
+    assert {name: set(others) for name, others in pairs.items()} == {"a": {"b"}, "b": {"a"}}
     assert (pairs["a"]["b"]["value"], pairs["a"]["b"]["n"], pairs["a"]["b"]["grounds"]) == (0.25, 20, 2)
     assert pairs["a"]["b"]["ci95"][0] < 0.25 < pairs["a"]["b"]["ci95"][1]
     assert pairs["b"]["a"]["value"] == 0
 
 
 def test_figures_of_one_group_are_judged_together() -> None:
-    """A ground fools one large group and nobody else: to the others it is harmless, and its group has no say in that."""
+    """A ground fools one large group alone: those whom others chose it for are not in that group."""
     groups = np.array([0] * 20 + list(range(1, 21)))
     fooled = np.zeros((40, 10), dtype=np.bool_)
     fooled[:20, 3] = True

@@ -35,7 +35,7 @@ def ones(cells: CrossedCells) -> tuple[Floats, Floats]:
 
 
 def components(cells: CrossedCells) -> NDArray[np.float64]:
-    return script.variance_components(cells)[0]
+    return np.asarray(script.variance_components(cells)[0])
 
 
 def by_pairs(cells: CrossedCells, figure_weights: Floats, ground_weights: Floats) -> NDArray[np.float64]:
@@ -164,7 +164,9 @@ def test_pigeonhole_intervals_cover_where_those_over_rows_do_not() -> None:
         cells = answers(np.random.default_rng(seed + 1), 60, 12, 0.5)
         low, high = script.estimate_share(cells, np.ones(60), TwoWaySampling(200, seed))["ci95"]
         measured = script.estimate_components(cells, TwoWaySampling(200, seed))
-        inside = [part["ci95"][0] <= value <= part["ci95"][1] for part, value in zip(measured.values(), wanted)]
+        inside = [
+            part["ci95"][0] <= value <= part["ci95"][1] for part, value in zip(measured.values(), wanted, strict=True)
+        ]
         held += [low <= mean <= high, *inside]
         low, high = script.wilson_interval(float(cells.values.mean()), cells.values.size)
         naive += low <= mean <= high
