@@ -1938,7 +1938,7 @@ def tensors_sha256(tensors: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-# protocols.pigeonhole: Figures crossed with grounds: means and variance components, with intervals that take both for samples.
+# protocols.pigeonhole: Figures crossed with grounds: means and variance components; intervals take both for samples.
 
 COMPONENTS: Final = ("figure", "ground", "interaction")
 MIN_GROUNDS: Final = 8  # below which no interval takes grounds for a sample
@@ -3320,7 +3320,7 @@ def _load_checkpoint(models: Any, name: str, path: Path, part: str | None) -> tu
     return model, {"part": stored.part, "prefix": stored.prefix}
 
 
-# protocols.ground_attacks: Grounds as attacks on figures: how often each fools, how often one of m does, and how often the worst of m does.
+# protocols.ground_attacks: Grounds as attacks on figures: how often each fools, one of m does, and the worst of m does.
 
 FOLDS: Final = 10
 REPEATS: Final = 10  # of the division into folds

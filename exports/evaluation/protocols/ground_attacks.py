@@ -1,4 +1,4 @@
-"""Grounds as attacks on figures: how often each fools, how often one of m does, and how often the worst of m does.
+"""Grounds as attacks on figures: how often each fools, one of m does, and the worst of m does.
 
 The rate of the ground that fools most, among many, is in part the luck of the figures that it was tried on, so the
 largest of the rates is too high. Two estimates have no such bias. *One of m*: whether at least one of m grounds fools

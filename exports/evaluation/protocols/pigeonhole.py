@@ -1,4 +1,4 @@
-"""Figures crossed with grounds: means and variance components, with intervals that take both for samples.
+"""Figures crossed with grounds: means and variance components; intervals take both for samples.
 
 Rows that share a figure, and rows that share a ground, are not independent, so that an interval over rows alone is too
 narrow. The pigeonhole bootstrap (Owen, Annals of Applied Statistics 1, 2007) draws figures and grounds apart; a row

@@ -112,7 +112,7 @@ def draw_attacks(members: Sequence[ModelSummary], config: str, picture_format: s
     control = members[0].summary["control"]
     note = (
         f"of figures right on {control}; solid: one of m grounds fools, whiskers 95 % over figures and grounds "
-        "(the last m: figures)\ndashed: the worst of m grounds fools, chosen on other figures, whiskers 95 % over figures"
+        "(the last m: figures)\ndashed: the worst of m grounds fools, chosen on other figures, whiskers over figures"
     )
     figure.suptitle(f"{config}: figures that grounds fool\n{note}", fontsize=9.5, x=0.01, ha="left")
     return encode_figure(figure, picture_format)
