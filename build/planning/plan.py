@@ -87,9 +87,7 @@ def make_plan(
     rule_set = recipe.rules[rules]
     photos = _texture_photos(recipe, textures)
     usable, refused = _usable_objects(records, recipe, rules, classes)
-    policies: set[Photo] = {
-        variant.donor for variant in recipe.variants.values() if variant.donor and variant.grounds is None
-    }
+    policies = _policies(recipe)
     faults = Faults()
     check_classes(usable, policies, rule_set.donors, classes, faults)
     faults.raise_if_any()
@@ -120,6 +118,11 @@ def make_plan(
         near_duplicates=settled.near_duplicates,
         crossed=tuple(describe_crossings(settled.objects, settled.crossings)),
     )
+
+
+def _policies(recipe: Recipe) -> set[Photo]:
+    """Where rows take donors of their own from; crossed grounds are chosen for all rows at once."""
+    return {variant.donor for variant in recipe.variants.values() if variant.donor and variant.grounds is None}
 
 
 def _texture_photos(recipe: Recipe, textures: Sequence[PhotoRef]) -> tuple[PhotoRef, ...]:

@@ -66,8 +66,7 @@ def settle(
             if not pools[splits[measured.object_id]].has_donor(measured, policy)
         }
         crossings = cross_grounds(balanced, splits, recipe, rules)
-        for (variant, _), crossed in crossings.items():
-            without_donor |= {balanced[index].object_id: variant for index in crossed.stranded()}
+        without_donor |= _without_ground(balanced, crossings)
         if not without_donor:
             return Settlement(
                 objects=balanced,
@@ -95,6 +94,11 @@ def settle(
         got="none left",
         remedy=refusal_counts(stranded),
     )
+
+
+def _without_ground(objects: Sequence[MeasuredObject], crossings: Mapping[Crossing, CrossedGrounds]) -> dict[str, str]:
+    """Object id to the crossed variant that has no ground for it."""
+    return {objects[index].object_id: key.variant for key, crossed in crossings.items() for index in crossed.stranded()}
 
 
 def _pools(
