@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit  # type: ignore[import-untyped]  # ships no annotations
+from scipy.stats import multivariate_normal, norm  # type: ignore[import-untyped]
 
 from figureground.exports.evaluation.intervals import (
     Sampling,
@@ -34,6 +35,13 @@ from figureground.exports.evaluation.intervals import (
     share_interval,
 )
 from figureground.exports.evaluation.protocols.imagenet_a import response_rate_accuracy, rms_calibration_error
+from figureground.exports.evaluation.protocols.pigeonhole import (
+    COMPONENTS,
+    CrossedCells,
+    TwoWaySampling,
+    estimate_components,
+    estimate_share,
+)
 from figureground.exports.evaluation.protocols.sensitivity import relative_foreground_sensitivity
 from figureground.exports.evaluation.tables import Cell, find_stars
 
@@ -196,6 +204,36 @@ def confidence(n: int, gap: float, figure: str) -> Draw:
     return draw
 
 
+def crossed(figures: int, grounds: int, sds: tuple[float, float, float], middle: float, of: str) -> Draw:
+    """Figures that all stand on the same grounds, right where middle + figure + ground + both, normal, is above 0.
+
+    ``sds`` are the standard deviations of these three; ``of`` is ``accuracy`` or a component, whose share of the
+    variance is estimated. True values are those of the bivariate normal distribution.
+    """
+    whole = float(np.square(sds).sum())
+    share = float(norm.cdf(middle / whole**0.5))
+    spread = share * (1 - share)
+
+    def shared(variance: float) -> float:
+        correlated = multivariate_normal(cov=[[1, variance / whole], [variance / whole, 1]])
+        return float(correlated.cdf([middle / whole**0.5] * 2)) - share**2
+
+    figure, ground = shared(sds[0] ** 2), shared(sds[1] ** 2)
+    parts = {"figure": figure, "ground": ground, "interaction": spread - figure - ground}
+    present, weights = np.ones((figures, grounds), np.bool_), np.ones(figures)
+
+    def draw(generator: np.random.Generator) -> tuple[float, Interval]:
+        shapes = zip(sds, ((figures, 1), (1, grounds), (figures, grounds)), strict=True)
+        latent = sum((sd * generator.standard_normal(shape) for sd, shape in shapes), np.full((1, 1), middle))
+        cells = CrossedCells((latent > 0).astype(np.float64), present)
+        sampling = TwoWaySampling(RESAMPLES, int(generator.integers(1 << 30)))
+        if of == "accuracy":
+            return share, estimate_share(cells, weights, sampling)["ci95"]
+        return parts[of] / spread, estimate_components(cells, sampling)[of]["share"]["ci95"]
+
+    return draw
+
+
 def designs() -> Iterator[Design]:
     """All designs, in the order of the table."""
     for n, share in ((8, 0.9), (24, 0.7), (100, 0.98)):
@@ -238,6 +276,13 @@ def designs() -> Iterator[Design]:
     for n in (200, 1000):
         yield Design(name=f"AURRA, {n} images", draw=confidence(n, 0.1, "AURRA"), slow=True)
         yield Design(name=f"RMS calibration error, {n} images", draw=confidence(n, 0.1, "RMS"), slow=True)
+    for figures, grounds in ((30, 8), (60, 12), (132, 18)):
+        for sd, middle in ((0.5, 1.5), (0.15, 2.0)):
+            for of in ("accuracy", *COMPONENTS):
+                words = of if of == "accuracy" else f"share of variance, {of}"
+                name = f"crossed, {figures} x {grounds}, grounds differ {'much' if sd > 0.3 else 'little'}: {words}"
+                draw = crossed(figures, grounds, (1.0, sd, 0.7), middle, of)
+                yield Design(name=name, draw=draw, least=LEAST_PAIRS, slow=True)
 
 
 def cover(design: Design, draws: int, seed: int) -> dict[str, float]:

@@ -63,8 +63,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from scipy.ndimage import distance_transform_edt  # type: ignore[import-untyped]
 from scipy.optimize import brentq  # type: ignore[import-untyped]  # ships no annotations
-from scipy.special import softmax  # type: ignore[import-untyped]  # ships no annotations
-from scipy.stats import norm, t  # type: ignore[import-untyped]
+from scipy.special import comb, softmax  # type: ignore[import-untyped]  # ships no annotations
+from scipy.stats import norm, t  # type: ignore[import-untyped]  # ships no annotations
 
 # values: Types, errors and files that every module of the evaluation speaks in.
 
@@ -1956,6 +1956,190 @@ def tensors_sha256(tensors: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
+# protocols.pigeonhole: Figures crossed with grounds: means and variance components; intervals take both for samples.
+
+COMPONENTS: Final = ("figure", "ground", "interaction")
+MIN_GROUNDS: Final = 8  # below which no interval takes grounds for a sample
+MIN_DEVIATING: Final = 10  # figures that differ from the most frequent value, below which components have no interval
+_RESAMPLED_CELLS: Final = 1 << 21  # resampled counts held at once
+
+
+class CrossedCells(NamedTuple):
+    """Values of F figures on G grounds, of which some pairs may be missing."""
+
+    values: Floats  # (F, G); whatever where there is none
+    present: Bools  # (F, G)
+
+    def chosen(self, own: Bools) -> CrossedCells:
+        """The cells of ``own``, ``(F, G)``, alone."""
+        return CrossedCells(self.values, self.present & own)
+
+    def sampled(self) -> bool:
+        """Whether there are figures and grounds enough for an interval over both."""
+        figures, grounds = self.present.any(axis=1).sum(), self.present.any(axis=0).sum()
+        return bool(figures >= MIN_RESAMPLED and grounds >= MIN_GROUNDS)
+
+
+class TwoWaySampling(NamedTuple):
+    """What both ways are resampled by."""
+
+    resamples: int
+    seed: int  # PCG64's
+    groups: Ints | None = None  # (F,) group of each figure; whole groups are drawn where there are such
+
+    def draws(self, figures: int, grounds: int) -> Iterator[tuple[Floats, Floats]]:
+        """How often each figure ``(B, F)`` and each ground ``(B, G)`` is drawn, some resamples at a time."""
+        generator = np.random.Generator(np.random.PCG64(self.seed))
+        own = np.arange(figures) if self.groups is None else np.unique(self.groups, return_inverse=True)[1]
+        units, step = int(own.max()) + 1, max(1, _RESAMPLED_CELLS // max(figures, grounds))
+        for start in range(0, self.resamples, step):
+            size = min(step, self.resamples - start)
+            drawn = generator.multinomial(units, np.full(units, 1 / units), size=size)[:, own]
+            others = generator.multinomial(grounds, np.full(grounds, 1 / grounds), size=size)
+            yield drawn.astype(np.float64), others.astype(np.float64)
+
+
+def two_way_mean(cells: CrossedCells, figure_weights: Floats, ground_weights: Floats) -> Floats:
+    """Weighted means ``(B,)`` over cells, by weights of figures ``(B, F)`` and of grounds ``(B, G)``; NaN for none."""
+    here = cells.present.astype(np.float64)
+    sums = ((figure_weights @ (here * np.where(cells.present, cells.values, 0))) * ground_weights).sum(axis=1)
+    counts = ((figure_weights @ here) * ground_weights).sum(axis=1)
+    return quotients(sums, counts)
+
+
+def quotients(sums: Floats, counts: Floats) -> Floats:
+    """Sums ``(N,)`` divided by counts; NaN where there is nothing to divide by."""
+    return np.asarray(np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 1e-9))
+
+
+def variance_components(
+    cells: CrossedCells, figure_weights: Floats | None = None, ground_weights: Floats | None = None
+) -> Floats:
+    """Variances ``(B, 3)`` of figure, ground and interaction in y = mean + figure + ground + interaction.
+
+    Half the mean square of a difference of two cells has expectation ground + interaction where they share the figure,
+    figure + interaction where they share the ground, and the sum of all three where they share neither; solving these
+    gives unbiased estimates in whatever pattern of cells (symmetric sums: Koch, Technometrics 9, 1967), and the
+    analysis of variance where no cell is missing. They may be negative. Drawn copies of a figure or a ground make no
+    pair. NaN where there is no pair of a kind.
+    """
+    figures, grounds = cells.present.shape
+    by_figure = np.ones((1, figures)) if figure_weights is None else figure_weights
+    by_ground = np.ones((1, grounds)) if ground_weights is None else ground_weights
+    here = cells.present.astype(np.float64)
+    middle = cells.values[cells.present].mean() if cells.present.any() else 0.0
+    values = np.where(cells.present, cells.values - middle, 0)
+    squares = values**2
+    rows = [by_ground @ part.T for part in (here, values, squares)]  # (B, F) sums over each figure's grounds
+    columns = [by_figure @ part for part in (here, values, squares)]  # (B, G) sums over each ground's figures
+    in_rows, in_columns = (part[0] * part[2] - part[1] ** 2 for part in (rows, columns))
+    twice_row, twice_column = by_ground**2 @ here.T, by_figure**2 @ here
+    whole = [(by_figure * part).sum(axis=1) for part in rows]
+    pairs = (
+        ((by_figure * in_rows).sum(axis=1), (by_figure * (rows[0] ** 2 - twice_row)).sum(axis=1)),
+        ((by_ground * in_columns).sum(axis=1), (by_ground * (columns[0] ** 2 - twice_column)).sum(axis=1)),
+        (
+            whole[0] * whole[2]
+            - whole[1] ** 2
+            - (by_figure**2 * in_rows).sum(axis=1)
+            - (by_ground**2 * in_columns).sum(axis=1),
+            whole[0] ** 2
+            - (by_figure**2 * (rows[0] ** 2 - twice_row)).sum(axis=1)
+            - (by_ground**2 * columns[0] ** 2).sum(axis=1),
+        ),
+    )
+    same_figure, same_ground, apart = (quotients(total, count) for total, count in pairs)
+    parts = (apart - same_figure, apart - same_ground, same_figure + same_ground - apart)
+    return np.stack(parts, axis=1)
+
+
+def pigeonhole_interval(samples: Floats, cells: CrossedCells) -> list[float] | None:
+    """95 % interval of resampled figures ``(B,)``: percentiles, wider by Student's t of the smaller way.
+
+    "Expanded" percentiles (Hesterberg, The American Statistician 69, 2015): of a sample of n they are those of the
+    normal distribution at √(n / (n - 1)) times the quantile of Student's t. None below ``MIN_RESAMPLED`` figures or
+    ``MIN_GROUNDS`` grounds, where more than a tenth of the samples is undefined, and where none differs.
+    """
+    finite = samples[np.isfinite(samples)]
+    if not cells.sampled() or len(finite) < 0.9 * len(samples) or float(np.ptp(finite)) < 1e-12:
+        return None
+    least = int(min(cells.present.any(axis=1).sum(), cells.present.any(axis=0).sum()))
+    tail = float(norm.cdf(-np.sqrt(least / (least - 1)) * t.ppf(0.975, least - 1)))
+    return [float(bound) for bound in np.quantile(finite, [tail, 1 - tail])]
+
+
+def pigeonhole_share(value: float, samples: Floats, cells: CrossedCells) -> list[float] | None:
+    """95 % interval of a share in [0, 1]: Wilson's of the number of images that its resampled variance is worth.
+
+    None as for ``pigeonhole_interval``; where nothing differs it is that of as many images as there are figures.
+    """
+    if not cells.sampled():
+        return None
+    figures = float(cells.present.any(axis=1).sum())
+    variance, spread = float(np.nanvar(samples, ddof=1)), value * (1 - value)
+    if variance < 1e-12 or spread <= 0:
+        return wilson_interval(round(value) if spread <= 0 else value, figures)
+    return wilson_interval(value, min(spread / variance, MAX_GAIN * figures))
+
+
+def estimate_share(cells: CrossedCells, weights: Floats, sampling: TwoWaySampling) -> dict[str, Any]:
+    """Mean over cells in [0, 1], of figures with ``weights`` ``(F,)``, JSON-ready."""
+    require(cells.present.any(), EMPTY)
+    value = float(two_way_mean(cells, weights[None], np.ones((1, cells.present.shape[1])))[0])
+    return interval_json(value, pigeonhole_share(value, _resampled_means(cells, weights, sampling), cells))
+
+
+def estimate_difference_of_means(
+    first: CrossedCells, second: CrossedCells, weights: Floats, sampling: TwoWaySampling
+) -> dict[str, Any]:
+    """Difference of the means of two sets of cells of the same figures and grounds, with p that it is 0, JSON-ready."""
+    require(first.present.any() and second.present.any(), EMPTY)
+    ones, both = np.ones((1, first.present.shape[1])), first.present | second.present
+    value = float((two_way_mean(first, weights[None], ones) - two_way_mean(second, weights[None], ones))[0])
+    samples = _resampled_means(first, weights, sampling) - _resampled_means(second, weights, sampling)
+    ci95 = pigeonhole_interval(samples, CrossedCells(first.values, both))
+    return Estimate(value, ci95, bootstrap_p(samples) if ci95 else None).json()
+
+
+def _resampled_means(cells: CrossedCells, weights: Floats, sampling: TwoWaySampling) -> Floats:
+    parts = [two_way_mean(cells, drawn * weights, others) for drawn, others in sampling.draws(*cells.present.shape)]
+    return np.concatenate(parts)
+
+
+def estimate_components(cells: CrossedCells, sampling: TwoWaySampling) -> dict[str, Any]:
+    """Variance, standard deviation and share of the whole variance of each component, with intervals, JSON-ready.
+
+    A row is answered once and the same each time, so that the interaction holds all that is left: what this figure does
+    on this ground alone. No interval below ``MIN_DEVIATING`` figures with another value than the most frequent.
+    """
+    values = variance_components(cells)[0]
+    whole = float(values.sum())
+    parts = [variance_components(cells, drawn, others) for drawn, others in sampling.draws(*cells.present.shape)]
+    samples = np.concatenate(parts)
+    sums = samples.sum(axis=1, keepdims=True)
+    shares = np.divide(samples, sums, out=np.full_like(samples, np.nan), where=sums > 1e-15)
+    decidable = _deviating(cells) >= MIN_DEVIATING
+    measured: dict[str, Any] = {}
+    for index, name in enumerate(COMPONENTS):
+        ci95 = pigeonhole_interval(samples[:, index], cells) if decidable else None
+        share_ci95 = pigeonhole_interval(shares[:, index], cells) if decidable else None
+        known = bool(np.isfinite(values[index]))
+        measured[name] = {
+            **interval_json(float(values[index]) if known else None, ci95 if known else None),
+            "sd": float(np.sqrt(max(values[index], 0.0))) if known else None,
+            "share": interval_json(float(values[index]) / whole if whole > 1e-15 else None, share_ci95),
+        }
+    return measured
+
+
+def _deviating(cells: CrossedCells) -> int:
+    """Figures with a cell of another value than the most frequent one, or, where that is rarer, with a cell of it."""
+    kinds, counts = np.unique(cells.values[cells.present], return_counts=True)
+    usual = (cells.values == kinds[counts.argmax()]) if len(kinds) else cells.present
+    ways = (cells.present & ~usual).any(axis=1).sum(), (cells.present & usual).any(axis=1).sum()
+    return int(min(ways) if len(kinds) <= 2 else ways[0])
+
+
 # shares: Shares of right answers by image, with intervals, and their differences.
 
 CHANCE_NOTE: Final = "a constant answer scores this on class means; an answer outside the map is always wrong"
@@ -3149,6 +3333,178 @@ def _load_checkpoint(models: Any, name: str, path: Path, part: str | None) -> tu
     require(not faults, f"{path}: these are not the weights of {name}: {'; '.join(faults)}")
     model.load_state_dict(stored.tensors, strict=True)
     return model, {"part": stored.part, "prefix": stored.prefix}
+
+
+# protocols.ground_attacks: Grounds as attacks on figures: how often each fools, one of m does, and the worst of m does.
+
+FOLDS: Final = 10
+REPEATS: Final = 10  # of the division into folds
+
+
+class GroundTrials(NamedTuple):
+    """F figures on G grounds: where a ground was tried on a figure, and whether it fooled."""
+
+    fooled: Bools  # (F, G), False where it was not tried
+    tried: Bools  # (F, G)
+
+    def kept(self) -> GroundTrials:
+        """Without the figures on which nothing was tried."""
+        own = self.tried.any(axis=1)
+        return GroundTrials(self.fooled[own], self.tried[own])
+
+
+def any_of_shares(trials: GroundTrials, size: int) -> Floats:
+    """Probability that at least one of ``size`` of its grounds fools each figure, ``(F,)``; NaN where it has fewer.
+
+    1 - C(n - s, m) / C(n, m), where s of a figure's n grounds fool it: the mean over all choices of m of them, and so
+    an unbiased estimate for m grounds drawn like these (a U-statistic; Chen et al., arXiv 2107.03374, have it as
+    pass@k).
+    """
+    count, hits = trials.tried.sum(axis=1), trials.fooled.sum(axis=1)
+    ways = comb(count, size)
+    spared = np.divide(comb(count - hits, size), ways, out=np.full(len(count), np.nan), where=ways > 0)
+    return np.asarray(1 - spared, np.float64)
+
+
+def any_of(trials: GroundTrials, size: int, groups: Ints | None) -> dict[str, Any]:
+    """Share of figures that at least one of ``size`` grounds fools, JSON-ready; no value where a figure has fewer.
+
+    ``ci95_figures`` is of these very grounds: figures are the sample. In ``ci95`` grounds are a sample too: the
+    variance between figures and the jackknife's over grounds (Efron and Stein, Annals of Statistics 9, 1981) make an
+    effective number for Wilson's interval.
+    """
+    values = any_of_shares(trials, size)
+    if not len(values) or not np.isfinite(values).all():
+        return {"m": size, "value": None, "ci95": None}
+    share, figures = float(values.mean()), len(values)
+    alike = np.zeros(figures, np.int64)
+    return {
+        "m": size,
+        **interval_json(share, _two_way_interval(trials, size, values)),
+        "ci95_figures": share_interval(values, alike, groups),
+    }
+
+
+def _two_way_interval(trials: GroundTrials, size: int, values: Floats) -> list[float] | None:
+    """None for fewer figures or grounds than it takes, and where a figure has no ground to spare."""
+    figures, grounds = trials.tried.shape
+    tried = trials.tried.any(axis=0)
+    if figures < MIN_RESAMPLED or tried.sum() < MIN_GROUNDS or (trials.tried.sum(axis=1) <= size).any():
+        return None
+    left = np.ones(grounds, np.bool_)
+    without = []
+    for ground in np.flatnonzero(tried):
+        left[ground] = False
+        without.append(any_of_shares(GroundTrials(trials.fooled & left, trials.tried & left), size).mean())
+        left[ground] = True
+    count = len(without)
+    variance = float(np.var(values, ddof=1)) / figures + (count - 1) / count * float(
+        ((np.array(without) - np.mean(without)) ** 2).sum()
+    )
+    share = float(values.mean())
+    spread = share * (1 - share)
+    if variance < 1e-12 or spread <= 0:
+        return wilson_interval(round(share), figures)
+    return wilson_interval(share, min(spread / variance, MAX_GAIN * figures))
+
+
+def worst_of(trials: GroundTrials, sizes: Sequence[int], groups: Ints | None, *, seed: int) -> list[dict[str, Any]]:
+    """How often the ground that fools most, of ``m`` drawn from these, fools a figure: by all figures, and held out.
+
+    ``naive`` ranks grounds by their rates on all figures, the judged one among them; ``value`` on others: figures are
+    divided into ``FOLDS`` parts, whole groups together, ``REPEATS`` times, and grounds are ranked without the part that
+    is judged. It is unbiased for a ground chosen on that many figures. Of m drawn from the n that were tried on a
+    figure, the one at rank j is the worst with probability C(n - j, m - 1) / C(n, m). ``ci95`` is of these grounds:
+    figures are the sample.
+    """
+    figures, grounds = trials.tried.shape
+    own = np.arange(figures) if groups is None else np.unique(groups, return_inverse=True)[1]
+    generator = np.random.Generator(np.random.PCG64(seed))
+    tables = [_rank_chances(grounds, size) for size in sizes]
+    sums = np.zeros((len(sizes), figures))
+    for _ in range(REPEATS):
+        part = generator.permutation(int(own.max()) + 1)[own] % FOLDS
+        for fold in range(FOLDS):
+            judged = part == fold
+            order = _ranked(trials, ~judged, generator)
+            sums[:, judged] += _by_rank(GroundTrials(trials.fooled[judged], trials.tried[judged]), order, tables)
+    naive = _by_rank(trials, _ranked(trials, np.ones(figures, np.bool_), generator), tables)
+    alike, enough = np.zeros(figures, np.int64), int(own.max()) + 1 >= FOLDS
+    measured = []
+    for size, values, optimistic in zip(sizes, sums / REPEATS, naive, strict=True):
+        known = enough and bool(np.isfinite(values).all())
+        ci95 = share_interval(np.clip(values, 0, 1), alike, groups) if known else None
+        value = float(values.mean()) if known else None
+        measured.append({"m": size, **interval_json(value, ci95), "naive": float(optimistic.mean()), "n": figures})
+    return measured
+
+
+def _by_rank(trials: GroundTrials, order: Ints, tables: Sequence[Floats]) -> Floats:
+    """Probability that the worst of m of its grounds fools each figure, ``(M, F)``; NaN where it has fewer than m."""
+    tried, fooled = trials.tried[:, order], trials.fooled[:, order]
+    rank = np.where(tried, np.cumsum(tried, axis=1), 0)
+    count = tried.sum(axis=1)
+    return np.stack([(table[count[:, None], rank] * fooled).sum(axis=1) + table[count, 0] for table in tables])
+
+
+def _rank_chances(grounds: int, size: int) -> Floats:
+    """Probability ``(n, j)`` that the worst of ``size`` out of n is that of rank j; n and j from 0 to ``grounds``.
+
+    Rank 0 stands for no ground: 0, or NaN where n is less than ``size``.
+    """
+    count, rank = np.ogrid[: grounds + 1, : grounds + 1]
+    ways = comb(count, size)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        chances = np.where(rank > 0, comb(np.maximum(count - rank, 0), size - 1), 0) / ways
+    return np.where(count < size, np.nan, np.where(rank > count, 0, chances))
+
+
+def _ranked(trials: GroundTrials, own: Bools, generator: np.random.Generator) -> Ints:
+    """Grounds by the share of the figures of ``own`` that they fool, the most first; ties in drawn order."""
+    tried = trials.tried[own].sum(axis=0)
+    rates = np.divide(trials.fooled[own].sum(axis=0), tried, out=np.zeros(len(tried)), where=tried > 0)
+    return np.asarray(np.lexsort((generator.permutation(len(rates)), -rates)))
+
+
+def each_ground(trials: GroundTrials, groups: Ints | None) -> list[dict[str, Any]]:
+    """Rate of every ground by itself: unbiased for a ground that was not chosen by its rate, JSON-ready."""
+    rates = []
+    for ground in range(trials.tried.shape[1]):
+        own = trials.tried[:, ground]
+        rates.append(_rate(trials.fooled[own, ground].astype(np.float64), None if groups is None else groups[own]))
+    return rates
+
+
+def each_pair(
+    trials: GroundTrials, labels: Ints, ground_labels: Ints, groups: Ints | None, classes: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Rate of the grounds of every class on the figures of every other, by names of classes, JSON-ready.
+
+    A figure counts once, as the mean over the grounds of the class that it was tried on; ``ci95`` is of these grounds,
+    of which a class may have one alone.
+    """
+    pairs: dict[str, dict[str, Any]] = {}
+    for figure_label, figure_class in enumerate(classes):
+        for ground_label, ground_class in enumerate(classes):
+            columns = ground_labels == ground_label
+            rows = (labels == figure_label) & trials.tried[:, columns].any(axis=1)
+            if figure_label == ground_label or not rows.any():
+                continue
+            tried, fooled = trials.tried[rows][:, columns], trials.fooled[rows][:, columns]
+            shares = fooled.sum(axis=1) / tried.sum(axis=1)
+            pairs.setdefault(figure_class, {})[ground_class] = {
+                **_rate(shares, None if groups is None else groups[rows]),
+                "grounds": int(tried.any(axis=0).sum()),
+            }
+    return pairs
+
+
+def _rate(values: Floats, groups: Ints | None) -> dict[str, Any]:
+    """Mean of ``(I,)`` values in [0, 1] over figures, with its interval."""
+    if not len(values):
+        return {"value": None, "ci95": None, "n": 0}
+    ci95 = share_interval(values, np.zeros(len(values), np.int64), groups)
+    return {**interval_json(float(values.mean()), ci95), "n": len(values)}
 
 
 # answers: A model's answers on rows: made and judged.
@@ -5060,6 +5416,307 @@ BACKGROUND_CHECK: Final = Protocol(
 )
 
 
+# protocols.crossed: Protocol crossed: figures that are all shown on the same grounds, and what of the errors is whose.
+
+CROSSED: Final = "crossed"  # configs whose names begin so have the same grounds under all figures
+CONTROL: Final = "mixed_self"  # pasted on its own ground; original where the dataset has none
+ATTACKS: Final = ("fooled", "captured")
+_SUREST: Final = 1e-12  # probabilities are cut to 1 minus this before their log-odds are taken
+_CURVE: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512)
+
+
+def is_crossed(config: str) -> bool:
+    """Whether a config has the same grounds under all of its figures, as its name says."""
+    return config == CROSSED or config.startswith(f"{CROSSED}_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossedAnswers:
+    """Answers of a model on one config in one label space: R rows."""
+
+    image_id: NDArray[np.str_]  # (R,) of the figure
+    label: Ints  # (R,) class of the figure
+    right: Bools  # (R,)
+    margin: Floats  # (R,) log-odds of the true class
+    mapped: Ints  # (R,) class index of the answer, negative outside the map
+    ground_id: NDArray[np.str_]  # (R,) photo of the ground; empty where it is the figure's own
+    ground_label: Ints  # (R,) its class; negative where it is the figure's own
+
+    def rows(self) -> RowAnswers:
+        """Whether rows are right."""
+        return RowAnswers(image_id=self.image_id, label=self.label, right=self.right)
+
+
+def run_crossed(job: Job) -> dict[str, Any]:
+    """Score every config in all label spaces that the outputs allow."""
+    job, classes = job.limited(), job.repository.classes
+
+    def run(config: str) -> Answers:
+        table = job.rows(config, ["source_label", "ground_id", "ground_label"])
+        names, wnids = row_names(table), np.array([str(wnid or "") for wnid in table["source_label"][:]])
+        own = {
+            "ground_id": np.array([str(name or "") for name in table["ground_id"][:]]),
+            "ground_label": np.array([-1 if label is None else label for label in table["ground_label"][:]], np.int64),
+        }
+
+        def judge(logits: Logits, rows: slice) -> Answers:
+            judged = judge_answers(job.adapter, logits, names["label"][rows], wnids[rows], classes)
+            shown = next(iter(judged.values()))  # answer and confidence are those of every label space
+            return {
+                **{f"{space}.right": answers.right for space, answers in judged.items()},
+                **{f"{space}.margin": log_odds(answers.probability) for space, answers in judged.items()},
+                "mapped": shown.answer,
+                "probability": shown.confidence,
+            }
+
+        return names | own | answer_rows(job.feeder, table, config, judge)
+
+    stored = job.remembered(job.configs, run)
+    summaries = {
+        space: summarise_crossed(answers, classes, job.sampling)
+        for space, answers in split_by_space(stored, CrossedAnswers)
+    }
+    return {"headline": "accuracy_macro", "undecidable_below": MIN_DECIDABLE, "label_spaces": summaries}
+
+
+def log_odds(probability: Floats) -> Floats:
+    """Log p - log(1 - p), natural, of probabilities in [0, 1] that are cut at ``_SUREST``, so within 27.7 of 0."""
+    inside = np.clip(probability, _SUREST, 1 - _SUREST)
+    return np.asarray(np.log(inside) - np.log1p(-inside))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossedTable:
+    """Rows of a crossed config as F figures, by image_id, on G grounds, by class and photo."""
+
+    image_id: NDArray[np.str_]  # (F,)
+    label: Ints  # (F,)
+    ground_id: NDArray[np.str_]  # (G,)
+    ground_label: Ints  # (G,)
+    present: Bools  # (F, G)
+    right: Bools  # (F, G)
+    margin: Floats  # (F, G)
+    mapped: Ints  # (F, G)
+
+    @property
+    def own_class(self) -> Bools:
+        """Whether the ground is of the figure's class, ``(F, G)``."""
+        return np.asarray(self.label[:, None] == self.ground_label[None])
+
+    @property
+    def class_weights(self) -> Floats:
+        """Weights ``(F,)`` under which classes count alike."""
+        return np.asarray(1 / np.bincount(self.label)[self.label])
+
+
+def arrange_crossed(config: str, answers: CrossedAnswers) -> CrossedTable:
+    """Figures by grounds; ``EvaluationError`` if a row has no ground, or a figure stands on a ground twice."""
+    bare = np.unique(answers.image_id[(answers.ground_id == "") | (answers.ground_label < 0)])
+    require(not len(bare), f"{config}: expected another photo's ground in every row; got none for {list_names(bare)}")
+    figures, first, figure = np.unique(answers.image_id, return_index=True, return_inverse=True)
+    keys = np.array([f"{label:04} {name}" for label, name in zip(answers.ground_label, answers.ground_id, strict=True)])
+    _, ground_first, ground = np.unique(keys, return_index=True, return_inverse=True)
+    counts = np.zeros((len(figures), len(ground_first)), np.int64)
+    np.add.at(counts, (figure, ground), 1)
+    twice = figures[(counts > 1).any(axis=1)]
+    require(not len(twice), f"{config}: expected each figure once on a ground; got it twice for {list_names(twice)}")
+    average_rows(config, answers.rows())  # one label an image
+
+    def spread(values: NDArray[Any]) -> NDArray[Any]:
+        table = np.zeros(counts.shape, values.dtype)
+        table[figure, ground] = values
+        return table
+
+    return CrossedTable(
+        image_id=figures,
+        label=answers.label[first],
+        ground_id=answers.ground_id[ground_first],
+        ground_label=answers.ground_label[ground_first],
+        present=counts > 0,
+        right=spread(answers.right),
+        margin=spread(answers.margin),
+        mapped=spread(answers.mapped),
+    )
+
+
+def summarise_crossed(answers: Mapping[str, CrossedAnswers], classes: ClassMap, sampling: Sampling) -> dict[str, Any]:
+    """Accuracies, variance components and attacks of one model in one label space, JSON-ready."""
+    plain = {config: average_rows(config, rows.rows()) for config, rows in answers.items() if not is_crossed(config)}
+    control = CONTROL if CONTROL in plain else "original"
+    summary = {
+        **class_sizes(plain["original"].label, classes),
+        "chance": 1 / len(classes.names),
+        "chance_note": CHANCE_NOTE,
+        "control": control,
+        "configs": {config: measure_accuracy(shares, sampling) for config, shares in plain.items()},
+        "differences": {},
+        "crossed": {},
+    }
+    if control != "original":
+        pasted, photo = pair_images(plain[control], plain["original"])
+        estimate = estimate_difference(pasted, photo, "classes", sampling)
+        summary["differences"][f"{control} - original"] = {**estimate.json(), "n": len(photo.label)}
+    for config in sorted(filter(is_crossed, answers)):
+        table = arrange_crossed(config, answers[config])
+        groups = number_groups(table.image_id.tolist(), sampling.groups)
+        ways = TwoWaySampling(sampling.count, sampling.seed, groups)
+        summary["configs"][config] = _measure_crossed(table, ways)
+        summary["differences"] |= _differences(config, table, control, plain[control], ways)
+        summary["crossed"][config] = {
+            "figures": len(table.image_id),
+            "grounds": len(table.ground_id),
+            "rows": int(table.present.sum()),
+            "components": {
+                "right": estimate_components(CrossedCells(table.right.astype(np.float64), table.present), ways),
+                "margin": estimate_components(CrossedCells(table.margin, table.present), ways),
+            },
+            **measure_attacks(table, plain[control], classes, groups, sampling.seed),
+        }
+    return summary
+
+
+def _measure_crossed(table: CrossedTable, ways: TwoWaySampling) -> dict[str, Any]:
+    """Accuracy over rows and over class means, with intervals over figures and grounds."""
+    right = CrossedCells(table.right.astype(np.float64), table.present)
+    alike = estimate_share(right, np.ones(len(table.label)), ways)
+    means = estimate_share(right, table.class_weights, ways)
+    return {
+        "n": len(table.label),
+        "n_rows": int(table.present.sum()),
+        "undecidable": len(table.label) < MIN_DECIDABLE,
+        "accuracy_micro": alike["value"],
+        "ci95_micro": alike["ci95"],
+        "accuracy_macro": means["value"],
+        "ci95": means["ci95"],
+    }
+
+
+def _differences(
+    config: str, table: CrossedTable, control: str, plain: ImageShares, ways: TwoWaySampling
+) -> dict[str, dict[str, Any]]:
+    """What the grounds cost against the control, and what grounds of other classes cost against those of the own."""
+    right, weights = table.right.astype(np.float64), table.class_weights
+    before = _values_of(table.image_id, plain)
+    cells = CrossedCells(right, table.present & np.isfinite(before)[:, None])
+    same = CrossedCells(np.broadcast_to(np.nan_to_num(before)[:, None], right.shape), cells.present)
+    n = {"n": len(table.label)}
+    measured = {f"{config} - {control}": {**estimate_difference_of_means(cells, same, weights, ways), **n}}
+    own, other = (CrossedCells(right, table.present & which) for which in (table.own_class, ~table.own_class))
+    if own.present.any() and other.present.any():
+        name = f"{config}, own class - other classes"
+        measured[name] = {**estimate_difference_of_means(own, other, weights, ways), **n}
+    return measured
+
+
+def _values_of(image_ids: NDArray[np.str_], shares: ImageShares) -> Floats:
+    """Value of each image, ``(F,)``; NaN where the config lacks it."""
+    known = dict(zip(shares.image_id.tolist(), shares.value.tolist(), strict=True))
+    return np.array([known.get(name, np.nan) for name in image_ids.tolist()])
+
+
+def measure_attacks(
+    table: CrossedTable, control: ImageShares, classes: ClassMap, groups: Ints | None, seed: int
+) -> dict[str, Any]:
+    """Rates of grounds of another class on figures that are right on the control, JSON-ready.
+
+    ``fooled``: the answer is wrong (the rule ``exact`` of the challenge); ``captured``: it is the ground's class
+    (``targeted``; arXiv 2006.09994).
+    """
+    known = _values_of(table.image_id, control) == 1
+    tried = table.present & ~table.own_class & known[:, None]
+    outcomes = {"fooled": ~table.right, "captured": table.mapped == table.ground_label[None]}
+    shown = tried.any(axis=1)
+    members = None if groups is None else groups[shown]
+    attacks: dict[str, Any] = {}
+    columns: dict[str, list[dict[str, Any]]] = {}
+    for name, outcome in outcomes.items():
+        trials = GroundTrials(outcome & tried, tried).kept()
+        counts = trials.tried.sum(axis=1)
+        sizes = [size for size in _CURVE if len(counts) and size < counts.min()]
+        sizes += [int(counts.min())] if len(counts) else []
+        columns[name] = each_ground(trials, members)
+        attacks[name] = {
+            "any_of": [any_of(trials, size, members) for size in sizes],
+            "worst_of": worst_of(trials, sizes, members, seed=seed) if sizes else [],
+            "pairs": each_pair(trials, table.label[shown], table.ground_label, members, classes.names),
+        }
+    grounds = [
+        {
+            "ground_id": str(ground_id),
+            "class": classes.names[label],
+            **{name: columns[name][number] for name in ATTACKS},
+        }
+        for number, (ground_id, label) in enumerate(zip(table.ground_id, table.ground_label.tolist(), strict=True))
+    ]
+    return {"tried_on": int(shown.sum()), "attacks": attacks, "each_ground": grounds}
+
+
+def crossed_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
+    """Accuracies, differences, shares of variance, and attacks."""
+    cells = dict[str, Cell]()
+    for config, measured in sorted(summary["configs"].items(), key=lambda pair: config_rank(pair[0])):
+        cells[f"{config} (n {measured['n']})"] = Cell(
+            measured["accuracy_macro"], measured["ci95"], few=measured["undecidable"]
+        )
+    cells["-differences"] = RULE
+    for name, measured in summary["differences"].items():
+        cells[f"{name} (n {measured['n']})"] = measured_cell(measured, signed=True, few=measured["n"] < MIN_DECIDABLE)
+    for config, own in summary["crossed"].items():
+        size = f"{own['figures']} x {own['grounds']}"
+        for unit, words in (("right", "right or wrong"), ("margin", "log-odds")):
+            cells[f"-{config} {unit}"] = RULE
+            for part in COMPONENTS:
+                cells[f"{config}, variance of {words}: {part} ({size})"] = measured_cell(
+                    own["components"][unit][part]["share"]
+                )
+        cells[f"-{config} attacks"] = RULE
+        for attack in ATTACKS:
+            cells |= _attack_cells(f"{config}, {attack}", own["attacks"][attack], own["tried_on"])
+    return cells
+
+
+def _attack_cells(name: str, attack: Mapping[str, Any], n: int) -> dict[str, Cell]:
+    """By one ground, by one of all, and by the worst of all as other figures choose it."""
+    few, cells = n < MIN_DECIDABLE, dict[str, Cell]()
+    if not attack["any_of"]:
+        return cells
+    first, last = attack["any_of"][0], attack["any_of"][-1]
+    cells[f"{name} by a ground"] = Cell(first["value"], first["ci95"], few=few, note=f"n {n}")
+    cells[f"{name} by one of {last['m']}"] = Cell(last["value"], last.get("ci95_figures"), few=few)
+    worst = attack["worst_of"][-1]
+    naive = "" if worst["naive"] is None else f"(naively {100 * worst['naive']:.1f})"
+    cells[f"{name} by the worst of {worst['m']}"] = Cell(worst["value"], worst["ci95"], few=few, note=naive)
+    return cells
+
+
+def crossed_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
+    """Headline figures of a summary."""
+    yield from accuracy_figures(summary["configs"])
+    yield from value_figures(summary["differences"])
+    for config, own in summary["crossed"].items():
+        shares = {part: own["components"]["right"][part]["share"] for part in COMPONENTS}
+        yield from value_figures({f"{config}_variance_{part}": share for part, share in shares.items()})
+        for attack in ATTACKS:
+            yield from _attack_figures(f"{config}_{attack}", own["attacks"][attack])
+
+
+def _attack_figures(name: str, attack: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Figure]:
+    for kind, words in (("any_of", "one"), ("worst_of", "worst")):
+        if attack[kind]:
+            last = attack[kind][-1]
+            ci95 = last.get("ci95_figures", last["ci95"])
+            yield Figure(f"{name}_by_{words}_of_{last['m']}", last["value"], ci95)
+
+
+CROSSED_PROTOCOL: Final = Protocol(
+    name="crossed",
+    claims=lambda configs: any(map(is_crossed, configs)),
+    run=run_crossed,
+    cells=crossed_cells,
+    figures=crossed_figures,
+)
+
+
 # protocols.imagenet_a: Protocol imagenet_a: crops, calibration and AURRA.
 
 FIVE_CROP: Final = "five_crop"  # no config of the dataset, but five crops of original
@@ -6109,7 +6766,7 @@ RIVAL10: Final = Protocol(
 
 # protocols.registry: The protocols that there are.
 
-PROTOCOLS: Final = [BACKGROUND_CHECK, IMAGENET_A, RIVAL10, IMAGENET9]
+PROTOCOLS: Final = [BACKGROUND_CHECK, CROSSED_PROTOCOL, IMAGENET_A, RIVAL10, IMAGENET9]
 """In the order in which they are asked whether a dataset is made for them; the last one takes any."""
 
 

@@ -239,7 +239,7 @@ def report(
     repository: str | Path | None = None,
     published: str | Path | None = None,
     margin: float = 0.05,
-    vector: str | None = None,
+    vector: Literal["svg", "pdf"] | None = None,
 ) -> tuple[Path, ...]:
     """Put results side by side: tables, families pooled, and the plots of the papers.
 
@@ -250,7 +250,7 @@ def report(
         repository: The dataset that was scored, to show its images in the plots; None shows none.
         published: timm's ``results-imagenet-a.csv``, to set results of ``imagenet_a`` beside; None sets none.
         margin: Difference of two accuracies on ``no_fg`` that counts as none, in (0, 1).
-        vector: ``svg`` or ``pdf``, to write the plot of the leak of rims as that too.
+        vector: ``svg`` or ``pdf``, to write the charts of crossed grounds and of the leak of rims as that too.
 
     Returns:
         Files that were written.

@@ -22,6 +22,7 @@ from figureground.schemas.documents import (
     shown,
 )
 from figureground.schemas.grown_variants import spread_lists
+from figureground.schemas.recipe_grounds import Grounds
 from figureground.schemas.recipe_views import View
 
 Photo = Literal["self", "same_class", "any_class", "next_class", "other_class"]
@@ -107,13 +108,15 @@ class Variant(Document):
     """Photo whose label, object mask and attributes a row has: the one that is seen outside the matte."""
     donors_from: Name | None = None
     """Variant by whose seeds rows draw donors and textures, so that both show the same ones; None draws its own."""
+    grounds: Grounds | None = None
+    """Set of grounds that all figures share, one row for each; None draws a donor for each row."""
 
     @model_validator(mode="before")
     @classmethod
     def _expand_shorthand(cls, value: Any) -> Any:  # noqa: ANN401  whatever the YAML holds
         if not isinstance(value, dict) or "layers" in value:
             return value
-        strange = set(value) - {"ground", "figure", "matte", "labels", "view", "donors_from"}
+        strange = set(value) - {"ground", "figure", "matte", "labels", "view", "donors_from", "grounds"}
         if strange or "ground" not in value or ("figure" in value) != ("matte" in value):
             raise ValueError("layers, or the shorthand {ground} or {ground, matte, figure}")
         layers = [{**_paint(value["ground"]), "matte": "all"}]
@@ -121,7 +124,7 @@ class Variant(Document):
             layers.append({**_paint(value["figure"]), "matte": value["matte"]})
         if "view" in value:
             layers = [{**layer, "view": value["view"]} for layer in layers]
-        return {"layers": layers, **{key: value[key] for key in ("labels", "donors_from") if key in value}}
+        return {"layers": layers, **{key: value[key] for key in ("labels", "donors_from", "grounds") if key in value}}
 
     @model_validator(mode="after")
     def _covers_the_canvas(self) -> Variant:
@@ -137,6 +140,9 @@ class Variant(Document):
             raise ValueError("one view in a variant of attributes")
         if self.labels == "donor" and self.donor is None:
             raise ValueError("a donor, where labels are the donor's")
+        crossable = self.donor in ("any_class", "other_class") and not self.per_attribute and self.labels == "self"
+        if self.grounds is not None and not crossable:
+            raise ValueError("of: any_class or other_class, no attributes and labels: self, where grounds are crossed")
         return self
 
     @property
@@ -354,6 +360,7 @@ def _lender_faults(name: str, variants: Mapping[str, Variant]) -> Iterator[str]:
         ("texture", own.texture, lender.texture),
         ("labels", own.labels, lender.labels),
         ("row for each attribute", own.per_attribute, lender.per_attribute),
+        ("grounds", own.grounds, lender.grounds),
     ):
         if mine != its:
             yield f"{where}: the same {word} as {source}, {its}, instead of {mine}"

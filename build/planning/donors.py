@@ -66,16 +66,21 @@ class DonorPool:
         return labels
 
     def _allowed(self, figure: MeasuredObject, donor: MeasuredObject) -> bool:
-        if figure.record.image_id == donor.record.image_id:
-            return not self._rules.exclude_self
-        if "class_visible_outside" in donor.record.flags:
-            return False
-        bits = self._rules.near_duplicate_bits
-        if bits is None:
-            return True
-        if figure.record.group and figure.record.scene == donor.record.scene:
-            return False
-        return (int(figure.record.phash, 16) ^ int(donor.record.phash, 16)).bit_count() > bits
+        return why_not_lent(figure, donor, self._rules) is None
+
+
+def why_not_lent(figure: MeasuredObject, donor: MeasuredObject, rules: DonorRules) -> str | None:
+    """Why a photo may not lend its ground to a figure, as a stable code; None where it may."""
+    if figure.record.image_id == donor.record.image_id:
+        return "own_photo" if rules.exclude_self else None
+    if "class_visible_outside" in donor.record.flags:
+        return "class_visible_outside"
+    if rules.near_duplicate_bits is None:
+        return None
+    if figure.record.group and figure.record.scene == donor.record.scene:
+        return "own_group"
+    bits = (int(figure.record.phash, 16) ^ int(donor.record.phash, 16)).bit_count()
+    return "near_duplicate" if bits <= rules.near_duplicate_bits else None
 
 
 def check_classes(

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from figureground.build.geometry.objects import MeasuredObject
 from figureground.build.planning.attribute_rows import shown_attributes
+from figureground.build.planning.crossing import CrossedSet, describe_crossings
 from figureground.build.planning.donors import check_classes
 from figureground.build.planning.near_duplicates import NearDuplicates
 from figureground.build.planning.plan_rows import NONE, PlanRows
@@ -42,6 +43,8 @@ class Plan:
     """Photos that rows take as their texture, by image_id."""
     near_duplicates: NearDuplicates | None = None
     """Near-duplicates among the objects, where the recipe divides them into splits."""
+    crossed: tuple[CrossedSet, ...] = ()
+    """What became of the crossed grounds of each variant and split, where there are such."""
 
     def lengths(self) -> list[tuple[tuple[str, str], int]]:
         """Number of rows of each variant and split, in the order of the rows."""
@@ -84,7 +87,7 @@ def make_plan(
     rule_set = recipe.rules[rules]
     photos = _texture_photos(recipe, textures)
     usable, refused = _usable_objects(records, recipe, rules, classes)
-    policies: set[Photo] = {variant.donor for variant in recipe.variants.values() if variant.donor}
+    policies = _policies(recipe)
     faults = Faults()
     check_classes(usable, policies, rule_set.donors, classes, faults)
     faults.raise_if_any()
@@ -96,6 +99,7 @@ def make_plan(
         objects=settled.objects,
         splits=settled.splits,
         pools=settled.pools,
+        crossings=settled.crossings,
         textures=photos,
         texture_ring=HashRing([photo.image_id for photo in photos]),
         attributes=shown,
@@ -112,7 +116,13 @@ def make_plan(
         vanished=tuple(vanished),
         textures={photos[index].image_id: photos[index] for index in used},
         near_duplicates=settled.near_duplicates,
+        crossed=tuple(describe_crossings(settled.objects, settled.crossings)),
     )
+
+
+def _policies(recipe: Recipe) -> set[Photo]:
+    """Where rows take donors of their own from; crossed grounds are chosen for all rows at once."""
+    return {variant.donor for variant in recipe.variants.values() if variant.donor and variant.grounds is None}
 
 
 def _texture_photos(recipe: Recipe, textures: Sequence[PhotoRef]) -> tuple[PhotoRef, ...]:

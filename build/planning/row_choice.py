@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from figureground.build.geometry.objects import MeasuredObject
+from figureground.build.planning.crossing import CrossedGrounds, Crossing
 from figureground.build.planning.donors import DonorPool
 from figureground.build.planning.plan_rows import NONE, ROW_CODE, RowCodes, RowGroup, RowWriter, row_seed
 from figureground.build.planning.seeds import HashRing
@@ -28,6 +29,8 @@ class RowChooser:
     """Object id to split."""
     pools: Mapping[str, DonorPool]
     """Split to who may lend in it."""
+    crossings: Mapping[Crossing, CrossedGrounds]
+    """Grounds that all figures of a split share, of the variants that have such."""
     textures: Sequence[PhotoRef]
     """Photos to take textures from, sorted by image_id."""
     texture_ring: HashRing
@@ -47,6 +50,11 @@ class RowChooser:
         attribute_codes = {attribute: code for code, attribute in enumerate(self.attribute_names())}
         numbers = array("i")
         for index, figure in enumerate(self.objects):
+            if variant.grounds is not None:
+                crossed = self.crossings[Crossing(name, self.splits[figure.object_id])]
+                for draw, donor in crossed.shown_to(index):
+                    numbers.extend((index, 0, draw, donor, NONE))
+                continue
             draws = self.draws if variant.donor else _instance_rows(variant, self.rules, figure)
             for attribute in self.attributes.get(figure.object_id, ()) if variant.per_attribute else ("",):
                 for draw in range(draws):

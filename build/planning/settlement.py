@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from figureground.build.geometry.objects import MeasuredObject
+from figureground.build.planning.crossing import CrossedGrounds, Crossing, cross_grounds
 from figureground.build.planning.donors import DonorPool
 from figureground.build.planning.near_duplicates import NearDuplicates
 from figureground.build.planning.selection import Refusal, balance_classes, refusal_counts
@@ -25,6 +26,8 @@ class Settlement:
     """Object id to split."""
     pools: Mapping[str, DonorPool]
     """Split to who may lend in it: no pixel of a training photo reaches the test split."""
+    crossings: Mapping[Crossing, CrossedGrounds]
+    """Grounds that all figures of a split share, of the variants that have such."""
     near_duplicates: NearDuplicates | None
     """Near-duplicates among all objects that passed the filters; None in a recipe without splits."""
     refusals: list[Refusal]
@@ -56,17 +59,20 @@ def settle(
         balanced, unbalanced = balance_classes(remaining, recipe.balance, seed=recipe.seed)
         splits = assign_splits([measured.record for measured in balanced], recipe, duplicates)
         pools = _pools(balanced, splits, rules, classes)
-        without_donor = {
+        without_donor: dict[str, str] = {
             measured.object_id: policy
             for measured in balanced
             for policy in sorted(policies)
             if not pools[splits[measured.object_id]].has_donor(measured, policy)
         }
+        crossings = cross_grounds(balanced, splits, recipe, rules)
+        without_donor |= _without_ground(balanced, crossings)
         if not without_donor:
             return Settlement(
                 objects=balanced,
                 splits=splits,
                 pools=pools,
+                crossings=crossings,
                 near_duplicates=duplicates,
                 refusals=[*stranded, *unbalanced],
             )
@@ -88,6 +94,11 @@ def settle(
         got="none left",
         remedy=refusal_counts(stranded),
     )
+
+
+def _without_ground(objects: Sequence[MeasuredObject], crossings: Mapping[Crossing, CrossedGrounds]) -> dict[str, str]:
+    """Object id to the crossed variant that has no ground for it."""
+    return {objects[index].object_id: key.variant for key, crossed in crossings.items() for index in crossed.stranded()}
 
 
 def _pools(

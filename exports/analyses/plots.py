@@ -120,7 +120,14 @@ def draw_sheet(rows: Sequence[TileRow], *, title: str, note: str = "") -> bytes:
 
 
 def draw_heat_table(
-    values: Floats, *, row_names: Sequence[str], column_names: Sequence[str], title: str, note: str = "", scale: str
+    values: Floats,
+    *,
+    row_names: Sequence[str],
+    column_names: Sequence[str],
+    title: str,
+    note: str = "",
+    scale: str,
+    picture_format: str = "png",
 ) -> bytes:
     """A table ``(R, C)`` of shares as coloured cells with their numbers; NaN cells are left white."""
     figure = Figure(figsize=(0.5 * len(column_names) + 2.8, 0.33 * len(row_names) + 1.9), dpi=_DPI)
@@ -139,7 +146,7 @@ def draw_heat_table(
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     if note:
         figure.supxlabel(note, fontsize=7.5, color=_GREY, x=0.01, ha="left")
-    return encode_figure(figure)
+    return encode_figure(figure, picture_format)
 
 
 def encode_figure(figure: Figure, picture_format: str = "png") -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from figureground.build.painting.scene_files import SceneJob
+from figureground.build.planning.crossing import CrossedSet
 from figureground.build.planning.plan import Plan
 from figureground.errors import DataError, Fault, UsageError
 from figureground.exports.dataset.cluster_shards import BuildSite, write_all_scenes, write_all_shards
@@ -58,6 +59,8 @@ class BuildReport:
     """True where the very same build was there already."""
     copied: int = 0
     """Rows whose pixels are an earlier version's."""
+    crossed: tuple[CrossedSet, ...] = ()
+    """What became of crossed grounds, by variant and split."""
 
 
 def build_dataset(request: BuildRequest, folder: Path, *, progress: Progress = lambda *_: None) -> BuildReport:
@@ -255,4 +258,5 @@ def _report(folder: Path, build: PlannedBuild, *, reused: bool = False, copied: 
         warnings=tuple(map(str, build.findings)),
         reused=reused,
         copied=copied,
+        crossed=plan.crossed,
     )

@@ -70,6 +70,7 @@ def render_card(
         "windowed": any(views[name].window for name in used),
         "artefacts": list(_artefacts(recipe, sizes)),
         "donors": donors,
+        "crossed": {name: own for name in sizes if (own := recipe.variants[name].grounds) is not None},
         "mask_cost": [name for name in sizes if name == "mixed_self" or recipe.variants[name].donors_from],
         "too_large": _too_large(recipe, lock),
         "changelog": list(reversed(changelog)),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from figureground.build.planning.coverage import ClassCoverage, DonorUse, class_coverage, donor_use
+from figureground.build.planning.crossing import CrossedSet
 from figureground.build.planning.gates import AttributeFrequency, attribute_frequencies
 from figureground.build.planning.plan import Plan
 from figureground.build.planning.plan_files import read_donors, write_plan
@@ -30,6 +31,7 @@ from figureground.exports.dataset.files import (
     CONTACT_SHEET,
     COVERAGE,
     CROISSANT,
+    CROSSED,
     DONORS,
     GATES,
     LOCK,
@@ -144,3 +146,5 @@ def _write_reports(build: PlannedBuild, folder: Path) -> None:
         write_text(folder / ATTRIBUTE_COUNTS, csv_text(AttributeFrequency, frequencies))
     coverage = class_coverage(plan, design.classes, build.request.release.left_out)
     write_text(folder / COVERAGE, csv_text(ClassCoverage, coverage))
+    if plan.crossed:
+        write_text(folder / CROSSED, csv_text(CrossedSet, plan.crossed))

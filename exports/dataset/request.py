@@ -345,6 +345,7 @@ def describe_report(report: BuildReport) -> str:
         f"classes: {classes}",
         *([f"splits: {splits}"] if len(report.splits) > 1 else []),
         f"left out: {refused}",
+        *map(str, report.crossed),
         *(f"{reason}: {hint}" for reason, hint in _HINTS.items() if report.refused.get(reason, 0)),
         *report.warnings,
         f"look at {sheet}" if sheet.exists() else "rows hold no images, only what they are made of; --pixels adds them",

@@ -26,6 +26,7 @@ from figureground.exports.dataset.files import (
     CHANGELOG,
     CLASS_MAP,
     COVERAGE,
+    CROSSED,
     DATA,
     GATES,
     LOCK,
@@ -62,7 +63,7 @@ class ReleasePart:
 
 REBUILT_FROM: Final = ReleasePart(
     files=(RECIPE, LOCK, CLASS_MAP, OBJECTS, PLAN),
-    more=(ATTRIBUTES, REFUSED, CHANGELOG, COVERAGE, GATES, ATTRIBUTE_COUNTS),
+    more=(ATTRIBUTES, REFUSED, CHANGELOG, COVERAGE, CROSSED, GATES, ATTRIBUTE_COUNTS),
     columns=("variant", "draw", "attribute", "provenance.object_id", "provenance.pixels_sha256", "provenance.sketch"),
 )
 COMPARED: Final = ReleasePart(

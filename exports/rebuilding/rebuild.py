@@ -22,6 +22,7 @@ from figureground.exports.dataset.files import (
     ATTRIBUTE_COUNTS,
     CLASS_MAP,
     COVERAGE,
+    CROSSED,
     GATES,
     LOCK,
     MANIFEST,
@@ -54,7 +55,7 @@ from figureground.schemas.records import ObjectRecord, PhotoRef, PlanRow, Source
 from figureground.schemas.sources.opening import PhotoSource
 
 _NEEDED: Final = (RECIPE, LOCK, CLASS_MAP, OBJECTS, PLAN)
-_COPIED: Final = (OBJECTS, REFUSED, COVERAGE, GATES, ATTRIBUTE_COUNTS)
+_COPIED: Final = (OBJECTS, REFUSED, COVERAGE, CROSSED, GATES, ATTRIBUTE_COUNTS)
 """What a rebuild cannot know: names of photos, and what was refused."""
 _REPORT: Final = "report/rebuild.json"
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from figureground.errors import UsageError
 from figureground.exports.analyses.families import ListedModel, load_families
@@ -17,6 +17,7 @@ from figureground.exports.evaluation.results import format_table, result_tables
 from figureground.exports.report.background import BackgroundRelation, background_section, describe_background, relate
 from figureground.exports.report.box_sources import compare_box_sources, describe_box_sources
 from figureground.exports.report.crops import MARGINS, crops_section
+from figureground.exports.report.crossed.section import crossed_section, describe_crossed
 from figureground.exports.report.groups import ResultGroup, group_results, require_each_once
 from figureground.exports.report.imagenet9 import describe_imagenet9, fit_trends, group_models, imagenet9_section
 from figureground.exports.report.leak.levelling import MARGIN
@@ -33,6 +34,8 @@ from figureground.exports.report.timm_table import (
 )
 from figureground.runtime.files import csv_text, write_text
 
+VectorFormat = Literal["svg", "pdf"]
+
 GAP_LEVELS: Final = (60 / 255, 0.25, 75.0)
 """Levels that worst noise gaps are shown at, first scored: the paper's sigma, Hard ImageNet's, an l2 norm."""
 
@@ -45,7 +48,7 @@ def write_report(
     repository: str | None = None,
     published: Path | None = None,
     margin: float = MARGIN,
-    vector: str | None = None,
+    vector: VectorFormat | None = None,
 ) -> list[str]:
     """Write ``report.txt``, ``report.json``, plots, and all of it as ``report.html``; returns the files' names.
 
@@ -57,7 +60,7 @@ def write_report(
         repository: Dataset whose images to show; None leaves worst noise gaps and categories without pictures.
         published: timm's ``results-imagenet-a.csv``, to set results of the protocol imagenet_a beside; None sets none.
         margin: Difference of two accuracies on ``no_fg`` that counts as none, in (0, 1).
-        vector: ``svg`` or ``pdf``, to write the plot of the leak of rims as that too.
+        vector: ``svg`` or ``pdf``, to write the charts of crossed grounds and of the leak of rims as that too.
 
     Raises:
         UsageError: if there are no results, or results that cannot be pooled.
@@ -81,14 +84,16 @@ def _write(
     out: Path,
     repository: str | None,
     leaks: Sequence[Mapping[str, Any] | None],
-    vector: str | None,
+    vector: VectorFormat | None,
 ) -> list[str]:
-    crops, grounds = (group_results(read, protocol) for protocol in ("imagenet_a", "background_check"))
+    crops, grounds, crossed = (
+        group_results(read, protocol) for protocol in ("imagenet_a", "background_check", "crossed")
+    )
     box_sources = compare_box_sources(read)
     out.mkdir(parents=True, exist_ok=True)
     nines = [(members, imagenet9_section(members)) for members in group_models(read)]
     tables = result_tables(read)
-    texts = [*map(describe_background, grounds)]
+    texts = [*map(describe_background, grounds), *map(describe_crossed, crossed)]
     texts += [describe_imagenet9(section) for _, section in nines]
     texts += [describe_leak(leak) for leak in leaks if leak]
     texts += [describe_published(compared)] if compared else []
@@ -98,7 +103,11 @@ def _write(
         write_text(out / name, text)
     sections, drawn = _report_noise(read, families, out, repository)
     sections += [{"protocol": "imagenet_a", "box_sources": asdict(comparison)} for comparison in box_sources]
-    for draw, section, groups in ((_draw_crops, crops_section, crops), (_draw_grounds, background_section, grounds)):
+    for draw, section, groups in (
+        (_draw_crops, crops_section, crops),
+        (_draw_grounds, background_section, grounds),
+        (partial(_draw_crossed, repository, vector), crossed_section, crossed),
+    ):
         for group in groups:
             sections.append(section(group))
             drawn += draw(group, out, _stem(group, groups), family_of)
@@ -182,6 +191,15 @@ def _draw_grounds(group: ResultGroup, out: Path, stem: str, family_of: Mapping[s
     for name, relations in panels.items():
         background_plots.draw_relations(relations, out / f"{stem}.{name}.png", family_of)
     return [f"{stem}.{name}.png" for name in panels]
+
+
+def _draw_crossed(
+    repository: str | None, vector: VectorFormat | None, group: ResultGroup, out: Path, stem: str, _: Mapping[str, str]
+) -> list[str]:
+    from figureground.exports.report.crossed.drawing import draw_crossed
+
+    opened = None if repository is None else _open_scored(repository, group.dataset, group.fingerprint)
+    return draw_crossed(group, out, stem, _safe_name, opened=opened, vector=vector)
 
 
 def _draw_nine(

@@ -8,12 +8,13 @@ from typing import Final
 from figureground.exports.evaluation.options import COMMON, Option
 from figureground.exports.evaluation.protocol import Protocol
 from figureground.exports.evaluation.protocols.background_check import BACKGROUND_CHECK
+from figureground.exports.evaluation.protocols.crossed import CROSSED_PROTOCOL
 from figureground.exports.evaluation.protocols.imagenet9 import IMAGENET9
 from figureground.exports.evaluation.protocols.imagenet_a import IMAGENET_A
 from figureground.exports.evaluation.protocols.rival10 import RIVAL10
 from figureground.exports.evaluation.values import require
 
-PROTOCOLS: Final = [BACKGROUND_CHECK, IMAGENET_A, RIVAL10, IMAGENET9]
+PROTOCOLS: Final = [BACKGROUND_CHECK, CROSSED_PROTOCOL, IMAGENET_A, RIVAL10, IMAGENET9]
 """In the order in which they are asked whether a dataset is made for them; the last one takes any."""
 
 

@@ -16,7 +16,8 @@ from figureground.errors import UsageError
     "Examples: figureground report scores -o report\n\n"
     "figureground report scores -o report --models models.yaml --repository rival\n\n"
     "figureground report scores -o report --published results-imagenet-a.csv\n\n"
-    "figureground report scores -o report --margin 0.03 --vector pdf"
+    "figureground report scores -o report --margin 0.03 --vector pdf\n\n"
+    "figureground report scores -o report --repository crossed --vector svg"
 )
 def report(
     results: Annotated[list[Path], typer.Argument(help="Result files of evaluate, or folders of them.")],
@@ -30,7 +31,8 @@ def report(
         float, typer.Option(help="Difference of accuracies that counts as none, for where the leak of rims levels off.")
     ] = 0.05,
     vector: Annotated[
-        Literal["svg", "pdf"] | None, typer.Option(help="Write the plot of the leak of rims as this too.")
+        Literal["svg", "pdf"] | None,
+        typer.Option(help="Write the charts of crossed grounds and of the leak of rims in this format too."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
