@@ -666,6 +666,17 @@ def bootstrap_class_means(values: Floats, labels: Ints, *, count: int, seed: int
     return means / len(classes)
 
 
+def mask_weights(masks: int, *, count: int, seed: int) -> Floats:
+    """What each of M masks weighs in a resample, ``(B, M)``: masks are crossed with the images.
+
+    Weights of images and of masks are multiplied (the pigeonhole bootstrap of Owen, Annals of Applied Statistics 1(2),
+    2007), so that one interval has the variance of both. Of M masks M - 1 are drawn, as of images; one has weight 1.
+    """
+    generator = np.random.Generator(np.random.PCG64([seed, 2]))
+    drawn = max(1, masks - 1)
+    return np.asarray(generator.multinomial(drawn, np.full(masks, 1 / masks), size=count) / drawn)
+
+
 def bootstrap_interval(samples: Floats, n: int) -> list[float] | None:
     """Central 95 % of the finite ones of bootstrap samples ``(B,)`` of ``n`` images.
 
@@ -5042,7 +5053,7 @@ def describe_ablation(base: Outcomes, ablated: Outcomes) -> dict[str, Any]:
 # protocols.sensitivity: Relative foreground sensitivity (RFS) under noise, and its null.
 
 AREA_EDGES: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 1.0)  # shares of the canvas that slice objects
-RFS_NAMES: Final = ("rfs", "rfs_null", "rfs_beyond_null")
+RFS_NAMES: Final = ("rfs", "rfs_null", "rfs_beyond_null", "rfs_skill")
 
 
 def relative_foreground_sensitivity(a_fg: Floats | float, a_bg: Floats | float, undefined: str = "strict") -> Floats:
@@ -5058,6 +5069,16 @@ def relative_foreground_sensitivity(a_fg: Floats | float, a_bg: Floats | float, 
     largest = 2 * np.minimum(mean, 1 - mean)
     empty = 0.0 if undefined == "hardimagenet" else np.nan
     return np.asarray(np.divide(ground - figure, largest, out=np.full(mean.shape, empty), where=largest > 1e-9))
+
+
+def skill_beyond(value: Floats | float, null: Floats | float, best: Floats | float = 1.0) -> Floats:
+    """(value - null) / (best - null): 0 for what the null has, 1 for the best there is; NaN where these are the same.
+
+    The skill score of forecasts (Murphy, Monthly Weather Review 116, 1988), as Cohen's kappa is one.
+    """
+    top, room = np.asarray(value, np.float64) - null, np.asarray(best, np.float64) - null
+    top, room = np.broadcast_arrays(top, room)
+    return np.asarray(np.divide(top, room, out=np.full(room.shape, np.nan), where=room > 1e-9))
 
 
 def instance_rfs(p_fg: Floats, p_bg: Floats) -> Floats:
@@ -5092,13 +5113,13 @@ class RegionalShares:
         )
         return value, samples
 
-    def _beyond(self, level: int) -> Floats:
-        """RFS minus its null, of resamples ``(B,)`` to which the jitter is added in place and taken away displaced."""
+    def jittered_rfs(self, level: int) -> tuple[Floats, Floats]:
+        """RFS and its null, of resamples ``(B,)`` to which the jitter is added in place and taken away displaced."""
         own, null = (
             relative_foreground_sensitivity(*self._jittered(level, place, sign), self.undefined)
             for place, sign in (("", 1), (DISPLACED, -1))
         )
-        return own - null
+        return own, null
 
     def _jittered(self, level: int, place: str, sign: int) -> tuple[Floats, Floats]:
         figure, ground = (
@@ -5109,17 +5130,23 @@ class RegionalShares:
     def describe(self, level: int) -> dict[str, dict[str, Any]]:
         """RFS at one level, and where noise was displaced its null and what it has beyond that, JSON-ready.
 
-        RFS beyond its null is in [-2, 2]; its interval is of resamples that both are of, each with a few images more
-        that noise hurts in one place and not in the other. Without those, images that nearly all agree would pass for
-        certainty, as they do in a percentile bootstrap of any paired difference.
+        RFS beyond its null is in [-2, 2]; its skill is the share of what lies between the null and 1, at most 1. Their
+        intervals are of resamples that both are of, each with a few images more that noise hurts in one place and not
+        in the other. Without those, images that nearly all agree would pass for certainty, as they do in a percentile
+        bootstrap of any paired difference. An image's draws of noise and displacement stay with it.
         """
         value, samples = (array[..., level] for array in self.rfs())
         described = {"rfs": self._cell(value, samples, level)}
         if f"{DISPLACED}figure" not in self.means:
             return described
         null, null_samples = (array[..., level] for array in self.rfs(DISPLACED))
-        beyond = _bootstrap_cell(value - null, self._beyond(level), len(self.labels))
-        return {**described, "rfs_null": self._cell(null, null_samples, level, DISPLACED), "rfs_beyond_null": beyond}
+        drawn, n = self.jittered_rfs(level), len(self.labels)
+        return {
+            **described,
+            "rfs_null": self._cell(null, null_samples, level, DISPLACED),
+            "rfs_beyond_null": _bootstrap_cell(value - null, drawn[0] - drawn[1], n),
+            "rfs_skill": _bootstrap_cell(skill_beyond(value, null), skill_beyond(*drawn), n),
+        }
 
     def _cell(self, value: Floats, samples: Floats, level: int, place: str = "") -> dict[str, Any]:
         """RFS with its interval; p is that of the difference of the accuracies on ground and figure."""
@@ -5148,12 +5175,12 @@ def regional_shares(
         images=images,
         means=means,
         samples=dict(zip(images, drawn, strict=True)),
-        jitter=_draw_jitter(labels, sampling),
+        jitter=draw_jitter(labels, sampling),
         undefined=settings.undefined,
     )
 
 
-def _draw_jitter(labels: Ints, sampling: Sampling) -> dict[str, Floats]:
+def draw_jitter(labels: Ints, sampling: Sampling) -> dict[str, Floats]:
     """What one more image of every kind of disagreement between a place and the other would move samples by.
 
     As Bonett and Price add one pair of each discordant kind to the interval of a paired difference (Journal of
@@ -5266,22 +5293,26 @@ def noise_cells(kind: str, grown: str, noise: Mapping[str, Any], few: bool) -> d
         row = f"{kind} {level:.3g}{grown}"
         for region in REGIONS:
             cells[f"{row}: noise on {region}"] = measured_cell(noise[f"accuracy_{region}"][index], few=few)
-        cells |= _rfs_cells(row, {name: noise[name][index] for name in RFS_NAMES if name in noise}, few)
-    cells |= _rfs_cells(f"{kind}{grown}, all levels", noise["pooled"], few)
+        cells |= rfs_cells(row, {name: noise[name][index] for name in RFS_NAMES if name in noise}, few)
+    cells |= rfs_cells(f"{kind}{grown}, all levels", noise["pooled"], few)
     for part in noise["by_area"]:
         low, high = (f"{100 * edge:.0f}" for edge in part["area"])
         row = f"{kind}{grown}, all levels, object {low} to {high} % of the canvas (n {part['n']})"
-        cells |= _rfs_cells(row, part, part["undecidable"])
+        cells |= rfs_cells(row, part, part["undecidable"])
     return cells
 
 
-def _rfs_cells(row: str, measured: Mapping[str, Any], few: bool) -> dict[str, Cell]:
+def rfs_cells(row: str, measured: Mapping[str, Any], few: bool) -> dict[str, Cell]:
     """RFS, and where there is one its null, which is not tested, and what RFS has beyond it."""
     cells = {f"{row}: RFS": measured_cell(measured["rfs"], signed=True, few=few)}
     if "rfs_null" in measured:
         null = measured["rfs_null"]
         cells[f"{row}: RFS of displaced masks"] = Cell(null["value"], null["ci95"], signed=True, few=few)
         cells[f"{row}: RFS beyond displaced masks"] = measured_cell(measured["rfs_beyond_null"], signed=True, few=few)
+        skill = measured["rfs_skill"]  # whose test is that of the row above
+        cells[f"{row}: the same of what can be had beyond them"] = Cell(
+            skill["value"], skill["ci95"], signed=True, few=few
+        )
     return cells
 
 
@@ -6289,6 +6320,104 @@ def _pasted_cells(row: str, measured: Mapping[str, Any]) -> dict[str, Cell]:
     return cells
 
 
+# protocols.null_masks: RFS beyond its null over several masks: images, their draws and the masks in one interval.
+
+_STEP: Final = 1e-5  # of an accuracy, for slopes
+
+
+def summarise_masks(outcomes: Outcomes, settings: NoiseSettings, sampling: Sampling) -> dict[str, dict[str, Any]]:
+    """By kind of noise that has a null: RFS over all levels and all masks, JSON-ready; empty for one mask.
+
+    Noises and displacements are drawn for every image by itself, so that resampling images with all their draws has
+    the draws' variance (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8); masks are
+    common to all images, and resampled across them (``mask_weights``). ``variance`` is what each is of the whole.
+    """
+    kinds = [kind for kind in settings.levels if kind in settings.null]
+    return {kind: _over_masks(outcomes, settings, kind, sampling) for kind in kinds if len(settings.grow_px) > 1}
+
+
+def _over_masks(outcomes: Outcomes, settings: NoiseSettings, kind: str, sampling: Sampling) -> dict[str, Any]:
+    regions, labels = settings.regions(kind), outcomes.label
+    by_mask = [region_columns(settings, kind, grow_px) for grow_px in settings.grow_px]
+    right = np.stack(  # (I, M, R, T), over levels
+        [[outcomes.right[:, columns[region]].mean(axis=1) for region in regions] for columns in by_mask]
+    ).transpose(2, 0, 1, 3)
+    images = right.mean(axis=3)
+    drawn = sampling.bootstrap(images.reshape(len(labels), -1), labels).reshape(sampling.count, *images.shape[1:])
+    weights = mask_weights(len(by_mask), count=sampling.count, seed=sampling.seed)
+    alike = np.full_like(weights, 1 / len(by_mask))
+    both = [_shares(images.mean(axis=1), drawn, own, regions, labels, settings, sampling) for own in (weights, alike)]
+    described = both[0].describe(0)
+    variance = _variance(both, right.mean(axis=1), regions, labels)
+    return {"masks_px": list(settings.grow_px), "n": len(labels), **described, "variance": variance}
+
+
+def _shares(
+    images: Floats,
+    drawn: Floats,
+    weights: Floats,
+    regions: tuple[str, ...],
+    labels: Ints,
+    settings: NoiseSettings,
+    sampling: Sampling,
+) -> RegionalShares:
+    """Shares over masks ``(I, R)``, and resamples ``(B, M, R)`` of which masks weigh ``(B, M)``."""
+    samples = np.einsum("bm,bmr->br", weights, drawn)
+    return RegionalShares(
+        labels=labels,
+        images={region: images[:, [number]] for number, region in enumerate(regions)},
+        means={region: mean_of_class_means(images[:, [number]], labels) for number, region in enumerate(regions)},
+        samples={region: samples[:, [number]] for number, region in enumerate(regions)},
+        jitter=draw_jitter(labels, sampling),
+        undefined=settings.undefined,
+    )
+
+
+def _variance(
+    both: list[RegionalShares], right: Floats, regions: tuple[str, ...], labels: Ints
+) -> dict[str, float | None]:
+    """Shares of the variance of RFS beyond its null: images, draws within images, masks; None for one draw.
+
+    ``right`` is ``(I, R, T)``. The variance of draws is that within images of the linearised figure.
+    """
+    whole, still = (float(np.nanvar(np.subtract(*shares.jittered_rfs(0)))) for shares in both)
+    masks = max(0.0, whole - still)
+    if not whole > 0:
+        return {"images": None, "draws": None, "masks": None}
+    if right.shape[2] < 2:
+        return {"images": None, "draws": None, "masks": masks / whole}
+    slopes = _slopes(np.array([both[1].means[region][0] for region in regions]), regions)
+    parts = np.einsum("irt,r->it", right, slopes)
+    _, own, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    weights = 1 / (len(sizes) * sizes[own])
+    draws = min(still, float((weights**2 * parts.var(axis=1, ddof=1)).sum()) / right.shape[2])
+    return {"images": (still - draws) / whole, "draws": draws / whole, "masks": masks / whole}
+
+
+def _slopes(means: Floats, regions: tuple[str, ...]) -> Floats:
+    """Derivatives of RFS beyond its null by the accuracy of every region."""
+
+    def beyond(values: Floats) -> float:
+        at = dict(zip(regions, values, strict=True))
+        own, null = (
+            relative_foreground_sensitivity(at[f"{place}figure"], at[f"{place}ground"]) for place in ("", DISPLACED)
+        )
+        return float(own - null)
+
+    steps = _STEP * np.eye(len(regions))
+    slopes = np.array([(beyond(means + step) - beyond(means - step)) / (2 * _STEP) for step in steps])
+    return np.nan_to_num(slopes)
+
+
+def mask_cells(kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, Cell]:
+    """RFS over levels and masks, its null and what it has beyond it."""
+    cells = dict[str, Cell]()
+    for kind, measured in kinds.items():
+        masks = ", ".join(f"{grow_px:+d}" if grow_px else "0" for grow_px in measured["masks_px"])
+        cells |= rfs_cells(f"{kind}, all levels, masks {masks} px", measured, measured["n"] < MIN_DECIDABLE)
+    return cells
+
+
 # models: Models by their specifications: those of libraries, ONNX files and callables.
 
 MODEL_SPECS: Final = (
@@ -6527,6 +6656,7 @@ def summarise_rival10(
             }
             for grow_px in settings.grow_px
         },
+        "over_masks": summarise_masks(original, settings, sampling),
         "ablations": {
             config: describe_ablation(outcomes[base], outcomes[config])
             for config, base in ABLATIONS.items()
@@ -6552,6 +6682,8 @@ def rival10_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
         grown = "" if grow_px == "0" else f", mask {int(grow_px):+d} px"
         for kind in headline_first(kinds):
             cells |= {f"-{kind}{grown}": RULE, **noise_cells(kind, grown, kinds[kind], few)}
+    if masks := mask_cells(summary.get("over_masks", {})):
+        cells |= {"-masks": RULE, **masks}
     cells["-ablations"] = RULE
     for config, measured in summary["ablations"].items():
         own = measured["undecidable"]

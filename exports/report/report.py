@@ -260,6 +260,9 @@ def _draw(
     for kind in kinds:
         noise_plots.draw_scatter(members, families, kind, next_path(f"scatter_{kind}"))
         noise_plots.draw_levels([family for family in pooled if family.kind == kind], next_path(f"levels_{kind}"))
+        nulled = [member for member in members if "rfs_skill" in member.summary["noise"]["0"][kind]["pooled"]]
+        if nulled:
+            noise_plots.draw_nulls(nulled, kind, next_path(f"nulls_{kind}"))
         if any(member.outcomes is not None for member in members):
             noise_plots.draw_densities(members, kind, next_path(f"irfs_{kind}"))
     if members[0].summary["ablations"]:

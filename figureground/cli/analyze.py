@@ -66,11 +66,15 @@ def _load(spec: str, network: NetworkOptions) -> AnalysedModel:
 
 
 def _means_text(result: dict[str, Any]) -> str:
+    from figureground.exports.analyses.nulls.displaced import describe_nulls
+
     lines = []
     for model in [*result["models"], {"model": "centre blob", **result["centre_blob"]}]:
         means = model["by_true_class"]["mean"]
         cells = ", ".join(f"{name} {cell['value']:.3f}" for name, cell in means.items()) or "nothing to measure"
         lines.append(f"{model['model']} ({model['n_measured']} of {model['n']} images): {cells}")
+        if "beyond_null" in model:
+            lines.append(f"  {describe_nulls(model['model'], model['beyond_null'], tuple(means))}")
     return "\n".join(lines)
 
 
@@ -98,7 +102,13 @@ def saliency(
 
     settings = attribution.settings(feed.batch_size)
     request = SaliencyRequest(
-        settings=settings, bootstrap=report.bootstrap, seed=report.seed, shown=report.shown, families=report.families
+        settings=settings,
+        bootstrap=report.bootstrap,
+        seed=report.seed,
+        shown=report.shown,
+        families=report.families,
+        nulls=report.nulls(),
+        null_format=report.null_format,
     )
     models = [_load(spec, feed.network) for spec in model]
     with progress_bar() as show:
@@ -263,6 +273,7 @@ def spuriosity(
 ) -> None:
     """Rank the images of each class by how much of its spurious features they show."""
     images = _open(repo, rows, feed)
+    from figureground.exports.analyses.nulls.displaced import describe_nulls
     from figureground.exports.analyses.spuriosity import SpuriositySettings, rank_spuriosity
 
     settings = SpuriositySettings(
@@ -274,6 +285,7 @@ def spuriosity(
     for name, ranking in result["classes"].items():
         spurious = ranking["spurious_units"]
         lines.append(f"{name}: {f'spurious units {spurious}' if spurious else 'no spurious feature'}")
+    lines.append(describe_nulls(result["model"], result["beyond_null"], ("precision",)))
     emit(result, as_json=as_json, text="\n".join([*lines, f"{out}: {', '.join(result['files'])}, spuriosity.json"]))
 
 

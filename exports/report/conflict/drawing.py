@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_CLASSES: Final = 30
 """With more the cells of a table are too small to read; ``conflict.csv`` has them."""
-ALL: Final = "all others"
+ALL: Final = "other classes"
 _GREY: Final = "#777777"
 _PANELS: Final = {
     "bias": "figure's of figure's and ground's answers, %",
@@ -43,7 +43,8 @@ def write_pictures(
         groups.setdefault(reading.where, []).append(reading)
     pictures: dict[str, bytes] = {}
     for number, members in enumerate(groups.values()):
-        own = f"{stem}{members[0].space}" + (f".{number}" if len(groups) > 1 else "")
+        twice = sum(key[4] == members[0].space for key in groups) > 1
+        own = f"{stem}{members[0].space}" + (f".{number}" if twice else "")
         pictures[f"{own}.bias.{picture_format}"] = draw_bias(members, picture_format)
         for reading in members:
             for config in reading.summary["configs"] if len(reading.summary["classes"]) <= MOST_CLASSES else ():
@@ -65,7 +66,9 @@ def draw_bias(members: Sequence[ConflictReading], picture_format: str = "png") -
     for axis, (name, words) in zip(panels, _PANELS.items(), strict=True):
         for order, config in enumerate(configs):
             _draw_points(axis, members, config, name, order, order * step - 0.4 + step / 2)
-        axis.axvline({"bias": 50, "attraction": 0}.get(name, 100), color="#555555", linewidth=0.8, zorder=0)
+        axis.axvline(
+            {"bias": 50, "attraction": 0}.get(name, 100), color="#555555", linewidth=1, linestyle="--", zorder=1
+        )
         axis.set_xlabel(words, fontsize=8.5)
         axis.grid(axis="x", color="#dddddd", linewidth=0.6)
         axis.set_axisbelow(True)
@@ -121,7 +124,7 @@ def draw_table(reading: ConflictReading, config: str, picture_format: str = "png
     own = reading.summary["configs"][config]
     counts = _count_pairs(own["table"], names)
     side = 0.52 * (len(names) + 1) + 1.6
-    figure = Figure(figsize=(2 * side + 1.2, side + 0.9), dpi=120, layout="constrained")
+    figure = Figure(figsize=(2 * side + 1.2, side + 1.5), dpi=120, layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     labels = [*map(shorten, names), ALL]
     for axis, part, words in zip(panels, (1, 2), ("figure's", "ground's"), strict=True):

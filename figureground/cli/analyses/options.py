@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from figureground.cli.options import NetworkOptions
+from figureground.errors import UsageError
 
 if TYPE_CHECKING:
     from figureground.exports.analyses.attribution import SaliencySettings
+    from figureground.exports.analyses.nulls.displaced import NullSettings
     from figureground.exports.analyses.probe_training import TrainingSettings
 
 Repo = Annotated[str, typer.Argument(help="Folder of a dataset repository, or its id on the Hub.")]
@@ -60,6 +62,24 @@ class SaliencyReportOptions:
     families: Annotated[
         Path | None, typer.Option(help="YAML that lists models with family, as report takes it; default: by name.")
     ] = None
+
+    displacements: Annotated[
+        int, typer.Option(min=0, help="Places that each mask is moved to, for what metrics have beyond them; 0: none.")
+    ] = 8
+    mask_grow: Annotated[
+        str, typer.Option(help="Pixels to dilate masks by, or erode where negative, for that null: 0,4,-4.")
+    ] = "0"
+    null_format: Annotated[Literal["png", "svg", "pdf"], typer.Option(help="Of the pictures of that null.")] = "png"
+
+    def nulls(self) -> NullSettings:
+        """How the null is made; ``UsageError`` for masks that are no numbers."""
+        from figureground.exports.analyses.nulls.displaced import NullSettings
+
+        try:
+            grow_px = tuple(int(part) for part in self.mask_grow.split(","))
+        except ValueError as error:
+            raise UsageError(f"--mask-grow: expected whole numbers with commas, got {self.mask_grow!r}") from error
+        return NullSettings(displacements=self.displacements, grow_px=grow_px)
 
 
 @dataclass(frozen=True, kw_only=True)
