@@ -136,9 +136,9 @@ def analyse_saliency(
         "comparison": compare_models(alignments, families, **sampling),
     }
     pictures = draw_alignment(result)
-    if request.nulls.displacements:
+    if drawn := {name: null for name, null in nulls.items() if null["n"]}:
         data = f"{given.repository.name}, {given.config}, {given.split}"
-        pictures |= draw_nulls(nulls, PLOTTED, data, request.null_format)
+        pictures |= draw_nulls(drawn, PLOTTED, data, request.null_format)
     for explainer in explainers if request.shown else ():
         png = draw_montage(explainer, rows, classes, per_class=request.shown)
         pictures[f"montage-{file_stem(explainer.model.name)}.png"] = png
