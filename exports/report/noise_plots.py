@@ -110,7 +110,8 @@ def draw_nulls(results: Sequence[NoiseResult], kind: str, path: Path) -> None:
     for axes, rows in ((left, len(results)), (right, len(names) + 1)):
         axes.axvline(0, color="grey", linewidth=1, linestyle="--")
         axes.set_ylim(rows - 0.45, -0.55)
-        axes.legend(fontsize=7, loc="best")
+    for axes, where in ((left, "outside lower left"), (right, "outside lower right")):
+        figure.legend(*axes.get_legend_handles_labels(), loc=where, ncols=3, fontsize=7, frameon=False)
     _save(figure, path)
 
 
