@@ -64,11 +64,11 @@ from PIL import Image, UnidentifiedImageError
 from scipy.ndimage import distance_transform_edt  # type: ignore[import-untyped]
 from scipy.optimize import brentq  # type: ignore[import-untyped]  # ships no annotations
 from scipy.special import comb, softmax  # type: ignore[import-untyped]  # ships no annotations
-from scipy.stats import norm, t  # type: ignore[import-untyped]  # ships no annotations
+from scipy.stats import beta, norm, t  # type: ignore[import-untyped]
 
 # values: Types, errors and files that every module of the evaluation speaks in.
 
-SCHEMA_VERSION: Final = "2"
+SCHEMA_VERSION: Final = "3"
 REFERENCE_SIZE_HW: Final = (224, 224)  # in9_eval.py resizes nothing: its images are 224 pixels wide and high
 _LFS_MARK: Final = b"version https://git-lfs"  # what a file begins with whose content was not fetched
 EMPTY: Final = "nothing to score: expected at least one image, got none"
@@ -664,6 +664,17 @@ def bootstrap_class_means(values: Floats, labels: Ints, *, count: int, seed: int
             drawn = generator.multinomial(drawn_rows, frequency / len(rows), size=stop - start)
             means[start:stop] += weight * (drawn @ distinct) / drawn_rows
     return means / len(classes)
+
+
+def mask_weights(masks: int, *, count: int, seed: int) -> Floats:
+    """What each of M masks weighs in a resample, ``(B, M)``: masks are crossed with the images.
+
+    Weights of images and of masks are multiplied (the pigeonhole bootstrap of Owen, Annals of Applied Statistics 1(2),
+    2007), so that one interval has the variance of both. Of M masks M - 1 are drawn, as of images; one has weight 1.
+    """
+    generator = np.random.Generator(np.random.PCG64([seed, 2]))
+    drawn = max(1, masks - 1)
+    return np.asarray(generator.multinomial(drawn, np.full(masks, 1 / masks), size=count) / drawn)
 
 
 def bootstrap_interval(samples: Floats, n: int) -> list[float] | None:
@@ -2138,6 +2149,130 @@ def _deviating(cells: CrossedCells) -> int:
     usual = (cells.values == kinds[counts.argmax()]) if len(kinds) else cells.present
     ways = (cells.present & ~usual).any(axis=1).sum(), (cells.present & usual).any(axis=1).sum()
     return int(min(ways) if len(kinds) <= 2 else ways[0])
+
+
+# protocols.ratios: Ratios of counts over images with several rows each, and their differences, with intervals.
+
+_FARTHEST: Final = 37.0  # normal quantile whose tail is the smallest that a float holds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio:
+    """A figure, what every cluster of rows adds to its error, and its limits at a normal quantile."""
+
+    value: float
+    clusters: NDArray[np.str_]  # (C,), sorted: images, or groups of them
+    residuals: Floats  # (C,), which add up to about 0
+    limits: Callable[[float], tuple[float, float]]
+    effective: float = 0.0  # rows of a simple random sample that would be as exact; 0 of differences
+
+    def exact_limits(self, alpha: float) -> tuple[float, float]:
+        """Limits of a share that hold with 1 - alpha at least, of its effective number of rows.
+
+        Clopper's and Pearson's (Biometrika 26, 1934), of an effective number as Korn and Graubard take them (Survey
+        Methodology 24(2), 1998): far out, where many groups are judged together, Wilson's fall short.
+        """
+        right, n = self.value * self.effective, self.effective
+        low = float(beta.ppf(alpha / 2, right, n - right + 1)) if right > 1e-9 else 0.0
+        high = float(beta.isf(alpha / 2, right + 1, n - right)) if n - right > 1e-9 else 1.0
+        return low, high
+
+    def json(self) -> dict[str, Any]:
+        """Value, 95 % interval and p of the hypothesis that it is 0, JSON-ready; p agrees with the interval."""
+        return {"value": self.value, "ci95": list(self.limits(Z)), "p": self._p()}
+
+    def _p(self) -> float:
+        side = 0 if self.value > 0 else 1
+
+        def distance(quantile: float) -> float:
+            return self.limits(quantile)[side] * (1 if side == 0 else -1)
+
+        if self.value == 0 or distance(1e-9) <= 0:
+            return 1.0
+        if distance(_FARTHEST) > 0:
+            return float(2 * norm.sf(_FARTHEST))
+        return float(2 * norm.sf(brentq(distance, 1e-9, _FARTHEST, xtol=1e-9)))
+
+
+def share_ratio(counted: Floats, of: Floats, clusters: NDArray[np.str_]) -> Ratio:
+    """Σ counted / Σ of over rows ``(R,)``, in [0, 1]; an image's rows, or a group's, are one cluster.
+
+    Its interval is Wilson's of an effective number: that of a simple random sample with the variance of the linearised
+    ratio between clusters (Cochran, Sampling Techniques, 1977; Korn and Graubard, Survey Methodology 24(2), 1998). Of
+    rows that are 0 or 1, one a cluster, it is the number of rows counted.
+
+    Args:
+        counted: From 0 to ``of``.
+        of: What each row counts, at least 0; ``EvaluationError`` if none counts.
+        clusters: Name of each row's image or group.
+    """
+    total = float(of.sum())
+    require(total > 0, EMPTY)
+    value = float(counted.sum() / total)
+    names, own = np.unique(clusters, return_inverse=True)
+    residuals = np.bincount(own, weights=counted - value * of, minlength=len(names)) / total
+    rows = np.bincount(own, weights=of > 0, minlength=len(names))
+    single = rows.max() <= 1 and bool(np.isin(counted, (0, 1)).all() and np.isin(of, (0, 1)).all())
+    return _effective_ratio(value, names, residuals, total, int((rows > 0).sum()), exact=single)
+
+
+def weighted_share(parts: Floats, total: float, clusters: NDArray[np.str_]) -> Ratio:
+    """Σ parts / total over rows ``(R,)``, where rows weigh differently: a share in [0, 1], with Wilson's interval.
+
+    As ``share_ratio``, with the variance of the clusters' parts about their mean.
+    """
+    require(len(parts) and total > 0, EMPTY)
+    names, own = np.unique(clusters, return_inverse=True)
+    sums = np.bincount(own, weights=parts, minlength=len(names))
+    return _effective_ratio(
+        float(sums.sum() / total), names, (sums - sums.mean()) / total, total, len(names), exact=False
+    )
+
+
+def _effective_ratio(
+    value: float, names: NDArray[np.str_], residuals: Floats, total: float, count: int, *, exact: bool
+) -> Ratio:
+    """A ratio with Wilson's limits; ``count`` clusters count anything, ``exact`` says that each is one Bernoulli."""
+    variance = float((residuals**2).sum()) * count / max(1, count - 1)
+    spread, degrees, n = value * (1 - value), np.inf, total
+    if not exact:
+        settled = variance < 1e-18 or spread < 1e-12
+        n = float(count) if settled else min(total, spread / variance)
+        degrees = np.inf if settled else max(1.0, count - 1.0)
+
+    def limits(quantile: float) -> tuple[float, float]:
+        tail = norm.sf(quantile)
+        critical = quantile if np.isinf(degrees) else min(float(t.isf(tail, degrees)), 1e9)
+        low, high = wilson_interval(min(1.0, max(0.0, value)), n, critical)
+        return min(low, value), max(high, value)
+
+    return Ratio(value=value, clusters=names, residuals=residuals, limits=limits, effective=n)
+
+
+def difference_of(first: Ratio, second: Ratio) -> Ratio:
+    """Difference of two ratios that may share clusters, in [-1, 1] of two shares.
+
+    The method of variance estimates recovery (Zou and Donner, Statistics in Medicine 27, 2008): the interval is put
+    together from the limits of both and the correlation of their errors, here that of their clusters' residuals. Of
+    two paired shares it is Newcombe's (Statistics in Medicine 17, 1998).
+    """
+    names = np.union1d(first.clusters, second.clusters)
+    one, two = (np.zeros(len(names)), np.zeros(len(names)))
+    one[np.searchsorted(names, first.clusters)] = first.residuals
+    two[np.searchsorted(names, second.clusters)] = second.residuals
+    norms = float(np.sqrt((one**2).sum() * (two**2).sum()))
+    correlation = float(np.clip((one * two).sum() / norms, -1, 1)) if norms > 1e-18 else 0.0
+    value = first.value - second.value
+
+    def limits(quantile: float) -> tuple[float, float]:
+        (low_1, high_1), (low_2, high_2) = first.limits(quantile), second.limits(quantile)
+        down, up = first.value - low_1, high_1 - first.value
+        down_2, up_2 = second.value - low_2, high_2 - second.value
+        low = value - float(np.sqrt(max(0.0, down**2 + up_2**2 - 2 * correlation * down * up_2)))
+        high = value + float(np.sqrt(max(0.0, up**2 + down_2**2 - 2 * correlation * up * down_2)))
+        return low, high
+
+    return Ratio(value=value, clusters=names, residuals=one - two, limits=limits)
 
 
 # shares: Shares of right answers by image, with intervals, and their differences.
@@ -4162,6 +4297,347 @@ def make_outcomes(judged: Mapping[str, Judged], facts: RowFacts, area: Floats) -
     }
 
 
+# protocols.conflict: Cue conflict: which class is answered where the figure is of one and the ground of another.
+
+LEAST_OF_GROUP: Final = 10  # images below which a group does not stand alone: Wilson's interval is over 50 points wide
+OTHER_GROUNDS: Final = "other grounds"  # what a class's smaller groups are pooled as
+_ALIKE_DRAWS: Final = 10_000  # of groups that are all as accurate
+GROUND_COLUMNS: Final = ("ground_label", "ground_id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConflictRows:
+    """Answers to rows whose ground is another photo's, in one label space: ``(R,)`` each.
+
+    Keys are class indices, or outputs of ImageNet-1k where only a photo's own output is right.
+    """
+
+    image_id: NDArray[np.str_]
+    cluster: NDArray[np.str_]  # the image, or the group of images that show one scene with it
+    label: Ints  # class of the figure
+    ground_label: Ints  # class of the ground
+    figure_key: Ints
+    ground_key: Ints
+    answer_key: Ints
+    outside: Bools  # whether the answer is outside the class map
+
+    def chosen(self, own: Bools) -> ConflictRows:
+        """The rows of ``own``, ``(R,)``."""
+        return ConflictRows(**{name: getattr(self, name)[own] for name in ConflictRows.__slots__})
+
+    @property
+    def conflicting(self) -> ConflictRows:
+        """Those whose ground is of another class than the figure."""
+        return self.chosen((self.label != self.ground_label) & (self.figure_key != self.ground_key))
+
+    @property
+    def figure(self) -> Floats:
+        """1 where the answer is the figure's."""
+        return (self.answer_key == self.figure_key).astype(np.float64)
+
+    @property
+    def ground(self) -> Floats:
+        """1 where the answer is the ground's."""
+        return (self.answer_key == self.ground_key).astype(np.float64)
+
+
+def read_grounds(table: Table, classes: ClassMap, groups: Mapping[str, str] | None = None) -> dict[str, NDArray[Any]]:
+    """Whose ground each row shows, to be stored beside answers: ``(R,)`` each, -1 where it is not known.
+
+    ``ground_label`` is the class of the ground's photo; ``own_output`` and ``ground_output`` are the ImageNet outputs
+    of the figure's and the ground's photo; ``cluster`` is the photo's group, or where it is in none its id.
+    """
+    rows = len(table)
+    columns = {name: table[name][:] if name in table.column_names else [None] * rows for name in GROUND_COLUMNS}
+    sources = table["source_label"][:] if "source_label" in table.column_names else [None] * rows
+    source_of = dict(zip(table["image_id"][:], sources, strict=True))
+    outputs = classes.output_of_source
+    labels = np.array([-1 if label is None else label for label in columns["ground_label"]], dtype=np.int64)
+    grounds = [outputs.get(str(source_of.get(name)), -1) if name else -1 for name in columns["ground_id"]]
+    return {
+        "ground_label": np.where((labels >= 0) & (labels < len(classes.names)), labels, -1),
+        "own_output": np.array([outputs.get(str(source), -1) for source in sources], dtype=np.int64),
+        "ground_output": np.array(grounds, dtype=np.int64),
+        "cluster": np.array([_cluster(name, groups) for name in table["image_id"][:]]),
+    }
+
+
+def _cluster(image_id: str, groups: Mapping[str, str] | None) -> str:
+    """What a photo's rows are a part of: its group's rows, or its own."""
+    return f"group {groups[image_id]}" if groups and image_id in groups else f"image {image_id}"
+
+
+def conflict_rows(arrays: Answers, exact: bool = False) -> ConflictRows | None:
+    """Rows with a ground of another photo, from stored answers; None where there are none.
+
+    Args:
+        arrays: ``image_id``, ``label``, ``mapped``, and what ``read_grounds`` gives; for ``exact`` also ``predicted``.
+        exact: Whether only the photo's own ImageNet output counts; None then if one is not known.
+    """
+    own = arrays["ground_label"] >= 0
+    known = own.any() and (not exact or min(arrays[name][own].min() for name in ("own_output", "ground_output")) >= 0)
+    if not known:
+        return None
+    names = ("own_output", "ground_output", "predicted") if exact else ("label", "ground_label", "mapped")
+    keys = dict(zip(("figure_key", "ground_key", "answer_key"), (arrays[name][own] for name in names), strict=True))
+    common = {name: arrays[name][own] for name in ("image_id", "cluster", "label", "ground_label")}
+    return ConflictRows(**common, **keys, outside=arrays["mapped"][own] < 0)
+
+
+def conflict_spaces(
+    answers: Mapping[str, Answers], space: str, names: Sequence[str], least: int = LEAST_OF_GROUP
+) -> dict[str, dict[str, Any]]:
+    """What cue conflict says in the label space ``space``, and in ``exact1000`` where all photos' outputs are known.
+
+    Args:
+        answers: Stored answers by config, as ``conflict_rows`` takes them.
+        space: Name of the label space of classes.
+        names: Of the classes.
+        least: As ``summarise_conflict`` takes it.
+    """
+    found = dict[str, dict[str, Any]]()
+    exact1000 = all("predicted" in arrays for arrays in answers.values()) and space.startswith("map")
+    for name, exact in ((space, False), *((("exact1000", True),) if exact1000 else ())):
+        read = {config: conflict_rows(arrays, exact) for config, arrays in answers.items()}
+        rows = {config: own for config, own in read.items() if own is not None}
+        if len(rows) == sum((arrays["ground_label"] >= 0).any() for arrays in answers.values()):
+            found[name] = summarise_conflict(rows, names, least)
+    return {name: summary for name, summary in found.items() if summary}
+
+
+def summarise_conflict(
+    rows: Mapping[str, ConflictRows], names: Sequence[str], least: int = LEAST_OF_GROUP
+) -> dict[str, Any]:
+    """All that cue conflict says of one model in one label space, JSON-ready; empty where no ground conflicts.
+
+    Args:
+        rows: By config, those that have a ground of another photo.
+        names: Of the classes.
+        least: Images below which a group of figure and ground is pooled, or else marked.
+    """
+    rows = {config: own for config, own in rows.items() if len(own.conflicting.label)}
+    if not rows:
+        return {}
+    measured = {config: _measure_conflict(own.conflicting, rows) for config, own in rows.items()}
+    pairs = list(itertools.combinations(rows, 2))
+    return {
+        "classes": list(names),
+        "least": least,
+        "configs": {
+            config: {
+                **_describe_conflict(own, measured[config]),
+                "table": list(tabulate(own, names)),
+                "worst_group": worst_group(own, names, least),
+            }
+            for config, own in rows.items()
+        },
+        "differences": {
+            f"{one}_minus_{two}": {
+                "minuend": one,
+                "subtrahend": two,
+                **{
+                    name: difference_of(measured[one][name], measured[two][name]).json()
+                    for name in ("bias", "attraction")
+                    if name in measured[one] and name in measured[two]
+                },
+                "n": len(np.union1d(rows[one].conflicting.image_id, rows[two].conflicting.image_id)),
+            }
+            for one, two in pairs
+        },
+    }
+
+
+def _measure_conflict(own: ConflictRows, rows: Mapping[str, ConflictRows]) -> dict[str, Ratio]:
+    """Bias, share of the ground's class and attraction of one config; those that nothing can be said of are absent."""
+    decided = own.figure + own.ground
+    measured = {"ground_share": share_ratio(own.ground, np.ones(len(decided)), own.cluster)}
+    if decided.sum():
+        measured["bias"] = share_ratio(own.figure, decided, own.cluster)
+    if attraction := _attraction(own, rows):
+        measured |= attraction
+    return measured
+
+
+def _attraction(own: ConflictRows, rows: Mapping[str, ConflictRows]) -> dict[str, Ratio]:
+    """Share of answers that are the ground's, less what figures of the same class are answered so on other grounds.
+
+    Chance is told by the config's own rows; where one of its grounds has no other beside it, by those of all configs.
+    Rows whose chance none can tell are left out. Grounds are drawn without regard to answers, so that given who is on
+    which ground, rows add to the chance independently.
+    """
+    everything = [other.conflicting for other in rows.values()]
+    pool, share = own, _chance_parts(own, own)
+    if share is None or not share[0].all():
+        pool = ConflictRows(
+            **{name: np.concatenate([getattr(part, name) for part in everything]) for name in ConflictRows.__slots__}
+        )
+        share = _chance_parts(own, pool)
+    if share is None:
+        return {}
+    known, parts = share
+    judged = own.chosen(known)
+    drawn = share_ratio(judged.ground, np.ones(len(judged.label)), judged.cluster)
+    chance = weighted_share(parts, float(len(judged.label)), pool.cluster)
+    return {"chance": chance, "attraction": difference_of(drawn, chance)}
+
+
+def _chance_parts(own: ConflictRows, pool: ConflictRows) -> tuple[Bools, Floats] | None:
+    """Rows of ``own`` that a chance is known for, ``(R,)``, and what each row of the pool adds to it, ``(P,)``.
+
+    A row of figure class f on another ground than a that is answered a adds n(f, a) / m(f, a): rows of ``own`` with
+    that figure and ground, by rows of the pool with that figure and another ground.
+    """
+    wanted, counts = np.unique(np.stack([own.label, own.ground_key], axis=1), axis=0, return_counts=True)
+    weights: dict[tuple[int, int], float] = {}
+    for (label, key), count in zip(wanted.tolist(), counts.tolist(), strict=True):
+        others = int(((pool.label == label) & (pool.ground_key != key) & (pool.figure_key != key)).sum())
+        if others:
+            weights[label, key] = count / others
+    known = np.array([pair in weights for pair in zip(own.label.tolist(), own.ground_key.tolist(), strict=True)])
+    if not known.any():
+        return None
+    aside = (pool.answer_key != pool.ground_key) & (pool.answer_key != pool.figure_key)
+    answered = zip(pool.label.tolist(), pool.answer_key.tolist(), strict=True)
+    return known, aside * np.array([weights.get(pair, 0.0) for pair in answered])
+
+
+def _describe_conflict(own: ConflictRows, measured: Mapping[str, Ratio]) -> dict[str, Any]:
+    conflicting = own.conflicting
+    images, n = len(np.unique(conflicting.image_id)), len(conflicting.label)
+    figure, ground, outside = (
+        int(part.sum()) for part in (conflicting.figure, conflicting.ground, conflicting.outside)
+    )
+    reasons = {
+        "bias": "no answer is the figure's or the ground's",
+        "attraction": "no figure of a class is on grounds of several other classes, so that chance cannot be told",
+    }
+    nothing = {name: {"value": None, "reason": reason} for name, reason in reasons.items()}
+    shown = {name: ratio.json() for name, ratio in measured.items()}
+    for name in ("bias", "ground_share", "chance"):
+        shown.get(name, {}).pop("p", None)  # of shares that need not be 0
+    decided = conflicting.image_id[(conflicting.figure + conflicting.ground) > 0]
+    return {
+        "n": images,
+        "n_rows": n,
+        "figure": figure,
+        "ground": ground,
+        "other": n - figure - ground - outside,
+        "outside": outside,
+        "n_decided": len(np.unique(decided)),
+        "undecidable": images < MIN_DECIDABLE,
+        **{**nothing, **shown},
+    }
+
+
+def tabulate(rows: ConflictRows, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Every pair of a figure's and a ground's class that has rows, its own class among them, with what was answered."""
+    pairs = np.stack([rows.label, rows.ground_label], axis=1)
+    for label, ground_label in np.unique(pairs, axis=0).tolist():
+        own = rows.chosen((rows.label == label) & (rows.ground_label == ground_label))
+        yield {
+            "figure": names[label],
+            "ground": names[ground_label],
+            "n": len(np.unique(own.image_id)),
+            "n_rows": len(own.label),
+            "figure_answers": int(own.figure.sum()),
+            "ground_answers": int(own.ground.sum()),
+            "outside": int(own.outside.sum()),
+        }
+
+
+def worst_group(rows: ConflictRows, names: Sequence[str], least: int) -> dict[str, Any]:
+    """The lowest accuracy of a group: class of the figure x class of the ground.
+
+    Groups of fewer than ``least`` images are pooled with the other small ones of their figure's class; what is small
+    even then is marked, and cannot be the worst. The interval is of the lowest true accuracy: between the smallest
+    lower and the smallest upper limit of intervals that hold for all groups together (Sidak, JASA 62, 1967), so that
+    it allows for the worst having been picked: the projection of Andrews, Kitagawa and McCloskey (Quarterly Journal
+    of Economics 139(1), 2024). ``if_alike`` is how low the lowest would be on average if all groups were as accurate.
+    """
+    small, pooled = dict[str, Bools](), dict[str, Bools]()
+    for label in np.unique(rows.label).tolist():
+        rest = np.zeros(len(rows.label), dtype=np.bool_)
+        for ground in np.unique(rows.ground_label[rows.label == label]).tolist():
+            members = (rows.label == label) & (rows.ground_label == ground)
+            if len(np.unique(rows.image_id[members])) >= least:
+                pooled[f"{names[label]} on {names[ground]}"] = members
+            else:
+                rest |= members
+        if rest.any():
+            large = len(np.unique(rows.image_id[rest])) >= least
+            (pooled if large else small)[f"{names[label]} on {OTHER_GROUNDS}"] = rest
+    measured = {name: _group_accuracy(rows, members) for name, members in pooled.items()}
+    listed = [_group_json(rows, name, members, measured.get(name)) for name, members in {**pooled, **small}.items()]
+    if not measured:
+        reason = f"no group has {least} images"
+        return {"value": None, "reason": reason, "groups": listed}
+    limits = [ratio.exact_limits(1 - (1 - ALPHA) ** (1 / len(measured))) for ratio in measured.values()]
+    worst = min(measured, key=lambda name: measured[name].value)
+    sizes = np.array([len(np.unique(rows.image_id[pooled[name]])) for name in measured])
+    return {
+        "group": worst,
+        "value": measured[worst].value,
+        "ci95": [min(low for low, _ in limits), min(high for _, high in limits)],
+        "n": int(sizes[list(measured).index(worst)]),
+        "n_groups": len(measured),
+        "if_alike": _lowest_if_alike(sizes, np.array([ratio.value for ratio in measured.values()])),
+        "undecidable": bool(sizes[list(measured).index(worst)] < MIN_DECIDABLE),
+        "groups": listed,
+    }
+
+
+def _group_accuracy(rows: ConflictRows, members: Bools) -> Ratio:
+    own = rows.chosen(members)
+    return share_ratio(own.figure, np.ones(len(own.label)), own.cluster)
+
+
+def _group_json(rows: ConflictRows, name: str, members: Bools, ratio: Ratio | None) -> dict[str, Any]:
+    """A group; one that is marked as too small has its counts alone."""
+    n = len(np.unique(rows.image_id[members]))
+    counts = {"group": name, "n": n, "too_small": ratio is None}
+    if ratio is None:
+        return counts
+    shown = ratio.json()
+    return {**counts, "value": shown["value"], "ci95": shown["ci95"]}
+
+
+def _lowest_if_alike(sizes: Ints, values: Floats) -> float:
+    """Mean of the lowest share of groups of ``sizes`` images that are all as accurate as they are together."""
+    generator = np.random.Generator(np.random.PCG64(0))
+    together = float(np.average(values, weights=sizes))
+    return float((generator.binomial(sizes, together, (_ALIKE_DRAWS, len(sizes))) / sizes).min(axis=1).mean())
+
+
+def conflict_cells(spaces: Mapping[str, Mapping[str, Any]]) -> dict[str, Cell]:
+    """Bias, attraction and worst group of every config; ``spaces`` are label spaces."""
+    cells = dict[str, Cell]()
+    for space, summary in spaces.items():
+        own = ", own ImageNet class" if space == "exact1000" else ""
+        cells[f"-conflict{own}"] = RULE
+        for config, measured in summary["configs"].items():
+            few, counts = measured["undecidable"], f"{measured['figure']}:{measured['ground']}"
+            bias, worst = measured["bias"], measured["worst_group"]
+            name = f"{config}, figure's of figure's and ground's answers{own}"
+            cells[name] = Cell(bias["value"], bias.get("ci95"), few=measured["n_decided"] < MIN_DECIDABLE, note=counts)
+            share = measured["ground_share"]
+            cells[f"{config}, ground's class answered{own}"] = Cell(share["value"], share["ci95"], few=few)
+            attraction = measured_cell(measured["attraction"], signed=True, few=few)
+            cells[f"{config}, the same beyond chance{own}"] = attraction
+            note = f"{worst['group']}, n {worst['n']}" if worst["value"] is not None else ""
+            cells[f"{config}, worst group of figure x ground{own}"] = Cell(
+                worst["value"], worst.get("ci95"), few=worst.get("undecidable", True), note=note
+            )
+    return cells
+
+
+def conflict_figures(spaces: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
+    """Bias and attraction of every config, of the first label space."""
+    for summary in list(spaces.values())[:1]:
+        for config, measured in summary["configs"].items():
+            for name in ("bias", "attraction"):
+                yield Figure(f"{config}_{name}", measured[name]["value"], measured[name].get("ci95"))
+
+
 # model_files.hf_models: Models of transformers: image classifiers, and CLIP and SigLIP that are asked with words.
 
 _LABEL_SETTINGS: Final = ("class_names", "imagenet_outputs", "label_space")
@@ -4948,7 +5424,7 @@ def describe_ablation(base: Outcomes, ablated: Outcomes) -> dict[str, Any]:
 # protocols.sensitivity: Relative foreground sensitivity (RFS) under noise, and its null.
 
 AREA_EDGES: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 1.0)  # shares of the canvas that slice objects
-RFS_NAMES: Final = ("rfs", "rfs_null", "rfs_beyond_null")
+RFS_NAMES: Final = ("rfs", "rfs_null", "rfs_beyond_null", "rfs_skill")
 
 
 def relative_foreground_sensitivity(a_fg: Floats | float, a_bg: Floats | float, undefined: str = "strict") -> Floats:
@@ -4964,6 +5440,16 @@ def relative_foreground_sensitivity(a_fg: Floats | float, a_bg: Floats | float, 
     largest = 2 * np.minimum(mean, 1 - mean)
     empty = 0.0 if undefined == "hardimagenet" else np.nan
     return np.asarray(np.divide(ground - figure, largest, out=np.full(mean.shape, empty), where=largest > 1e-9))
+
+
+def skill_beyond(value: Floats | float, null: Floats | float, best: Floats | float = 1.0) -> Floats:
+    """(value - null) / (best - null): 0 for what the null has, 1 for the best there is; NaN where these are the same.
+
+    The skill score of forecasts (Murphy, Monthly Weather Review 116, 1988), as Cohen's kappa is one.
+    """
+    top, room = np.asarray(value, np.float64) - null, np.asarray(best, np.float64) - null
+    top, room = np.broadcast_arrays(top, room)
+    return np.asarray(np.divide(top, room, out=np.full(room.shape, np.nan), where=room > 1e-9))
 
 
 def instance_rfs(p_fg: Floats, p_bg: Floats) -> Floats:
@@ -4998,13 +5484,13 @@ class RegionalShares:
         )
         return value, samples
 
-    def _beyond(self, level: int) -> Floats:
-        """RFS minus its null, of resamples ``(B,)`` to which the jitter is added in place and taken away displaced."""
+    def jittered_rfs(self, level: int) -> tuple[Floats, Floats]:
+        """RFS and its null, of resamples ``(B,)`` to which the jitter is added in place and taken away displaced."""
         own, null = (
             relative_foreground_sensitivity(*self._jittered(level, place, sign), self.undefined)
             for place, sign in (("", 1), (DISPLACED, -1))
         )
-        return own - null
+        return own, null
 
     def _jittered(self, level: int, place: str, sign: int) -> tuple[Floats, Floats]:
         figure, ground = (
@@ -5015,17 +5501,23 @@ class RegionalShares:
     def describe(self, level: int) -> dict[str, dict[str, Any]]:
         """RFS at one level, and where noise was displaced its null and what it has beyond that, JSON-ready.
 
-        RFS beyond its null is in [-2, 2]; its interval is of resamples that both are of, each with a few images more
-        that noise hurts in one place and not in the other. Without those, images that nearly all agree would pass for
-        certainty, as they do in a percentile bootstrap of any paired difference.
+        RFS beyond its null is in [-2, 2]; its skill is the share of what lies between the null and 1, at most 1. Their
+        intervals are of resamples that both are of, each with a few images more that noise hurts in one place and not
+        in the other. Without those, images that nearly all agree would pass for certainty, as they do in a percentile
+        bootstrap of any paired difference. An image's draws of noise and displacement stay with it.
         """
         value, samples = (array[..., level] for array in self.rfs())
         described = {"rfs": self._cell(value, samples, level)}
         if f"{DISPLACED}figure" not in self.means:
             return described
         null, null_samples = (array[..., level] for array in self.rfs(DISPLACED))
-        beyond = _bootstrap_cell(value - null, self._beyond(level), len(self.labels))
-        return {**described, "rfs_null": self._cell(null, null_samples, level, DISPLACED), "rfs_beyond_null": beyond}
+        drawn, n = self.jittered_rfs(level), len(self.labels)
+        return {
+            **described,
+            "rfs_null": self._cell(null, null_samples, level, DISPLACED),
+            "rfs_beyond_null": _bootstrap_cell(value - null, drawn[0] - drawn[1], n),
+            "rfs_skill": _bootstrap_cell(skill_beyond(value, null), skill_beyond(*drawn), n),
+        }
 
     def _cell(self, value: Floats, samples: Floats, level: int, place: str = "") -> dict[str, Any]:
         """RFS with its interval; p is that of the difference of the accuracies on ground and figure."""
@@ -5054,12 +5546,12 @@ def regional_shares(
         images=images,
         means=means,
         samples=dict(zip(images, drawn, strict=True)),
-        jitter=_draw_jitter(labels, sampling),
+        jitter=draw_jitter(labels, sampling),
         undefined=settings.undefined,
     )
 
 
-def _draw_jitter(labels: Ints, sampling: Sampling) -> dict[str, Floats]:
+def draw_jitter(labels: Ints, sampling: Sampling) -> dict[str, Floats]:
     """What one more image of every kind of disagreement between a place and the other would move samples by.
 
     As Bonett and Price add one pair of each discordant kind to the interval of a paired difference (Journal of
@@ -5172,22 +5664,26 @@ def noise_cells(kind: str, grown: str, noise: Mapping[str, Any], few: bool) -> d
         row = f"{kind} {level:.3g}{grown}"
         for region in REGIONS:
             cells[f"{row}: noise on {region}"] = measured_cell(noise[f"accuracy_{region}"][index], few=few)
-        cells |= _rfs_cells(row, {name: noise[name][index] for name in RFS_NAMES if name in noise}, few)
-    cells |= _rfs_cells(f"{kind}{grown}, all levels", noise["pooled"], few)
+        cells |= rfs_cells(row, {name: noise[name][index] for name in RFS_NAMES if name in noise}, few)
+    cells |= rfs_cells(f"{kind}{grown}, all levels", noise["pooled"], few)
     for part in noise["by_area"]:
         low, high = (f"{100 * edge:.0f}" for edge in part["area"])
         row = f"{kind}{grown}, all levels, object {low} to {high} % of the canvas (n {part['n']})"
-        cells |= _rfs_cells(row, part, part["undecidable"])
+        cells |= rfs_cells(row, part, part["undecidable"])
     return cells
 
 
-def _rfs_cells(row: str, measured: Mapping[str, Any], few: bool) -> dict[str, Cell]:
+def rfs_cells(row: str, measured: Mapping[str, Any], few: bool) -> dict[str, Cell]:
     """RFS, and where there is one its null, which is not tested, and what RFS has beyond it."""
     cells = {f"{row}: RFS": measured_cell(measured["rfs"], signed=True, few=few)}
     if "rfs_null" in measured:
         null = measured["rfs_null"]
         cells[f"{row}: RFS of displaced masks"] = Cell(null["value"], null["ci95"], signed=True, few=few)
         cells[f"{row}: RFS beyond displaced masks"] = measured_cell(measured["rfs_beyond_null"], signed=True, few=few)
+        skill = measured["rfs_skill"]  # whose test is that of the row above
+        cells[f"{row}: the same of what can be had beyond them"] = Cell(
+            skill["value"], skill["ci95"], signed=True, few=few
+        )
     return cells
 
 
@@ -5354,7 +5850,7 @@ def run_background_check(job: Job) -> dict[str, Any]:
     job, classes = job.limited(), job.repository.classes
 
     def run(config: str) -> Answers:
-        table = job.rows(config, ["source_label"])
+        table = job.rows(config, ["source_label"], optional=GROUND_COLUMNS)
         names, wnids = row_names(table), np.array([str(wnid or "") for wnid in table["source_label"][:]])
 
         def judge(logits: Logits, rows: slice) -> Answers:
@@ -5363,13 +5859,16 @@ def run_background_check(job: Job) -> dict[str, Any]:
             shown = next(iter(judged.values()))  # answer and confidence are those of every label space
             return {**rights, "mapped": shown.answer, "probability": shown.confidence}
 
-        return names | answer_rows(job.feeder, table, config, judge)
+        return names | read_grounds(table, classes, job.sampling.groups) | answer_rows(job.feeder, table, config, judge)
 
     stored = job.remembered(job.configs, run)
     summaries = {
         space: summarise_background_check(answers, classes, job.sampling)
         for space, answers in split_by_space(stored, RowAnswers)
     }
+    for space in (space for space in summaries if space != "exact1000"):  # answers are classes
+        if own := conflict_spaces(stored, space, classes.names):
+            summaries[space]["conflict"] = {space: own[space]}
     return {"headline": "accuracy_macro", "undecidable_below": MIN_DECIDABLE, "label_spaces": summaries}
 
 
@@ -5400,6 +5899,11 @@ def summarise_background_check(
     }
 
 
+def background_check_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
+    """Accuracies, differences and ratios, then cue conflict where grounds are other photos'."""
+    return shares_cells(summary) | conflict_cells(summary.get("conflict", {}))
+
+
 def background_check_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
     """Headline figures of a summary."""
     yield from accuracy_figures(summary["configs"])
@@ -5410,7 +5914,7 @@ BACKGROUND_CHECK: Final = Protocol(
     name="background_check",
     claims=lambda configs: any(measured_by(config) for config in configs),
     run=run_background_check,
-    cells=shares_cells,
+    cells=background_check_cells,
     figures=background_check_figures,
     options=(CLUSTER,),
 )
@@ -6089,15 +6593,24 @@ def run_imagenet9(job: Job) -> dict[str, Any]:
     classes, rules = job.repository.classes, [rule for rule in CHALLENGE if rule in job.options["challenge"]]
 
     def run(config: str) -> dict[str, NDArray[Any]]:
-        rows = job.rows(config, ["draw"], optional=["source_label"])
-        return arrays_of(predict(job.feeder, rows, classes, config))
+        rows = job.rows(config, ["draw"], optional=["source_label", *GROUND_COLUMNS])
+        return {
+            **arrays_of(predict(job.feeder, rows, classes, config)),
+            **read_grounds(rows, classes, job.sampling.groups),
+        }
 
     needed = list_configs(job.repository, CHALLENGE_CONFIGS) if rules else []
     stored = job.remembered(list(dict.fromkeys([*job.configs, *needed])), run)
-    answers = {config: Predictions(**arrays) for config, arrays in stored.items()}
+    answers = {
+        config: Predictions(**{name: arrays[name] for name in Predictions.__slots__})
+        for config, arrays in stored.items()
+    }
     summary = summarise({config: answers[config] for config in job.configs}, classes, job.sampling.groups)
     if gap := _gap_by_agreement(job, {config: answers[config] for config in job.configs}):
         summary["by_agreement"] = gap
+    conflicts = {config: stored[config] for config in job.configs}
+    if own := conflict_spaces(conflicts, summary["label_space"], classes.names):
+        summary["conflict"] = own
     if rules:
         pair_outcomes({config: answers[config] for config in needed})
         challenged = run_challenge(job, rules, answers["only_bg_t"])
@@ -6299,6 +6812,7 @@ def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
         cells["-agreement"] = RULE
         gap, name = own["bg_gap"], f"bg_gap, masks agree (IoU >= {own['min_iou']:g}, n {own['agreeing']})"
         cells[name] = measured_cell(gap, signed=True, few=gap.get("undecidable", True))
+    cells |= conflict_cells(summary.get("conflict", {}))
     for rule, fooled in summary.get("challenge", {}).get("rules", {}).items():
         cells["-challenge"] = RULE
         note = f"{fooled['vulnerable']}/{fooled['n']}"
@@ -6312,6 +6826,7 @@ def imagenet9_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
     yield from value_figures(summary["differences"])
     if own := summary.get("by_agreement"):
         yield from value_figures({"bg_gap_masks_agree": own["bg_gap"]})
+    yield from conflict_figures(summary.get("conflict", {}))
     rules = summary.get("challenge", {}).get("rules", {})
     yield from value_figures({f"vulnerable_{rule}": fooled for rule, fooled in rules.items()})
 
@@ -6474,6 +6989,104 @@ def _pasted_cells(row: str, measured: Mapping[str, Any]) -> dict[str, Cell]:
         cells[f"{row}: answers the donor's class"] = measured_cell(moves, few=few)
         beyond = measured_cell(moves["beyond_original"], signed=True, few=few)
         cells[f"{row}: answers it more often than on original"] = beyond
+    return cells
+
+
+# protocols.null_masks: RFS beyond its null over several masks: images, their draws and the masks in one interval.
+
+_STEP: Final = 1e-5  # of an accuracy, for slopes
+
+
+def summarise_masks(outcomes: Outcomes, settings: NoiseSettings, sampling: Sampling) -> dict[str, dict[str, Any]]:
+    """By kind of noise that has a null: RFS over all levels and all masks, JSON-ready; empty for one mask.
+
+    Noises and displacements are drawn for every image by itself, so that resampling images with all their draws has
+    the draws' variance (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8); masks are
+    common to all images, and resampled across them (``mask_weights``). ``variance`` is what each is of the whole.
+    """
+    kinds = [kind for kind in settings.levels if kind in settings.null]
+    return {kind: _over_masks(outcomes, settings, kind, sampling) for kind in kinds if len(settings.grow_px) > 1}
+
+
+def _over_masks(outcomes: Outcomes, settings: NoiseSettings, kind: str, sampling: Sampling) -> dict[str, Any]:
+    regions, labels = settings.regions(kind), outcomes.label
+    by_mask = [region_columns(settings, kind, grow_px) for grow_px in settings.grow_px]
+    right = np.stack(  # (I, M, R, T), over levels
+        [[outcomes.right[:, columns[region]].mean(axis=1) for region in regions] for columns in by_mask]
+    ).transpose(2, 0, 1, 3)
+    images = right.mean(axis=3)
+    drawn = sampling.bootstrap(images.reshape(len(labels), -1), labels).reshape(sampling.count, *images.shape[1:])
+    weights = mask_weights(len(by_mask), count=sampling.count, seed=sampling.seed)
+    alike = np.full_like(weights, 1 / len(by_mask))
+    both = [_shares(images.mean(axis=1), drawn, own, regions, labels, settings, sampling) for own in (weights, alike)]
+    described = both[0].describe(0)
+    variance = _variance(both, right.mean(axis=1), regions, labels)
+    return {"masks_px": list(settings.grow_px), "n": len(labels), **described, "variance": variance}
+
+
+def _shares(
+    images: Floats,
+    drawn: Floats,
+    weights: Floats,
+    regions: tuple[str, ...],
+    labels: Ints,
+    settings: NoiseSettings,
+    sampling: Sampling,
+) -> RegionalShares:
+    """Shares over masks ``(I, R)``, and resamples ``(B, M, R)`` of which masks weigh ``(B, M)``."""
+    samples = np.einsum("bm,bmr->br", weights, drawn)
+    return RegionalShares(
+        labels=labels,
+        images={region: images[:, [number]] for number, region in enumerate(regions)},
+        means={region: mean_of_class_means(images[:, [number]], labels) for number, region in enumerate(regions)},
+        samples={region: samples[:, [number]] for number, region in enumerate(regions)},
+        jitter=draw_jitter(labels, sampling),
+        undefined=settings.undefined,
+    )
+
+
+def _variance(
+    both: list[RegionalShares], right: Floats, regions: tuple[str, ...], labels: Ints
+) -> dict[str, float | None]:
+    """Shares of the variance of RFS beyond its null: images, draws within images, masks; None for one draw.
+
+    ``right`` is ``(I, R, T)``. The variance of draws is that within images of the linearised figure.
+    """
+    whole, still = (float(np.nanvar(np.subtract(*shares.jittered_rfs(0)))) for shares in both)
+    masks = max(0.0, whole - still)
+    if not whole > 0:
+        return {"images": None, "draws": None, "masks": None}
+    if right.shape[2] < 2:
+        return {"images": None, "draws": None, "masks": masks / whole}
+    slopes = _slopes(np.array([both[1].means[region][0] for region in regions]), regions)
+    parts = np.einsum("irt,r->it", right, slopes)
+    _, own, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    weights = 1 / (len(sizes) * sizes[own])
+    draws = min(still, float((weights**2 * parts.var(axis=1, ddof=1)).sum()) / right.shape[2])
+    return {"images": (still - draws) / whole, "draws": draws / whole, "masks": masks / whole}
+
+
+def _slopes(means: Floats, regions: tuple[str, ...]) -> Floats:
+    """Derivatives of RFS beyond its null by the accuracy of every region."""
+
+    def beyond(values: Floats) -> float:
+        at = dict(zip(regions, values, strict=True))
+        own, null = (
+            relative_foreground_sensitivity(at[f"{place}figure"], at[f"{place}ground"]) for place in ("", DISPLACED)
+        )
+        return float(own - null)
+
+    steps = _STEP * np.eye(len(regions))
+    slopes = np.array([(beyond(means + step) - beyond(means - step)) / (2 * _STEP) for step in steps])
+    return np.nan_to_num(slopes)
+
+
+def mask_cells(kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, Cell]:
+    """RFS over levels and masks, its null and what it has beyond it."""
+    cells = dict[str, Cell]()
+    for kind, measured in kinds.items():
+        masks = ", ".join(f"{grow_px:+d}" if grow_px else "0" for grow_px in measured["masks_px"])
+        cells |= rfs_cells(f"{kind}, all levels, masks {masks} px", measured, measured["n"] < MIN_DECIDABLE)
     return cells
 
 
@@ -6715,6 +7328,7 @@ def summarise_rival10(
             }
             for grow_px in settings.grow_px
         },
+        "over_masks": summarise_masks(original, settings, sampling),
         "ablations": {
             config: describe_ablation(outcomes[base], outcomes[config])
             for config, base in ABLATIONS.items()
@@ -6740,6 +7354,8 @@ def rival10_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
         grown = "" if grow_px == "0" else f", mask {int(grow_px):+d} px"
         for kind in headline_first(kinds):
             cells |= {f"-{kind}{grown}": RULE, **noise_cells(kind, grown, kinds[kind], few)}
+    if masks := mask_cells(summary.get("over_masks", {})):
+        cells |= {"-masks": RULE, **masks}
     cells["-ablations"] = RULE
     for config, measured in summary["ablations"].items():
         own = measured["undecidable"]

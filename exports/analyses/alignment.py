@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from figureground.errors import UsageError
 from figureground.exports.analyses.attribution import Explained, Explainer
 from figureground.exports.analyses.families import ListedModel
+from figureground.exports.analyses.nulls.displaced import NullMeasure, NullSettings, measure_null
 from figureground.exports.analyses.rows import AnalysedRow, AnalysedRows
 from figureground.exports.analyses.saliency_metrics import METRIC_NAMES, Saliency, find_undefined, measure_alignment
 from figureground.exports.evaluation.intervals import bootstrap_class_means, bootstrap_interval, interval_json
@@ -90,6 +91,19 @@ def align_model(
     """Explain and measure every row, one batch in memory at a time."""
     name = explainer.model.name
     return tuple(measure_image(name, explained) for explained in explainer.explain(rows, progress=progress))
+
+
+def align_with_nulls(
+    explainer: Explainer, rows: AnalysedRows, settings: NullSettings, *, progress: Progress | None = None
+) -> tuple[tuple[ImageAlignment, ...], tuple[NullMeasure, ...]]:
+    """The same, and every image that could be measured under displaced masks."""
+    images, nulls, name = list[ImageAlignment](), list[NullMeasure | None](), explainer.model.name
+    for explained in explainer.explain(rows, progress=progress):
+        images.append(measure_image(name, explained))
+        saliency, mask = explained.saliency_hw, explained.row.object_mask_hw
+        if settings.displacements and not images[-1].skipped and saliency is not None and mask is not None:
+            nulls.append(measure_null(saliency, mask, explained.row.image_id, explained.row.label, settings))
+    return tuple(images), tuple(null for null in nulls if null is not None)
 
 
 def measure_image(model: str, explained: Explained) -> ImageAlignment:

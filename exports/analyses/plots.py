@@ -57,7 +57,9 @@ class TileRow:
     tiles: tuple[Tile, ...]
 
 
-def draw_bars(panels: Mapping[str, Mapping[str, Mapping[str, Bar]]], *, title: str, note: str = "") -> bytes:
+def draw_bars(
+    panels: Mapping[str, Mapping[str, Mapping[str, Bar]]], *, title: str, note: str = "", picture_format: str = "png"
+) -> bytes:
     """Horizontal bars: panels by title, in them groups by name, in them bars by series; the series share a legend."""
     series = list(dict.fromkeys(name for groups in panels.values() for bars in groups.values() for name in bars))
     groups = list(dict.fromkeys(name for groups in panels.values() for name in groups))
@@ -88,7 +90,7 @@ def draw_bars(panels: Mapping[str, Mapping[str, Mapping[str, Bar]]], *, title: s
     if len(series) > 1:
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=8, frameon=False)
-    return encode_figure(figure)
+    return encode_figure(figure, picture_format)
 
 
 def draw_sheet(rows: Sequence[TileRow], *, title: str, note: str = "") -> bytes:

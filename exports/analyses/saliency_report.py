@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from figureground.exports.analyses.alignment import (
     CENTRE_BLOB,
     DEFINITIONS,
     ImageAlignment,
-    align_model,
+    align_with_nulls,
     compare_models,
     summarise_blob,
     summarise_model,
@@ -22,10 +22,13 @@ from figureground.exports.analyses.alignment import (
 from figureground.exports.analyses.attribution import Explained, Explainer, SaliencySettings
 from figureground.exports.analyses.families import family_of, load_families
 from figureground.exports.analyses.networks import AnalysedModel
+from figureground.exports.analyses.nulls.displaced import NullSettings, summarise_nulls
+from figureground.exports.analyses.nulls.drawing import draw_nulls
 from figureground.exports.analyses.overlays import overlay_saliency
 from figureground.exports.analyses.plots import Bar, Tile, TileRow, draw_bars, draw_sheet
 from figureground.exports.analyses.results import describe_model, describe_run, file_stem, write_json, write_result
 from figureground.exports.analyses.rows import AnalysedRows, open_rows
+from figureground.exports.analyses.saliency_metrics import METRIC_NAMES
 from figureground.exports.evaluation.dataset import Repository
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.runtime.files import csv_text
@@ -76,6 +79,10 @@ class SaliencyRequest:
     """Images of each class on the montage; 0 for none."""
     families: Path | None = None
     """Models file; models that it does not list are in the paper's groups, by name."""
+    nulls: NullSettings = field(default_factory=NullSettings)
+    """How alignment under displaced masks is measured."""
+    null_format: str = "png"
+    """Of the pictures of it: ``png``, ``svg`` or ``pdf``."""
 
 
 def analyse_saliency(
@@ -99,8 +106,13 @@ def analyse_saliency(
     family_by_model = {listed.model: family for family, members in families.items() for listed in members}
     rows, classes = given.rows(), given.repository.classes
     explainers = [Explainer(model, classes, request.settings) for model in models]
-    alignments = {explainer.model.name: align_model(explainer, rows, progress=progress) for explainer in explainers}
+    measured = {
+        explainer.model.name: align_with_nulls(explainer, rows, request.nulls, progress=progress)
+        for explainer in explainers
+    }
+    alignments = {name: images for name, (images, _) in measured.items()}
     sampling = {"bootstrap": request.bootstrap, "seed": request.seed}
+    nulls = {name: summarise_nulls(own, METRIC_NAMES, **sampling) for name, (_, own) in measured.items()}
     entries = [
         {
             **describe_model(explainer.model),
@@ -109,18 +121,24 @@ def analyse_saliency(
             "class_order": explainer.classes.class_order,
             "family": family_by_model[explainer.model.name],
             **summarise_model(alignments[explainer.model.name], classes, **sampling),
+            "beyond_null": nulls[explainer.model.name],
         }
         for explainer in explainers
     ]
     result = {
         **given.describe("saliency", models),
         **sampling,
+        "displacements": request.nulls.displacements,
+        "masks_px": list(request.nulls.grow_px),
         "definitions": DEFINITIONS,
         "centre_blob": summarise_blob(rows, classes, batch_size=request.settings.batch_size, **sampling),
         "models": entries,
         "comparison": compare_models(alignments, families, **sampling),
     }
     pictures = draw_alignment(result)
+    if drawn := {name: null for name, null in nulls.items() if null["n"]}:
+        data = f"{given.repository.name}, {given.config}, {given.split}"
+        pictures |= draw_nulls(drawn, PLOTTED, data, request.null_format)
     for explainer in explainers if request.shown else ():
         png = draw_montage(explainer, rows, classes, per_class=request.shown)
         pictures[f"montage-{file_stem(explainer.model.name)}.png"] = png

@@ -16,6 +16,8 @@ import numpy as np
 
 from figureground.errors import UsageError
 from figureground.exports.analyses.networks import AnalysedModel
+from figureground.exports.analyses.nulls.displaced import DISPLACEMENTS, NullMeasure, displaced_masks, summarise_nulls
+from figureground.exports.analyses.nulls.drawing import draw_nulls
 from figureground.exports.analyses.overlays import overlay_saliency
 from figureground.exports.analyses.plots import Tile, TileRow, draw_sheet
 from figureground.exports.analyses.results import describe_model, write_json, write_result
@@ -24,6 +26,7 @@ from figureground.exports.analyses.saliency_metrics import saliency_precision
 from figureground.exports.analyses.saliency_report import AnalysisInput
 from figureground.exports.analyses.units import LocatedUnits, UnitActivations, UnitReader, grid_map, rank_top
 from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.protocols.sensitivity import skill_beyond
 from figureground.exports.evaluation.values import Floats, Ints
 from figureground.runtime.files import csv_text
 from figureground.runtime.progress import Progress
@@ -38,6 +41,7 @@ DEFINITION: Final = (
     "maps are; the spuriosity of an image is the mean over spurious units of the activation, standardised over the "
     "class's images; rank 1 is the most spurious"
 )
+_RESAMPLES: Final = 10_000
 _MOST_CLASSES: Final = 12  # on the figure, two rows each
 
 
@@ -54,11 +58,21 @@ class CandidateUnit:
     """Mean precision of the masks of the same images on the map's grid, in (0, 1]."""
     n_measured: int
     """Top images with a mask and a map that is not zero everywhere."""
+    null: float | None = None
+    """Mean precision of its map under the masks of the same images displaced on the canvas."""
 
     @property
     def relative(self) -> float | None:
         """Precision as a share of the reachable one, which a map that is small beside the object may exceed."""
         return None if self.precision is None or self.reachable is None else self.precision / self.reachable
+
+    @property
+    def skill(self) -> float | None:
+        """What its precision is of what lies between displaced masks and a perfect map: 0 by chance, 1 perfect."""
+        if self.precision is None or self.reachable is None or self.null is None:
+            return None
+        skill = float(skill_beyond(self.precision, self.null, self.reachable))
+        return skill if np.isfinite(skill) else None
 
     @property
     def spurious(self) -> bool:
@@ -100,8 +114,11 @@ def find_candidates(
     top_n: int,
     k: int,
     progress: Progress | None = None,
+    measures: list[NullMeasure] | None = None,
 ) -> dict[int, list[CandidateUnit]]:
     """The most important units of every class by label, and how much of their maps is on the object.
+
+    ``measures`` gets the precision of every image, averaged over the units that it is a top image of.
 
     Images whose class has no output are left out; classes with no others are absent.
     """
@@ -120,26 +137,49 @@ def find_candidates(
             tops[int(label), int(unit)] = chosen
             for row in chosen:
                 asked.setdefault(row, set()).add(int(unit))
-    shares: dict[tuple[int, int], list[tuple[float, float]]] = {pair: [] for pair in tops}
+    shares: dict[tuple[int, int], list[tuple[float, ...]]] = {pair: [] for pair in tops}
+    by_image: dict[str, tuple[int, float, list[tuple[float, ...]]]] = {}
     wanted = {row: sorted(units) for row, units in asked.items()}
     for located in reader.locate(rows, wanted, progress=progress):
         mask = located.row.object_mask_hw
         ideal = None if mask is None or not mask.any() else grid_map(mask, reader.layer.grid_hw)
+        moved = () if mask is None else tuple(displaced_masks(mask, located.row.image_id, DISPLACEMENTS))
         for unit, map_hw in zip(located.units, located.maps_hw, strict=True):
             top = located.index in tops.get((located.row.label, unit), ())
             if mask is not None and ideal is not None and top and map_hw.max() > 0:
-                precisions = (saliency_precision(map_hw, mask), saliency_precision(ideal, mask))
+                places = (saliency_precision(map_hw, other) for other in moved)
+                precisions = (saliency_precision(map_hw, mask), saliency_precision(ideal, mask), *places)
                 shares[located.row.label, unit].append(precisions)
+                own = by_image.setdefault(located.row.image_id, (located.row.label, float(mask.mean()), []))
+                own[2].append(precisions)
+    if measures is not None:
+        measures += [_image_measure(name, *own) for name, own in sorted(by_image.items())]
     return {
         label: [_candidate(int(unit), float(importance[unit]), shares[label, int(unit)]) for unit in units]
         for label, (units, importance) in important.items()
     }
 
 
-def _candidate(unit: int, importance: float, precisions: Sequence[tuple[float, float]]) -> CandidateUnit:
+def _candidate(unit: int, importance: float, precisions: Sequence[tuple[float, ...]]) -> CandidateUnit:
     """A unit with the means of its maps' precisions, and of those of perfect maps of the same images."""
-    own, ideal = np.mean(precisions, axis=0).tolist() if precisions else (None, None)
-    return CandidateUnit(unit=unit, importance=importance, precision=own, reachable=ideal, n_measured=len(precisions))
+    if not precisions:
+        return CandidateUnit(unit=unit, importance=importance, precision=None, reachable=None, n_measured=0)
+    own, ideal, *places = np.mean(precisions, axis=0).tolist()
+    return CandidateUnit(
+        unit=unit,
+        importance=importance,
+        precision=own,
+        reachable=ideal,
+        n_measured=len(precisions),
+        null=float(np.mean(places)),
+    )
+
+
+def _image_measure(image_id: str, label: int, area: float, precisions: Sequence[tuple[float, ...]]) -> NullMeasure:
+    """An image's mean precision: of its maps in place, of its perfect map, and of its maps at other places."""
+    own, ideal, *places = np.mean(precisions, axis=0)
+    moved = np.array(places)[:, None, None]
+    return NullMeasure.of(image_id, label, area, own=np.array([[own]]), places=moved, best=np.array([[ideal]]))
 
 
 def rank_class(
@@ -196,12 +236,18 @@ def rank_spuriosity(
     rows, classes = given.rows(), given.repository.classes
     reader = UnitReader(model, classes, layer=settings.layer, batch_size=settings.batch_size)
     activations = reader.read(rows, progress=progress)
-    candidates = find_candidates(reader, rows, activations, top_n=settings.top_n, k=settings.k, progress=progress)
+    measures = list[NullMeasure]()
+    candidates = find_candidates(
+        reader, rows, activations, top_n=settings.top_n, k=settings.k, progress=progress, measures=measures
+    )
     if not candidates:
         raise UsageError(f"{model.name}: no class of {classes.name} has an output of this model")
     ranked = {
         label: rank_class(rows, activations, label, units, classes.names[label]) for label, units in candidates.items()
     }
+    nulls = summarise_nulls(measures, ["precision"], bootstrap=_RESAMPLES, seed=0)
+    data = f"{given.repository.name}, {given.config}, {given.split}: maps of important units"
+    pictures = draw_nulls({model.name: nulls}, {"precision": "precision of maps"}, data) if measures else {}
     result: dict[str, Any] = {
         **given.describe("spuriosity", [model]),
         **describe_model(model),
@@ -213,8 +259,12 @@ def rank_spuriosity(
         "n_skipped": {"no_output": int((activations.target < 0).sum())},
         "classes": {classes.names[label]: _describe_class(units) for label, units in candidates.items()},
         "without_spurious_features": [classes.names[label] for label, entries in ranked.items() if not entries],
-        "files": ["spuriosity.csv", "spuriosity.png"],
+        "displacements": DISPLACEMENTS,
+        "beyond_null": nulls,
+        "files": ["spuriosity.csv", "spuriosity.png", *pictures],
     }
+    for name, content in pictures.items():
+        write_result(out, name, content)
     write_result(
         out, "spuriosity.csv", csv_text(RankedRow, [entry for entries in ranked.values() for entry in entries])
     )
@@ -230,6 +280,8 @@ def _describe_class(candidates: Sequence[CandidateUnit]) -> dict[str, Any]:
             "precision": candidate.precision,
             "reachable_precision": candidate.reachable,
             "relative_precision": candidate.relative,
+            "null_precision": candidate.null,
+            "skill": candidate.skill,
             "n_measured": candidate.n_measured,
             "spurious": candidate.spurious,
         }

@@ -327,6 +327,17 @@ def bootstrap_class_means(values: Floats, labels: Ints, *, count: int, seed: int
     return means / len(classes)
 
 
+def mask_weights(masks: int, *, count: int, seed: int) -> Floats:
+    """What each of M masks weighs in a resample, ``(B, M)``: masks are crossed with the images.
+
+    Weights of images and of masks are multiplied (the pigeonhole bootstrap of Owen, Annals of Applied Statistics 1(2),
+    2007), so that one interval has the variance of both. Of M masks M - 1 are drawn, as of images; one has weight 1.
+    """
+    generator = np.random.Generator(np.random.PCG64([seed, 2]))
+    drawn = max(1, masks - 1)
+    return np.asarray(generator.multinomial(drawn, np.full(masks, 1 / masks), size=count) / drawn)
+
+
 def bootstrap_interval(samples: Floats, n: int) -> list[float] | None:
     """Central 95 % of the finite ones of bootstrap samples ``(B,)`` of ``n`` images.
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-SCHEMA_VERSION: Final = "2"
+SCHEMA_VERSION: Final = "3"
 REFERENCE_SIZE_HW: Final = (224, 224)  # in9_eval.py resizes nothing: its images are 224 pixels wide and high
 _LFS_MARK: Final = b"version https://git-lfs"  # what a file begins with whose content was not fetched
 EMPTY: Final = "nothing to score: expected at least one image, got none"

@@ -17,7 +17,7 @@ from figureground.runtime.files import replace_file
 try:
     from matplotlib.figure import Figure
 
-    from figureground.exports.analyses.plots import MARKERS, PALETTE
+    from figureground.exports.analyses.plots import MARKERS, PALETTE, error_reach
 except ImportError as error:
     raise MissingExtraError("matplotlib", "analyses") from error
 
@@ -80,6 +80,59 @@ def draw_levels(pooled: Sequence[FamilyNoise], path: Path) -> None:
     panels[2].axhline(0, color="grey", linewidth=1, linestyle="--")
     panels[0].legend(fontsize=8)
     _save(figure, path)
+
+
+def draw_nulls(results: Sequence[NoiseResult], kind: str, path: Path) -> None:
+    """RFS, its null and what it has beyond it, by model; and the same of what can be had, by area of the object.
+
+    Bars are 95 % intervals; slices of too few images to decide by are hollow.
+    """
+    figure = Figure(figsize=(12.5, 2.2 + 0.42 * len(results)), dpi=120, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    words = {"rfs": "RFS", "rfs_null": "RFS of displaced masks", "rfs_beyond_null": "difference"}
+    for row, result in enumerate(results):
+        pooled = result.summary["noise"]["0"][kind]["pooled"]
+        for order, (name, label) in enumerate(words.items()):
+            _draw_estimate(left, pooled[name], row + 0.24 * (order - 1), order, label if row == 0 else None)
+        slices = result.summary["noise"]["0"][kind]["by_area"]
+        for order, part in enumerate([{**pooled, "area": None}, *slices]):
+            offset = 0.7 * (row / max(1, len(results) - 1) - 0.5) if len(results) > 1 else 0.0
+            hollow = bool(part.get("undecidable"))
+            _draw_estimate(right, part["rfs_skill"], order + offset, row, result.model if order == 0 else None, hollow)
+    left.set_yticks(range(len(results)), [result.model for result in results], fontsize=8)
+    areas = results[0].summary["noise"]["0"][kind]["by_area"]
+    names = [f"{100 * part['area'][0]:.0f} to {100 * part['area'][1]:.0f} % (n {part['n']})" for part in areas]
+    right.set_yticks(range(len(names) + 1), [f"all (n {results[0].summary['n']})", *names], fontsize=8)
+    left.set(xlabel=f"RFS, all levels of {kind} noise", xlim=(-2.05, 2.05), title="RFS and its null")
+    title = "share of what lies between the null and 1"
+    right.set(xlabel="skill: 0 blind to place, 1 looks at the figure alone", title=title)
+    right.set_ylabel("object's share of the canvas", fontsize=9)
+    for axes, rows in ((left, len(results)), (right, len(names) + 1)):
+        axes.axvline(0, color="grey", linewidth=1, linestyle="--")
+        axes.set_ylim(rows - 0.45, -0.55)
+    for axes, where in ((left, "outside lower left"), (right, "outside lower right")):
+        figure.legend(*axes.get_legend_handles_labels(), loc=where, ncols=3, fontsize=7, frameon=False)
+    _save(figure, path)
+
+
+def _draw_estimate(
+    axes: Axes, cell: Mapping[str, Any], row: float, order: int, label: str | None, hollow: bool = False
+) -> None:
+    """A point with its interval; nothing where it has no value."""
+    if cell["value"] is None:
+        return
+    colour = PALETTE[order % len(PALETTE)]
+    axes.errorbar(
+        cell["value"],
+        row,
+        xerr=error_reach(cell["value"], cell["ci95"]),
+        fmt=MARKERS[order % len(MARKERS)],
+        markersize=5,
+        color=colour,
+        markerfacecolor="white" if hollow else colour,
+        linewidth=1.2,
+        label=label,
+    )
 
 
 def draw_densities(results: Sequence[NoiseResult], kind: str, path: Path) -> None:

@@ -219,6 +219,7 @@ def _draw_nine(
     if section["fooled_per_class"]:
         imagenet9_plots.draw_fooled(section["fooled_per_class"], out / f"{stem}.fooled.png")
         written.append(f"{stem}.fooled.png")
+    written += _draw_conflict(members, out, stem)
     if repository is not None and section["category_examples"]:
         data, split = members[0]["dataset"], members[0]["split"]
         opened = _open_scored(repository, data["name"], data["fingerprint"])
@@ -228,6 +229,14 @@ def _draw_nine(
                 load = partial(_images, opened, split)
                 imagenet9_plots.draw_categories(member, examples, load, opened.classes, out / written[-1])
     return written
+
+
+def _draw_conflict(members: Sequence[Mapping[str, Any]], out: Path, stem: str) -> list[str]:
+    """Which of figure and ground wins, of members that know it and whose answers were stored."""
+    from figureground.exports.report.conflict import drawing, readings
+
+    known = [reading for member in members for reading in readings.stored_readings(member)]
+    return drawing.write_pictures(known, out, f"{stem}.conflict.") if known else []
 
 
 def _draw_whitened(results: Sequence[Mapping[str, Any]], out: Path, repository: str | None) -> list[str]:
@@ -293,6 +302,9 @@ def _draw(
     for kind in kinds:
         noise_plots.draw_scatter(members, families, kind, next_path(f"scatter_{kind}"))
         noise_plots.draw_levels([family for family in pooled if family.kind == kind], next_path(f"levels_{kind}"))
+        nulled = [member for member in members if "rfs_skill" in member.summary["noise"]["0"][kind]["pooled"]]
+        if nulled:
+            noise_plots.draw_nulls(nulled, kind, next_path(f"nulls_{kind}"))
         if any(member.outcomes is not None for member in members):
             noise_plots.draw_densities(members, kind, next_path(f"irfs_{kind}"))
     if members[0].summary["ablations"]:

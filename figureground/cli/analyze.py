@@ -2,154 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from figureground.cli.analyses.options import (
+    AttributionOptions,
+    FeedOptions,
+    ForwardFeedOptions,
+    HeadsOptions,
+    Layer,
+    ListOptions,
+    Model,
+    Models,
+    Out,
+    ProbeOptions,
+    Repo,
+    RowOptions,
+    SaliencyReportOptions,
+    UnitOptions,
+)
 from figureground.cli.options import JsonOption, NetworkOptions, flattened
 from figureground.console import emit, progress_bar
 from figureground.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from figureground.exports.analyses.attribution import SaliencySettings
     from figureground.exports.analyses.networks import AnalysedModel
-    from figureground.exports.analyses.probe_training import TrainingSettings
     from figureground.exports.analyses.saliency_report import AnalysisInput
 
 analyze = typer.Typer(
     name="analyze",
     no_args_is_help=True,
-    help="What classifiers look at: saliency on the figure, spurious features, neural features, trained heads.",
+    help="What classifiers look at: figure against ground, saliency, spurious and neural features, trained heads.",
 )
-
-Repo = Annotated[str, typer.Argument(help="Folder of a dataset repository, or its id on the Hub.")]
-Models = Annotated[
-    list[str], typer.Option("--model", help="timm:NAME, timm:NAME=FILE or MODULE:CALLABLE[=ARGUMENT]; may be repeated.")
-]
-Model = Annotated[str, typer.Option("--model", help="timm:NAME, timm:NAME=FILE or MODULE:CALLABLE[=ARGUMENT].")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for JSON, CSV and plots.")]
-Layer = Annotated[str | None, typer.Option(help="Module of the network; default: the last one with places.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images a pass.")]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RowOptions:
-    """Which rows of a dataset are analysed."""
-
-    config: Annotated[str, typer.Option(help="Configuration of the dataset.")] = "original"
-    split: Annotated[str, typer.Option(help="Split to analyse.")] = "test"
-    revision: Annotated[str | None, typer.Option(help="Revision on the Hub.")] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttributionOptions:
-    """How saliency is computed."""
-
-    method: Annotated[
-        Literal["gradcam", "gradient", "integrated_gradients"], typer.Option(help="How saliency is computed.")
-    ] = "gradcam"
-    layer: Layer = None
-    target: Annotated[Literal["predicted", "true"], typer.Option(help="The output that is explained.")] = "predicted"
-
-    def settings(self, batch_size: int) -> SaliencySettings:
-        """The settings of the analyses, for passes of ``batch_size`` images."""
-        from figureground.exports.analyses.attribution import SaliencySettings
-
-        return SaliencySettings(method=self.method, layer=self.layer, target=self.target, batch_size=batch_size)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SaliencyReportOptions:
-    """What is shown of the saliency of many images."""
-
-    shown: Annotated[int, typer.Option(min=0, help="Images of each class on the montage.")] = 4
-    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples behind the intervals.")] = 10_000
-    seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0
-    families: Annotated[
-        Path | None, typer.Option(help="YAML that lists models with family, as report takes it; default: by name.")
-    ] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListOptions:
-    """Which images are listed."""
-
-    k: Annotated[int, typer.Option("-k", min=1, help="Images of each list.")] = 5
-    by: Annotated[Literal["predicted", "true"], typer.Option(help="The class whose list an image is in.")] = "predicted"
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnitOptions:
-    """Which units of a network are looked at, and how many images of each."""
-
-    top_n: Annotated[int, typer.Option(min=1, help="Important units of each class that are looked at.")] = 5
-    k: Annotated[int, typer.Option("-k", min=1, help="Top images of each unit.")] = 10
-    shown: Annotated[int, typer.Option(min=1, help="Images of each end on the figure.")] = 5
-    layer: Layer = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeedOptions:
-    """Which images the network sees, how many at once where gradients are taken, and where it runs."""
-
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the images with the smallest ids.")] = None
-    batch_size: BatchSize = 16
-    network: NetworkOptions
-
-
-@dataclass(frozen=True, kw_only=True)
-class ForwardFeedOptions(FeedOptions):
-    """Which images the network sees, how many at once where no gradient is taken, and where it runs."""
-
-    batch_size: BatchSize = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitOptions:
-    """Splits that a linear head is fitted to and chosen on, and how it is fitted."""
-
-    train_split: Annotated[str, typer.Option(help="Split to fit to.")] = "train"
-    validation_split: Annotated[str, typer.Option(help="Split to choose the epoch by.")] = "validation"
-    revision: Annotated[str | None, typer.Option(help="Revision on the Hub.")] = None
-    preset: Annotated[
-        Literal["figureground", "paper"], typer.Option(help="Learning rate and epochs: ours, or those of RIVAL10.")
-    ] = "figureground"
-    epochs: Annotated[int | None, typer.Option(min=1, help="In place of the preset's.")] = None
-    learning_rate: Annotated[float | None, typer.Option(min=0, help="In place of the preset's.")] = None
-    seed: Annotated[int, typer.Option(help="Of first weights and order, and of resamples if there are any.")] = 0
-
-    def settings(self) -> TrainingSettings:
-        """How heads are fitted."""
-        from figureground.exports.analyses.probe_training import choose_settings
-
-        return choose_settings(self.preset, epochs=self.epochs, learning_rate=self.learning_rate, seed=self.seed)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProbeOptions(FitOptions):
-    """What a linear head is fitted to, and how."""
-
-    config: Annotated[str, typer.Option(help="Configuration to train on, such as one without backgrounds.")] = (
-        "original"
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadsOptions(FitOptions):
-    """What linear heads are fitted to and tested on, and how."""
-
-    train: Annotated[
-        str | None,
-        typer.Option(help="Configs to train on, parted by commas; default: original and mixed_rand where present."),
-    ] = None
-    test: Annotated[
-        str | None, typer.Option(help="Configs to test on, parted by commas; default: all with the test split.")
-    ] = None
-    test_split: Annotated[str, typer.Option(help="Split to test on.")] = "test"
-    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples behind the intervals.")] = 10_000
 
 
 def _require_extra() -> None:
@@ -179,11 +66,15 @@ def _load(spec: str, network: NetworkOptions) -> AnalysedModel:
 
 
 def _means_text(result: dict[str, Any]) -> str:
+    from figureground.exports.analyses.nulls.displaced import describe_nulls
+
     lines = []
     for model in [*result["models"], {"model": "centre blob", **result["centre_blob"]}]:
         means = model["by_true_class"]["mean"]
         cells = ", ".join(f"{name} {cell['value']:.3f}" for name, cell in means.items()) or "nothing to measure"
         lines.append(f"{model['model']} ({model['n_measured']} of {model['n']} images): {cells}")
+        if "beyond_null" in model:
+            lines.append(f"  {describe_nulls(model['model'], model['beyond_null'], tuple(means))}")
     return "\n".join(lines)
 
 
@@ -211,7 +102,13 @@ def saliency(
 
     settings = attribution.settings(feed.batch_size)
     request = SaliencyRequest(
-        settings=settings, bootstrap=report.bootstrap, seed=report.seed, shown=report.shown, families=report.families
+        settings=settings,
+        bootstrap=report.bootstrap,
+        seed=report.seed,
+        shown=report.shown,
+        families=report.families,
+        nulls=report.nulls(),
+        null_format=report.null_format,
     )
     models = [_load(spec, feed.network) for spec in model]
     with progress_bar() as show:
@@ -376,6 +273,7 @@ def spuriosity(
 ) -> None:
     """Rank the images of each class by how much of its spurious features they show."""
     images = _open(repo, rows, feed)
+    from figureground.exports.analyses.nulls.displaced import describe_nulls
     from figureground.exports.analyses.spuriosity import SpuriositySettings, rank_spuriosity
 
     settings = SpuriositySettings(
@@ -387,4 +285,26 @@ def spuriosity(
     for name, ranking in result["classes"].items():
         spurious = ranking["spurious_units"]
         lines.append(f"{name}: {f'spurious units {spurious}' if spurious else 'no spurious feature'}")
+    lines.append(describe_nulls(result["model"], result["beyond_null"], ("precision",)))
     emit(result, as_json=as_json, text="\n".join([*lines, f"{out}: {', '.join(result['files'])}, spuriosity.json"]))
+
+
+@analyze.command(
+    epilog="Examples: figureground analyze conflict scores -o conflict\n\n"
+    "figureground analyze conflict scores -o conflict --least 25 --format pdf"
+)
+def conflict(
+    *,
+    results: Annotated[list[Path], typer.Argument(help="Result files of evaluate --out, or folders of them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables, JSON and pictures.")],
+    least: Annotated[int, typer.Option(min=1, help="Images below which a group is pooled, or marked.")] = 10,
+    picture_format: Annotated[Literal["png", "svg", "pdf"], typer.Option("--format", help="Of the pictures.")] = "png",
+    as_json: JsonOption = False,
+) -> None:
+    """Tell whether figure or ground wins where their classes differ: bias, attraction, worst group; no model runs."""
+    from figureground.exports.report.conflict import readings as stored
+
+    readings = stored.read_conflicts(results, least=least)
+    files = stored.write_conflicts(readings, out, picture_format=picture_format)
+    written = {"folder": str(out), "files": files, **stored.conflicts_json(readings)}
+    emit(written, as_json=as_json, text=f"{stored.describe_conflicts(readings)}\n{out}: {', '.join(files)}")

@@ -154,7 +154,7 @@ VERBS: Final = {
     ),
     "analyze": Verb(
         "figureground.cli.analyze:analyze",
-        "What classifiers look at: saliency on the figure, spurious features, neural features, trained heads.",
+        "What classifiers look at: figure against ground, saliency, spurious and neural features, trained heads.",
         "Scores",
     ),
     "human": Verb(

@@ -13,6 +13,12 @@ from figureground.exports.evaluation.intervals import MIN_DECIDABLE, Sampling
 from figureground.exports.evaluation.jobs import Job, split_by_space
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.protocol import CLUSTER, Protocol
+from figureground.exports.evaluation.protocols.conflict import (
+    GROUND_COLUMNS,
+    conflict_cells,
+    conflict_spaces,
+    read_grounds,
+)
 from figureground.exports.evaluation.shares import (
     CHANCE_NOTE,
     RowAnswers,
@@ -21,7 +27,7 @@ from figureground.exports.evaluation.shares import (
     compare_pairs,
     measure_accuracy,
 )
-from figureground.exports.evaluation.tables import Figure, accuracy_figures, shares_cells, value_figures
+from figureground.exports.evaluation.tables import Cell, Figure, accuracy_figures, shares_cells, value_figures
 from figureground.exports.evaluation.values import Answers, Logits
 
 MEASURES: Final = ("influence", "invariance")  # configs begin with bg_ and one of them
@@ -38,7 +44,7 @@ def run_background_check(job: Job) -> dict[str, Any]:
     job, classes = job.limited(), job.repository.classes
 
     def run(config: str) -> Answers:
-        table = job.rows(config, ["source_label"])
+        table = job.rows(config, ["source_label"], optional=GROUND_COLUMNS)
         names, wnids = row_names(table), np.array([str(wnid or "") for wnid in table["source_label"][:]])
 
         def judge(logits: Logits, rows: slice) -> Answers:
@@ -47,13 +53,16 @@ def run_background_check(job: Job) -> dict[str, Any]:
             shown = next(iter(judged.values()))  # answer and confidence are those of every label space
             return {**rights, "mapped": shown.answer, "probability": shown.confidence}
 
-        return names | answer_rows(job.feeder, table, config, judge)
+        return names | read_grounds(table, classes, job.sampling.groups) | answer_rows(job.feeder, table, config, judge)
 
     stored = job.remembered(job.configs, run)
     summaries = {
         space: summarise_background_check(answers, classes, job.sampling)
         for space, answers in split_by_space(stored, RowAnswers)
     }
+    for space in (space for space in summaries if space != "exact1000"):  # answers are classes
+        if own := conflict_spaces(stored, space, classes.names):
+            summaries[space]["conflict"] = {space: own[space]}
     return {"headline": "accuracy_macro", "undecidable_below": MIN_DECIDABLE, "label_spaces": summaries}
 
 
@@ -84,6 +93,11 @@ def summarise_background_check(
     }
 
 
+def background_check_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
+    """Accuracies, differences and ratios, then cue conflict where grounds are other photos'."""
+    return shares_cells(summary) | conflict_cells(summary.get("conflict", {}))
+
+
 def background_check_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
     """Headline figures of a summary."""
     yield from accuracy_figures(summary["configs"])
@@ -94,7 +108,7 @@ BACKGROUND_CHECK: Final = Protocol(
     name="background_check",
     claims=lambda configs: any(measured_by(config) for config in configs),
     run=run_background_check,
-    cells=shares_cells,
+    cells=background_check_cells,
     figures=background_check_figures,
     options=(CLUSTER,),
 )

@@ -22,6 +22,13 @@ from figureground.exports.evaluation.protocols.challenge import (
     stored_parts,
     summarise_challenge,
 )
+from figureground.exports.evaluation.protocols.conflict import (
+    GROUND_COLUMNS,
+    conflict_cells,
+    conflict_figures,
+    conflict_spaces,
+    read_grounds,
+)
 from figureground.exports.evaluation.repository.provenance import read_mask_agreement
 from figureground.exports.evaluation.shares import (
     CHANCE_NOTE,
@@ -125,15 +132,24 @@ def run_imagenet9(job: Job) -> dict[str, Any]:
     classes, rules = job.repository.classes, [rule for rule in CHALLENGE if rule in job.options["challenge"]]
 
     def run(config: str) -> dict[str, NDArray[Any]]:
-        rows = job.rows(config, ["draw"], optional=["source_label"])
-        return arrays_of(predict(job.feeder, rows, classes, config))
+        rows = job.rows(config, ["draw"], optional=["source_label", *GROUND_COLUMNS])
+        return {
+            **arrays_of(predict(job.feeder, rows, classes, config)),
+            **read_grounds(rows, classes, job.sampling.groups),
+        }
 
     needed = list_configs(job.repository, CHALLENGE_CONFIGS) if rules else []
     stored = job.remembered(list(dict.fromkeys([*job.configs, *needed])), run)
-    answers = {config: Predictions(**arrays) for config, arrays in stored.items()}
+    answers = {
+        config: Predictions(**{name: arrays[name] for name in Predictions.__slots__})
+        for config, arrays in stored.items()
+    }
     summary = summarise({config: answers[config] for config in job.configs}, classes, job.sampling.groups)
     if gap := _gap_by_agreement(job, {config: answers[config] for config in job.configs}):
         summary["by_agreement"] = gap
+    conflicts = {config: stored[config] for config in job.configs}
+    if own := conflict_spaces(conflicts, summary["label_space"], classes.names):
+        summary["conflict"] = own
     if rules:
         pair_outcomes({config: answers[config] for config in needed})
         challenged = run_challenge(job, rules, answers["only_bg_t"])
@@ -335,6 +351,7 @@ def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
         cells["-agreement"] = RULE
         gap, name = own["bg_gap"], f"bg_gap, masks agree (IoU >= {own['min_iou']:g}, n {own['agreeing']})"
         cells[name] = measured_cell(gap, signed=True, few=gap.get("undecidable", True))
+    cells |= conflict_cells(summary.get("conflict", {}))
     for rule, fooled in summary.get("challenge", {}).get("rules", {}).items():
         cells["-challenge"] = RULE
         note = f"{fooled['vulnerable']}/{fooled['n']}"
@@ -348,6 +365,7 @@ def imagenet9_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
     yield from value_figures(summary["differences"])
     if own := summary.get("by_agreement"):
         yield from value_figures({"bg_gap_masks_agree": own["bg_gap"]})
+    yield from conflict_figures(summary.get("conflict", {}))
     rules = summary.get("challenge", {}).get("rules", {})
     yield from value_figures({f"vulnerable_{rule}": fooled for rule, fooled in rules.items()})
 

@@ -33,6 +33,7 @@ from figureground.exports.evaluation.protocols.attributes import (
 )
 from figureground.exports.evaluation.protocols.drops import describe_ablation, describe_accuracy
 from figureground.exports.evaluation.protocols.noise import CLEAN, NOISE_OPTIONS, NoiseSettings, parse_noise
+from figureground.exports.evaluation.protocols.null_masks import mask_cells, summarise_masks
 from figureground.exports.evaluation.protocols.outcomes import Outcomes, measure
 from figureground.exports.evaluation.protocols.sensitivity import (
     headline_first,
@@ -156,6 +157,7 @@ def summarise_rival10(
             }
             for grow_px in settings.grow_px
         },
+        "over_masks": summarise_masks(original, settings, sampling),
         "ablations": {
             config: describe_ablation(outcomes[base], outcomes[config])
             for config, base in ABLATIONS.items()
@@ -181,6 +183,8 @@ def rival10_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
         grown = "" if grow_px == "0" else f", mask {int(grow_px):+d} px"
         for kind in headline_first(kinds):
             cells |= {f"-{kind}{grown}": RULE, **noise_cells(kind, grown, kinds[kind], few)}
+    if masks := mask_cells(summary.get("over_masks", {})):
+        cells |= {"-masks": RULE, **masks}
     cells["-ablations"] = RULE
     for config, measured in summary["ablations"].items():
         own = measured["undecidable"]

@@ -33,7 +33,7 @@ from figureground.exports.evaluation.tables import Cell, Figure, measured_cell, 
 from figureground.exports.evaluation.values import Bools, Floats, Ints
 
 AREA_EDGES: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 1.0)  # shares of the canvas that slice objects
-RFS_NAMES: Final = ("rfs", "rfs_null", "rfs_beyond_null")
+RFS_NAMES: Final = ("rfs", "rfs_null", "rfs_beyond_null", "rfs_skill")
 
 
 def relative_foreground_sensitivity(a_fg: Floats | float, a_bg: Floats | float, undefined: str = "strict") -> Floats:
@@ -49,6 +49,16 @@ def relative_foreground_sensitivity(a_fg: Floats | float, a_bg: Floats | float, 
     largest = 2 * np.minimum(mean, 1 - mean)
     empty = 0.0 if undefined == "hardimagenet" else np.nan
     return np.asarray(np.divide(ground - figure, largest, out=np.full(mean.shape, empty), where=largest > 1e-9))
+
+
+def skill_beyond(value: Floats | float, null: Floats | float, best: Floats | float = 1.0) -> Floats:
+    """(value - null) / (best - null): 0 for what the null has, 1 for the best there is; NaN where these are the same.
+
+    The skill score of forecasts (Murphy, Monthly Weather Review 116, 1988), as Cohen's kappa is one.
+    """
+    top, room = np.asarray(value, np.float64) - null, np.asarray(best, np.float64) - null
+    top, room = np.broadcast_arrays(top, room)
+    return np.asarray(np.divide(top, room, out=np.full(room.shape, np.nan), where=room > 1e-9))
 
 
 def instance_rfs(p_fg: Floats, p_bg: Floats) -> Floats:
@@ -83,13 +93,13 @@ class RegionalShares:
         )
         return value, samples
 
-    def _beyond(self, level: int) -> Floats:
-        """RFS minus its null, of resamples ``(B,)`` to which the jitter is added in place and taken away displaced."""
+    def jittered_rfs(self, level: int) -> tuple[Floats, Floats]:
+        """RFS and its null, of resamples ``(B,)`` to which the jitter is added in place and taken away displaced."""
         own, null = (
             relative_foreground_sensitivity(*self._jittered(level, place, sign), self.undefined)
             for place, sign in (("", 1), (DISPLACED, -1))
         )
-        return own - null
+        return own, null
 
     def _jittered(self, level: int, place: str, sign: int) -> tuple[Floats, Floats]:
         figure, ground = (
@@ -100,17 +110,23 @@ class RegionalShares:
     def describe(self, level: int) -> dict[str, dict[str, Any]]:
         """RFS at one level, and where noise was displaced its null and what it has beyond that, JSON-ready.
 
-        RFS beyond its null is in [-2, 2]; its interval is of resamples that both are of, each with a few images more
-        that noise hurts in one place and not in the other. Without those, images that nearly all agree would pass for
-        certainty, as they do in a percentile bootstrap of any paired difference.
+        RFS beyond its null is in [-2, 2]; its skill is the share of what lies between the null and 1, at most 1. Their
+        intervals are of resamples that both are of, each with a few images more that noise hurts in one place and not
+        in the other. Without those, images that nearly all agree would pass for certainty, as they do in a percentile
+        bootstrap of any paired difference. An image's draws of noise and displacement stay with it.
         """
         value, samples = (array[..., level] for array in self.rfs())
         described = {"rfs": self._cell(value, samples, level)}
         if f"{DISPLACED}figure" not in self.means:
             return described
         null, null_samples = (array[..., level] for array in self.rfs(DISPLACED))
-        beyond = _bootstrap_cell(value - null, self._beyond(level), len(self.labels))
-        return {**described, "rfs_null": self._cell(null, null_samples, level, DISPLACED), "rfs_beyond_null": beyond}
+        drawn, n = self.jittered_rfs(level), len(self.labels)
+        return {
+            **described,
+            "rfs_null": self._cell(null, null_samples, level, DISPLACED),
+            "rfs_beyond_null": _bootstrap_cell(value - null, drawn[0] - drawn[1], n),
+            "rfs_skill": _bootstrap_cell(skill_beyond(value, null), skill_beyond(*drawn), n),
+        }
 
     def _cell(self, value: Floats, samples: Floats, level: int, place: str = "") -> dict[str, Any]:
         """RFS with its interval; p is that of the difference of the accuracies on ground and figure."""
@@ -139,12 +155,12 @@ def regional_shares(
         images=images,
         means=means,
         samples=dict(zip(images, drawn, strict=True)),
-        jitter=_draw_jitter(labels, sampling),
+        jitter=draw_jitter(labels, sampling),
         undefined=settings.undefined,
     )
 
 
-def _draw_jitter(labels: Ints, sampling: Sampling) -> dict[str, Floats]:
+def draw_jitter(labels: Ints, sampling: Sampling) -> dict[str, Floats]:
     """What one more image of every kind of disagreement between a place and the other would move samples by.
 
     As Bonett and Price add one pair of each discordant kind to the interval of a paired difference (Journal of
@@ -257,22 +273,26 @@ def noise_cells(kind: str, grown: str, noise: Mapping[str, Any], few: bool) -> d
         row = f"{kind} {level:.3g}{grown}"
         for region in REGIONS:
             cells[f"{row}: noise on {region}"] = measured_cell(noise[f"accuracy_{region}"][index], few=few)
-        cells |= _rfs_cells(row, {name: noise[name][index] for name in RFS_NAMES if name in noise}, few)
-    cells |= _rfs_cells(f"{kind}{grown}, all levels", noise["pooled"], few)
+        cells |= rfs_cells(row, {name: noise[name][index] for name in RFS_NAMES if name in noise}, few)
+    cells |= rfs_cells(f"{kind}{grown}, all levels", noise["pooled"], few)
     for part in noise["by_area"]:
         low, high = (f"{100 * edge:.0f}" for edge in part["area"])
         row = f"{kind}{grown}, all levels, object {low} to {high} % of the canvas (n {part['n']})"
-        cells |= _rfs_cells(row, part, part["undecidable"])
+        cells |= rfs_cells(row, part, part["undecidable"])
     return cells
 
 
-def _rfs_cells(row: str, measured: Mapping[str, Any], few: bool) -> dict[str, Cell]:
+def rfs_cells(row: str, measured: Mapping[str, Any], few: bool) -> dict[str, Cell]:
     """RFS, and where there is one its null, which is not tested, and what RFS has beyond it."""
     cells = {f"{row}: RFS": measured_cell(measured["rfs"], signed=True, few=few)}
     if "rfs_null" in measured:
         null = measured["rfs_null"]
         cells[f"{row}: RFS of displaced masks"] = Cell(null["value"], null["ci95"], signed=True, few=few)
         cells[f"{row}: RFS beyond displaced masks"] = measured_cell(measured["rfs_beyond_null"], signed=True, few=few)
+        skill = measured["rfs_skill"]  # whose test is that of the row above
+        cells[f"{row}: the same of what can be had beyond them"] = Cell(
+            skill["value"], skill["ci95"], signed=True, few=few
+        )
     return cells
 
 

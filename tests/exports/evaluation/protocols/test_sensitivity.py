@@ -132,6 +132,8 @@ def test_a_model_blind_to_place_has_nothing_beyond_its_null_at_any_area() -> Non
         assert low <= 0 <= high
         assert part["rfs_beyond_null"]["p"] > 0.05
         assert not part["undecidable"]
+        low, high = part["rfs_skill"]["ci95"]
+        assert low <= 0 <= high
     # RFS itself follows the area: noise on a small figure is little noise
     assert found["by_area"][0]["rfs"]["value"] < -0.5 < 0 < found["by_area"][-1]["rfs"]["value"]
     low, high = found["pooled"]["rfs_beyond_null"]["ci95"]
@@ -150,6 +152,50 @@ def test_a_model_that_looks_at_one_region_is_told_by_its_sign(looks: str, sign: 
     )
     for level in range(3):
         assert sign * found["rfs_beyond_null"][level]["value"] > 0
+
+
+def test_a_model_that_looks_at_the_figure_alone_has_all_that_can_be_had_at_every_area() -> None:
+    for part in noise("figure")["by_area"]:
+        assert part["rfs_skill"]["value"] == pytest.approx(1)
+        assert part["rfs_skill"]["ci95"][1] > 0.95
+        assert part["rfs_skill"]["ci95"][0] > 0.5
+        assert part["rfs_beyond_null"]["value"] > 0.5
+
+
+def over_masks(looks: str, grow_px: tuple[int, ...], trials: int = 2) -> dict[str, Any]:
+    settings = NoiseSettings(levels={"sigma": (0.2,)}, null=("sigma",), trials=trials, grow_px=grow_px)
+    model = Threshold(looks, len(settings.conditions()) * trials)
+    feeder = script.Feeder(adapter=model, batch_size=64)
+    outcomes = script.measure(
+        feeder, drawn().table(), TWO, "original", conditions=settings.conditions(), trials=trials
+    )["head2"]
+    summary = script.summarise_rival10({"original": outcomes}, TWO, settings, Sampling(count=500))
+    assert ("sigma, all levels, masks 0, +3, -2 px: RFS" in script.rival10_cells(summary)) == (len(grow_px) > 1)
+    found: dict[str, Any] = summary["over_masks"]
+    return {**found, "each": [own["sigma"]["pooled"] for own in summary["noise"].values()]}
+
+
+def test_masks_images_and_draws_are_in_one_interval() -> None:
+    found = over_masks("figure", (0, 3, -2))
+    own = found["sigma"]
+    assert own["masks_px"] == [0, 3, -2]
+    low, high = own["rfs_beyond_null"]["ci95"]
+    assert low <= own["rfs_beyond_null"]["value"] <= high
+    shares = own["variance"]
+    assert sum(shares.values()) == pytest.approx(1)
+    assert all(share > 0 for share in shares.values())
+    values = [single["rfs_beyond_null"]["value"] for single in found["each"]]
+    assert min(values) < own["rfs_beyond_null"]["value"] < max(values)
+    narrowest = min(np.ptp(single["rfs_beyond_null"]["ci95"]) for single in found["each"])
+    assert high - low > narrowest  # another mask would move the figure
+
+
+def test_a_blind_model_has_nothing_beyond_over_masks_and_one_mask_is_no_sample() -> None:
+    blind = over_masks("everywhere", (0, 3, -2), trials=1)["sigma"]
+    low, high = blind["rfs_beyond_null"]["ci95"]
+    assert low <= 0 <= high
+    assert blind["variance"]["draws"] is None  # one draw of each image tells nothing of draws
+    assert "sigma" not in over_masks("figure", (0,), trials=1)
 
 
 def test_few_images_of_an_area_are_undecidable() -> None:

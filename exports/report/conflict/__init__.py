@@ -1,0 +1,1 @@
+"""Cue conflict of results: read again from stored answers, as tables and pictures."""
