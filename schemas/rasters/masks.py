@@ -282,6 +282,13 @@ def mask_iou(first_hw: Mask, second_hw: Mask) -> float:
     return np.count_nonzero(first_hw & second_hw) / union if union else 1.0
 
 
+def coco_overlap(first: CocoRle, second: CocoRle) -> tuple[int, int]:
+    """Pixels that two encoded masks of one size have in common, and pixels of either; neither is unpacked."""
+    one, other = ({"size": list(rle.size_hw), "counts": rle.counts.encode()} for rle in (first, second))
+    common = int(coco_mask.area(coco_mask.merge([one, other], intersect=True)))
+    return common, int(coco_mask.area(one)) + int(coco_mask.area(other)) - common
+
+
 def tight_box(mask_hw: Mask) -> Box | None:
     """Smallest half-open box that holds every True pixel, or None for an empty mask."""
     columns = np.flatnonzero(mask_hw.any(axis=0))

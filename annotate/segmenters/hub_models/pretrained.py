@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from figureground.annotate.segmenters.checkpoints import HubCheckpoint, hub_checkpoints
-from figureground.errors import DataError, MissingExtraError, ServiceError, UsageError
+from figureground.errors import DataError, MissingExtraError, ServiceError, UsageError, masked
 from figureground.schemas.records import canonical_json
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _explained(origin: _Origin) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        text = " ".join(str(error).split())
+        text = masked(" ".join(str(error).split()))  # before it is cut
         if origin.is_folder:
             raise DataError.single(
                 origin.address,
