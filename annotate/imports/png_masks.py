@@ -74,7 +74,7 @@ def read_png_mask(path: Path, photo: ImageRecord) -> Mask:
 
 
 def _damage(data: bytes, photo: ImageRecord) -> str:
-    """What is wrong with the bytes of a PNG; empty where nothing is, and where it is larger than a mask of the photo."""
+    """What is wrong with the bytes of a PNG; empty where nothing is, and for one that is larger than the photo."""
     if not data:
         return "an empty file"
     if not data.startswith(_MAGIC[: len(data)]):

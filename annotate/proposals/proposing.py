@@ -206,7 +206,7 @@ class _LocalProposer:
     def outcomes(self, photos: Sequence[tuple[ImageRecord, str]]) -> Iterator[Outcome]:
         """In order. The next photo is read, and the masks of the last one are ranked, while the model runs.
 
-        Beside a photo of more than ``_MOST_BESIDE`` pixels nothing is done: two such photos may be more than the memory.
+        Beside a photo of more than ``_MOST_BESIDE`` pixels nothing is done: two of them may be more than the memory.
         """
         steps = _Steps(self.segmenter, self.settings, self.saliency, self.sources)
         with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as ranking:

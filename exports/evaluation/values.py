@@ -21,7 +21,9 @@ SCHEMA_VERSION: Final = "2"
 REFERENCE_SIZE_HW: Final = (224, 224)  # in9_eval.py resizes nothing: its images are 224 pixels wide and high
 _LFS_MARK: Final = b"version https://git-lfs"  # what a file begins with whose content was not fetched
 EMPTY: Final = "nothing to score: expected at least one image, got none"
-_SECRET_NAMES: Final = re.compile(r"(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY|ACCOUNT_KEY|CONNECTION_STRING)$")  # of variables
+_SECRET_NAMES: Final = re.compile(
+    r"(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY|ACCOUNT_KEY|CONNECTION_STRING)$"
+)  # of variables
 _SIGNED: Final = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*(?:Signature|X-Amz-|Policy|sig)=[^\s'\"]*")
 Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)
 Table = Any  # datasets.Dataset, which ships no annotations

@@ -1,7 +1,7 @@
 """JPEG files by their markers: where one ends, whether its last scans are there, and what it asks of a decoder.
 
-Read before the file is opened, in time that grows with its bytes alone: decoders take a time of their own for every scan
-and every segment.
+Read before the file is opened, in time that grows with its bytes alone: decoders take a time of their own for every
+scan and every segment.
 """
 
 from __future__ import annotations

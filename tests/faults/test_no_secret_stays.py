@@ -1,4 +1,4 @@
-"""The whole path with planted tokens, through real servers that also fail and repeat them: they lie in no file but theirs."""
+"""The whole path with planted tokens, through real servers that also fail and repeat them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import httpx
@@ -55,11 +55,9 @@ class Echo(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         sent = self.headers["Authorization"] or ""
-        for part in (sent, *sent.split()):
-            coded = base64.b64encode(part.encode()).decode()
-            # One begins a few characters before the end of what is shown of an answer.
-            self.asked = f"{sent} {coded} {quote(part, safe='')} " + "x" * (278 - len(sent) % 40) + f" {part}"
-        data = json.dumps({"detail": self.asked[-340:] if "long" in self.path else self.asked}).encode()
+        token = sent.rpartition(" ")[2]
+        said = f"{sent} {base64.b64encode(sent.encode()).decode()} {quote(token, safe='')} "
+        data = json.dumps({"detail": said.ljust(275, "x") + token}).encode()  # 300 characters are shown
         self.send_response(self.status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -191,7 +189,10 @@ def answer_all(connection: Connection, work: Path) -> None:
     client = StudioClient(connection)
     with closing(sqlite3.connect(work / DATABASE_NAME)) as database:
         projects = [row[0] for row in database.execute("SELECT project FROM studio_projects")]
-        sizes = {name: (height, width) for name, height, width in database.execute("SELECT image_id, height, width FROM images")}
+        sizes = {
+            name: (height, width)
+            for name, height, width in database.execute("SELECT image_id, height, width FROM images")
+        }
     for project in projects:
         for task in tasks_of(client, project):
             mask = np.zeros(sizes[task["data"]["image_id"]], dtype=np.bool_)
@@ -300,7 +301,10 @@ def test_after_the_whole_path_secrets_lie_in_their_own_files_alone(person: Perso
     held = holders(tmp_path, wanted)
     meant = {path: names for path, names in held.items() if Path(path).name in SEEN and "studio" in path}
     assert held == meant
-    assert {path for path in meant if path.startswith("work/")} >= {"work/studio/connection.json", "work/studio/accounts.json"}
+    assert {path for path in meant if path.startswith("work/")} >= {
+        "work/studio/connection.json",
+        "work/studio/accounts.json",
+    }
     assert {stat.S_IMODE((tmp_path / path).stat().st_mode) for path in meant} == {0o600}
     listed = b"\n".join(watcher.seen)
     texts = "\n".join(person.printed).encode()

@@ -1,4 +1,4 @@
-"""Photos that ask for far more time or memory than they hold are refused before they are decoded; real ones are read."""
+"""Photos that ask for far more time or memory than they hold are refused before they are decoded."""
 
 from __future__ import annotations
 
@@ -50,7 +50,11 @@ def tiff(parts: Sequence[tuple[int, int]], data: bytes, *, packing: int = 8, **t
 
 def png(width: int, height: int, *, bits: int = 8, colour: int = 2, packed: bytes = FLAT) -> bytes:
     """A PNG of a size whose pixels are packed so."""
-    chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)), (b"IDAT", packed), (b"IEND", b""))
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)),
+        (b"IDAT", packed),
+        (b"IEND", b""),
+    )
     sealed = (
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
     )
@@ -111,7 +115,7 @@ def test_a_jpeg_is_walked_in_the_time_of_its_bytes() -> None:
 def test_a_mask_that_cannot_be_is_not_unpacked(width: int, height: int, bits: int, colour: int) -> None:
     packed = zlib.compress(bytes(9_000), 1) * 80 if bits == 16 else FLAT
     began = time.process_time()
-    with pytest.raises(DataError, match="mode RGBA|mode L|bytes cannot hold"):
+    with pytest.raises(DataError, match=r"mode RGBA|mode L|bytes cannot hold"):
         decode_png1(png(width, height, bits=bits, colour=colour, packed=packed))
     assert time.process_time() - began < 1
 

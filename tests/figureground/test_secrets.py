@@ -83,7 +83,7 @@ def test_what_a_file_keeps_is_a_secret_as_soon_as_it_is_read() -> None:
 def test_other_spellings_and_halves_of_a_secret_are_masked(
     said: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    secret = "canary of/the \"store\"+?é0123456789"
+    secret = 'canary of/the "store"+?é0123456789'
     for name in ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_CONNECTION_STRING", "MY_TOKEN"):
         with monkeypatch.context() as patch:
             patch.setenv(name, secret)

@@ -29,8 +29,8 @@ PIXEL_SECONDS: Final = 1e-7
 MOST_MEMORY: Final = 1 << 30
 """Bytes of address space for one input."""
 PIXEL_MEMORY: Final = 17
-"""Bytes for each pixel of a photo where that is more, from 63 megapixels on: Pillow's decoder of WebP takes so many, and
-libjpeg nearly as many for a CMYK photo in steps."""
+"""Bytes for each pixel of a photo where that is more, from 63 megapixels on: Pillow's decoder of WebP takes so many,
+and libjpeg nearly as many for a CMYK photo in steps."""
 _MOST_FINDINGS: Final = 25
 _MOST_TRIES: Final = 5
 _used: int | None = None
