@@ -12,6 +12,7 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -284,9 +285,9 @@ def mask_iou(first_hw: Mask, second_hw: Mask) -> float:
 
 def coco_overlap(first: CocoRle, second: CocoRle) -> tuple[int, int]:
     """Pixels that two encoded masks of one size have in common, and pixels of either; neither is unpacked."""
-    one, other = ({"size": list(rle.size_hw), "counts": rle.counts.encode()} for rle in (first, second))
-    common = int(coco_mask.area(coco_mask.merge([one, other], intersect=True)))
-    return common, int(coco_mask.area(one)) + int(coco_mask.area(other)) - common
+    both: list[Any] = [{"size": list(rle.size_hw), "counts": rle.counts.encode()} for rle in (first, second)]
+    common = int(coco_mask.area(coco_mask.merge(both, intersect=True)))
+    return common, sum(int(coco_mask.area(one)) for one in both) - common
 
 
 def tight_box(mask_hw: Mask) -> Box | None:
