@@ -254,7 +254,12 @@ def fails_beside_the_hub(person: Person, hub: HubDouble) -> None:
     token = CANARIES["HF_TOKEN"]
     said = f"Bearer {token} {base64.b64encode(token.encode()).decode()} {quote(token, safe='')}"
     for method, path, words, code in (
-        ("GET", "/api/datasets/owner/made", ["evaluate", "owner/made", "--model", "onnx:model.onnx"], 2),
+        (
+            "GET",
+            "/api/datasets/owner/made",
+            ["evaluate", "owner/made", "--revision", "v1", "--model", "onnx:model.onnx"],
+            2,
+        ),
         ("POST", "/api/repos/create", ["publish", "out", "--repo-id", "owner/other", "--workers", "1"], 2),
         ("GET", "/api/datasets/owner/made", ["index", "hf://owner/made", "-w", "other"], 2),
     ):
@@ -291,7 +296,17 @@ def test_after_the_whole_path_secrets_lie_in_their_own_files_alone(person: Perso
         person.types("freeze", "-w", work, "--version", "v1")
         person.types("build", tmp_path / "plain.yaml", "-w", work, "-o", "out", "--workers", "1")
         person.types("publish", "out", "--repo-id", "owner/made", "--workers", "1")
-        scored = ["owner/made", "--model", "onnx:model.onnx", "--bootstrap", "20", "--configs", "original"]
+        scored = [
+            "owner/made",
+            "--revision",
+            "v1",
+            "--model",
+            "onnx:model.onnx",
+            "--bootstrap",
+            "20",
+            "--configs",
+            "original",
+        ]
         person.types("evaluate", *scored, "--out", "results")
         assert TYPED not in person.types("index", f"s3://key:{TYPED}@bucket/x", "-w", "other", code=2)
         fails_beside_the_hub(person, hub)
