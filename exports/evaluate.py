@@ -24,6 +24,7 @@ Exit codes: 0 done, 1 a fault in the data or the model, 2 wrong usage, 3 a downl
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import copy
 import dataclasses
@@ -57,6 +58,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypedDict, TypeVar, Unpack
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +74,9 @@ SCHEMA_VERSION: Final = "3"
 REFERENCE_SIZE_HW: Final = (224, 224)  # in9_eval.py resizes nothing: its images are 224 pixels wide and high
 _LFS_MARK: Final = b"version https://git-lfs"  # what a file begins with whose content was not fetched
 EMPTY: Final = "nothing to score: expected at least one image, got none"
-_SECRET_NAMES: Final = re.compile(r"(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY)$")  # variables of the environment
+_SECRET_NAMES: Final = re.compile(
+    r"(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY|ACCOUNT_KEY|CONNECTION_STRING)$"
+)  # of variables
 _SIGNED: Final = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*(?:Signature|X-Amz-|Policy|sig)=[^\s'\"]*")
 Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)
 Table = Any  # datasets.Dataset, which ships no annotations
@@ -107,9 +111,21 @@ def masked(text: str) -> str:
     except (KeyError, AttributeError, ImportError, OSError):  # not loaded, not whole yet, or not readable
         login = None
     named = (value for name, value in os.environ.items() if _SECRET_NAMES.search(name))
-    for secret in sorted({*named, login or ""}, key=len, reverse=True):
-        text = text.replace(secret, "***") if len(secret) >= 8 else text
+    spelled = {spelling for secret in (*named, login or "") if len(secret) >= 8 for spelling in spellings(secret)}
+    for spelling in sorted(spelled, key=len, reverse=True):
+        text = text.replace(spelling, "***")
     return _SIGNED.sub(r"\1", text)
+
+
+def spellings(secret: str) -> set[str]:
+    """A secret as it is, as an address has it, as JSON has it, and as a part of base64, wherever it begins there."""
+    data = secret.encode("utf-8", "surrogatepass")
+    spelled = {secret, quote(data, safe=""), json.dumps(secret)[1:-1]}
+    for before in range(3):  # bytes before it in a group of three; what is mixed with others is left out
+        coded = base64.b64encode(bytes(before) + data).decode("ascii")
+        whole = coded[-(-before * 8 // 6) : (before + len(data)) * 8 // 6]
+        spelled |= {whole, whole.replace("+", "-").replace("/", "_")}
+    return {spelling for spelling in spelled if len(spelling) >= 8}
 
 
 def printable(text: str) -> str:
@@ -119,7 +135,7 @@ def printable(text: str) -> str:
 
 def plain_line(text: object, most: int = 300) -> str:
     """What others say, as one line: spaces for line breaks, no addresses in memory, cut to ``most`` characters."""
-    line = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(printable(str(text)).split()))
+    line = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(masked(printable(str(text))).split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 

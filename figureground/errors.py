@@ -9,12 +9,16 @@ FigureGroundError      catch this to catch them all
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
+from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
+from urllib.parse import quote
 
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 """Characters that move a terminal's cursor, turn its text round, or have no form: controls, bidirectional marks, lone
@@ -24,7 +28,7 @@ _LONGEST: Final = 1000
 """Characters of a fault's part that are shown."""
 _OF_ONE_KIND: Final = 10
 """Faults of one kind that are spelled out."""
-_SECRET_NAMES: Final = re.compile(r"(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY)$")
+_SECRET_NAMES: Final = re.compile(r"(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY|ACCOUNT_KEY|CONNECTION_STRING)$")
 """Variables of the environment that hold a secret, by the end of their names: HF_TOKEN, LABEL_STUDIO_API_KEY ..."""
 _SHORTEST_SECRET: Final = 8
 """Characters; what is shorter stands in any text by chance."""
@@ -46,9 +50,22 @@ def masked(text: str) -> str:
     """
     own = (value for name, value in os.environ.items() if _SECRET_NAMES.search(name))
     known = {secret for secret in (*_secrets, *own, _hub_login()) if len(secret) >= _SHORTEST_SECRET}
-    for secret in sorted(known, key=len, reverse=True):  # one may be a part of another
-        text = text.replace(secret, "***")
+    spelled = {spelling for secret in known for spelling in spellings(secret)}
+    for spelling in sorted(spelled, key=len, reverse=True):  # one may be a part of another
+        text = text.replace(spelling, "***")
     return _SIGNED.sub(r"\1", text)
+
+
+@cache
+def spellings(secret: str) -> frozenset[str]:
+    """A secret as it is, as an address has it, as JSON has it, and as a part of base64, wherever it begins there."""
+    data = secret.encode("utf-8", "surrogatepass")
+    spelled = {secret, quote(data, safe=""), json.dumps(secret)[1:-1]}
+    for before in range(3):  # bytes before it in a group of three; what is mixed with others is left out
+        coded = b64encode(bytes(before) + data).decode("ascii")
+        whole = coded[-(-before * 8 // 6) : (before + len(data)) * 8 // 6]
+        spelled |= {whole, whole.replace("+", "-").replace("/", "_")}
+    return frozenset(spelling for spelling in spelled if len(spelling) >= _SHORTEST_SECRET)
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -73,7 +90,7 @@ def _spelled(char: str) -> str:
 
 def _shown(text: str) -> str:
     """One part of a fault: in one line, without addresses of memory, not endless."""
-    line = printable(_ADDRESS.sub(r"\1", text))
+    line = printable(masked(_ADDRESS.sub(r"\1", text)))  # before it is cut, where a half of a secret would be left
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}... ({len(line)} characters)"
 
 

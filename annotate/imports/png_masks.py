@@ -47,7 +47,7 @@ def read_png_mask(path: Path, photo: ImageRecord) -> Mask:
         if path.stat().st_size > _MOST_BYTES:
             raise DataError.single(where, "", expected=expected, got=f"{path.stat().st_size} bytes")
         data = path.read_bytes()
-        if damage := _damage(data):
+        if damage := _damage(data, photo):
             raise DataError.single(where, "", expected=expected, got=damage, remedy="save it again as PNG")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is judged here
@@ -73,13 +73,13 @@ def read_png_mask(path: Path, photo: ImageRecord) -> Mask:
     return pixels.astype(np.bool_)
 
 
-def _damage(data: bytes) -> str:
-    """What is wrong with the bytes of a PNG; empty where nothing is."""
+def _damage(data: bytes, photo: ImageRecord) -> str:
+    """What is wrong with the bytes of a PNG; empty where nothing is, and for one that is larger than the photo."""
     if not data:
         return "an empty file"
     if not data.startswith(_MAGIC[: len(data)]):
         return "bytes of another format"
-    damage = png_damage(data)
+    damage = png_damage(data, most_bytes=2 * (photo.width + 8) * (photo.height + 8))  # of 8 bits, also in passes
     return f"a damaged one: {damage}" if damage else ""
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.annotate.segmenters.mask_measures import distinct_masks, pack_masks
+from figureground.annotate.segmenters.mask_measures import distinct_masks, distinct_rles, pack_masks
 from figureground.annotate.segmenters.protocol import Candidate
-from figureground.schemas.rasters.masks import Mask, mask_iou
+from figureground.schemas.rasters.masks import Mask, coco_overlap, mask_iou
 from figureground.schemas.records import Prompt
 
 
@@ -29,9 +29,12 @@ def rank_candidates(
     filled = [candidate for candidate in candidates if candidate.mask_hw.any()]
     if not filled:
         return []
-    bits = pack_masks([candidate.mask_hw for candidate in filled])
     qualities = candidate_qualities(filled, guide_hw=guide_hw)
-    return [filled[index] for index in distinct_masks(bits, qualities, same_iou=same_iou)[:keep]]
+    if filled[0].is_large:
+        order = distinct_rles([candidate.rle for candidate in filled], qualities, same_iou=same_iou)
+    else:
+        order = distinct_masks(pack_masks([one.mask_hw for one in filled]), qualities, same_iou=same_iou)
+    return [filled[index] for index in order[:keep]]
 
 
 def candidate_qualities(candidates: Sequence[Candidate], *, guide_hw: Mask | None = None) -> NDArray[np.float64]:
@@ -55,9 +58,8 @@ def candidate_qualities(candidates: Sequence[Candidate], *, guide_hw: Mask | Non
             groups.setdefault(candidate.prompt, []).append(index)
     qualities = np.array([candidate.score * candidate.stability for candidate in candidates], dtype=np.float64)
     for members in groups.values():
-        masks = [candidates[index].mask_hw for index in members]
-        for index, mask in zip(members, masks, strict=True):
-            qualities[index] *= np.mean([mask_iou(mask, other) for other in masks])
+        for index in members:
+            qualities[index] *= np.mean([_iou(candidates[index], candidates[other]) for other in members])
     return np.asarray(qualities * [_agreement(candidate, guide_hw) for candidate in candidates])
 
 
@@ -70,6 +72,14 @@ def objectness(mask_hw: Mask) -> float:
     """
     border = np.concatenate([mask_hw[0], mask_hw[-1], mask_hw[:, 0], mask_hw[:, -1]]).mean()
     return float((1.0 - border) ** 2 * np.cbrt(mask_hw.mean()))
+
+
+def _iou(first: Candidate, second: Candidate) -> float:
+    """``mask_iou`` of two candidates of one photo."""
+    if not first.is_large:
+        return mask_iou(first.mask_hw, second.mask_hw)
+    common, union = coco_overlap(first.rle, second.rle)
+    return common / union if union else 1.0
 
 
 def _agreement(candidate: Candidate, guide_hw: Mask | None) -> float:

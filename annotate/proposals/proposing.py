@@ -18,7 +18,7 @@ from figureground.annotate.segmenters.loading import UNPROMPTED
 from figureground.annotate.segmenters.protocol import Candidate, Photo, SegmentationRejected, Segmenter
 from figureground.errors import DataError, Fault, FigureGroundError, UsageError
 from figureground.runtime.progress import Progress
-from figureground.schemas.rasters.masks import Mask, encode_coco_rle
+from figureground.schemas.rasters.masks import Mask
 from figureground.schemas.rasters.photos import decode_photo
 from figureground.schemas.records import (
     ImageRecord,
@@ -61,6 +61,9 @@ class ProposalScope:
     limit: int | None = None
     """Most photos that are not done yet, 1 or more, in the order of their ids; None for all."""
 
+
+_MOST_BESIDE: Final = 20_000_000
+"""Pixels of a photo beside which another one is read: 60 MB of photo, and as much again for Pillow's."""
 
 ALL_PHOTOS: Final = ProposalScope()
 
@@ -185,20 +188,33 @@ class _LocalProposer:
         return Makers.of(self.segmenter, self.saliency)
 
     def outcomes(self, photos: Sequence[tuple[ImageRecord, str]]) -> Iterator[Outcome]:
-        """In order. The next photo is read, and the masks of the last one are ranked, while the model runs."""
+        """In order. The next photo is read, and the masks of the last one are ranked, while the model runs.
+
+        Beside a photo of more than ``_MOST_BESIDE`` pixels nothing is done: two of them may be more than the memory.
+        """
         steps = _Steps(self.segmenter, self.settings, self.saliency, self.sources)
         with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as ranking:
-            reads = deque(reading.submit(steps.read, record) for record, _ in photos[:1])
+            reads = deque[Future[tuple[Photo, float] | Fault]]()
             last: Future[Outcome] | None = None
             for number, (record, run) in enumerate(photos, start=1):
-                photo = reads.popleft().result()
-                reads.extend(reading.submit(steps.read, following) for following, _ in photos[number : number + 1])
+                alone = any(_is_large(photo) for photo, _ in photos[number - 1 : number + 1])
+                if last is not None and alone:
+                    yield last.result()
+                    last = None
+                photo = reads.popleft().result() if reads else steps.read(record)
+                if not alone:
+                    reads.extend(reading.submit(steps.read, following) for following, _ in photos[number : number + 1])
                 segmented = steps.ask(record, photo)
+                del photo
                 if last is not None:
                     yield last.result()
                 last = ranking.submit(steps.rank, record, run, segmented)
             if last is not None:
                 yield last.result()
+
+
+def _is_large(record: ImageRecord) -> bool:
+    return record.width * record.height > _MOST_BESIDE
 
 
 def run_id(record: ImageRecord, makers: Makers, settings: ProposalSettings) -> str:
@@ -327,14 +343,14 @@ def _records(
             proposal_id=content_id(run_id, str(rank)),
             run_id=run_id,
             image_id=record.image_id,
-            rle=encode_coco_rle(candidate.mask_hw),
+            rle=candidate.rle,
             score=candidate.score,
             stability=candidate.stability,
             rank=rank,
             prompt=candidate.prompt.to_json(),
             segmenter=segmenter.name,
             checkpoint_sha256=segmenter.checkpoint_sha256,
-            instances=tuple(map(encode_coco_rle, candidate.instances)),
+            instances=candidate.instance_rles,
         )
         for rank, candidate in enumerate(ranked)
     ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.schemas.rasters.masks import Mask
+from figureground.schemas.rasters.masks import CocoRle, Mask, coco_overlap
 
 PackedMasks = NDArray[np.uint64]
 """``(K, words)`` uint64: K masks as bits, padded with zeros; an eighth of the memory, and IoU by popcount."""
@@ -25,6 +25,18 @@ def distinct_masks(bits: PackedMasks, quality: NDArray[np.floating], *, same_iou
         common = np.bitwise_count(bits[left] & bits[best]).sum(axis=1, dtype=np.int64)
         union = areas[left] + areas[best] - common
         left = left[common <= same_iou * union]
+    return chosen
+
+
+def distinct_rles(rles: Sequence[CocoRle], quality: NDArray[np.floating], *, same_iou: float) -> list[int]:
+    """``distinct_masks`` of encoded masks, none of which is unpacked."""
+    left = [int(index) for index in np.argsort(-quality, kind="stable")]
+    chosen: list[int] = []
+    while left:
+        best, *left = left
+        chosen.append(best)
+        overlaps = {index: coco_overlap(rles[index], rles[best]) for index in left}
+        left = [index for index in left if overlaps[index][0] <= same_iou * overlaps[index][1]]
     return chosen
 
 

@@ -20,7 +20,7 @@ from figureground.annotate.segmenters.onnx_models import OnnxModel
 from figureground.annotate.segmenters.protocol import Candidate, Photo, require_photo
 from figureground.errors import UsageError
 from figureground.runtime.devices import AUTO
-from figureground.schemas.rasters.masks import Box, Mask, tight_box
+from figureground.schemas.rasters.masks import Box, Mask
 from figureground.schemas.records import Prompt
 
 INPUT_SIDE: Final = 320
@@ -32,6 +32,9 @@ STABILITY_OFFSET: Final = 0.2
 """Stability compares the masks above 0.7 and above 0.3."""
 SENSIBLE_SHARE: Final = 0.25
 """A component belongs to the object if it has at least this share of the largest one's area."""
+
+
+_STRIP_PIXELS: Final = 4_000_000
 
 
 class SaliencySegmenter:
@@ -88,25 +91,35 @@ def box_of(mask_hw: Mask) -> Box | None:
 
     Specks far from the object would blow the box up; of several objects of like size all are taken.
     """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask_hw.astype(np.uint8), connectivity=8)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(mask_hw).view(np.uint8), connectivity=8)
     if count < 2:
         return None
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0  # label 0 is the ground
-    sensible = np.flatnonzero(areas >= SENSIBLE_SHARE * areas.max())
-    return tight_box(np.isin(labels, sensible))
+    boxes = stats[areas >= SENSIBLE_SHARE * areas.max()]
+    x0, y0 = boxes[:, cv2.CC_STAT_LEFT], boxes[:, cv2.CC_STAT_TOP]
+    x1, y1 = x0 + boxes[:, cv2.CC_STAT_WIDTH], y0 + boxes[:, cv2.CC_STAT_HEIGHT]
+    return int(x0.min()), int(y0.min()), int(x1.max()), int(y1.max())
 
 
 def _candidate(saliency: NDArray[np.float32], prompt: Prompt) -> Candidate:
-    if prompt.box_xyxy_px is not None:
-        x0, y0, x1, y1 = prompt.box_xyxy_px
-        inside = np.zeros_like(saliency)
-        inside[max(y0, 0) : y1, max(x0, 0) : x1] = saliency[max(y0, 0) : y1, max(x0, 0) : x1]
-        saliency = inside
-    mask: Mask = saliency > THRESHOLD
+    height, width = saliency.shape
+    x0, y0, x1, y1 = prompt.box_xyxy_px or (0, 0, width, height)
+    window = np.s_[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+    inside = saliency[window]  # outside of it nothing is salient
+    mask = np.zeros(saliency.shape, dtype=np.bool_)
+    np.greater(inside, THRESHOLD, out=mask[window])
     return Candidate(
         mask_hw=mask,
-        score=float(saliency[mask].mean(dtype=np.float64)) if mask.any() else 0.0,
-        stability=stability_score(saliency, low=THRESHOLD - STABILITY_OFFSET, high=THRESHOLD + STABILITY_OFFSET),
+        score=_mean_where(inside, mask[window]),
+        stability=stability_score(inside, low=THRESHOLD - STABILITY_OFFSET, high=THRESHOLD + STABILITY_OFFSET),
         prompt=prompt,
     )
+
+
+def _mean_where(values: NDArray[np.float32], chosen: Mask) -> float:
+    """Mean of the chosen values, 0 for none; some rows at a time, for all of them would be copied."""
+    rows = max(1, _STRIP_PIXELS // max(1, values.shape[1]))
+    parts = [values[top : top + rows][chosen[top : top + rows]] for top in range(0, len(values), rows)]
+    count = sum(part.size for part in parts)
+    return float(sum(part.sum(dtype=np.float64) for part in parts) / count) if count else 0.0

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, Final, TypeVar
 
 from figureground.annotate.studio.home import Connection
-from figureground.errors import FigureGroundError, ServiceError, UsageError, keep_secret, printable
+from figureground.errors import FigureGroundError, ServiceError, UsageError, keep_secret, masked, printable
 
 Kind = TypeVar("Kind")
 _STRANGE: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
@@ -25,7 +25,7 @@ class RefusedError(ServiceError):
 
 def status_error(url: str, status: int, what: str, body: str) -> FigureGroundError:
     """The error for an HTTP status: a refused token is the caller's to mend, conflicts and server faults may pass."""
-    text = " ".join(body.split())[:300]
+    text = masked(" ".join(body.split()))[:300]  # masked first: a half of a token would not be known as one
     if status in (401, 403):
         return UsageError(f"{url} refused the token ({status}) at {what}: {text}")
     fleeting = FleetingError if status in (409, 429) or status >= 500 else ServiceError
@@ -64,7 +64,7 @@ def _paged(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _strange(url: str, error: Exception) -> ServiceError:
-    words = printable(" ".join(f"{type(error).__name__}: {error}".split()))[:120]
+    words = printable(masked(" ".join(f"{type(error).__name__}: {error}".split())))[:120]
     return ServiceError(f"{url} is no Label Studio, or one of another version: its answer is of another form ({words})")
 
 

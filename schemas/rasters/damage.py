@@ -6,7 +6,6 @@ has none, but libjpeg warns of entropy-coded data that does not fit, which Pillo
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from figureground.schemas.rasters.jpeg_files import jpeg_end, jpeg_excess
 from figureground.schemas.rasters.sizes import MOST_PIXELS
 
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -34,21 +34,24 @@ _ADAM7: Final = (  # first column and row of each pass, and the steps (PNG, Thir
     (1, 0, 2, 2),
     (0, 1, 1, 2),
 )
-_COMPRESSION: Final = 259  # tags of TIFF 6.0 and its technical notes
+_WIDTH, _HEIGHT, _BITS, _SAMPLES = 256, 257, 258, 277  # tags of TIFF 6.0 and its technical notes
+_COMPRESSION: Final = 259
 _STRIPS: Final = (273, 279)  # offsets and lengths
 _TILES: Final = (324, 325)
+_TILE_SIDES: Final = (322, 323)
 _JPEG_TABLES: Final = 347
+_TIFF_LZW: Final = 5
 _TIFF_ZLIB: Final = (8, 32946)
 _TIFF_JPEG: Final = 7
 _AT_A_TIME: Final = 1 << 20
-_MARKER: Final = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
-"""The next marker behind entropy-coded data, where 0xFF is followed by 0 or a restart's number (ITU T.81, B.1.1)."""
-_ALONE: Final = frozenset(b"\x01\xd8")  # markers without a segment: TEM and SOI
-_START_OF_SCAN: Final = 0xDA
-_FRAMES: Final = (0xC0, 0xC1, 0xC2)
-_PROGRESSIVE: Final = 0xC2
-_BANDS: Final = 64  # coefficients of a block
-_END_OF_IMAGE: Final = 0xD9
+_SLACK: Final = 1 << 20
+"""Bytes more than a picture has that are no bomb yet."""
+_TOO_MUCH: Final = "unpacks to more than the picture"
+_PNG_BITS: Final = 24  # offset of IHDR's bit depth; the colour type follows
+_MOST_DEFLATE: Final = 1032
+"""Bytes that one byte unpacks to at most (zlib, Technical Details, "Maximum Compression Factor")."""
+_MOST_LZW: Final = 4096
+"""Likewise: a code of 9 to 12 bits stands for as many bytes as there are codes at most."""
 _COLOURS: Final = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 """Pillow's mode to simplejpeg's name of it."""
 _HARMFUL: Final = ("Corrupt JPEG data", "Premature end", "Inconsistent progression")
@@ -56,8 +59,14 @@ _HARMFUL: Final = ("Corrupt JPEG data", "Premature end", "Inconsistent progressi
 _HARMLESS: Final = "bad ICC marker"  # of the colour profile, which is never applied
 
 
-def png_damage(data: bytes) -> str:
-    """What is wrong with a PNG: a checksum, pixels that are not all there, an end that is none; else nothing."""
+def png_damage(data: bytes, *, most_bytes: int | None = None) -> str:
+    """What is wrong with a PNG: a checksum, pixels that are not all there, an end that is none; else nothing.
+
+    Args:
+        data: The file.
+        most_bytes: Pixels that unpack to more are left to the caller, who refuses them by their header; None for no
+            bound beside that of all photos.
+    """
     view, start, parts = memoryview(data), len(_PNG_SIGNATURE), dict[bytes, list[memoryview]]()
     if not data.startswith(_PNG_SIGNATURE):
         return "no PNG"
@@ -70,12 +79,12 @@ def png_damage(data: bytes) -> str:
             return f"the checksum of the chunk {name.decode('ascii', 'backslashreplace')} at byte {start} is wrong"
         parts.setdefault(name, []).append(view[start + 2 * _LENGTH : end])
         if name == b"IEND":
-            return _png_pixel_damage(parts)
+            return _png_pixel_damage(parts, most_bytes)
         start = end + _LENGTH
     return "cut off: no chunk IEND"
 
 
-def _png_pixel_damage(parts: Mapping[bytes, Sequence[memoryview]]) -> str:
+def _png_pixel_damage(parts: Mapping[bytes, Sequence[memoryview]], most_bytes: int | None) -> str:
     """What is wrong with the pixels in whole chunks: decoders leave rows that are not there, or not known, black.
 
     Headers that are none, and pictures of more pixels than are read anyway, are left to the decoder.
@@ -91,7 +100,12 @@ def _png_pixel_damage(parts: Mapping[bytes, Sequence[memoryview]]) -> str:
     passes = _ADAM7 if interlace else ((0, 0, 1, 1),)
     rows = [(-(-(height - y) // dy), -(-(width - x) // dx)) for x, y, dx, dy in passes if height > y and width > x]
     sizes = [(count, 1 + (columns * _CHANNELS[colour] * bits + 7) // 8) for count, columns in rows]
-    expected, packed = sum(count * stride for count, stride in sizes), b"".join(parts[b"IDAT"])
+    expected = sum(count * stride for count, stride in sizes)
+    if most_bytes is not None and expected > most_bytes:
+        return ""
+    packed = b"".join(parts[b"IDAT"])
+    if expected > _MOST_DEFLATE * len(packed):
+        return f"cut off: {len(packed)} bytes cannot hold {expected} of pixels"
     try:
         pixels = deflate.zlib_decompress(packed, expected)
     except deflate.DeflateError:
@@ -127,24 +141,89 @@ def tiff_damage(tags: Mapping[int, Any], data: bytes) -> str:
     offsets, counts = (tags.get(_STRIPS[0]) or tags.get(_TILES[0])), (tags.get(_STRIPS[1]) or tags.get(_TILES[1]))
     if compression not in (*_TIFF_ZLIB, _TIFF_JPEG) or not offsets or not counts:
         return ""
+    tables = bytes(tags.get(_JPEG_TABLES) or b"\xff\xd8\xff\xd9")
+    view, room = memoryview(data), padded_pixels(tags) * max(1, _pixel_bits(tags) // 8) + _SLACK
+    # A file may list a part any number of times, and a part may unpack to any size: nothing is read that needs more
+    # bytes than the file has, or gives more than the picture.
+    packed_room = 2 * len(data) + _SLACK
     for number, (offset, count) in enumerate(zip(offsets, counts, strict=False)):
-        part = data[offset : offset + count]
+        part = view[offset : offset + count]
+        packed_room -= len(part)
+        if packed_room < 0:
+            return "parts that lie over each other"
         if compression == _TIFF_JPEG:
-            tables = bytes(tags.get(_JPEG_TABLES) or b"\xff\xd8\xff\xd9")
-            warning = decode_jpeg(tables[:-2] + part[2:], "RGB")[1]
-            if is_harmful(warning):
-                return f"part {number}: pixels are guessed, libjpeg says: {warning}"
-            continue
-        unpacker, rest = zlib.decompressobj(), part
-        try:
-            while rest and not unpacker.eof:
-                unpacker.decompress(rest, _AT_A_TIME)
-                rest = unpacker.unconsumed_tail
-        except zlib.error as error:
-            return f"part {number} does not unpack: {error}"
-        if not unpacker.eof:
-            return f"part {number} is cut off"
+            taken, damage = _jpeg_part_damage(tables[:-2] + bytes(part[2:]), room)
+        else:
+            taken, damage = _zlib_part_damage(part, room)
+        if damage:
+            return f"part {number} {damage}"
+        room -= taken
     return ""
+
+
+def padded_pixels(tags: Mapping[int, Any]) -> int:
+    """Pixels of a TIFF with those that its tiles hold beyond its edges, by its tags."""
+    width, height = (int(tags.get(tag) or 0) for tag in (_WIDTH, _HEIGHT))
+    across, down = (int(tags.get(tag) or 0) for tag in _TILE_SIDES)
+    if across < 1 or down < 1:
+        return width * height
+    return -(-width // across) * across * -(-height // down) * down
+
+
+def _pixel_bits(tags: Mapping[int, Any]) -> int:
+    bits = tags.get(_BITS) or (1,)
+    return int(tags.get(_SAMPLES) or 1) * max(bits)
+
+
+def _jpeg_part_damage(part: bytes, room: int) -> tuple[int, str]:
+    """Bytes of pixels that a JPEG in a TIFF has, and what is wrong with it."""
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(part)
+    except ValueError as error:
+        return 0, f"does not unpack: {error}"
+    if height * width > room or jpeg_excess(part):
+        return 0, _TOO_MUCH
+    warning = decode_jpeg(part, "RGB")[1]
+    harm = f"has pixels that are guessed, libjpeg says: {warning}" if is_harmful(warning) else ""
+    return height * width, harm
+
+
+def _zlib_part_damage(part: memoryview, room: int) -> tuple[int, str]:
+    """Bytes that a packed part of a TIFF unpacks to, and what is wrong with it."""
+    unpacker, taken = zlib.decompressobj(), 0
+    try:
+        for start in range(0, len(part), _AT_A_TIME):  # a piece at a time: what is left over is copied in each step
+            rest: bytes | memoryview = part[start : start + _AT_A_TIME]
+            while rest and not unpacker.eof:
+                taken += len(unpacker.decompress(rest, _AT_A_TIME))
+                rest = unpacker.unconsumed_tail
+                if taken > room:
+                    return taken, _TOO_MUCH
+    except zlib.error as error:
+        return taken, f"does not unpack: {error}"
+    return taken, "" if unpacker.eof else "is cut off"
+
+
+def cannot_hold(data: bytes, format_name: str, size_hw: tuple[int, int], tags: Mapping[int, Any]) -> bool:
+    """Whether a picture of a size cannot be in a file of so few bytes, however it was packed.
+
+    Deflate gives 1032 bytes for one at most, LZW of 12 bits 4096. There is no such bound for WebP, nor for JPEG.
+
+    Args:
+        data: The file.
+        format_name: Pillow's name of its format.
+        size_hw: Height and width that its header tells.
+        tags: Of a TIFF; empty for other formats.
+    """
+    bits, most = 8, _MOST_LZW
+    if format_name == "PNG":
+        bits, most = data[_PNG_BITS] * _CHANNELS.get(data[_PNG_BITS + 1], 1), _MOST_DEFLATE
+    elif format_name == "TIFF":
+        bits = _pixel_bits(tags)
+        most = {_TIFF_LZW: _MOST_LZW, **dict.fromkeys(_TIFF_ZLIB, _MOST_DEFLATE)}.get(tags.get(_COMPRESSION, 1), 0)
+    elif format_name != "GIF":
+        return False
+    return most > 0 and size_hw[0] * size_hw[1] * bits // 8 > most * len(data)
 
 
 def decode_jpeg(data: bytes, mode: str) -> tuple[NDArray[np.uint8] | None, str]:
@@ -161,6 +240,9 @@ def decode_jpeg(data: bytes, mode: str) -> tuple[NDArray[np.uint8] | None, str]:
     if mode not in _COLOURS:
         return None, ""
     try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        if height * width > MOST_PIXELS:  # of a header that Pillow passed over
+            return None, f"{_HARMFUL[0]}: {width} times {height} pixels"
         pixels = simplejpeg.decode_jpeg(data, _COLOURS[mode], strict=True)
     except ValueError as error:
         return None, str(error)
@@ -174,40 +256,15 @@ def is_harmful(warning: str) -> bool:
     return warning.startswith(_HARMFUL) and _HARMLESS not in warning
 
 
-def lacks_scans(data: bytes) -> bool:
-    """Whether a progressive JPEG ends before all bits of its coefficients came (ITU T.81, G.1.1.1).
-
-    A file that was cut between two scans and closed with an end marker is a coarser picture, of which libjpeg says
-    nothing.
-    """
-    start, left = 0, dict[tuple[int, int], int]()
-    progressive = False
-    while match := _MARKER.search(data, start):
-        marker, start = data[match.end() - 1], match.end()
-        if marker in _FRAMES and not progressive:
-            if marker != _PROGRESSIVE or len(data) < start + 8:
-                return False
-            progressive = True
-            parts = data[start + 8 : start + 8 + 3 * data[start + 7] : 3]
-            left = {(part, band): 1 for part in parts for band in range(_BANDS)}
-        if marker == _START_OF_SCAN and progressive:
-            count = int.from_bytes(data[start + 2 : start + 3])
-            parts, tail = data[start + 3 : start + 3 + 2 * count : 2], data[start + 3 + 2 * count :][:3]
-            if len(tail) < 3:
-                break
-            first, last, bits = tail
-            left.update({(part, band): bits & 15 for part in parts for band in range(first, min(last, _BANDS - 1) + 1)})
-        if marker == _END_OF_IMAGE:
-            break
-        if marker not in _ALONE:
-            start += int.from_bytes(data[start : start + 2])
-    return any(left.values())
+def says_cut_off(warning: str) -> bool:
+    """Whether a warning of libjpeg's is that the file ends too early."""
+    return warning.startswith("Premature end")
 
 
 def ends_oddly(data: bytes, format_name: str) -> bool:
     """Whether bytes follow the end of a picture, or its end is not marked; False for TIFF, which has no order."""
     if format_name == "JPEG":
-        return _jpeg_end(data) != len(data)
+        return jpeg_end(data) != len(data)
     if format_name == "PNG":
         return not data.endswith(b"\0\0\0\0IEND\xae\x42\x60\x82") or data.find(b"\0\0\0\0IEND") != len(data) - 12
     if format_name == "WEBP":
@@ -216,17 +273,3 @@ def ends_oddly(data: bytes, format_name: str) -> bool:
     if format_name == "BMP":
         return 0 < int.from_bytes(data[2:6], "little") < len(data)
     return format_name == "GIF" and not data.endswith(b";")
-
-
-def _jpeg_end(data: bytes) -> int:
-    """Offset of the first byte behind the first end-of-image marker; -1 where there is none."""
-    start = 0
-    while match := _MARKER.search(data, start):
-        marker, start = data[match.end() - 1], match.end()
-        if marker == _END_OF_IMAGE:
-            return start
-        if marker not in _ALONE:
-            start += int.from_bytes(data[start : start + 2])  # the segment; behind that of a scan follow its data
-        if marker == _START_OF_SCAN and data.find(b"\xff\xd9", start) == len(data) - 2:
-            return len(data)  # the marker's bytes are nowhere else: most photos are done here, ten times as fast
-    return -1

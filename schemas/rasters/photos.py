@@ -15,18 +15,25 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from figureground.errors import FigureGroundError
 from figureground.schemas.rasters.damage import (
+    cannot_hold,
     decode_jpeg,
     ends_oddly,
     is_harmful,
-    lacks_scans,
+    padded_pixels,
     png_damage,
+    says_cut_off,
     tiff_damage,
 )
-from figureground.schemas.rasters.sizes import MOST_PIXELS, spell_size
+from figureground.schemas.rasters.jpeg_files import jpeg_excess, lacks_scans
+from figureground.schemas.rasters.sizes import MOST_PIXELS, ORDER, spell_size
 
 _MOST_WHOLE_PIXELS: Final = 40_000_000
 """Photos of more are converted strip by strip: 1.2 GB become 0.7 at 100 megapixels."""
 _STRIP_PIXELS: Final = 4_000_000
+_MOST_RUN_PIXELS: Final = 4_000_000
+"""Of a BMP that is packed by runs: Pillow unpacks those in Python, pixel by pixel."""
+_MOST_COMMENTS: Final = 1000
+"""Of a GIF: Pillow joins them one by one, which takes the square of their number."""
 
 _FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _FOREIGN_FORMATS: Final = (
@@ -56,6 +63,7 @@ _MODE_FLAGS: Final = {
     "YCbCr": (),
 }
 
+_JPEG_BEGINNING: Final = b"\xff\xd8"
 _EXIF_ORIENTATION: Final = 0x0112
 _TIFF_WIDTH: Final = 256
 _TIFF_HEIGHT: Final = 257
@@ -121,9 +129,11 @@ def read_photo(data: bytes) -> tuple[PhotoFacts, NDArray[np.uint8]]:
     with _opened(data) as image:
         facts = _inspect(image, data)
         pixels, warning = decode_jpeg(data, image.mode) if facts.format in ("JPEG", "MPO") else (None, "")
-        pixels = _convert(image, facts) if pixels is None else pixels
         if is_harmful(warning):
+            if says_cut_off(warning):
+                _convert(image, facts)  # Pillow says how much is missing
             raise PhotoRejected("damaged", f"pixels are guessed, libjpeg says: {warning}")
+        pixels = _convert(image, facts) if pixels is None else pixels
         if damage := _damage(image, data):
             raise PhotoRejected("truncated" if damage.startswith("cut off") else "damaged", damage)
         odd = {"jpeg_warning": bool(warning), "odd_end": ends_oddly(data, facts.format)}
@@ -186,6 +196,8 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
     """An opened photo; whatever Pillow raises on hostile bytes, here or in the block, becomes ``PhotoRejected``."""
     if not data:
         raise PhotoRejected("zero_byte", "the file is empty")
+    if excess := _excess(data):
+        raise PhotoRejected("too_large", excess)
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False  # others switch it on globally
     try:
         with warnings.catch_warnings():
@@ -205,6 +217,16 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise PhotoRejected("truncated" if cut_off else "unreadable", message) from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+
+
+def _excess(data: bytes) -> str:
+    """Why a file would take Pillow far more time than its pixels do, before it is opened; empty where it would not."""
+    if data.startswith(_JPEG_BEGINNING):
+        return jpeg_excess(data)
+    # By chance these two bytes stand once in 65,536 packed ones.
+    if data.startswith(b"GIF8") and data.count(b"!\xfe") > _MOST_COMMENTS + len(data) // 16_384:
+        return f"a GIF of more than {_MOST_COMMENTS} comments"
+    return ""
 
 
 def _unidentified(data: bytes) -> PhotoRejected:
@@ -230,6 +252,14 @@ def _inspect(image: Image.Image, data: bytes) -> PhotoFacts:
     width, height = tags.get(_TIFF_WIDTH, image.size[0]), tags.get(_TIFF_HEIGHT, image.size[1])
     if width * height > MOST_PIXELS:
         raise PhotoRejected("too_large", f"{spell_size((height, width))} is more than {MOST_PIXELS:,} pixels")
+    if padded_pixels(tags) > 2 * MOST_PIXELS:
+        raise PhotoRejected("too_large", f"tiles of more than {2 * MOST_PIXELS:,} pixels")
+    if image.tile and image.tile[0][0] == "bmp_rle" and width * height > _MOST_RUN_PIXELS:
+        detail = f"a BMP that is packed by runs may have {_MOST_RUN_PIXELS:,} pixels, this one has more; save it as PNG"
+        raise PhotoRejected("too_large", detail)
+    if cannot_hold(data, image.format or "", (height, width), tags):
+        detail = f"{len(data)} bytes cannot hold {spell_size((height, width))} {ORDER} pixels"
+        raise PhotoRejected("truncated", detail)
     # A camera's MPO is a photo with previews behind it, not an animation.
     if getattr(image, "is_animated", False) and image.format != "MPO":
         raise PhotoRejected("animated", "more than one frame or page")

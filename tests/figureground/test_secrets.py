@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from figureground.annotate.studio.home import Connection
+from figureground.annotate.studio.requests import status_error
 from figureground.cli.app import main
 from figureground.console import emit, say
 from figureground.errors import DataError, ServiceError, masked
-from figureground.exports.evaluation.values import EvaluationError
+from figureground.exports.evaluation.values import EvaluationError, plain_line
+from figureground.exports.evaluation.values import masked as scored_masked
 from figureground.runtime.failures import write_traceback
 from figureground.schemas.store.workspace import Workspace
 
@@ -73,6 +77,29 @@ def test_what_a_file_keeps_is_a_secret_as_soon_as_it_is_read() -> None:
     Connection(url="http://x", token=secret, server="s", key="k", username="u", password=password)
     assert before == f"{secret} {password}"
     assert masked(f"{secret} {password} {secret[:7]}") == f"*** *** {secret[:7]}"
+
+
+@pytest.mark.parametrize("said", [masked, scored_masked])
+def test_other_spellings_and_halves_of_a_secret_are_masked(
+    said: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = 'canary of/the "store"+?é0123456789'
+    for name in ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_CONNECTION_STRING", "MY_TOKEN"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, secret)
+            for before in ("", "u:", "ab:", "abc:"):
+                coded = base64.b64encode(f"{before}{secret}".encode())
+                for text in (coded.decode(), coded.translate(bytes.maketrans(b"+/", b"-_")).decode()):
+                    shown = said(f"Basic {text}")
+                    assert "***" in shown
+                    assert len(shown) < 20
+            assert said(f"at {quote(secret, safe='')}, {json.dumps(secret)} and {secret}") == 'at ***, "***" and ***'
+    monkeypatch.setenv("HF_TOKEN", CANARY)
+    for length in range(260, 310):
+        assert CANARY[:8] not in str(status_error("http://x", 500, "GET /", "x" * length + CANARY))
+        assert CANARY[:8] not in plain_line("x" * length + CANARY)
+    fault = DataError.single("a", "", expected="b", got="x" * 980 + CANARY)
+    assert CANARY[:8] not in str(fault)
 
 
 def test_signatures_of_addresses_are_left_out() -> None:

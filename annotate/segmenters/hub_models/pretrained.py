@@ -19,7 +19,7 @@ import numpy as np
 
 from figureground.annotate.segmenters.checkpoints import HubCheckpoint, hub_checkpoints
 from figureground.annotate.segmenters.first_use import check_weights, trusted_revision
-from figureground.errors import DataError, MissingExtraError, ServiceError, UsageError
+from figureground.errors import DataError, MissingExtraError, ServiceError, UsageError, masked
 from figureground.schemas.records import canonical_json
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _explained(origin: _Origin) -> Iterator[None]:
     except ImportError as error:  # timm, for EdgeTAM's encoder; transformers' own words fill a paragraph
         raise MissingExtraError(error.name or _library_of(str(error)), "transformers") from error
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        text = " ".join(str(error).split())
+        text = masked(" ".join(str(error).split()))  # before it is cut
         if origin.is_folder:
             raise DataError.single(
                 origin.address,

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 from figureground.annotate.proposals.candidates import candidate_qualities, objectness, rank_candidates
 from figureground.annotate.segmenters.mask_measures import distinct_masks, pack_masks, stability_score
 from figureground.annotate.segmenters.protocol import Candidate
-from figureground.schemas.rasters.masks import Mask, mask_iou
+from figureground.schemas.rasters.masks import Mask, encode_coco_rle, mask_iou
 from figureground.schemas.records import Prompt
 
 BOX = Prompt(kind="box", box_xyxy_px=(5, 5, 15, 15), origin="annotated")
@@ -97,7 +95,8 @@ def test_of_points_the_ground_and_specks_come_last() -> None:
     figure = candidate(block(10, 5, 20, 15), 0.7)
     ground, speck = candidate(~block(8, 4, 22, 16), 0.99), candidate(block(3, 3, 4, 4), 0.95)
     prompts = [Prompt(kind="point", point_xy_px=(float(x), 5.0), origin="grid") for x in range(3)]
-    answers = [replace(one, prompt=prompt) for one, prompt in zip((ground, speck, figure), prompts, strict=True)]
+    drawn = ((one.mask_hw, one.score) for one in (ground, speck, figure))
+    answers = [candidate(mask, score, prompt=prompt) for (mask, score), prompt in zip(drawn, prompts, strict=True)]
     assert rank_candidates(answers, keep=1) == [answers[2]]
 
 
@@ -115,3 +114,20 @@ def test_stability_is_the_share_of_the_lower_mask_that_remains() -> None:
     logits = np.array([[-2.0, -0.5, 0.5, 2.0]], dtype=np.float32)
     assert stability_score(logits, low=-1.0, high=1.0) == pytest.approx(1 / 3)
     assert stability_score(logits, low=5.0, high=6.0) == 0.0
+
+
+@given(masks, st.booleans())
+def test_large_masks_are_kept_encoded_and_ranked_alike(drawn: NDArray[np.bool_], with_guide: bool) -> None:
+    guide = drawn[-1] if with_guide else None
+
+    def ranked() -> list[tuple[bytes, float]]:
+        answers = [candidate(mask, 0.5 + number / 10) for number, mask in enumerate(drawn)]
+        return [(one.mask_hw.tobytes(), one.score) for one in rank_candidates(answers, 3, guide_hw=guide)]
+
+    whole = ranked()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("figureground.annotate.segmenters.protocol.LARGE_PIXELS", 10)
+        one = candidate(drawn[0], 1.0)
+        assert one.is_large
+        assert one.rle == encode_coco_rle(drawn[0])
+        assert ranked() == whole

@@ -12,7 +12,7 @@ from figureground.annotate.segmenters.grabcut import GrabCutSegmenter, grabcut_r
 from figureground.annotate.segmenters.loading import load_segmenter
 from figureground.annotate.segmenters.protocol import Photo, SegmentationRejected
 from figureground.errors import UsageError
-from figureground.schemas.rasters.masks import Box
+from figureground.schemas.rasters.masks import Box, mask_iou
 from figureground.schemas.records import Prompt
 
 CAT: Box = (10, 5, 215, 145)
@@ -136,3 +136,28 @@ def test_loaded_by_name_without_weights() -> None:
         load_segmenter("grabcut", checkpoint="sam_vit_h")
     with pytest.raises(UsageError, match="mobile-sam"):
         load_segmenter("magic")
+
+
+def test_a_large_photo_is_cut_small_and_its_mask_enlarged(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = np.ascontiguousarray(photo_of_a_disc().repeat(3, axis=0).repeat(3, axis=1))
+    (whole,) = GrabCutSegmenter().segment(photo, boxed((120, 60, 360, 300)))
+    sizes: list[int] = []
+    really_cut = cv2.grabCut
+
+    def watch(image: Any, *rest: Any) -> Any:
+        sizes.append(image.shape[0] * image.shape[1])
+        return really_cut(image, *rest)
+
+    monkeypatch.setattr(cv2, "grabCut", watch)
+    monkeypatch.setattr("figureground.annotate.segmenters.grabcut.MOST_PIXELS", 30_000)
+    (small,) = GrabCutSegmenter().segment(photo, boxed((120, 60, 360, 300)))
+    assert max(sizes) <= 30_000
+    assert small.mask_hw.shape == photo.shape[:2]
+    assert mask_iou(small.mask_hw, whole.mask_hw) > 0.95
+
+
+def test_a_narrow_photo_keeps_a_pixel_of_its_short_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("figureground.annotate.segmenters.grabcut.MOST_PIXELS", 100)
+    photo = np.zeros((1, 5000, 3), dtype=np.uint8)
+    with pytest.raises(SegmentationRejected):
+        GrabCutSegmenter().segment(photo, boxed((100, 0, 4000, 1)))

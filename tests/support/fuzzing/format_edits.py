@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import sqlite3
 import struct
 import zipfile
@@ -49,6 +50,42 @@ def edit_png(data: bytes, others: Sequence[bytes], rng: random.Random) -> bytes:
     return data[:8] + b"".join(
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
     )
+
+
+def edit_jpeg(data: bytes, others: Sequence[bytes], rng: random.Random) -> bytes:
+    """A JPEG with a segment lost, moved, repeated, changed or of another size; scans go with their data."""
+    starts = [match.start() for match in re.finditer(rb"\xff[\xc0-\xcf\xda-\xfe]", data)] or [2]
+    parts = [data[start:stop] for start, stop in zip(starts, [*starts[1:], len(data)], strict=True)]
+    place, deed = rng.randrange(len(parts)), rng.randrange(5)
+    if deed == 0:
+        del parts[place]
+    elif deed == 1:
+        parts.insert(rng.randrange(len(parts) + 1), parts[place])
+    elif deed == 2:
+        parts[place] = parts[place] * rng.choice((2, 30, 100))
+    elif deed == 3 and parts[place][1] in (0xC0, 0xC1, 0xC2):
+        sides = (1, 17, 3000, 9000, 65_500)
+        parts[place] = parts[place][:5] + struct.pack(">HH", rng.choice(sides), rng.choice(sides)) + parts[place][9:]
+    else:
+        parts[place] = parts[place][:4] + flip(parts[place][4:] or b"x", (), rng)
+    return data[: starts[0]] + b"".join(parts)
+
+
+_SIDES: Final = (0, 1, 17, 300, 9000, 16_383, 65_535)
+_SIZE_FIELDS: Final[Mapping[bytes, tuple[tuple[int, ...], str]]] = {
+    b"GIF8": ((6, 8), "<H"),
+    b"BM": ((18, 22, 30), "<I"),  # and how it is packed
+    b"RIFF": ((26, 28, 21), "<H"),
+    b"II*\0": ((18, 30, 42, 54, 66, 78, 90), "<I"),  # whatever tags those values are of
+}
+
+
+def edit_size(data: bytes, others: Sequence[bytes], rng: random.Random) -> bytes:
+    """A photo whose header tells another size, or packing."""
+    fields, form = next(fields for beginning, fields in _SIZE_FIELDS.items() if data.startswith(beginning))
+    edited, place = bytearray(data), rng.choice(fields)
+    struct.pack_into(form, edited, place, rng.choice(_SIDES))
+    return bytes(edited)
 
 
 def edit_tar(data: bytes, others: Sequence[bytes], rng: random.Random) -> bytes:
@@ -217,6 +254,8 @@ _BY_BEGINNING: Final[Mapping[bytes, Edit]] = {
     b"PK\x03\x04": edit_zip,
     b"PAR1": edit_parquet,
     b"SQLite format 3": edit_sqlite,
+    b"\xff\xd8": edit_jpeg,
+    **dict.fromkeys(_SIZE_FIELDS, edit_size),
 }
 _BY_ENDING: Final[Mapping[str, tuple[Edit, ...]]] = {
     ".json": (edit_json, edit_json, edit_json, recode),

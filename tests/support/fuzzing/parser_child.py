@@ -13,7 +13,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
@@ -24,10 +24,17 @@ from format_edits import mutated
 
 MOST_SECONDS: Final = 1.0
 """Of processor time for one input."""
+PIXEL_SECONDS: Final = 1e-7
+"""More for each pixel of a photo: ten seconds for the largest that is read, of a hundred megapixels."""
 MOST_MEMORY: Final = 1 << 30
 """Bytes of address space for one input."""
+PIXEL_MEMORY: Final = 17
+"""Bytes for each pixel of a photo where that is more, from 63 megapixels on: Pillow's decoder of WebP takes so many,
+and libjpeg nearly as many for a CMYK photo in steps."""
 _MOST_FINDINGS: Final = 25
 _MOST_TRIES: Final = 5
+_used: int | None = None
+"""Bytes of address space before the first input."""
 
 
 class TooLongError(BaseException):
@@ -37,8 +44,14 @@ class TooLongError(BaseException):
 class Guard:
     """Runs a parser on input after input and judges what comes out."""
 
-    def __init__(self, read: Any, ours: tuple[type[BaseException], ...], folder: Path) -> None:
-        self._read, self._ours, self._folder = read, ours, folder
+    def __init__(
+        self,
+        read: Any,
+        ours: tuple[type[BaseException], ...],
+        folder: Path,
+        pixels: Callable[[bytes], int] = lambda _: 0,
+    ) -> None:
+        self._read, self._ours, self._folder, self._pixels = read, ours, folder, pixels
         self._current = os.open(folder / "current", os.O_CREAT | os.O_RDWR)
         self._scratch = folder / "files"
         self._scratch.mkdir()
@@ -50,9 +63,12 @@ class Guard:
         os.ftruncate(self._current, 0)
         os.pwrite(self._current, data, 0)
         self.executions += 1
+        pixels = self._pixels(data)
+        seconds = MOST_SECONDS + PIXEL_SECONDS * pixels
+        allow_memory(PIXEL_MEMORY * pixels)
         began = time.process_time()
         try:
-            with clock():
+            with clock(seconds):
                 self._read(data, self._scratch)
         except self._ours as error:
             if (memory := memory_error(error)) is not None:
@@ -61,7 +77,7 @@ class Guard:
             self._note("over a second", error, data)
         except Exception as error:
             self._note(type(error).__name__, error, data)
-        if (spent := time.process_time() - began) > MOST_SECONDS + 0.2:
+        if (spent := time.process_time() - began) > seconds + 0.2:
             self._note_slow(spent, data)
 
     def _note(self, kind: str, error: BaseException, data: bytes) -> None:
@@ -98,14 +114,14 @@ def memory_error(error: BaseException | None) -> BaseException | None:
 
 
 @contextmanager
-def clock() -> Iterator[None]:
-    """Raise ``TooLongError`` in the block after a second of processor time; C code is left to end by itself."""
+def clock(seconds: float = MOST_SECONDS) -> Iterator[None]:
+    """Raise ``TooLongError`` in the block after some processor time; C code is left to end by itself."""
 
     def stop(_: int, __: FrameType | None) -> None:
         raise TooLongError
 
     signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
@@ -114,9 +130,16 @@ def clock() -> Iterator[None]:
 
 def limit_memory() -> None:
     """Let this process have a gigabyte more address space than it has."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * resource.getpagesize() + MOST_MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    global _used
+    _used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    allow_memory(0)
+
+
+def allow_memory(asked: int) -> None:
+    """Let the next input have a gigabyte, or what it asks for where that is more; no bound before ``limit_memory``."""
+    if _used is not None:
+        most = _used + max(MOST_MEMORY, asked)
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 def load(guided: bool) -> tuple[Any, Any]:
@@ -185,7 +208,7 @@ def fuzz(targets: Any, atheris: Any, name: str, executions: int, seed: int, fold
 
     target = targets.TARGETS[name]
     seeds = list(target.seeds(Samples(samples)))
-    guard = Guard(target.read, targets.OURS, folder)
+    guard = Guard(target.read, targets.OURS, folder, target.pixels)
     for data in seeds:
         guard(data)  # imports what it needs before memory is bounded
     limit_memory()
@@ -230,7 +253,9 @@ def replay(name: str, path: Path) -> int:
     targets, _ = load(guided=False)
     with tempfile.TemporaryDirectory() as folder:
         limit_memory()
-        with clock():
-            targets.TARGETS[name].read(path.read_bytes(), Path(folder))
+        target, data = targets.TARGETS[name], path.read_bytes()
+        allow_memory(PIXEL_MEMORY * target.pixels(data))
+        with clock(MOST_SECONDS + PIXEL_SECONDS * target.pixels(data)):
+            target.read(data, Path(folder))
     print("nothing wrong")
     return 0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import io
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from parser_samples import PHOTO, SCHEMA
+from PIL import Image
 
 from figureground.annotate.imports import rival10
 from figureground.annotate.segmenters.embeddings import _read as read_embedding
@@ -44,6 +47,7 @@ from figureground.schemas.classes import load_class_map
 from figureground.schemas.rasters.coco_masks import decode_polygons
 from figureground.schemas.rasters.masks import decode_bitmask, decode_coco_rle, decode_npy
 from figureground.schemas.rasters.photos import perceptual_hash, read_photo
+from figureground.schemas.rasters.sizes import MOST_PIXELS
 from figureground.schemas.sources.coco_files import read_coco
 from figureground.schemas.sources.items import SourceItem
 from figureground.schemas.sources.label_table import read_label_table
@@ -105,6 +109,18 @@ def parse_tar(path: Path) -> None:
 def parse_photo(data: bytes, folder: Path) -> None:
     _, pixels = read_photo(data)
     perceptual_hash(pixels)
+
+
+def said_pixels(data: bytes) -> int:
+    """Pixels of a photo by its header; 0 where it is none, or has more than are read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data)) as image:
+                pixels = image.width * image.height
+    except Exception:  # what Pillow does not open costs nothing
+        return 0
+    return pixels if pixels <= MOST_PIXELS else 0
 
 
 def parse_photo_table(path: Path) -> None:

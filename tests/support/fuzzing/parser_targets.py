@@ -49,6 +49,9 @@ class Target:
     """Good inputs."""
     read: Read
     """Parses an input as its callers do."""
+    pixels: Callable[[bytes], int] = lambda _: 0
+    """Pixels that an input says it has, of at most 100 megapixels: a photo of so many takes time and memory for each,
+    whoever it is from."""
 
 
 TABLE: Final = (
@@ -178,7 +181,7 @@ TARGETS: Final[dict[str, Target]] = {
     "npy": Target(".npy", lambda _: made.arrays(), reads.parse_npy),
     "npz": Target(".npz", lambda _: made.answer_files(), reads.file("a.npz", reads.parse_answers)),
     "plain pickle": Target(".pkl", lambda _: made.pickles(), lambda data, _: read_plain_dict(data, where="a.pkl")),
-    "photo": Target(".jpg", lambda _: made.photos(), reads.parse_photo),
+    "photo": Target(".jpg", lambda _: made.photos(), reads.parse_photo, reads.said_pixels),
     "photos in Parquet": Target(
         ".parquet", lambda _: made.photo_tables(), reads.file("p.parquet", reads.parse_photo_table)
     ),
