@@ -37,14 +37,18 @@ class Stopped(BaseException):
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[list[Stopped]]:
     """Let signals raise ``Stopped`` in the block, after they have ended this process's workers.
+
+    Gives the list that a ``Stopped`` stands in from the moment it was raised: a library may make an error of its own of
+    it, as C++ does of whatever ends the import of its module.
 
     A second signal ends the process as the system does. Signals that are ignored, as under ``nohup``, stay ignored;
     outside of the main thread, where Python lets nobody listen, nothing changes.
     """
+    raised: list[Stopped] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield raised
         return
     numbers = [getattr(signal, name) for name in _ASKED if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
@@ -55,13 +59,14 @@ def stoppable() -> Iterator[None]:
             signal.signal(other, signal.SIG_DFL)
         threading.excepthook = lambda _: None  # threads that waited for the workers: nobody asks what they miss
         end_workers()
-        raise Stopped(number)
+        raised.append(Stopped(number))
+        raise raised[0]
 
     on_fault = threading.excepthook
     for number in heard:
         signal.signal(number, stop)
     try:
-        yield
+        yield raised
     finally:
         threading.excepthook = on_fault
         for number in heard:

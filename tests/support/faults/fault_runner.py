@@ -64,6 +64,7 @@ class Zygote:
         alone = {"ARROW_DEFAULT_MEMORY_POOL": "system", **dict.fromkeys(THREAD_VARIABLES, "1")}
         paths = os.pathsep.join(str(_SUPPORT / name) for name in ("", "samples"))
         environment = {**os.environ, **self.environment, **alone, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"  # as main sets it, before the library is imported
         environment = {name: text for name, text in environment.items() if not name.startswith("COVERAGE_")}
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(_ZYGOTE), *self.kinds],

@@ -23,6 +23,7 @@ from typing import Any, Final
 import numpy as np
 from fault_inputs import Inputs
 from fault_verbs import Verb, words
+from platformdirs import user_cache_dir
 from studio_server import DATABASE, add_block_proposals, copy_database, drawn_photos, shared_server
 
 from figureground.annotate.human.push import push_kit
@@ -271,7 +272,7 @@ def _stop(_: Inputs, folder: Path) -> None:
 
 def _cache(_: Inputs, __: Path) -> dict[str, str]:
     """Where Label Studio and weights are installed, which no trial installs anew."""
-    return {CACHE_VARIABLE: str(cache_folder())}
+    return {"XDG_CACHE_HOME": str(Path(user_cache_dir("figureground")).parent), CACHE_VARIABLE: str(cache_folder())}
 
 
 # The verbs
