@@ -24,7 +24,7 @@ from figureground.annotate.studio.people.moves import (
     take_back,
 )
 from figureground.annotate.studio.people.team import EVERYBODY, TeamChange, change_team, overlap_count, remembered_team
-from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
+from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, delete_doubled_tasks, open_project
 from figureground.annotate.studio.queues.order import note_queue
 from figureground.annotate.studio.served import serve_copy
 from figureground.annotate.studio.tasks import (
@@ -155,6 +155,8 @@ def send_queues(
             report.sent[name] += sent
             done += len(part)
             progress(done, total)
+    for batch in batches.values():  # what a killed command had sent may have come in meanwhile
+        reconcile(batch.workspace, batch.client, batch.project, anew=batch.purpose != "first_look")
     if report.faults:
         raise DataError(report.faults, report)
     return report
@@ -257,14 +259,18 @@ def photos_to_send(workspace: Workspace, proposals: Mapping[str, ProposalRecord]
     return photos
 
 
-def reconcile(workspace: Workspace, client: StudioClient, project: int) -> dict[str, int]:
-    """Tasks by image_id as the server has them, noted in the workspace; listed only where the counts differ."""
+def reconcile(workspace: Workspace, client: StudioClient, project: int, *, anew: bool = False) -> dict[str, int]:
+    """Tasks by image_id as the server has them, noted in the workspace; listed only where the counts differ.
+
+    Photos that are there twice are mended as by ``delete_doubled_tasks``.
+    """
     server = client.connection.server
     known = workspace.studio_tasks(server, project)
     state = client.project(project)
     if state is not None and int(state["task_number"]) == len(known):
         return known
-    tasks = dict(client.task_images(project))
+    listed = client.task_images(project)
+    tasks = dict(delete_doubled_tasks(client, project, listed, known=set(known.values()), anew=anew))
     mine = {image_id: task for image_id, task in tasks.items() if workspace.image(image_id) is not None}
     workspace.add_studio_tasks(server, project, mine)
     there = set(tasks.values())

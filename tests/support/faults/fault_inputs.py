@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from colour_dataset import HEAD, PLAIN, write_onnx
@@ -25,7 +25,7 @@ from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.annotate.verbs import index, propose
 from figureground.schemas.documents import same_form
-from figureground.schemas.rasters.masks import encode_coco_rle
+from figureground.schemas.rasters.masks import Mask, encode_coco_rle
 from figureground.schemas.records import Annotation, Decision
 from figureground.schemas.sources.names import name_key
 from figureground.schemas.store.workspace import DATABASE_NAME, Workspace
@@ -77,9 +77,13 @@ class Inputs:
         return self.hub
 
 
-def _copied(which: Callable[[Plain], Path]) -> Callable[[Inputs, Path], None]:
+Draw: TypeAlias = Callable[["Inputs", Path], object]
+"""Makes a part at its place."""
+
+
+def _copied(which: Callable[[Plain], Path]) -> Draw:
     """A part of the drawn dataset."""
-    return lambda inputs, path: shutil.copytree(which(inputs.plain), path) and None
+    return lambda inputs, path: shutil.copytree(which(inputs.plain), path)
 
 
 def _draw_many(inputs: Inputs, folder: Path) -> None:
@@ -90,7 +94,7 @@ def _draw_many(inputs: Inputs, folder: Path) -> None:
         Image.new("RGB", (48, 32), tuple(generator.randbytes(3))).save(path, compress_level=0)
 
 
-def _drawn_masks(inputs: Inputs) -> dict[str, np.ndarray]:
+def _drawn_masks(inputs: Inputs) -> dict[str, Mask]:
     """True masks of the plain dataset's photos, by uri."""
     return {
         f"{kind}/{path.name}": draw_photo(kind, 100 * number + int(path.stem.removeprefix(kind)))[1]
@@ -263,12 +267,12 @@ def _figures(inputs: Inputs, folder: Path) -> None:
     write_figures(folder)
 
 
-PARTS: Final[Mapping[str, Callable[[Inputs, Path], None]]] = MappingProxyType(
+PARTS: Final[Mapping[str, Draw]] = MappingProxyType(
     {
         "workspace": _copied(lambda plain: plain.drawn.workspace),
         "pictures": _copied(lambda plain: plain.pictures),
         "plain": _copied(lambda plain: plain.dataset),
-        "recipe": lambda _, path: write_recipe(path, {}) and None,
+        "recipe": lambda _, path: write_recipe(path, {}),
         "many": _draw_many,
         "masks": _draw_masks,
         "coco.json": _write_coco,
@@ -281,7 +285,7 @@ PARTS: Final[Mapping[str, Callable[[Inputs, Path], None]]] = MappingProxyType(
         "rivals": _rivals,
         "rival photos": _rival_photos,
         "decisions.json": _draw_decisions,
-        "judged": lambda inputs, _: inputs.part("decisions.json") and None,
+        "judged": lambda inputs, _: inputs.part("decisions.json"),
         "models": _models,
         "scores": _score,
         "kit": _kit,
