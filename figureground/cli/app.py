@@ -19,7 +19,7 @@ import typer
 
 from figureground.cli.verbs import VerbGroup
 from figureground.errors import FigureGroundError
-from figureground.runtime.signals import Stopped, end_process, stoppable
+from figureground.runtime.signals import Stopped, end_process, end_silently, stoppable
 
 _INTERRUPTED: Final = 128 + signal.SIGINT
 
@@ -62,7 +62,9 @@ def main(arguments: list[str] | None = None) -> None:
         with stoppable() as stops:
             code = _run(arguments, stops)
     except Stopped as stop:
+        end_silently()
         end_process(_tell_stop(stop))
+    end_silently()
     sys.exit(code)
 
 

@@ -80,6 +80,20 @@ def end_workers() -> None:
         child.kill()
 
 
+def end_silently() -> None:
+    """Let Ctrl-C end this process as the system does, from the moment on that Python ends.
+
+    All is done and told by then, and ``KeyboardInterrupt`` in what libraries do at the end would be a traceback.
+    """
+    atexit.unregister(_leave_to_the_system)
+    atexit.register(_leave_to_the_system)  # what was registered last comes first
+
+
+def _leave_to_the_system() -> None:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def end_process(code: int) -> NoReturn:
     """End this process, though a thread of it goes on, such as a model's in the middle of a request.
 

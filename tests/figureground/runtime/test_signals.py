@@ -96,6 +96,19 @@ def test_a_library_that_makes_an_error_of_its_own_of_the_stop(
     assert capsys.readouterr().err == "stopped by SIGTERM; what is finished is kept, run again to go on\n"
 
 
+def test_an_interruption_while_python_ends_prints_nothing() -> None:
+    work = "lambda **_: atexit.register(signal.raise_signal, signal.SIGINT) and None"
+    lines = ["import atexit, signal", "from figureground.cli import app as program", f"program.app = {work}"]
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", "\n".join([*lines, "program.main([])"])],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
+
+
 def test_what_is_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

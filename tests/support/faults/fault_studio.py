@@ -54,6 +54,7 @@ class Studio:
     root: Path
     """The workspace whose own it is."""
     connection: Connection
+    client: StudioClient
     newest: int = 0
     """The last project that was there before the trial."""
     before: tuple[int, ...] = ()
@@ -62,7 +63,8 @@ class Studio:
     @classmethod
     def shared(cls) -> Studio:
         """The run's server."""
-        return cls(*shared_server())
+        root, connection = shared_server()
+        return cls(root, connection, StudioClient(connection))
 
     @property
     def home(self) -> StudioHome:
@@ -92,10 +94,9 @@ class Studio:
         self.connect(folder / "work", key=key)
         self.newest = self._rows("SELECT coalesce(max(id), 0) FROM project")[0][0]
         self.before = self._counts()
-        client = StudioClient(self.connection)
-        for user in client.users():
+        for user in self.client.users():
             if not user.email.startswith(_ADMINISTRATOR):
-                client._request("DELETE", f"/api/users/{user.id}/")
+                self.client._request("DELETE", f"/api/users/{user.id}/")
 
     # What trials begin from
 
@@ -110,16 +111,15 @@ class Studio:
         work = self.trials / "pushed"
         shutil.copytree(toys, work)
         home = self.connect(work, key=False)
-        client = StudioClient(self.connection)
         with Workspace.open(work) as store:
-            push(store, client, PushSettings(schema=NONE, limit=ANSWERED))
+            push(store, self.client, PushSettings(schema=NONE, limit=ANSWERED))
             (project,) = store.studio_projects(self.connection.server)
         mask = np.eye(48, 64, dtype=np.bool_)
-        for number, (_, task) in enumerate(sorted(client.task_images(project))):
+        for number, (_, task) in enumerate(sorted(self.client.task_images(project))):
             flags = [{"id": "flags", "type": "choices", "from_name": "flags", "to_name": "image",
                       "value": {"choices": ["needs_second"]}}] if number % 2 else []  # fmt: skip
             result = [mask_region(mask, region_id="painted", label="object"), *flags]
-            client._request("POST", f"/api/tasks/{task}/annotations/", json={"result": result, "lead_time": 1.0})
+            self.client._request("POST", f"/api/tasks/{task}/annotations/", json={"result": result, "lead_time": 1.0})
         shutil.rmtree(home.documents)
         shutil.move(work, folder)
 
@@ -127,7 +127,7 @@ class Studio:
         """The same after a pull: half of the photos are in doubt."""
         shutil.copytree(inputs.part("pushed"), folder)
         with Workspace.open(folder) as store:
-            pull(store, StudioClient(self.connection))
+            pull(store, self.client)
 
     def draw_raters(self, inputs: Inputs, folder: Path) -> None:
         """A kit that was pushed for one rater and answered, and the workspace that pushed it."""
@@ -136,15 +136,14 @@ class Studio:
         (work / "kit" / ANSWERS_FILE).unlink()
         Workspace.create(work / "work").close()
         home = self.connect(work / "work", key=False)
-        client = StudioClient(self.connection)
         kit = read_kit(work / "kit")
-        projects = push_kit(kit, client, home, ["ada"]).projects["ada"]
+        projects = push_kit(kit, self.client, home, ["ada"]).projects["ada"]
         for project in projects:
-            for page in client.changed_tasks(project, None):
+            for page in self.client.changed_tasks(project, None):
                 for task in page:
                     value = {"choices": [task["data"]["options"][0]["value"]]}
                     result = [{"id": "a", "type": "choices", "from_name": "answer", "to_name": "image", "value": value}]
-                    client._request("POST", f"/api/tasks/{task['id']}/annotations/", json={"result": result})
+                    self.client._request("POST", f"/api/tasks/{task['id']}/annotations/", json={"result": result})
         shutil.rmtree(home.documents)
         shutil.move(work, folder)
 
