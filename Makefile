@@ -124,6 +124,7 @@ current: $(STAMP)
 	$(BIN)/python -P -m figureground.exports.join_evaluation --check
 	$(BIN)/python -P docs/make_cli_reference.py --check
 	$(BIN)/python -P docs/make_instructions.py --check
+	$(BIN)/python -P docs/make_references.py --check
 
 .PHONY: format
 format: $(STAMP)  ## Format the code and mend what ruff can mend
@@ -131,10 +132,15 @@ format: $(STAMP)  ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format $(CODE)
 
 .PHONY: docs
-docs: $(STAMP)  ## Write what is generated: exports/evaluate.py, docs/cli.md and the annotators' instructions
+docs: $(STAMP)  ## Write what is generated: exports/evaluate.py, the references in docs/ and the annotators' instructions
 	$(BIN)/python -P -m figureground.exports.join_evaluation
 	$(BIN)/python -P docs/make_cli_reference.py
 	$(BIN)/python -P docs/make_instructions.py
+	$(BIN)/python -P docs/make_references.py
+
+.PHONY: site
+site: $(STAMP)  ## Write the documentation as a site, .scratch/site/index.html; a warning is an error
+	$(BIN)/python -P -m sphinx --quiet --fail-on-warning --keep-going -d .scratch/doctrees -c docs . .scratch/site
 
 .PHONY: wheel-check
 wheel-check: $(STAMP)  ## Build sdist and wheel, compare with git, run the wheel in a bare environment

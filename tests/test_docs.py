@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import click
@@ -151,3 +152,21 @@ def _is_known(line: str) -> bool:
         return False
     taken = {name for parameter in verb.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
     return {word.split("=")[0] for word in words[1:] if re.match(r"--?[a-z]", word)} <= taken
+
+
+@pytest.mark.slow
+def test_the_site_is_made_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx")
+    command = [sys.executable, "-P", "-m", "sphinx", "-q", "-W", "--keep-going", "-d", tmp_path / "trees", "-c", "docs"]
+    made = subprocess.run([*command, ".", tmp_path / "site"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (made.returncode, made.stderr) == (0, "")
+    assert "Ten photos, their masks and every variant" in (tmp_path / "site" / "docs" / "index.html").read_text()
+    outside = re.compile(r'<(?:script|link|img)[^>]*(?:src|href)="(?:https?:)?//')
+    assert [page.name for page in tmp_path.rglob("*.html") if outside.search(page.read_text())] == []
+
+
+def test_every_page_is_on_the_site(pages: dict[str, str]) -> None:
+    trees = re.findall(r"^```{toctree}\n(.*?)^```", pages["docs/index.md"], re.DOTALL | re.MULTILINE)
+    named = {f"docs/{name}" for tree in trees for name in re.findall(r"^([\w./]+)$", tree, re.MULTILINE)}
+    own = {name.removesuffix(".md") for name in pages if re.fullmatch(r"docs/(tutorials/)?\w+\.md", name)}
+    assert own - named == {"docs/index"}

@@ -36,10 +36,8 @@ def server_environment(say: Callable[[str], None]) -> Path:
         UsageError: if this Python is too new for Label Studio.
         ServiceError: if the installation failed; run again to resume.
     """
-    lock = (files("figureground.annotate.studio") / LOCK_NAME).read_text(encoding="utf-8")
-    digest = hashlib.sha256(f"{sys.version_info[:2]}\n{lock}".encode()).hexdigest()[:12]
-    root = Path(platformdirs.user_cache_dir("figureground")) / "label-studio"
-    folder = root / f"{SERVER_VERSION}-{digest}"
+    lock = _lock()
+    folder = _folder(lock)
     if _is_ready(folder):
         return folder
     if sys.version_info[:2] > NEWEST_PYTHON:
@@ -48,12 +46,28 @@ def server_environment(say: Callable[[str], None]) -> Path:
             f"Label Studio {SERVER_VERSION} runs on Python up to {newest}, and this is "
             f"{sys.version_info[0]}.{sys.version_info[1]}; use such a Python, or a server of your own with --url"
         )
-    root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / f"{folder.name}.lock"):
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f"{folder.name}.lock"):
         if not _is_ready(folder):
             say(f"installing Label Studio {SERVER_VERSION} into {folder} (about 1 GB, once; some minutes)")
             _install(folder, lock)
     return folder
+
+
+def installed_environment() -> Path | None:
+    """Folder of the environment with Label Studio in it; None where it was not installed yet, or not to the end."""
+    folder = _folder(_lock())
+    return folder if _is_ready(folder) else None
+
+
+def _lock() -> str:
+    return (files("figureground.annotate.studio") / LOCK_NAME).read_text(encoding="utf-8")
+
+
+def _folder(lock: str) -> Path:
+    """Where the environment of a lock lies, for this Python."""
+    digest = hashlib.sha256(f"{sys.version_info[:2]}\n{lock}".encode()).hexdigest()[:12]
+    return Path(platformdirs.user_cache_dir("figureground")) / "label-studio" / f"{SERVER_VERSION}-{digest}"
 
 
 def executable(environment: Path, name: str) -> Path:

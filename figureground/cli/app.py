@@ -28,7 +28,6 @@ app = typer.Typer(
     cls=VerbGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     help="Build, publish and score datasets that tell how much a classifier looks at the object and how much at the "
     "background.",
     epilog="Exit codes: 0 done, 1 fault in the data, 2 wrong usage, 3 an outside service, the disk or the "

@@ -5,7 +5,8 @@ That module imports a parser of Markdown and one of source code, which take long
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from rich.columns import Columns
@@ -17,13 +18,13 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 
-def print_listing(group: TyperGroup, context: Any, summaries: Mapping[str, str]) -> None:  # noqa: ANN401  typer's own
+def print_listing(group: TyperGroup, context: Any, verbs: Sequence[tuple[str, str, str]]) -> None:  # noqa: ANN401
     """Print usage, help, options, verbs and epilog of a group.
 
     Args:
         group: The group.
-        context: Its context.
-        summaries: What each verb does, by name.
+        context: Its context, which is of a private class.
+        verbs: Name, summary and panel of each; those of one panel stand together.
     """
     console = Console(highlight=False)
     usage = Text(group.get_usage(context), style="bold")
@@ -35,12 +36,14 @@ def print_listing(group: TyperGroup, context: Any, summaries: Mapping[str, str])
         names, kind = Text(",".join(parameter.opts), style="bold cyan"), Text("<bool>", style="bold yellow")
         options.add_row(names, "", "", "", kind, Columns([Text(getattr(parameter, "help", ""))]))
     console.print(Panel(options, border_style="dim", title="Options", title_align="left"))
-    verbs = _table()
-    verbs.add_column(style="bold cyan", no_wrap=True, width=max(map(len, summaries)))
-    verbs.add_column(ratio=10)
-    for name, summary in summaries.items():
-        verbs.add_row(Text(name), Text(summary))
-    console.print(Panel(verbs, border_style="dim", title="Commands", title_align="left"))
+    width = max(len(name) for name, _, _ in verbs)
+    for panel, members in groupby(verbs, key=lambda verb: verb[2]):
+        table = _table()
+        table.add_column(style="bold cyan", no_wrap=True, width=width)
+        table.add_column(ratio=10)
+        for name, summary, _ in members:
+            table.add_row(Text(name), Text(summary))
+        console.print(Panel(table, border_style="dim", title=panel, title_align="left"))
     console.print(Padding(Text(group.epilog or ""), 1))
 
 

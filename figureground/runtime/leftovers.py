@@ -88,10 +88,14 @@ def is_abandoned(path: Path) -> bool:
 def clear_partials(folder: Path) -> None:
     """Delete what killed commands left half-made in a folder that is ours alone; what is being made stays."""
     with suppress(OSError):  # it is not there, or cannot be written to
-        for entry in os.scandir(folder):
-            path = folder / entry.name
-            if _OURS.fullmatch(entry.name) and is_abandoned(path):
-                path.unlink(missing_ok=True)
+        for path in abandoned_partials(folder):
+            path.unlink(missing_ok=True)
+
+
+def abandoned_partials(folder: Path) -> list[Path]:
+    """Files that killed commands left half-made in a folder, sorted; raises OSError if it cannot be read."""
+    paths = (Path(entry.path) for entry in os.scandir(folder) if _OURS.fullmatch(entry.name))
+    return sorted(path for path in paths if is_abandoned(path))
 
 
 def clear_folders(parent: Path, prefix: str, allowed: frozenset[str]) -> None:

@@ -55,28 +55,42 @@ def _restrict(connection: sqlite3.Connection, path: Path) -> None:
 
 def _connect_to_read(path: Path) -> sqlite3.Connection:
     """The same without a write; raises UsageError where there would have to be one first."""
-    address = f"file:{quote(str(path.resolve()))}?mode=ro"
-    waiting = path.with_name(f"{path.name}-wal")
-    # SQLite reads beside a writer by files that the writer made. Where nobody has it open there are none, and none can
-    # be made: then nothing changes below it.
-    for uri in (address, f"{address}&immutable=1"):
-        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)
-        try:
-            _restrict(connection, path)
-            newest = is_newest(connection)
-        except sqlite3.OperationalError:
-            connection.close()
-            if uri != address or (waiting.exists() and waiting.stat().st_size):
-                raise
-            continue
-        except BaseException:
-            connection.close()
-            raise
-        if newest:
-            return connection
-        connection.close()
-        break
+    connection, newest = open_to_read(path)
+    if newest:
+        return connection
+    connection.close()
     raise UsageError(
         f"{path} is of an older figureground, and cannot be written to: bring it up to date where it can, with "
         f"figureground photos -w {path.parent}"
     )
+
+
+def open_to_read(path: Path, *, traceless: bool = False) -> tuple[sqlite3.Connection, bool]:
+    """A connection that writes nothing, and whether the database has the newest version.
+
+    Args:
+        path: The database.
+        traceless: Leave no files of SQLite's beside it either, if nobody has it open now; for a short look.
+
+    Raises:
+        sqlite3.Error: if it cannot be opened.
+        DataError: if it is damaged, or a newer figureground wrote it.
+    """
+    address = f"file:{quote(str(path.resolve()))}?mode=ro"
+    waiting = path.with_name(f"{path.name}-wal")
+    # SQLite reads beside a writer by files that the writer made. Where nobody has it open there are none, and none can
+    # be made: then nothing changes below it.
+    addresses = (address, f"{address}&immutable=1")
+    for uri in addresses[1:] if traceless and not waiting.exists() else addresses:
+        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)
+        try:
+            _restrict(connection, path)
+            return connection, is_newest(connection)
+        except sqlite3.OperationalError:
+            connection.close()
+            if uri != address or (waiting.exists() and waiting.stat().st_size):
+                raise
+        except BaseException:
+            connection.close()
+            raise
+    raise AssertionError("the second address opens it or raises")

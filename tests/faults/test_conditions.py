@@ -7,8 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,42 +15,18 @@ import pytest
 from needs import need
 from PIL import Image
 from plain_dataset import Plain, make_plain
+from read_only_folders import read_only
 from run_faults import clock_library
 
 from figureground.schemas.store.migrations import _MIGRATIONS
 from figureground.schemas.store.workspace import DATABASE_NAME, Workspace
 
 pytestmark = pytest.mark.slow
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Plain:
     return make_plain(Path(tmp_path_factory.mktemp("plain")))
-
-
-@contextmanager
-def read_only(folder: Path) -> Iterator[Run]:
-    """Runs commands for which a folder cannot be written to: by its rights, or for root by a mount of its own."""
-    as_root = os.geteuid() == 0
-    script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
-    prefix = ["unshare", "-m", "sh", "-c", script, str(folder)] if as_root else []
-    if as_root:
-        tried = subprocess.run([*prefix, "true"], capture_output=True, check=False)
-        need(tried.returncode == 0, "this root may not mount")
-
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        command = [*prefix, sys.executable, "-P", "-m", "figureground", *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
-    for path in () if as_root else folders:
-        path.chmod(0o555)
-    try:
-        yield run
-    finally:
-        for path in () if as_root else folders:
-            path.chmod(0o755)
 
 
 def test_a_workspace_that_cannot_be_written_to_is_read(plain: Plain, tmp_path: Path) -> None:

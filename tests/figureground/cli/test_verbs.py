@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -38,11 +42,15 @@ def test_the_listing_is_what_typer_prints_of_the_loaded_verbs(columns: int, monk
     assert "rebuild" in ours
 
 
-def modules_after(*words: str) -> set[str]:
+def modules_after(*words: str, environment: Mapping[str, str] = MappingProxyType({})) -> set[str]:
     """Names of the modules that are loaded after ``figureground WORDS``."""
-    code = "import sys; from figureground.cli.app import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+    code = (
+        "import sys; sys.argv[0] = 'figureground'; from figureground.cli.app import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+    )
     command = [sys.executable, "-P", "-c", f"{code}print(*sys.modules, file=sys.stderr)", *words]
-    return set(subprocess.run(command, check=True, capture_output=True, text=True).stderr.split())
+    own = {**os.environ, **environment}
+    return set(subprocess.run(command, check=True, capture_output=True, text=True, env=own).stderr.split())
 
 
 @pytest.mark.parametrize("words", [("--help",), ("--version",), ()])
@@ -68,3 +76,28 @@ def test_a_mistyped_verb_is_guessed() -> None:
     done: Any = CliRunner().invoke(app, ["fresze"])
     assert done.exit_code == 2
     assert "freeze" in done.output
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("figureground re", {"recipe", "rebuild", "report"}), ("figureground studio pu", {"push", "pull"})],
+)
+def test_a_shell_completes_verbs(typed: str, offered: set[str]) -> None:
+    words = {"_FIGUREGROUND_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    done = CliRunner().invoke(app, [], prog_name="figureground", env=words)
+    assert set(done.output.split()) == offered
+
+
+def test_a_completed_verb_loads_none() -> None:
+    environment = {"_FIGUREGROUND_COMPLETE": "complete_bash", "COMP_WORDS": "figureground re", "COMP_CWORD": "1"}
+    homes = {verb.home.partition(":")[0] for verb in VERBS.values()}
+    modules = modules_after(environment=environment)
+    assert "typer._click.shell_completion" in modules
+    assert sorted(modules & homes) == []
+
+
+def test_nothing_is_coloured_where_nobody_wants_colours() -> None:
+    wanted = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    assert "\x1b[" in CliRunner().invoke(app, ["--help"], env=wanted).output
+    plain = CliRunner().invoke(app, ["--help"], env={**wanted, "NO_COLOR": "1"}).output
+    assert not re.search("\x1b\\[[0-9;]*3[0-7]", plain)

