@@ -83,6 +83,7 @@ _PHOTOS: Final[Mapping[str, Verb]] = {
     "index": Verb(words=_part("many", "index", "PART", "-w", "work", "--workers", "1"), quick=True),
     "index, two workers": Verb(words=_part("many", "index", "PART", "-w", "work", "--workers", "2")),
     "photos": Verb(words=words("photos", "-w", "work"), begin=("accepted=work",), printed=True),
+    "status": Verb(words=words("status", "-w", "work"), begin=("accepted=work",), printed=True),
     "duplicates": Verb(words=words("duplicates", "work"), begin=("accepted=work",), printed=True),
     "forget": Verb(
         words=lambda inputs: ["forget", first_photo(inputs), "-w", "work"],
@@ -185,6 +186,7 @@ VERBS: Final[Mapping[str, Verb]] = MappingProxyType({**_PHOTOS, **_RELEASES, **_
 
 LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "doctor": "changes nothing, and tells what the machine is like at the moment",
         "demo": "calls the functions of the other verbs one after the other, in a folder that is new each time",
         "studio backend": "serves until it is stopped; tests/annotate/studio/test_backend.py stops it in mid-work",
     }

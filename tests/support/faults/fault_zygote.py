@@ -50,6 +50,7 @@ MODULES = (
     "exports.human.scoring",
     "exports.report.agreement_plots",
     "exports.report.report",
+    "health.status",
     "cli.app",
 )
 """What the commands import, below ``figureground``; nothing of it starts a thread."""
