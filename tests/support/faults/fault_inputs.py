@@ -297,5 +297,5 @@ PARTS: Final[Mapping[str, Draw]] = MappingProxyType(
         "doubted": lambda inputs, path: inputs.server.draw_doubts(inputs, path),
         "asked raters": lambda inputs, path: inputs.server.draw_raters(inputs, path),
     }
-)  # fmt: skip
+)
 """What there is, by the name of its file or folder, and who makes it."""

@@ -116,8 +116,19 @@ class Studio:
             (project,) = store.studio_projects(self.connection.server)
         mask = np.eye(48, 64, dtype=np.bool_)
         for number, (_, task) in enumerate(sorted(self.client.task_images(project))):
-            flags = [{"id": "flags", "type": "choices", "from_name": "flags", "to_name": "image",
-                      "value": {"choices": ["needs_second"]}}] if number % 2 else []  # fmt: skip
+            flags = (
+                [
+                    {
+                        "id": "flags",
+                        "type": "choices",
+                        "from_name": "flags",
+                        "to_name": "image",
+                        "value": {"choices": ["needs_second"]},
+                    }
+                ]
+                if number % 2
+                else []
+            )
             result = [mask_region(mask, region_id="painted", label="object"), *flags]
             self.client._request("POST", f"/api/tasks/{task}/annotations/", json={"result": result, "lead_time": 1.0})
         shutil.rmtree(home.documents)
@@ -294,17 +305,25 @@ STUDIO_VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
     {
         "studio push": _with_server("studio", "push", "-w", "work", begin=("toys=work",), quick=True),
         "studio push, two people": _with_server(
-            "studio", "push", "-w", "work", "--annotator", "ada", "--annotator", "ben", "--overlap", "6",
-            "--limit", "20",
+            "studio",
+            "push",
+            "-w",
+            "work",
+            "--annotator",
+            "ada",
+            "--annotator",
+            "ben",
+            "--overlap",
+            "6",
+            "--limit",
+            "20",
             begin=("toys=work",),
         ),
         "studio push, second looks": _with_server(
             "studio", "push", "-w", "work", "--second-look", begin=("doubted=work",)
         ),
         "studio pull": _with_server("studio", "pull", "-w", "work", begin=("pushed=work",), key=False, quick=True),
-        "studio status": _with_server(
-            "studio", "status", "-w", "work", begin=("pushed=work",), key=False
-        ),
+        "studio status": _with_server("studio", "status", "-w", "work", begin=("pushed=work",), key=False),
         "human push": _with_server(
             "human", "push", "kit", "-w", "work", "--rater", "ada", begin=("toys=work", "kit"), every=2
         ),
@@ -312,19 +331,37 @@ STUDIO_VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
             "human", "pull", "kit", "-w", "work", begin=("asked raters/work=work", "asked raters/kit=kit"), key=False
         ),
         "studio up": Verb(
-            words=words("studio", "up", "-w", "work", "--no-sam"), begin=("toys=work",), kind="studio", starved=False,
-            prepare=_own_server, facts=_server_facts, finish=_stop, changes=_cache, every=4,
+            words=words("studio", "up", "-w", "work", "--no-sam"),
+            begin=("toys=work",),
+            kind="studio",
+            starved=False,
+            prepare=_own_server,
+            facts=_server_facts,
+            finish=_stop,
+            changes=_cache,
+            every=4,
         ),
         "studio down": Verb(
-            words=words("studio", "down", "-w", "work"), begin=("toys=work",), kind="studio", starved=False,
-            prepare=_running_server, facts=_server_facts, finish=_stop, changes=_cache, every=4,
+            words=words("studio", "down", "-w", "work"),
+            begin=("toys=work",),
+            kind="studio",
+            starved=False,
+            prepare=_running_server,
+            facts=_server_facts,
+            finish=_stop,
+            changes=_cache,
+            every=4,
         ),
         "studio embeddings": Verb(
-            words=words("studio", "embeddings", "-w", "work", "--fill"), begin=("pushed=work",), kind="studio",
-            prepare=lambda _, folder: _leave_queue(folder), changes=_cache, every=3,
+            words=words("studio", "embeddings", "-w", "work", "--fill"),
+            begin=("pushed=work",),
+            kind="studio",
+            prepare=lambda _, folder: _leave_queue(folder),
+            changes=_cache,
+            every=3,
         ),
     }
-)  # fmt: skip
+)
 """As ``fault_verbs.VERBS``, for those that need Label Studio."""
 
 

@@ -111,7 +111,7 @@ _PHOTOS: Final[Mapping[str, Verb]] = {
     "sheet read": Verb(
         words=_part("decisions.json", "sheet", "read", "PART", "-w", "work"), begin=("judged=work",), quick=True
     ),
-}  # fmt: skip
+}
 
 _RELEASES: Final[Mapping[str, Verb]] = {
     "agree": Verb(words=words("agree", "-w", "work", "-o", "out"), begin=("answered=work",), printed=True),
@@ -134,7 +134,14 @@ _RELEASES: Final[Mapping[str, Verb]] = {
     "diff": Verb(words=_part("pictures", "diff", "data", "PART"), begin=("plain=data",), printed=True),
     "rebuild": Verb(
         words=lambda inputs: [
-            "rebuild", "data", "--source", str(inputs.plain.drawn.photos), "-o", "out", "--workers", "1",
+            "rebuild",
+            "data",
+            "--source",
+            str(inputs.plain.drawn.photos),
+            "-o",
+            "out",
+            "--workers",
+            "1",
         ],
         begin=("plain=data",),
         quick=True,
@@ -142,13 +149,21 @@ _RELEASES: Final[Mapping[str, Verb]] = {
     "export, coco": Verb(words=_export("coco"), begin=("pictures=data",), quick=True),
     "export, imagenet9": Verb(words=_export("imagenet9"), begin=("pictures=data",)),
     "export, rival10": Verb(words=_export("rival10"), begin=("rival data=data",)),
-}  # fmt: skip
+}
 
 _SCORES: Final[Mapping[str, Verb]] = {
     "evaluate": Verb(
         words=lambda inputs: [
-            "evaluate", "data", "--model", _model(inputs), "--out", "out", "--bootstrap", "50",
-            "--configs", "original,mixed",
+            "evaluate",
+            "data",
+            "--model",
+            _model(inputs),
+            "--out",
+            "out",
+            "--bootstrap",
+            "50",
+            "--configs",
+            "original,mixed",
         ],
         begin=("pictures=data",),
         quick=True,
@@ -163,7 +178,7 @@ _SCORES: Final[Mapping[str, Verb]] = {
     "human score": Verb(
         words=lambda inputs: ["human", "score", "kit", "-o", "out", "--bootstrap", "50"], begin=("kit",), printed=True
     ),
-}  # fmt: skip
+}
 
 
 def _analysis(name: str, out: str, *more: str) -> Verb:
