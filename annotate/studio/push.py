@@ -262,22 +262,23 @@ def photos_to_send(workspace: Workspace, proposals: Mapping[str, ProposalRecord]
 def reconcile(workspace: Workspace, client: StudioClient, project: int, *, anew: bool = False) -> dict[str, int]:
     """Tasks by image_id as the server has them, noted in the workspace; listed only where the counts differ.
 
-    Photos that are there twice are mended as by ``delete_doubled_tasks``.
+    Photos that are there twice are mended as by ``delete_doubled_tasks``; the project's queue has all of them.
     """
     server = client.connection.server
     known = workspace.studio_tasks(server, project)
     state = client.project(project)
-    if state is not None and int(state["task_number"]) == len(known):
-        return known
-    listed = client.task_images(project)
-    tasks = dict(delete_doubled_tasks(client, project, listed, known=set(known.values()), anew=anew))
-    mine = {image_id: task for image_id, task in tasks.items() if workspace.image(image_id) is not None}
-    workspace.add_studio_tasks(server, project, mine)
-    there = set(tasks.values())
-    workspace.withdraw_studio_tasks(
-        server, project, {image_id: task for image_id, task in known.items() if task not in there}
-    )
-    return mine
+    if state is None or int(state["task_number"]) != len(known):
+        listed = client.task_images(project)
+        tasks = dict(delete_doubled_tasks(client, project, listed, known=set(known.values()), anew=anew))
+        mine = {image_id: task for image_id, task in tasks.items() if workspace.image(image_id) is not None}
+        workspace.add_studio_tasks(server, project, mine)
+        there = set(tasks.values())
+        gone = {image_id: task for image_id, task in known.items() if task not in there}
+        workspace.withdraw_studio_tasks(server, project, gone)
+        known = mine
+    if known:
+        note_queue(StudioHome.of(workspace.root).queues, project, known)
+    return known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from figureground.annotate.studio.accounts import ensure_account
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome, sending
 from figureground.annotate.studio.projects import delete_doubled_tasks
+from figureground.annotate.studio.queues.order import read_queues
 from figureground.annotate.studio.tasks import mask_region
 from figureground.schemas.store.workspace import Workspace
 
@@ -48,11 +49,14 @@ def shown(client: StudioClient, project: int) -> Counter[str]:
 def test_photos_that_came_in_twice_are_asked_once(store: Workspace, client: StudioClient) -> None:
     (project,) = send(store, client).projects.values()
     noted = store.studio_tasks(client.connection.server, project)
+    queues = StudioHome.of(store.root).queues
+    (queues / f"{project}.json").unlink()  # the command that sent them was killed before it had noted their order
     take_in_again(client, project)
     assert set(shown(client, project).values()) == {2}
     send(store, client)
     assert set(shown(client, project).values()) == {1}
     assert dict(client.task_images(project)) == store.studio_tasks(client.connection.server, project) == noted
+    assert sorted(read_queues(queues)[project].image_ids) == sorted(noted)
 
 
 def test_what_somebody_has_begun_or_answered_stays(store: Workspace, client: StudioClient) -> None:
