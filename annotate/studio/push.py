@@ -106,12 +106,15 @@ def push(
     """
     home, server = StudioHome.of(workspace.root), client.connection.server
     owner = ProjectOwner(workspace=workspace, client=client, home=home)
-    team = change_team(remembered_team(workspace, server), settings.people)
+    before = remembered_team(workspace, server)
+    team = change_team(before, settings.people)
     proposals = {proposal.image_id: proposal for proposal in best_proposals(workspace, settings.segmenter)}
     photos = photos_to_send(workspace, proposals)
     report = PushReport(notices=owner.notices, textures=count_textures(workspace))
     named = [name for name in team.annotators if name != EVERYBODY and client.connection.ours]
     report.accounts += [ensure_account(client, home, name) for name in named]
+    if before is None:  # else a first push that is killed below would be remembered as one to a part of them
+        workspace.set_studio_team(server, team)
     for name in team.annotators:
         request = ProjectRequest(schema=settings.schema, annotator=name)
         report.projects[name] = open_project(owner, request, destructive=settings.destructive)

@@ -21,6 +21,7 @@ from figureground.annotate.studio.home import StudioHome, sending
 from figureground.annotate.studio.projects import delete_doubled_tasks
 from figureground.annotate.studio.queues.order import read_queues
 from figureground.annotate.studio.tasks import mask_region
+from figureground.errors import ServiceError
 from figureground.schemas.store.workspace import Workspace
 
 Json = dict[str, Any]
@@ -95,6 +96,26 @@ def test_a_project_that_was_made_twice_is_there_once(store: Workspace, client: S
     (anew,) = send(store, client).projects.values()
     assert anew in late  # what the killed command had made is taken up
     assert client.projects_described(mark) == [anew]
+
+
+def test_a_first_push_that_ends_between_two_people_is_to_both(
+    store: Workspace, client: StudioClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_project, made = client.create_project, list[int]()
+
+    def fail_the_second(*values: Any, **fields: Any) -> int:
+        if made:
+            raise ServiceError("it went away")
+        made.append(make_project(*values, **fields))
+        return made[0]
+
+    monkeypatch.setattr(client, "create_project", fail_the_second)
+    with pytest.raises(ServiceError):
+        send(store, client, annotators=("ada", "ben"))
+    monkeypatch.undo()
+    report = send(store, client, annotators=("ada", "ben"))
+    assert list(report.projects) == ["ada", "ben"]
+    assert report.projects["ada"] == made[0]
 
 
 def test_raters_are_asked_once(store: Workspace, client: StudioClient, tmp_path: Path) -> None:
