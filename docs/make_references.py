@@ -13,6 +13,7 @@ import figureground
 from figureground.schemas import recipe_views, recipes
 
 DOCS = Path(__file__).parent
+_STARS = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}
 _SECTION = re.compile(r"^(Args|Returns|Raises|Example|Attributes):$")
 _ARGUMENT = re.compile(r"^    (\*{0,2}[\w, ]+): (.*)$")
 
@@ -67,7 +68,8 @@ def _signature(name: str, function: object) -> str:
             keywords = True
             lines.append("    *,")
         default = "" if parameter.default is parameter.empty else f" = {_default(parameter.default)}"
-        lines.append(f"    {parameter.name}: {parameter.annotation}{default},")
+        stars = _STARS.get(parameter.kind.name, "")
+        lines.append(f"    {stars}{parameter.name}: {parameter.annotation}{default},")
     returned = inspect.signature(function).return_annotation  # type: ignore[arg-type]
     return "\n".join([f"{name}(", *lines, f") -> {returned}"])
 

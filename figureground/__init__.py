@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from figureground.exports.publishing.publish import PublishReport
     from figureground.exports.rebuilding.rebuild import RebuildReport
     from figureground.exports.verbs import Published, export, publish, rebuild, report, verify
+    from figureground.gallery import View, view
     from figureground.runtime.engines import EngineChoice
     from figureground.schemas.attributes import AttributeSchema, load_attribute_schema
     from figureground.schemas.classes import ClassMap, load_class_map
@@ -84,6 +85,7 @@ __all__ = [
     "SourceReading",
     "UsageError",
     "VerifyReport",
+    "View",
     "Workspace",
     "agree",
     "build",
@@ -105,6 +107,7 @@ __all__ = [
     "rebuild",
     "report",
     "verify",
+    "view",
 ]
 
 _HOMES = {
@@ -140,6 +143,7 @@ _HOMES = {
     "figureground.exports.publishing.publish": ("PublishReport",),
     "figureground.exports.rebuilding.rebuild": ("RebuildReport",),
     "figureground.exports.verbs": ("Published", "export", "publish", "rebuild", "report", "verify"),
+    "figureground.gallery": ("View", "view"),
     "figureground.runtime.engines": ("EngineChoice",),
     "figureground.schemas.attributes": ("AttributeSchema", "load_attribute_schema"),
     "figureground.schemas.classes": ("ClassMap", "load_class_map"),

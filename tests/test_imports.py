@@ -12,7 +12,17 @@ import pytest
 from checkout import PACKAGE_FOLDERS, ROOT
 from PIL import Image
 
-HEAVY = ("datasets", "label_studio_sdk", "onnxruntime", "segment_anything", "timm", "torch", "torchvision")
+HEAVY = (
+    "datasets",
+    "label_studio_sdk",
+    "onnxruntime",
+    "open_clip",
+    "segment_anything",
+    "timm",
+    "torch",
+    "torchvision",
+    "transformers",
+)
 
 
 def heavy_modules_after(code: str) -> list[str]:

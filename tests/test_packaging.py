@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,27 @@ def test_the_packages_are_the_folders_with_code(files: list[str]) -> None:
 def test_code_lies_in_known_folders_only() -> None:
     need(is_checkout(), "this is no git checkout")
     assert {name.split("/")[0] for name in tracked_files() if name.endswith(".py")} <= set(CODE_FOLDERS)
+
+
+def test_the_core_asks_for_no_library_of_models() -> None:
+    """By the requirements of what is installed here, however deep; ``make wheel-check`` installs it bare."""
+    waiting, core = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]], set[str]()
+    while waiting:
+        wanted = waiting.pop()
+        name = canonicalize_name(wanted.name)
+        if name in core or (wanted.marker and not wanted.marker.evaluate({"extra": ""})):
+            continue
+        core.add(name)
+        further = map(Requirement, requires(name) or ())
+        waiting += [one for one in further if one.marker is None or _is_asked(one, wanted.extras)]
+    assert {"datasets", "numpy", "pyarrow"} <= core
+    assert (
+        core & {"torch", "torchvision", "transformers", "timm", "open-clip-torch", "onnxruntime", "tokenizers"} == set()
+    )
+
+
+def _is_asked(wanted: Requirement, extras: set[str]) -> bool:
+    return any(wanted.marker is not None and wanted.marker.evaluate({"extra": extra}) for extra in {"", *extras})
 
 
 @pytest.mark.parametrize("stage", STAGES)

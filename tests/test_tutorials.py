@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from checkout import ROOT
+from chromium import open_chromium
 from needs import need
-from studio_page import studio_browser
 
 from figureground.annotate.segmenters.checkpoints import cache_folder, fetch_checkpoint
 from figureground.errors import ServiceError
@@ -56,7 +56,7 @@ def weights() -> None:
 
 def accept_all(folder: Path) -> None:
     """What the page says to do in a browser: a name, a key a photo, and the button."""
-    with studio_browser() as browser:
+    with open_chromium() as browser:
         page = browser.new_page()
         page.goto((folder / "sheet" / "sheet-1.html").as_uri())
         for _ in range(10):

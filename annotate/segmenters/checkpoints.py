@@ -52,7 +52,7 @@ class NamedCheckpoint(Document):
 class HubCheckpoint(Document):
     """A repository of the Hub that ``checkpoints.yaml`` knows by name; transformers fetches it into its own cache.
 
-    Its weights are known by their tensors and not by their files: each proposal records the sha256 of what was loaded.
+    Each proposal records the sha256 of the tensors that were loaded, however they are cut into files.
     """
 
     segmenter: str
@@ -62,7 +62,10 @@ class HubCheckpoint(Document):
     """SPDX identifier, or the licence's own name."""
     repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
     revision: str = "main"
-    """Branch, tag or commit."""
+    """Branch, tag or commit; of a branch the commit that was loaded first stays (``first_use.py``)."""
+    sha256: Mapping[FileName, Sha256] = {}
+    """Sums of the files of weights, by name; empty where they are not known without a download, so that those of the
+    first one count."""
     gated: bool = False
     """Whether its terms have to be accepted on the Hub first."""
     megabytes: int = Field(gt=0)
@@ -97,15 +100,6 @@ def named_checkpoints() -> Mapping[str, NamedCheckpoint]:
 def hub_checkpoints() -> Mapping[str, HubCheckpoint]:
     """The repositories of ``checkpoints.yaml``, by name."""
     return _table().repositories
-
-
-def is_on_this_machine(entry: HubCheckpoint) -> bool:
-    """Whether the Hub's cache has it, at its revision; nothing is downloaded."""
-    from huggingface_hub import try_to_load_from_cache
-
-    files = ("model.safetensors", "model.safetensors.index.json")
-    stored = (try_to_load_from_cache(entry.repository, name, revision=entry.revision) for name in files)
-    return any(isinstance(path, str) for path in stored)
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from figureground.annotate.segmenters.protocol import Photo, Segmenter, require_photo
+from figureground.annotate.segmenters.protocol import Photo, require_photo
 from figureground.annotate.segmenters.sam_decoding import (
     BOX_CORNERS,
     FIGURE_POINT,
@@ -256,23 +256,6 @@ class InteractiveSam:
                 self._state.notify_all()
 
 
-def interactive_sam(segmenter: Segmenter) -> InteractiveSam:
-    """The model of a segmenter that takes clicks.
-
-    Raises:
-        UsageError: if it takes none.
-    """
-    network = getattr(segmenter, "network", None)
-    if network is None:
-        raise takes_no_clicks(segmenter.name)
-    return InteractiveSam(network)
-
-
-def takes_no_clicks(segmenter: str) -> UsageError:
-    """The error for a segmenter that is no SAM."""
-    return UsageError(f"{segmenter} takes no clicks; SAMs do, such as mobile-sam")
-
-
 def _decode(network: SamNetwork, encoded: _Encoded, clicks: Clicks, hint: Floats | None, *, by_clicks: bool) -> _Answer:
     """One call of the decoder; a second one where its one answer contradicts a click, for the three others."""
     coords, labels = _prompt(clicks, encoded.frame)
@@ -296,10 +279,9 @@ def _contradictions(logits_hw: Floats, clicks: Clicks, frame: Frame) -> int:
     """Clicks on the figure that a mask leaves out, and clicks beside it that it holds."""
     if not clicks.points:
         return 0
-    cells = frame.place(np.array([click.xy_px for click in clicks.points], dtype=np.float64))
-    columns, rows = np.clip(cells * (frame.logits_side / frame.side), 0, frame.logits_side - 1).astype(int).T
+    held = frame.upscaled_at(logits_hw, np.array([click.xy_px for click in clicks.points], dtype=np.float64)) > 0
     on_figure = np.array([click.on_figure for click in clicks.points])
-    return int(np.count_nonzero((logits_hw[rows, columns] > 0) != on_figure))
+    return int(np.count_nonzero(held != on_figure))
 
 
 def _prompt(clicks: Clicks, frame: Frame) -> tuple[Floats, list[int]]:

@@ -10,8 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
-from figureground.annotate.segmenters.checkpoints import hub_checkpoints, is_on_this_machine
+from figureground.annotate.segmenters.checkpoints import hub_checkpoints
 from figureground.annotate.segmenters.embeddings import MOST_GIGABYTES, EmbeddingFolder, keep_embeddings
+from figureground.annotate.segmenters.first_use import is_on_this_machine
+from figureground.annotate.segmenters.interactive import InteractiveSam
 from figureground.annotate.segmenters.onnx_models import onnx_provider
 from figureground.annotate.segmenters.protocol import Segmenter
 from figureground.errors import UsageError
@@ -83,6 +85,18 @@ def load_models(choice: ModelChoice) -> tuple[Segmenter, Segmenter | None]:
     if choice.with_saliency:
         saliency = load_segmenter("saliency", threads=choice.threads, device=_device_for_onnx(choice.device))
     return segmenter, saliency
+
+
+def load_interactive(choice: ModelChoice) -> tuple[Segmenter, InteractiveSam]:
+    """A segmenter, and the model in it that answers clicks; raises as ``load_segmenter`` does.
+
+    Raises:
+        UsageError: also for a segmenter that takes no clicks, before any weights are read.
+    """
+    if choice.segmenter not in CLICKABLE:
+        raise UsageError(f"{choice.segmenter} takes no clicks; SAMs do, such as mobile-sam")
+    segmenter, _ = load_models(choice)
+    return segmenter, InteractiveSam(segmenter.network)  # type: ignore[attr-defined]  # each of CLICKABLE has one
 
 
 def require_taker_of_texts(choice: ModelChoice) -> None:

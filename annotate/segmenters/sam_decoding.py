@@ -164,6 +164,21 @@ class Frame:
         height, width = self.scaled_hw
         return np.asarray(cv2.resize(frame[:height, :width], photo_wh, interpolation=cv2.INTER_LINEAR), np.float32)
 
+    def upscaled_at(self, logits_hw: Floats, xy_px: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What ``upscale`` gives at the pixels in which points ``(N, 2)`` of the photo lie, without the rest: ``(N,)``.
+
+        Exact where the photo fills the frame; where it is scaled by way of the frame, within its second rounding.
+        """
+        centres = np.clip(np.floor(xy_px), 0, np.array(self.photo_hw[::-1]) - 1) + 0.5
+        ratio = np.array(self.scaled_hw[::-1]) / self.photo_hw[::-1] * self.logits_side / self.side
+        cells = np.clip(centres * ratio - 0.5, 0, self.logits_side - 1)
+        low = np.floor(cells).astype(int)
+        high = np.minimum(low + 1, self.logits_side - 1)
+        x, y = (cells - low).T
+        upper = logits_hw[low[:, 1], low[:, 0]] * (1 - x) + logits_hw[low[:, 1], high[:, 0]] * x
+        lower = logits_hw[high[:, 1], low[:, 0]] * (1 - x) + logits_hw[high[:, 1], high[:, 0]] * x
+        return np.asarray(upper * (1 - y) + lower * y)
+
 
 class PaddedFrames:
     """What the networks of the first SAM share: its frame and its embedding."""

@@ -36,6 +36,10 @@ def _check_person(name: str) -> str:
     return name
 
 
+PersonName = Annotated[str, AfterValidator(_check_person)]
+"""Who decided, as they call themselves; only a pseudonym of it is stored with the answer."""
+
+
 class SheetFile(Document):
     """What a page downloads."""
 
@@ -43,7 +47,7 @@ class SheetFile(Document):
     version: Literal["1"]
     sheet: str = Field(pattern="^[0-9a-f]{32}$")
     page: int = Field(ge=1)
-    annotator: Annotated[str, AfterValidator(_check_person)]
+    annotator: PersonName
     decisions: list[Any]
     """Each is checked by itself, so that a fault in one keeps out no other."""
 

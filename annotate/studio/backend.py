@@ -19,15 +19,8 @@ import numpy as np
 from PIL import Image
 from pydantic import AfterValidator, BaseModel, Field, FiniteFloat
 
-from figureground.annotate.segmenters.interactive import (
-    Click,
-    Clicks,
-    DrawnBox,
-    InteractiveSam,
-    interactive_sam,
-    takes_no_clicks,
-)
-from figureground.annotate.segmenters.loading import CLICKABLE, ModelChoice, load_models
+from figureground.annotate.segmenters.interactive import Click, Clicks, DrawnBox, InteractiveSam
+from figureground.annotate.segmenters.loading import ModelChoice, load_interactive
 from figureground.annotate.studio.daemons import LOOPBACK
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.progress.click_times import ClickClock
@@ -46,8 +39,8 @@ try:
     from fastapi.responses import JSONResponse
     from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
-    from figureground.annotate.studio.serving.ending import serve
     from figureground.runtime.servers import MOST_CONNECTIONS, BoundedBodies, Impatient
+    from figureground.runtime.serving import serve
 except ImportError as error:
     raise MissingExtraError("fastapi", "backend") from error
 
@@ -219,10 +212,7 @@ def serve_backend(
     """
     if host not in _HOSTS_HERE and basic_auth is None:
         raise UsageError(f"at {host} anybody could ask: give a login, or stay on {LOOPBACK}")
-    if choice.segmenter not in CLICKABLE:
-        raise takes_no_clicks(choice.segmenter)
-    model, _ = load_models(replace(choice, embeddings=choice.embeddings or home.embeddings))
-    sam = interactive_sam(model)
+    model, sam = load_interactive(replace(choice, embeddings=choice.embeddings or home.embeddings))
     sam.warm_up()
     version = "-".join(filter(None, [model.name, model.checkpoint_sha256[:8]]))
     preparation = Preparation(sam, served=home.served, queues=home.queues, log=home.server_log)

@@ -93,7 +93,7 @@ class StudioHome:
     @property
     def click_times(self) -> Path:
         """How long annotators waited for masks, in seconds."""
-        return self.root / "click_times.json"
+        return self.root / "click_times.jsonl"
 
     @property
     def server_log(self) -> Path:

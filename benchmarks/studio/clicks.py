@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from figureground.annotate.segmenters.embeddings import keep_embeddings
-from figureground.annotate.segmenters.interactive import Click, Clicks, InteractiveSam, interactive_sam
-from figureground.annotate.segmenters.loading import load_segmenter
+from figureground.annotate.segmenters.interactive import Click, Clicks, InteractiveSam
+from figureground.annotate.segmenters.loading import ModelChoice, load_interactive
 from figureground.annotate.segmenters.protocol import Photo
 from figureground.schemas.rasters.masks import Mask, mask_iou
 from figureground.schemas.rasters.photos import decode_photo
@@ -144,10 +143,10 @@ def main() -> None:
     given = parser.parse_args()
     if given.folder is None:
         parser.exit(message="needs a folder of photos with ground-truth masks; see --help\n")
-    segmenter = load_segmenter(given.segmenter, checkpoint=given.checkpoint, threads=given.threads)
-    if given.embeddings is not None:
-        keep_embeddings(segmenter, given.embeddings)
-    sam = InteractiveSam(interactive_sam(segmenter).network, pictures=1, feedback=not given.forget)
+    choice = ModelChoice(
+        segmenter=given.segmenter, checkpoint=given.checkpoint, threads=given.threads, embeddings=given.embeddings
+    )
+    sam = InteractiveSam(load_interactive(choice)[1].network, pictures=1, feedback=not given.forget)
     ious = measure(sam, list(read_samples(given.folder, given.photos)), print)
     rows = figures(ious, f"{given.segmenter}, {'each from nothing' if given.forget else 'from the last answer'}")
     for row in rows:

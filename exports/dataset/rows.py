@@ -82,7 +82,7 @@ def read_rows(
             require_columns(table, columns, where=str(path))
             wanted = [*columns, *(name for name in optional if has_column(table, name))]
         names = (column.partition(".")[0] for column in [*(columns or table.schema_arrow.names), *optional])
-        _require_types(path, table.schema_arrow, [name for name in names if name in table.schema_arrow.names])
+        require_types(path, table.schema_arrow, [name for name in names if name in table.schema_arrow.names])
         batches = table.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=wanted)
         while (batch := next(batches, None)) is not None:
             _require_whole(path, batch)
@@ -175,7 +175,7 @@ _TYPES: Final[Mapping[str, tuple[str, Callable[[pa.DataType], bool]]]] = {
 _WITHOUT_GAPS: Final = ("image_id", "source_label", "variant", "draw", "attribute_masks", "provenance")
 
 
-def _require_types(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None:
+def require_types(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None:
     """Check that the columns that are read hold what their names say."""
     faults = Faults()
     for name in dict.fromkeys(columns):
@@ -208,7 +208,7 @@ class IndexedRows:
         sizes: list[int] = []
         for path in shards:  # one open at a time: ImageNet's are more than a process may open
             with open_table(path) as table:
-                _require_types(path, table.schema_arrow, [name.partition(".")[0] for name in self._columns])
+                require_types(path, table.schema_arrow, [name.partition(".")[0] for name in self._columns])
                 self._groups += [(path, group) for group in range(table.num_row_groups)]
                 sizes += [table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]
         self._starts = [0, *accumulate(sizes)]

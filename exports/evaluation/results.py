@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from figureground.exports.evaluation.label_spaces import ASSUMED_ORDER, class_order
 from figureground.exports.evaluation.protocols.registry import named_protocol
@@ -14,11 +14,23 @@ from figureground.exports.evaluation.tables import RULE, Cell, describe_stars, f
 _DECIDES: Final = ("weights_sha256", "input_size_hw", "device", "precision", "feeding", "model_settings")
 
 
-def format_table(results: Sequence[Mapping[str, Any]]) -> str:
-    """Plain text: variants down, models across, percent with 95 % intervals.
+class ResultTable(NamedTuple):
+    """Results that compare, as a table: variants down, models across."""
 
-    Results of another dataset, protocol, label space or feed stand in a table of their own: they do not compare.
-    """
+    title: str
+    models: Sequence[str]
+    rows: Mapping[str, Sequence[Cell]]  # a cell a model by the row's name; RULE, below a name with "-", parts groups
+    stars: Collection[tuple[str, int]]  # rows and numbers of models of the cells that have a star
+    foot: str
+
+
+def format_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """Plain text: variants down, models across, percent with 95 % intervals."""
+    return "\n\n".join(map(_table_text, result_tables(results)))
+
+
+def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
+    """Tables of results: those of another dataset, protocol, label space or feed do not compare, and have their own."""
     groups: dict[tuple[str, str], list[tuple[Mapping[str, Any], dict[str, Cell], str]]] = {}
     for result, data in ((result, result["dataset"]) for result in results):
         dataset = data["name"] if data["revision"] is None else f"{data['name']}@{data['revision']}"
@@ -35,7 +47,7 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
             note = "; ".join([note, *sliced, *about])
             column = result, protocol.cells(summary), note
             groups.setdefault((title, data["fingerprint"]), []).append(column)
-    return "\n\n".join(_format_group(title, group) for (title, _), group in groups.items())
+    return [_table(title, group) for (title, _), group in groups.items()]
 
 
 def describe_masks(data: Mapping[str, Any]) -> list[str]:
@@ -102,18 +114,23 @@ def _facets(result: Mapping[str, Any]) -> list[str]:
     return [weights, f"{width}x{height}", str(result.get("device")), str(result.get("precision")), digest]
 
 
-def _format_group(title: str, columns: Sequence[tuple[Mapping[str, Any], dict[str, Cell], str]]) -> str:
+def _table(title: str, columns: Sequence[tuple[Mapping[str, Any], dict[str, Cell], str]]) -> ResultTable:
     """One table; ``columns`` are a model's result, its cells by row, and the note for the foot."""
     names = list(dict.fromkeys(name for _, cells, _ in columns for name in cells))
     numbered = {(name, number): cell for number, (_, cells, _) in enumerate(columns) for name, cell in cells.items()}
     stars, comparisons = find_stars(numbered)
-    rows: list[list[str]] = [["", *tell_apart([result for result, _, _ in columns])]]
-    for name in names:
-        cells = [numbered.get((name, number), RULE).text((name, number) in stars) for number in range(len(columns))]
-        rows.append([] if name.startswith("-") else [name, *cells])
+    rows = {name: [numbered.get((name, number), RULE) for number in range(len(columns))] for name in names}
     notes = list(dict.fromkeys(part for note in sorted({note for _, _, note in columns}) for part in note.split("; ")))
     foot = "; ".join(part for part in ["percent [95 % interval]", *notes, describe_stars(comparisons)] if part)
-    return "\n".join([title, *align_columns(rows), foot])
+    return ResultTable(title, tell_apart([result for result, _, _ in columns]), rows, stars, foot)
+
+
+def _table_text(table: ResultTable) -> str:
+    lines: list[list[str]] = [["", *table.models]]
+    for name, cells in table.rows.items():
+        texts = [cell.text((name, number) in table.stars) for number, cell in enumerate(cells)]
+        lines.append([] if name.startswith("-") else [name, *texts])
+    return "\n".join([table.title, *align_columns(lines), table.foot])
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -3,53 +3,80 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import jinja2
 
 from figureground.errors import printable
+from figureground.exports.evaluation.results import ResultTable
 from figureground.runtime.files import write_text
 
 REPORT_PAGE: Final = "report.html"
-
-_HEAD: Final = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>figureground report</title>
-<style>
-body { margin: 0 auto; max-width: 1500px; padding: 16px; font: 15px/1.45 system-ui, sans-serif; color: #1b1b1b; }
-pre { overflow-x: auto; padding: 10px; background: #f5f5f3; font: 13px/1.4 ui-monospace, monospace; }
-figure { margin: 24px 0; } figcaption { font-weight: 600; } img { max-width: 100%; }
-</style>
-</head>
-<body>
-<h1>Report</h1>
-"""
+_LAYOUT: Final = "\n\t"
+"""Control characters that lay out a table."""
 
 
-def write_page(folder: Path, texts: Sequence[str], names: Sequence[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row of a table on the page; without a name it parts groups of rows."""
+
+    name: str
+    cells: tuple[str, ...]
+
+
+def write_page(folder: Path, tables: Sequence[ResultTable], texts: Sequence[str], names: Sequence[str]) -> None:
     """Write ``report.html``; the same tables and plots make the same bytes.
 
     Args:
         folder: Where the report is.
-        texts: Its tables and remarks, in the order in which they are read.
+        tables: Its tables of results.
+        texts: What else it says, in the order in which it is read; the first line of each is its title.
         names: Files of the report there: PNGs are shown, others named.
     """
-    parts = [_HEAD, *(f"<pre>{escape(printable(text, keep=_LAYOUT))}</pre>\n" for text in texts)]
-    for name in names:
-        if name.endswith(".png"):
-            data = base64.b64encode((folder / name).read_bytes()).decode()
-            caption = escape(name.removesuffix(".png"))
-            parts.append(f"<figure><figcaption>{caption}</figcaption>\n")
-            parts.append(f'<img alt="{caption}" src="data:image/png;base64,{data}"></figure>\n')
-    others = [name for name in names if not name.endswith(".png")]
-    parts.append(f"<p>Beside this page: {escape(', '.join(others))}.</p>\n</body>\n</html>\n")
-    write_text(folder / REPORT_PAGE, "".join(parts))
+    pictures = [name for name in names if name.endswith(".png")]
+    page = _template().render(
+        tables=[_table(table) for table in tables],
+        texts=[_text(text) for text in texts],
+        plots=[_plot(folder, name) for name in pictures],
+        files=[name for name in names if name not in pictures],
+    )
+    write_text(folder / REPORT_PAGE, page)
 
 
-_LAYOUT: Final = "\n\t"
-"""Control characters that lay out a table."""
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(files(__package__).joinpath("page.html.jinja").read_text(encoding="utf-8"))
+
+
+def _table(table: ResultTable) -> dict[str, Any]:
+    return {
+        "title": _shown(table.title),
+        "models": [_shown(model) for model in table.models],
+        "rows": list(_rows(table)),
+        "foot": _shown(table.foot),
+    }
+
+
+def _rows(table: ResultTable) -> Iterator[_Row]:
+    for name, cells in table.rows.items():
+        texts = (cell.text((name, number) in table.stars) for number, cell in enumerate(cells))
+        yield _Row("", ()) if name.startswith("-") else _Row(_shown(name), tuple(map(_shown, texts)))
+
+
+def _text(text: str) -> dict[str, str]:
+    title, _, body = _shown(text).partition("\n")
+    return {"title": title, "body": body}
+
+
+def _plot(folder: Path, name: str) -> dict[str, str]:
+    return {"title": _shown(name.removesuffix(".png")), "data": base64.b64encode((folder / name).read_bytes()).decode()}
+
+
+def _shown(text: str) -> str:
+    return printable(text, keep=_LAYOUT)

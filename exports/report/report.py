@@ -13,7 +13,7 @@ from figureground.errors import UsageError
 from figureground.exports.analyses.families import ListedModel, load_families
 from figureground.exports.evaluation.dataset import Repository, load_rows, open_repository
 from figureground.exports.evaluation.pictures import stored_bytes
-from figureground.exports.evaluation.results import format_table
+from figureground.exports.evaluation.results import format_table, result_tables
 from figureground.exports.report.background import BackgroundRelation, background_section, describe_background, relate
 from figureground.exports.report.box_sources import compare_box_sources, describe_box_sources
 from figureground.exports.report.crops import MARGINS, crops_section
@@ -22,6 +22,7 @@ from figureground.exports.report.imagenet9 import describe_imagenet9, fit_trends
 from figureground.exports.report.noise import FamilyNoise, NoiseResult, noise_results, pool_families, worst_gaps
 from figureground.exports.report.page import REPORT_PAGE, write_page
 from figureground.exports.report.stored_results import read_results, reading_results
+from figureground.exports.report.table_files import table_files
 from figureground.exports.report.timm_table import (
     PublishedComparison,
     compare_published,
@@ -77,11 +78,14 @@ def _write(
     box_sources = compare_box_sources(read)
     out.mkdir(parents=True, exist_ok=True)
     nines = [(members, imagenet9_section(members)) for members in group_models(read)]
-    texts = [format_table(read), *map(describe_background, grounds)]
+    tables = result_tables(read)
+    texts = [*map(describe_background, grounds)]
     texts += [describe_imagenet9(section) for _, section in nines]
     texts += [describe_published(compared)] if compared else []
     texts += [describe_box_sources(box_sources)] if box_sources else []
-    write_text(out / "report.txt", "\n\n".join(texts) + "\n")
+    write_text(out / "report.txt", "\n\n".join([format_table(read), *texts]) + "\n")
+    for name, text in table_files(tables).items():
+        write_text(out / name, text)
     sections, drawn = _report_noise(read, families, out, repository)
     sections += [{"protocol": "imagenet_a", "box_sources": asdict(comparison)} for comparison in box_sources]
     for draw, section, groups in ((_draw_crops, crops_section, crops), (_draw_grounds, background_section, grounds)):
@@ -96,11 +100,11 @@ def _write(
     if compared:
         write_text(out / "published.csv", csv_text(PublishedComparison, compared))
         drawn.append("published.csv")
-    names = ["report.txt", *drawn]
+    names = ["report.txt", *table_files(tables), *drawn]
     if sections:
         write_text(out / "report.json", json.dumps(sections, indent=1, sort_keys=True) + "\n")
         names.append("report.json")
-    write_page(out, texts, names)
+    write_page(out, tables, texts, names)
     return [*names, REPORT_PAGE]
 
 

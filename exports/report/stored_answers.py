@@ -29,21 +29,25 @@ class StoredAnswer(NamedTuple):
         return f"{name} {self.probability:.2f}"
 
 
-def read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Arrays of a file that evaluate stored answers in, by name, in the order of ``names``.
+def read_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Arrays of a file that evaluate stored answers in, by name.
+
+    Args:
+        path: The file.
+        names: Arrays to read, of one length, in this order; None for all that there are, of whatever length.
 
     Raises:
-        DataError: if the file is damaged, or lacks one of them or holds them in other lengths.
+        DataError: if the file is damaged, or lacks one of ``names`` or holds them in other lengths.
     """
     remedy = "remove it and run evaluate again with the same --out"
     try:
         stored = jobs.read_arrays(path, names)
-        arrays = {name: stored[name] for name in names}
+        arrays = dict(stored) if names is None else {name: stored[name] for name in names}
     except Exception as error:  # zipfile, zlib and NumPy raise nearly anything on damaged bytes
         got = f"{type(error).__name__}: {plain_line(error, 120)}"
         raise DataError.single(str(path), "", expected="answers of evaluate", got=got, remedy=remedy) from error
     lengths = {len(array) for array in arrays.values() if array.ndim}
-    if len(lengths) > 1:
+    if names is not None and len(lengths) > 1:
         got = f"arrays of {', '.join(map(str, sorted(lengths)))}"
         raise DataError.single(str(path), "", expected="arrays of one length", got=got, remedy=remedy)
     return arrays

@@ -23,7 +23,9 @@ class ProposalOptions:
         int | None, typer.Option(min=1, help="Most photos of this run; the next one goes on with the rest.")
     ] = None
     segmenter: Annotated[str, typer.Option(help=f"Model: {', '.join(SEGMENTER_NAMES)}.")] = "mobile-sam"
-    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of the weights.")] = None
+    checkpoint: Annotated[
+        str | None, typer.Option(help="File, folder or name of the weights; figureground checkpoints lists the names.")
+    ] = None
     prompt: Annotated[PromptMode, typer.Option(help="How the model is asked.")] = "auto"
     keep: Annotated[int, typer.Option(min=1, help="Most candidates kept for a photo.")] = 3
     grid: Annotated[int, typer.Option(min=1, help="Points on each side of the grid prompt.")] = 16
@@ -100,6 +102,15 @@ def propose(
     text += f"\nphotos without an annotated box: asked by {report.boxes_by}" if report.boxes_by else ""
     rejected = f"\nwithout a mask: {counts_text(report.rejected)}" if report.rejected else ""
     emit(report, as_json=as_json, text=text + rejected)
+
+
+@verb("Examples: figureground checkpoints\n\nfigureground checkpoints --json")
+def checkpoints(*, as_json: JsonOption = False) -> None:
+    """List the weights that --checkpoint knows by name: size, licence, gate, and what their files are held to."""
+    from figureground.annotate.segmenters.checkpoint_listing import list_checkpoints
+
+    listed = list_checkpoints()
+    emit({"checkpoints": listed}, as_json=as_json, text="\n".join(map(str, listed)))
 
 
 sheet = typer.Typer(

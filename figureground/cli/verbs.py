@@ -48,6 +48,11 @@ VERBS: Final = {
         "Propose masks by machine; photos that are done already are skipped, so a killed run goes on.",
         "Photos and masks",
     ),
+    "checkpoints": Verb(
+        "figureground.cli.propose:checkpoints",
+        "List the weights that --checkpoint knows by name: size, licence, gate, and what their files are held to.",
+        "Photos and masks",
+    ),
     "import": Verb(
         "figureground.cli.imports:import_masks", "Import masks that were made elsewhere.", "Photos and masks"
     ),
@@ -109,6 +114,11 @@ VERBS: Final = {
         "Make a release's rows from your own copy of its photos, to the same pixels; what is missing is named.",
         "Datasets",
     ),
+    "view": Verb(
+        "figureground.cli.looking.view:view",
+        "Browse a dataset in a browser of this machine: filter its rows, set variants side by side, flag photos.",
+        "Datasets",
+    ),
     "export": Verb(
         "figureground.cli.export:export",
         "Write a dataset in another dataset's layout, so that its loaders read it.",
@@ -123,17 +133,17 @@ VERBS: Final = {
         "figureground.cli.evaluate:evaluate", "Score classifiers on a dataset repository, with intervals.", "Scores"
     ),
     "report": Verb(
-        "figureground.cli.report:report",
+        "figureground.cli.looking.report:report",
         "Put results side by side: tables, families pooled, and the plots of the paper.",
         "Scores",
     ),
     "compare": Verb(
-        "figureground.cli.report:compare",
+        "figureground.cli.looking.report:compare",
         "Compare models: paired differences of every figure, corrected for all comparisons, and sets that hold ranks.",
         "Scores",
     ),
     "plan-size": Verb(
-        "figureground.cli.report:plan_size",
+        "figureground.cli.looking.report:plan_size",
         "Plan how many images and donors of each show a difference, from a pilot's results or from a stated rate.",
         "Scores",
     ),

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from figureground.annotate.segmenters.checkpoints import (
+    HubCheckpoint,
     NamedCheckpoint,
     cache_folder,
     hub_checkpoints,
-    is_on_this_machine,
     named_checkpoints,
 )
-from figureground.errors import listed
+from figureground.annotate.segmenters.first_use import changed_weights, first_uses_file, is_on_this_machine
+from figureground.errors import DataError, listed
 from figureground.health.findings import Finding
 from figureground.runtime.files import file_sha256
 from figureground.runtime.progress import Progress
@@ -37,12 +38,15 @@ def look_at_weights(progress: Progress = lambda *_: None) -> Iterator[Finding]:
         else:
             absent.append(name)
         progress("weights", number + 1, len(entries))
-    for name, repository in hub_checkpoints().items():
-        if is_on_this_machine(repository):
-            detail = f"in the Hub's cache; each proposal records what was loaded ({repository.licence})"
-            yield Finding(area=AREA, name=name, state="good", detail=detail)
-        else:
-            absent.append(name)
+    try:
+        for name, repository in hub_checkpoints().items():
+            if is_on_this_machine(repository):
+                yield _of_the_hub(name, repository)
+            else:
+                absent.append(name)
+    except DataError as error:
+        remedy = "delete it, and what is downloaded next is trusted anew"
+        yield Finding(area=AREA, name=first_uses_file().name, state="broken", detail=str(error), remedy=remedy)
     if absent:
         detail = f"{listed(absent)}: fetched when they are first used"
         yield Finding(area=AREA, name="not here", state="absent", detail=detail)
@@ -54,6 +58,14 @@ def look_at_weights(progress: Progress = lambda *_: None) -> Iterator[Finding]:
             detail="not installed, and the weights of mobile-sam come from its registry",
             remedy="install Node.js, or propose with --segmenter saliency or --checkpoint FILE",
         )
+
+
+def _of_the_hub(name: str, repository: HubCheckpoint) -> Finding:
+    if faults := changed_weights(name, repository):
+        detail = f"not what was downloaded first: {listed([fault.record for fault in faults])} in {faults[0].where}"
+        return Finding(area=AREA, name=name, state="broken", detail=detail, remedy=faults[0].remedy)
+    detail = f"in the Hub's cache; each proposal records what was loaded ({repository.licence})"
+    return Finding(area=AREA, name=name, state="good", detail=detail)
 
 
 def _checked(name: str, entry: NamedCheckpoint, folder: Path) -> Finding:

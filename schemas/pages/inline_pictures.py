@@ -1,4 +1,4 @@
-"""Pictures inside a page, as data URLs: a page of them is one file, which loads nothing."""
+"""Pictures of a page: small JPEGs and coloured masks; as data URLs, a page of them is one file, which loads nothing."""
 
 from __future__ import annotations
 
@@ -16,13 +16,23 @@ _JPEG_QUALITY: Final = 85
 
 
 def photo_url(photo: Image.Image) -> str:
+    """A photo as JPEG, in a URL."""
+    return _data_url("jpeg", photo_jpeg(photo))
+
+
+def photo_jpeg(photo: Image.Image) -> bytes:
     """A photo as JPEG."""
     buffer = io.BytesIO()
     photo.save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return _data_url("jpeg", buffer.getvalue())
+    return buffer.getvalue()
 
 
 def mask_url(mask_hw: Mask, colour: str) -> str:
+    """The same as ``mask_png``, in a URL."""
+    return _data_url("png", mask_png(mask_hw, colour))
+
+
+def mask_png(mask_hw: Mask, colour: str) -> bytes:
     """A mask as PNG, opaque, with nothing beside it.
 
     Args:
@@ -34,7 +44,7 @@ def mask_url(mask_hw: Mask, colour: str) -> str:
     image.putpalette([0, 0, 0, *levels[:3]])
     buffer = io.BytesIO()
     image.save(buffer, "PNG", bits=1, transparency=0)
-    return _data_url("png", buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _data_url(kind: str, data: bytes) -> str:

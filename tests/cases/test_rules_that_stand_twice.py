@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -117,3 +118,32 @@ def test_as_many_pixels_are_read_and_sizes_are_spelled_alike() -> None:
 def test_what_commands_a_terminal_is_spelled_out_alike(text: str) -> None:
     assert printable(text) == printable_there(text)
     assert printable(text).isprintable()
+
+
+# Weights: the same tensors are the same model in proposals and in scores
+
+TENSORS: dict[str, Callable[[Any], Any]] = {
+    "floats": lambda torch: torch.arange(6, dtype=torch.float32).reshape(2, 3),
+    "half": lambda torch: torch.arange(6).to(torch.bfloat16),
+    "turned": lambda torch: torch.arange(6.0).reshape(2, 3).T,
+    "every other": lambda torch: torch.arange(12.0)[::2],
+    "a number": lambda torch: torch.tensor(7, dtype=torch.int64),
+    "none": lambda torch: torch.zeros(0, 3),
+    "truth": lambda torch: torch.tensor([True, False, True]),
+    "learnt": lambda torch: torch.nn.Parameter(torch.ones(2, 2)),
+}
+
+
+def test_tensors_are_known_by_the_same_sum() -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from figureground.annotate.segmenters.hub_models.pretrained import tensors_identity
+    from figureground.exports.evaluation.model_files.torch_models import tensors_sha256
+
+    made = {name: make(torch) for name, make in TENSORS.items()}
+    for name, tensor in made.items():
+        assert tensors_identity({name: tensor}, "") == tensors_sha256({name: tensor})
+    assert tensors_identity(made, "") == tensors_sha256(dict(reversed(made.items())))
+    sums = {tensors_sha256({"weight": tensor}) for tensor in made.values()}
+    assert len(sums) == len(made)  # types and shapes count, and not bytes alone
+    assert tensors_identity(made, "{}") != tensors_identity(made, "")

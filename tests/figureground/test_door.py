@@ -14,7 +14,20 @@ import pytest
 import figureground
 from figureground.annotate.freeze import FreezeReport
 
-VERBS = ("index", "propose", "lint", "freeze", "build", "evaluate", "report", "export", "publish", "verify", "rebuild")
+VERBS = (
+    "index",
+    "propose",
+    "lint",
+    "freeze",
+    "build",
+    "evaluate",
+    "report",
+    "export",
+    "publish",
+    "verify",
+    "rebuild",
+    "view",
+)
 FUNCTIONS = (*VERBS, "load_attribute_schema", "load_class_map", "load_model", "load_recipe", "open_workspace")
 OWN = tuple(name for name in VERBS if name != "evaluate")
 

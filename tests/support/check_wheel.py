@@ -24,7 +24,8 @@ import figureground
 from figureground.schemas.classes import load_class_map
 from figureground.build.recipes.loading import load_recipe, shipped_recipes
 assert "site-packages" in figureground.__file__, figureground.__file__
-heavy = [name for name in ("torch", "onnxruntime", "timm", "label_studio_sdk") if importlib.util.find_spec(name)]
+models = ("torch", "transformers", "open_clip", "onnxruntime", "timm", "label_studio_sdk")
+heavy = [name for name in models if importlib.util.find_spec(name)]
 assert not heavy, f"the core installs {heavy}"
 names = shipped_recipes()
 assert names, "no recipe was shipped"

@@ -78,6 +78,7 @@ class Sam3TextSegmenter:
 
     def answer(self, photo_rgb: Photo, text: str) -> TextAnswer:
         """What the model says of a text, before anything is left out."""
+        require_photo(photo_rgb)
         return self._ask(self._see(photo_rgb), text)
 
     def _see(self, photo_rgb: Photo) -> Any:  # noqa: ANN401

@@ -11,13 +11,14 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from figureground.annotate.segmenters.checkpoints import HubCheckpoint, hub_checkpoints
+from figureground.annotate.segmenters.first_use import check_weights, trusted_revision
 from figureground.errors import DataError, MissingExtraError, ServiceError, UsageError
 from figureground.schemas.records import canonical_json
 
@@ -62,6 +63,8 @@ class _Origin:
     """A folder, or a repository of the Hub."""
     revision: str | None
     is_folder: bool
+    name: str = ""
+    """In ``checkpoints.yaml``; empty for what it does not know."""
 
     def __str__(self) -> str:
         return self.address if self.revision is None else f"{self.address}@{self.revision}"
@@ -79,7 +82,8 @@ def load_pretrained(family: Family, checkpoint: Path | str | None, *, device: st
     Raises:
         MissingExtraError: without transformers or torch.
         UsageError: if there is neither such a folder nor such a name.
-        DataError: if the folder holds another model, only a part of it, or no safetensors.
+        DataError: if the folder holds another model, only a part of it, or no safetensors; if the Hub's files are not
+            those of a name's pinned sums or of its first use.
         ServiceError: if the Hub does not give it: it is gated, absent, or cannot be reached.
     """
     transformers = import_transformers()
@@ -90,6 +94,7 @@ def load_pretrained(family: Family, checkpoint: Path | str | None, *, device: st
     with _explained(origin):
         described, _ = transformers.PretrainedConfig.get_config_dict(origin.address, revision=origin.revision)
         _require_type(described.get("model_type"), family, origin)
+        origin, snapshot = _settled(origin)
         processor = getattr(transformers, family.processor).from_pretrained(
             origin.address, revision=origin.revision, trust_remote_code=False
         )
@@ -102,6 +107,8 @@ def load_pretrained(family: Family, checkpoint: Path | str | None, *, device: st
             output_loading_info=True,
         )
     _require_whole(loading, family, origin)
+    if origin.name and snapshot is not None:
+        check_weights(origin.name, hub_checkpoints()[origin.name], snapshot)
     identity = tensors_identity(model.state_dict(), _settings(processor))
     return Pretrained(model=model.eval().to(device), processor=processor, identity=identity)
 
@@ -163,7 +170,23 @@ def _find(family: Family, checkpoint: Path | str | None) -> _Origin:
 def _announced(name: str, entry: HubCheckpoint) -> _Origin:
     gate = ", gated" if entry.gated else ""
     logging.getLogger(__name__).info("%s (%s, licence %s%s)", name, entry.title, entry.licence, gate)
-    return _Origin(address=entry.repository, revision=entry.revision, is_folder=False)
+    return _Origin(address=entry.repository, revision=trusted_revision(entry), is_folder=False, name=name)
+
+
+def _settled(origin: _Origin) -> tuple[_Origin, Path | None]:
+    """A repository at the commit that its branch stands for now, so that no two files are of different ones.
+
+    Returns:
+        The origin, and the folder of the Hub's cache that holds that commit; None for a folder of the user's own.
+    """
+    if origin.is_folder:
+        return origin, None
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(origin.address, "config.json", revision=origin.revision)
+    if not isinstance(path, str):
+        raise OSError("its config.json came, and is not in the Hub's cache")
+    return replace(origin, revision=Path(path).parent.name), Path(path).parent
 
 
 @contextmanager
@@ -173,6 +196,8 @@ def _explained(origin: _Origin) -> Iterator[None]:
 
     try:
         yield
+    except ImportError as error:  # timm, for EdgeTAM's encoder; transformers' own words fill a paragraph
+        raise MissingExtraError(error.name or _library_of(str(error)), "transformers") from error
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         text = " ".join(str(error).split())
         if origin.is_folder:
@@ -193,6 +218,12 @@ def _explained(origin: _Origin) -> Iterator[None]:
                 "a folder that has it as --checkpoint"
             )
         raise ServiceError(f"{origin}: the Hub does not give it ({text[:200]}); {remedy}") from error
+
+
+def _library_of(text: str) -> str:
+    """The library that transformers says it lacks."""
+    named = re.search(r"requires the (\w+) library", text)
+    return named[1] if named else "a library of this model"
 
 
 def _require_type(model_type: object, family: Family, origin: _Origin) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import threading
 import time
 from collections import deque
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, NonNegativeFloat
 
@@ -20,6 +20,8 @@ Json = dict[str, Any]
 
 KEPT: Final = 200
 """Newest waits of each kind that count."""
+MOST_LINES: Final = 20 * KEPT
+"""Of the file, 40 bytes each."""
 
 
 class _AboutPhoto(Protocol):
@@ -29,11 +31,11 @@ class _AboutPhoto(Protocol):
 Task = TypeVar("Task", bound=_AboutPhoto)
 
 
-class _Stored(BaseModel):
-    """What the file holds."""
+class _Wait(BaseModel):
+    """A line of the file."""
 
-    first: list[NonNegativeFloat] = []
-    next: list[NonNegativeFloat] = []
+    kind: Literal["first", "next"]
+    seconds: NonNegativeFloat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +61,17 @@ class ClickTimes:
 
 @dataclass(slots=True)
 class ClickClock:
-    """Notes waits into a file; safe to call from several threads. Nothing but seconds is kept."""
+    """Notes waits into a file, a line each; safe to call from several threads. Nothing but seconds is kept.
+
+    The file is read once, with the first wait, and then only appended to. It is written anew where it has grown to
+    ``MOST_LINES``, so that it stays small.
+    """
 
     path: Path
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _photos: set[str] = field(default_factory=set)
+    _lines: int | None = None
+    """Lines in the file; None before it was read."""
 
     def timing(self, answer: Callable[[Task], Json]) -> Callable[[Task], Json]:
         """The same answers, whose seconds are noted where they hold a mask."""
@@ -78,30 +86,45 @@ class ClickClock:
         return timed
 
     def note(self, image_id: str, seconds: float) -> None:
-        """Note that a mask of a photo took so long; it is the first of this photo, or a next one."""
-        with self._lock:
-            stored = _read(self.path)
-            waits = deque(stored.next if image_id in self._photos else stored.first, maxlen=KEPT)
-            waits.append(round(seconds, 4))
-            changed = {"next" if image_id in self._photos else "first": list(waits)}
+        """Note that a mask of a photo took so long; it is the first of this photo, or a next one.
+
+        Where it cannot be written, on a full disk, nothing is raised: the mask is what somebody waits for.
+        """
+        with self._lock, contextlib.suppress(OSError):
+            wait = _Wait(kind="next" if image_id in self._photos else "first", seconds=round(seconds, 4))
             self._photos.add(image_id)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(self.path, json.dumps({**stored.model_dump(), **changed}))
+            if self._lines is None or self._lines >= MOST_LINES:
+                self._begin_anew()
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{wait.model_dump_json()}\n")
+            self._lines = (self._lines or 0) + 1
+
+    def _begin_anew(self) -> None:
+        """Keep what counts, and no half line of a backend that was killed."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        newest = [wait for waits in _read(self.path).values() for wait in waits]
+        write_text(self.path, "".join(f"{wait.model_dump_json()}\n" for wait in newest))
+        self._lines = len(newest)
 
 
 def read_click_times(path: Path) -> ClickTimes:
-    """The waits in a file; a damaged one is an empty one, since nothing depends on it."""
-    stored = _read(path)
+    """The waits in a file; damaged lines are left out, since nothing depends on them."""
+    waits = _read(path)
+    first, further = ([wait.seconds for wait in waits[kind]] for kind in ("first", "next"))
     return ClickTimes(
-        first_seconds=median(stored.first) if stored.first else None,
-        first_count=len(stored.first),
-        next_seconds=median(stored.next) if stored.next else None,
-        next_count=len(stored.next),
+        first_seconds=median(first) if first else None,
+        first_count=len(first),
+        next_seconds=median(further) if further else None,
+        next_count=len(further),
     )
 
 
-def _read(path: Path) -> _Stored:
-    try:
-        return _Stored.model_validate_json(path.read_bytes())
-    except (OSError, ValueError):
-        return _Stored()
+def _read(path: Path) -> dict[str, deque[_Wait]]:
+    """The newest waits of each kind; lines that are no waits are left out."""
+    waits: dict[str, deque[_Wait]] = {"first": deque(maxlen=KEPT), "next": deque(maxlen=KEPT)}
+    with contextlib.suppress(OSError):
+        for line in path.read_bytes().splitlines():
+            with contextlib.suppress(ValueError):
+                wait = _Wait.model_validate_json(line)
+                waits[wait.kind].append(wait)
+    return waits

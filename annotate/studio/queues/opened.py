@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+from figureground.annotate.studio.queues.order import Queue
 from figureground.annotate.studio.served import ANSWER_PREFIX
 
 _REQUEST: Final = re.compile(r'"(GET|POST) (\S+) HTTP/[\d.]+" (200|201|304) ')
@@ -22,6 +24,7 @@ _TASK: Final = re.compile(r"/api/tasks/(\d+)(/annotations)?/?")
 _MOST_READ: Final = 4_000_000
 """Bytes read at once, from the end: older requests say nothing about where people are."""
 _LINES_COMPARED: Final = 8
+_NO_QUEUES: Final[Mapping[int, Queue]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +50,22 @@ class ServerLog:
     _streams: list[int] = field(default_factory=list)
     """Projects whose next task was asked for, and whose photo was not loaded yet."""
 
-    def opened(self) -> Iterator[Opened]:
-        """What was opened or answered since the last call, the oldest first; nothing where there is no log."""
+    def opened(self, queues: Mapping[int, Queue] = _NO_QUEUES) -> Iterator[Opened]:
+        """What was opened or answered since the last call, the oldest first; nothing where there is no log.
+
+        Args:
+            queues: Project to its photos: where two people ask within a second, they tell who got which one. A project
+                without a queue may have any.
+        """
         for line in self._new_lines():
             # Label Studio writes each line twice, the same time in both.
             if line in self._before:
                 continue
             self._before.append(line)
             if (request := _REQUEST.search(line)) is not None:
-                yield from self._read(request[1], request[2])
+                yield from self._read(request[1], request[2], queues)
 
-    def _read(self, method: str, address: str) -> Iterator[Opened]:
+    def _read(self, method: str, address: str, queues: Mapping[int, Queue]) -> Iterator[Opened]:
         try:
             parts = urlsplit(address)
         except ValueError:
@@ -73,8 +81,13 @@ class ServerLog:
             # In a stream a photo is loaded after the next task was asked for. The table loads many, and asks for none.
             # A page of second looks loads pictures of earlier answers with it, in any order.
             name = Path(asked.get("d") or parts.path).stem
-            if not name.startswith(ANSWER_PREFIX):
-                yield Opened(project=self._streams.pop(0), image_id=name)
+            if not name.startswith(ANSWER_PREFIX) and (asking := self._asking(name, queues)) is not None:
+                self._streams.remove(asking)
+                yield Opened(project=asking, image_id=name)
+
+    def _asking(self, image_id: str, queues: Mapping[int, Queue]) -> int | None:
+        """The project that asked first, of those that can have asked for a photo; None where none can."""
+        return next((one for one in self._streams if one not in queues or image_id in queues[one].image_ids), None)
 
     def _new_lines(self) -> Iterator[str]:
         try:

@@ -63,7 +63,7 @@ class Preparation:
     def prepare_one(self) -> bool:
         """Encode the photo that is needed first; False if all are ready."""
         queues = read_queues(self._queues)
-        for opened in self._log.opened():
+        for opened in self._log.opened(queues):
             self._note(opened, queues)
         wanted = [image_id for image_id in self.wanted(queues) if image_id not in self._unreadable]
         for image_id in reversed(wanted):  # what is needed first is forgotten last

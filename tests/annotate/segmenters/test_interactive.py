@@ -15,15 +15,8 @@ from PIL import Image
 from skimage import data
 
 from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
-from figureground.annotate.segmenters.interactive import (
-    Click,
-    Clicks,
-    DrawnBox,
-    InteractiveSam,
-    Suggestion,
-    interactive_sam,
-)
-from figureground.annotate.segmenters.loading import load_segmenter
+from figureground.annotate.segmenters.interactive import Click, Clicks, DrawnBox, InteractiveSam, Suggestion
+from figureground.annotate.segmenters.loading import ModelChoice, load_interactive, load_segmenter
 from figureground.annotate.segmenters.mobile_sam import OnnxSam
 from figureground.annotate.segmenters.onnx_models import OnnxModel
 from figureground.annotate.segmenters.protocol import Photo
@@ -350,4 +343,4 @@ def test_many_people_at_once_share_one_encoding_of_each_picture(counted: Counted
 
 def test_only_a_sam_takes_clicks() -> None:
     with pytest.raises(UsageError, match="grabcut takes no clicks"):
-        interactive_sam(load_segmenter("grabcut"))
+        load_interactive(ModelChoice(segmenter="grabcut"))

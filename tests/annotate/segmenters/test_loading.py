@@ -8,9 +8,17 @@ from typing import Any
 import pytest
 from needs import need
 
-from figureground.annotate.segmenters.loading import SEGMENTER_NAMES, ModelChoice, load_models, load_segmenter
+from figureground.annotate.segmenters.loading import (
+    CLICKABLE,
+    SEGMENTER_NAMES,
+    ModelChoice,
+    load_interactive,
+    load_models,
+    load_segmenter,
+)
 from figureground.annotate.segmenters.onnx_models import OnnxModel, onnx_provider
 from figureground.annotate.studio.backend_daemon import model_options
+from figureground.cli.interactive import CLICKABLE_NAMES
 from figureground.errors import UsageError
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -108,3 +116,13 @@ def identity_model() -> bytes:
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", tensors[:1], tensors[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("segmenter", sorted(set(SEGMENTER_NAMES) - set(CLICKABLE)))
+def test_what_takes_no_clicks_is_refused_before_its_weights_are_looked_for(segmenter: str) -> None:
+    with pytest.raises(UsageError, match=f"{segmenter} takes no clicks; SAMs do, such as mobile-sam"):
+        load_interactive(ModelChoice(segmenter=segmenter, checkpoint=str(NOWHERE)))
+
+
+def test_the_command_line_names_those_that_take_clicks() -> None:
+    assert set(CLICKABLE_NAMES.replace(" or ", ", ").split(", ")) == set(CLICKABLE)

@@ -250,6 +250,21 @@ class TestFrame:
         assert frame.coords([box((1, 2, 3, 4))]).tolist() == [[[2.0, 4.0], [6.0, 8.0]]]
         assert frame.coords([point(0.5, 10.0), point(0.0, 0.0)]).tolist() == [[[1.0, 20.0]], [[0.0, 0.0]]]
 
+    @pytest.mark.parametrize("photo_hw", [(37, 91), (500, 333), (1, 70), (3, 40), (200, 2)], ids=str)
+    @pytest.mark.parametrize("squashed", [True, False])
+    def test_a_click_is_looked_up_where_the_shown_mask_has_it(self, photo_hw: tuple[int, int], squashed: bool) -> None:
+        make = Frame.squash if squashed else Frame.of
+        frame = make(photo_hw, side=1024, logits_side=256)
+        logits = np.random.default_rng(0).normal(size=(256, 256)).astype(np.float32)
+        points = np.random.default_rng(1).uniform(0, 1, (400, 2)) * photo_hw[::-1]
+        points = np.concatenate([points, [[0.0, 0.0], [float(photo_hw[1]), float(photo_hw[0])]]])
+        columns, rows = np.minimum(points.astype(int), np.array(photo_hw[::-1]) - 1).T
+        shown = frame.upscale(logits)[rows, columns]
+        found = frame.upscaled_at(logits, points)
+        # Noise is the worst case for the way round by the frame, whose pixels are averaged once more.
+        assert np.abs(found - shown).max() < (1e-3 if squashed else 0.8)
+        assert ((found > 0) != (shown > 0)).mean() <= (0.0 if squashed else 0.06)
+
     def test_padding_is_zero_after_normalisation(self) -> None:
         normal = normalise_frame(np.full((512, 1024, 3), 255, np.uint8))
         assert normal.shape == (1, 3, 1024, 1024)

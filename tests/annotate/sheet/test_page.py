@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import open_chromium
 from sheet_samples import by_name, make_workspace
-from studio_page import studio_browser
 
 from figureground.annotate.sheet.making import SheetRequest, make_sheet
 from figureground.annotate.sheet.reading import read_decisions
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with studio_browser() as chromium:
+    with open_chromium() as chromium:
         yield chromium
 
 

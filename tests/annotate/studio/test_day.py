@@ -14,15 +14,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import open_chromium
 from needs import ROOT
 from PIL import Image
-from studio_page import StudioPage, log_in, studio_browser
+from studio_page import StudioPage, log_in
 from studio_server import Typed, add_block_proposals, taken
 
 from figureground.annotate.studio.accounts import DOMAIN, accounts
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import Connection, StudioHome
 from figureground.annotate.studio.queues.opened import Opened, ServerLog
+from figureground.annotate.studio.queues.order import read_queues
 from figureground.annotate.studio.server import server_status
 from figureground.schemas.rasters.masks import Mask, decode_brush_rle, decode_coco_rle
 from figureground.schemas.store.releases import read_release
@@ -117,7 +119,7 @@ class Day:
         log = ServerLog(self.home.server_log)
         list(log.opened())
         page.open_next(project)
-        opened = [one for one in log.opened() if one.image_id]
+        opened = [one for one in log.opened(read_queues(self.home.queues)) if one.image_id]
         assert opened[-1:] == [Opened(project=project, image_id=page.task_data()["image_id"])]
 
     def disagree(self, page: StudioPage, data: Json) -> None:
@@ -219,7 +221,7 @@ def test_a_day_in_the_stream(own_root: Path, typed: Typed) -> None:
     assert len(pairs) == PAIRS
     day.doubtful = sorted(pairs)[:DOUBTS]
 
-    with studio_browser() as browser:
+    with open_chromium() as browser:
         ada, ben = (log_in(browser, day.person(name)) for name in ("ada", "ben"))
         day.answer(ada, "ada", projects["ada"], 2, accept)
         day.answer(ben, "ben", projects["ben"], 2, day.disagree)

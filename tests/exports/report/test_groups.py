@@ -191,6 +191,7 @@ def test_the_report_is_written_and_the_same_again(scores: Path, tmp_path: Path) 
     assert written[0] == written[1]
     assert written[0] == [
         "report.txt",
+        *("tables.csv", "tables.md", "tables.tex"),
         *(f"imagenet_a.imagenet_a200.{name}.png" for name in ("arms", "margins", "box_share")),
         *(f"background_check.map3.{name}.png" for name in ("influence", "invariance")),
         "published.csv",

@@ -140,6 +140,7 @@ def test_the_report_is_written_and_the_same_again(scores: Path, models: Path, tm
     assert written[0] == written[1]
     assert {
         "report.txt",
+        *("tables.csv", "tables.md", "tables.tex"),
         "report.json",
         "head2.scatter_sigma.png",
         "head2.levels_sigma.png",

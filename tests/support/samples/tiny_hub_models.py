@@ -6,6 +6,8 @@ logits near 1e-7 and thus masks of rounding noise. Their images have 64 pixels, 
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -199,8 +201,31 @@ def save_sam3_text(folder: Path) -> Path:
     return _saved(_scaled(model), hf.Sam3Processor(images, tokenizer), folder)
 
 
-def save_grounding_dino(folder: Path) -> Path:
-    """A Grounding DINO."""
+def save_sam3(folder: Path) -> Path:
+    """A SAM 3 with both of its networks, as the Hub's has them: the one that takes texts, and the tracker."""
+    from safetensors.torch import load_file, save_file
+
+    text, clicks = (make(folder / name) for name, make in (("text", save_sam3_text), ("clicks", save_sam3_tracker)))
+    detector = {f"detector_model.{key}": value for key, value in load_file(text / "model.safetensors").items()}
+    tracker = {}
+    for key, value in load_file(clicks / "model.safetensors").items():
+        own = key.removeprefix("tracker_model.")
+        tracker[own if ".detector_model." in key or ".tracker_neck." in key else key] = value
+    configs = {
+        f"{name}_config": json.loads((path / "config.json").read_text())
+        for name, path in (("detector", text), ("tracker", clicks))
+    }
+    for path in text.iterdir():
+        path.rename(folder / path.name)
+    save_file({**tracker, **detector}, folder / "model.safetensors", {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps({"model_type": "sam3_video", **configs}))
+    for path in (text, clicks):
+        shutil.rmtree(path)
+    return folder
+
+
+def save_grounding_dino(folder: Path, kind: str = "GroundingDino") -> Path:
+    """A Grounding DINO, or with ``kind`` an ``MMGroundingDino``."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "?", *TEXT_LETTERS, *(f"##{letter}" for letter in TEXT_LETTERS)]
     vocabulary = {word: index for index, word in enumerate(dict.fromkeys(words))}
     tokenizer = hf.BertTokenizer(vocab=vocabulary)
@@ -220,8 +245,8 @@ def save_grounding_dino(folder: Path) -> Path:
         window_size=4,
         out_features=["stage2", "stage3", "stage4"],
     )
-    model = hf.GroundingDinoForObjectDetection(
-        hf.GroundingDinoConfig(
+    model = getattr(hf, f"{kind}ForObjectDetection")(
+        getattr(hf, f"{kind}Config")(
             backbone_config=backbone,
             text_config=text,
             d_model=32,

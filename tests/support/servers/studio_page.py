@@ -8,20 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from needs import need
+from chromium import open_chromium
 
 from figureground.annotate.studio.home import Connection
-
-CHROMIUM = Path("/usr/bin/chromium")
-_QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 _IMAGE = "window.Htx?.annotationStore?.selected?.names?.get('image')"
 _SHOWN = f"() => {{ const image = {_IMAGE}; return image && image.naturalWidth > 1 && image.stageWidth > 1; }}"
@@ -41,22 +30,8 @@ Point = tuple[float, float]
 @contextmanager
 def studio_page(connection: Connection, *, width: int = 1440, height: int = 900) -> Iterator[StudioPage]:
     """A browser that is logged in as the maintainer."""
-    with studio_browser() as browser:
+    with open_chromium() as browser:
         yield log_in(browser, connection, width=width, height=height)
-
-
-@contextmanager
-def studio_browser() -> Iterator[Any]:
-    """A browser in which several people can log in."""
-    need(CHROMIUM.is_file(), "Chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(_QUIET))
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 def log_in(browser: Any, connection: Connection, *, width: int = 1440, height: int = 900) -> StudioPage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -20,15 +20,17 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     @cache
     def save(family: str) -> Path:
-        make = {
+        makers: dict[str, Callable[[Path], Path]] = {
             "sam2": tiny_hub_models.save_sam2,
             "edgetam": tiny_hub_models.save_edgetam,
             "sam-hq": tiny_hub_models.save_sam_hq,
             "sam3": tiny_hub_models.save_sam3_tracker,
             "sam3-text": tiny_hub_models.save_sam3_text,
+            "sam3-whole": tiny_hub_models.save_sam3,
             "grounding-dino": tiny_hub_models.save_grounding_dino,
+            "mm-grounding-dino": partial(tiny_hub_models.save_grounding_dino, kind="MMGroundingDino"),
             "owlv2": tiny_hub_models.save_owlv2,
-        }[family]
-        return make(root / family)
+        }
+        return makers[family](root / family)
 
     return save

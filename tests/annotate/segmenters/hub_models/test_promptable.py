@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from figureground.annotate.segmenters.embeddings import EmbeddingFolder, keep_embeddings, stored_embeddings
-from figureground.annotate.segmenters.interactive import Clicks, InteractiveSam, interactive_sam
+from figureground.annotate.segmenters.interactive import Clicks, InteractiveSam
 from figureground.annotate.segmenters.loading import HUB_SAMS, load_segmenter
 from figureground.annotate.segmenters.protocol import Candidate, Photo
 from figureground.annotate.segmenters.sam_decoding import BOX_CORNERS, FIGURE_POINT, GROUND_POINT
@@ -206,7 +206,7 @@ class TestEachFamily:
         assert 0 < max(differences) < 0.2
 
     def test_it_answers_clicks(self, family: str, loaded: Any) -> None:
-        sam: InteractiveSam = interactive_sam(loaded(family))
+        sam = InteractiveSam(loaded(family).network)
         clicks = Clicks.together(figure_xy_px=[(30.0, 12.5), (40.0, 20.0)])
         assert sam.suggest("photo", lambda: photo_of((37, 91)), clicks).mask_hw.shape == (37, 91)
 

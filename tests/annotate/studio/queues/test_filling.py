@@ -155,10 +155,38 @@ class TestWaits:
 
     def test_the_newest_count_and_a_damaged_file_is_begun_anew(self, tmp_path: Path) -> None:
         path = tmp_path / "times.json"
-        path.write_text("{")
-        assert str(read_click_times(path)) == ""
+        path.write_text('{\n{"kind": "next", "seconds": 0.5}\n{"kind": "first", "sec')
+        assert (read_click_times(path).first_count, read_click_times(path).next_count) == (0, 1)
         clock = ClickClock(path)
         for number in range(260):
             clock.note(f"photo {number}", float(number))
         assert read_click_times(path).first_count == 200
         assert read_click_times(path).first_seconds == pytest.approx(159.5)
+        assert read_click_times(path).next_count == 1
+
+    def test_a_wait_is_appended_and_a_file_that_grew_is_cut(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("figureground.annotate.studio.progress.click_times.MOST_LINES", 250)
+        path = tmp_path / "studio" / "times.jsonl"
+        clock = ClickClock(path)
+        sizes: list[int] = []
+        clock.note("a", 9.0)
+        for number in range(300):
+            before, file = path.read_bytes(), path.stat().st_ino
+            clock.note("a", float(number))
+            if len(sizes) < 200:
+                assert path.stat().st_ino == file  # the same file, and not one written anew
+                assert path.read_bytes().startswith(before)
+            sizes.append(len(path.read_bytes().splitlines()))
+        assert max(sizes) <= 250
+        assert min(sizes[230:]) < 250
+        times = read_click_times(path)
+        assert (times.first_seconds, times.next_count) == (9.0, 200)
+        assert times.next_seconds == pytest.approx(199.5)
+        assert read_click_times(tmp_path / "none").first_count == 0
+
+    def test_what_cannot_be_noted_costs_no_mask(self, tmp_path: Path) -> None:
+        (tmp_path / "studio").write_text("a file where the folder should be")
+        ClickClock(tmp_path / "studio" / "times.jsonl").note("a", 1.0)
+        assert (tmp_path / "studio").is_file()

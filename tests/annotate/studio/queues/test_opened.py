@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from figureground.annotate.studio.queues.opened import Opened, ServerLog
+from figureground.annotate.studio.queues.order import Queue
 
-A, B = "a" * 32, "b" * 32
+A, B, C = "a" * 32, "b" * 32, "c" * 32
 NEXT = '"POST /api/dm/actions?id=next_task&tabID=1&project={} HTTP/1.1" 200 20454'
 PHOTO = '"GET /data/local-files/?d=photos/{}.jpg HTTP/1.1" {} 0'
 TABLE = '"GET /api/tasks?page=1&page_size=30&view=1&project=1 HTTP/1.1" 200 21217'
@@ -51,6 +52,35 @@ def test_pictures_of_earlier_answers_are_not_the_photo_that_is_open(log: Log) ->
 def test_two_streams_at_once(log: Log) -> None:
     log.write(NEXT.format(4), NEXT.format(5), PHOTO.format(A, 200), PHOTO.format(B, 200))
     assert list(ServerLog(log.path).opened()) == [Opened(project=4, image_id=A), Opened(project=5, image_id=B)]
+
+
+def queue_of(*image_ids: str) -> Queue:
+    return Queue(tasks=tuple(range(1, len(image_ids) + 1)), image_ids=image_ids, begin=0)
+
+
+def test_of_two_who_ask_within_a_second_each_gets_a_photo_of_its_own_queue(log: Log) -> None:
+    """The first to ask is the last whose photo is loaded."""
+    queues = {4: queue_of(A), 5: queue_of(B, C)}
+    reader = ServerLog(log.path)
+    log.write(NEXT.format(4), NEXT.format(5), PHOTO.format(B, 200), PHOTO.format(A, 200))
+    assert list(reader.opened(queues)) == [Opened(project=5, image_id=B), Opened(project=4, image_id=A)]
+    log.write(NEXT.format(4), NEXT.format(5), PHOTO.format("d" * 32, 200))  # a table's, which nobody asked for
+    assert list(reader.opened(queues)) == []
+    log.write(PHOTO.format(C, 200), PHOTO.format(B, 200))
+    assert list(reader.opened(queues)) == [Opened(project=5, image_id=C)]
+    log.write(PHOTO.format(A, 200))
+    assert list(reader.opened(queues)) == [Opened(project=4, image_id=A)]
+
+
+def test_of_a_photo_in_both_queues_whoever_asked_first_is_taken_for_its_reader(log: Log) -> None:
+    queues = {4: queue_of(B), 5: queue_of(A, B), 6: queue_of(A)}
+    log.write(*(NEXT.format(project) for project in (4, 6, 5)), PHOTO.format(A, 200), PHOTO.format(A, 200))
+    assert list(ServerLog(log.path).opened(queues)) == [Opened(project=6, image_id=A), Opened(project=5, image_id=A)]
+
+
+def test_a_project_whose_queue_is_not_known_may_have_any_photo(log: Log) -> None:
+    log.write(NEXT.format(7), NEXT.format(4), PHOTO.format(A, 200))
+    assert list(ServerLog(log.path).opened({4: queue_of(A)})) == [Opened(project=7, image_id=A)]
 
 
 def test_tasks_that_are_opened_from_the_table_and_answers(log: Log) -> None:

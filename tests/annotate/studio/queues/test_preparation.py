@@ -99,6 +99,21 @@ def test_whoever_goes_on_finds_the_next_ones_ready(studio: Studio) -> None:
     assert studio.network.encoded.count(107) == 1
 
 
+def test_two_who_go_on_at_once_are_told_apart_by_their_queues(studio: Studio) -> None:
+    for project in (1, 2):
+        studio.push(project, 20)
+    studio.prepare()
+    with studio.log.open("a") as log:
+        log.writelines(
+            f'[{project}] "POST /api/dm/actions?id=next_task&project={project} HTTP/1.1" 200 1\n' for project in (1, 2)
+        )
+        log.writelines(
+            f'[{grey}] "GET /data/local-files/?d=photos/{studio.image_id(grey)}.png HTTP/1.1" 200 1\n'
+            for grey in (202, 101)
+        )
+    assert sorted(studio.prepare()) == [100 + AHEAD + 1, 200 + AHEAD + 1, 200 + AHEAD + 2]
+
+
 def test_the_end_of_a_queue_and_photos_of_no_queue(studio: Studio) -> None:
     studio.push(1, 3, begin=104)
     assert studio.prepare() == []

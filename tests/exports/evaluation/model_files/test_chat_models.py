@@ -29,13 +29,14 @@ def load(folder: Path, classes: Any, tmp_path: Path, **settings: Any) -> Any:
 
 
 def test_a_letter_is_as_likely_as_the_library_has_it(
-    tiny: Tiny, tmp_path: Path, images: NDArray[np.uint8], classes: Any
+    tiny: Tiny, tmp_path: Path, images: NDArray[np.uint8], stored: bytes, classes: Any
 ) -> None:
     adapter = load(tiny("chat"), classes, tmp_path, input_size=16)
+    pictures = np.concatenate([images[:1], script.whole_canvas(adapter).crops(stored, "row")])
     model = transformers.AutoModelForImageTextToText.from_pretrained(tiny("chat")).eval()
     processor = transformers.AutoProcessor.from_pretrained(tiny("chat"))
     letters = [processor.tokenizer.encode(letter)[-1] for letter in "ABC"]
-    for image, ours in zip(images, adapter.logits(images), strict=True):
+    for image, ours in zip(pictures, adapter.logits(pictures), strict=True):
         (order,) = adapter._letter_orders(image)
         choices = "\n".join(f"{letter}. {COLOURS[index]}" for letter, index in zip("ABC", order, strict=True))
         question = f"Which of these is in the picture?\n{choices}\nAnswer with the letter alone."
@@ -95,6 +96,13 @@ def test_what_cannot_be_asked_is_refused(tiny: Tiny, tmp_path: Path, classes: An
         class_of_output=classes.class_of_output, output_of_source={},
     )  # fmt: skip
     assert "at most 26 classes have a letter, and the dataset has 27" in refused(f"chat:{tiny('chat')}", many, 2)
+    part = shutil.copytree(tiny("chat"), tmp_path / "part")
+    safetensors = pytest.importorskip("safetensors.torch")
+    tensors = safetensors.load_file(part / "model.safetensors")
+    missing = next(name for name in sorted(tensors) if name.endswith("q_proj.weight"))
+    del tensors[missing]
+    safetensors.save_file(tensors, part / "model.safetensors", {"format": "pt"})
+    assert "its weights lack" in refused(f"chat:{part}", classes)
     mute = shutil.copytree(tiny("chat"), tmp_path / "mute")
     (mute / "chat_template.jinja").unlink()
     assert "no chat template" in refused(f"chat:{mute}", classes)

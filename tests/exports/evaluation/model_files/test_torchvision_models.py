@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,33 @@ def test_a_checkpoint_of_ones_own_has_its_own_outputs(tmp_path: Path) -> None:
     )
     with pytest.raises(script.EvaluationError, match="these are not the weights of resnet18: missing: bn1"):
         script.load_model(f"torchvision:resnet18={tmp_path / 'mine.pth'}")
+
+
+@pytest.mark.parametrize("kind", ["torchvision", "timm"])
+def test_stored_pictures_are_shown_as_they_lie_in_any_batch(kind: str, tmp_path: Path, stored: bytes) -> None:
+    name = NAME if kind == "torchvision" else "test_resnet"
+    torch.manual_seed(0)
+    create = models.get_model if kind == "torchvision" else pytest.importorskip("timm").create_model
+    model = create(name, num_classes=3).eval()
+    torch.save(model.state_dict(), tmp_path / "mine.pth")
+    adapter: Any = script.load_model(f"{kind}:{name}={tmp_path / 'mine.pth'}")
+    shown = script.whole_canvas(adapter).crops(stored, "row")
+    pixels = np.asarray(Image.open(io.BytesIO(stored)))  # no reader of paths, which would turn them
+    buffer = io.BytesIO()
+    Image.fromarray(np.rot90(pixels)).save(buffer, "PNG")
+    turned = script.whole_canvas(adapter).crops(buffer.getvalue(), "row")
+    pictures = np.concatenate([shown, turned])
+    mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (adapter.mean, adapter.std))
+    with torch.inference_mode():
+        fed = [(torch.from_numpy(one.copy()).permute(2, 0, 1) / 255 - mean) / std for one in pictures]
+        expected = np.concatenate([model(one[None]).numpy() for one in fed])
+    together = adapter.logits(pictures)
+    assert together == pytest.approx(expected, abs=1e-4)
+    singles = np.concatenate([adapter.logits(one[None]) for one in pictures])
+    assert singles == pytest.approx(together, abs=1e-4)
+    height, width = adapter.input_size_hw
+    resized = Image.fromarray(pixels).resize((width, height), getattr(Image.Resampling, adapter.interpolation.upper()))
+    assert np.abs(shown[0].astype(int) - np.asarray(resized)).max() <= 1
 
 
 class Hostile:

@@ -44,8 +44,9 @@ def refused(spec: str, classes: Any, code: int = 1) -> str:
 
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
 def test_scores_are_those_of_the_librarys_pipeline(
-    tiny: Tiny, kind: str, images: NDArray[np.uint8], classes: Any
+    tiny: Tiny, kind: str, images: NDArray[np.uint8], stored: bytes, classes: Any
 ) -> None:
+    """The vectors of the library's texts are not normalised, and a stored picture is shown as it lies."""
     folder = str(tiny(kind))
     crop = {"size": {"height": 16, "width": 16}} if kind == "clip" else {}  # ours are of the model's size by now
     pipeline = transformers.pipeline(
@@ -55,7 +56,8 @@ def test_scores_are_those_of_the_librarys_pipeline(
     )
     adapter = script.load_model(f"hf:{folder}", classes=classes)
     to_scores = expit if kind == "siglip" else softmax
-    for image, logits in zip(images, adapter.logits(images), strict=True):
+    pictures = np.concatenate([images[:1], script.whole_canvas(adapter).crops(stored, "row")])
+    for image, logits in zip(pictures, adapter.logits(pictures), strict=True):
         answers = pipeline(Image.fromarray(image), candidate_labels=COLOURS, hypothesis_template="a photo of a {}.")
         by_label = {answer["label"]: answer["score"] for answer in answers}
         assert to_scores(logits) == pytest.approx([by_label[name] for name in COLOURS], abs=1e-5)
@@ -138,6 +140,37 @@ def test_texts_beyond_a_models_places_are_cut(
         told = write(tmp_path / "mine.json", words={"red": "red " * 200})
         adapter = script.load_model(spec_of(kind, tiny(kind), told), classes=classes)
         assert np.isfinite(adapter.logits(images)).all()
+
+
+def test_the_checkpoint_says_on_which_side_texts_are_padded(tiny: Tiny) -> None:
+    for kind, word in (("clip", "red"), ("siglip", "red")):
+        config = transformers.AutoConfig.from_pretrained(tiny(kind))
+        left, right = (
+            transformers.AutoTokenizer.from_pretrained(tiny(kind), padding_side=side) for side in ("left", "right")
+        )
+        own = right(word)["input_ids"]
+        rows = [
+            script.tokenise(side, config, [word, "a longer text"])["input_ids"][0].tolist() for side in (left, right)
+        ]
+        assert rows[0][-len(own) :] == rows[1][: len(own)] == own
+        assert rows[0] != rows[1]
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_a_model_of_which_a_part_would_be_random_is_refused(
+    tiny: Tiny, kind: str, tmp_path: Path, classes: Any
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    part = shutil.copytree(tiny(kind), tmp_path / "part")
+    tensors = load_file(part / "model.safetensors")
+    missing = next(name for name in sorted(tensors) if name.startswith("text_model.") and name.endswith("fc1.weight"))
+    save_file(
+        {name: tensor for name, tensor in tensors.items() if name != missing},
+        part / "model.safetensors",
+        {"format": "pt"},
+    )
+    assert f"its weights lack {missing}" in refused(f"hf:{part}", classes)
 
 
 def test_words_are_of_classes_that_there_are_and_unlike(tiny: Tiny, tmp_path: Path, classes: Any) -> None:

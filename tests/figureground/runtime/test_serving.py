@@ -1,4 +1,4 @@
-"""The interactive SAM's server: names of others, and Ctrl-C while requests run or never come."""
+"""Servers of this machine, as the interactive SAM's: names of others, and Ctrl-C while requests run or never come."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.slow
 PROGRAM = """
 import sys, time
 from fastapi import FastAPI, Request
-from figureground.annotate.studio.serving import ending
+from figureground.runtime import serving
 from figureground.cli import app as program
 
-ending.STOP_SECONDS = 1
+serving.STOP_SECONDS = 1
 app = FastAPI()
 
 @app.post("/length")
@@ -36,7 +36,7 @@ def slow() -> None:
     print("asked", flush=True)
     time.sleep(60)
 
-program.app = lambda **_: ending.serve(app, host="127.0.0.1", port=int(sys.argv[1]))
+program.app = lambda **_: serving.serve(app, host="127.0.0.1", port=int(sys.argv[1]))
 program.main()
 """
 

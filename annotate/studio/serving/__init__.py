@@ -1,1 +1,0 @@
-"""How the interactive SAM is served: by which names, and how it ends."""

@@ -1,0 +1,1 @@
+"""Looking at a dataset in a browser of this machine, straight from its shards."""

@@ -1,0 +1,1 @@
+"""Verbs for whoever looks: results side by side, and a dataset in a browser."""
