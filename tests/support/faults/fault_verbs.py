@@ -126,6 +126,7 @@ _RELEASES: Final[Mapping[str, Verb]] = {
         quick=True,
     ),
     "policy": Verb(words=words("policy", "double_checked"), printed=True),
+    "checkpoints": Verb(words=words("checkpoints", "--json"), printed=True),
     "recipe": Verb(words=words("recipe", "imagenet9"), printed=True),
     "freeze": Verb(words=words("freeze", "-w", "work", "--version", "v1"), begin=("accepted=work",), quick=True),
     "build": Verb(words=_build("1"), begin=("workspace=work",), quick=True),
@@ -203,6 +204,7 @@ LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
     {
         "doctor": "changes nothing, and tells what the machine is like at the moment",
         "demo": "calls the functions of the other verbs one after the other, in a folder that is new each time",
+        "view": "serves a browser until it is stopped",
         "studio backend": "serves until it is stopped; tests/annotate/studio/test_backend.py stops it in mid-work",
     }
 )
