@@ -100,7 +100,7 @@ fuzz-parsers: $(STAMP)  ## Damage the input of every parser EXECUTIONS=100000 ti
 KILLS ?= 300
 .PHONY: faults
 faults: $(STAMP)  ## Kill, starve and double every verb at random moments, KILLS=300 SEED=0; prints what differs
-	$(BIN)/python -P tests/support/faults/run_faults.py $(KILLS) "$(SEED)"
+	$(BIN)/python -P tests/support/faults/run_faults.py $(KILLS) "$(SEED)" all $(KINDS)
 
 TIMES ?= 1
 .PHONY: fresh

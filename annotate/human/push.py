@@ -15,6 +15,7 @@ from figureground.annotate.human.served import ServedPictures, find_project, pro
 from figureground.annotate.human.sessions import session
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome, changing_secret, write_secret
+from figureground.annotate.studio.projects import delete_doubled_tasks, delete_empty_doubles
 from figureground.errors import DataError, UsageError
 from figureground.runtime.progress import Progress
 from figureground.schemas.pages.human_tasks import HumanKit
@@ -63,7 +64,7 @@ def push_kit(
             number = known.index(name) + 1
             project = _open_project(kit, client, pictures, name, number, turn)
             report.projects.setdefault(name, []).append(project)
-            there = {task_id for task_id, _ in client.task_images(project)}
+            there = {task_id for task_id, _ in _tasks(client, project)}
             tasks = session(kit, number, turn)
             waiting = [task for task in tasks if task.task_id not in there]
             report.already_there += len(tasks) - len(waiting)
@@ -75,7 +76,14 @@ def push_kit(
                 report.sent += len(part)
                 done += len(part)
                 progress("push", done, total)
+            if waiting:  # what a killed command had sent may have come in meanwhile
+                _tasks(client, project)
     return report
+
+
+def _tasks(client: StudioClient, project: int) -> list[tuple[str, int]]:
+    """Questions of a project and their tasks; of a question that is there twice one is left."""
+    return delete_doubled_tasks(client, project, client.task_images(project))
 
 
 def _open_project(
@@ -87,6 +95,7 @@ def _open_project(
         mark = project_mark(kit, client, number, turn)
         page = page_configuration(kit.facts.arm)
         project = client.create_project(title, page, mark, instruction=instructions(kit), strict=True)
+        delete_empty_doubles(client, mark, {project})
     pictures.open_to(project)
     return project
 

@@ -67,8 +67,8 @@ class ServedPictures:
 
 
 def find_project(kit: HumanKit, client: StudioClient, number: int, turn: int) -> int | None:
-    """The project of a rater and round, if the server has it."""
-    return next(iter(client.projects_described(project_mark(kit, client, number, turn))), None)
+    """The project of a rater and round, if the server has it: the first, which was filled."""
+    return min(client.projects_described(project_mark(kit, client, number, turn)), default=None)
 
 
 def project_mark(kit: HumanKit, client: StudioClient, number: int, turn: int) -> str:

@@ -30,9 +30,18 @@ def ensure_account(client: StudioClient, home: StudioHome, annotator: str) -> st
     address = f"{annotator.lower()}@{DOMAIN}"
     with changing_secret(_file(home)):  # one command after the other: the second sees that the account is there
         password, present = keep_password(home, address)
-        if not (present and any(user.email == address for user in client.users())):
-            _sign_up(client, address, password)
+        if not (present and _is_user(client, address)):
+            try:
+                _sign_up(client, address, password)
+            except ServiceError:
+                # A command that was killed had asked for it with the same password, and the server made it just now.
+                if not (present and _is_user(client, address)):
+                    raise
     return address
+
+
+def _is_user(client: StudioClient, address: str) -> bool:
+    return any(user.email == address for user in client.users())
 
 
 def keep_password(home: StudioHome, address: str) -> tuple[str, bool]:

@@ -236,6 +236,10 @@ class StudioClient:
         )
         return [int(task) for task in sent["task_ids"]]
 
+    def delete_project(self, project: int) -> None:
+        """Delete a project with all that is in it; that it is gone already is no fault."""
+        self._request("DELETE", f"/api/projects/{project}/", missing_is_fine=True)
+
     def delete_task(self, task: int) -> None:
         """Delete a task with all that was answered to it; that it is gone already is no fault."""
         self._request("DELETE", f"/api/tasks/{task}/", missing_is_fine=True)

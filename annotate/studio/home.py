@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from figureground.errors import DataError, UsageError, keep_secret
@@ -149,6 +149,25 @@ def changing_secret(path: Path) -> Iterator[None]:
     """Hold off other commands while a file is read, changed and written, so that none loses what another wrote."""
     private_folder(path.parent)
     with FileLock(path.with_name(f"{path.name}.lock"), mode=0o600):
+        yield
+
+
+@contextmanager
+def sending(home: StudioHome) -> Iterator[None]:
+    """Keep other commands from sending tasks meanwhile.
+
+    What the server has decides what is sent: two that ask at once would send the same.
+
+    Raises:
+        UsageError: if another command sends some.
+    """
+    private_folder(home.root)
+    lock = FileLock(home.root / "sending.lock", timeout=0, mode=0o600)
+    try:
+        held = lock.acquire()
+    except Timeout:
+        raise UsageError(f"another command sends tasks from {home.root.parent}; run again when it is done") from None
+    with held:
         yield
 
 

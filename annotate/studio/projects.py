@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -182,12 +184,61 @@ def _make(owner: ProjectOwner, request: ProjectRequest) -> int:
         project = client.create_project(
             title[:50], request.page, mark, instruction=annotators_instructions(), model_version=MODEL_VERSION
         )
+    delete_empty_doubles(client, mark, {project, *noted})
     if client.connection.ours:
         client.serve_folder(project, owner.home.served)
     _note(owner, request, project, title)
     if unnoted:
         _show_predictions(owner, project, title)
     return project
+
+
+def delete_empty_doubles(client: StudioClient, mark: str, known: Set[int]) -> None:
+    """Delete projects of a mark without tasks but for those that are known.
+
+    A command that was killed had asked for them, and the server made them when the next command had asked anew.
+    """
+    for project in client.projects_described(mark):
+        if project not in known and (client.project(project) or {}).get("task_number") == 0:
+            client.delete_project(project)
+
+
+def delete_doubled_tasks(
+    client: StudioClient,
+    project: int,
+    tasks: Sequence[tuple[str, int]],
+    *,
+    known: Collection[int] = (),
+    anew: bool = False,
+) -> list[tuple[str, int]]:
+    """Delete tasks that show what another task of the project shows, and that nobody has answered, skipped or begun.
+
+    They come from a command that was killed while the server was taking in what it had sent: the next one did not see
+    them, and sent it again. One that is known stays, else the first, and whatever somebody has begun.
+
+    Args:
+        client: The server.
+        project: The project.
+        tasks: What each of its tasks shows, and its number, as the server lists them.
+        known: Tasks that the workspace notes.
+        anew: Whether what was answered may be asked again: then an untouched task beside an answered one stays, too.
+
+    Returns:
+        The tasks that are left.
+    """
+    by_photo: dict[str, list[int]] = defaultdict(list)
+    for image_id, task in sorted(tasks, key=lambda entry: (entry[1] not in known, entry[1])):
+        by_photo[image_id].append(task)
+    several = [numbers for numbers in by_photo.values() if len(numbers) > 1]
+    if not several:
+        return list(tasks)
+    untouched = client.untouched_tasks(project, [task for numbers in several for task in numbers])
+    doubled: list[int] = []
+    for numbers in several:
+        free = [task for task in numbers if task in untouched]
+        doubled += free[1:] if anew or len(free) == len(numbers) else free
+    gone = client.delete_untouched(project, doubled)
+    return [(image_id, task) for image_id, task in tasks if task not in gone]
 
 
 def _note(owner: ProjectOwner, request: ProjectRequest, project: int, title: str) -> None:

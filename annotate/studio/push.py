@@ -24,7 +24,7 @@ from figureground.annotate.studio.people.moves import (
     take_back,
 )
 from figureground.annotate.studio.people.team import EVERYBODY, TeamChange, change_team, overlap_count, remembered_team
-from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
+from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, delete_doubled_tasks, open_project
 from figureground.annotate.studio.queues.leaking import leaking_first
 from figureground.annotate.studio.queues.order import note_queue
 from figureground.annotate.studio.served import serve_copy
@@ -114,7 +114,8 @@ def push(
     """
     home, server = StudioHome.of(workspace.root), client.connection.server
     owner = ProjectOwner(workspace=workspace, client=client, home=home)
-    team = change_team(remembered_team(workspace, server), settings.people)
+    before = remembered_team(workspace, server)
+    team = change_team(before, settings.people)
     proposals = {proposal.image_id: proposal for proposal in best_proposals(workspace, settings.segmenter)}
     photos = photos_to_send(workspace, proposals, settings.first)
     if settings.leaking is not None:
@@ -124,6 +125,8 @@ def push(
         report.notices.append(str(choice))
     named = [name for name in team.annotators if name != EVERYBODY and client.connection.ours]
     report.accounts += [ensure_account(client, home, name) for name in named]
+    if before is None:  # else a first push that is killed below would be remembered as one to a part of them
+        workspace.set_studio_team(server, team)
     for name in team.annotators:
         request = ProjectRequest(schema=settings.schema, annotator=name)
         report.projects[name] = open_project(owner, request, destructive=settings.destructive)
@@ -167,6 +170,8 @@ def send_queues(
             report.sent[name] += sent
             done += len(part)
             progress(done, total)
+    for batch in batches.values():  # what a killed command had sent may have come in meanwhile
+        reconcile(batch.workspace, batch.client, batch.project, anew=batch.purpose != "first_look")
     if report.faults:
         raise DataError(report.faults, report)
     return report
@@ -272,21 +277,26 @@ def photos_to_send(
     return photos
 
 
-def reconcile(workspace: Workspace, client: StudioClient, project: int) -> dict[str, int]:
-    """Tasks by image_id as the server has them, noted in the workspace; listed only where the counts differ."""
+def reconcile(workspace: Workspace, client: StudioClient, project: int, *, anew: bool = False) -> dict[str, int]:
+    """Tasks by image_id as the server has them, noted in the workspace; listed only where the counts differ.
+
+    Photos that are there twice are mended as by ``delete_doubled_tasks``; the project's queue has all of them.
+    """
     server = client.connection.server
     known = workspace.studio_tasks(server, project)
     state = client.project(project)
-    if state is not None and int(state["task_number"]) == len(known):
-        return known
-    tasks = dict(client.task_images(project))
-    mine = {image_id: task for image_id, task in tasks.items() if workspace.image(image_id) is not None}
-    workspace.add_studio_tasks(server, project, mine)
-    there = set(tasks.values())
-    workspace.withdraw_studio_tasks(
-        server, project, {image_id: task for image_id, task in known.items() if task not in there}
-    )
-    return mine
+    if state is None or int(state["task_number"]) != len(known):
+        listed = client.task_images(project)
+        tasks = dict(delete_doubled_tasks(client, project, listed, known=set(known.values()), anew=anew))
+        mine = {image_id: task for image_id, task in tasks.items() if workspace.image(image_id) is not None}
+        workspace.add_studio_tasks(server, project, mine)
+        there = set(tasks.values())
+        gone = {image_id: task for image_id, task in known.items() if task not in there}
+        workspace.withdraw_studio_tasks(server, project, gone)
+        known = mine
+    if known:
+        note_queue(StudioHome.of(workspace.root).queues, project, known)
+    return known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from figureground.annotate.studio.answer_json import read_time
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, open_project
-from figureground.annotate.studio.push import BATCH, Batch, copy_address, send_batch
+from figureground.annotate.studio.push import BATCH, Batch, copy_address, reconcile, send_batch
 from figureground.annotate.studio.queues.leaking import in_order
 from figureground.annotate.studio.served import ANSWER_PREFIX, BROWSER_FORMATS, ServedView
 from figureground.annotate.studio.tasks import TaskSource, make_task
@@ -116,6 +116,7 @@ def push_second_look(
     if not doubtful:
         return report
     batch = _open_batch(workspace, client, schema, report)
+    reconcile(workspace, client, batch.project, anew=True)
     shown, history = _Shown.of(client, batch.project), AttributeHistory.of(workspace)
     most = limit or len(doubtful)
     queue = [own for rank, own in enumerate(doubtful) if rank < most or own.image_id in shown.tasks]
@@ -133,6 +134,7 @@ def push_second_look(
         report.sent += count
         report.faults += wrong
         progress("second look", start + len(part), len(queue))
+    reconcile(workspace, client, batch.project, anew=True)
     if report.faults:
         raise DataError(report.faults, report)
     return report

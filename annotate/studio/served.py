@@ -121,7 +121,7 @@ def served_path(folder: Path, image_id: str) -> Path | None:
 def forget_copies(home: StudioHome, image_id: str) -> None:
     """Delete every served copy and comparison of a photo."""
     for path in home.served.glob(f"*{image_id}*"):
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def _upright(raster: NDArray[Any], orientation: int) -> NDArray[Any]:

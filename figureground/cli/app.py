@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated, Any, Final
 
@@ -18,7 +19,7 @@ import typer
 
 from figureground.cli.verbs import VerbGroup
 from figureground.errors import FigureGroundError
-from figureground.runtime.signals import Stopped, end_process, stoppable
+from figureground.runtime.signals import Stopped, end_process, end_silently, stoppable
 
 _INTERRUPTED: Final = 128 + signal.SIGINT
 
@@ -57,15 +58,17 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # ours says more
     logging.getLogger("stamina").addHandler(logging.NullHandler())  # else each new attempt is a line on the screen
     try:
-        with stoppable():
-            code = _run(arguments)
+        with stoppable() as stops:
+            code = _run(arguments, stops)
     except Stopped as stop:
+        end_silently()
         end_process(_tell_stop(stop))
+    end_silently()
     sys.exit(code)
 
 
-def _run(arguments: list[str] | None) -> int:
-    """Run the command line; returns its exit code."""
+def _run(arguments: list[str] | None, stops: Sequence[Stopped]) -> int:
+    """Run the command line; returns its exit code. Raises what stopped it, even where that came as another error."""
     try:
         result: Any = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()  # where stdout is a full disk, that shows here and not when Python ends
@@ -78,6 +81,8 @@ def _run(arguments: list[str] | None) -> int:
         _silence_stdout()
         return 141
     except Exception as error:
+        if stops:
+            raise stops[0] from error
         show = getattr(error, "show", None)  # click's own usage errors
         if show is None:
             return _tell(error)

@@ -119,12 +119,12 @@ def push(
     from figureground.annotate.human.push import push_kit
     from figureground.annotate.studio.accounts import ensure_account
     from figureground.annotate.studio.client import StudioClient
-    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.home import StudioHome, sending
     from figureground.annotate.studio.server import require_running
     from figureground.schemas.pages.human_tasks import read_kit
 
     opened, home = read_kit(kit), StudioHome.of(workspace)
-    with progress_bar() as show:
+    with sending(home), progress_bar() as show:
         client = StudioClient(require_running(home))
         report = push_kit(opened, client, home, rater, progress=show)
         names = [ensure_account(client, home, name) for name in rater if client.connection.ours]

@@ -142,10 +142,11 @@ def forget(
         if store.image(image) is None:
             raise UsageError(f"{workspace} knows no photo {image}")
         home = StudioHome.of(workspace)
-        store.forget(image)
+        # Rows go last: as long as the photo is known, a command that was killed can be run again.
         if home.embeddings.is_dir():  # what keeps them is slow to import
             from figureground.annotate.studio.queues.filling import forget_embeddings
 
             forget_embeddings(home, image)
         forget_copies(home, image)
+        store.forget(image)
     emit({"forgotten": image}, as_json=as_json, text=f"{image} is forgotten")

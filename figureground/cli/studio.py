@@ -179,7 +179,7 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
     """
     from figureground.annotate.studio.backend_daemon import connect_projects
     from figureground.annotate.studio.client import StudioClient
-    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.home import StudioHome, sending
     from figureground.annotate.studio.people.new_attributes import push_new_attributes
     from figureground.annotate.studio.projects import pushed_schema
     from figureground.annotate.studio.push import PushSettings
@@ -192,7 +192,7 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
 
     asked = _asked_attributes(options)
     home = StudioHome.of(workspace)
-    with Workspace.open(workspace) as store, progress_bar() as show:
+    with Workspace.open(workspace) as store, sending(home), progress_bar() as show:
         client = StudioClient(require_running(home))
         schema = load_attribute_schema(asked) if asked else pushed_schema(store, client)
         if options.second_look:

@@ -37,14 +37,18 @@ class Stopped(BaseException):
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[list[Stopped]]:
     """Let signals raise ``Stopped`` in the block, after they have ended this process's workers.
+
+    Gives the list that a ``Stopped`` stands in from the moment it was raised: a library may make an error of its own of
+    it, as C++ does of whatever ends the import of its module.
 
     A second signal ends the process as the system does. Signals that are ignored, as under ``nohup``, stay ignored;
     outside of the main thread, where Python lets nobody listen, nothing changes.
     """
+    raised: list[Stopped] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield raised
         return
     numbers = [getattr(signal, name) for name in _ASKED if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
@@ -55,13 +59,14 @@ def stoppable() -> Iterator[None]:
             signal.signal(other, signal.SIG_DFL)
         threading.excepthook = lambda _: None  # threads that waited for the workers: nobody asks what they miss
         end_workers()
-        raise Stopped(number)
+        raised.append(Stopped(number))
+        raise raised[0]
 
     on_fault = threading.excepthook
     for number in heard:
         signal.signal(number, stop)
     try:
-        yield
+        yield raised
     finally:
         threading.excepthook = on_fault
         for number in heard:
@@ -73,6 +78,20 @@ def end_workers() -> None:
     started: Any = sys.modules.get("multiprocessing")
     for child in started.active_children() if started is not None else ():
         child.kill()
+
+
+def end_silently() -> None:
+    """Let Ctrl-C end this process as the system does, from the moment on that Python ends.
+
+    All is done and told by then, and ``KeyboardInterrupt`` in what libraries do at the end would be a traceback.
+    """
+    atexit.unregister(_leave_to_the_system)
+    atexit.register(_leave_to_the_system)  # what was registered last comes first
+
+
+def _leave_to_the_system() -> None:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def end_process(code: int) -> NoReturn:

@@ -85,7 +85,7 @@ class _Asking:
         """What server and workspace know of the projects."""
         server, shown = client.connection.server, {}
         for name, project in projects.items():
-            reconcile(workspace, client, project)
+            reconcile(workspace, client, project, anew=True)
             shown[name] = workspace.studio_task_counts(server, project)
         asking = cls(team=team, projects=projects, shown=shown)
         for project, image_id, annotation_id, state in workspace.studio_answers(server):

@@ -15,14 +15,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from photo_samples import FLAGGED, REJECTED, draw_pixels, encode, with_orientation
 from PIL import Image, ImageOps
+from shared_cases import run_here
 from strategies import masks
 from studio_samples import block_mask, make_photo
 
+from figureground.annotate.catalogue import index_source
 from figureground.annotate.studio import served
+from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.served import MOST_SERVED_PIXELS, ServedView, serve_copy, served_path
 from figureground.schemas.rasters.masks import Mask
 from figureground.schemas.rasters.photos import PhotoRejected, read_photo
 from figureground.schemas.records import ImageRecord
+from figureground.schemas.sources.opening import open_source
+from figureground.schemas.store.workspace import Workspace
 
 orientations = st.integers(1, 8)
 
@@ -265,3 +270,25 @@ def test_a_photo_that_cannot_be_used_leaves_no_copy(tmp_path: Path, kind: str) -
     with pytest.raises(PhotoRejected, match=reason):
         serve_copy(build(), make_photo(), tmp_path / "photos")
     assert not (tmp_path / "photos").exists()
+
+
+def test_a_photo_is_known_until_all_that_shows_it_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A takedown that was stopped halfway can be typed again."""
+    work, photos = tmp_path / "work", tmp_path / "photos" / "dog"
+    photos.mkdir(parents=True)
+    for grey in (10, 200):
+        Image.new("RGB", (64, 48), (grey,) * 3).save(photos / f"{grey}.png")
+    with Workspace.create(work) as store:
+        index_source(store, open_source(str(photos.parent)), workers=1)
+        image_id, other = (image.image_id for image in store.images())
+    shown = StudioHome.of(work).served
+    shown.mkdir(parents=True)
+    for name in (f"{image_id}.png", f"answer-{image_id}-0.jpg", f"{other}.png"):
+        (shown / name).write_bytes(b"copy")
+    in_the_way = shown / f"{image_id}.jpg"
+    in_the_way.mkdir()
+    assert run_here(capsys, "forget", image_id, "-w", work)[0] != 0
+    in_the_way.rmdir()
+    assert run_here(capsys, "forget", image_id, "-w", work)[0] == 0
+    assert [path.name for path in shown.iterdir()] == [f"{other}.png"]
+    assert run_here(capsys, "forget", image_id, "-w", work)[0] == 2

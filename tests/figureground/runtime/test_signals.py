@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from needs import ROOT
 
+from figureground.cli import app as program
 from figureground.runtime.signals import Stopped, deaf, stoppable
 
 COMMAND = """
@@ -74,6 +76,37 @@ def test_signals_are_as_before_afterwards() -> None:
     assert stopped.value.exit_code == 143
     assert not isinstance(stopped.value, Exception)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_a_library_that_makes_an_error_of_its_own_of_the_stop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A module in C++ says ``initialization failed``, whatever ended its import."""
+
+    def work(**_: Any) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException as error:
+            raise ImportError("initialization failed") from error
+
+    monkeypatch.setattr(program, "app", work)
+    with pytest.raises(SystemExit) as ended:
+        program.main([])
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == "stopped by SIGTERM; what is finished is kept, run again to go on\n"
+
+
+def test_an_interruption_while_python_ends_prints_nothing() -> None:
+    work = "lambda **_: atexit.register(signal.raise_signal, signal.SIGINT) and None"
+    lines = ["import atexit, signal", "from figureground.cli import app as program", f"program.app = {work}"]
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", "\n".join([*lines, "program.main([])"])],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_what_is_ignored_stays_ignored() -> None:

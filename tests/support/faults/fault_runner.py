@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
@@ -19,6 +20,7 @@ import psutil
 from figureground.runtime.processes import THREAD_VARIABLES
 
 _ZYGOTE: Final = Path(__file__).with_name("fault_zygote.py")
+_SUPPORT: Final = Path(__file__).parents[1]
 _PATIENCE: Final = 180.0
 KINDS: Final = ("group", "group", "group", "worker", "SIGTERM", "SIGINT", "SIGHUP")
 """How commands are ended: all their processes by SIGKILL, one of their workers, or a signal that asks them to."""
@@ -38,8 +40,8 @@ class Ended:
     """Whether the kill came before its end."""
     orphans: int
     """Processes of its session that were there some seconds after it."""
-    reported: bool
-    """Whether it had printed what it did, its last act."""
+    printed: str
+    """What it printed on stdout: what it did, as its last act."""
 
     def strange(self, *, codes: Sequence[int]) -> list[str]:
         """What is not as it should be."""
@@ -52,24 +54,27 @@ class Ended:
 class Zygote:
     """A process that has imported the commands, and forks for each that is run."""
 
-    prefix: Sequence[str] = ()
-    """What it is started by, such as ``unshare``."""
+    kinds: Sequence[str] = ()
+    """What it imports besides, in the words of ``fault_zygote.FURTHER``."""
     environment: Mapping[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Zygote:
         # A thread of the memory pool's, or of the numbers', would not be there after the fork.
         alone = {"ARROW_DEFAULT_MEMORY_POOL": "system", **dict.fromkeys(THREAD_VARIABLES, "1")}
-        environment = {**os.environ, **self.environment, **alone, "PYTHONDONTWRITEBYTECODE": "1"}
+        paths = os.pathsep.join(str(_SUPPORT / name) for name in ("", "samples"))
+        environment = {**os.environ, **self.environment, **alone, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"  # as main sets it, before the library is imported
         environment = {name: text for name, text in environment.items() if not name.startswith("COVERAGE_")}
         self._process = subprocess.Popen(
-            [*self.prefix, sys.executable, "-P", str(_ZYGOTE)],
+            [sys.executable, "-P", str(_ZYGOTE), *self.kinds],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env=environment,
         )
-        self._read()
+        threads = self._read()["threads"]
+        assert threads == 1, f"{threads} threads: a fork would have one of them"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,7 +101,7 @@ class Zygote:
             changes: Variables of the environment that differ; None for absent.
             log: Where it writes what it says, without the ending; None for beside the folder.
         """
-        environment = {**os.environ, **self.environment, **_environment(cwd), **(changes or {})}
+        environment = {**os.environ, **_environment(cwd), **self.environment, **(changes or {})}
         _private(cwd)
         named = log or cwd
         log = named.with_name(f"{named.name}.log")
@@ -123,6 +128,32 @@ class Zygote:
         assert self._process is not None
         line: dict[str, Any] = json.loads(_pipe(self._process.stdout).readline())
         return line
+
+
+@dataclass(slots=True)
+class Zygotes:
+    """Two zygotes for each kind of verb, started when they are first needed; use as a context manager.
+
+    Args:
+        environments: Kind to variables of the environment, where it needs some.
+    """
+
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    _started: dict[tuple[str, int], Zygote] = field(default_factory=dict)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Zygotes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def of(self, kind: str, number: int = 0) -> Zygote:
+        """The zygote of a kind; the one of number 1 is for what runs beside something."""
+        if (kind, number) not in self._started:
+            zygote = Zygote(kinds=[kind], environment=self.environments.get(kind, {}))
+            self._started[kind, number] = self._stack.enter_context(zygote)
+        return self._started[kind, number]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -162,8 +193,8 @@ class Running:
         for process in orphans:
             process.kill()
         said = self.log.read_text(encoding="utf-8", errors="replace")
-        reported = self.log.with_suffix(".out").stat().st_size > 0
-        return Ended(code=code, said=said, seconds=seconds, killed=killed, orphans=len(orphans), reported=reported)
+        printed = self.log.with_suffix(".out").read_text(encoding="utf-8", errors="replace")
+        return Ended(code=code, said=said, seconds=seconds, killed=killed, orphans=len(orphans), printed=printed)
 
 
 def codes_after(kind: str, *, reported: bool) -> tuple[int, ...]:

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 State = Mapping[str, Any]
 """Path to SHA-256 of a file, or ``PATH table`` to the rows of a table."""
-_CLOCKS: Final = frozenset({"seconds", "updated_at", "since"})
-"""Columns that differ from run to run."""
+_VARYING: Final = frozenset({"seconds", "updated_at", "since", "project", "task"})
+"""Columns that differ from run to run: clocks, and numbers that a server draws."""
 _PSEUDONYM: Final = re.compile(r"'p[0-9a-f]{8}'")
 """Which is drawn; how many there are stands beside them."""
 _LIBRARIES: Final = (
@@ -26,6 +26,8 @@ _LIBRARIES: Final = (
     "tmp/.ses",
 )
 """Caches of libraries, which keep what they like."""
+_SERVERS: Final = ("connection.json", "server.json", "server.log", "data", "queues")
+"""Entries of a studio that name a server, or are its own; ``fault_studio`` compares what they stand for."""
 
 
 def end_state(folder: Path) -> State:
@@ -52,10 +54,14 @@ def _entries(folder: Path) -> Iterator[tuple[str, Any]]:
         name = path.relative_to(folder).as_posix()
         if any(name == cache or name.startswith(f"{cache}/") for cache in _LIBRARIES) or name == "home/cache":
             continue
+        if name.split("/")[1:2] == ["studio"] and path.relative_to(folder).parts[2:3] in [(own,) for own in _SERVERS]:
+            continue
         if path.suffix == ".sqlite":
             yield from ((f"{name} {table}", rows) for table, rows in _tables(path))
         elif path.name == "pseudonyms.json":
             yield name, {server: len(users) for server, users in json.loads(path.read_text()).items()}
+        elif path.name == "accounts.json":  # passwords are drawn
+            yield name, sorted(json.loads(path.read_text()))
         elif path.is_file():
             yield name, hashlib.sha256(path.read_bytes()).hexdigest()
         elif not any(path.iterdir()):
@@ -67,6 +73,6 @@ def _tables(path: Path) -> Iterator[tuple[str, list[Any]]]:
         names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
         for name in names:
             columns = [row[1] for row in database.execute(f"PRAGMA table_info({name})")]
-            kept = ", ".join(column for column in columns if column not in _CLOCKS)
+            kept = ", ".join(column for column in columns if column not in _VARYING)
             rows = database.execute(f"SELECT {kept} FROM {name}")
             yield name, sorted(_PSEUDONYM.sub("'p'", repr(row)) for row in rows)

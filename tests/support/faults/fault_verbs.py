@@ -2,188 +2,211 @@
 
 from __future__ import annotations
 
-import json
-import random
 import shutil
-import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, Literal
 
-import numpy as np
-from colour_dataset import HEAD, PLAIN, write_onnx
-from drawn_release import draw_photo
-from PIL import Image
-from plain_dataset import Plain, make_plain, write_recipe
+from fault_inputs import Inputs, first_photo
 
-from figureground.annotate.proposals.proposing import ProposalSettings
-from figureground.annotate.sheet.reading import TOOL
-from figureground.annotate.studio.home import StudioHome
-from figureground.annotate.studio.pseudonyms import Pseudonyms
-from figureground.annotate.verbs import index, propose
-from figureground.schemas.documents import same_form
-from figureground.schemas.sources.names import name_key
-from figureground.schemas.store.workspace import DATABASE_NAME, Workspace
-
-PHOTOS: Final = 300
-"""That are indexed: two transactions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What all verbs are tried on; nothing of it is written to."""
-
-    root: Path
-    plain: Plain
-
-    @property
-    def many(self) -> Path:
-        """Photos to index."""
-        return self.root / "many"
-
-    @property
-    def masks(self) -> Path:
-        """Masks of the plain dataset's photos."""
-        return self.root / "masks"
+Words = Callable[[Inputs], list[str]]
+Kind = Literal["plain", "networks", "studio", "hub"]
+"""What a process imports before it runs a verb."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
     """One verb as it is tried."""
 
-    words: Callable[[Inputs], list[str]]
+    words: Words
     """Its arguments, in the folder."""
     begin: tuple[str, ...] = ()
-    """Folders of ``Inputs.root`` that lie in the folder before: copied, under the second name of ``NAME=NAME``."""
-    quick: bool = True
+    """Parts of ``Inputs`` that lie in the folder before: copied, under the second name of ``NAME=NAME``."""
+    quick: bool = False
     """Whether it is tried in every run of the tests."""
-
-
-def make_inputs(root: Path) -> Inputs:
-    """Draw all that the verbs need."""
-    plain = make_plain(root)
-    inputs = Inputs(root, plain)
-    write_recipe(root / "recipe", {})
-    _draw_many(inputs.many)
-    _draw_masks(plain, inputs.masks)
-    index(plain.drawn.photos, root / "indexed", name="drawn", licence="CC0-1.0", workers=1)
-    with closing(sqlite3.connect(root / "indexed" / DATABASE_NAME)) as database, database:
-        database.execute("UPDATE images SET boxes = '[[40, 40, 160, 160]]'")  # what GrabCut begins from
-    shutil.copytree(root / "indexed", root / "proposed")
-    propose(root / "proposed", "grabcut", settings=ProposalSettings(prompt_mode="box"))
-    shutil.copytree(plain.drawn.workspace, root / "accepted")
-    shutil.rmtree(root / "accepted" / "objects")
-    _draw_decisions(inputs)
-    (root / "models").mkdir()
-    write_onnx(root / "models" / "model.onnx", HEAD, settings=PLAIN)
-    return inputs
-
-
-def _draw_many(folder: Path) -> None:
-    generator = random.Random(5)
-    for number in range(PHOTOS):
-        path = folder / f"class{number % 3}" / f"{number:03d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (48, 32), tuple(generator.randbytes(3))).save(path, compress_level=0)
-
-
-def _draw_masks(plain: Plain, folder: Path) -> None:
-    for number, kind in enumerate(("disc", "ring", "bar")):
-        for path in sorted((plain.drawn.photos / kind).iterdir()):
-            target = folder / kind / path.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _, mask = draw_photo(kind, 100 * number + int(path.stem.removeprefix(kind)))
-            Image.fromarray(mask.astype(np.uint8) * 255).save(target)
-
-
-def _draw_decisions(inputs: Inputs) -> None:
-    """Answers to a sheet, as its page saves them."""
-    with Workspace.open(inputs.root / "proposed") as store:
-        decided = [
-            {
-                "image_id": proposal.image_id,
-                "proposal_id": proposal.proposal_id,
-                "decision": "accept",
-                "decided_at": "2026-01-01T00:00:00Z",
-                "seconds": 1.0,
-            }
-            for proposal in store.first_ranked()
-        ]
-        # Ids of answers are made of the pseudonym, which is drawn where it is not known.
-        Pseudonyms(StudioHome.of(store.root), TOOL).of(name_key(same_form("Ada")))
-    head = {"format": "figureground sheet decisions", "version": "1", "sheet": "0" * 32, "page": 1, "annotator": "Ada"}
-    (inputs.root / "decisions.json").write_text(json.dumps({**head, "decisions": decided}))
+    every: int = 1
+    """In which rounds of a long run it is tried: in each, or in every second or third, if it takes long."""
+    kind: Kind = "plain"
+    printed: bool = False
+    """Whether what it prints is the same each time, so that it is compared too."""
+    done: str = ""
+    """What it says, with exit code 2, where it is run again after it had done all."""
+    starved: bool = True
+    """Whether it is tried on a full disk, with few files and without a home: not what starts a server, which shares
+    the limits."""
+    prepare: Callable[[Inputs, Path], None] = lambda _, __: None
+    """Makes the folder ready, and what lies outside of it."""
+    facts: Callable[[Inputs, Path], Mapping[str, Any]] = lambda _, __: {}
+    """What lies outside of the folder: that of a server."""
+    finish: Callable[[Inputs, Path], None] = lambda _, __: None
+    """Tidies up outside of the folder."""
+    changes: Callable[[Inputs, Path], Mapping[str, str | None]] = lambda _, __: {}
+    """Variables of the environment; None for absent."""
 
 
 def begin(verb: Verb, inputs: Inputs, folder: Path) -> Path:
     """Make the folder of a verb as it is before it."""
+    sources = [name.partition("=") for name in verb.begin]
+    parts = {target or source: inputs.part(source) for source, _, target in sources}
     folder.mkdir(parents=True)
-    for name in verb.begin:
-        source, _, target = name.partition("=")
-        shutil.copytree(inputs.root / source, folder / (target or source), symlinks=True)
+    for target, part in parts.items():
+        shutil.copytree(part, folder / target, symlinks=True)
+    verb.prepare(inputs, folder)
     return folder
 
 
-def _build(*more: str) -> Callable[[Inputs], list[str]]:
-    return lambda inputs: ["build", str(inputs.root / "recipe" / "plain.yaml"), "-w", "work", "-o", "out", *more]
+def _part(name: str, *words: str) -> Words:
+    """Words, in which PART stands for the path of a part."""
+    return lambda inputs: [word.replace("PART", str(inputs.part(name))) for word in words]
 
 
-VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
+def words(*fixed: str) -> Words:
+    """Words that are the same whatever the inputs."""
+    return lambda _: list(fixed)
+
+
+def _build(workers: str) -> Words:
+    return _part("recipe", "build", "PART/plain.yaml", "-w", "work", "-o", "out", "--workers", workers)
+
+
+def _export(layout: str) -> Words:
+    return words("export", "data", "--layout", layout, "-o", "out")
+
+
+def _model(inputs: Inputs) -> str:
+    return f"onnx:{inputs.part('models') / 'model.onnx'}"
+
+
+_PHOTOS: Final[Mapping[str, Verb]] = {
+    "index": Verb(words=_part("many", "index", "PART", "-w", "work", "--workers", "1"), quick=True),
+    "index, two workers": Verb(words=_part("many", "index", "PART", "-w", "work", "--workers", "2")),
+    "photos": Verb(words=words("photos", "-w", "work"), begin=("accepted=work",), printed=True),
+    "status": Verb(words=words("status", "-w", "work"), begin=("accepted=work",), printed=True),
+    "duplicates": Verb(words=words("duplicates", "work"), begin=("accepted=work",), printed=True),
+    "forget": Verb(
+        words=lambda inputs: ["forget", first_photo(inputs), "-w", "work"],
+        begin=("served=work",),
+        done="knows no photo",
+        quick=True,
+    ),
+    "propose": Verb(
+        words=words("propose", "-w", "work", "--segmenter", "grabcut", "--prompt", "box"),
+        begin=("indexed=work",),
+        quick=True,
+    ),
+    "import masks": Verb(
+        words=_part("masks", "import", "masks", "PART", "-w", "work", "--origin", "drawn"),
+        begin=("indexed=work",),
+        quick=True,
+    ),
+    "import coco": Verb(
+        words=_part("coco.json", "import", "coco", "PART", "-w", "work", "--origin", "drawn"), begin=("indexed=work",)
+    ),
+    "import rival10": Verb(
+        words=_part("rivals", "import", "rival10", "PART", "-w", "work"), begin=("rival photos=work",)
+    ),
+    "sheet make": Verb(words=words("sheet", "make", "-w", "work", "-o", "out"), begin=("proposed=work",), quick=True),
+    "sheet read": Verb(
+        words=_part("decisions.json", "sheet", "read", "PART", "-w", "work"), begin=("judged=work",), quick=True
+    ),
+}
+
+_RELEASES: Final[Mapping[str, Verb]] = {
+    "agree": Verb(words=words("agree", "-w", "work", "-o", "out"), begin=("answered=work",), printed=True),
+    "lint": Verb(
+        words=words("lint", "-w", "work", "--out", "found.csv", "--page", "found.html", "--fail-on", "never"),
+        begin=("speckled=work",),
+        printed=True,
+    ),
+    "lint, mending": Verb(
+        words=words("lint", "-w", "work", "--fix", "pinholes", "--fix", "islands", "--apply"),
+        begin=("speckled=work",),
+        quick=True,
+    ),
+    "rims": Verb(words=words("rims", "-w", "work", "--workers", "1"), begin=("accepted=work",)),
+    "policy": Verb(words=words("policy", "double_checked"), printed=True),
+    "checkpoints": Verb(words=words("checkpoints", "--json"), printed=True),
+    "recipe": Verb(words=words("recipe", "imagenet9"), printed=True),
+    "freeze": Verb(words=words("freeze", "-w", "work", "--version", "v1"), begin=("accepted=work",), quick=True),
+    "build": Verb(words=_build("1"), begin=("workspace=work",), quick=True),
+    "build, two workers": Verb(words=_build("2"), begin=("workspace=work",)),
+    "verify": Verb(words=words("verify", "data", "--workers", "1"), begin=("pictures=data",), printed=True),
+    "diff": Verb(words=_part("pictures", "diff", "data", "PART"), begin=("plain=data",), printed=True),
+    "rebuild": Verb(
+        words=lambda inputs: [
+            "rebuild",
+            "data",
+            "--source",
+            str(inputs.plain.drawn.photos),
+            "-o",
+            "out",
+            "--workers",
+            "1",
+        ],
+        begin=("plain=data",),
+        quick=True,
+    ),
+    "export, coco": Verb(words=_export("coco"), begin=("pictures=data",), quick=True),
+    "export, imagenet9": Verb(words=_export("imagenet9"), begin=("pictures=data",)),
+    "export, rival10": Verb(words=_export("rival10"), begin=("rival data=data",)),
+}
+
+_SCORES: Final[Mapping[str, Verb]] = {
+    "evaluate": Verb(
+        words=lambda inputs: [
+            "evaluate",
+            "data",
+            "--model",
+            _model(inputs),
+            "--out",
+            "out",
+            "--bootstrap",
+            "50",
+            "--configs",
+            "original,mixed",
+        ],
+        begin=("pictures=data",),
+        quick=True,
+    ),
+    "report": Verb(words=words("report", "scores", "-o", "out"), begin=("scores",)),
+    "compare": Verb(words=words("compare", "scores", "-o", "out", "--rounds", "99"), begin=("scores",), printed=True),
+    "plan-size": Verb(words=words("plan-size", "--discordant", "0.15", "--difference", "0.1"), printed=True),
+    "human make": Verb(
+        words=words("human", "make", "data", "-o", "out", "--config", "original", "--config", "mixed"),
+        begin=("pictures=data",),
+    ),
+    "human score": Verb(
+        words=lambda inputs: ["human", "score", "kit", "-o", "out", "--bootstrap", "50"], begin=("kit",), printed=True
+    ),
+}
+
+
+def _analysis(name: str, out: str, *more: str) -> Verb:
+    """An analysis of drawn figures by a network of five units."""
+    called = ["analyze", name, "data", "--model", "figure_models:half_lazy", "-o", out, *more]
+    return Verb(words=words(*called), begin=("figures=data",), kind="networks", every=2)
+
+
+_ANALYSES: Final[Mapping[str, Verb]] = {
+    "analyze saliency": _analysis("saliency", "out", "--bootstrap", "50", "--shown", "1"),
+    "analyze worst": _analysis("worst", "out", "-k", "2"),
+    "analyze probe": _analysis("probe", "head.safetensors", "--epochs", "3"),
+    "analyze heads": _analysis("heads", "out", "--train", "original", "--epochs", "3", "--bootstrap", "50"),
+    "analyze features": _analysis("features", "out", "-k", "2"),
+    "analyze spuriosity": _analysis("spuriosity", "out", "-k", "2", "--shown", "2"),
+}
+
+VERBS: Final[Mapping[str, Verb]] = MappingProxyType({**_PHOTOS, **_RELEASES, **_SCORES, **_ANALYSES})
+"""By name: the words of the command line, and after a comma how they are meant. Those that need no server."""
+
+LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "index": Verb(words=lambda inputs: ["index", str(inputs.many), "-w", "work", "--workers", "1"]),
-        "index, two workers": Verb(
-            words=lambda inputs: ["index", str(inputs.many), "-w", "work", "--workers", "2"], quick=False
-        ),
-        "propose": Verb(
-            words=lambda _: ["propose", "-w", "work", "--segmenter", "grabcut", "--prompt", "box"],
-            begin=("indexed=work",),
-        ),
-        "import masks": Verb(
-            words=lambda inputs: ["import", "masks", str(inputs.masks), "-w", "work", "--origin", "drawn"],
-            begin=("indexed=work",),
-        ),
-        "sheet make": Verb(words=lambda _: ["sheet", "make", "-w", "work", "-o", "out"], begin=("proposed=work",)),
-        "sheet read": Verb(
-            words=lambda inputs: ["sheet", "read", str(inputs.root / "decisions.json"), "-w", "work"],
-            begin=("proposed=work",),
-        ),
-        "rims": Verb(words=lambda _: ["rims", "-w", "work", "--workers", "1"], begin=("accepted=work",)),
-        "freeze": Verb(words=lambda _: ["freeze", "-w", "work", "--version", "v1"], begin=("accepted=work",)),
-        "build": Verb(words=_build("--workers", "1"), begin=("workspace=work",)),
-        "build, two workers": Verb(words=_build("--workers", "2"), begin=("workspace=work",), quick=False),
-        "verify": Verb(words=lambda _: ["verify", "data", "--workers", "1"], begin=("pictures=data",), quick=False),
-        "diff": Verb(
-            words=lambda inputs: ["diff", "data", str(inputs.plain.pictures)], begin=("plain=data",), quick=False
-        ),
-        "rebuild": Verb(
-            words=lambda inputs: [
-                "rebuild", "data", "--source", str(inputs.plain.drawn.photos), "-o", "out", "--workers", "1",
-            ],
-            begin=("plain=data",),
-        ),
-        "export coco": Verb(
-            words=lambda _: ["export", "data", "--layout", "coco", "-o", "out"], begin=("pictures=data",)
-        ),
-        "export imagenet9": Verb(
-            words=lambda _: ["export", "data", "--layout", "imagenet9", "-o", "out"],
-            begin=("pictures=data",),
-            quick=False,
-        ),
-        "human make": Verb(
-            words=lambda _: ["human", "make", "data", "-o", "out", "--config", "original", "--config", "mixed"],
-            begin=("pictures=data",),
-            quick=False,
-        ),
-        "evaluate": Verb(
-            words=lambda inputs: [
-                "evaluate", "data", "--model", f"onnx:{inputs.root / 'models' / 'model.onnx'}", "--out", "out",
-                "--bootstrap", "50", "--configs", "original,mixed",
-            ],
-            begin=("pictures=data",),
-        ),
+        "doctor": "changes nothing, and tells what the machine is like at the moment",
+        "demo": "calls the functions of the other verbs one after the other, in a folder that is new each time",
+        "view": "serves a browser until it is stopped",
+        "studio backend": "serves until it is stopped; tests/annotate/studio/test_backend.py stops it in mid-work",
     }
-)  # fmt: skip
-"""By name."""
+)
+"""Verbs of the command line that are not tried, and why."""
