@@ -157,8 +157,20 @@ def _is_known(line: str) -> bool:
 @pytest.mark.slow
 def test_the_site_is_made_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("sphinx")
-    command = [sys.executable, "-P", "-m", "sphinx", "-q", "-W", "--keep-going", "-d", tmp_path / "trees", "-c", "docs"]
-    made = subprocess.run([*command, ".", tmp_path / "site"], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-d",
+        f"{tmp_path}/trees",
+        "-c",
+        "docs",
+    ]
+    made = subprocess.run([*command, ".", f"{tmp_path}/site"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (made.returncode, made.stderr) == (0, "")
     assert "Ten photos, their masks and every variant" in (tmp_path / "site" / "docs" / "index.html").read_text()
     outside = re.compile(r'<(?:script|link|img)[^>]*(?:src|href)="(?:https?:)?//')

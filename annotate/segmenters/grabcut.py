@@ -66,7 +66,7 @@ def _cut(photo_rgb: Photo, box: Box) -> Mask:
     small_hw = max(1, int(height * scale)), max(1, int(width * scale))
     if small_hw[0] * small_hw[1] > MOST_PIXELS:  # so narrow that one side is a pixel already
         small_hw = min(small_hw[0], MOST_PIXELS), min(small_hw[1], MOST_PIXELS)
-    small_rgb = np.asarray(cv2.resize(photo_rgb, small_hw[::-1], interpolation=cv2.INTER_AREA))
+    small_rgb = np.asarray(cv2.resize(photo_rgb, small_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8)
     down, across = small_hw[0] / height, small_hw[1] / width
     x0, y0, x1, y1 = box
     small_box = (int(x0 * across), int(y0 * down), math.ceil(x1 * across), math.ceil(y1 * down))

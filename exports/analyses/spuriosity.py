@@ -150,10 +150,10 @@ def find_candidates(
                 places = (saliency_precision(map_hw, other) for other in moved)
                 precisions = (saliency_precision(map_hw, mask), saliency_precision(ideal, mask), *places)
                 shares[located.row.label, unit].append(precisions)
-                own = by_image.setdefault(located.row.image_id, (located.row.label, float(mask.mean()), []))
-                own[2].append(precisions)
+                measured = by_image.setdefault(located.row.image_id, (located.row.label, float(mask.mean()), []))
+                measured[2].append(precisions)
     if measures is not None:
-        measures += [_image_measure(name, *own) for name, own in sorted(by_image.items())]
+        measures += [_image_measure(name, *measured) for name, measured in sorted(by_image.items())]
     return {
         label: [_candidate(int(unit), float(importance[unit]), shares[label, int(unit)]) for unit in units]
         for label, (units, importance) in important.items()

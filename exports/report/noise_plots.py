@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -110,8 +111,9 @@ def draw_nulls(results: Sequence[NoiseResult], kind: str, path: Path) -> None:
     for axes, rows in ((left, len(results)), (right, len(names) + 1)):
         axes.axvline(0, color="grey", linewidth=1, linestyle="--")
         axes.set_ylim(rows - 0.45, -0.55)
-    for axes, where in ((left, "outside lower left"), (right, "outside lower right")):
-        figure.legend(*axes.get_legend_handles_labels(), loc=where, ncols=3, fontsize=7, frameon=False)
+    legend = partial(figure.legend, ncols=3, fontsize=7, frameon=False)
+    legend(*left.get_legend_handles_labels(), loc="outside lower left")
+    legend(*right.get_legend_handles_labels(), loc="outside lower right")
     _save(figure, path)
 
 

@@ -254,7 +254,8 @@ def _inspect(image: Image.Image, data: bytes) -> PhotoFacts:
         raise PhotoRejected("too_large", f"{spell_size((height, width))} is more than {MOST_PIXELS:,} pixels")
     if padded_pixels(tags) > 2 * MOST_PIXELS:
         raise PhotoRejected("too_large", f"tiles of more than {2 * MOST_PIXELS:,} pixels")
-    if image.tile and image.tile[0][0] == "bmp_rle" and width * height > _MOST_RUN_PIXELS:
+    parts = getattr(image, "tile", ())  # of files; what Pillow makes itself has none
+    if parts and parts[0][0] == "bmp_rle" and width * height > _MOST_RUN_PIXELS:
         detail = f"a BMP that is packed by runs may have {_MOST_RUN_PIXELS:,} pixels, this one has more; save it as PNG"
         raise PhotoRejected("too_large", detail)
     if cannot_hold(data, image.format or "", (height, width), tags):

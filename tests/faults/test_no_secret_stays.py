@@ -232,7 +232,7 @@ def asks_the_backend(person: Person, work: Path) -> None:
     ) as process:
         address, password = f"http://127.0.0.1:{port}", CANARIES["FIGUREGROUND_BACKEND_PASSWORD"]
         try:
-            answers = []
+            answers = list[httpx.Response]()
             deadline = time.monotonic() + 100
             while not answers and time.monotonic() < deadline and process.poll() is None:
                 time.sleep(0.3)

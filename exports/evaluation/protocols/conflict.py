@@ -55,12 +55,12 @@ class ConflictRows:
     @property
     def figure(self) -> Floats:
         """1 where the answer is the figure's."""
-        return (self.answer_key == self.figure_key).astype(np.float64)
+        return np.asarray(self.answer_key == self.figure_key, np.float64)
 
     @property
     def ground(self) -> Floats:
         """1 where the answer is the ground's."""
-        return (self.answer_key == self.ground_key).astype(np.float64)
+        return np.asarray(self.answer_key == self.ground_key, np.float64)
 
 
 def read_grounds(table: Table, classes: ClassMap, groups: Mapping[str, str] | None = None) -> dict[str, NDArray[Any]]:

@@ -113,11 +113,11 @@ def _read_result(result: Mapping[str, Any], least: int) -> list[ConflictReading]
     spaces = result.get("label_spaces", {result.get("label_space"): result})
     readings = []
     for space, own in spaces.items():
-        told = own.get("conflict", {})
-        summary = next(iter(told.values()), {"configs": {}, "classes": []})
-        answers = {config: _answers(result, config, exact="exact1000" in told) for config in summary["configs"]}
+        known: Mapping[str, Any] = own.get("conflict", {})
+        summary: Mapping[str, Any] = next(iter(known.values()), {"configs": {}, "classes": []})
+        answers = {config: _answers(result, config, exact="exact1000" in known) for config in summary["configs"]}
         again = conflict_spaces(answers, str(space), summary["classes"], least) if answers else {}
-        readings += [_reading(result, own, name, found) for name, found in again.items()]
+        readings += [_reading(result, own, name, reading) for name, reading in again.items()]
     return readings
 
 

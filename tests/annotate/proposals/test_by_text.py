@@ -144,7 +144,7 @@ class TestWhoIsAsked:
 
     def test_auto_without_a_name_falls_back_to_saliency(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from figureground.annotate.proposals.proposing import ALL_PHOTOS
-        from figureground.annotate.verbs import _completed
+        from figureground.annotate.proposals.running import _completed
 
         monkeypatch.setattr(loading, "is_on_this_machine", lambda entry: True)
         (tmp_path / "photos" / "n99999999").mkdir(parents=True)
