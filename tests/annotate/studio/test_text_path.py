@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -29,6 +29,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 LABELS = ("red_panda", "tabby_cat")
+SIZES_HW: Final = ((160, 240), (243, 321))
 """The panda's photo lies on its side, by its EXIF; the cat's has odd sides."""
 CLASSES = [{"index": index, "name": name, "wnids": [name]} for index, name in enumerate(LABELS)]
 RECIPE = {
@@ -47,7 +48,7 @@ def write_inputs(folder: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     for number, (label, size_hw, name) in enumerate(
-        zip(LABELS, ((160, 240), (243, 321)), ("a.jpg", "b.png"), strict=True)
+        zip(LABELS, SIZES_HW, ("a.jpg", "b.png"), strict=True)
     ):
         coarse = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
         photo = Image.fromarray(coarse).resize(size_hw[::-1], Image.Resampling.BICUBIC)

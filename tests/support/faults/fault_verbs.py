@@ -203,6 +203,7 @@ VERBS: Final[Mapping[str, Verb]] = MappingProxyType({**_PHOTOS, **_RELEASES, **_
 
 LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "analyze conflict": "writes what report writes of the same stored answers, by the same functions",
         "doctor": "changes nothing, and tells what the machine is like at the moment",
         "demo": "calls the functions of the other verbs one after the other, in a folder that is new each time",
         "view": "serves a browser until it is stopped",
