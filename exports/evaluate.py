@@ -78,6 +78,7 @@ _SECRET_NAMES: Final = re.compile(
     r"(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY|ACCOUNT_KEY|CONNECTION_STRING)$"
 )  # of variables
 _SIGNED: Final = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*(?:Signature|X-Amz-|Policy|sig)=[^\s'\"]*")
+_LOGIN: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'\"]*:)[^\s/@'\"]+@")
 Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)
 Table = Any  # datasets.Dataset, which ships no annotations
 Bools = NDArray[np.bool_]  # of I images and D donor draws of each, (I, D); D is 1 in most configs
@@ -114,7 +115,7 @@ def masked(text: str) -> str:
     spelled = {spelling for secret in (*named, login or "") if len(secret) >= 8 for spelling in spellings(secret)}
     for spelling in sorted(spelled, key=len, reverse=True):
         text = text.replace(spelling, "***")
-    return _SIGNED.sub(r"\1", text)
+    return _LOGIN.sub(r"\1***@", _SIGNED.sub(r"\1", text))
 
 
 def spellings(secret: str) -> set[str]:

@@ -34,6 +34,8 @@ _SHORTEST_SECRET: Final = 8
 """Characters; what is shorter stands in any text by chance."""
 _SIGNED: Final = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*(?:Signature|X-Amz-|Policy|sig)=[^\s'\"]*")
 """An address that is signed in its query, as those of storage are."""
+_LOGIN: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'\"]*:)[^\s/@'\"]+@")
+"""An address with a name and a password before its host."""
 _secrets: set[str] = set()
 
 
@@ -43,7 +45,7 @@ def keep_secret(*texts: str) -> None:
 
 
 def masked(text: str) -> str:
-    """A text with ``***`` in place of secrets, and without the signatures of addresses.
+    """A text with ``***`` in place of secrets, and without the signatures and passwords of addresses.
 
     A server may repeat in its answer what it was sent, and a library what it sends. Secrets are those that
     ``keep_secret`` was told, those of the environment, and the login of the Hub's client where that is loaded.
@@ -53,7 +55,7 @@ def masked(text: str) -> str:
     spelled = {spelling for secret in known for spelling in spellings(secret)}
     for spelling in sorted(spelled, key=len, reverse=True):  # one may be a part of another
         text = text.replace(spelling, "***")
-    return _SIGNED.sub(r"\1", text)
+    return _LOGIN.sub(r"\1***@", _SIGNED.sub(r"\1", text))
 
 
 @cache

@@ -47,9 +47,7 @@ def write_inputs(folder: Path) -> None:
     """Photos of drawn noise, a recipe whose canvas is the stored photo, and its classes."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    for number, (label, size_hw, name) in enumerate(
-        zip(LABELS, SIZES_HW, ("a.jpg", "b.png"), strict=True)
-    ):
+    for number, (label, size_hw, name) in enumerate(zip(LABELS, SIZES_HW, ("a.jpg", "b.png"), strict=True)):
         coarse = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
         photo = Image.fromarray(coarse).resize(size_hw[::-1], Image.Resampling.BICUBIC)
         (folder / "photos" / label).mkdir(parents=True)
