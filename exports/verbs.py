@@ -208,22 +208,21 @@ def publish(
     """
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    from figureground.exports.dataset.verify import verify_repository
     from figureground.exports.leaderboard.staging import staged_release
-    from figureground.exports.publishing.plan import PublishRequest, describe_plan
-    from figureground.exports.publishing.publish import plan_publication
+    from figureground.exports.publishing.plan import PublishRequest, describe_plan, read_local
+    from figureground.exports.publishing.publish import open_publication
 
     disable_progress_bars()  # ours says more
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its warnings hold addresses that are signed
     logging.getLogger("stamina").setLevel(logging.ERROR)  # notice says it with the reason
     asked = PublishRequest(repo_id=request) if isinstance(request, str) else request
-    with staged_release(Path(repository), [Path(item) for item in results], asked.repo_id, notice=notice) as staged:
-        publication = plan_publication(
-            staged.folder,
-            replace(asked, tag=asked.tag or staged.tag),
-            workers=workers or default_workers(),
-            progress=progress,
-            notice=notice,
-        )
+    folder = Path(repository)
+    # The Hub is asked nothing about a folder that is damaged.
+    verify_repository(folder, workers=workers or default_workers(), progress=progress)
+    with staged_release(folder, [Path(item) for item in results], asked.repo_id, notice=notice) as staged:
+        asked = replace(asked, tag=asked.tag or staged.tag)
+        publication = open_publication(read_local(staged.folder), asked, progress=progress, notice=notice)
         plan = publication.plan
         if dry_run:
             return Published(plan=plan, report=None)

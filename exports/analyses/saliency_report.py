@@ -110,15 +110,12 @@ def analyse_saliency(
         explainer.model.name: align_with_nulls(explainer, rows, request.nulls, progress=progress)
         for explainer in explainers
     }
-    alignments = {name: images for name, (images, _) in measured.items()}
     sampling = {"bootstrap": request.bootstrap, "seed": request.seed}
+    alignments = {name: images for name, (images, _) in measured.items()}
     nulls = {name: summarise_nulls(own, METRIC_NAMES, **sampling) for name, (_, own) in measured.items()}
     entries = [
         {
-            **describe_model(explainer.model),
-            "saliency": explainer.describe(),
-            "label_space": explainer.classes.space,
-            "class_order": explainer.classes.class_order,
+            **_describe_explainer(explainer),
             "family": family_by_model[explainer.model.name],
             **summarise_model(alignments[explainer.model.name], classes, **sampling),
             "beyond_null": nulls[explainer.model.name],
@@ -143,12 +140,21 @@ def analyse_saliency(
         png = draw_montage(explainer, rows, classes, per_class=request.shown)
         pictures[f"montage-{file_stem(explainer.model.name)}.png"] = png
     result["files"] = sorted(["images.csv", *pictures])
-    write_result(
-        out, "images.csv", csv_text(ImageAlignment, [image for images in alignments.values() for image in images])
-    )
+    images = [image for own in alignments.values() for image in own]
+    write_result(out, "images.csv", csv_text(ImageAlignment, images))
     for name, png in pictures.items():
         write_result(out, name, png)
     return write_json(out, "saliency.json", result)
+
+
+def _describe_explainer(explainer: Explainer) -> dict[str, Any]:
+    """Of which model it is, how its maps are made, and whose outputs are explained."""
+    return {
+        **describe_model(explainer.model),
+        "saliency": explainer.describe(),
+        "label_space": explainer.classes.space,
+        "class_order": explainer.classes.class_order,
+    }
 
 
 def require_distinct(models: Sequence[AnalysedModel]) -> None:

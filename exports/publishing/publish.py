@@ -10,14 +10,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, TypeVar
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
 
 from figureground.errors import DataError, Fault, UsageError
 from figureground.exports.dataset.files import MANIFEST
-from figureground.exports.dataset.verify import verify_repository
 from figureground.exports.publishing.checks import check_files, check_loading
 from figureground.exports.publishing.hub_attempts import Notice, ask
 from figureground.exports.publishing.hub_dataset import STAGE, HubDataset
@@ -26,7 +24,6 @@ from figureground.exports.publishing.plan import (
     PublishPlan,
     PublishRequest,
     make_publish_plan,
-    read_local,
     require_tag,
 )
 from figureground.runtime.hub import DATASET, HubFile, hub_errors, require_repo_id
@@ -269,29 +266,3 @@ def open_publication(
         notice=notice,
         _main=state.files,
     )
-
-
-def plan_publication(
-    folder: Path,
-    request: PublishRequest,
-    *,
-    workers: int = 1,
-    progress: Progress = lambda *_: None,
-    notice: Notice = lambda _: None,
-) -> Publication:
-    """Verify a repository, look at the Hub and plan; nothing is changed there.
-
-    Args:
-        folder: A dataset repository.
-        request: Where it goes.
-        workers: Processes that verify.
-        progress: Called with (stage, done, total).
-        notice: Called after every failure of the Hub that is followed by another attempt.
-
-    Raises:
-        UsageError: for an id, a tag or rights that are wrong.
-        DataError: if the repository is damaged.
-        ServiceError: if the Hub failed.
-    """
-    verify_repository(folder, workers=workers, progress=progress)
-    return open_publication(read_local(folder), request, progress=progress, notice=notice)

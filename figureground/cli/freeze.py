@@ -259,7 +259,8 @@ def _mend(
 
 @verb(
     "Examples: figureground rims -w work\n\n"
-    "figureground rims -w work scores --out rims.csv && figureground studio push -w work --second-look --leaking 20"
+    "figureground rims -w work scores --out rims.csv\n\n"
+    "figureground studio push -w work --second-look --leaking 20"
 )
 def rims(
     *,

@@ -158,7 +158,7 @@ def test_origins_of_earlier_workspaces_are_kept(tmp_path: Path, capsys: pytest.C
     for column in ("origin", "machine"):
         database.execute(f"ALTER TABLE annotations DROP COLUMN {column}")
     database.execute("ALTER TABLE proposals DROP COLUMN instances")
-    for table in ("photo_groups", "photo_links", "link_searches", "rim_leaks", "rim_scorings"):
+    for table in ("photo_groups", "photo_links", "link_searches", "rim_leaks", "rim_scorings", "proposal_ranks"):
         database.execute(f"DROP TABLE {table}")
     database.execute("PRAGMA user_version = 4")
     database.commit()

@@ -268,6 +268,9 @@ def fails_beside_the_hub(person: Person, hub: HubDouble) -> None:
         trouble.times = 0
 
 
+SCORED = ["owner/made", "--revision", "v1", "--model", "onnx:model.onnx", "--bootstrap", "20", "--configs", "original"]
+
+
 def test_after_the_whole_path_secrets_lie_in_their_own_files_alone(person: Person, tmp_path: Path) -> None:
     draw(tmp_path)
     work, watcher = tmp_path / "work", Watcher()
@@ -296,18 +299,7 @@ def test_after_the_whole_path_secrets_lie_in_their_own_files_alone(person: Perso
         person.types("freeze", "-w", work, "--version", "v1")
         person.types("build", tmp_path / "plain.yaml", "-w", work, "-o", "out", "--workers", "1")
         person.types("publish", "out", "--repo-id", "owner/made", "--workers", "1")
-        scored = [
-            "owner/made",
-            "--revision",
-            "v1",
-            "--model",
-            "onnx:model.onnx",
-            "--bootstrap",
-            "20",
-            "--configs",
-            "original",
-        ]
-        person.types("evaluate", *scored, "--out", "results")
+        person.types("evaluate", *SCORED, "--out", "results")
         assert TYPED not in person.types("index", f"s3://key:{TYPED}@bucket/x", "-w", "other", code=2)
         fails_beside_the_hub(person, hub)
     connection = StudioHome.of(work).require_connection()

@@ -15,6 +15,7 @@ from shared_cases import run_here
 
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.freeze import FreezeOptions, freeze
+from figureground.annotate.proposals import running
 from figureground.annotate.proposals.class_texts import ClassTexts
 from figureground.annotate.proposals.proposing import ProposalSettings, propose
 from figureground.annotate.segmenters import loading
@@ -137,7 +138,7 @@ class TestWhoIsAsked:
 
             return Sam3TextSegmenter(sam3, device="cpu"), None
 
-        monkeypatch.setattr(loading, "load_models", load)
+        monkeypatch.setattr(running, "load_models", load)
         report = propose_verb(work, ModelChoice(segmenter="sam3", checkpoint=str(sam3)))
         assert report.boxes_by == "sam3"
         assert (asked[0].by_text, asked[0].boxes_by, asked[0].with_saliency) == ("too", "", False)

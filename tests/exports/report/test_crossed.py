@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crossed_dataset import LOUD, write_crossed
+from crop_dataset import LOUD, write_crossed
 from PIL import Image
 
 import figureground

@@ -114,6 +114,7 @@ def test_build_lists_the_shipped_recipes() -> None:
     listed = json.loads(run("build", "--list", "--json").stdout)
     assert set(listed) == {
         "background_check",
+        "crossed",
         "imagenet9",
         "imagenet9_leak",
         "imagenet9l",

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crop_dataset import make_row, photos, write_repository
-from crossed_dataset import LOUD, crossed_rows, write_crossed
+from crop_dataset import LOUD, crossed_rows, make_row, photos, write_crossed, write_repository
 
 from figureground.exports import evaluate as script
 from figureground.exports.evaluate import EvaluationError

@@ -258,7 +258,7 @@ def test_the_script_in_the_dataset_does_the_same(repo: Path, tmp_path: Path) -> 
     [
         ({"configs": ["bg_grey"]}, "needs the config original"),
         ({"protocol": "imagenet9"}, "rival10, not for imagenet9"),
-        ({"protocol": "other"}, "expected background_check or imagenet9 or imagenet_a or rival10"),
+        ({"protocol": "other"}, "expected background_check or crossed or imagenet9 or imagenet_a or rival10"),
     ],
 )
 def test_what_cannot_be_scored_is_said(repo: Path, call: dict[str, Any], reason: str) -> None:
