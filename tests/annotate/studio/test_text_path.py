@@ -49,7 +49,7 @@ def write_inputs(folder: Path) -> None:
     exif[0x0112] = 6
     for number, (label, size_hw, name) in enumerate(zip(LABELS, SIZES_HW, ("a.jpg", "b.png"), strict=True)):
         coarse = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        photo = Image.fromarray(coarse).resize(size_hw[::-1], Image.Resampling.BICUBIC)
+        photo = Image.fromarray(coarse).resize((size_hw[1], size_hw[0]), Image.Resampling.BICUBIC)
         (folder / "photos" / label).mkdir(parents=True)
         photo.save(folder / "photos" / label / name, exif=exif if name == "a.jpg" else None, quality=95)
     (folder / "mine.json").write_text(json.dumps({"name": "mine", "unmapped_value": -1, "classes": CLASSES}))
