@@ -92,6 +92,8 @@ def staged_release(
             taken = ask(lambda: _other_release(hub, tag, staged), repo_id, notice)
         try:
             yield StagedRelease(folder=staged, tag=f"{tag}-board{earlier.edition + changed}" if taken else None)
+        except UsageError as error:
+            raise UsageError(str(error).replace(str(staged), str(folder))) from error
         except DataError as error:  # the folder is gone when anybody reads this
             raise DataError(
                 replace(fault, where=fault.where.replace(str(staged), str(folder))) for fault in error.faults

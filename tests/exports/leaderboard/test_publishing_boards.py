@@ -24,8 +24,10 @@ FIGURE, GROUND = "crop_dataset:looks_at_figure", "crop_dataset:looks_at_ground"
 STORY = """
 import json, sys
 sys.path[:0] = json.loads(sys.argv[1])
+from pathlib import Path
 import figureground
 from figureground.errors import DataError
+from figureground.exports.leaderboard.staging import staged_release
 toy, other, one, two, strange, limited, fetched = sys.argv[2:]
 
 def publish(folder, *results, **more):
@@ -48,6 +50,11 @@ told["scored"] = figureground.evaluate("me/toy", "crop_dataset:looks_at_ground",
                                        out=fetched, bootstrap=50)["dataset"]
 told["rescored"] = publish(toy, fetched)
 told["verified"] = figureground.verify("me/toy", revision=told["rescored"]["tag"], workers=1).files
+try:
+    with staged_release(Path(toy), [], "me/toy") as staged:
+        raise figureground.UsageError(f"{staged.folder}: refused")
+except figureground.UsageError as error:
+    told["where"] = str(error)
 told["other"] = publish(other)
 print(json.dumps(told))
 """
@@ -159,6 +166,10 @@ def test_models_have_entries_in_the_hub_s_format(story: Story) -> None:
             assert entry.source_url == "https://huggingface.co/datasets/me/toy"
             assert "95 % interval" in (entry.notes or "")
     assert {task["config"] for task in tasks.values() if "config" in task} == {"original", "plus"}
+
+
+def test_a_refusal_names_the_folder_that_was_given(story: Story) -> None:
+    assert story.told["where"] == f"{story.toy}: refused"
 
 
 def test_a_version_of_other_data_begins_without_models(story: Story) -> None:
