@@ -84,5 +84,7 @@ def test_from_an_empty_folder_to_a_dataset_and_a_score(tmp_path: Path) -> None:
     printed = {block.split("\n")[-2]: text for block, text in typist.page("first_score.md")}
     assert "mixed_rand" in printed["cat report/report.txt"]
     assert (tmp_path / "report" / "report.html").is_file()
+    (crossed,) = [text for line, text in printed.items() if line.startswith("figureground evaluate crossed")]
+    assert "fooled by a ground" in crossed
     assert "2941" in printed["figureground plan-size --discordant 0.15 --difference 0.02"]
     assert "--model" in printed["python mine/evaluate.py --help"]
