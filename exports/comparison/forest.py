@@ -19,6 +19,9 @@ except ImportError as error:
 _MOST_ROWS: Final = 24
 """Pairs of a figure that are drawn; the others are in the table."""
 _COLUMNS: Final = 3
+_DRAWN_INCHES: Final = 3.0
+_LETTER_INCHES: Final = 0.062
+"""Width of a letter of the names, mean."""
 _GREY: Final = "#777777"
 
 
@@ -31,7 +34,8 @@ def draw_forest(contrasts: Sequence[ModelContrast], title: str, picture_format: 
     for contrast in contrasts:
         panels.setdefault(contrast.figure, []).append(contrast)
     rows = min(_MOST_ROWS, max(len(members) for members in panels.values()))
-    figure, axes = _panels(len(panels), rows)
+    longest = max(len(f"{shorten(contrast.first)} - {shorten(contrast.second)}") for contrast in contrasts)
+    figure, axes = _panels(len(panels), rows, longest)
     for axis, (name, members) in zip(axes, panels.items(), strict=False):
         shown = sorted(members, key=lambda contrast: (-abs(contrast.difference), contrast.first, contrast.second))
         for row, contrast in enumerate(shown[:_MOST_ROWS]):
@@ -62,7 +66,8 @@ def draw_ranks(ranks: Sequence[ModelRank], title: str, picture_format: str = "pn
     panels: dict[str, list[ModelRank]] = {}
     for rank in ranks:
         panels.setdefault(rank.figure, []).append(rank)
-    figure, axes = _panels(len(panels), max(len(members) for members in panels.values()))
+    longest = max(len(f"{shorten(rank.model)} ({100 * rank.value:.1f})") for rank in ranks)
+    figure, axes = _panels(len(panels), max(len(members) for members in panels.values()), longest)
     for axis, (name, members) in zip(axes, panels.items(), strict=False):
         for row, rank in enumerate(members):
             axis.plot([rank.lowest, rank.highest], [row, row], color=PALETTE[0], linewidth=5, alpha=0.35)
@@ -78,10 +83,11 @@ def draw_ranks(ranks: Sequence[ModelRank], title: str, picture_format: str = "pn
     return _finish(figure, title, note, picture_format)
 
 
-def _panels(count: int, rows: int):  # type: ignore[no-untyped-def]  # noqa: ANN202  matplotlib's own
+def _panels(count: int, rows: int, longest: int):  # type: ignore[no-untyped-def]  # noqa: ANN202  matplotlib's own
+    """Panels for so many rows, whose names have ``longest`` letters at most and stand beside what is drawn."""
     columns = min(_COLUMNS, count)
     lines = -(-count // columns)
-    size = (5.2 * columns, (0.26 * rows + 1.2) * lines + 0.8)
+    size = ((_DRAWN_INCHES + _LETTER_INCHES * longest) * columns, (0.26 * rows + 1.2) * lines + 0.8)
     figure = Figure(figsize=size, dpi=120, layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False).ravel()
     for axis in axes[count:]:
