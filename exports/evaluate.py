@@ -7442,7 +7442,7 @@ class ResultTable(NamedTuple):
 
 def format_table(results: Sequence[Mapping[str, Any]]) -> str:
     """Plain text: variants down, models across, percent with 95 % intervals."""
-    return "\n\n".join(map(_table_text, result_tables(results)))
+    return "\n\n".join(map(table_text, result_tables(results)))
 
 
 def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
@@ -7541,7 +7541,8 @@ def _table(title: str, columns: Sequence[tuple[Mapping[str, Any], dict[str, Cell
     return ResultTable(title, tell_apart([result for result, _, _ in columns]), rows, stars, foot)
 
 
-def _table_text(table: ResultTable) -> str:
+def table_text(table: ResultTable) -> str:
+    """A table as plain text: its title, columns that stand below each other, its foot."""
     lines: list[list[str]] = [["", *table.models]]
     for name, cells in table.rows.items():
         texts = [cell.text((name, number) in table.stars) for number, cell in enumerate(cells)]

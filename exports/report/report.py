@@ -13,7 +13,7 @@ from figureground.errors import UsageError
 from figureground.exports.analyses.families import ListedModel, load_families
 from figureground.exports.evaluation.dataset import Repository, load_rows, open_repository
 from figureground.exports.evaluation.pictures import stored_bytes
-from figureground.exports.evaluation.results import format_table, result_tables
+from figureground.exports.evaluation.results import result_tables, table_text
 from figureground.exports.report.background import BackgroundRelation, background_section, describe_background, relate
 from figureground.exports.report.box_sources import compare_box_sources, describe_box_sources
 from figureground.exports.report.crops import MARGINS, crops_section
@@ -98,8 +98,9 @@ def _write(
     texts += [describe_leak(leak) for leak in leaks if leak]
     texts += [describe_published(compared)] if compared else []
     texts += [describe_box_sources(box_sources)] if box_sources else []
-    write_text(out / "report.txt", "\n\n".join([format_table(read), *texts]) + "\n")
-    for name, text in table_files(tables).items():
+    write_text(out / "report.txt", "\n\n".join([*map(table_text, tables), *texts]) + "\n")
+    tabled = table_files(tables)
+    for name, text in tabled.items():
         write_text(out / name, text)
     sections, drawn = _report_noise(read, families, out, repository)
     sections += [{"protocol": "imagenet_a", "box_sources": asdict(comparison)} for comparison in box_sources]
@@ -122,7 +123,7 @@ def _write(
     if compared:
         write_text(out / "published.csv", csv_text(PublishedComparison, compared))
         drawn.append("published.csv")
-    names = ["report.txt", *table_files(tables), *drawn]
+    names = ["report.txt", *tabled, *drawn]
     if sections:
         write_text(out / "report.json", json.dumps(sections, indent=1, sort_keys=True) + "\n")
         names.append("report.json")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from figureground.annotate.photo_states import UNDECIDED, list_photos
+from figureground.annotate.photo_states import UNDECIDED, PhotoState, list_photos
 from figureground.annotate.studio.home import StudioHome
 from figureground.console import count_text, counts_text, table_text
 from figureground.schemas.store.tables import open_parquet
@@ -83,12 +83,10 @@ class WorkspaceState:
 def workspace_state(workspace: Workspace) -> WorkspaceState:
     """Gather the state of a workspace; a Label Studio that does not answer is part of it, no error."""
     photos = list(list_photos(workspace))
-    images = list(workspace.images())
     proposed = defaultdict[str, set[str]](set)
     for image_id, _, segmenter, prompt in workspace.first_ranked_makers():
         proposed[f"{segmenter}:{prompt}"].add(image_id)
     with_mask = set[str]().union(*proposed.values())
-    undecided = {photo.image_id for photo in photos if photo.state == UNDECIDED}
     makers = [answer.annotator for answer in workspace.annotations()]
     releases = _releases(workspace.root / "objects")
     studio, commands = _studio(workspace)
@@ -96,16 +94,16 @@ def workspace_state(workspace: Workspace) -> WorkspaceState:
     return WorkspaceState(
         root=workspace.root,
         sources=dict(sorted(Counter(photo.source for photo in photos).items())),
-        labels=len({image.label for image in images if image.label}),
+        labels=len({photo.label for photo in photos if photo.label}),
         rejected=sum(1 for _ in workspace.rejections()),
         states=dict(sorted(states.items())),
         proposals={maker: len(image_ids) for maker, image_ids in sorted(proposed.items())},
-        unproposed=len(undecided - with_mask),
+        unproposed=len(_of_state(photos, UNDECIDED) - with_mask),
         answers=len(makers),
         annotators=len({maker for maker in makers if maker}),
         releases=releases,
         studio=studio,
-        next_commands=tuple(_next_commands(workspace, undecided, with_mask, releases, commands)),
+        next_commands=tuple(_next_commands(workspace.root, photos, with_mask, releases, commands)),
     )
 
 
@@ -114,11 +112,16 @@ def _releases(folder: Path) -> tuple[ReleaseState, ...]:
     return tuple(
         ReleaseState(
             version=path.stem,
-            objects=len(_image_ids(path)),
+            objects=_object_count(path),
             written=f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d %H:%M}",
         )
         for path in paths
     )
+
+
+def _object_count(release: Path) -> int:
+    with open_parquet(release, "a release") as file:
+        return int(file.metadata.num_rows)
 
 
 def _image_ids(release: Path) -> list[str]:
@@ -144,15 +147,19 @@ def _studio(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
     return f"{server.state} at {server.url}", state.next_commands
 
 
+def _of_state(photos: Sequence[PhotoState], state: str) -> set[str]:
+    return {photo.image_id for photo in photos if photo.state == state}
+
+
 def _next_commands(
-    workspace: Workspace,
-    undecided: set[str],
+    root: Path,
+    photos: Sequence[PhotoState],
     with_mask: set[str],
     releases: tuple[ReleaseState, ...],
     of_studio: tuple[str, ...],
 ) -> Iterator[str]:
-    root = workspace.root
-    if not any(True for _ in workspace.images()):
+    undecided = _of_state(photos, UNDECIDED)
+    if not photos:
         yield f"figureground index SOURCE -w {root}  (no photos yet)"
         return
     if without := undecided - with_mask:
@@ -161,7 +168,7 @@ def _next_commands(
     if not of_studio and (waiting := undecided & with_mask):
         reason = f"{count_text(len(waiting), 'machine mask')} that nobody has looked at"
         yield f"figureground studio up -w {root}, or figureground sheet make -w {root} -o sheet  ({reason})"
-    accepted = {image_id for image_id, decision in workspace.decisions().items() if decision.state == "accepted"}
+    accepted = _of_state(photos, "accepted")
     if releases:
         accepted -= set(_image_ids(root / "objects" / f"{releases[-1].version}.parquet"))
     if accepted and not any(command.startswith("figureground freeze") for command in of_studio):
