@@ -236,6 +236,7 @@ def fuzz(targets: Any, atheris: Any, name: str, executions: int, seed: int, fold
 
     longest = max(MOST_BYTES, *map(len, seeds))
     flags = [f"-seed={seed or 1}", f"-max_len={longest}", "-timeout=60", "-rss_limit_mb=0", "-verbosity=0"]
+    flags += [f"-artifact_prefix={folder}/"]  # libFuzzer's own notes of slow inputs; the guard judges by processor time
     atheris.Setup(["fuzz", str(corpus), *flags], one, custom_mutator=change)
     atheris.Fuzz()
 
