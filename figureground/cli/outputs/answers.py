@@ -14,7 +14,7 @@ from figureground.annotate.agreement import adjudication, agreement, annotators,
 from figureground.annotate.agreement.consensus_masks import ConsensusMethod
 from figureground.annotate.freezing.policy import Policy
 from figureground.annotate.lint import findings, fixing
-from figureground.annotate.lint.findings import Severity
+from figureground.annotate.lint.settings import Severity
 from figureground.cli.outputs.photos import Choice, FaultLines
 from figureground.cli.outputs.printed import ABSENT, Output, printed
 from figureground.schemas.store.rim_leaks import RimLeak
@@ -25,19 +25,14 @@ Estimate = printed(
 )
 MaskAgreement = printed(agreement.MaskAgreement, iou=Estimate, dice=Estimate, boundary_iou=Estimate)
 AttributeAgreement = printed(agreement.AttributeAgreement, equal=Estimate, kappa=Estimate, alpha=Estimate)
-_ESTIMATED = (
-    "edited",
-    "proposal_iou",
-    "object_iou",
-    "equal_attributes",
-    "consensus_iou",
-    "consensus_attributes",
-    "honeypots",
+_ESTIMATED: dict[str, Any] = dict.fromkeys(
+    ("edited", "proposal_iou", "object_iou", "equal_attributes", "consensus_iou", "consensus_attributes", "honeypots"),
+    Estimate,
 )
 Annotator = printed(
     annotators.AnnotatorReport,
     untouched=Annotated[float | None, Field(description="Share of the answers that left the machine mask as it was.")],
-    **dict.fromkeys(_ESTIMATED, Estimate),
+    **_ESTIMATED,
 )
 Doubt = printed(
     adjudication.Doubt,
