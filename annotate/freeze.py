@@ -276,7 +276,8 @@ def _require_some(workspace: Workspace, origins: Mapping[str, str], missing: Seq
         "",
         expected="accepted masks",
         got="none (" + ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items())) + ")",
-        remedy="accept some in Label Studio, or take machine masks with --unreviewed",
+        remedy="accept some (figureground studio up, or figureground sheet make), or take machine masks: "
+        "figureground freeze --unreviewed",
     )
 
 

@@ -1,16 +1,29 @@
-"""Write docs/door.md and docs/recipe_fields.md from the code; with ``--check``, fail where a page differs."""
+"""Write the references of docs/ from the code; with ``--check``, fail where one differs.
+
+These are door.md, recipe_fields.md, columns.md, json.md and the schemas in json/.
+"""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import typer
 
 import figureground
+from figureground.build.recipes.loading import load_recipe, shipped_recipes
+from figureground.cli.app import app
+from figureground.cli.outputs.printed import json_schema
+from figureground.cli.outputs.registry import OUTPUTS
 from figureground.schemas import recipe_views, recipes
+from figureground.schemas.classes import load_class_map
+from figureground.schemas.features import COLUMNS, dataset_features
 
 DOCS = Path(__file__).parent
 _STARS = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}
@@ -20,11 +33,15 @@ _ARGUMENT = re.compile(r"^    (\*{0,2}[\w, ]+): (.*)$")
 
 def main() -> int:
     """Write the pages, or compare them; returns the exit code."""
-    pages = {"door.md": door_page(), "recipe_fields.md": recipe_page()}
-    stale = list[str]()
+    schemas = {verb: json_schema(shape) for verb, shape in OUTPUTS.items()}
+    pages = {"door.md": door_page(), "recipe_fields.md": recipe_page(), "json.md": json_page(schemas)}
+    pages["columns.md"] = columns_page()
+    pages |= {_schema_file(verb): json.dumps(schema, indent=1) + "\n" for verb, schema in schemas.items()}
+    stale = [f"json/{path.name}" for path in (DOCS / "json").glob("*") if f"json/{path.name}" not in pages]
     for name, text in pages.items():
         path = DOCS / name
         if "--check" not in sys.argv[1:]:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
             stale.append(name)
@@ -117,6 +134,140 @@ def _items(lines: list[str]) -> Iterator[str]:
 def _prose(text: str) -> str:
     """Text whose code, between two backticks in a docstring, is between one in Markdown."""
     return re.sub(r"``([^`]+)``", r"`\1`", text)
+
+
+def _schema_file(verb: str) -> str:
+    return f"json/{verb.replace(' ', '-')}.schema.json"
+
+
+JSON_PAGE = """# What --json prints
+
+With `--json` a verb prints one JSON object on a line of stdout; messages, progress and faults stay on stderr, and exit
+codes are the same. The tables say which keys it has. Each verb's schema (JSON Schema, draft 2020-12) says what is
+inside of them too, and forbids keys that it does not name: a test holds every verb to it. A key that may be absent is
+marked with *; null is said where it may stand. Later versions may add keys; what is there keeps its name and meaning,
+or [the changelog](../CHANGELOG.md) says so.
+
+    figureground photos -w work --json > photos.json
+    check-jsonschema --schemafile photos.schema.json photos.json"""
+
+
+def json_page(schemas: Mapping[str, dict[str, Any]]) -> str:
+    """The keys that every verb prints, with a link to its schema."""
+    helps = dict(_helps(typer.main.get_command(app)))
+    blocks = ["<!-- Written by `make docs` from figureground/cli/outputs: edit that, not this. -->", JSON_PAGE]
+    for verb, schema in schemas.items():
+        blocks += [f"## figureground {verb}", f"{helps[verb]} ([schema]({_schema_file(verb)}))"]
+        for shape in schema.get("anyOf", [schema]):
+            resolved = _resolved(shape, schema)
+            if "properties" in resolved:
+                blocks += [resolved.get("description", ""), _keys_table(resolved)]
+            else:
+                blocks.append("With `--list`, or without a name: text by name.")
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _helps(group: Any, prefix: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401  typer's private class
+    """Every verb with the first paragraph of its help."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _helps(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", " ".join((command.help or "").split("\n\n")[0].split())
+
+
+def _resolved(shape: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A shape in place of a reference to it."""
+    name = shape.get("$ref", "").rpartition("/")[2]
+    return schema["$defs"][name] if name else shape
+
+
+def _keys_table(shape: Mapping[str, Any]) -> str:
+    rows = ["| key | is | means |", "|---|---|---|"]
+    for name, about in shape["properties"].items():
+        absent = "" if name in shape.get("required", ()) else " *"
+        cells = (f"`{name}`{absent}", _kind(about), about.get("description", ""))
+        rows.append(" | ".join(["", *map(_cell, cells), ""]).strip())
+    return "\n".join(rows)
+
+
+def _kind(about: Mapping[str, Any]) -> str:
+    """A type of JSON in words."""
+    if "anyOf" in about:
+        return " or ".join(map(_kind, about["anyOf"]))
+    if "enum" in about:
+        return " or ".join(f"`{value}`" for value in about["enum"])
+    kind = about.get("type", "object" if "$ref" in about else "anything")
+    if kind == "array":
+        inner = about.get("items") or next(iter(about.get("prefixItems", ())), {})
+        return f"array of {_kinds(inner)}"
+    values = about.get("additionalProperties")
+    if kind == "object" and isinstance(values, Mapping):
+        return f"object of {_kinds(values)} by name"
+    return str(kind)
+
+
+def _kinds(about: Mapping[str, Any]) -> str:
+    """The same of several."""
+    first, space, rest = _kind(about).partition(" ")
+    return f"{first}s{space}{rest}" if first != "anything" else first
+
+
+COLUMNS_PAGE = """# Columns of a dataset
+
+All configs of a dataset have the same columns, so that one reader serves all; a column that says nothing in a config is
+null there. `datasets.load_dataset` gives them as these features; the Parquet files have the same names. Types are
+those of `datasets`. The list of attributes is the recipe's; here it is one called `round`."""
+
+CONFIGS_PAGE = """## Which config fills what
+
+Of the shipped recipes: configs whose rows have a donor fill `ground_id`, `ground_label` and `provenance.ground_sha256`;
+configs with a row for each attribute fill `attribute`. In all others these are null."""
+
+
+def columns_page() -> str:
+    """Every column by its dotted name, and which config of the shipped recipes fills those that may be null."""
+    kinds = dict(_flat(dataset_features(load_class_map("imagenet9"), ["round"], grouped=True)))
+    rows = ["| column | type | holds | unit, range, order | null where |", "|---|---|---|---|---|"]
+    for name, column in COLUMNS.items():
+        cells = (f"`{name}`", f"`{kinds[name]}`", column.means, column.unit, column.null or "never")
+        rows.append(" | ".join(["", *map(_cell, cells), ""]).strip())
+    configs = ["| recipe | config | donor | a row for |", "|---|---|---|---|"]
+    for recipe in map(load_recipe, shipped_recipes()):
+        for config, variant in recipe.variants.items():
+            donor = f"`{variant.donor}`" if variant.donor else "none"
+            one = "each attribute" if variant.per_attribute else "each ground" if variant.grounds else "each photo"
+            configs.append(f"| {recipe.name} | `{config}` | {donor} | {one} |")
+    blocks = [
+        "<!-- Written by `make docs` from schemas/features.py and the recipes: edit those, not this. -->",
+        COLUMNS_PAGE,
+        "\n".join(rows),
+        CONFIGS_PAGE,
+        "\n".join(configs),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _flat(features: Any, prefix: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401  features of datasets
+    """Dotted name to type of every column that is no struct; ``attributes`` is one column, whatever is in it."""
+    for name, feature in features.items():
+        inner = getattr(feature, "feature", None)
+        if isinstance(feature, dict) and name != "attributes":
+            yield from _flat(feature, f"{prefix}{name}.")
+        elif isinstance(inner, dict):
+            yield f"{prefix}{name}", "List of structs"
+            yield from _flat(inner, f"{prefix}{name}[].")
+        else:
+            yield f"{prefix}{name}", _feature_kind(feature)
+
+
+def _feature_kind(feature: Any) -> str:  # noqa: ANN401  as above
+    if isinstance(feature, dict):
+        return "struct of bool by attribute"
+    kind = type(feature).__name__
+    if kind == "List":
+        return f"List of {feature.length} {feature.feature.dtype}" if feature.length > 0 else "List"
+    return str(feature.dtype) if kind == "Value" else kind
 
 
 def recipe_page() -> str:

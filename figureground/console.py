@@ -84,15 +84,25 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class RateColumn(ProgressColumn):
+        """``8.3 a second``, in the words of ``ProgressLog``."""
+
+        def render(self, task: Task) -> Text:
+            return Text(_rate(task.finished_speed or task.speed or 0.0))
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        RateColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -175,10 +185,17 @@ def _line(stage: str, done: int, total: int, *, rate: float) -> str:
     """``rows: 1200 of 4000, 8.3 a second, 5 min left``."""
     parts = [f"{stage}: {done} of {total}"]
     if rate > 0:
-        parts.append(f"{rate:.3g} a second" if rate >= 1 else f"one in {1 / rate:.3g} seconds")
+        parts.append(_rate(rate))
         if done < total:
             parts.append(f"{_duration((total - done) / rate)} left")
     return ", ".join(parts)
+
+
+def _rate(a_second: float) -> str:
+    """``8.3 a second``, ``one in 2.5 seconds``; empty for 0."""
+    if a_second <= 0:
+        return ""
+    return f"{a_second:.3g} a second" if a_second >= 1 else f"one in {1 / a_second:.3g} seconds"
 
 
 def _duration(seconds: float) -> str:

@@ -9,26 +9,13 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any
 
 import click
 import pytest
-import typer
 import yaml
 from checkout import ROOT, is_checkout, project_files
+from known_commands import VERBS, is_known
 from needs import need
-
-from figureground.cli.app import app
-
-
-def _verbs(group: Any, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Every verb by its name; those of a group by two words."""
-    for name, command in getattr(group, "commands", {}).items():
-        inner = list(_verbs(command, f"{prefix}{name} "))
-        yield from inner or [(f"{prefix}{name}", command)]
-
-
-VERBS = dict(_verbs(typer.main.get_command(app)))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +63,7 @@ def test_commands_in_the_pages_exist(pages: dict[str, str]) -> None:
         for name, text in pages.items()
         if name != "docs/cli.md"  # written from the program itself
         for line in _commands(text, "figureground")
-        if not _is_known(line)
+        if not is_known(line)
     ]
     assert wrong == []
 
@@ -84,7 +71,7 @@ def test_commands_in_the_pages_exist(pages: dict[str, str]) -> None:
 def test_examples_in_the_help_exist() -> None:
     examples = [f"```\n{line.strip()}\n```" for verb in VERBS.values() for line in _examples(verb)]
     commands = [line for block in examples for line in _commands(block, "figureground")]
-    assert [line for line in commands if not _is_known(line)] == []
+    assert [line for line in commands if not is_known(line)] == []
     assert len(commands) >= len(VERBS), "each verb's epilog shows an example"
 
 
@@ -139,18 +126,6 @@ def _commands(text: str, program: str) -> Iterator[str]:
             command = re.sub(r"^(\$ )?([A-Z_]+=\S+ )*(\.venv/bin/)?", "", line.strip())
             if command.startswith(f"{program} "):
                 yield command
-
-
-def _is_known(line: str) -> bool:
-    """Whether the verb exists and has every option of the line."""
-    words = shlex.split(line, comments=True)[1:]
-    if words[0].startswith("-"):
-        return words == ["--help"]
-    verb = VERBS.get(words[0]) or VERBS.get(" ".join(words[:2]))
-    if verb is None:
-        return False
-    taken = {name for parameter in verb.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
-    return {word.split("=")[0] for word in words[1:] if re.match(r"--?[a-z]", word)} <= taken
 
 
 def test_every_page_is_on_the_site(pages: dict[str, str]) -> None:

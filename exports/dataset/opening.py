@@ -62,7 +62,10 @@ def find_repo_id(folder_or_repo_id: str, revision: str | None) -> str | None:
             raise UsageError(f"{folder_or_repo_id} is a folder: it has no revision")
         return None
     if not is_repo_id(folder_or_repo_id):
-        raise UsageError(f"{folder_or_repo_id}: neither a folder nor a dataset on the Hub, OWNER/NAME")
+        raise UsageError(
+            f"{folder_or_repo_id}: neither a folder nor a dataset on the Hub, OWNER/NAME; make one with: "
+            "figureground build RECIPE -w WORKSPACE -o FOLDER"
+        )
     if revision is None:
         raise UsageError(f"{folder_or_repo_id}: a dataset on the Hub needs --revision, a tag or commit")
     return folder_or_repo_id

@@ -305,7 +305,8 @@ def _release_path(workspace: Path, release: str | None) -> Path:
 def require_recipe(name: str | None) -> str:
     """The recipe's name; where there is none, the error lists the shipped ones."""
     if name is None:
-        raise UsageError(f"no recipe: give one of {', '.join(shipped_recipes())}, or a .yaml file")
+        shipped = ", ".join(shipped_recipes())
+        raise UsageError(f"no recipe: give one of {shipped}, or a .yaml file; what each is: figureground build --list")
     return name
 
 

@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from figureground.errors import DataError, Faults, UsageError, listed
 from figureground.exports.evaluation.results import format_table, tell_apart
 from figureground.exports.evaluation.values import plain_line
 from figureground.exports.report.noise import noise_results
+
+_MAKE: Final = "figureground evaluate DATASET --model MODEL --out FOLDER"
 
 
 def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -23,7 +25,7 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """
     files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
     if not files:
-        raise UsageError(f"no results in {', '.join(map(str, paths))}: give what evaluate wrote with --out")
+        raise UsageError(f"no results in {', '.join(map(str, paths))}: give what was written by: {_MAKE}")
     results, faults = list[dict[str, Any]](), Faults()
     for file in files:
         try:
@@ -33,7 +35,7 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
             for result in listed:
                 _require_readable(result)
         except OSError as error:
-            raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
+            raise UsageError(f"{file}: cannot be read ({error.strerror}); results are written by: {_MAKE}") from error
         except Exception as error:  # a value of any kind may stand where another belongs, to any depth
             got = f"{type(error).__name__}: {plain_line(error, 120)}"
             faults.add(str(file), "", expected="a result of evaluate", got=got, remedy="run evaluate again")

@@ -140,7 +140,8 @@ def forget(
 
     with Workspace.open(workspace) as store:
         if store.image(image) is None:
-            raise UsageError(f"{workspace} knows no photo {image}")
+            lister = f"figureground photos -w {workspace}"
+            raise UsageError(f"{workspace} knows no photo {image}; ids are listed by: {lister}")
         home = StudioHome.of(workspace)
         # Rows go last: as long as the photo is known, a command that was killed can be run again.
         if home.embeddings.is_dir():  # what keeps them is slow to import

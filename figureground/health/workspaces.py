@@ -43,7 +43,8 @@ def look_at_workspace(root: Path) -> Iterator[Finding]:
             name="version",
             state="doubtful",
             detail=f"{detail}: of an older figureground, which cannot read it any more once this one has used it",
-            remedy=f"copy {root} first where others work with the older one; then any command brings it up to date",
+            remedy=f"cp -r {root} {root}-before, where others work with the older one; then any command brings it up "
+            f"to date: figureground photos -w {root}",
         )
         return
     if os.access(path, os.W_OK) and os.access(root, os.W_OK):
@@ -100,7 +101,7 @@ def _releases(folder: Path) -> Iterator[Finding]:
         try:
             version, objects = read_release(path)
         except FigureGroundError as error:
-            remedy = "restore it from a copy, or freeze under a new version"
+            remedy = f"restore {path} from a copy, or: figureground freeze -w {folder.parent} --version NEW"
             yield Finding(area=AREA, name=f"release {path.stem}", state="broken", detail=str(error), remedy=remedy)
         else:
             detail = count_text(len(objects), "object")
@@ -113,5 +114,5 @@ def _leftovers(root: Path) -> Iterator[Finding]:
     left = [path for folder in folders for path in abandoned_partials(folder)]
     if left:
         detail = f"{listed(left)}, of a command that was killed"
-        remedy = "run that command again, or delete them"
+        remedy = f"run that command again, or: rm -r {' '.join(map(str, left))}"
         yield Finding(area=AREA, name="leftovers", state="doubtful", detail=detail, remedy=remedy)

@@ -220,5 +220,5 @@ def _require_known(version: int, path: Path) -> None:
             "user_version",
             expected=f"0 to {len(_MIGRATIONS)}",
             got=str(version),
-            remedy="a newer figureground wrote this workspace; upgrade figureground",
+            remedy="a newer figureground wrote this workspace; pip install --upgrade figureground",
         )

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import resource
 import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from checkout import ROOT
 from drawn_release import DrawnRelease, draw_release
 from hub_double import HubDouble
+from known_commands import unknown_commands
 from read_only_folders import read_only
 
 from figureground.annotate.segmenters import checkpoints
+from figureground.annotate.studio import environment
 from figureground.annotate.studio.home import Connection, StudioHome
 from figureground.cli.app import main
 from figureground.health import machine
@@ -44,9 +49,14 @@ def work(drawn: DrawnRelease, tmp_path: Path) -> Path:
     return Path(shutil.copytree(drawn.workspace, tmp_path / "work"))
 
 
-def wrong(findings: Iterator[Finding]) -> dict[str, Finding]:
-    """What is broken or doubtful, by name."""
-    return {finding.name: finding for finding in findings if finding.state in ("broken", "doubtful")}
+def wrong(findings: Iterable[Finding]) -> dict[str, Finding]:
+    """What is broken or doubtful, by name; each says what to do, in commands that there are."""
+    found = {finding.name: finding for finding in findings if finding.state in ("broken", "doubtful")}
+    for finding in found.values():
+        said = f"{finding.detail}; {finding.remedy}"
+        assert unknown_commands(said) == []
+        assert finding.remedy or "; " in finding.detail, f"{finding} has no remedy"
+    return found
 
 
 def plant_package(folder: Path, name: str, version: str, *requires: str) -> None:
@@ -165,6 +175,47 @@ def test_a_port_that_somebody_else_has(own_server: StudioHome) -> None:
     assert (finding.state, "studio up" in finding.remedy) == ("doubtful", True)
 
 
+def test_a_note_of_a_server_that_ended(own_server: StudioHome) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    port = own_server.require_connection().port
+    for pid in (ended.pid, os.getpid()):  # nobody has it, or another program has it now
+        (own_server.root / "server.json").write_text(json.dumps({"pid": pid, "created": 1.0, "port": port}))
+        finding = {one.name: one for one in look_at_studio(own_server)}["Label Studio"]
+        assert (finding.state, finding.detail.split()[0]) == ("absent", "stopped")
+        assert finding.remedy == f"to start it: figureground studio up -w {own_server.root.parent}"
+
+
+def test_a_label_studio_that_was_not_installed_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / name))
+    folder = environment._folder(environment._lock())
+    for make in (lambda: folder.mkdir(parents=True), lambda: (folder / "bin").mkdir()):
+        make()
+        finding = {one.name: one for one in look_at_studio(None)}["Label Studio's program"]
+        assert (finding.state, "not to the end" in finding.detail) == ("absent", True)
+        assert unknown_commands(finding.remedy) == []
+        assert "figureground studio up" in finding.remedy
+    (folder / "ready").touch()
+    assert {one.name: one for one in look_at_studio(None)}["Label Studio's program"].state == "good"
+
+
+def test_no_browser_is_no_defect_and_no_npm_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv(checkpoints.CACHE_VARIABLE, str(tmp_path))
+    findings = [*look_at_machine(tmp_path), *look_at_weights(), *look_at_studio(None)]
+    assert [finding for finding in findings if "chrom" in finding.name.lower()] == []
+    assert list(wrong(look_at_weights())) == ["npm"]
+
+
+def test_the_page_lists_defects_with_commands_that_there_are() -> None:
+    rows = re.findall(r"^\| (.+?) \| `(.+?)` \| (.+?) \|$", (ROOT / "docs" / "doctor.md").read_text(), re.MULTILINE)
+    assert len(rows) >= 15
+    sources = "".join(path.read_text() for path in (ROOT / "figureground" / "health").glob("*.py"))
+    for planted, name, remedy in rows:
+        assert unknown_commands(remedy.replace("`", "")) == [], planted
+        assert name.partition(" NAME")[0] in sources, f"{planted}: no finding is called {name}"
+
+
 def test_secrets_that_are_damaged(own_server: StudioHome) -> None:
     (own_server.root / "connection.json").write_text("{")
     finding = {one.name: one for one in examine(own_server.root.parent).of_state("broken")}["Label Studio"]
@@ -207,12 +258,17 @@ def make_old(work: Path) -> None:
 
 
 DEFECTS: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
-    "old": (make_old, "version", "doubtful", "brings it up to date"),
-    "new": (lambda work: change_version(work, 999), "database", "broken", "upgrade figureground"),
+    "old": (make_old, "version", "doubtful", "figureground photos"),
+    "new": (lambda work: change_version(work, 999), "database", "broken", "pip install --upgrade figureground"),
     "damaged": (lambda work: (work / DATABASE_NAME).write_bytes(b"SQLite format 3\0" * 99), "database", "broken", ""),
     "gone": (lambda work: (work / DATABASE_NAME).unlink(), "database", "broken", "figureground index SOURCE"),
-    "release": (lambda work: (work / "objects" / "v1.parquet").write_bytes(b"PAR1"), "release v1", "broken", "copy"),
-    "leftover": (lambda work: (work / "objects" / ".v2.parquet.fg0.partial").touch(), "leftovers", "doubtful", "again"),
+    "release": (
+        lambda work: (work / "objects" / "v1.parquet").write_bytes(b"PAR1"),
+        "release v1",
+        "broken",
+        "figureground freeze -w",
+    ),
+    "leftover": (lambda work: (work / "objects" / ".v2.parquet.fg0.partial").touch(), "leftovers", "doubtful", "rm -r"),
 }
 
 
@@ -221,7 +277,7 @@ def test_a_workspace_with_a_defect(name: str, work: Path) -> None:
     plant, named, state, remedy = DEFECTS[name]
     plant(work)
     before = {path: path.read_bytes() for path in work.rglob("*") if path.is_file()}
-    finding = {one.name: one for one in examine(work).findings}[named]
+    finding = wrong(examine(work).findings)[named]
     assert (finding.state, remedy in f"{finding.detail} {finding.remedy}") == (state, True), finding
     assert {path: path.read_bytes() for path in work.rglob("*") if path.is_file()} == before
 
@@ -278,5 +334,5 @@ def test_a_workspace_that_cannot_be_written_to(work: Path) -> None:
         done = run("doctor", "-w", work, "--json")
     findings = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
     assert (done.returncode, findings["working folder"]["state"]) == (1, "broken")
-    assert f"make {work} writable" in findings["working folder"]["remedy"]
+    assert f"chmod u+w {work}" in findings["working folder"]["remedy"]
     assert (findings["database"]["state"], "chmod" in findings["database"]["remedy"]) == ("doubtful", True)

@@ -175,7 +175,7 @@ def test_a_workspace_of_a_newer_figureground_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / DATABASE_NAME)
     connection.execute("PRAGMA user_version = 999")
     connection.close()
-    with pytest.raises(DataError, match="upgrade figureground"):
+    with pytest.raises(DataError, match="pip install --upgrade figureground"):
         Workspace.open(tmp_path)
 
 

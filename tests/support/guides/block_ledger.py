@@ -7,13 +7,11 @@ import shlex
 from collections.abc import Iterator
 from typing import Any, Final, Literal, NamedTuple
 
-import click
 import typer
 import yaml
 from guide_pages import Block
+from known_commands import VERBS
 from typist import GPU, TYPED
-
-from figureground.cli.app import app
 
 Fate = Literal["run", "parsed", "exempt"]
 
@@ -65,15 +63,6 @@ class Call(NamedTuple):
 
 REFUSED: Final = typer.BadParameter.__bases__[0]
 """What click raises for words that it does not take; some releases of typer bring a click of their own."""
-
-
-def _verbs(group: Any, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
-    for name, command in getattr(group, "commands", {}).items():
-        inner = list(_verbs(command, f"{prefix}{name} "))
-        yield from inner or [(f"{prefix}{name}", command)]
-
-
-VERBS: Final = dict(_verbs(typer.main.get_command(app)))
 
 
 def fate_of(block: Block) -> tuple[Fate, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from output_schemas import read_printed
 from shared_cases import run_here
 from viewed_dataset import Viewed, make_viewed
 
@@ -32,7 +32,7 @@ def test_it_serves_until_it_is_stopped(viewed: Viewed) -> None:
     )
     try:
         assert process.stdout is not None
-        about = json.loads(process.stdout.readline())
+        about = read_printed("view", process.stdout.readline())
         names = ("rows", "photos", "pixels", "configs", "splits", "models", "workspace")
         assert {name: about[name] for name in names} == {
             "rows": 36,
