@@ -194,7 +194,7 @@ def _terms(lock: RecipeLock | None, recipe: Recipe | None) -> Iterator[FactTable
     if recipe is not None:
         rows.append(("masks, attributes, parameters", "", recipe.licence or _UNSTATED, ""))
     note = "Images are made of the photos and keep the terms of all photos in them; so do the thumbnails of this page."
-    yield FactTable.of("Licences", ["part", "photos", "licence", "against passing them on"], rows, note=note)
+    yield FactTable.of("Terms of each part", ["part", "photos", "licence", "against passing them on"], rows, note=note)
 
 
 def _percent(count: int, whole: int) -> str:

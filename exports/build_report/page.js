@@ -145,6 +145,8 @@ async function open(row) {
     ["donor", of("ground_id", row) && donor(of("ground_id", row))], ["object's area", area === "" ? "" : `${area} % of the canvas`],
     ["box", [said("box")].flat().join(", ")], ["mask made by", MAKERS[of("state", row)] ?? of("state", row)],
   ]);
+  const attributes = Object.keys(stored).filter(name => name.startsWith("attributes.") && said(name) !== "");
+  about.append(...facts([["attributes", attributes.map(name => `${said(name) ? "" : "not "}${name.slice(11)}`).join(", ")]]).children);
   const names = Object.keys(stored).filter(name => name.startsWith("provenance.") && name !== "provenance.params");
   const origin = facts([...names, "shard"].map(name => [name.replace("provenance.", "").replaceAll("_", " "), said(name) === "" ? "" : make("span", { className: "code" }, String(said(name)))]));
   const params = said("provenance.params");

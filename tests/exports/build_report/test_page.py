@@ -104,7 +104,7 @@ def test_every_row_is_found_by_what_it_is(seen: Seen, viewed: Viewed) -> None:
     assert seen.column("donor") == [row["ground_id"][:8] for row in on_disc]
     seen.choose("label", f"={names[on_disc[0]['label']]}")
     assert set(seen.column("donor's class")) == {"disc"}
-    seen.page.click("text=Show all")
+    seen.page.click("#filters button")
     seen.await_count("36 rows shown")
     seen.choose("ground", "-")
     seen.await_count("24 rows shown")
@@ -132,6 +132,8 @@ def test_a_row_tells_where_it_comes_from(seen: Seen, viewed: Viewed) -> None:
     assert "data/mixed/test-00000-of-00001.parquet" in told
     assert stored["image_id"] in told
     assert stored["source_label"] in told
+    said = [f"{'' if has else 'not '}{name}" for name, has in stored["attributes"].items() if has is not None]
+    assert ", ".join(said) in told
     assert seen.page.locator("#detail-body .siblings li").all_inner_texts() == ["original", "mixed", "striped"]
     assert seen.page.locator("#detail-body img.picture").count() == 1
     seen.page.click("#detail-body dd .link")  # the photo that lent the ground
