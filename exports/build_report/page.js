@@ -132,22 +132,23 @@ function pretty(text) {
   try { return JSON.stringify(JSON.parse(text), null, 1); } catch { return text; }
 }
 
+const stored = () => details ??= unpack("details");  // provenance: once, before the first row opens or when nobody waits
+
 async function open(row) {
   opened = row;
-  details ??= unpack("details");
-  const stored = await details, id = of("image_id", row), area = of("area", row);
+  const known = await stored(), id = of("image_id", row), area = of("area", row);
   if (opened !== row) return;
   byId("detail-title").textContent = [`Photo ${id.slice(0, 8)}`, of("config", row), of("part", row)].filter(Boolean).join(", ");
-  const said = name => stored[name] ? cell(stored[name], row) : "";
+  const said = name => known[name] ? cell(known[name], row) : "";
   const about = facts([
     ["photo", make("span", { className: "code" }, id)], ["class", of("label", row)], ["label of the source", said("source_label")], ["config", of("config", row)],
     ["split", of("split", row)], ["attribute", of("part", row)], ["draw", of("draw", row)], ["donor's class", of("ground", row)],
     ["donor", of("ground_id", row) && donor(of("ground_id", row))], ["object's area", area === "" ? "" : `${area} % of the canvas`],
     ["box", [said("box")].flat().join(", ")], ["mask made by", MAKERS[of("state", row)] ?? of("state", row)],
   ]);
-  const attributes = Object.keys(stored).filter(name => name.startsWith("attributes.") && said(name) !== "");
+  const attributes = Object.keys(known).filter(name => name.startsWith("attributes.") && said(name) !== "");
   about.append(...facts([["attributes", attributes.map(name => `${said(name) ? "" : "not "}${name.slice(11)}`).join(", ")]]).children);
-  const names = Object.keys(stored).filter(name => name.startsWith("provenance.") && name !== "provenance.params");
+  const names = Object.keys(known).filter(name => name.startsWith("provenance.") && name !== "provenance.params");
   const origin = facts([...names, "shard"].map(name => [name.replace("provenance.", "").replaceAll("_", " "), said(name) === "" ? "" : make("span", { className: "code" }, String(said(name)))]));
   const params = said("provenance.params");
   const siblings = rowsOf(id).slice(0, MOST_SIBLINGS).map(other => {
@@ -268,6 +269,7 @@ unpack("choices").then(found => {
   choices = found;
   show();
   document.body.dataset.ready = "yes";
+  requestIdleCallback(() => stored());
 }).catch(error => {
   byId("count").className = "wrong";
   byId("count").textContent = `The rows cannot be read in this browser: ${error.message}`;
