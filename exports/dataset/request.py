@@ -350,5 +350,6 @@ def describe_report(report: BuildReport) -> str:
         *(f"{reason}: {hint}" for reason, hint in _HINTS.items() if report.refused.get(reason, 0)),
         *report.warnings,
         f"look at {sheet}" if sheet.exists() else "rows hold no images, only what they are made of; --pixels adds them",
+        f"all of it on one page: figureground report {report.folder}",
     ]
     return "\n".join(lines)
