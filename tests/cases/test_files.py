@@ -19,6 +19,7 @@ from shared_cases import run_here
 
 from figureground.annotate.freezing.policy import load_policy, policy_text
 from figureground.annotate.lint.findings import write_findings
+from figureground.annotate.proposals.class_texts import read_synonyms
 from figureground.build.recipes.loading import load_recipe, recipe_text
 from figureground.errors import DataError, UsageError
 from figureground.exports.report.stored_results import read_results, result_files
@@ -209,3 +210,8 @@ def test_a_filter_that_is_misspelt_is_told(tmp_path: Path, capsys: pytest.Captur
         code, _, err = run_here(capsys, "photos", "-w", work, option, word)
         assert (code, repr(word) in err, told in err) == (2, True, True)
     assert run_here(capsys, "photos", "-w", work, "--state", "needs_second")[:2] == (0, "\n")
+
+
+def test_labels_of_synonyms_are_in_the_form_of_the_photos_labels(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("label,text\ncafe\u0301,bistro\n", encoding="utf-8")
+    assert read_synonyms(tmp_path / "s.csv") == {"caf\u00e9": ("bistro",)}
