@@ -31,7 +31,8 @@ def test_it_lies_in_git_without_outputs() -> None:
 
 def test_it_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
     folder = shutil.copytree(begun_dataset(), tmp_path / "here")
     notebook = read()
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()

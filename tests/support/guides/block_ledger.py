@@ -61,7 +61,7 @@ class Call(NamedTuple):
     """Paths that it writes: ``--out``, ``--page``, and what the shell writes its output to."""
 
 
-REFUSED: Final = typer.BadParameter.__bases__[0]
+REFUSED: Final[type[Exception]] = typer.BadParameter.__bases__[0]
 """What click raises for words that it does not take; some releases of typer bring a click of their own."""
 
 
@@ -150,7 +150,7 @@ def read_call(where: str, words: list[str]) -> Call:
     try:
         context = verb.make_context(name, told[len(name.split()) :])
     except REFUSED as error:
-        raise AssertionError(f"{where}: figureground {' '.join(told)}: {error.format_message()}") from error
+        raise AssertionError(f"{where}: figureground {' '.join(told)}: {error}") from error
     values = context.params
     arguments = [parameter.name for parameter in verb.params if parameter.param_type_name == "argument"]
     named = [values[word] for word in (*arguments, "workspace") if word and values.get(word) is not None]
