@@ -103,7 +103,7 @@ def run_demo(sdist: Path) -> None:
     told = json.loads(done.stdout)
     schema = json.loads((ROOT / "docs" / "json" / "demo.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(schema).validate(told)
-    if not told["rows_loaded"] or "BG-gap" not in told["table"]:
+    if not told["rows_loaded"] or "bg_gap" not in told["table"]:
         raise SystemExit(f"the demo made no table: {told}")
     print(f"the source distribution's demo ran without a network, masks by {told['segmenter']}")
 
