@@ -29,6 +29,7 @@ from figureground.runtime.files import csv_text, write_text
 from figureground.runtime.leftovers import clear_partials
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, encode_coco_rle
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 from figureground.schemas.records import (
     AGREEING_PROPOSALS,
     NAME_PATTERN,
@@ -395,6 +396,6 @@ def _judge(record: ObjectRecord, faults: Faults) -> None:
             faults.add(
                 "annotations",
                 f"{record.image_id} {name}",
-                expected=f"a mask of {record.width}x{record.height} (width x height)",
-                got=f"{rle.size_hw[1]}x{rle.size_hw[0]}",
+                expected=f"a mask of {spell_size(record.size_hw)} {ORDER}",
+                got=spell_size(rle.size_hw),
             )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 from figureground.errors import UsageError, listed, printable
-from figureground.schemas.records import ImageRecord, SourceRow
+from figureground.schemas.documents import same_form
+from figureground.schemas.records import DecisionState, ImageRecord, SourceRow
 from figureground.schemas.sources.folders import TEXTURES
 from figureground.schemas.store.workspace import Workspace
 
@@ -56,18 +57,27 @@ def list_photos(
         rejected: List files too that are not catalogued, with the reason.
 
     Raises:
-        UsageError: if there is no such source.
+        UsageError: if there is no such source, no photo has the label, or there is no such state.
     """
     require_sources(workspace, [] if source is None else [source])
+    label = None if label is None else same_form(label)
     photos = sorted(_photos(workspace), key=lambda photo: (photo.source, photo.name))
     if rejected:
         photos += [
             PhotoState(image_id="", source=name, name=uri, label="", state=reason, reason=detail)
             for name, uri, reason, detail in workspace.rejections()
         ]
+    _require_known("no photo has the label", label, {photo.label for photo in photos if photo.label})
+    states = {photo.state for photo in photos}
+    _require_known("no photo can be in the state", state, {*get_args(DecisionState), UNDECIDED, TEXTURE, *states})
     for photo in photos:
         if source in (None, photo.source) and label in (None, photo.label) and state in (None, photo.state):
             yield photo
+
+
+def _require_known(words: str, asked: str | None, known: Collection[str]) -> None:
+    if asked is not None and asked not in known:
+        raise UsageError(f"{words} {asked!r}; there are {listed(sorted(known)) or 'none'}")
 
 
 def require_sources(workspace: Workspace, names: Collection[str]) -> None:

@@ -32,6 +32,9 @@ def spell_utc(time: datetime) -> str:
 def later_utc(text: str, earlier: Iterable[Annotation]) -> str:
     """A time in the spelling above, or the first one after all of some answers where it is not later than they are."""
     newest = max((answer.updated_at for answer in earlier), default="")
-    if text > newest:
-        return text
-    return spell_utc(datetime.fromisoformat(newest) + timedelta(microseconds=1))
+    return text if text > newest else just_after(newest)
+
+
+def just_after(text: str) -> str:
+    """The first time after another one, in the spelling above."""
+    return spell_utc(datetime.fromisoformat(text) + timedelta(microseconds=1))

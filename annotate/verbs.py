@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from figureground.errors import UsageError
 from figureground.runtime.engines import EngineChoice
+from figureground.runtime.files import file_ending
 from figureground.runtime.processes import default_workers
 from figureground.runtime.progress import Progress
 from figureground.schemas.records import AGREEING_PROPOSALS
@@ -294,7 +295,7 @@ def lint(
     from figureground.annotate.lint.checking import LintOptions, lint_release, lint_workspace
 
     path, options, engine = Path(masks), options or LintOptions(), engine or EngineChoice()
-    if path.suffix == ".parquet" or path.is_file():
+    if file_ending(path) == ".parquet" or path.is_file():
         folder = None if workspace is None else Path(workspace)
         return lint_release(path, folder, options, engine=engine, workers=workers, progress=progress)
     with Workspace.open(path) as store:

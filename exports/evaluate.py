@@ -925,7 +925,7 @@ def _load(path: Path) -> Mapping[str, Any]:
     fault = file_fault(path)
     require(not fault, f"{path}: {fault}")
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             return dict(load_file(path))
         with torch.serialization.safe_globals([argparse.Namespace]):  # timm's CheckpointSaver writes its arguments so
             loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
@@ -1208,7 +1208,7 @@ def read_settings(
 
 def read_named_settings(path: Path, known: Collection[str]) -> tuple[dict[str, Any], str]:
     """Settings of a file that a specification names, ``NAME=FILE.json``; as ``read_settings``."""
-    require(path.suffix == ".json", f"{path}: expected a settings file, NAME=FILE.json", 2)
+    require(path.suffix.lower() == ".json", f"{path}: expected a settings file, NAME=FILE.json", 2)
     require(path.is_file(), f"{path}: no such settings file", 2)
     return read_settings(path, known)
 
@@ -3095,7 +3095,13 @@ def _list_names(repo: str, folder: Path, commit: str | None) -> Collection[str]:
     """Paths of all shards of a dataset without a list of its files."""
     if commit is not None:
         return list_files(repo, commit, folder)
-    return [path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")]
+    return [path.relative_to(folder).as_posix() for path in _shards(folder)]
+
+
+def _shards(folder: Path) -> list[Path]:
+    """All Parquet files below a folder, sorted, without hidden ones, which ``datasets`` passes over as well."""
+    paths = sorted(folder.rglob("*.parquet"))
+    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def _read_class_map(path: Path) -> ClassMap:
@@ -3148,7 +3154,7 @@ def _read_agreement(lock: Mapping[str, Any]) -> dict[str, Any]:
 def _folder_fingerprint(folder: Path) -> str:
     """Hash of the names and contents of the shards, class map and manifest, for a folder whose manifest lists none."""
     others = [path for name in ("class_map.json", "manifest.json") if (path := folder / name).is_file()]
-    shards = [*sorted(folder.rglob("*.parquet")), *others]
+    shards = [*_shards(folder), *others]
     text = "\0".join(f"{path.relative_to(folder).as_posix()}\0{file_sha256(path)}" for path in shards)
     return f"files:{hashlib.sha256(text.encode()).hexdigest()}"
 

@@ -274,3 +274,38 @@ def report(
         vector=vector,
     )
     return tuple(Path(out) / name for name in names)
+
+
+def report_build(
+    repository: str | Path,
+    out: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    progress: Progress = lambda *_: None,
+) -> Path:
+    """Show a dataset on one page, ``report.html``: photos, masks, donors, what was left out, every row's provenance.
+
+    The page needs no network and no server, and the same dataset makes the same bytes.
+
+    Args:
+        repository: Folder of a dataset repository, or OWNER/NAME on the Hub, whose shards are fetched.
+        out: Folder for the page; None for ``NAME-report`` beside the dataset, or here for one on the Hub.
+        revision: Tag, branch or commit on the Hub; needed there, and for nothing else.
+        progress: Called with (stage, done, total).
+
+    Returns:
+        The page.
+
+    Raises:
+        UsageError: if there is no such dataset, or ``out`` lies in it.
+        ServiceError: if the Hub cannot be reached.
+        DataError: with every file and shard that is damaged.
+
+    Example:
+        >>> figureground.report_build("in9")
+        PosixPath('in9-report/report.html')
+    """
+    from figureground.exports.build_report.reporting import write_build_report
+
+    where = None if out is None else Path(out)
+    return write_build_report(repository, where, revision=revision, progress=progress)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from figureground.exports.publishing.plan import PublishPlan, PublishRequest
     from figureground.exports.publishing.publish import PublishReport
     from figureground.exports.rebuilding.rebuild import RebuildReport
-    from figureground.exports.verbs import Published, export, publish, rebuild, report, verify
+    from figureground.exports.verbs import Published, export, publish, rebuild, report, report_build, verify
     from figureground.gallery import View, view
     from figureground.runtime.engines import EngineChoice
     from figureground.schemas.attributes import AttributeSchema, load_attribute_schema
@@ -107,6 +107,7 @@ __all__ = [
     "read_release",
     "rebuild",
     "report",
+    "report_build",
     "verify",
     "view",
 ]
@@ -144,7 +145,7 @@ _HOMES = {
     "figureground.exports.publishing.plan": ("PublishPlan", "PublishRequest"),
     "figureground.exports.publishing.publish": ("PublishReport",),
     "figureground.exports.rebuilding.rebuild": ("RebuildReport",),
-    "figureground.exports.verbs": ("Published", "export", "publish", "rebuild", "report", "verify"),
+    "figureground.exports.verbs": ("Published", "export", "publish", "rebuild", "report", "report_build", "verify"),
     "figureground.gallery": ("View", "view"),
     "figureground.runtime.engines": ("EngineChoice",),
     "figureground.schemas.attributes": ("AttributeSchema", "load_attribute_schema"),

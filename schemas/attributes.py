@@ -12,7 +12,8 @@ from typing import Final, Literal, TypeVar
 from pydantic import Field, field_validator, model_validator
 
 from figureground.errors import UsageError
-from figureground.schemas.documents import Document, Name, parse_document, read_document
+from figureground.runtime.files import file_ending
+from figureground.schemas.documents import Document, Name, check_unlike, parse_document, read_document
 
 OBJECT: Final = "object"
 """Name of the mask of the whole figure; no attribute may have it."""
@@ -57,8 +58,7 @@ class AttributeSchema(Document):
         names = [attribute.name for attribute in self.attributes]
         if OBJECT in names:
             raise ValueError(f"attributes other than {OBJECT!r}, which names the mask of the whole")
-        if len({name.casefold() for name in names}) < len(names):
-            raise ValueError("attribute names that differ, in more than case")
+        check_unlike(names)
         old = [attribute.was for attribute in self.attributes if attribute.was]
         if len(set(old)) < len(old) or set(old) & set(names):
             raise ValueError("each `was` once, and the name of no attribute of this version")
@@ -148,7 +148,7 @@ def load_attribute_schema(name_or_path: str) -> AttributeSchema:
         text = (files("figureground.schemas") / "attribute_schemas" / f"{name_or_path}.yaml").read_text("utf-8")
         return parse_document(text, AttributeSchema, where=f"{name_or_path}.yaml")
     path = Path(name_or_path)
-    if path.suffix not in {".yaml", ".yml"}:
+    if file_ending(path) not in {".yaml", ".yml"}:
         shipped = ", ".join(shipped_attribute_schemas())
         raise UsageError(f"no attribute schema {name_or_path!r}: give one of {shipped}, or a .yaml file")
     return read_document(path, AttributeSchema)

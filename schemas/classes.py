@@ -17,18 +17,19 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from figureground.errors import DataError, Faults, UsageError
+from figureground.errors import DataError, Faults, UsageError, listed
+from figureground.runtime.files import file_ending
 from figureground.schemas.documents import (
     Document,
     Name,
     parse_document,
     read_document,
-    read_text,
     same_form,
     shown,
     validate_document,
 )
 from figureground.schemas.records import NAME_PATTERN
+from figureground.schemas.tables import read_table
 
 IMAGENET_OUTPUTS: Final = 1000
 """Outputs of a classifier of ImageNet-1k."""
@@ -105,10 +106,10 @@ def load_class_map(name_or_path: str) -> ClassMap:
         text = (files("figureground.schemas") / "class_maps" / f"{name_or_path}.json").read_text(encoding="utf-8")
         return parse_document(text, ClassMap, where=f"{name_or_path}.json").model_copy(update={"name": name_or_path})
     path = Path(name_or_path)
-    if path.suffix not in {".json", ".csv"}:
+    if file_ending(path) not in {".json", ".csv"}:
         shipped = ", ".join(shipped_class_maps())
         raise UsageError(f"no class map {name_or_path!r}: give one of {shipped}, or a .json or .csv file")
-    loaded = _read_csv_map(path) if path.suffix == ".csv" else read_document(path, ClassMap)
+    loaded = _read_csv_map(path) if file_ending(path) == ".csv" else read_document(path, ClassMap)
     return loaded if loaded.name else loaded.model_copy(update={"name": path.stem})
 
 
@@ -122,20 +123,19 @@ def imagenet_names() -> dict[str, str]:
 def _read_csv_map(path: Path) -> ClassMap:
     """A class map of one row for each source label; rows at fault are named by their line."""
     rows = _csv_rows(path)
-    faults, classes, owners = Faults(), dict[str, dict[str, list[Any]]](), dict[str, tuple[str, int]]()
-    outputs: dict[int, tuple[str, int]] = {}
-    for line, row in rows:
+    faults, classes, owners = Faults(), dict[str, dict[str, list[Any]]](), dict[str, tuple[str, str]]()
+    outputs: dict[int, tuple[str, str]] = {}
+    for record, row in rows:
         label, name = same_form(row["label"]), row["class"]
         entry = classes.setdefault(name, {"wnids": [], "imagenet_indices": []})
-        owner, first = owners.setdefault(label, (name, line))
-        record = f"line {line}"
+        owner, first = owners.setdefault(label, (name, record))
         if not NAME_PATTERN.fullmatch(name):
             faults.add(str(path), record, expected="a class of letters, digits and . _ -", got=shown(name))
         if not label:
             faults.add(str(path), record, expected="a label", got="none")
         elif owner != name:
-            faults.add(str(path), record, expected=f"{label} in one class, {owner} of line {first}", got=name)
-        elif first == line:
+            faults.add(str(path), record, expected=f"{label} in one class, {owner} of {first}", got=name)
+        elif first == record:
             entry["wnids"].append(label)
         for word in re.split(r"[\s;,|]+", f"{row.get('imagenet_index', '')} {row.get('imagenet_indices', '')}".strip()):
             if not word:
@@ -145,9 +145,9 @@ def _read_csv_map(path: Path) -> ClassMap:
                 remedy = "count outputs from 0, as classifiers do; the first of a list that counts from 1 is 0"
                 faults.add(str(path), record, expected=expected, got=shown(word), remedy=remedy)
                 continue
-            other, at = outputs.setdefault(int(word), (name, line))
+            other, at = outputs.setdefault(int(word), (name, record))
             if other != name:
-                faults.add(str(path), record, expected=f"output {word} in one class, {other} of line {at}", got=name)
+                faults.add(str(path), record, expected=f"output {word} in one class, {other} of {at}", got=name)
             elif int(word) not in entry["imagenet_indices"]:
                 entry["imagenet_indices"].append(int(word))
     faults.raise_if_any()
@@ -158,25 +158,19 @@ def _read_csv_map(path: Path) -> ClassMap:
 _CSV_COLUMNS: Final = ("label", "class", "imagenet_index", "imagenet_indices")
 
 
-def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a class map's CSV with the lines that they end in, cells without spaces around them."""
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restkey="")
-    try:
-        rows = [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise DataError.single(str(path), f"line {reader.line_num}", expected="a CSV", got=str(error)) from error
-    names = [name or "" for name in reader.fieldnames or ()]
-    strange = [name for name in names if name not in _CSV_COLUMNS]
-    if not rows or not {"label", "class"} <= set(names) or strange or len(set(names)) < len(names):
-        got = ", ".join(map(shown, names)) if rows else "no rows"
-        expected = "the columns label and class, perhaps imagenet_index, and no others"
+def _csv_rows(path: Path) -> list[tuple[str, dict[str, str]]]:
+    """Rows of a class map's CSV with their lines; unlike in other tables a slip in an optional column is a fault."""
+    expected = "the columns label and class, perhaps imagenet_index, and no others"
+    table = read_table(path, ("label", "class"), remedy=f"a class map has {expected}")
+    if not table.rows or not set(table.header) <= set(_CSV_COLUMNS):
+        got = listed(list(map(shown, table.header))) if table.rows else "no rows"
         raise DataError.single(str(path), "line 1", expected=expected, got=got)
     faults = Faults()
-    for line, row in rows:
-        if "" in row or None in row.values():
-            faults.add(str(path), f"line {line}", expected=f"{len(names)} cells", got="another number of cells")
+    for row in table.rows:
+        if row.too_short or row.too_long:
+            faults.add(str(path), row.line, expected=f"{len(table.header)} cells", got="another number of cells")
     faults.raise_if_any()
-    return [(line, {name: cell.strip() for name, cell in row.items()}) for line, row in rows]
+    return [(row.line, row.cells) for row in table.rows]
 
 
 def from_imagenet_train(uri: str) -> bool:

@@ -20,6 +20,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from figureground.errors import DataError, Fault, UsageError
+from figureground.runtime.files import file_ending
 from figureground.schemas.records import NAME_PATTERN, NAME_WORDS
 
 MOST_NODES: Final = 500_000
@@ -112,7 +113,7 @@ def read_document(path: Path, model: type[Model]) -> Model:
         UsageError: if there is no such file.
         DataError: with every fault of the file, each by the path of its key.
     """
-    most_bytes = MOST_JSON_BYTES if path.suffix == ".json" else MOST_YAML_BYTES
+    most_bytes = MOST_JSON_BYTES if file_ending(path) == ".json" else MOST_YAML_BYTES
     return parse_document(read_text(path, most_bytes=most_bytes), model, where=str(path))
 
 
@@ -150,14 +151,14 @@ def parse_document(text: str, model: type[Model], *, where: str) -> Model:
     return validate_document(parse_text(text, where=where), model, where=where)
 
 
-def parse_text(text: str, *, where: str) -> Any:  # noqa: ANN401  whatever the text holds
-    """The value of YAML text, or of JSON text where ``where`` ends in ``.json``.
+def parse_text(text: str, *, where: str, as_json: bool | None = None) -> Any:  # noqa: ANN401  whatever the text holds
+    """The value of YAML text, or of JSON text where ``where`` ends in ``.json`` or ``as_json`` says so.
 
     Raises:
         DataError: for text that is not well-formed, holds a key twice in one mapping, or has more than ``MOST_NODES``
             values or ``MOST_LEVELS`` levels.
     """
-    is_json = where.endswith(".json")
+    is_json = file_ending(where) == ".json" if as_json is None else as_json
     try:
         value = json.loads(text, object_pairs_hook=_unique_pairs) if is_json else _load_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # nesting ends in the last one

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from figureground.annotate.decisions import AGREEING_IOU
 from figureground.errors import UsageError
+from figureground.runtime.files import file_ending
 from figureground.schemas.documents import Document, Name, parse_document, read_text
 from figureground.schemas.records import ObjectState
 
@@ -200,7 +201,7 @@ def load_policy(name_or_path: str) -> PolicyFile:
         text, where = policy_text(name_or_path), f"{name_or_path}.yaml"
     else:
         path = Path(name_or_path)
-        if path.suffix not in {".yaml", ".yml"}:
+        if file_ending(path) not in {".yaml", ".yml"}:
             raise UsageError(
                 f"no policy {name_or_path!r}: give one of {', '.join(shipped_policies())}, or a .yaml file"
             )

@@ -13,7 +13,7 @@ from figureground.errors import FigureGroundError
 from figureground.schemas.pages.human_tasks import Arm
 from figureground.schemas.rasters.photos import PhotoRejected, decode_photo
 from figureground.schemas.rasters.resizing import CROP_PX, SHORT_SIDE_PX, crop_offset, short_side_hw
-from figureground.schemas.rasters.sizes import MOST_PIXELS
+from figureground.schemas.rasters.sizes import MOST_PIXELS, ORDER, spell_size
 
 _PNG_LEVEL: Final = 6
 
@@ -45,7 +45,8 @@ def model_view(canvas: Pixels) -> Pixels:
         return canvas
     height, width = short_side_hw(size_hw, SHORT_SIDE_PX)
     if height * width > MOST_PIXELS:
-        raise PhotoRejected("too_narrow", f"{size_hw[1]}x{size_hw[0]} would be resized to {width}x{height}")
+        resized_px = spell_size((height, width))
+        raise PhotoRejected("too_narrow", f"{spell_size(size_hw)} {ORDER} would be resized to {resized_px}")
     resized = Image.fromarray(canvas).resize((width, height), Image.Resampling.BILINEAR)
     left, top = crop_offset(width, CROP_PX), crop_offset(height, CROP_PX)
     return np.asarray(resized.crop((left, top, left + CROP_PX, top + CROP_PX)))

@@ -11,7 +11,7 @@ from figureground.errors import Faults, UsageError
 from figureground.runtime.files import csv_text
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.pages.human_tasks import MOST_CHOICES, Design, HumanTask
-from figureground.schemas.sources.tables import read_table
+from figureground.schemas.tables import read_table
 
 _ID_DIGITS = 16
 

@@ -10,7 +10,7 @@ from figureground.errors import Faults
 from figureground.schemas.documents import same_form
 from figureground.schemas.sources.coco_files import CocoCategory, CocoFile
 from figureground.schemas.sources.names import name_key
-from figureground.schemas.sources.tables import read_table
+from figureground.schemas.tables import read_table
 
 CategoryMap = Mapping[str, frozenset[str]]
 """Key of a category's name, or its id as text, to the keys of the source labels that count as this category."""

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from figureground.errors import DataError, Faults, UsageError
+from figureground.runtime.files import file_ending, is_hidden
 from figureground.schemas.attributes import OBJECT, AttributeSchema
-from figureground.schemas.sources.names import is_hidden, name_key
-from figureground.schemas.sources.tables import read_table
+from figureground.schemas.sources.names import name_key
 from figureground.schemas.sources.walking import HIDDEN
+from figureground.schemas.tables import read_table
 
 ATTRIBUTE_TABLE: Final = "attributes.csv"
 _COLUMNS: Final = ("file", "attribute", "value")
@@ -134,7 +135,7 @@ def _sorted(folder: Path, files: MaskFiles, faults: Faults) -> Iterator[Path]:
 
 def _add_tree(path: Path, mask: str, below: str, files: MaskFiles, faults: Faults) -> None:
     """Add a file, or all files below a folder, as masks of one name; ``below`` is its path from their root."""
-    whole = path.suffix.lower() == ".png" and path.is_file()
+    whole = file_ending(path) == ".png" and path.is_file()
     if not whole and path.is_dir() and not path.is_symlink():
         for inner in _sorted(path, files, faults):
             _add_tree(inner, mask, f"{below}/{inner.name}" if below else inner.name, files, faults)

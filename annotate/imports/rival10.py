@@ -139,7 +139,7 @@ def _decode(data: bytes, format_name: str, *, where: str, record: str) -> NDArra
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is judged here
             with Image.open(io.BytesIO(data), formats=["PNG", format_name]) as image:
                 if image.width * image.height > _MOST_PIXELS or image.mode not in ("1", "L", "LA", "RGB", "RGBA"):
-                    got = f"{image.width}x{image.height} of mode {image.mode}"
+                    got = f"{spell_size((image.height, image.width))} of mode {image.mode}"
                     raise DataError.single(where, record, expected=expected, got=got)
                 pixels = np.asarray(image.convert("L") if image.mode == "1" else image)
     except DataError:

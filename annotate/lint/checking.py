@@ -22,6 +22,7 @@ from figureground.annotate.lint.subjects import (
 from figureground.annotate.lint.waivers import read_waivers
 from figureground.errors import DataError, Faults, UsageError
 from figureground.runtime.engines import EngineChoice
+from figureground.runtime.files import file_ending
 from figureground.runtime.processes import default_workers
 from figureground.runtime.progress import Progress
 from figureground.schemas.records import ObjectRecord, SourceRow
@@ -196,7 +197,7 @@ def _require_outputs(options: LintOptions) -> None:
     """Check the names of files before an hour of work."""
     if options.out is not None:
         require_table(options.out)
-    if options.page is not None and options.page.suffix not in (".html", ".htm"):
+    if options.page is not None and file_ending(options.page) not in (".html", ".htm"):
         raise UsageError(f"{options.page}: a page is an .html file")
     for path in (options.out, options.page):
         if path is not None and not path.absolute().parent.is_dir():

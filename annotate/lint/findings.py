@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from figureground.annotate.lint.settings import SEVERITIES, Severity
 from figureground.errors import UsageError
-from figureground.runtime.files import csv_text, replace_file, write_text
+from figureground.runtime.files import csv_text, file_ending, replace_file, write_text
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import Box, CocoRle, Mask
 
@@ -125,7 +125,7 @@ def require_table(path: Path) -> None:
     Raises:
         UsageError: for another ending than ``.csv`` or ``.parquet``.
     """
-    if path.suffix not in (".csv", ".parquet"):
+    if file_ending(path) not in (".csv", ".parquet"):
         raise UsageError(f"{path}: a report is a .csv or a .parquet file")
 
 
@@ -136,7 +136,7 @@ def write_findings(path: Path, findings: Sequence[Finding]) -> None:
         UsageError: for another ending.
     """
     require_table(path)
-    if path.suffix == ".csv":
+    if file_ending(path) == ".csv":
         write_text(path, csv_text(_Row, _rows(findings)))
         return
     table = pa.Table.from_pylist([finding.to_dict() for finding in findings], schema=_SCHEMA)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
 
 from figureground.annotate.lint.settings import DEFAULTS, LintSettings
 from figureground.annotate.lint.specks import islands_of, pinholes_of
-from figureground.annotate.times import spell_utc
+from figureground.annotate.times import just_after
 from figureground.console import count_text
 from figureground.errors import DataError, Faults, UsageError, listed, printable
 from figureground.runtime.progress import Progress
@@ -251,10 +250,9 @@ def _decoded(photo: ImageRecord, answer: Annotation) -> Masks:
 def _stored(answer: Annotation, masks: Masks, notes: Sequence[str], *, later_than: str) -> Annotation:
     """The mended state of an answer: as late as can be known to be later, so that whoever edits it again is later."""
     instances = tuple(encode_coco_rle(mask) for name, mask in masks.items() if name in _instances(masks))
-    updated = datetime.fromisoformat(later_than) + timedelta(microseconds=1)
     return replace(
         answer,
-        updated_at=spell_utc(updated),
+        updated_at=just_after(later_than),
         masks={name: encode_coco_rle(mask) for name, mask in sorted(masks.items()) if name not in _instances(masks)},
         instances=instances if len(instances) > 1 else (),
         tool="+".join(sorted({*filter(None, answer.tool.split("+")), TOOL})),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from figureground.annotate.proposals.best import best_proposals
 from figureground.errors import DataError, UsageError
 from figureground.schemas.rasters.masks import decode_coco_rle, mask_iou
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 from figureground.schemas.records import ProposalRecord
 from figureground.schemas.store.workspace import Workspace
 
@@ -67,7 +68,7 @@ def agreement_iou(proposal: ProposalRecord, others: OtherMasks | None, *, named:
         if other.segmenter == proposal.segmenter and not named:
             continue
         if other.rle.size_hw != proposal.rle.size_hw:
-            expected, got = (f"a mask of {rle.size_hw[1]}x{rle.size_hw[0]}" for rle in (proposal.rle, other.rle))
+            expected, got = (f"a mask of {spell_size(mask.rle.size_hw)} {ORDER}" for mask in (proposal, other))
             raise DataError.single("proposals", f"{proposal.image_id} {other.segmenter}", expected=expected, got=got)
         first, second = (decode_coco_rle(mask.rle, record=mask.image_id) for mask in (proposal, other))
         ious.append(mask_iou(first, second))

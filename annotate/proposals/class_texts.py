@@ -11,7 +11,8 @@ from typing import Final
 from figureground.annotate.segmenters.protocol import SegmentationRejected
 from figureground.errors import Faults, UsageError
 from figureground.schemas.classes import imagenet_names, load_class_map
-from figureground.schemas.sources.tables import read_table
+from figureground.schemas.documents import same_form
+from figureground.schemas.tables import read_table
 
 _WNID: Final = re.compile(r"n\d{8}")
 _GAP: Final = "{}"
@@ -75,7 +76,7 @@ def read_synonyms(path: Path) -> dict[str, tuple[str, ...]]:
     synonyms: dict[str, list[str]] = {}
     faults = Faults()
     for row in read_table(path, ["label", "text"]).rows:
-        label, text = row.cells["label"], row.cells["text"]
+        label, text = same_form(row.cells["label"]), same_form(row.cells["text"])
         if not label or not text:
             faults.add(str(path), row.line, expected="a label and a text", got=f"{label!r} and {text!r}")
         else:

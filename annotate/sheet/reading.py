@@ -134,7 +134,7 @@ def _read_file(path: Path, faults: Faults) -> SheetFile | None:
     where = str(path)
     try:
         # Not read as YAML, whatever the file is called: browsers add (1), and people add endings.
-        value = parse_text(read_text(path, most_bytes=_MOST_BYTES), where=where if where.endswith(".json") else ".json")
+        value = parse_text(read_text(path, most_bytes=_MOST_BYTES), where=where, as_json=True)
         return validate_document(value, SheetFile, where=where)
     except DataError as error:
         faults.extend(error.faults)

@@ -30,6 +30,7 @@ from figureground.annotate.studio.tasks import mask_region
 from figureground.errors import MissingExtraError, UsageError
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.pages.labeling import GROUND_CONTROL
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 from figureground.schemas.records import NAME_PATTERN
 
 try:
@@ -269,8 +270,8 @@ def _answer(
             size_wh = picture.size
         strange = [prompt for prompt in prompts if (prompt.original_width, prompt.original_height) != size_wh]
         if strange:
-            got = f"{strange[0].original_width}x{strange[0].original_height}"
-            raise HTTPException(409, f"{image_id} is {size_wh[0]}x{size_wh[1]}, not {got}: reload the page")
+            got = spell_size((strange[0].original_height, strange[0].original_width))
+            raise HTTPException(409, f"{image_id} is {spell_size(size_wh[::-1])} {ORDER}, not {got}: reload the page")
         label = _label(prompts)
         suggestion = sam.suggest(image_id, lambda: read_copy(path), _clicks(prompts, size_wh))
     except UsageError as error:

@@ -33,6 +33,7 @@ from figureground.schemas.pages.labeling import (
     VISIBILITY_CONTROL,
 )
 from figureground.schemas.rasters.masks import Mask, decode_bitmask, decode_brush_rle
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 
 BRUSH: Final = "brushlabels"
 BITMASK: Final = "bitmasklabels"
@@ -257,7 +258,7 @@ def _of_another_size(record: str, result: Result, view: ServedView) -> Fault:
     return Fault(
         where="Label Studio",
         record=record,
-        expected=f"a mask of the served copy's {view.served_hw[1]}x{view.served_hw[0]}",
-        got=f"{result.original_width}x{result.original_height}",
+        expected=f"a mask of the served copy's {spell_size(view.served_hw)} {ORDER}",
+        got=spell_size((result.original_height, result.original_width)),
         remedy="delete the region in the page and paint it again",
     )

@@ -17,6 +17,7 @@ from figureground.schemas.attributes import OBJECT
 from figureground.schemas.classes import imagenet_names
 from figureground.schemas.pages.labeling import IMAGE_CONTROL, MASK_CONTROL
 from figureground.schemas.rasters.masks import Mask, decode_brush_rle, decode_coco_rle, encode_brush_rle
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 from figureground.schemas.records import ImageRecord, ProposalRecord
 
 Json = dict[str, Any]
@@ -151,8 +152,8 @@ def check_regions(regions: Iterable[Json], *, size_wh: tuple[int, int], record: 
                 Fault(
                     where="task",
                     record=region_record,
-                    expected=f"a mask of {size_wh[0]}x{size_wh[1]}, the served copy's size",
-                    got=f"{sides[0]}x{sides[1]}",
+                    expected=f"a mask of {spell_size(size_wh[::-1])} {ORDER}, the served copy's size",
+                    got=spell_size(sides[::-1]),
                     remedy="the page would shear it",
                 )
             )

@@ -45,14 +45,16 @@ ROWS_A_SHARD: Final = 1000
 PAGE_ROWS: Final = 60
 
 
-def make_dataset(folder: Path, rows: int, pictures: int) -> Path:
-    """A dataset repository of so many rows, whose images are ``pictures`` different ones."""
+def coarse_noise(pictures: int) -> list[bytes]:
+    """So many canvases as PNG, of 11 kB; a photo of this size has 80."""
     generator = np.random.default_rng(0)
-    canvases = []
-    for _ in range(pictures):
-        # Coarse noise, of 11 kB; a photo of this size has 80.
-        coarse = generator.integers(0, 256, (SIDE_PX // 8, SIDE_PX // 8, 3), dtype=np.uint8)
-        canvases.append(encode_png(np.ascontiguousarray(coarse.repeat(8, axis=0).repeat(8, axis=1))))
+    coarse = generator.integers(0, 256, (pictures, SIDE_PX // 8, SIDE_PX // 8, 3), dtype=np.uint8)
+    return [encode_png(np.ascontiguousarray(one.repeat(8, axis=0).repeat(8, axis=1))) for one in coarse]
+
+
+def make_dataset(folder: Path, rows: int, canvases: Sequence[bytes]) -> Path:
+    """A dataset repository of so many rows, whose images are some canvases, one after the other."""
+    generator = np.random.default_rng(0)
     folder.mkdir(parents=True)
     classes = [
         {"index": index, "name": name, "wnids": [f"n{index:08}"], "imagenet_indices": [index]}
@@ -87,12 +89,18 @@ def draw_mask(generator: np.random.Generator) -> bytes:
     return encode_png1(mask)
 
 
+def draw_view(index: int) -> dict[str, list[float]]:
+    """How a photo comes onto the canvas: no two of some hundred photos are of one size."""
+    scale = SIDE_PX / (250 + index * 7919 % 501)
+    return {"affine": [scale, -scale * (index % 97), scale, -scale * (index % 89)]}
+
+
 def draw_row(
     config: str, index: int, ids: Sequence[str], masks: Sequence[bytes], canvases: Sequence[bytes]
 ) -> dict[str, Any]:
     """A row of a photo under a config."""
     donor = (index * 7919 + 13) % len(ids) if config.startswith("mixed") else None
-    params = json.dumps({"figure": {"affine": [0.5, 0.0, 0.5, 0.0]}, "ground": {"affine": [0.5, 0.0, 0.5, 0.0]}})
+    params = json.dumps({"figure": draw_view(index), "ground": draw_view(index if donor is None else donor)})
     sha256 = hashlib.sha256(f"{config}{index}".encode()).hexdigest()
     return {
         "image": {"bytes": canvases[index % len(canvases)], "path": None},
@@ -186,7 +194,7 @@ def time_filters(url: str, count: int) -> tuple[list[float], list[float]]:
 
 def measure(rows: int, filters: int, pictures: int, folder: Path) -> list[dict[str, Any]]:
     """Figures of one dataset."""
-    dataset = make_dataset(folder / "drawn", rows, pictures)
+    dataset = make_dataset(folder / "drawn", rows, coarse_noise(pictures))
     before, processor = resident_mb(), time.process_time()
     start = time.perf_counter()
     view: View = start_view(dataset, revision=None, results=(), workspace=None, port=0, progress=lambda *_: None)

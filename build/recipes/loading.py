@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from figureground.errors import UsageError
+from figureground.runtime.files import file_ending
 from figureground.schemas.documents import parse_document, read_document
 from figureground.schemas.recipes import Recipe
 
@@ -37,7 +38,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     if name_or_path in shipped_recipes():
         return parse_document(recipe_text(name_or_path), Recipe, where=f"{name_or_path}.yaml")
     path = Path(name_or_path)
-    if path.suffix not in {".yaml", ".yml"}:
+    if file_ending(path) not in {".yaml", ".yml"}:
         raise UsageError(f"no recipe {name_or_path!r}: give one of {', '.join(shipped_recipes())}, or a .yaml file")
     recipe = read_document(path, Recipe)
     named = {"class_map": recipe.class_map, "attributes": recipe.attributes}

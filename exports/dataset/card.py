@@ -63,7 +63,7 @@ def render_card(
     facts = {
         "recipe": recipe,
         "lock": lock.to_dict(),
-        "configs": [_config_cells(recipe, name, own) for name, own in sizes.items()],
+        "configs": [config_cells(recipe, name, own) for name, own in sizes.items()],
         "views": {name: _describe_view(view) for name, view in views.items() if name in used},
         "shown": "mixed_rand" if "mixed_rand" in sizes else _default_config(sizes),
         "split": recipe.split_names[-1],
@@ -74,7 +74,7 @@ def render_card(
         "mask_cost": [name for name in sizes if name == "mixed_self" or recipe.variants[name].donors_from],
         "too_large": _too_large(recipe, lock),
         "changelog": list(reversed(changelog)),
-        "masks": _masks(lock),
+        "masks": masks_by_maker(lock),
         "machines": _machines(lock),
         "policy": lock.policy(where=LOCK),
     }
@@ -156,7 +156,7 @@ def _default_config(configs: Iterable[str]) -> str:
     return "original" if "original" in names else names[0]
 
 
-def _config_cells(recipe: Recipe, name: str, sizes: Mapping[str, SplitSize]) -> dict[str, Any]:
+def config_cells(recipe: Recipe, name: str, sizes: Mapping[str, SplitSize]) -> dict[str, Any]:
     """A config's line of the table of configs."""
     layers = recipe.variants[name].layers
     return {
@@ -207,7 +207,7 @@ _FEW: Final = 0.05
 _GATED: Final = "The photos may not be passed on: {}. By asking for access you confirm that you have a right to them."
 
 
-def _masks(lock: RecipeLock) -> dict[str, int]:
+def masks_by_maker(lock: RecipeLock) -> dict[str, int]:
     """Who made the masks, in words, to the number of objects; nothing that was imported is called an answer."""
     imported = sum(origin.objects for origin in lock.origins or () if not origin.machine)
     own = lock.states.get("accepted", 0) - imported
@@ -227,7 +227,7 @@ def _machines(lock: RecipeLock) -> str:
 def mask_sources(lock: RecipeLock) -> MaskSources:
     """Who made the masks, for croissant.json."""
     origins = lock.origins or ()
-    lines = [f"{words}: {count} objects" for words, count in _masks(lock).items()]
+    lines = [f"{words}: {count} objects" for words, count in masks_by_maker(lock).items()]
     lines += [
         f"origin {origin.text}, {'a machine' if origin.machine else 'people'}: {origin.objects} objects"
         for origin in origins
@@ -243,7 +243,7 @@ def _annotators(lock: RecipeLock) -> list[str]:
     words = {ANSWERED: "expert-generated", _STATES["consensus"]: "expert-generated", IMPORTED: "found"} | dict.fromkeys(
         MACHINES, "machine-generated"
     )
-    return list(dict.fromkeys(words[name] for name in _masks(lock) if name in words))
+    return list(dict.fromkeys(words[name] for name in masks_by_maker(lock) if name in words))
 
 
 ANSWERED: Final = "accepted from a person's answer"

@@ -15,8 +15,8 @@ from figureground.exports.dataset.lock import Environment, environment_differenc
 from figureground.exports.dataset.rows import row_key
 from figureground.schemas.rasters.masks import decode_coco_rle, mask_iou
 from figureground.schemas.records import ObjectRecord, RowKey
-from figureground.schemas.sources.tables import read_table
 from figureground.schemas.store.releases import read_release
+from figureground.schemas.tables import read_table
 
 _COMPARED: Final = ("label", "mask", "boxes_xyxy_px", "attributes", "attribute_masks", "flags", "state")
 """Fields of an object that people decide; the others follow from the photo."""

@@ -12,7 +12,7 @@ from figureground.errors import DataError, UsageError
 from figureground.exports.dataset.building import BuildReport, build_dataset
 from figureground.exports.dataset.files import CONTACT_SHEET
 from figureground.exports.dataset.inputs import BuildRequest, Design, FrozenObjects, History, Machines, PhotoPlaces
-from figureground.runtime.files import file_sha256
+from figureground.runtime.files import file_ending, file_sha256, files_in
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import Attribute, AttributeSchema, load_attribute_schema
 from figureground.schemas.classes import load_class_map
@@ -291,8 +291,8 @@ def _read_places(workspace: Path, recipe: Recipe) -> PhotoPlaces:
 def _release_path(workspace: Path, release: str | None) -> Path:
     folder = workspace / "objects"
     if release is not None:
-        return Path(release) if release.endswith(".parquet") else folder / f"{release}.parquet"
-    paths = sorted(folder.glob("*.parquet"))
+        return Path(release) if file_ending(release) == ".parquet" else folder / f"{release}.parquet"
+    paths = files_in(folder, ".parquet")
     if len(paths) == 1:
         return paths[0]
     if not paths:
@@ -350,5 +350,6 @@ def describe_report(report: BuildReport) -> str:
         *(f"{reason}: {hint}" for reason, hint in _HINTS.items() if report.refused.get(reason, 0)),
         *report.warnings,
         f"look at {sheet}" if sheet.exists() else "rows hold no images, only what they are made of; --pixels adds them",
+        f"all of it on one page: figureground report {report.folder}",
     ]
     return "\n".join(lines)

@@ -137,7 +137,13 @@ def _list_names(repo: str, folder: Path, commit: str | None) -> Collection[str]:
     """Paths of all shards of a dataset without a list of its files."""
     if commit is not None:
         return list_files(repo, commit, folder)
-    return [path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")]
+    return [path.relative_to(folder).as_posix() for path in _shards(folder)]
+
+
+def _shards(folder: Path) -> list[Path]:
+    """All Parquet files below a folder, sorted, without hidden ones, which ``datasets`` passes over as well."""
+    paths = sorted(folder.rglob("*.parquet"))
+    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def _read_class_map(path: Path) -> ClassMap:
@@ -190,7 +196,7 @@ def _read_agreement(lock: Mapping[str, Any]) -> dict[str, Any]:
 def _folder_fingerprint(folder: Path) -> str:
     """Hash of the names and contents of the shards, class map and manifest, for a folder whose manifest lists none."""
     others = [path for name in ("class_map.json", "manifest.json") if (path := folder / name).is_file()]
-    shards = [*sorted(folder.rglob("*.parquet")), *others]
+    shards = [*_shards(folder), *others]
     text = "\0".join(f"{path.relative_to(folder).as_posix()}\0{file_sha256(path)}" for path in shards)
     return f"files:{hashlib.sha256(text.encode()).hexdigest()}"
 

@@ -34,6 +34,7 @@ from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema, load_attribute_schema
 from figureground.schemas.classes import imagenet_names
 from figureground.schemas.rasters.masks import Mask
+from figureground.schemas.rasters.sizes import ORDER, spell_size
 from figureground.schemas.records import NAME_PATTERN, NAME_WORDS
 
 ValidationGoes = Literal["train", "drop"]
@@ -237,7 +238,7 @@ def _row(row: Mapping[str, Any], schema: AttributeSchema, class_names: Sequence[
             "image",
             stem,
             expected="a canvas of 224x224",
-            got=f"{whole.shape[1]}x{whole.shape[0]} (width x height)",
+            got=f"{spell_size(whole.shape[:2])} {ORDER}",
             remedy="build with a view {resize: squash, size: 224, crop: null}, as the recipe rival10 does",
         )
     if row["label"] is None or not 0 <= row["label"] < len(class_names):

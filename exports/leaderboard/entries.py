@@ -13,7 +13,8 @@ from figureground.exports.comparison.compare import group_contributions
 from figureground.exports.dataset.files import is_repository_path
 from figureground.exports.dataset.locked.leaderboard import RESULTS
 from figureground.exports.report.groups import group_results
-from figureground.exports.report.stored_results import read_results
+from figureground.exports.report.stored_results import read_results, result_files
+from figureground.schemas.documents import read_text
 
 Identity = tuple[str, ...]
 _IDENTITY = ("protocol", "split", "feed", "model", "weights_sha256", "input_size_hw", "model_settings")
@@ -48,13 +49,11 @@ def read_entries(paths: Sequence[Path], fingerprint: str, dataset: str) -> list[
         DataError: with every file that is no result, that is of other data, of a part of it, or lacks its answers, and
             every model that is there twice.
     """
-    files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
-    if not files:
-        raise UsageError(f"no results in {', '.join(map(str, paths))}: give what evaluate wrote with --out")
+    files = result_files(paths)
     read_results(files)  # what is no result is told here, all of it together
     faults, entries = Faults(), dict[Identity, Entry]()
     for file in files:
-        result = json.loads(file.read_text(encoding="utf-8"))
+        result = json.loads(read_text(file))
         wrong = list(_faults(file, result, fingerprint, dataset))
         faults.extend(wrong)
         entry = Entry(path=file, identity=_identity(result))

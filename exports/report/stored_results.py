@@ -12,8 +12,22 @@ from figureground.errors import DataError, Faults, UsageError, listed
 from figureground.exports.evaluation.results import format_table, tell_apart
 from figureground.exports.evaluation.values import plain_line
 from figureground.exports.report.noise import noise_results
+from figureground.runtime.files import files_in
+from figureground.schemas.documents import read_text
 
 _MAKE: Final = "figureground evaluate DATASET --model MODEL --out FOLDER"
+
+
+def result_files(paths: Sequence[Path]) -> list[Path]:
+    """Files of results: those given, and those in folders given.
+
+    Raises:
+        UsageError: if there are none.
+    """
+    files = [file for path in paths for file in (files_in(path, ".json") if path.is_dir() else [path])]
+    if not files:
+        raise UsageError(f"no results in {', '.join(map(str, paths))}: give what was written by: {_MAKE}")
+    return files
 
 
 def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -23,19 +37,18 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
         UsageError: if there are none.
         DataError: for files that are no results.
     """
-    files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
-    if not files:
-        raise UsageError(f"no results in {', '.join(map(str, paths))}: give what was written by: {_MAKE}")
     results, faults = list[dict[str, Any]](), Faults()
-    for file in files:
+    for file in result_files(paths):
         try:
-            read = json.loads(file.read_text(encoding="utf-8"))
+            read = json.loads(read_text(file))
             origin = {"folder": str(file.parent), "stem": file.stem}
             listed = [{**result, **origin} for result in read.get("results", [read])]
             for result in listed:
                 _require_readable(result)
-        except OSError as error:
-            raise UsageError(f"{file}: cannot be read ({error.strerror}); results are written by: {_MAKE}") from error
+        except UsageError as error:  # there is no such file, or it may not be read
+            raise UsageError(f"{error}; results are written by: {_MAKE}") from error
+        except DataError as error:
+            faults.extend(error.faults)
         except Exception as error:  # a value of any kind may stand where another belongs, to any depth
             got = f"{type(error).__name__}: {plain_line(error, 120)}"
             faults.add(str(file), "", expected="a result of evaluate", got=got, remedy="run evaluate again")

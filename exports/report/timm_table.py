@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from figureground.errors import Faults, UsageError
+from figureground.errors import Faults
 from figureground.exports.evaluation.results import align_columns
+from figureground.schemas.tables import read_table
 
 SPACE: Final = "imagenet_a200"
 """The label space of timm's file: argmax over the 200 outputs."""
@@ -66,45 +66,27 @@ def read_published(path: Path) -> list[PublishedRow]:
         UsageError: if it cannot be read.
         DataError: with every fault: lacking columns, rows that are no numbers, the same model and feeding twice.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            header, lines = list(reader.fieldnames or ()), list(reader)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: is no CSV file: {error}") from error
+    table = read_table(path, _COLUMNS, remedy="take results/results-imagenet-a.csv of huggingface/pytorch-image-models")
     faults, rows = Faults(), dict[tuple[str, int, float], PublishedRow]()
-    lacking = [name for name in _COLUMNS if name not in header]
-    if lacking:
-        faults.add(
-            str(path),
-            "header",
-            expected=f"the columns {', '.join(_COLUMNS)}",
-            got=f"none named {', '.join(lacking)}",
-            remedy="take results/results-imagenet-a.csv of huggingface/pytorch-image-models",
-        )
-    for number, line in enumerate([] if lacking else lines, 2):
-        row = _parse(line)
-        if row is None:
-            got = ", ".join(f"{name} {line.get(name)!r}" for name in _COLUMNS)
-            faults.add(str(path), f"line {number}", expected="numbers but for the model", got=got)
+    for line in table.rows:
+        row = _parse(line.cells)
+        if row is None or line.too_long:
+            got = ", ".join(f"{name} {line.cells[name]!r}" for name in _COLUMNS)
+            faults.add(str(path), line.line, expected="numbers but for the model", got=got)
         elif (key := (row.model, row.img_size, row.crop_pct)) in rows:
             got = f"{row.model}, {row.img_size} px, {row.crop_pct:g} again"
-            faults.add(str(path), f"line {number}", expected="each model, size and crop once", got=got)
+            faults.add(str(path), line.line, expected="each model, size and crop once", got=got)
         else:
             rows[key] = row
     faults.raise_if_any()
     return list(rows.values())
 
 
-def _parse(line: Mapping[str, str | None]) -> PublishedRow | None:
+def _parse(line: Mapping[str, str]) -> PublishedRow | None:
     try:
-        top1, top5, crop_pct = (float(line[name] or "") for name in ("top1", "top5", "crop_pct"))
-        row = PublishedRow(
-            model=line["model"] or "", top1=top1, top5=top5, img_size=int(line["img_size"] or ""), crop_pct=crop_pct
-        )
-    except (ValueError, TypeError):
+        top1, top5, crop_pct = (float(line[name]) for name in ("top1", "top5", "crop_pct"))
+        row = PublishedRow(model=line["model"], top1=top1, top5=top5, img_size=int(line["img_size"]), crop_pct=crop_pct)
+    except ValueError:
         return None
     sound = 0 <= row.top1 <= 100 and 0 <= row.top5 <= 100 and row.img_size > 0 and math.isfinite(row.crop_pct)
     return row if sound and row.model else None

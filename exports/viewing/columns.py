@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from figureground.errors import DataError, Faults
 from figureground.exports.dataset.files import ShardName
 from figureground.exports.dataset.folder import DatasetFolder
-from figureground.exports.dataset.rows import has_column, open_table, require_columns, require_types
+from figureground.exports.dataset.rows import has_column, is_part_of, open_table, require_columns, require_types
 from figureground.exports.evaluation.dataset import config_rank
 from figureground.runtime.progress import Progress
 from figureground.schemas.rasters.masks import decode_png1
@@ -150,27 +150,38 @@ def read_columns(dataset: DatasetFolder, progress: Progress = lambda *_: None) -
 
 
 def _small_columns(path: Path, file: pq.ParquetFile) -> pa.Table:
-    """The columns of a shard that rows are chosen by, structures flattened to names such as ``provenance.object_id``.
+    """The columns of a shard that rows are chosen by; raises as ``read_small``, and if one is missing."""
+    require_columns(file, _NEEDED, where=str(path))
+    more = [name for name in ("image", "object_mask") if has_column(file, name)]
+    require_types(path, file.schema_arrow, more)
+    return read_small(
+        path, file, [*_NEEDED, *(name for name in (_MASK, _STATE, "attributes") if has_column(file, name))]
+    )
+
+
+def read_small(path: Path, file: pq.ParquetFile, wanted: Sequence[str]) -> pa.Table:
+    """Some columns of a shard, structures flattened to names such as ``provenance.object_id``.
+
+    Args:
+        path: The shard, as errors name it.
+        file: The same, open.
+        wanted: Its columns, whole or a part of a structure; none of them holds images.
 
     Raises:
-        DataError: if one is missing, of another type, or of more bytes than any shard has.
+        DataError: if one is of another type, or of more bytes than any shard has.
     """
-    require_columns(file, _NEEDED, where=str(path))
-    wanted = [*_NEEDED, *(name for name in (_MASK, _STATE, "attributes") if has_column(file, name))]
-    tops = dict.fromkeys(name.partition(".")[0] for name in wanted)
-    more = [name for name in ("image", "object_mask") if has_column(file, name)]
-    require_types(path, file.schema_arrow, [*tops, *more])
+    require_types(path, file.schema_arrow, list(dict.fromkeys(name.partition(".")[0] for name in wanted)))
     metadata = file.metadata
     leaves, groups = range(metadata.num_columns), range(metadata.num_row_groups)
     chunks = [metadata.row_group(group).column(leaf) for group in groups for leaf in leaves]
     size = sum(
         chunk.total_uncompressed_size
         for chunk in chunks
-        if any(chunk.path_in_schema == name or chunk.path_in_schema.startswith(f"{name}.") for name in wanted)
+        if any(is_part_of(chunk.path_in_schema, name) for name in wanted)
     )
     if size > _MOST_SMALL_BYTES:
         raise DataError.single(str(path), "", expected=f"at most {_MOST_SMALL_BYTES} bytes of names", got=str(size))
-    table = file.read(columns=wanted)
+    table = file.read(columns=list(wanted))
     table.validate(full=True)  # texts that are none would be found when they are first shown
     while any(pa.types.is_struct(kind) for kind in table.schema.types):
         table = table.flatten()

@@ -15,11 +15,11 @@ from figureground.errors import UsageError
 from figureground.exports.dataset.files import MANIFEST
 from figureground.exports.dataset.folder import DatasetFolder
 from figureground.exports.dataset.opening import HubFiles, fetch_file, open_dataset
+from figureground.exports.evaluation.repository.shards import data_fingerprint
 from figureground.exports.viewing.columns import Coded, RowColumns, read_columns
 from figureground.exports.viewing.filters import Chooser, PageRequest, RowFilter
 from figureground.exports.viewing.pictures import Pictures
 from figureground.exports.viewing.readings import Reading, read_readings
-from figureground.runtime.files import file_sha256
 from figureground.runtime.progress import Progress
 
 Json = dict[str, Any]
@@ -255,17 +255,17 @@ def open_gallery(
     columns = read_columns(dataset, progress)
     readings: list[Reading] = []
     if results:
-        readings = read_readings(results, columns, dataset.class_map.names, _fingerprint(repository, dataset))
+        readings = read_readings(results, columns, dataset.class_map.names, fingerprint_of(repository, dataset))
     pictures = Pictures(dataset=dataset, columns=columns)
     return Gallery(dataset=dataset, columns=columns, pictures=pictures, readings=readings, decisions=decisions)
 
 
-def _fingerprint(repository: str | Path, dataset: DatasetFolder) -> str:
-    """What results call the state of a dataset: SHA-256 of its manifest."""
+def fingerprint_of(repository: str | Path, dataset: DatasetFolder) -> str:
+    """What results call the state of a dataset: SHA-256 of its manifest, without the leaderboard that it may carry."""
     files = dataset.files
     if isinstance(files, HubFiles):
-        return file_sha256(fetch_file(files.name, files.repo_id, files.commit, MANIFEST))
-    return file_sha256(Path(repository) / MANIFEST)
+        return data_fingerprint(fetch_file(files.name, files.repo_id, files.commit, MANIFEST))
+    return data_fingerprint(Path(repository) / MANIFEST)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  a cell

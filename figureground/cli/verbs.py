@@ -139,7 +139,7 @@ VERBS: Final = {
     ),
     "report": Verb(
         "figureground.cli.looking.report:report",
-        "Put results side by side: tables, families pooled, and the plots of the paper.",
+        "Put results side by side in tables and plots, or show a dataset on one page: photos, masks, donors, rows.",
         "Scores",
     ),
     "compare": Verb(

@@ -13,6 +13,7 @@ from typing import Any
 from figureground.annotate.photo_states import UNDECIDED, PhotoState, list_photos
 from figureground.annotate.studio.home import StudioHome
 from figureground.console import count_text, counts_text, table_text
+from figureground.runtime.files import files_in
 from figureground.schemas.store.tables import open_parquet
 from figureground.schemas.store.workspace import Workspace
 
@@ -108,7 +109,7 @@ def workspace_state(workspace: Workspace) -> WorkspaceState:
 
 
 def _releases(folder: Path) -> tuple[ReleaseState, ...]:
-    paths = sorted(folder.glob("*.parquet"), key=lambda path: (path.stat().st_mtime, path.name))
+    paths = sorted(files_in(folder, ".parquet"), key=lambda path: (path.stat().st_mtime, path.name))
     return tuple(
         ReleaseState(
             version=path.stem,

@@ -12,6 +12,7 @@ from figureground.console import count_text
 from figureground.errors import FigureGroundError, UsageError, listed
 from figureground.health.findings import Finding
 from figureground.runtime.failures import database_failure
+from figureground.runtime.files import files_in
 from figureground.runtime.leftovers import abandoned_partials
 from figureground.schemas.records import ImageRecord
 from figureground.schemas.sources.opening import read_catalogued
@@ -97,7 +98,7 @@ def _photos(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _releases(folder: Path) -> Iterator[Finding]:
-    for path in sorted(folder.glob("*.parquet")):
+    for path in files_in(folder, ".parquet"):
         try:
             version, objects = read_release(path)
         except FigureGroundError as error:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and what their names say."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Final
 
 from figureground.errors import UsageError
 from figureground.runtime.failures import naming
@@ -19,6 +19,26 @@ from figureground.runtime.leftovers import partial_file
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+_SYSTEM: Final = frozenset(
+    {
+        "@__thumb",
+        "@eadir",
+        "@recycle",
+        "#recycle",
+        "#snapshot",
+        "$recycle.bin",
+        "__macosx",
+        "__pycache__",
+        "desktop.ini",
+        "ehthumbs.db",
+        "icon\r",
+        "lost+found",
+        "system volume information",
+        "thumbs.db",
+    }
+)
+"""Names of files and folders that systems write, in lower case."""
 
 
 @contextmanager
@@ -50,6 +70,27 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text with LF line ends, whole or not at all."""
     with replace_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file's or folder's name is one that programs write for themselves."""
+    return (name.startswith(".") and name not in (".", "..")) or name.lower() in _SYSTEM
+
+
+def file_ending(path: str | PurePath) -> str:
+    """The ending of a file's name in lower case, with its dot: ``.csv`` of ``A.CSV``; empty where there is none."""
+    return PurePath(path).suffix.lower()
+
+
+def files_in(folder: Path, ending: str) -> list[Path]:
+    """Files of one ending in a folder, sorted by name, without those that systems put beside them.
+
+    Args:
+        folder: The folder; one that is not there holds none.
+        ending: In lower case, with its dot.
+    """
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in paths if file_ending(path) == ending and not is_hidden(path.name))
 
 
 def file_sha256(path: Path) -> str:

@@ -265,7 +265,7 @@ def _png_alpha(data: bytes, size_hw: tuple[int, int], record: str) -> NDArray[np
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is judged here
             with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
                 if (image.height, image.width) != tuple(size_hw) or image.mode not in ("RGBA", "LA"):
-                    got = f"{image.width}x{image.height} of mode {image.mode}"
+                    got = f"{spell_size((image.height, image.width))} of mode {image.mode}"
                     raise DataError.single("mask", record, expected=expected, got=got)
                 return np.array(image.getchannel("A"))
     except DataError:

@@ -11,7 +11,7 @@ ORDER: Final = "(width x height)"
 """Said beside the first size of a message."""
 
 
-def spell_size(size_hw: Sequence[int]) -> str:
-    """``640x480`` for a height of 480 and a width of 640 pixels."""
-    height, width = size_hw
+def spell_size(size_hw: Sequence[int | None]) -> str:
+    """``640x480`` for a height of 480 and a width of 640 pixels; ``?`` for a side that is not said."""
+    height, width = ("?" if side is None else side for side in size_hw)
     return f"{width}x{height}"

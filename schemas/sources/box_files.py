@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from figureground.errors import DataError
+from figureground.runtime.files import file_ending, is_hidden
 from figureground.schemas.sources.items import AMBIGUOUS, SourceItem
 from figureground.schemas.sources.names import NameIndex, split_ending
 from figureground.schemas.sources.voc import read_voc
@@ -62,10 +63,10 @@ def _files_of(photos: Sequence[SourceItem], folder: Path) -> dict[str, Sequence[
     """
     index: NameIndex[str] = NameIndex(endings=_ENDINGS)
     for root, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
         below = os.path.relpath(root, folder)
         for name in sorted(names):
-            if name.lower().endswith(".xml"):
+            if file_ending(name) == ".xml" and not is_hidden(name):
                 path = name if below == "." else f"{below}/{name}"
                 index.add(path, path)
     files: dict[str, Sequence[str]] = {}

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from figureground.runtime.files import is_hidden
 from figureground.schemas.documents import same_form
 from figureground.schemas.sources.box_files import with_boxes
 from figureground.schemas.sources.items import SourceItem
 from figureground.schemas.sources.label_table import LabelTable, read_label_table
-from figureground.schemas.sources.names import SPLITS, is_hidden
+from figureground.schemas.sources.names import SPLITS
 from figureground.schemas.sources.tar_tree import is_tar, open_tar_tree
 from figureground.schemas.sources.walking import others_below, others_in, photos_below, photos_in, read_below
 

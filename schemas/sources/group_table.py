@@ -12,7 +12,7 @@ from figureground.schemas.documents import same_form
 from figureground.schemas.records import GROUP_DIGEST, LINKED
 from figureground.schemas.sources.items import SourceItem
 from figureground.schemas.sources.label_table import FILE_COLUMNS, LabelRow, LabelTable
-from figureground.schemas.sources.tables import read_table
+from figureground.schemas.tables import read_table
 
 GROUP_COLUMN: Final = "group"
 _LONGEST: Final = 200

@@ -13,9 +13,9 @@ from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from figureground.runtime.files import file_ending, is_hidden
 from figureground.schemas.classes import load_class_map
-from figureground.schemas.sources.items import SourceItem, file_ending
-from figureground.schemas.sources.names import is_hidden
+from figureground.schemas.sources.items import SourceItem, told_ending
 from figureground.schemas.sources.tar_files import TarFiles, open_tar
 from figureground.schemas.sources.tar_tree import TarTree, is_tar
 from figureground.schemas.sources.walking import others_below, others_in, photos_below, photos_in, read_below
@@ -71,7 +71,7 @@ class ImageNetASource:
     def passed_over(self) -> Counter[str]:
         """Number of files that are no photos, by their ending."""
         source = photos_in(self._tar()) if self._is_tar() else photos_below(Path(self.locator))
-        others = Counter(file_ending(item.uri) for item in source if not item.fault and not _is_photo(item.uri))
+        others = Counter(told_ending(item.uri) for item in source if not item.fault and not _is_photo(item.uri))
         return others + (others_in(self._tar()) if self._is_tar() else others_below(Path(self.locator)))
 
     def _items(self) -> Iterator[SourceItem]:
@@ -125,4 +125,4 @@ def _incomplete(counts: Mapping[str, int], released: Mapping[str, int]) -> str:
 
 
 def _is_photo(uri: str) -> bool:
-    return PurePosixPath(uri).suffix.lower() in _PHOTO_SUFFIXES
+    return file_ending(uri) in _PHOTO_SUFFIXES

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Final, Protocol
 
+from figureground.runtime.files import file_ending
 from figureground.schemas.rasters.masks import Box
 
 AMBIGUOUS: Final = "ambiguous_name"
@@ -40,10 +41,9 @@ class SourceItem:
         return replace(self, **fields)
 
 
-def file_ending(uri: str) -> str:
+def told_ending(uri: str) -> str:
     """Ending in lower case by which files that are no photos are counted; the whole name where there is none."""
-    path = PurePosixPath(uri)
-    return path.suffix.lower() or path.name
+    return file_ending(uri) or PurePosixPath(uri).name
 
 
 class PhotoSource(Protocol):

@@ -10,7 +10,7 @@ from typing import Final
 from figureground.schemas.documents import same_form
 from figureground.schemas.sources.items import AMBIGUOUS, SourceItem
 from figureground.schemas.sources.names import NameIndex
-from figureground.schemas.sources.tables import read_table
+from figureground.schemas.tables import read_table
 
 FILE_COLUMNS: Final = ("file", "id", "ImageId")
 """Names of the column that names photos."""

@@ -22,33 +22,9 @@ PHOTO_ENDINGS: Final = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".we
 """Endings of files that are read as photos, in lower case."""
 SPLITS: Final = frozenset({"train", "val", "validation", "valid", "test"})
 """Names of folders that are splits, not labels."""
-_SYSTEM: Final = frozenset(
-    {
-        "@__thumb",
-        "@eadir",
-        "@recycle",
-        "#recycle",
-        "#snapshot",
-        "$recycle.bin",
-        "__macosx",
-        "__pycache__",
-        "desktop.ini",
-        "ehthumbs.db",
-        "icon\r",
-        "lost+found",
-        "system volume information",
-        "thumbs.db",
-    }
-)
-"""Names of files and folders that systems write, in lower case."""
 _CONTAINERS: Final = frozenset({"images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "data"})
 _VALIDATION: Final = {"validation": "val", "valid": "val"}
 _SEPARATORS: Final = re.compile(r"[/\\]+")
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file's or folder's name is one that programs write for themselves."""
-    return (name.startswith(".") and name not in (".", "..")) or name.lower() in _SYSTEM
 
 
 def name_key(text: str) -> str:

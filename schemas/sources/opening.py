@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from figureground.errors import DataError, UsageError, listed, printable
+from figureground.runtime.files import file_ending, is_hidden
 from figureground.schemas.records import NAME_PATTERN, ImageRecord, ObjectRecord, PhotoRef, SourceRow
 from figureground.schemas.sources.folders import (
     ILSVRC_BOXES,
@@ -21,7 +22,7 @@ from figureground.schemas.sources.folders import (
 )
 from figureground.schemas.sources.imagenet_a import IMAGENET_A_FOLDER, ImageNetASource, is_imagenet_a
 from figureground.schemas.sources.items import PhotoSource, SourceItem
-from figureground.schemas.sources.names import PHOTO_ENDINGS
+from figureground.schemas.sources.names import PHOTO_ENDINGS, split_ending
 from figureground.schemas.sources.parquet import ParquetSource, parquet_files_below
 from figureground.schemas.sources.rival10 import Rival10Source, find_rival10
 from figureground.schemas.sources.tar_tree import TAR_SUFFIX, is_tar
@@ -155,8 +156,8 @@ def _beside(kind: str, boxes: Path | None, labels: Path | None, groups: Path | N
 def _refuse_packed(locator: str) -> None:
     """Refuse a packed archive: photos are read many times, and each time all before them would have to be unpacked."""
     path = Path(locator)
-    if path.suffix.lower() in _PACKED and path.is_file():
-        remedy = f"gunzip {path.name}" if path.suffix.lower() in (".gz", ".tgz") else f"unpack {path.name}"
+    if file_ending(path) in _PACKED and path.is_file():
+        remedy = f"gunzip {path.name}" if file_ending(path) in (".gz", ".tgz") else f"unpack {path.name}"
         raise UsageError(f"{locator}: photos are read where they lie, not out of a packed archive; {remedy}")
 
 
@@ -170,14 +171,14 @@ def _last_part(locator: str) -> str:
     """Last part of a path, or NAME of ``hf://datasets/ORG/NAME@refs/pr/1``."""
     if locator.startswith(_HUB):
         locator = locator.partition("@")[0]
-    return locator.rstrip("/").rpartition("/")[2].removesuffix(".parquet").removesuffix(TAR_SUFFIX)
+    return split_ending(locator.rstrip("/").rpartition("/")[2], (".parquet", TAR_SUFFIX))[0]
 
 
 def _detect_kind(locator: str) -> str:
     if locator.startswith(_HUB):
         return "parquet"
     path = Path(locator)
-    if path.is_file() and path.suffix == ".parquet":
+    if path.is_file() and file_ending(path) == ".parquet":
         return "parquet"
     if path.is_file() and is_tar(path):
         return "imagenet-a" if is_imagenet_a(path) else "folder"
@@ -220,7 +221,7 @@ def _is_ilsvrc(root: Path) -> bool:
 
 def _has_xml(folder: Path) -> bool:
     """Whether a folder holds an annotation, at any depth: other data sets have annotations of other kinds there."""
-    return any(name.lower().endswith(".xml") for _, _, names in os.walk(folder) for name in names)
+    return any(file_ending(name) == ".xml" and not is_hidden(name) for _, _, names in os.walk(folder) for name in names)
 
 
 def _tree_root(path: Path, kind: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from figureground.errors import DataError, ServiceError, listed
+from figureground.runtime.files import file_ending, is_hidden
 from figureground.schemas.documents import same_form
-from figureground.schemas.sources.items import FILE_FAULT, SourceItem, file_ending
-from figureground.schemas.sources.names import is_hidden
+from figureground.schemas.sources.items import FILE_FAULT, SourceItem, told_ending
 from figureground.schemas.sources.walking import others_below, photos_below
 
 _COLUMNS: Final = ("image", "label")
@@ -91,7 +92,7 @@ class ParquetSource:
             counts.update(f"column {name}" for name in names if name not in _COLUMNS)
         root = Path(self.locator)
         if not remote and root.is_dir():
-            counts += others_below(root) + Counter(file_ending(item.uri) for item in photos_below(root))
+            counts += others_below(root) + Counter(told_ending(item.uri) for item in photos_below(root))
         return Counter({name: count for name, count in counts.items() if name != _ENDING})
 
     def _items(self, file_name: str) -> Iterator[SourceItem]:
@@ -140,8 +141,12 @@ class ParquetSource:
 
 def parquet_files_below(root: Path) -> list[str]:
     """Paths of Parquet files below a folder, ``/``-separated, sorted, without hidden ones."""
-    paths = (path.relative_to(root).as_posix() for path in root.rglob(f"*{_ENDING}"))
-    return sorted(path for path in paths if not any(map(is_hidden, path.split("/"))))
+    found: list[str] = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        below = PurePosixPath(os.path.relpath(folder, root))
+        found += [(below / name).as_posix() for name in names if file_ending(name) == _ENDING and not is_hidden(name)]
+    return sorted(found)
 
 
 def _record(batch: pa.RecordBatch, row: int) -> dict[str, Any]:
@@ -215,7 +220,7 @@ def _filesystem(locator: str) -> tuple[Any, str]:
 def _list_files(locator: str) -> tuple[str, ...]:
     """Parquet files below a locator, ``/``-separated, sorted; a file by itself is its own list."""
     filesystem, root = _filesystem(locator)
-    if root.endswith(_ENDING):
+    if file_ending(root) == _ENDING:
         return (PurePosixPath(root).name,)
     if not locator.startswith("hf://"):  # a local folder may have brackets in its name, which glob would read
         return tuple(parquet_files_below(Path(root)))
@@ -231,7 +236,7 @@ def _list_files(locator: str) -> tuple[str, ...]:
 @lru_cache(maxsize=64)
 def _open_file(locator: str, file_name: str) -> pq.ParquetFile:
     filesystem, root = _filesystem(locator)
-    path = root if root.endswith(_ENDING) else f"{root}/{file_name}"
+    path = root if file_ending(root) == _ENDING else f"{root}/{file_name}"
     try:
         return pq.ParquetFile(filesystem.open(path, "rb"))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last of names of columns

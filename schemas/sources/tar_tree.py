@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from figureground.schemas.sources.names import is_hidden
+from figureground.runtime.files import file_ending, is_hidden
 from figureground.schemas.sources.tar_files import TarFiles, open_tar
 
 TAR_SUFFIX: Final = ".tar"
@@ -37,7 +37,7 @@ class TarTree:
 
 def is_tar(path: Path) -> bool:
     """Whether a locator is an archive's."""
-    return path.suffix == TAR_SUFFIX and not path.is_dir()
+    return file_ending(path) == TAR_SUFFIX and not path.is_dir()
 
 
 def open_tar_tree(path: Path) -> TarTree:

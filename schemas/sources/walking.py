@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from figureground.errors import DataError
-from figureground.schemas.sources.items import SourceItem, file_ending
-from figureground.schemas.sources.names import PHOTO_ENDINGS, is_hidden
+from figureground.runtime.files import file_ending, is_hidden
+from figureground.schemas.sources.items import SourceItem, told_ending
+from figureground.schemas.sources.names import PHOTO_ENDINGS
 from figureground.schemas.sources.tar_tree import TarTree
 
 HIDDEN: Final = "hidden and system files"
@@ -29,7 +30,7 @@ class _Entry(NamedTuple):
 
 def is_photo(name: str) -> bool:
     """Whether a file is read as a photo, by its ending."""
-    return PurePosixPath(name).suffix.lower() in PHOTO_ENDINGS
+    return file_ending(name) in PHOTO_ENDINGS
 
 
 def photos_below(root: Path, below: str = "") -> Iterator[SourceItem]:
@@ -50,7 +51,7 @@ def others_below(root: Path, below: str = "") -> Counter[str]:
     """Number of files that are passed over, by their ending, and of hidden ones."""
     entries = (entry for entry in _entries(root, below, enter_hidden=True) if not entry.fault)
     return Counter(
-        HIDDEN if entry.hidden else file_ending(entry.uri)
+        HIDDEN if entry.hidden else told_ending(entry.uri)
         for entry in entries
         if entry.hidden or not is_photo(entry.uri)
     )
@@ -60,7 +61,7 @@ def others_in(tar: TarTree) -> Counter[str]:
     """Number of files of an archive that are passed over, as ``others_below`` counts them."""
     uris = [uri for uri, fault in tar.entries() if not fault]
     return Counter(
-        HIDDEN if _in_hidden(uri) else file_ending(uri) for uri in uris if _in_hidden(uri) or not is_photo(uri)
+        HIDDEN if _in_hidden(uri) else told_ending(uri) for uri in uris if _in_hidden(uri) or not is_photo(uri)
     )
 
 

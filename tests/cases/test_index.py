@@ -21,8 +21,8 @@ from figureground.errors import DataError, UsageError
 from figureground.schemas.documents import read_text
 from figureground.schemas.records import Decision
 from figureground.schemas.sources.opening import count_passed_over, open_source
-from figureground.schemas.sources.tables import read_table
 from figureground.schemas.store.workspace import Workspace
+from figureground.schemas.tables import read_table
 
 HIDDEN = "hidden and system files"
 

@@ -216,8 +216,8 @@ FAULTS = {
     "a strange old name": (changed("attributes.0.was", "a b"), "attributes.0.was: expected 1 to 128 letters"),
     "a misspelt key": (changed("attributes.1.scop", "local"), "attributes.1.scop: expected no such key.*spelling"),
     "an attribute named object": (changed("attributes.1.name", "object"), "other than 'object'"),
-    "one name twice": (changed("attributes.1.name", "horns"), "names that differ, in more than case"),
-    "names that differ in case": (changed("attributes.1.name", "HORNS"), "names that differ, in more than case"),
+    "one name twice": (changed("attributes.1.name", "horns"), "in more than capital letters"),
+    "names that differ in case": (changed("attributes.1.name", "HORNS"), "in more than capital letters"),
     "one old name twice": (changed("attributes.1.was", "antlers"), "each `was` once"),
     "an old name that is a name": (changed("attributes.0.was", "wet"), "the name of no attribute of this version"),
 }

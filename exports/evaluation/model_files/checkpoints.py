@@ -76,7 +76,7 @@ def _load(path: Path) -> Mapping[str, Any]:
     fault = file_fault(path)
     require(not fault, f"{path}: {fault}")
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             return dict(load_file(path))
         with torch.serialization.safe_globals([argparse.Namespace]):  # timm's CheckpointSaver writes its arguments so
             loaded: Any = torch.load(path, map_location="cpu", weights_only=True)

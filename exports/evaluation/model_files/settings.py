@@ -113,7 +113,7 @@ def read_settings(
 
 def read_named_settings(path: Path, known: Collection[str]) -> tuple[dict[str, Any], str]:
     """Settings of a file that a specification names, ``NAME=FILE.json``; as ``read_settings``."""
-    require(path.suffix == ".json", f"{path}: expected a settings file, NAME=FILE.json", 2)
+    require(path.suffix.lower() == ".json", f"{path}: expected a settings file, NAME=FILE.json", 2)
     require(path.is_file(), f"{path}: no such settings file", 2)
     return read_settings(path, known)
 

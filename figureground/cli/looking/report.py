@@ -1,15 +1,25 @@
-"""``figureground report``, ``compare``, ``plan-size``: results side by side, and the images that a difference takes."""
+"""``figureground report``, ``compare``, ``plan-size``: results side by side, a dataset on a page, images to plan."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from figureground.cli.options import JsonOption, verb
-from figureground.console import emit
+from figureground.cli.options import JsonOption, RevisionOption, verb
+from figureground.console import emit, progress_bar
 from figureground.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedOptions:
+    """What results are of, and which state of a dataset on the Hub is told of."""
+
+    models: Annotated[Path | None, typer.Option(help="YAML that lists models with family and training.")] = None
+    repository: Annotated[str | None, typer.Option(help="The dataset, to show its images in the plots.")] = None
+    revision: RevisionOption = None
 
 
 @verb(
@@ -17,13 +27,17 @@ from figureground.errors import UsageError
     "figureground report scores -o report --models models.yaml --repository rival\n\n"
     "figureground report scores -o report --published results-imagenet-a.csv\n\n"
     "figureground report scores -o report --margin 0.03 --vector pdf\n\n"
-    "figureground report scores -o report --repository crossed --vector svg"
+    "figureground report scores -o report --repository crossed --vector svg\n\n"
+    "figureground report in9 -o in9-report"
 )
 def report(
-    results: Annotated[list[Path], typer.Argument(help="Result files of evaluate, or folders of them.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables and plots.")],
-    models: Annotated[Path | None, typer.Option(help="YAML that lists models with family and training.")] = None,
-    repository: Annotated[str | None, typer.Option(help="The dataset, to show its images in the plots.")] = None,
+    results: Annotated[list[Path], typer.Argument(help="Result files of evaluate, folders of them, or one dataset.")],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for the report; of a dataset by default NAME-report beside it."),
+    ] = None,
+    options: ReportedOptions,
     published: Annotated[
         Path | None, typer.Option(help="timm's results-imagenet-a.csv, to compare results of imagenet_a with.")
     ] = None,
@@ -36,12 +50,30 @@ def report(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put results side by side: tables, families pooled, and the plots of the paper."""
+    """Put results side by side in tables and plots, or show a dataset on one page: photos, masks, donors, rows."""
+    from figureground.exports.build_report.reporting import is_build
+
+    if any(is_build(path, options.revision) for path in results):
+        _report_build(results, out, options.revision, as_json=as_json)
+        return
+    if out is None:
+        raise UsageError("results need a folder for their tables and plots: give --out")
     from figureground.exports.verbs import report as run
 
+    models, repository = options.models, options.repository
     files = run(results, out, models=models, repository=repository, published=published, margin=margin, vector=vector)
     written = {"folder": str(out), "files": [file.relative_to(out).as_posix() for file in files]}
     emit(written, as_json=as_json, text="\n".join(map(str, files)))
+
+
+def _report_build(datasets: list[Path], out: Path | None, revision: str | None, *, as_json: bool) -> None:
+    from figureground.exports.verbs import report_build
+
+    if len(datasets) > 1:
+        raise UsageError(f"one dataset at a time, and no results beside it: got {', '.join(map(str, datasets))}")
+    with progress_bar() as show:
+        page = report_build(datasets[0], out, revision=revision, progress=show)
+    emit({"folder": str(page.parent), "files": [page.name]}, as_json=as_json, text=str(page))
 
 
 Scored = Annotated[list[Path], typer.Argument(help="Result files of evaluate --out, or folders of them.")]

@@ -309,7 +309,7 @@ class TestRefusals:
         [
             ([], 422, "context.result: List should have at least 1 item"),
             ([click(*DISC_XY)] * 257, 422, "at most 256 items"),
-            ([click(*DISC_XY, original_width=239)], 409, "is 240x800, not 239x800: reload the page"),
+            ([click(*DISC_XY, original_width=239)], 409, "is 240x800 (width x height), not 239x800: reload the page"),
             ([click(*DISC_XY), click(*DISC_XY, original_height=1)], 409, "not 240x1"),
             ([click(*DISC_XY, type="brushlabels")], 422, "result.0.type"),
             ([click(*DISC_XY, value={"x": "left", "y": 1})], 422, "value.x"),

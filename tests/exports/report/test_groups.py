@@ -286,9 +286,9 @@ def test_the_csv_has_a_row_a_model(scores: Path, tmp_path: Path) -> None:
     [
         (
             "model,top1,top5\na,1,2\n",
-            ["expected the columns model, top1, top5, img_size, crop_pct", "got none named img_size, crop_pct"],
+            ["expected the columns model, top1, top5, img_size, crop_pct", "got model, top1, top5; take results"],
         ),
-        ("", ["got none named model, top1"]),
+        ("", ["got an empty file; take results"]),
         (
             PUBLISHED + "a,one,0,2,0,1,224,0.9,bicubic,0\nb,1\n,1,0,2,0,1,224,0.9,bicubic,0\n",
             ["line 2: expected numbers but for the model, got model 'a', top1 'one'", "line 3", "line 4"],
@@ -312,5 +312,5 @@ def test_a_published_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path) -> 
     with pytest.raises(UsageError, match="cannot be read"):
         read_published(tmp_path / "absent.csv")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="is no CSV file"):
+    with pytest.raises(DataError, match="expected UTF-8 text"):
         read_published(tmp_path / "binary.csv")

@@ -16,6 +16,7 @@ from PIL import Image
 from viewed_dataset import SeesColours, Viewed
 
 from figureground.errors import DataError, UsageError
+from figureground.exports.dataset.manifest import write_manifest
 from figureground.exports.dataset.opening import open_dataset
 from figureground.exports.viewing.columns import read_columns
 from figureground.exports.viewing.gallery import open_gallery
@@ -23,6 +24,14 @@ from figureground.exports.viewing.readings import OUTSIDE, Reading
 from figureground.runtime.files import file_sha256
 
 Arrays = dict[str, NDArray[Any]]
+
+
+def test_results_are_of_the_data_whatever_models_it_carries(viewed: Viewed, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(viewed.dataset, tmp_path / "carrying"))
+    (folder / "leaderboard").mkdir()
+    (folder / "leaderboard" / "leaderboard.json").write_text("{}")
+    write_manifest(folder)
+    assert len(open_gallery(folder, results=[viewed.scores]).readings) == 1
 
 
 def test_every_answer_is_the_model_s_to_that_row(viewed: Viewed) -> None:

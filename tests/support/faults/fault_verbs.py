@@ -171,6 +171,7 @@ _SCORES: Final[Mapping[str, Verb]] = {
         quick=True,
     ),
     "report": Verb(words=words("report", "scores", "-o", "out"), begin=("scores",)),
+    "report, of a dataset": Verb(words=words("report", "data", "-o", "out"), begin=("pictures=data",)),
     "compare": Verb(words=words("compare", "scores", "-o", "out", "--rounds", "99"), begin=("scores",), printed=True),
     "plan-size": Verb(words=words("plan-size", "--discordant", "0.15", "--difference", "0.1"), printed=True),
     "human make": Verb(

@@ -137,6 +137,7 @@ def show(report: dict[str, Any]) -> tuple[int, int]:
     """Print what became of a parser; returns its executions and findings."""
     new = f", {report['inputs']} inputs that reached new code" if report["inputs"] else ""
     words = f"{report['executions']} executions in {report['seconds']:.0f} s, {len(report['findings'])} findings{new}"
+    words += f"; at most {report['slowest']:.2f} s, {report['memory'] >> 20} MiB"
     print(f"{report['name']}: {words}", flush=True)
     keep(report["name"], report["findings"])
     return report["executions"], len(report["findings"])

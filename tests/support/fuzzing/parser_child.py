@@ -33,6 +33,15 @@ PIXEL_MEMORY: Final = 17
 and libjpeg nearly as many for a CMYK photo in steps."""
 _MOST_FINDINGS: Final = 25
 _MOST_TRIES: Final = 5
+_EMPTY: Final[dict[str, Any]] = {
+    "executions": 0,
+    "findings": {},
+    "inputs": 0,
+    "seconds": 0.0,
+    "slowest": 0.0,
+    "memory": 0,
+}
+"""Report of no executions: seconds of processor time, bytes of address space beyond what was there before."""
 _used: int | None = None
 """Bytes of address space before the first input."""
 
@@ -56,6 +65,8 @@ class Guard:
         self._scratch = folder / "files"
         self._scratch.mkdir()
         self.executions = 0
+        self.slowest = 0.0
+        """Seconds of processor time of the input that took most."""
         self.findings: dict[str, dict[str, str]] = {}
 
     def __call__(self, data: bytes) -> None:
@@ -77,8 +88,11 @@ class Guard:
             self._note("over a second", error, data)
         except Exception as error:
             self._note(type(error).__name__, error, data)
-        if (spent := time.process_time() - began) > seconds + 0.2:
+        spent = time.process_time() - began
+        if spent > seconds + 0.2:
             self._note_slow(spent, data)
+        if _used is not None:
+            self.slowest = max(self.slowest, spent)
 
     def _note(self, kind: str, error: BaseException, data: bytes) -> None:
         frames = traceback.extract_tb(error.__traceback__)
@@ -99,6 +113,7 @@ class Guard:
     def report(self, inputs: int, seconds: float) -> None:
         """Write what was done so far."""
         report = {"executions": self.executions, "findings": self.findings, "inputs": inputs, "seconds": seconds}
+        report |= {"slowest": self.slowest, "memory": address_space("VmPeak") - (_used or 0)}
         (self._folder / "report.tmp").write_text(json.dumps(report))
         (self._folder / "report.tmp").replace(self._folder / "report.json")
 
@@ -131,8 +146,14 @@ def clock(seconds: float = MOST_SECONDS) -> Iterator[None]:
 def limit_memory() -> None:
     """Let this process have a gigabyte more address space than it has."""
     global _used
-    _used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    _used = address_space("VmSize")
     allow_memory(0)
+
+
+def address_space(name: str) -> int:
+    """Bytes of address space of this process: VmSize, what it has; VmPeak, the most it ever had."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) << 10
 
 
 def allow_memory(asked: int) -> None:
@@ -165,12 +186,14 @@ def run(plan: Sequence[tuple[str, int]], seed: int, samples: Path, *, guided: bo
     """
     targets, atheris = load(guided)
     for name, executions in plan:
-        total: dict[str, Any] = {"name": name, "executions": 0, "findings": {}, "inputs": 0, "seconds": 0.0}
+        total = {"name": name, **_EMPTY}
         for attempt in range(_MOST_TRIES):
             left = executions - total["executions"]
             part = _forked(targets, atheris, name, left, seed + 1000 * attempt, samples)
             for key in ("executions", "inputs", "seconds"):
                 total[key] += part[key]
+            for key in ("slowest", "memory"):
+                total[key] = max(total[key], part[key])
             total["findings"] = {**part["findings"], **total["findings"]}
             if total["executions"] >= executions or not part["executions"]:
                 break
@@ -192,8 +215,7 @@ def _forked(targets: Any, atheris: Any, name: str, executions: int, seed: int, s
             os._exit(code)
         _, status = os.waitpid(pid, 0)
         report, error, current = (Path(folder, part) for part in ("report.json", "error", "current"))
-        empty = {"executions": 0, "findings": {}, "inputs": 0, "seconds": 0.0}
-        part: dict[str, Any] = json.loads(report.read_text()) if report.is_file() else empty
+        part: dict[str, Any] = json.loads(report.read_text()) if report.is_file() else {**_EMPTY, "findings": {}}
         if status:
             ended = f"exit {os.waitstatus_to_exitcode(status)}"
             data = current.read_bytes() if current.is_file() else b""

@@ -20,6 +20,8 @@ class TableRow:
     """``line 3``, as errors name it."""
     cells: dict[str, str]
     """By column, without spaces around them; empty where the row is too short."""
+    too_short: bool
+    """Whether it has fewer cells than the header."""
     too_long: bool
     """Whether it has more cells than the header: a comma in a cell that is not quoted moves all behind it."""
 
@@ -37,12 +39,13 @@ class Table:
         return [f"column {name} of {self.path.name}" for name in self.header if name and name not in used]
 
 
-def read_table(path: Path, columns: Sequence[str | tuple[str, ...]]) -> Table:
+def read_table(path: Path, columns: Sequence[str | tuple[str, ...]], *, remedy: str = "") -> Table:
     """Read a CSV file.
 
     Args:
         path: The file; a byte order mark is no part of the first column.
         columns: The columns that it must have, each a name or several that stand for the same.
+        remedy: Where a table that has them is to be had.
 
     Raises:
         UsageError: if it cannot be read.
@@ -63,7 +66,7 @@ def read_table(path: Path, columns: Sequence[str | tuple[str, ...]]) -> Table:
         expected = f"the columns {', '.join(' or '.join(spelled) for spelled in names)}, each once"
         got = listed(header) if header else "an empty file"
         semicolons = len(header) == 1 and ";" in header[0]
-        remedy = "save it with commas between cells, not semicolons" if semicolons else ""
+        remedy = "save it with commas between cells, not semicolons" if semicolons else remedy
         faults.add(str(path), "header", expected=expected, got=got, remedy=remedy)
     faults.raise_if_any()
     return Table(path, header, rows)
@@ -71,4 +74,5 @@ def read_table(path: Path, columns: Sequence[str | tuple[str, ...]]) -> Table:
 
 def _row(line: int, row: dict[str, str | list[str] | None]) -> TableRow:
     cells = {name: cell.strip() if isinstance(cell, str) else "" for name, cell in row.items()}
-    return TableRow(f"line {line}", cells, any(isinstance(cell, list) for cell in row.values()))
+    given = row.values()
+    return TableRow(f"line {line}", cells, None in given, any(isinstance(cell, list) for cell in given))

@@ -1,0 +1,39 @@
+"""The page on a team, typed to the letter on the run's Label Studio as a server of somebody else's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from studio_lead import answer, second_user, tasks_of
+from studio_server import shared_server
+from typist import Typist
+
+from figureground.annotate.studio.client import StudioClient
+from figureground.annotate.studio.home import StudioHome
+
+pytestmark = [pytest.mark.whole_path, pytest.mark.timeout(900)]
+
+
+def test_a_team_answers_on_a_server_of_others(first_dataset: Path) -> None:
+    _, connection = shared_server()
+    environment = {"LABEL_STUDIO_URL": connection.url, "LABEL_STUDIO_API_KEY": connection.token}
+    typed: dict[str, str] = {}
+    for block, printed in Typist(first_dataset, "howto_team", environment).page("docs/howto/team.md"):
+        typed[block.splitlines()[0]] = printed
+        if "--overlap" in block:
+            answer_all(StudioHome.of(first_dataset / "work"), printed)
+    print(typed)
+
+
+def answer_all(home: StudioHome, pushed: str) -> None:
+    """Each of the two submits the masks of all their photos as they came."""
+    client = StudioClient(home.require_connection())
+    other = second_user(client)
+    projects = re.findall(r"^  (ada|ben): \S+/projects/(\d+)", pushed, re.MULTILINE)
+    assert [name for name, _ in projects] == ["ada", "ben"]
+    for name, project in projects:
+        for task in tasks_of(client, int(project)):
+            own = {"completed_by": other} if name == "ben" else {}
+            answer(client, task, task["predictions"][0]["result"], **own)
