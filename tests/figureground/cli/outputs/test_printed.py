@@ -120,7 +120,9 @@ def test_a_shape_is_closed_and_says_what_docstrings_say() -> None:
         "count": {"type": "integer", "description": "How many; null where nobody counted."},
         "note": {"type": "string"},
     }
-    assert json_schema(Sample)["required"] == ["count", "faults"], "a record prints what has a default, too"
+    record = json_schema(Sample)
+    assert record["additionalProperties"] is False
+    assert record["required"] == ["count", "faults"], "a record prints what has a default, too"
 
 
 def test_a_shape_is_an_object_of_its_own_or_several() -> None:
