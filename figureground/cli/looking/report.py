@@ -57,7 +57,7 @@ def report(
         _report_build(results, out, options.revision, as_json=as_json)
         return
     if out is None:
-        raise UsageError("results need a folder for their tables and plots: give --out")
+        raise UsageError("results need a folder to be written to: give --out; a dataset on the Hub needs --revision")
     from figureground.exports.verbs import report as run
 
     models, repository = options.models, options.repository
