@@ -138,10 +138,10 @@ def test_annotations_in_hidden_folders_are_of_no_photo(tmp_path: Path) -> None:
         "<annotation><size><width>60</width><height>40</height></size>"
         f"<object><name>dog</name><bndbox>{corners}</bndbox></object></annotation>"
     )
-    for name in ("a.xml", ".ipynb_checkpoints/a.xml", ".Trash-1000/files/a.xml", "__MACOSX/a.xml"):
+    for name in ("train/dog/a.xml", "__MACOSX/train/dog/a.xml", ".Trash-1000/train/dog/a.xml"):
         (tmp_path / "boxes" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "boxes" / name).write_text(annotation)
-    (tmp_path / "boxes" / "._a.xml").write_bytes(APPLE_DOUBLE)
+    (tmp_path / "boxes" / "train" / "dog" / "._a.xml").write_bytes(APPLE_DOUBLE)
     (item,) = open_source(str(tmp_path / "photos"), boxes=tmp_path / "boxes")
     assert (item.fault, len(item.boxes_xyxy_px)) == ("", 1)
 
