@@ -22,6 +22,7 @@ from figureground.annotate.lint.findings import write_findings
 from figureground.annotate.proposals.class_texts import read_synonyms
 from figureground.build.recipes.loading import load_recipe, recipe_text
 from figureground.errors import DataError, UsageError
+from figureground.exports.evaluation.model_files.settings import read_named_settings
 from figureground.exports.report.stored_results import read_results, result_files
 from figureground.exports.report.timm_table import read_published
 from figureground.runtime.files import file_ending, files_in
@@ -84,6 +85,11 @@ def test_documents_in_capitals_are_what_they_are_called(tmp_path: Path, name: st
     (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / name.lower()).write_text(text, encoding="utf-8")
     assert str(load(str(tmp_path / name))).replace("MAP", "map") == str(load(str(tmp_path / name.lower())))
+
+
+def test_settings_of_a_model_may_be_called_in_capitals(tmp_path: Path) -> None:
+    (tmp_path / "S.JSON").write_text('{"crop_pct": 0.9}')  # which must not be looked for as S.json, and passed over
+    assert read_named_settings(tmp_path / "S.JSON", ("crop_pct",))[0] == {"crop_pct": 0.9}
 
 
 def test_json_in_capitals_is_no_yaml(tmp_path: Path) -> None:
