@@ -1190,7 +1190,7 @@ def read_settings(
     Raises:
         EvaluationError: with every setting that has another name or value.
     """
-    beside = path.with_suffix(".json")
+    beside = path if path.suffix.lower() == ".json" else path.with_suffix(".json")
     where = str(beside) if beside.is_file() else str(path)
     try:
         if beside.is_file():

@@ -22,6 +22,7 @@ from figureground.annotate.lint.findings import write_findings
 from figureground.annotate.proposals.class_texts import read_synonyms
 from figureground.build.recipes.loading import load_recipe, recipe_text
 from figureground.errors import DataError, UsageError
+from figureground.exports.evaluation.model_files.settings import read_named_settings
 from figureground.exports.report.stored_results import read_results, result_files
 from figureground.exports.report.timm_table import read_published
 from figureground.runtime.files import file_ending, files_in
@@ -86,6 +87,11 @@ def test_documents_in_capitals_are_what_they_are_called(tmp_path: Path, name: st
     assert str(load(str(tmp_path / name))).replace("MAP", "map") == str(load(str(tmp_path / name.lower())))
 
 
+def test_settings_of_a_model_may_be_called_in_capitals(tmp_path: Path) -> None:
+    (tmp_path / "S.JSON").write_text('{"crop_pct": 0.9}')  # which must not be looked for as S.json, and passed over
+    assert read_named_settings(tmp_path / "S.JSON", ("crop_pct",))[0] == {"crop_pct": 0.9}
+
+
 def test_json_in_capitals_is_no_yaml(tmp_path: Path) -> None:
     (tmp_path / "MAP.JSON").write_text(CLASS_MAP[:-1])
     with pytest.raises(DataError, match="expected well-formed JSON"):
@@ -138,10 +144,10 @@ def test_annotations_in_hidden_folders_are_of_no_photo(tmp_path: Path) -> None:
         "<annotation><size><width>60</width><height>40</height></size>"
         f"<object><name>dog</name><bndbox>{corners}</bndbox></object></annotation>"
     )
-    for name in ("a.xml", ".ipynb_checkpoints/a.xml", ".Trash-1000/files/a.xml", "__MACOSX/a.xml"):
+    for name in ("train/dog/a.xml", "__MACOSX/train/dog/a.xml", ".Trash-1000/train/dog/a.xml"):
         (tmp_path / "boxes" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "boxes" / name).write_text(annotation)
-    (tmp_path / "boxes" / "._a.xml").write_bytes(APPLE_DOUBLE)
+    (tmp_path / "boxes" / "train" / "dog" / "._a.xml").write_bytes(APPLE_DOUBLE)
     (item,) = open_source(str(tmp_path / "photos"), boxes=tmp_path / "boxes")
     assert (item.fault, len(item.boxes_xyxy_px)) == ("", 1)
 

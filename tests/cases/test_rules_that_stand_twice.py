@@ -14,11 +14,13 @@ from huggingface_hub import errors as hub
 from photo_samples import draw_pixels, encode
 from PIL import Image
 
-from figureground.errors import printable
+from figureground.errors import masked, printable, spellings
 from figureground.exports.evaluation.pictures import MAX_PIXELS, open_image
 from figureground.exports.evaluation.repository.hub import hub_fault
 from figureground.exports.evaluation.values import EvaluationError, spell_size
+from figureground.exports.evaluation.values import masked as masked_there
 from figureground.exports.evaluation.values import printable as printable_there
+from figureground.exports.evaluation.values import spellings as spellings_there
 from figureground.runtime.hub import hub_error
 from figureground.schemas.rasters import sizes
 from figureground.schemas.rasters.photos import PhotoRejected, decode_photo
@@ -118,6 +120,33 @@ def test_as_many_pixels_are_read_and_sizes_are_spelled_alike() -> None:
 def test_what_commands_a_terminal_is_spelled_out_alike(text: str) -> None:
     assert printable(text) == printable_there(text)
     assert printable(text).isprintable()
+
+
+# Secrets: the same spellings are masked, and the same parts of addresses
+
+ADDRESSES = {
+    "signed for S3": "https://host/a?X-Amz-Signature=s3cret&b=1",
+    "signed for a CDN": "https://host/a?Policy=s3cret",
+    "signed for Azure": "at https://host/a?se=1&sig=s3cret, and on",
+    "a login": "s3://name:s3cret@host/bucket",
+    "a login without a name": "https://:s3cret@host/",
+}
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_addresses_lose_their_secrets_alike(name: str) -> None:
+    assert masked(ADDRESSES[name]) == masked_there(ADDRESSES[name])
+    assert "s3cret" not in masked(ADDRESSES[name])
+
+
+@pytest.mark.parametrize("text", ["https://host/a?b=1", "mailto:a@b", "17:30 at a@b", "plain"])
+def test_other_texts_stay_alike(text: str) -> None:
+    assert masked(text) == masked_there(text) == text
+
+
+@pytest.mark.parametrize("secret", ["hf_0123456789abcdef", 'of/the "store"+?é0123456789', "short"])
+def test_secrets_are_spelled_alike(secret: str) -> None:
+    assert set(spellings(secret)) == set(spellings_there(secret))
 
 
 # Weights: the same tensors are the same model in proposals and in scores
