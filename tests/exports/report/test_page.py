@@ -12,7 +12,7 @@ from PIL import Image
 
 from figureground.exports.evaluation.results import ResultTable
 from figureground.exports.evaluation.tables import RULE, Cell
-from figureground.exports.report.page import write_page
+from figureground.exports.report.page.document import write_page
 from figureground.exports.report.table_files import table_files
 
 GAP = Cell(0.1, (0.02, 0.2), 0.01, signed=True)
