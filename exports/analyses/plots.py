@@ -136,24 +136,33 @@ def draw_heat_table(
     title: str,
     note: str = "",
     scale: str,
+    largest: float | None = None,
     picture_format: str = "png",
 ) -> bytes:
-    """A table ``(R, C)`` of shares as coloured cells with their numbers; NaN cells are left white."""
+    """A table ``(R, C)`` of shares as coloured cells with their numbers; NaN cells are left white.
+
+    The scale ends at ``largest``, or at the largest of these values.
+    """
     width = max(0.5 * len(column_names) + 2.8, _NARROWEST)
     note = textwrap.fill(note, int(_LETTERS_PER_INCH * width))
     figure = Figure(figsize=(width, 0.33 * len(row_names) + 1.9 + 0.13 * note.count("\n")), dpi=_DPI)
     figure.set_layout_engine("constrained")
     axis = figure.subplots()
-    largest = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
+    if largest is None:
+        largest = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
     shown = axis.imshow(values, cmap="cividis", vmin=0, vmax=largest or 1.0, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             colour = "white" if value < 0.6 * largest else "black"
-            axis.text(column, row, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=6.5, color=colour)
+            axis.text(
+                column, row, f"{value:.2f}".removeprefix("0"), ha="center", va="center", fontsize=6.5, color=colour
+            )
     axis.set_xticks(range(len(column_names)), column_names, rotation=90, fontsize=7.5)
     axis.set_yticks(range(len(row_names)), [shorten(name) for name in row_names], fontsize=8)
     axis.tick_params(length=0)
-    figure.colorbar(shown, ax=axis, label=scale, fraction=0.03, pad=0.01)
+    bar = figure.colorbar(shown, ax=axis, fraction=0.03, pad=0.01)
+    bar.set_label(scale, fontsize=8)
+    bar.ax.tick_params(labelsize=7)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     if note:
         figure.supxlabel(note, fontsize=7.5, color=_GREY, x=0.01, ha="left")

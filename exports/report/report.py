@@ -22,7 +22,7 @@ from figureground.exports.report.imagenet9 import describe_imagenet9, group_mode
 from figureground.exports.report.leak.levelling import MARGIN
 from figureground.exports.report.leak.section import describe_leak, leak_section
 from figureground.exports.report.noise import FamilyNoise, NoiseResult, noise_results, pool_families, worst_gaps
-from figureground.exports.report.page.document import REPORT_PAGE, write_page
+from figureground.exports.report.page.document import REPORT_PAGE, Contents, write_page
 from figureground.exports.report.pictures import PictureFolder, VectorFormat, formats_with
 from figureground.exports.report.stored_results import read_results, reading_results
 from figureground.exports.report.table_files import table_files
@@ -93,6 +93,7 @@ def _write(
     texts += [describe_box_sources(box_sources)] if box_sources else []
     written = {"report.txt": "\n\n".join([*map(table_text, tables), *texts]) + "\n", **table_files(tables)}
     out.mkdir(parents=True, exist_ok=True)
+    draw.draw_tables(drawing, read)
     sections = _report_noise(read, drawing)
     sections += [{"protocol": "imagenet_a", "box_sources": asdict(comparison)} for comparison in box_sources]
     for draw_group, section, groups in (
@@ -117,7 +118,9 @@ def _write(
     for name, text in {**written, **further}.items():
         write_text(out / name, text)
     names = [*written, *drawing.pictures.names, *further]
-    write_page(out, tables, texts, names)
+    examples = draw.collect(drawing, read)
+    pictures = drawing.pictures.shown
+    write_page(out, Contents(tables=tables, texts=texts, pictures=pictures, examples=examples, names=names))
     return [*names, REPORT_PAGE]
 
 

@@ -43,10 +43,15 @@ def draw_conflicts(readings: Sequence[ConflictReading], pictures: PictureFolder,
     for number, members in enumerate(groups.values()):
         twice = sum(key[4] == members[0].space for key in groups) > 1
         own = f"{stem}{members[0].space}" + (f".{number}" if twice else "")
-        pictures.chart(f"{own}.bias", partial(draw_bias, members))
+        pictures.chart(f"{own}.bias", partial(draw_bias, members), kind="conflict_bias", of=members[0].title)
         for reading in members:
             for config in reading.summary["configs"] if len(reading.summary["classes"]) <= MOST_CLASSES else ():
-                pictures.chart(f"{own}.{config}.{safe_name(reading.model)}", partial(draw_table, reading, config))
+                pictures.chart(
+                    f"{own}.{config}.{safe_name(reading.model)}",
+                    partial(draw_table, reading, config),
+                    kind="conflict_table",
+                    of=f"{reading.model}, {config}",
+                )
 
 
 def draw_bias(members: Sequence[ConflictReading], picture_format: str = "png") -> bytes:

@@ -30,19 +30,28 @@ def draw_crossed(group: ResultGroup, pictures: PictureFolder, stem: str, *, open
     """
     for config in crossed_configs(group):
         members = [member for member in group.members if config in member.summary["crossed"]]
-        pictures.chart(f"{stem}.{config}.components", partial(plots.draw_components, members, config))
-        pictures.chart(f"{stem}.{config}.attacks", partial(plots.draw_attacks, members, config))
+        pictures.chart(
+            f"{stem}.{config}.components", partial(plots.draw_components, members, config), kind="components", of=config
+        )
+        pictures.chart(
+            f"{stem}.{config}.attacks", partial(plots.draw_attacks, members, config), kind="attacks", of=config
+        )
         for member in members:
             name = safe_name(member.model)
             pairs = member.summary["crossed"][config]["attacks"]["fooled"]["pairs"]
             if pairs:
                 names = list(member.summary["n_per_class"])
-                pictures.chart(f"{stem}.{config}.pairs.{name}", partial(plots.draw_pairs, member, config, names))
+                pictures.chart(
+                    f"{stem}.{config}.pairs.{name}",
+                    partial(plots.draw_pairs, member, config, names),
+                    kind="pairs",
+                    of=f"{member.model}, {config}",
+                )
             answers = None if opened is None else read_crossed(member, group.space, config)
             if opened is not None and answers:
                 load = partial(_load, opened, member.result["split"])
                 sheet = plots.draw_grounds(member, config, *answers, load, opened.classes)
-                pictures.sheet(f"{stem}.{config}.grounds.{name}", sheet)
+                pictures.sheet(f"{stem}.{config}.grounds.{name}", sheet, kind="grounds", of=f"{member.model}, {config}")
 
 
 def read_crossed(

@@ -13,10 +13,14 @@ plots = pytest.importorskip("figureground.exports.analyses.plots")
 
 def test_charts_are_written_in_every_format_and_sheets_as_pixels(tmp_path: Path) -> None:
     pictures = PictureFolder(tmp_path, formats_with("pdf"))
-    pictures.chart("a.bars", lambda picture_format: f"drawn as {picture_format}".encode())
-    pictures.sheet("a.photos", b"pixels")
+    pictures.chart("a.bars", lambda picture_format: f"drawn as {picture_format}".encode(), kind="arms", of="m")
+    pictures.sheet("a.photos", b"pixels", kind="gaps")
     assert pictures.names == ["a.bars.png", "a.bars.pdf", "a.photos.png"]
     assert [(tmp_path / name).read_bytes() for name in pictures.names] == [b"drawn as png", b"drawn as pdf", b"pixels"]
+    assert [(picture.name, picture.kind, picture.of) for picture in pictures.shown] == [
+        ("a.bars.png", "arms", "m"),
+        ("a.photos.png", "gaps", ""),
+    ]
     assert formats_with(None) == ("png",)
 
 
