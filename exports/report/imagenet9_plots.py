@@ -113,12 +113,14 @@ def draw_categories(
     answers = {config: read_answers(member, config) or {} for config in CATEGORY_CONFIGS}
     images = {config: load(config, names) for config in CATEGORY_CONFIGS}
     rows = []
-    for category, ids in shown.items():
+    for category, ids in ((category, ids) for category, ids in shown.items() if ids):
         tiles = [
             answer_tile(images[config][name], answers[config][name], classes, config)
             for name in ids
             for config in CATEGORY_CONFIGS
         ]
-        rows.append(TileRow(title=category if ids else f"{category}\nnone", tiles=tuple(tiles)))
+        rows.append(TileRow(title=category, tiles=tuple(tiles)))
     title = f"{member['model']}: the five categories"
-    return draw_sheet(rows, title=title, note=ANSWERS_NOTE)
+    empty = [category for category, ids in shown.items() if not ids]
+    note = f"{ANSWERS_NOTE}; no photo is in {', '.join(empty)}" if empty else ANSWERS_NOTE
+    return draw_sheet(rows, title=title, note=note)
