@@ -57,7 +57,7 @@ class _Row:
 
 def write_page(folder: Path, contents: Contents) -> None:
     """Write ``report.html`` beside the pictures that it shows; the same contents make the same bytes."""
-    script = files(__package__).joinpath("page.js").read_text(encoding="utf-8") if contents.examples else ""
+    script = _part("page.js") if contents.examples else ""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = _template().render(
         policy=_POLICY + (f"; script-src 'sha256-{digest}'" if script else ""),
@@ -80,7 +80,11 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["shown"] = _shown
-    return environment.from_string(files(__package__).joinpath("page.html.jinja").read_text(encoding="utf-8"))
+    return environment.from_string(_part("page.html.jinja"))
+
+
+def _part(name: str) -> str:
+    return (files("figureground.exports.report.page") / name).read_text(encoding="utf-8")
 
 
 def _table(table: ResultTable) -> dict[str, Any]:
