@@ -249,7 +249,7 @@ def report(
         repository: The dataset that was scored, to show its images in the plots; None shows none.
         published: timm's ``results-imagenet-a.csv``, to set results of ``imagenet_a`` beside; None sets none.
         margin: Difference of two accuracies on ``no_fg`` that counts as none, in (0, 1).
-        vector: ``svg`` or ``pdf``, to write the charts of crossed grounds and of the leak of rims as that too.
+        vector: ``svg`` or ``pdf``, to write every chart as that too; sheets of photos stay PNG.
 
     Returns:
         Files that were written.

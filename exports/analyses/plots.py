@@ -7,9 +7,10 @@ magnitudes are in viridis and cividis. Figures are made without pyplot, which ke
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from matplotlib import rc_context
@@ -21,10 +22,16 @@ from figureground.exports.evaluation.values import Floats, Images
 PALETTE: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 MARKERS: Final = "osD^vP*X"
 """Matplotlib's markers, for what must be told apart without colour."""
+HATCHES: Final = ("", "///", "...", "xxx", "\\\\\\", "ooo", "---", "+++")
+"""Of bars, for the same."""
 _GREY: Final = "#555555"
 _INK: Final = "#111111"
 _DPI: Final = 120
 _LONGEST_NAME: Final = 34
+_NARROWEST: Final = 6.4
+"""Inches; titles fit."""
+_LETTERS_PER_INCH: Final = 16
+"""Of notes below a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +80,7 @@ def draw_bars(
             drawn = [bars_of.get(group, {}).get(label, Bar(value=None)) for group in groups]
             centres = np.arange(len(groups)) + (order - (len(series) - 1) / 2) * thickness
             values = [np.nan if bar.value is None else bar.value for bar in drawn]
-            axis.barh(centres, values, thickness * 0.92, color=PALETTE[order % len(PALETTE)], label=shorten(label))
+            axis.barh(centres, values, thickness * 0.92, label=shorten(label), **bar_style(order))
             for centre, bar in zip(centres, drawn, strict=True):
                 if bar.ci95 is not None:
                     axis.plot(bar.ci95, (centre, centre), color=_INK, linewidth=1.3, solid_capstyle="butt")
@@ -129,22 +136,33 @@ def draw_heat_table(
     title: str,
     note: str = "",
     scale: str,
+    largest: float | None = None,
     picture_format: str = "png",
 ) -> bytes:
-    """A table ``(R, C)`` of shares as coloured cells with their numbers; NaN cells are left white."""
-    figure = Figure(figsize=(0.5 * len(column_names) + 2.8, 0.33 * len(row_names) + 1.9), dpi=_DPI)
+    """A table ``(R, C)`` of shares as coloured cells with their numbers; NaN cells are left white.
+
+    The scale ends at ``largest``, or at the largest of these values.
+    """
+    width = max(0.5 * len(column_names) + 2.8, _NARROWEST)
+    note = textwrap.fill(note, int(_LETTERS_PER_INCH * width))
+    figure = Figure(figsize=(width, 0.33 * len(row_names) + 1.9 + 0.13 * note.count("\n")), dpi=_DPI)
     figure.set_layout_engine("constrained")
     axis = figure.subplots()
-    largest = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
+    if largest is None:
+        largest = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
     shown = axis.imshow(values, cmap="cividis", vmin=0, vmax=largest or 1.0, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             colour = "white" if value < 0.6 * largest else "black"
-            axis.text(column, row, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=6.5, color=colour)
+            axis.text(
+                column, row, f"{value:.2f}".removeprefix("0"), ha="center", va="center", fontsize=6.5, color=colour
+            )
     axis.set_xticks(range(len(column_names)), column_names, rotation=90, fontsize=7.5)
     axis.set_yticks(range(len(row_names)), [shorten(name) for name in row_names], fontsize=8)
     axis.tick_params(length=0)
-    figure.colorbar(shown, ax=axis, label=scale, fraction=0.03, pad=0.01)
+    bar = figure.colorbar(shown, ax=axis, fraction=0.03, pad=0.01)
+    bar.set_label(scale, fontsize=8)
+    bar.ax.tick_params(labelsize=7)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     if note:
         figure.supxlabel(note, fontsize=7.5, color=_GREY, x=0.01, ha="left")
@@ -159,6 +177,19 @@ def encode_figure(figure: Figure, picture_format: str = "png") -> bytes:
     with rc_context({"svg.hashsalt": "figureground", "pdf.fonttype": 42}):
         figure.savefig(buffer, format=picture_format, metadata=dict.fromkeys(unsaid[picture_format]))
     return buffer.getvalue()
+
+
+def series_style(number: int) -> dict[str, Any]:
+    """Colour and marker of one of several series; the first 64 differ in one of them, the first eight in both."""
+    turn = number // len(PALETTE)
+    return {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[(number + turn) % len(MARKERS)]}
+
+
+def bar_style(number: int) -> dict[str, Any]:
+    """Colour and hatching of one of several series of bars, as ``series_style`` has it."""
+    turn = number // len(PALETTE)
+    hatch = HATCHES[(number + turn) % len(HATCHES)]
+    return {"color": PALETTE[number % len(PALETTE)], "hatch": hatch, "edgecolor": "white"}
 
 
 def error_reach(value: float, ci95: Sequence[float] | None) -> list[list[float]] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +12,6 @@ from figureground.errors import MissingExtraError
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.report.background import BackgroundPoint, BackgroundRelation
 from figureground.exports.report.stored_answers import read_answers
-from figureground.runtime.files import replace_file
 
 try:
     from matplotlib.figure import Figure
@@ -38,8 +36,10 @@ _GREY: Final = "#777777"
 
 
 def draw_relations(
-    relations: Sequence[BackgroundRelation], path: Path, families: Mapping[str, str] = MappingProxyType({})
-) -> None:
+    relations: Sequence[BackgroundRelation],
+    families: Mapping[str, str] = MappingProxyType({}),
+    picture_format: str = "png",
+) -> bytes:
     """A panel for each config of one measure; points are sized by parameters, numbered by accuracy, and named below.
 
     ``families`` are models to families, each of which has a colour; without them all points have one.
@@ -82,24 +82,20 @@ def draw_relations(
         x=0.01,
         ha="left",
     )
-    with replace_file(path) as temporary:
-        temporary.write_bytes(encode_figure(figure))
+    return encode_figure(figure, picture_format)
 
 
 def draw_whitened(
-    result: Mapping[str, Any],
-    load: Callable[[str, Collection[str]], Mapping[str, bytes]],
-    classes: ClassMap,
-    path: Path,
-) -> bool:
-    """Photos beside the same with the figure white, each with answer and confidence; False without stored answers.
+    result: Mapping[str, Any], load: Callable[[str, Collection[str]], Mapping[str, bytes]], classes: ClassMap
+) -> bytes | None:
+    """Photos beside the same with the figure white, each with answer and confidence; None without stored answers.
 
     First those that are still answered right without their figure, then those that are not; the smallest ids of either.
     ``load`` gives encoded images by id, of a config and some ids.
     """
     plain, whitened = (read_answers(result, config) for config in WHITENED)
     if plain is None or whitened is None:
-        return False
+        return None
     right = [name for name in sorted(set(plain) & set(whitened)) if plain[name].right]
     groups = {wanted: [name for name in right if whitened[name].right == wanted] for wanted in (True, False)}
     shown = {name for ids in groups.values() for name in ids[:_PAIRS]}
@@ -112,9 +108,7 @@ def draw_whitened(
         ]
         rows.append(TileRow(title=f"{title}\n{len(ids)} of {len(right)}", tiles=tuple(tiles)))
     title = f"{result['model']}: photo and {WHITENED[1]}, of photos answered right"
-    with replace_file(path) as temporary:
-        temporary.write_bytes(draw_sheet(rows, title=title, note=ANSWERS_NOTE))
-    return True
+    return draw_sheet(rows, title=title, note=ANSWERS_NOTE)
 
 
 def _draw_panel(

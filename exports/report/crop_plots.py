@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,12 +10,11 @@ from figureground.errors import MissingExtraError
 from figureground.exports.evaluation.values import Floats
 from figureground.exports.report.crops import MARGINS, SHOWN, CropSlice, box_slices, crop_accuracies
 from figureground.exports.report.groups import ResultGroup
-from figureground.runtime.files import replace_file
 
 try:
     from matplotlib.figure import Figure
 
-    from figureground.exports.analyses.plots import MARKERS, PALETTE, Bar, draw_bars, encode_figure
+    from figureground.exports.analyses.plots import Bar, draw_bars, encode_figure, series_style, shorten
 except ImportError as error:
     raise MissingExtraError("matplotlib", "analyses") from error
 
@@ -30,18 +28,19 @@ _GROUP_SPREAD: Final = 0.5
 """The same at one group of boxes, where groups are 1 apart."""
 
 
-def draw_arms(group: ResultGroup, path: Path) -> None:
+def draw_arms(group: ResultGroup, picture_format: str = "png") -> bytes:
     """Accuracy of every model on the photo, the crop, and what a crop is compared with: bars with 95 % intervals."""
     bars = {
         member.model: {bar.config: Bar(value=bar.accuracy, ci95=bar.ci95) for bar in crop_accuracies(member, SHOWN)}
         for member in group.members
     }
     title = f"{group.dataset}: top-1 accuracy over images, label space {group.space}"
-    note = f"whiskers: 95 % intervals; chance {group.members[0].summary['chance']:.3g}"
-    _write(draw_bars({"": bars}, title=title, note=note), path)
+    first = group.members[0].summary
+    note = f"{first['n']} images; whiskers: 95 % intervals; chance {first['chance']:.3g}"
+    return draw_bars({"": bars}, title=title, note=note, picture_format=picture_format)
 
 
-def draw_margins(group: ResultGroup, path: Path) -> None:
+def draw_margins(group: ResultGroup, picture_format: str = "png") -> bytes:
     """Accuracy against the margin around the box, a line a model; dotted is the whole photo."""
     figure = Figure(figsize=(7.6, 4.6 + 0.1 * len(group.members)), dpi=120, layout="constrained")
     axes = figure.subplots()
@@ -54,11 +53,15 @@ def draw_margins(group: ResultGroup, path: Path) -> None:
             axes.axhline(whole.accuracy, color=style["color"], linestyle=":", linewidth=1)
     axes.set(xlabel="margin, share of the box's longer side", ylabel="top-1 accuracy over images")
     axes.set_xticks(list(MARGINS.values()))
-    axes.set_title(f"{group.dataset}: crops by margin, label space {group.space}\ndotted: the whole photo", fontsize=10)
-    _finish(figure, axes, path, columns=2)
+    axes.set_title(
+        f"{group.dataset}: crops by margin, label space {group.space} (n {group.members[0].summary['n']})\n"
+        "bars: 95 % intervals; dotted: the whole photo",
+        fontsize=10,
+    )
+    return _finish(figure, axes, picture_format, columns=2)
 
 
-def draw_box_slices(group: ResultGroup, path: Path) -> None:
+def draw_box_slices(group: ResultGroup, picture_format: str = "png") -> bytes:
     """Gains by share of the photo that the object's box covers, a panel a difference; hollow groups are too small."""
     names = list(dict.fromkeys(name for member in group.members for name in member.summary["slices"]))
     figure = Figure(figsize=(6.2 * len(names), 4.8), dpi=120, layout="constrained")
@@ -78,13 +81,16 @@ def draw_box_slices(group: ResultGroup, path: Path) -> None:
         axes.set_title(name.replace("_minus_", " - "), fontsize=10)
         axes.set_xlabel("share of the photo that the box covers", fontsize=9)
     panels[0].set_ylabel("difference in top-1 accuracy")
-    figure.suptitle(f"{group.dataset}, label space {group.space}; hollow: undecidable, under 25 images", fontsize=10)
-    _finish(figure, panels[0], path, columns=3)
+    figure.suptitle(
+        f"{group.dataset}, label space {group.space}; bars: 95 % intervals; hollow: undecidable, under 25 images",
+        fontsize=10,
+    )
+    return _finish(figure, panels[0], picture_format, columns=3)
 
 
 def _style(index: int) -> dict[str, Any]:
     """A model's colour and marker."""
-    return {"color": PALETTE[index % len(PALETTE)], "marker": MARKERS[index // len(PALETTE) % len(MARKERS)]}
+    return {**series_style(index)}
 
 
 def _aside(index: int, members: int) -> float:
@@ -103,7 +109,14 @@ def _draw_line(
     reach = [[0.0, 0.0] if ci95 is None else [value - ci95[0], ci95[1] - value] for value, ci95 in values]
     below, above = np.clip(np.array(reach).reshape(-1, 2).T, 0, None)
     axes.errorbar(
-        positions, heights, yerr=[below, above], markersize=5, linewidth=1.3, elinewidth=0.9, label=label, **style
+        positions,
+        heights,
+        yerr=[below, above],
+        markersize=5,
+        linewidth=1.3,
+        elinewidth=0.9,
+        label=shorten(label),
+        **style,
     )
 
 
@@ -114,12 +127,7 @@ def _hollow(axes: Axes, positions: Floats, slices: list[CropSlice], style: dict[
     axes.plot(positions[few], heights, **style, **face)
 
 
-def _finish(figure: Figure, axes: Axes, path: Path, *, columns: int) -> None:
+def _finish(figure: Figure, axes: Axes, picture_format: str, *, columns: int) -> bytes:
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=8, frameon=False)
-    _write(encode_figure(figure), path)
-
-
-def _write(picture: bytes, path: Path) -> None:
-    with replace_file(path) as temporary:
-        temporary.write_bytes(picture)
+    return encode_figure(figure, picture_format)

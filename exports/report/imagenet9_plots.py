@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,13 +13,11 @@ from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.protocols.imagenet9 import CATEGORY_CONFIGS
 from figureground.exports.report.imagenet9 import Trend
 from figureground.exports.report.stored_answers import read_answers
-from figureground.runtime.files import replace_file
 
 try:
     from matplotlib.figure import Figure
 
     from figureground.exports.analyses.plots import (
-        MARKERS,
         PALETTE,
         Bar,
         TileRow,
@@ -28,6 +25,7 @@ try:
         draw_sheet,
         encode_figure,
         error_reach,
+        series_style,
         shorten,
     )
     from figureground.exports.report.answer_tiles import ANSWERS_NOTE, answer_tile
@@ -41,7 +39,9 @@ _GREY: Final = "#777777"
 _EXAMPLES: Final = 2  # of each category; each is shown on three configs
 
 
-def draw_trends(trends: Sequence[Trend], path: Path, families: Mapping[str, str] = MappingProxyType({})) -> None:
+def draw_trends(
+    trends: Sequence[Trend], families: Mapping[str, str] = MappingProxyType({}), picture_format: str = "png"
+) -> bytes:
     """A panel for each measure: a point a model with its intervals, and the regression line.
 
     ``families`` are models to families, each of which has a colour; a model without one has its own.
@@ -51,8 +51,9 @@ def draw_trends(trends: Sequence[Trend], path: Path, families: Mapping[str, str]
     for axes, trend in zip(panels, trends, strict=True):
         _draw_trend(axes, trend, families)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=2, fontsize=8, frameon=False)
-    _write(path, encode_figure(figure))
+    figure.legend(handles, labels, loc="outside lower left", ncols=max(1, len(trends)), fontsize=8, frameon=False)
+    figure.suptitle("bars: 95 % intervals over images; line: least squares over models", fontsize=9, x=0.01, ha="left")
+    return encode_figure(figure, picture_format)
 
 
 def _draw_trend(axes: Axes, trend: Trend, families: Mapping[str, str]) -> None:
@@ -64,8 +65,8 @@ def _draw_trend(axes: Axes, trend: Trend, families: Mapping[str, str]) -> None:
             point.measured,
             xerr=error_reach(point.accuracy, point.accuracy_ci95),
             yerr=error_reach(point.measured, point.measured_ci95),
-            marker=MARKERS[number % len(MARKERS)],
             color=PALETTE[colours.index(family) % len(PALETTE)],
+            marker=series_style(number)["marker"],
             ecolor=_GREY,
             elinewidth=0.8,
             linestyle="",
@@ -77,13 +78,14 @@ def _draw_trend(axes: Axes, trend: Trend, families: Mapping[str, str]) -> None:
         axes.plot(ends, trend.intercept + trend.slope * ends, color=_GREY, linewidth=1, zorder=0)
         interval = " [{:+.2f}, {:+.2f}]".format(*trend.slope_ci95) if trend.slope_ci95 else ""
         note = f"slope {trend.slope:+.2f}{interval}{', undecidable' if trend.undecidable else ''}"
-    axes.set_title(f"{trend.measure}\n{note}", fontsize=9)
-    axes.set_xlabel("accuracy on original", fontsize=9)
+    axes.set_title(f"{trend.measure} (models: {len(trend.points)})\n{note}", fontsize=9)
+    axes.set_xlabel("class-mean accuracy on original", fontsize=9)
+    axes.set_ylabel("difference of shares" if trend.measure == "bg_gap" else "class-mean accuracy", fontsize=9)
     axes.axhline(0, color=_GREY, linewidth=0.6, linestyle=":", zorder=0)
     axes.tick_params(labelsize=8)
 
 
-def draw_fooled(shares: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+def draw_fooled(shares: Mapping[str, Mapping[str, Any]], picture_format: str = "png") -> bytes:
     """Share of vulnerable figures of each class by rule, as bars; ``shares`` are models to rules to classes."""
     panels: dict[str, dict[str, dict[str, Bar]]] = {}
     for model, rules in shares.items():
@@ -91,7 +93,8 @@ def draw_fooled(shares: Mapping[str, Mapping[str, Any]], path: Path) -> None:
             for name, cell in classes.items():
                 bar = Bar(value=cell["share"], ci95=(cell["ci95"][0], cell["ci95"][1]))
                 panels.setdefault(rule, {}).setdefault(name, {})[model] = bar
-    _write(path, draw_bars(panels, title="Vulnerable figures by class", note="share, 95 % interval"))
+    note = "share of a class's figures, 95 % intervals"
+    return draw_bars(panels, title="Vulnerable figures by class", note=note, picture_format=picture_format)
 
 
 def draw_categories(
@@ -99,8 +102,7 @@ def draw_categories(
     examples: Mapping[str, Sequence[str]],
     load: Callable[[str, Collection[str]], Mapping[str, bytes]],
     classes: ClassMap,
-    path: Path,
-) -> None:
+) -> bytes:
     """Examples of the five categories under one model: the image of every config with its answer and confidence.
 
     ``examples`` are category to image ids, as ``category_examples`` gives them; ``load`` gives encoded images by id,
@@ -111,17 +113,14 @@ def draw_categories(
     answers = {config: read_answers(member, config) or {} for config in CATEGORY_CONFIGS}
     images = {config: load(config, names) for config in CATEGORY_CONFIGS}
     rows = []
-    for category, ids in shown.items():
+    for category, ids in ((category, ids) for category, ids in shown.items() if ids):
         tiles = [
             answer_tile(images[config][name], answers[config][name], classes, config)
             for name in ids
             for config in CATEGORY_CONFIGS
         ]
-        rows.append(TileRow(title=category if ids else f"{category}\nnone", tiles=tuple(tiles)))
+        rows.append(TileRow(title=category, tiles=tuple(tiles)))
     title = f"{member['model']}: the five categories"
-    _write(path, draw_sheet(rows, title=title, note=ANSWERS_NOTE))
-
-
-def _write(path: Path, content: bytes) -> None:
-    with replace_file(path) as temporary:
-        temporary.write_bytes(content)
+    empty = [category for category, ids in shown.items() if not ids]
+    note = f"{ANSWERS_NOTE}; no photo is in {', '.join(empty)}" if empty else ANSWERS_NOTE
+    return draw_sheet(rows, title=title, note=note)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,12 +12,18 @@ from figureground.errors import MissingExtraError
 from figureground.exports.evaluation.pictures import open_image
 from figureground.exports.evaluation.protocols.rival10 import ABLATIONS
 from figureground.exports.report.noise import FamilyNoise, NoiseGap, NoiseResult
-from figureground.runtime.files import replace_file
 
 try:
     from matplotlib.figure import Figure
 
-    from figureground.exports.analyses.plots import MARKERS, PALETTE, error_reach
+    from figureground.exports.analyses.plots import (
+        PALETTE,
+        bar_style,
+        encode_figure,
+        error_reach,
+        series_style,
+        shorten,
+    )
 except ImportError as error:
     raise MissingExtraError("matplotlib", "analyses") from error
 
@@ -28,14 +33,18 @@ if TYPE_CHECKING:
 _UNIT: Final = {"sigma": "standard deviation of the noise", "l2": "norm of the noise"}
 _DENSITY_POINTS: Final = 201
 _DENSITY_WIDTH: Final = 0.08
+_MARK_EVERY: Final = 20
+"""Points of a density from one marker to the next."""
 _CELL_PX: Final = 128
 _DARK: Final = 0.6
 """Share of the colour scale from which text must be white."""
 
 
-def draw_scatter(results: Sequence[NoiseResult], families: Mapping[str, Sequence[Any]], kind: str, path: Path) -> None:
+def draw_scatter(
+    results: Sequence[NoiseResult], families: Mapping[str, Sequence[Any]], kind: str, picture_format: str = "png"
+) -> bytes:
     """Accuracy under noise on the figure against that under noise on the ground, one point a model (Figure 2)."""
-    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+    figure = Figure(figsize=(6.4, 5.9 + 0.1 * len(results)), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     by_model = {result.model: result for result in results}
     for number, (family, models) in enumerate(families.items()):
@@ -47,28 +56,31 @@ def draw_scatter(results: Sequence[NoiseResult], families: Mapping[str, Sequence
                 linestyle="",
                 markersize=9,
                 color=PALETTE[number % len(PALETTE)],
-                marker=MARKERS[turn % len(MARKERS)],
-                label=listed.model if family == listed.model else f"{family}: {listed.model}",
+                marker=series_style(number + turn)["marker"],
+                label=shorten(listed.model if family == listed.model else f"{family}: {listed.model}"),
             )
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set(xlabel="accuracy, noise on the figure", ylabel="accuracy, noise on the ground")
-    axes.set_title(f"Mean over {kind} levels; above the line a model needs the figure more", fontsize=10)
-    axes.legend(fontsize=8, loc="lower right")
-    _save(figure, path)
+    axes.set_title(
+        f"Mean over {kind} levels, {results[0].summary['n']} images, class means; no intervals drawn\n"
+        "above the line a model needs the figure more",
+        fontsize=9,
+    )
+    _legend(figure, axes, 2)
+    return encode_figure(figure, picture_format)
 
 
-def draw_levels(pooled: Sequence[FamilyNoise], path: Path) -> None:
+def draw_levels(pooled: Sequence[FamilyNoise], images: int, picture_format: str = "png") -> bytes:
     """Accuracies and RFS against the level, one line a family, with RFS's 95 % intervals (Figure 4)."""
-    figure = Figure(figsize=(12.5, 4.0), layout="constrained")
+    figure = Figure(figsize=(12.5, 4.2 + 0.07 * len(pooled)), dpi=120, layout="constrained")
     panels = figure.subplots(1, 3)
-    titles = ("accuracy, noise on the figure", "accuracy, noise on the ground", "RFS")
+    titles = ("accuracy, noise on the figure", "accuracy, noise on the ground", "RFS; areas: 95 % intervals")
     for number, family in enumerate(pooled):
         style: dict[str, Any] = {
-            "color": PALETTE[number % len(PALETTE)],
-            "marker": MARKERS[number % len(MARKERS)],
+            **series_style(number),
             "markersize": 4,
-            "label": f"{family.family} ({len(family.models)})" if len(family.models) > 1 else family.family,
+            "label": shorten(f"{family.family} ({len(family.models)})" if len(family.models) > 1 else family.family),
         }
         rfs = [np.nan if value is None else value for value in family.rfs]
         for axes, values in zip(panels, (family.accuracy_figure, family.accuracy_ground, rfs), strict=True):
@@ -77,13 +89,15 @@ def draw_levels(pooled: Sequence[FamilyNoise], path: Path) -> None:
         low, high = zip(*bounds, strict=True)
         panels[2].fill_between(family.levels, low, high, color=style["color"], alpha=0.15, linewidth=0)
     for axes, title in zip(panels, titles, strict=True):
-        axes.set(xlabel=_UNIT[pooled[0].kind], title=title, ylim=(-1.02, 1.02) if title == "RFS" else (0, 1.02))
+        axes.set(xlabel=_UNIT[pooled[0].kind], title=title)
+        axes.set_ylim((-1.02, 1.02) if axes is panels[2] else (0, 1.02))
+    panels[0].set_ylabel(f"class-mean accuracy, {images} images")
     panels[2].axhline(0, color="grey", linewidth=1, linestyle="--")
-    panels[0].legend(fontsize=8)
-    _save(figure, path)
+    _legend(figure, panels[0], 4)
+    return encode_figure(figure, picture_format)
 
 
-def draw_nulls(results: Sequence[NoiseResult], kind: str, path: Path) -> None:
+def draw_nulls(results: Sequence[NoiseResult], kind: str, picture_format: str = "png") -> bytes:
     """RFS, its null and what it has beyond it, by model; and the same of what can be had, by area of the object.
 
     Bars are 95 % intervals; slices of too few images to decide by are hollow.
@@ -99,8 +113,10 @@ def draw_nulls(results: Sequence[NoiseResult], kind: str, path: Path) -> None:
         for order, part in enumerate([{**pooled, "area": None}, *slices]):
             offset = 0.7 * (row / max(1, len(results) - 1) - 0.5) if len(results) > 1 else 0.0
             hollow = bool(part.get("undecidable"))
-            _draw_estimate(right, part["rfs_skill"], order + offset, row, result.model if order == 0 else None, hollow)
-    left.set_yticks(range(len(results)), [result.model for result in results], fontsize=8)
+            _draw_estimate(
+                right, part["rfs_skill"], order + offset, row, shorten(result.model) if order == 0 else None, hollow
+            )
+    left.set_yticks(range(len(results)), [shorten(result.model) for result in results], fontsize=8)
     areas = results[0].summary["noise"]["0"][kind]["by_area"]
     names = [f"{100 * part['area'][0]:.0f} to {100 * part['area'][1]:.0f} % (n {part['n']})" for part in areas]
     right.set_yticks(range(len(names) + 1), [f"all (n {results[0].summary['n']})", *names], fontsize=8)
@@ -111,10 +127,11 @@ def draw_nulls(results: Sequence[NoiseResult], kind: str, path: Path) -> None:
     for axes, rows in ((left, len(results)), (right, len(names) + 1)):
         axes.axvline(0, color="grey", linewidth=1, linestyle="--")
         axes.set_ylim(rows - 0.45, -0.55)
+    figure.suptitle("whiskers: 95 % intervals; hollow: too few images to decide by", fontsize=9, x=0.01, ha="left")
     legend = partial(figure.legend, ncols=3, fontsize=7, frameon=False)
     legend(*left.get_legend_handles_labels(), loc="outside lower left")
     legend(*right.get_legend_handles_labels(), loc="outside lower right")
-    _save(figure, path)
+    return encode_figure(figure, picture_format)
 
 
 def _draw_estimate(
@@ -123,58 +140,68 @@ def _draw_estimate(
     """A point with its interval; nothing where it has no value."""
     if cell["value"] is None:
         return
-    colour = PALETTE[order % len(PALETTE)]
+    style = series_style(order)
     axes.errorbar(
         cell["value"],
         row,
         xerr=error_reach(cell["value"], cell["ci95"]),
-        fmt=MARKERS[order % len(MARKERS)],
+        linestyle="",
         markersize=5,
-        color=colour,
-        markerfacecolor="white" if hollow else colour,
-        linewidth=1.2,
+        markerfacecolor="white" if hollow else style["color"],
+        elinewidth=1.2,
         label=label,
+        **style,
     )
 
 
-def draw_densities(results: Sequence[NoiseResult], kind: str, path: Path) -> None:
+def draw_densities(results: Sequence[NoiseResult], kind: str, picture_format: str = "png") -> bytes:
     """Density of iRFS over images and levels, a panel for each class and a line for each model (Figure 5)."""
     names = [name for index, name in enumerate(results[0].class_names) if _has_class(results[0], index)]
-    figure = Figure(figsize=(3.4 * min(len(names), 5), 2.8 * -(-len(names) // 5)), layout="constrained")
+    width, height = max(6.4, 3.4 * min(len(names), 5)), 2.8 * -(-len(names) // 5) + 0.6 + 0.07 * len(results)
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     panels = figure.subplots(-(-len(names) // 5), min(len(names), 5), squeeze=False).ravel()
     points = np.linspace(-1, 1, _DENSITY_POINTS)
     for axes, name in zip(panels, names, strict=False):
         for number, result in enumerate(results):
             if result.outcomes is not None:
                 own = result.irfs(kind)[result.outcomes.label == result.class_names.index(name)].ravel()
-                axes.plot(points, _density(own, points), color=PALETTE[number % len(PALETTE)], label=result.model)
+                drawn = _density(own, points)
+                style = {**series_style(number), "markevery": _MARK_EVERY, "markersize": 4}
+                axes.plot(points, drawn, label=shorten(result.model), **style)
         axes.axvline(0, color="grey", linewidth=1, linestyle="--")
-        axes.set(title=name, xlabel="iRFS", yticks=[])
+        images = results[0].summary["n_per_class"][name]
+        axes.set(title=f"{name} (n {images})", xlabel="iRFS, of an image at a level", ylabel="density", yticks=[])
     for axes in panels[len(names) :]:
         axes.set_visible(False)
-    panels[0].legend(fontsize=7)
-    _save(figure, path)
+    _legend(figure, panels[0], 4)
+    return encode_figure(figure, picture_format)
 
 
-def draw_attributes(results: Sequence[NoiseResult], path: Path) -> None:
+def draw_attributes(results: Sequence[NoiseResult], picture_format: str = "png") -> bytes:
     """What greying each attribute costs each model in true-class probability, beyond a random part of its size."""
     attributes = list(results[0].summary["attributes"])
-    figure = Figure(figsize=(5.2 + 2.2 * len(attributes), 1.6 + 0.9 * len(results)), layout="constrained")
+    figure = Figure(figsize=(5.2 + 2.2 * len(attributes), 1.6 + 0.9 * len(results)), dpi=120, layout="constrained")
     left, right = figure.subplots(1, 2)
     for axes, what, title in (
         (left, "grey", "drop of p(true), attribute grey"),
         (right, "grey_beyond_control", "beyond a random part of its area"),
     ):
         table = [[result.summary["attributes"][name][what]["p_true_drop"] for name in attributes] for result in results]
-        _draw_heat(axes, table, attributes, [result.model for result in results], title)
+        _draw_heat(axes, table, attributes, [shorten(result.model) for result in results], title)
     right.set_yticklabels([])
-    _save(figure, path)
+    figure.suptitle(
+        f"{results[0].summary['n']} images; in brackets: 95 % intervals; red: greying costs, blue: it helps",
+        fontsize=9,
+        x=0.01,
+        ha="left",
+    )
+    return encode_figure(figure, picture_format)
 
 
-def draw_ablations(results: Sequence[NoiseResult], path: Path) -> None:
+def draw_ablations(results: Sequence[NoiseResult], picture_format: str = "png") -> bytes:
     """Class-mean accuracy under each ablation with its 95 % interval, bars by model (Figure 8)."""
     configs = [name for name in ABLATIONS if name in results[0].summary["ablations"]]
-    figure = Figure(figsize=(2.4 + 1.5 * (len(configs) + 1), 4.2), layout="constrained")
+    figure = Figure(figsize=(2.4 + 1.5 * (len(configs) + 1), 4.2), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     width = 0.8 / len(results)
     for number, result in enumerate(results):
@@ -185,22 +212,25 @@ def draw_ablations(results: Sequence[NoiseResult], path: Path) -> None:
             np.arange(len(cells)) + number * width,
             heights,
             width,
-            color=PALETTE[number % len(PALETTE)],
+            **bar_style(number),
             yerr=np.clip([heights - low, high - heights], 0, None),
             error_kw={"linewidth": 1},
-            label=result.model,
+            label=shorten(result.model),
         )
     axes.set_xticks(np.arange(len(configs) + 1) + 0.4 - width / 2, ["original", *configs], rotation=20)
     axes.axhline(results[0].summary["chance"], color="grey", linewidth=1, linestyle="--")
     axes.set(ylim=(0, 1.02), ylabel="class-mean accuracy")
-    axes.legend(fontsize=8)
-    _save(figure, path)
+    axes.set_title(
+        f"{results[0].summary['n']} images on original; whiskers: 95 % intervals; dashed: chance", fontsize=9
+    )
+    _legend(figure, axes, 2)
+    return encode_figure(figure, picture_format)
 
 
-def draw_gaps(gaps: Mapping[str, Sequence[NoiseGap]], images: Mapping[str, bytes], title: str, path: Path) -> None:
+def draw_gaps(gaps: Mapping[str, Sequence[NoiseGap]], images: Mapping[str, bytes], title: str) -> bytes:
     """The images of each class that noise on the ground hurts most, beside noise on the figure (Figure 1)."""
     columns = max(map(len, gaps.values()))
-    figure = Figure(figsize=(1.6 * columns, 1.9 * len(gaps) + 0.4), layout="constrained")
+    figure = Figure(figsize=(1.6 * columns, 1.9 * len(gaps) + 0.4), dpi=120, layout="constrained")
     panels = figure.subplots(len(gaps), columns, squeeze=False)
     for row, (name, worst) in enumerate(gaps.items()):
         for axes in panels[row]:
@@ -210,7 +240,7 @@ def draw_gaps(gaps: Mapping[str, Sequence[NoiseGap]], images: Mapping[str, bytes
             axes.imshow(np.asarray(picture.resize((_CELL_PX, _CELL_PX))))
             axes.set_title(f"{name}\nfigure {gap.p_figure:.2f} · ground {gap.p_ground:.2f}", fontsize=7)
     figure.suptitle(title, fontsize=9)
-    _save(figure, path)
+    return encode_figure(figure)
 
 
 def _draw_heat(
@@ -230,6 +260,12 @@ def _draw_heat(
     axes.set_title(title, fontsize=9)
 
 
+def _legend(figure: Figure, axes: Axes, columns: int) -> None:
+    """Names of the series below all panels, where they hide nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=8, frameon=False)
+
+
 def _density(values: Any, points: Any) -> Any:  # noqa: ANN401  arrays
     """Gaussian kernel density; one width for all, so that curves compare."""
     steps = (points[:, None] - values[None, :]) / _DENSITY_WIDTH
@@ -238,8 +274,3 @@ def _density(values: Any, points: Any) -> Any:  # noqa: ANN401  arrays
 
 def _has_class(result: NoiseResult, label: int) -> bool:
     return bool(result.summary["n_per_class"][result.class_names[label]])
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with replace_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})

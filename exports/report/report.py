@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any
 
 from figureground.errors import UsageError
 from figureground.exports.analyses.families import ListedModel, load_families
-from figureground.exports.evaluation.dataset import Repository, load_rows, open_repository
-from figureground.exports.evaluation.pictures import stored_bytes
 from figureground.exports.evaluation.results import result_tables, table_text
-from figureground.exports.report.background import BackgroundRelation, background_section, describe_background, relate
+from figureground.exports.report import drawing as draw
+from figureground.exports.report.background import background_section, describe_background
 from figureground.exports.report.box_sources import compare_box_sources, describe_box_sources
-from figureground.exports.report.crops import MARGINS, crops_section
+from figureground.exports.report.crops import crops_section
 from figureground.exports.report.crossed.section import crossed_section, describe_crossed
+from figureground.exports.report.drawing import Drawing
 from figureground.exports.report.groups import ResultGroup, group_results, require_each_once
-from figureground.exports.report.imagenet9 import describe_imagenet9, fit_trends, group_models, imagenet9_section
+from figureground.exports.report.imagenet9 import describe_imagenet9, group_models, imagenet9_section
 from figureground.exports.report.leak.levelling import MARGIN
-from figureground.exports.report.leak.section import describe_leak, draw_leak_section, leak_section
+from figureground.exports.report.leak.section import describe_leak, leak_section
 from figureground.exports.report.noise import FamilyNoise, NoiseResult, noise_results, pool_families, worst_gaps
-from figureground.exports.report.page import REPORT_PAGE, write_page
+from figureground.exports.report.page.document import REPORT_PAGE, Contents, write_page
+from figureground.exports.report.pictures import PictureFolder, VectorFormat, formats_with
 from figureground.exports.report.stored_results import read_results, reading_results
 from figureground.exports.report.table_files import table_files
 from figureground.exports.report.timm_table import (
@@ -33,11 +33,6 @@ from figureground.exports.report.timm_table import (
     read_published,
 )
 from figureground.runtime.files import csv_text, write_text
-
-VectorFormat = Literal["svg", "pdf"]
-
-GAP_LEVELS: Final = (60 / 255, 0.25, 75.0)
-"""Levels that worst noise gaps are shown at, first scored: the paper's sigma, Hard ImageNet's, an l2 norm."""
 
 
 def write_report(
@@ -60,7 +55,7 @@ def write_report(
         repository: Dataset whose images to show; None leaves worst noise gaps and categories without pictures.
         published: timm's ``results-imagenet-a.csv``, to set results of the protocol imagenet_a beside; None sets none.
         margin: Difference of two accuracies on ``no_fg`` that counts as none, in (0, 1).
-        vector: ``svg`` or ``pdf``, to write the charts of crossed grounds and of the leak of rims as that too.
+        vector: ``svg`` or ``pdf``, to write every chart as that too; sheets of photos stay PNG.
 
     Raises:
         UsageError: if there are no results, or results that cannot be pooled.
@@ -73,24 +68,22 @@ def write_report(
     compared = compare_published(read, read_published(published)) if published else []
     with reading_results(results):
         leaks = _leaks(read, margin)
-        return _write(read, families, family_of, compared, out, repository, leaks, vector)
+        pictures = PictureFolder(out, formats_with(vector))
+        drawing = Drawing(pictures=pictures, families=families, family_of=family_of, repository=repository)
+        return _write(read, drawing, compared, leaks, out)
 
 
 def _write(
     read: Sequence[Mapping[str, Any]],
-    families: Mapping[str, Sequence[ListedModel]],
-    family_of: Mapping[str, str],
+    drawing: Drawing,
     compared: Sequence[PublishedComparison],
-    out: Path,
-    repository: str | None,
     leaks: Sequence[Mapping[str, Any] | None],
-    vector: VectorFormat | None,
+    out: Path,
 ) -> list[str]:
     crops, grounds, crossed = (
         group_results(read, protocol) for protocol in ("imagenet_a", "background_check", "crossed")
     )
     box_sources = compare_box_sources(read)
-    out.mkdir(parents=True, exist_ok=True)
     nines = [(members, imagenet9_section(members)) for members in group_models(read)]
     tables = result_tables(read)
     texts = [*map(describe_background, grounds), *map(describe_crossed, crossed)]
@@ -98,36 +91,36 @@ def _write(
     texts += [describe_leak(leak) for leak in leaks if leak]
     texts += [describe_published(compared)] if compared else []
     texts += [describe_box_sources(box_sources)] if box_sources else []
-    write_text(out / "report.txt", "\n\n".join([*map(table_text, tables), *texts]) + "\n")
-    tabled = table_files(tables)
-    for name, text in tabled.items():
-        write_text(out / name, text)
-    sections, drawn = _report_noise(read, families, out, repository)
+    written = {"report.txt": "\n\n".join([*map(table_text, tables), *texts]) + "\n", **table_files(tables)}
+    out.mkdir(parents=True, exist_ok=True)
+    draw.draw_tables(drawing, read)
+    sections = _report_noise(read, drawing)
     sections += [{"protocol": "imagenet_a", "box_sources": asdict(comparison)} for comparison in box_sources]
-    for draw, section, groups in (
-        (_draw_crops, crops_section, crops),
-        (_draw_grounds, background_section, grounds),
-        (partial(_draw_crossed, repository, vector), crossed_section, crossed),
+    for draw_group, section, groups in (
+        (draw.draw_crops, crops_section, crops),
+        (draw.draw_grounds, background_section, grounds),
+        (draw.draw_crossed, crossed_section, crossed),
     ):
         for group in groups:
             sections.append(section(group))
-            drawn += draw(group, out, _stem(group, groups), family_of)
-    drawn += _draw_whitened([result for result in read if result["protocol"] == "background_check"], out, repository)
+            draw_group(drawing, group, _stem(group, groups))
+    draw.draw_whitened(drawing, [result for result in read if result["protocol"] == "background_check"])
     for number, (members, nine) in enumerate(nines):
         sections.append(nine)
         stem = "imagenet9" if len(nines) == 1 else f"imagenet9.{number}"
-        drawn += _draw_nine(members, nine, out, stem, repository, family_of)
+        draw.draw_nine(drawing, members, nine, stem)
         if leak := leaks[number]:
             sections.append(dict(leak))
-            drawn += draw_leak_section(leak, out, stem, vector)
-    if compared:
-        write_text(out / "published.csv", csv_text(PublishedComparison, compared))
-        drawn.append("published.csv")
-    names = ["report.txt", *tabled, *drawn]
+            draw.draw_leak(drawing, leak, stem)
+    further = {"published.csv": csv_text(PublishedComparison, compared)} if compared else {}
     if sections:
-        write_text(out / "report.json", json.dumps(sections, indent=1, sort_keys=True) + "\n")
-        names.append("report.json")
-    write_page(out, tables, texts, names)
+        further["report.json"] = json.dumps(sections, indent=1, sort_keys=True) + "\n"
+    for name, text in {**written, **further}.items():
+        write_text(out / name, text)
+    names = [*written, *drawing.pictures.names, *further]
+    examples = draw.collect(drawing, read)
+    pictures = drawing.pictures.shown
+    write_page(out, Contents(tables=tables, texts=texts, pictures=pictures, examples=examples, names=names))
     return [*names, REPORT_PAGE]
 
 
@@ -152,118 +145,20 @@ def _stem(group: ResultGroup, groups: Sequence[ResultGroup]) -> str:
     return f"{group.protocol}.{group.space}" + (f".{alike.index(group)}" if len(alike) > 1 else "")
 
 
-def _report_noise(
-    read: Sequence[Mapping[str, Any]], families: Mapping[str, Sequence[ListedModel]], out: Path, repository: str | None
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Sections of the report on the protocol rival10, and names of the files drawn."""
+def _report_noise(read: Sequence[Mapping[str, Any]], drawing: Drawing) -> list[dict[str, Any]]:
+    """Sections of the report on the protocol rival10, each of them drawn."""
     groups: dict[tuple[str, str, str], list[NoiseResult]] = {}
     for result in noise_results(read):
         groups.setdefault((result.space, result.fingerprint, result.split), []).append(result)
-    sections, written = [], []
+    sections = []
     for number, ((space, fingerprint, split), members) in enumerate(groups.items()):
         require_each_once(sorted(member.model for member in members), members[0].dataset)
         stem = space if sum(key[0] == space for key in groups) == 1 else f"{space}.{number}"
-        pooled = pool_families(members, families)
+        pooled = pool_families(members, drawing.families)
         key = {"protocol": "rival10", "space": space, "fingerprint": fingerprint, "split": split}
         sections.append(_noise_section(members, pooled, **key))
-        written += _draw(members, families, pooled, out, stem, repository)
-    return sections, written
-
-
-def _draw_crops(group: ResultGroup, out: Path, stem: str, _: Mapping[str, str]) -> list[str]:
-    from figureground.exports.report import crop_plots
-
-    plots = {"arms": crop_plots.draw_arms}
-    if any(len(set(MARGINS) & set(member.summary["configs"])) > 1 for member in group.members):
-        plots["margins"] = crop_plots.draw_margins
-    if any(member.summary["slices"] for member in group.members):
-        plots["box_share"] = crop_plots.draw_box_slices
-    for name, draw in plots.items():
-        draw(group, out / f"{stem}.{name}.png")
-    return [f"{stem}.{name}.png" for name in plots]
-
-
-def _draw_grounds(group: ResultGroup, out: Path, stem: str, family_of: Mapping[str, str]) -> list[str]:
-    from figureground.exports.report import background_plots
-
-    panels: dict[str, list[BackgroundRelation]] = {}
-    for relation in relate(group):
-        panels.setdefault(relation.measures, []).append(relation)
-    for name, relations in panels.items():
-        background_plots.draw_relations(relations, out / f"{stem}.{name}.png", family_of)
-    return [f"{stem}.{name}.png" for name in panels]
-
-
-def _draw_crossed(
-    repository: str | None, vector: VectorFormat | None, group: ResultGroup, out: Path, stem: str, _: Mapping[str, str]
-) -> list[str]:
-    from figureground.exports.report.crossed.drawing import draw_crossed
-
-    opened = None if repository is None else _open_scored(repository, group.dataset, group.fingerprint)
-    return draw_crossed(group, out, stem, _safe_name, opened=opened, vector=vector)
-
-
-def _draw_nine(
-    members: Sequence[Mapping[str, Any]],
-    section: Mapping[str, Any],
-    out: Path,
-    stem: str,
-    repository: str | None,
-    family_of: Mapping[str, str],
-) -> list[str]:
-    from figureground.exports.report import imagenet9_plots
-
-    written = []
-    if trends := fit_trends(members):
-        imagenet9_plots.draw_trends(trends, out / f"{stem}.trends.png", family_of)
-        written.append(f"{stem}.trends.png")
-    if section["fooled_per_class"]:
-        imagenet9_plots.draw_fooled(section["fooled_per_class"], out / f"{stem}.fooled.png")
-        written.append(f"{stem}.fooled.png")
-    written += _draw_conflict(members, out, stem)
-    if repository is not None and section["category_examples"]:
-        data, split = members[0]["dataset"], members[0]["split"]
-        opened = _open_scored(repository, data["name"], data["fingerprint"])
-        for member in members:
-            if examples := section["category_examples"].get(member["model"]):
-                written.append(f"{stem}.categories.{_safe_name(member['model'])}.png")
-                load = partial(_images, opened, split)
-                imagenet9_plots.draw_categories(member, examples, load, opened.classes, out / written[-1])
-    return written
-
-
-def _draw_conflict(members: Sequence[Mapping[str, Any]], out: Path, stem: str) -> list[str]:
-    """Which of figure and ground wins, of members that know it and whose answers were stored."""
-    from figureground.exports.report.conflict import drawing, readings
-
-    known = [reading for member in members for reading in readings.stored_readings(member)]
-    return drawing.write_pictures(known, out, f"{stem}.conflict.") if known else []
-
-
-def _draw_whitened(results: Sequence[Mapping[str, Any]], out: Path, repository: str | None) -> list[str]:
-    from figureground.exports.report import background_plots
-
-    shown = [result for result in results if background_plots.WHITENED[1] in _scored(result)]
-    if repository is None or not shown:
-        return []
-    data, split = shown[0]["dataset"], shown[0]["split"]
-    opened = _open_scored(repository, data["name"], data["fingerprint"])
-    load = partial(_images, opened, split)
-    names = {f"background_check.whitened.{_safe_name(result['model'])}.png": result for result in shown}
-    return [
-        name
-        for name, result in names.items()
-        if background_plots.draw_whitened(result, load, opened.classes, out / name)
-    ]
-
-
-def _scored(result: Mapping[str, Any]) -> set[str]:
-    """Configs that a result is of."""
-    return {config for summary in result["label_spaces"].values() for config in summary["configs"]}
-
-
-def _safe_name(model: str) -> str:
-    return "".join(char if char.isalnum() or char in "-._" else "-" for char in model)
+        draw.draw_noise(drawing, members, pooled, stem)
+    return sections
 
 
 def _noise_section(members: Sequence[NoiseResult], pooled: Sequence[FamilyNoise], **key: str) -> dict[str, Any]:
@@ -275,78 +170,9 @@ def _noise_section(members: Sequence[NoiseResult], pooled: Sequence[FamilyNoise]
         "worst_noise_gaps": {
             member.model: {
                 kind: {name: [asdict(gap) for gap in gaps] for name, gaps in worst_gaps(member, kind, index).items()}
-                for kind, index in _gap_levels(member)
+                for kind, index in draw.gap_levels(member)
             }
             for member in members
             if member.outcomes is not None
         },
     }
-
-
-def _draw(
-    members: Sequence[NoiseResult],
-    families: Mapping[str, Sequence[ListedModel]],
-    pooled: Sequence[FamilyNoise],
-    out: Path,
-    stem: str,
-    repository: str | None,
-) -> list[str]:
-    from figureground.exports.report import noise_plots
-
-    written: list[str] = []
-
-    def next_path(name: str) -> Path:
-        written.append(f"{stem}.{name}.png")
-        return out / written[-1]
-
-    kinds = list(members[0].summary["noise"].get("0", {}))
-    for kind in kinds:
-        noise_plots.draw_scatter(members, families, kind, next_path(f"scatter_{kind}"))
-        noise_plots.draw_levels([family for family in pooled if family.kind == kind], next_path(f"levels_{kind}"))
-        nulled = [member for member in members if "rfs_skill" in member.summary["noise"]["0"][kind]["pooled"]]
-        if nulled:
-            noise_plots.draw_nulls(nulled, kind, next_path(f"nulls_{kind}"))
-        if any(member.outcomes is not None for member in members):
-            noise_plots.draw_densities(members, kind, next_path(f"irfs_{kind}"))
-    if members[0].summary["ablations"]:
-        noise_plots.draw_ablations(members, next_path("ablations"))
-    if members[0].summary["attributes"]:
-        noise_plots.draw_attributes(members, next_path("attributes"))
-    if repository is not None:
-        opened = _open_scored(repository, members[0].dataset, members[0].fingerprint)
-        images = _images(opened, members[0].split, "original")
-        for member in members:
-            for kind, index in _gap_levels(member) if member.outcomes is not None else []:
-                level = member.summary["noise"]["0"][kind]["levels"][index]
-                title = f"{member.model}: hurt most by noise on the ground, {kind} {level:.3g}"
-                path = next_path(f"gaps_{kind}.{_safe_name(member.model)}")
-                noise_plots.draw_gaps(worst_gaps(member, kind, index), images, title, path)
-    return written
-
-
-def _gap_levels(result: NoiseResult) -> list[tuple[str, int]]:
-    """Each kind of noise with the index of the level at which gaps are shown: a usual one, else the middle."""
-    levels = []
-    for kind, noise in result.summary["noise"].get("0", {}).items():
-        usual = [
-            index
-            for index, level in enumerate(noise["levels"])
-            if any(abs(level - usual_level) < 1e-6 for usual_level in GAP_LEVELS)
-        ]
-        levels.append((kind, usual[0] if usual else len(noise["levels"]) // 2))
-    return levels
-
-
-def _open_scored(repository: str, name: str, fingerprint: str) -> Repository:
-    """The dataset that was scored; ``UsageError`` if ``repository`` is another."""
-    opened = open_repository(repository)
-    if opened.fingerprint != fingerprint:
-        raise UsageError(f"{repository} is not the dataset that was scored ({name})")
-    return opened
-
-
-def _images(opened: Repository, split: str, config: str, ids: Collection[str] | None = None) -> dict[str, bytes]:
-    """Encoded images by image_id, of all or of some ids; the first draw of each."""
-    table = load_rows(opened, config, split, columns=["draw"], ids=ids)
-    rows = zip(table["image_id"], table["draw"], table["image"], strict=True)
-    return {name: stored_bytes(image) or b"" for name, draw, image in rows if draw == 0}

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from figureground.errors import MissingExtraError
-from figureground.exports.report.conflict.readings import ConflictReading, PictureFormat, write_picture
+from figureground.exports.report.conflict.readings import ConflictReading
+from figureground.exports.report.pictures import PictureFolder, safe_name
 
 try:
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    from figureground.exports.analyses.plots import MARKERS, PALETTE, encode_figure, error_reach, shorten
+    from figureground.exports.analyses.plots import encode_figure, error_reach, series_style, shorten
 except ImportError as error:
     raise MissingExtraError("matplotlib", "analyses") from error
 
@@ -34,26 +35,23 @@ _PANELS: Final = {
 }
 
 
-def write_pictures(
-    readings: Sequence[ConflictReading], out: Path, stem: str, picture_format: PictureFormat = "png"
-) -> list[str]:
-    """Draw all readings into ``out``; ``stem`` begins the files' names. Returns the names."""
+def draw_conflicts(readings: Sequence[ConflictReading], pictures: PictureFolder, stem: str = "") -> None:
+    """Draw all readings; ``stem`` begins the files' names."""
     groups: dict[tuple[str, ...], list[ConflictReading]] = {}
     for reading in readings:
         groups.setdefault(reading.where, []).append(reading)
-    pictures: dict[str, bytes] = {}
     for number, members in enumerate(groups.values()):
         twice = sum(key[4] == members[0].space for key in groups) > 1
         own = f"{stem}{members[0].space}" + (f".{number}" if twice else "")
-        pictures[f"{own}.bias.{picture_format}"] = draw_bias(members, picture_format)
+        pictures.chart(f"{own}.bias", partial(draw_bias, members), kind="conflict_bias", of=members[0].title)
         for reading in members:
             for config in reading.summary["configs"] if len(reading.summary["classes"]) <= MOST_CLASSES else ():
-                model = "".join(char if char.isalnum() or char in "-._" else "-" for char in reading.model)
-                name = f"{own}.{config}.{model}.{picture_format}"
-                pictures[name] = draw_table(reading, config, picture_format)
-    for name, content in pictures.items():
-        write_picture(out / name, content)
-    return list(pictures)
+                pictures.chart(
+                    f"{own}.{config}.{safe_name(reading.model)}",
+                    partial(draw_table, reading, config),
+                    kind="conflict_table",
+                    of=f"{reading.model}, {config}",
+                )
 
 
 def draw_bias(members: Sequence[ConflictReading], picture_format: str = "png") -> bytes:
@@ -92,7 +90,7 @@ def _draw_points(
     axis: Axes, members: Sequence[ConflictReading], config: str, name: str, order: int, offset: float
 ) -> None:
     """One variant's points in one panel; those that are undecidable are hollow."""
-    colour, labelled = PALETTE[order % len(PALETTE)], False
+    style, labelled = series_style(order), False
     for row, reading in enumerate(members):
         own = reading.summary["configs"].get(config)
         cell: Mapping[str, Any] = {} if own is None else own[name]
@@ -103,12 +101,12 @@ def _draw_points(
             100 * cell["value"],
             row + offset,
             xerr=[[100 * side[0]] for side in error_reach(cell["value"], cell["ci95"]) or []] or None,
-            fmt=MARKERS[order % len(MARKERS)],
+            linestyle="",
             markersize=5,
-            color=colour,
-            markerfacecolor="white" if few else colour,
-            linewidth=1.3,
+            markerfacecolor="white" if few else style["color"],
+            elinewidth=1.3,
             label=None if labelled else f"{config} (n {own['n']})",
+            **style,
         )
         labelled = True
 

@@ -6,18 +6,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.evaluation.intervals import MIN_DECIDABLE
 from figureground.exports.evaluation.protocols.conflict import LEAST_OF_GROUP, conflict_cells, conflict_spaces
 from figureground.exports.evaluation.results import align_columns, describe_groups, describe_masks
 from figureground.exports.evaluation.tables import RULE, Cell, describe_stars, find_stars, measured_cell, percent
+from figureground.exports.report.pictures import PictureFolder, PictureFormat
 from figureground.exports.report.stored_answers import read_arrays
 from figureground.exports.report.stored_results import read_results
-from figureground.runtime.files import csv_text, replace_file, write_text
+from figureground.runtime.files import csv_text, write_text
 
-PictureFormat = Literal["png", "svg", "pdf"]
 SCHEMA_VERSION: Final = "1"
 DEFINITIONS: Final = {
     "bias": "answers that are the figure's class / answers that are the figure's or the ground's; 1/2 where neither "
@@ -232,10 +232,6 @@ def write_conflicts(
     }
     for name, text in texts.items():
         write_text(out / name, text)
-    return [*texts, *drawing.write_pictures(readings, out, "", picture_format)]
-
-
-def write_picture(path: Path, content: bytes) -> None:
-    """A picture whole or not at all."""
-    with replace_file(path) as temporary:
-        temporary.write_bytes(content)
+    pictures = PictureFolder(out, (picture_format,))
+    drawing.draw_conflicts(readings, pictures)
+    return [*texts, *pictures.names]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,67 +12,46 @@ from figureground.exports.evaluation.pictures import stored_bytes
 from figureground.exports.report.crossed import plots
 from figureground.exports.report.crossed.section import crossed_configs
 from figureground.exports.report.groups import ModelSummary, ResultGroup
+from figureground.exports.report.pictures import PictureFolder, safe_name
 from figureground.exports.report.stored_answers import StoredAnswer, read_arrays
-from figureground.runtime.files import replace_file
 
 CrossedRow = tuple[str, str]
 """Photo of the figure and photo of the ground; the latter is empty where a row has no other's."""
 
 
-def draw_crossed(
-    group: ResultGroup,
-    out: Path,
-    stem: str,
-    safe_name: Callable[[str], str],
-    *,
-    opened: Repository | None = None,
-    vector: str | None = None,
-) -> list[str]:
-    """Draw everything of a group; returns the files' names.
+def draw_crossed(group: ResultGroup, pictures: PictureFolder, stem: str, *, opened: Repository | None = None) -> None:
+    """Draw everything of a group.
 
     Args:
         group: Models that were scored alike.
-        out: Folder to write to.
+        pictures: Where to.
         stem: Beginning of the names.
-        safe_name: Name of a model to a part of a file's name.
         opened: The dataset that was scored, to show grounds and figures; None shows none.
-        vector: ``svg`` or ``pdf``, to write charts in that format too.
     """
-    written: list[str] = []
-
-    def write(name: str, draw: Callable[[str], bytes], *, chart: bool = True) -> None:
-        for kind in ("png", *([vector] if vector and chart else [])):
-            path = out / f"{stem}.{name}.{kind}"
-            with replace_file(path) as temporary:
-                temporary.write_bytes(draw(kind))
-            written.append(path.name)
-
     for config in crossed_configs(group):
         members = [member for member in group.members if config in member.summary["crossed"]]
-        write(f"{config}.components", partial(plots.draw_components, members, config))
-        write(f"{config}.attacks", partial(plots.draw_attacks, members, config))
+        pictures.chart(
+            f"{stem}.{config}.components", partial(plots.draw_components, members, config), kind="components", of=config
+        )
+        pictures.chart(
+            f"{stem}.{config}.attacks", partial(plots.draw_attacks, members, config), kind="attacks", of=config
+        )
         for member in members:
             name = safe_name(member.model)
             pairs = member.summary["crossed"][config]["attacks"]["fooled"]["pairs"]
             if pairs:
                 names = list(member.summary["n_per_class"])
-                write(f"{config}.pairs.{name}", partial(plots.draw_pairs, member, config, names))
+                pictures.chart(
+                    f"{stem}.{config}.pairs.{name}",
+                    partial(plots.draw_pairs, member, config, names),
+                    kind="pairs",
+                    of=f"{member.model}, {config}",
+                )
             answers = None if opened is None else read_crossed(member, group.space, config)
             if opened is not None and answers:
-                sheet = partial(_sheet, member, config, answers, opened)
-                write(f"{config}.grounds.{name}", sheet, chart=False)
-    return written
-
-
-def _sheet(
-    member: ModelSummary,
-    config: str,
-    answers: tuple[Mapping[CrossedRow, StoredAnswer], Mapping[str, int]],
-    opened: Repository,
-    _: str,
-) -> bytes:
-    load = partial(_load, opened, member.result["split"])
-    return plots.draw_grounds(member, config, *answers, load, opened.classes)
+                load = partial(_load, opened, member.result["split"])
+                sheet = plots.draw_grounds(member, config, *answers, load, opened.classes)
+                pictures.sheet(f"{stem}.{config}.grounds.{name}", sheet, kind="grounds", of=f"{member.model}, {config}")
 
 
 def read_crossed(

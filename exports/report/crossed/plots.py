@@ -29,6 +29,7 @@ try:
         draw_sheet,
         encode_figure,
         error_reach,
+        series_style,
         shorten,
     )
 except ImportError as error:
@@ -85,7 +86,7 @@ def draw_attacks(members: Sequence[ModelSummary], config: str, picture_format: s
     panels = figure.subplots(1, len(_ATTACKS), sharey=True)
     for axis, (attack, words) in zip(panels, _ATTACKS.items(), strict=True):
         for order, member in enumerate(members):
-            colour, marker = PALETTE[order % len(PALETTE)], MARKERS[order % len(MARKERS)]
+            colour, marker = series_style(order).values()
             own = member.summary["crossed"][config]
             label = f"{shorten(member.model)} (n {own['tried_on']})"
             for kind, style, name in (("any_of", "-", label), ("worst_of", "--", None)):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from figureground.exports.evaluation.results import align_columns, describe_groups, describe_masks
 from figureground.exports.evaluation.tables import Cell
 from figureground.exports.report.leak.curve import HoleAnswers, measure_curve, read_hole_answers
 from figureground.exports.report.leak.levelling import Levelling, find_levelling
-from figureground.runtime.files import replace_file
 
 
 def leak_section(members: Sequence[Mapping[str, Any]], margin: float) -> dict[str, Any] | None:
@@ -69,15 +67,3 @@ def describe_leak(section: Mapping[str, Any]) -> str:
             )
         lines += ["", model, *align_columns(rows), str(Levelling(**curve["levelling"]))]
     return "\n".join([*lines, "", "; ".join(["percent [95 % interval]", *section["notes"]])])
-
-
-def draw_leak_section(section: Mapping[str, Any], out: Path, stem: str, vector: str | None) -> list[str]:
-    """Draw a section, as PNG and where asked as ``svg`` or ``pdf`` too; returns the names of the files."""
-    from figureground.exports.report.leak.plot import draw_leak
-
-    names = []
-    for picture_format in ("png", *([vector] if vector else [])):
-        names.append(f"{stem}.leak.{picture_format}")
-        with replace_file(out / names[-1]) as temporary:
-            temporary.write_bytes(draw_leak(section, picture_format))
-    return names

@@ -46,7 +46,7 @@ def report(
     ] = 0.05,
     vector: Annotated[
         Literal["svg", "pdf"] | None,
-        typer.Option(help="Write the charts of crossed grounds and of the leak of rims in this format too."),
+        typer.Option(help="Write every chart in this format too; sheets of photos stay PNG."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

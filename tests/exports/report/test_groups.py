@@ -60,6 +60,7 @@ CROP_CONFIGS = {
     "plus_masked": 0.1,
     "bg_only": -0.3,
 }
+FORMATS = ("png", "pdf")
 PUBLISHED = "model,top1,top1_err,top5,top5_err,param_count,img_size,crop_pct,interpolation,top1_diff\n"
 
 
@@ -187,13 +188,17 @@ def test_the_report_is_written_and_the_same_again(scores: Path, tmp_path: Path) 
 
     table = tmp_path / "published.csv"
     table.write_text(PUBLISHED + "small,41.5,58.5,80,20,5.3,224,0.875,bicubic,-30\n")
-    written = [write_report([scores], tmp_path / name, published=table) for name in ("a", "b")]
+    written = [write_report([scores], tmp_path / name, published=table, vector="pdf") for name in ("a", "b")]
     assert written[0] == written[1]
-    assert written[0] == [
+    of_tables = [name for name in written[0] if ".accuracies." in name or ".differences." in name]
+    for protocol in ("imagenet_a", "background_check"):
+        for ending in FORMATS:
+            assert [name for name in of_tables if name.startswith(protocol) and name.endswith(f".accuracies.{ending}")]
+    assert [name for name in written[0] if name not in of_tables] == [
         "report.txt",
         *("tables.csv", "tables.md", "tables.tex"),
-        *(f"imagenet_a.imagenet_a200.{name}.png" for name in ("arms", "margins", "box_share")),
-        *(f"background_check.map3.{name}.png" for name in ("influence", "invariance")),
+        *(f"imagenet_a.imagenet_a200.{name}.{end}" for name in ("arms", "margins", "box_share") for end in FORMATS),
+        *(f"background_check.map3.{name}.{end}" for name in ("influence", "invariance") for end in FORMATS),
         "published.csv",
         "report.json",
         "report.html",

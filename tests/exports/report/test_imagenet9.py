@@ -91,11 +91,15 @@ def test_grounds_are_counted_from_the_stored_challenge(scores: tuple[Path, Path]
 
 def test_the_report_draws_examples_of_the_dataset_that_was_scored(scores: tuple[Path, Path], tmp_path: Path) -> None:
     repository, folder = scores
-    written = write_report([folder], tmp_path / "a", repository=str(repository))
-    again = write_report([folder], tmp_path / "b", repository=str(repository))
+    written = write_report([folder], tmp_path / "a", repository=str(repository), vector="svg")
+    again = write_report([folder], tmp_path / "b", repository=str(repository), vector="svg")
     assert "imagenet9.trends.png" in written
     assert "imagenet9.fooled.png" in written
     assert written == again
+    drawn = [name.removesuffix(".png") for name in written if name.endswith(".png")]
+    charts = [name for name in drawn if ".categories." not in name]  # sheets of photos are pixels alone
+    assert [f"{name}.svg" in written for name in drawn] == [name in charts for name in drawn]
+    assert any(".conflict." in name for name in charts)
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in written)
     (section,) = json.loads((tmp_path / "a" / "report.json").read_text())
     (member,) = read_results([folder])

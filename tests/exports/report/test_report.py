@@ -136,15 +136,13 @@ def test_the_worst_gaps_are_those_of_their_class(scores: Path) -> None:
 def test_the_report_is_written_and_the_same_again(scores: Path, models: Path, tmp_path: Path) -> None:
     from figureground.exports.report.report import write_report
 
-    written = [write_report([scores], tmp_path / name, models=models) for name in ("a", "b")]
+    written = [write_report([scores], tmp_path / name, models=models, vector="svg") for name in ("a", "b")]
     assert written[0] == written[1]
     assert {
         "report.txt",
         *("tables.csv", "tables.md", "tables.tex"),
         "report.json",
-        "head2.scatter_sigma.png",
-        "head2.levels_sigma.png",
-        "head2.irfs_sigma.png",
+        *(f"head2.{chart}_sigma.{end}" for chart in ("scatter", "levels", "irfs") for end in ("png", "svg")),
     } <= set(written[0])
     for name in written[0]:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

@@ -1,0 +1,1 @@
+"""Charts of what every table of results has: accuracies by variant, differences, classes."""
