@@ -8,7 +8,7 @@ it is not, colours mislead (docs/adr/0016).
 from __future__ import annotations
 
 import json
-import os
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +22,7 @@ from figureground.annotate.agreement.consensus_masks import enough_people, major
 from figureground.annotate.proposals.reports import ProposalReport
 from figureground.annotate.segmenters.grabcut import GrabCutSegmenter, cut_rim
 from figureground.errors import Fault, FigureGroundError
+from figureground.runtime.processes import default_workers
 from figureground.runtime.progress import Progress
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle, encode_coco_rle, mask_iou
 from figureground.schemas.rasters.photos import decode_photo
@@ -42,6 +43,9 @@ RIM_SHARE: Final = 0.01
 LIKE_THE_MAJORITY: Final = 0.9
 """IoU of GrabCut's own mask with the majority from which the rim is cut."""
 _METHOD: Final = "majority"
+_MOST_AT_A_TIME: Final = 8
+_MOST_BESIDE: Final = 20_000_000
+"""Pixels of a photo beside which no other one is fused: its masks and its pixels are ten bytes each."""
 _DIGITS: Final = 6
 
 
@@ -73,7 +77,7 @@ def fuse_photos(
 ) -> tuple[ProposalReport, list[Fault]]:
     """Store the consensus of every photo that three or more segmenters found something on; the same masks give it once.
 
-    Photos are worked on side by side, on all processors, in this process.
+    Photos are worked on side by side in this process, wherever the models ran.
 
     Args:
         workspace: Where the masks are, and the consensus goes to.
@@ -114,8 +118,9 @@ def fuse_photos(
 def _outcomes(
     work: Sequence[_Fusion], sources: Mapping[str, SourceRow]
 ) -> Iterator[tuple[_Fusion, tuple[ProposalRun, list[ProposalRecord]] | Fault]]:
-    """As many photos at a time as there are processors: OpenCV works outside of Python's lock."""
-    side_by_side = os.cpu_count() or 1
+    """Several photos at a time, for OpenCV works outside of Python's lock; one at a time where some are large."""
+    large = any(fusion.image.width * fusion.image.height > _MOST_BESIDE for fusion in work)
+    side_by_side = 1 if large else min(_MOST_AT_A_TIME, default_workers())
     with ThreadPoolExecutor(side_by_side) as pool:
         for start in range(0, len(work), side_by_side):
             batch = work[start : start + side_by_side]
@@ -144,7 +149,7 @@ class _Fusion:
         start = time.perf_counter()
         masks = [decode_coco_rle(mask.rle, record=mask.proposal_id) for mask in self.masks]
         majority = majority_mask(masks)
-        cut = majority.any() and any(
+        cut = bool(majority.any()) and any(
             proposal.segmenter == GrabCutSegmenter.name and mask_iou(mask, majority) >= LIKE_THE_MAJORITY
             for proposal, mask in zip(self.masks, masks, strict=True)
         )
@@ -155,7 +160,7 @@ class _Fusion:
             except (FigureGroundError, OSError) as error:
                 where, record = self.image.source, self.image.uri
                 return Fault(where=where, record=record, expected="the catalogued photo", got=str(error))
-            fused = cut_rim(photo_rgb, majority, band_px=max(1, round(RIM_SHARE * float(np.hypot(*majority.shape)))))
+            fused = cut_rim(photo_rgb, majority, band_px=max(1, round(RIM_SHARE * math.hypot(*majority.shape))))
         proposals = [self._record(fused, masks, cut=cut)] if fused.any() else []
         run = ProposalRun(
             run_id=self.run_id,

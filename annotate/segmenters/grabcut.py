@@ -23,6 +23,7 @@ from figureground.schemas.records import Prompt
 ITERATIONS: Final = 5
 MIN_MASK_OVER_BOX: Final = 0.1
 RIM_ITERATIONS: Final = 2
+_NO_RECT: Final = (0, 0, 0, 0)
 _NEIGHBOURHOOD: Final = 5
 """How far around a mask ground is looked at where its rim is cut, in halves of the band."""
 MOST_PIXELS: Final = 4_000_000
@@ -66,8 +67,8 @@ def cut_rim(photo_rgb: Photo, mask_hw: Mask, *, band_px: int) -> Mask:
     """A mask whose rim GrabCut has moved to where colours change, by no more than ``band_px``.
 
     What lies deeper inside is figure, what lies further outside is ground; colours are learned on both, in the box
-    around the mask and its neighbourhood alone. A mask too thin to have an inside, and one without ground around it,
-    comes back as it is.
+    around the mask and its neighbourhood alone. A mask too thin to have an inside, one without ground around it, and
+    one whose neighbourhood has more than ``MOST_PIXELS`` come back as they are.
 
     Args:
         photo_rgb: ``(H, W, 3)`` uint8 RGB.
@@ -89,7 +90,7 @@ def cut_rim(photo_rgb: Photo, mask_hw: Mask, *, band_px: int) -> Mask:
     cv2.setRNGSeed(0)
     try:
         patch_rgb = np.ascontiguousarray(photo_rgb[rows, columns])
-        cv2.grabCut(patch_rgb, labels, None, ground, figure, RIM_ITERATIONS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(patch_rgb, labels, _NO_RECT, ground, figure, RIM_ITERATIONS, cv2.GC_INIT_WITH_MASK)
     except cv2.error:
         return mask_hw
     moved = np.zeros_like(mask_hw)
