@@ -11,6 +11,7 @@ from typing import Any
 from figureground.annotate.agreement.agreement import measure_agreement
 from figureground.annotate.agreement.overlaps import photo_agreements
 from figureground.annotate.decisions import newest_answers
+from figureground.annotate.proposals.fusion import fused_from
 from figureground.schemas.records import SECOND_LOOKS, Annotation
 from figureground.schemas.store.workspace import Workspace
 
@@ -62,6 +63,7 @@ def _checkpoints(workspace: Workspace, origins: Mapping[str, str]) -> dict[str, 
     """Segmenter to SHA-256 of its weights, of the proposals that masks are or began from."""
     used = {word for origin in origins.values() for word in origin.split()}  # a consensus names several answers
     used |= {answer.proposal_id for answer in workspace.annotations() if answer.annotation_id in used}
+    used |= {part for one in workspace.proposals() if one.proposal_id in used for part in fused_from(one)}
     checkpoints = {
         proposal.segmenter: proposal.checkpoint_sha256
         for proposal in workspace.proposals()

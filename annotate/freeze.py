@@ -23,6 +23,7 @@ from figureground.annotate.lint.checking import LintLevel, lint_gate
 from figureground.annotate.photo_states import TEXTURE, is_texture
 from figureground.annotate.proposals.agreement import agreement_iou, other_masks
 from figureground.annotate.proposals.best import Choice, best_proposals
+from figureground.annotate.proposals.fusion import maker_title
 from figureground.annotate.released_attributes import gather_attributes
 from figureground.errors import DataError, Faults, UsageError
 from figureground.runtime.files import csv_text, write_text
@@ -359,7 +360,7 @@ def _unreviewed(image: ImageRecord, proposal: ProposalRecord, iou: float | None)
     return replace(
         record,
         mask_origin=proposal.proposal_id,
-        segmenter=proposal.segmenter,
+        segmenter=maker_title(proposal),
         instances=proposal.instances,
         agreement_iou=iou,
     )

@@ -157,6 +157,10 @@ class Prompt:
         return canonical_json({key: value for key, value in pairs.items() if value})
 
 
+CONSENSUS: Final = "consensus"
+"""Stands for a segmenter where a machine mask is made of the first choices of several; no segmenter is called so."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposalRecord:
     """A machine mask."""

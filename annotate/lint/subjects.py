@@ -12,7 +12,7 @@ from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.released_attributes import gather_attributes
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle
-from figureground.schemas.records import Annotation, ImageRecord, ObjectRecord, ProposalRecord
+from figureground.schemas.records import CONSENSUS, Annotation, ImageRecord, ObjectRecord, ProposalRecord
 from figureground.schemas.store.workspace import Workspace
 
 SubjectState = Literal["accepted", "consensus", "machine_import", "unreviewed"]
@@ -194,7 +194,9 @@ def _others(proposals: Iterable[ProposalRecord], own: str) -> tuple[OtherMask, .
     return tuple(
         OtherMask(rle=proposal.rle, quality=proposal.score * proposal.stability, maker=proposal.segmenter)
         for proposal in proposals
-        if proposal.proposal_id != own and not any(f'"origin":"{origin}"' in proposal.prompt for origin in _GUESSES)
+        if proposal.proposal_id != own
+        and proposal.segmenter != CONSENSUS  # what it is made of is there
+        and not any(f'"origin":"{origin}"' in proposal.prompt for origin in _GUESSES)
     )
 
 

@@ -10,7 +10,7 @@ from figureground.annotate.proposals.best import best_proposals
 from figureground.errors import DataError, UsageError
 from figureground.schemas.rasters.masks import decode_coco_rle, mask_iou
 from figureground.schemas.rasters.sizes import ORDER, spell_size
-from figureground.schemas.records import ProposalRecord
+from figureground.schemas.records import CONSENSUS, ProposalRecord
 from figureground.schemas.store.workspace import Workspace
 
 
@@ -65,7 +65,7 @@ def agreement_iou(proposal: ProposalRecord, others: OtherMasks | None, *, named:
     for other in others.proposals if others else ():
         if named and other.proposal_id == proposal.proposal_id:
             raise UsageError("--agree names the segmenter of the masks themselves; name another one")
-        if other.segmenter == proposal.segmenter and not named:
+        if other.segmenter in (proposal.segmenter, CONSENSUS) and not named:
             continue
         if other.rle.size_hw != proposal.rle.size_hw:
             expected, got = (f"a mask of {spell_size(mask.rle.size_hw)} {ORDER}" for mask in (proposal, other))

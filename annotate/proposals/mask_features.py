@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from figureground.annotate.segmenters.mask_measures import pack_masks
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle
-from figureground.schemas.records import ProposalRecord
+from figureground.schemas.records import CONSENSUS, ProposalRecord
 
 SHAPE_SIDE: Final = 256
 """Pixels of the longer side that shapes are measured at: a rim's length must not grow with a photo's resolution."""
@@ -42,11 +42,12 @@ def photo_features(proposals: Sequence[ProposalRecord], asked: int) -> list[dict
     masks = [decode_coco_rle(proposal.rle, record=proposal.proposal_id) for proposal in proposals]
     iou = _pairwise_iou(masks)
     runs = [proposal.run_id for proposal in proposals]
-    firsts = [index for index, proposal in enumerate(proposals) if proposal.rank == 0]
+    # A consensus is of these first choices, and no further voice.
+    firsts = [index for index, one in enumerate(proposals) if one.rank == 0 and one.segmenter != CONSENSUS]
     features = []
     for index, proposal in enumerate(proposals):
         others = sorted(float(iou[index, first]) for first in firsts if runs[first] != runs[index])
-        agreement = math.fsum(others) / max(asked - 1, 1)
+        agreement = math.fsum(others) / max(asked - (proposal.segmenter != CONSENSUS), 1)
         salient = [
             float(iou[index, first])
             for first in firsts

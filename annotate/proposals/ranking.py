@@ -35,7 +35,7 @@ class RankingReport:
     waiting: int
     """Photos that not all segmenters have done yet."""
     chosen: Mapping[str, int] = field(default_factory=Counter)
-    """Segmenter to the photos whose first mask is its."""
+    """Segmenter, or ``consensus``, to the photos whose first mask is its."""
 
 
 def rank_photos(
@@ -43,6 +43,7 @@ def rank_photos(
     runs: Mapping[str, Sequence[str]],
     *,
     segmenters: Sequence[str],
+    consensus: Mapping[str, str] | None = None,
     min_iou: float = NO_CORRECTION,
     rule: RankingRule | None = None,
     progress: Progress = lambda *_: None,
@@ -53,6 +54,7 @@ def rank_photos(
         workspace: Where the masks are, and rankings go to.
         runs: Photo to the runs whose masks compete, one of each segmenter; photos with fewer wait.
         segmenters: Who was asked.
+        consensus: Photo to the run of the consensus of these masks, which is ranked with them; None for none.
         min_iou: IoU from which a mask needs no correction, one that the rule knows.
         rule: The rule; None for the one that comes with the program.
         progress: Called after every photo.
@@ -66,7 +68,8 @@ def rank_photos(
     chosen: Counter[str] = Counter()
     new = 0
     for number, (image_id, ids) in enumerate(ready.items(), start=1):
-        masks = [proposal for proposal in workspace.proposals(image_id) if proposal.run_id in ids]
+        competing = {*ids, (consensus or {}).get(image_id, "")}
+        masks = [proposal for proposal in workspace.proposals(image_id) if proposal.run_id in competing]
         if masks:
             ranks = rank_masks(masks, len(ids), rule, min_iou=min_iou)
             new += workspace.add_ranking(ranks)

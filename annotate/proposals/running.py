@@ -10,6 +10,7 @@ from typing import Final
 
 from figureground.annotate.photo_states import photos_to_annotate
 from figureground.annotate.proposals.class_texts import ClassTexts
+from figureground.annotate.proposals.fusion import fuse_photos
 from figureground.annotate.proposals.proposing import ProposalScope, ProposalSettings, propose
 from figureground.annotate.proposals.ranking import rank_photos
 from figureground.annotate.proposals.ranking_rule import shipped_rule
@@ -28,6 +29,7 @@ from figureground.errors import DataError, Fault, UsageError
 from figureground.runtime.devices import AUTO
 from figureground.runtime.engines import EngineChoice
 from figureground.runtime.progress import Progress
+from figureground.schemas.records import CONSENSUS
 from figureground.schemas.store.workspace import Workspace
 
 BEST: Final = "best"
@@ -48,7 +50,7 @@ class ProposalJob:
 
 
 def run_models(job: ProposalJob, choices: Sequence[ModelChoice], told: TriageSettings) -> ProposalReport:
-    """Let one model propose; or several, one after the other, and rank their masks photo by photo.
+    """Let one model propose; or several, one after the other, then fuse and rank their masks photo by photo.
 
     Raises:
         UsageError: as ``propose`` of ``annotate.verbs``; for a model that is named twice, or options of one model alone
@@ -74,7 +76,14 @@ def run_models(job: ProposalJob, choices: Sequence[ModelChoice], told: TriageSet
         for image_id, run_id in report.runs.items():
             runs.setdefault(image_id, []).append(run_id)
     names = [model.segmenter for model in models]
-    ranking = rank_photos(job.workspace, runs, segmenters=names, min_iou=told.min_iou, progress=job.progress)
+    done = {image_id: ids for image_id, ids in runs.items() if len(ids) == len(names)}
+    fused, lost = fuse_photos(job.workspace, done, job.settings.prompt_mode, progress=job.progress)
+    faults |= dict.fromkeys(lost)
+    if fused.runs:
+        reports[CONSENSUS] = fused
+    ranking = rank_photos(
+        job.workspace, runs, segmenters=names, consensus=fused.runs, min_iou=told.min_iou, progress=job.progress
+    )
     whole = ProposalReport.together(reports, ranking, triage(job.workspace, risk=told.risk))
     if faults:
         raise DataError(list(faults), whole)

@@ -13,14 +13,19 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from figureground.annotate.segmenters.protocol import Candidate, Photo, SegmentationRejected, require_photo
 from figureground.errors import UsageError
-from figureground.schemas.rasters.masks import Box, Mask
+from figureground.schemas.rasters.masks import Box, Mask, tight_box
 from figureground.schemas.records import Prompt
 
 ITERATIONS: Final = 5
 MIN_MASK_OVER_BOX: Final = 0.1
+RIM_ITERATIONS: Final = 2
+_NO_RECT: Final = (0, 0, 0, 0)
+_NEIGHBOURHOOD: Final = 5
+"""How far around a mask ground is looked at where its rim is cut, in halves of the band."""
 MOST_PIXELS: Final = 4_000_000
 """GrabCut takes 160 bytes and two microseconds for each pixel: 16 GB for a photo of 100 megapixels. A larger photo is
 cut at this size, and its mask enlarged."""
@@ -56,6 +61,50 @@ def grabcut_rect(box_xyxy_px: Box) -> tuple[int, int, int, int]:
     """
     x0, y0, x1, y1 = box_xyxy_px
     return x0, y0, x1 - 1 - x0, y1 - 1 - y0
+
+
+def cut_rim(photo_rgb: Photo, mask_hw: Mask, *, band_px: int) -> Mask:
+    """A mask whose rim GrabCut has moved to where colours change, by no more than ``band_px``.
+
+    What lies deeper inside is figure, what lies further outside is ground; colours are learned on both, in the box
+    around the mask and its neighbourhood alone. A mask too thin to have an inside, one without ground around it, and
+    one whose neighbourhood has more than ``MOST_PIXELS`` come back as they are.
+
+    Args:
+        photo_rgb: ``(H, W, 3)`` uint8 RGB.
+        mask_hw: ``(H, W)`` bool.
+        band_px: Half of the band's width, 1 or more, stored pixels.
+    """
+    box = tight_box(mask_hw)
+    if box is None:
+        return mask_hw
+    height, width = mask_hw.shape
+    margin = _NEIGHBOURHOOD * band_px
+    rows = slice(max(0, box[1] - margin), min(height, box[3] + margin))
+    columns = slice(max(0, box[0] - margin), min(width, box[2] + margin))
+    labels = _rim_labels(np.ascontiguousarray(mask_hw[rows, columns]).view(np.uint8), band_px)
+    if not np.any(labels == cv2.GC_FGD) or not np.any(labels == cv2.GC_BGD) or labels.size > MOST_PIXELS:
+        return mask_hw
+    ground = np.zeros((1, 65), dtype=np.float64)
+    figure = np.zeros((1, 65), dtype=np.float64)
+    cv2.setRNGSeed(0)
+    try:
+        patch_rgb = np.ascontiguousarray(photo_rgb[rows, columns])
+        cv2.grabCut(patch_rgb, labels, _NO_RECT, ground, figure, RIM_ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    except cv2.error:
+        return mask_hw
+    moved = np.zeros_like(mask_hw)
+    moved[rows, columns] = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    return moved
+
+
+def _rim_labels(mask: NDArray[np.uint8], band_px: int) -> NDArray[np.uint8]:
+    """GrabCut's four labels: sure inside and outside of the band, probable within it."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band_px + 1, 2 * band_px + 1))
+    labels = np.where(mask, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[cv2.erode(mask, disc) > 0] = cv2.GC_FGD  # what is cut off at the photo's edge has no rim there
+    labels[cv2.dilate(mask, disc) == 0] = cv2.GC_BGD
+    return labels
 
 
 def _cut(photo_rgb: Photo, box: Box) -> Mask:

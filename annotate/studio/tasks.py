@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from figureground.annotate.proposals.fusion import maker_title
 from figureground.annotate.studio.projects import MODEL_VERSION
 from figureground.annotate.studio.served import BROWSER_FORMATS, ServedView
 from figureground.errors import DataError, Fault
@@ -98,7 +99,7 @@ def uncertainty(proposal: ProposalRecord | None) -> float:
 
 def segmenter_title(proposal: ProposalRecord | None) -> str:
     """``mobile-sam-1a2b3c4d``: what made a machine mask; empty without one."""
-    return "" if proposal is None else "-".join(filter(None, [proposal.segmenter, proposal.checkpoint_sha256[:8]]))
+    return "" if proposal is None else "-".join(filter(None, [maker_title(proposal), proposal.checkpoint_sha256[:8]]))
 
 
 def label_title(label: str) -> str:

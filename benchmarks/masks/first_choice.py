@@ -28,9 +28,11 @@ from figureground.annotate.proposals.proposing import ProposalSettings
 from figureground.annotate.proposals.triage import skimmable
 from figureground.annotate.verbs import SourceReading, index, propose
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle, mask_iou
+from figureground.schemas.records import CONSENSUS
 from figureground.schemas.store.workspace import Workspace
 
 SEGMENTERS: Final = ("grabcut", "mobile-sam", "saliency")
+TABLED: Final = (*SEGMENTERS, CONSENSUS)
 LEVEL: Final = 0.9
 RISKS: Final = (0.02, 0.05, 0.1)
 MARKS: Final = ("<!-- first choice -->\n", "<!-- end of first choice -->\n")
@@ -61,7 +63,7 @@ def read_photos(folder: Path, work: Path) -> list[MaskedPhoto]:
             name, ids = Path(image.uri).stem, runs.get(image.image_id, {})
             if not set(SEGMENTERS) <= set(ids):
                 continue
-            wanted = {ids[segmenter] for segmenter in SEGMENTERS}
+            wanted = {ids[segmenter] for segmenter in TABLED if segmenter in ids}
             masks = [proposal for proposal in store.proposals(image.image_id) if proposal.run_id in wanted]
             truth = true_mask(folder, name)
             photos.append(
@@ -86,7 +88,7 @@ def true_mask(folder: Path, name: str) -> Mask:
 
 def measure(results: Sequence[Scored], bins: int) -> dict[str, Any]:
     """All figures of some photos."""
-    singles = {name: [result.photo.single(name) for result in results] for name in SEGMENTERS}
+    singles = {name: [result.photo.single(name) for result in results] for name in TABLED}
     chosen = [result.iou for result in results]
     best = [max(result.photo.iou, default=0.0) for result in results]
     figures: dict[str, Any] = {"n": len(results), "chosen": mean_interval(chosen), "best_possible": mean_interval(best)}
@@ -98,7 +100,7 @@ def measure(results: Sequence[Scored], bins: int) -> dict[str, Any]:
     figures["by_group"] = {}
     for group in sorted({result.photo.group for result in results}):
         part = [result for result in results if result.photo.group == group]
-        means = {name: float(np.mean([result.photo.single(name) for result in part])) for name in SEGMENTERS}
+        means = {name: float(np.mean([result.photo.single(name) for result in part])) for name in TABLED}
         figures["by_group"][group] = {
             "n": len(part),
             "chosen": float(np.mean([result.iou for result in part])),
@@ -124,13 +126,13 @@ def text(figures: dict[str, Any]) -> str:
 
     lines = ["| first mask | n | mean IoU | chosen minus this one |", "|---|---|---|---|"]
     lines.append(f"| **chosen by the rule** | {figures['n']} | {cell(figures['chosen'])} | |")
-    for name in SEGMENTERS:
+    for name in TABLED:
         values, difference = figures["singles"][name], figures["differences"][name]
         lines.append(f"| {name}, `auto` | {figures['n']} | {cell(values)} | {cell(difference, '+')} |")
     lines += [f"| the best of all, if one knew | {figures['n']} | {cell(figures['best_possible'])} | |", ""]
-    lines += [f"| group | n | chosen | {' | '.join(SEGMENTERS)} |", "|---|---|---|" + "---|" * len(SEGMENTERS)]
+    lines += [f"| group | n | chosen | {' | '.join(TABLED)} |", "|---|---|---|" + "---|" * len(TABLED)]
     for group, row in figures["by_group"].items():
-        cells = [f"{row[name]:.3f}" for name in ("chosen", *SEGMENTERS)]
+        cells = [f"{row[name]:.3f}" for name in ("chosen", *TABLED)]
         lines.append(f"| {group} | {row['n']} | {' | '.join(cells)} |")
     table = figures["reliability"]
     lines += ["", f"| probability of IoU ≥ {LEVEL:g}, mean | n | observed |", "|---|---|---|"]

@@ -168,7 +168,7 @@ def fit_rule(photos: Sequence[MaskedPhoto], levels: Sequence[float] = LEVELS) ->
     return RankingRule.model_validate(
         {
             "name": "first_masks",
-            "version": 1,
+            "version": 2,
             "fitted": f"ridge {ridge:g}",
             "weights": fitted,
             "needs_no_correction": readings,

@@ -60,7 +60,7 @@ def test_two_segmenters_are_ranked_and_a_second_run_changes_nothing(
     code, out, error = run_here(capsys, *words)
     assert code == 0, error
     assert "saliency: 2 masks for 3 photos" in out
-    assert "masks of 2 photos ranked by first_masks@1; chosen: " in out
+    assert "masks of 2 photos ranked by first_masks@2; chosen: " in out
     assert "of 2 undecided photos can be skimmed" in out
     first = tables(tmp_path / "one")
     ranks = first["proposal_ranks"]
