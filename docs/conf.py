@@ -12,7 +12,7 @@ release = version = figureground.__version__
 extensions = ["myst_parser"]
 root_doc = "docs/index"
 # The root of the project is the source, so that a link between two pages is the same here and where one reads them raw.
-include_patterns = ["*.md", "docs/*.md", "docs/adr/*.md", "docs/tutorials/*.md"]
+include_patterns = ["*.md", "docs/*.md", "docs/adr/*.md", "docs/howto/*.md", "docs/tutorials/*.md"]
 exclude_patterns = [".venv", ".scratch", "demo-run"]
 html_theme = "furo"
 html_title = "figureground"

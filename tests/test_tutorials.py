@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checkout import ROOT
 from chromium import open_chromium
 from needs import need
+from typist import Typist
 
-from figureground.annotate.segmenters.checkpoints import cache_folder, fetch_checkpoint
+from figureground.annotate.segmenters.checkpoints import fetch_checkpoint
 from figureground.errors import ServiceError
 
 pytestmark = [pytest.mark.whole_path, pytest.mark.timeout(900)]
-
-
-class Typist:
-    """Types the blocks of a page into a shell, each in the folder where the last one ended."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.transcript = ""
-
-    def type(self, block: str) -> str:
-        """Returns what the block printed."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, "FIGUREGROUND_CACHE": str(cache_folder())}
-        done = subprocess.run(
-            ["sh", "-e", "-c", block], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
-        )
-        self.transcript += f"$ {block}{done.stdout}{done.stderr}"
-        assert done.returncode == 0, self.transcript
-        return done.stdout
-
-    def page(self, name: str) -> Iterator[tuple[str, str]]:
-        """Each block of a page as it is typed, and what it printed."""
-        text = (ROOT / "docs" / "tutorials" / name).read_text(encoding="utf-8")
-        for block in re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
-            yield block, self.type(block)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,9 +39,9 @@ def accept_all(folder: Path) -> None:
 
 
 def test_from_an_empty_folder_to_a_dataset_and_a_score(tmp_path: Path) -> None:
-    typist = Typist(tmp_path)
+    typist = Typist(tmp_path, "first_dataset_and_score")
     printed = {}
-    for block, text in typist.page("first_dataset.md"):
+    for block, text in typist.page("docs/tutorials/first_dataset.md"):
         printed[block.split("\n")[-2]] = text
         if "sheet make" in block:
             accept_all(tmp_path)
@@ -81,7 +52,7 @@ def test_from_an_empty_folder_to_a_dataset_and_a_score(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "report" / "contact_sheet.png").is_file()
     assert (tmp_path / "lint.html").is_file()
 
-    printed = {block.split("\n")[-2]: text for block, text in typist.page("first_score.md")}
+    printed = {block.split("\n")[-2]: text for block, text in typist.page("docs/tutorials/first_score.md")}
     assert "mixed_rand" in printed["cat report/report.txt"]
     assert (tmp_path / "report" / "report.html").is_file()
     (crossed,) = [text for line, text in printed.items() if line.startswith("figureground evaluate crossed")]

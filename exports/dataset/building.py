@@ -124,9 +124,10 @@ def require_same_build(folder: Path, lock: RecipeLock) -> None:
 def _render(build: PlannedBuild, partial: Path, progress: Progress) -> int:
     """Write every shard; returns how many rows were copied from an earlier version."""
     request, plan = build.request, build.plan
+    partial = partial.absolute()  # a node of a cluster works in a folder of its own
     earlier = {}
     if request.history.earlier is not None:
-        earlier = find_earlier_rows(request.history.earlier, plan, request.design)
+        earlier = find_earlier_rows(request.history.earlier.absolute(), plan, request.design)
     jobs = _shard_jobs(request, plan, partial, earlier)
     machines = request.machines
     site = BuildSite(

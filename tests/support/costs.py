@@ -33,7 +33,7 @@ NAMED: Mapping[str, str] = MappingProxyType(
         "hub": r"hub_(client|double|store)",
         "models": r"torch|transformers|captum|timm|onnx\w*|fetch_checkpoint|efficientnet\w*|figure_models|skimage",
         "whole_path": r"build_dataset|build_toy|write_dataset|write_figures|write_grounds|write_repository|run_demo"
-        r"|viewed_dataset",
+        r"|viewed_dataset|begun_dataset",
     }
 )
 """Marker to the words, as a pattern, that bring it on every test of a module; `slow` has none."""

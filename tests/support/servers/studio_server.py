@@ -51,7 +51,13 @@ def shared_server() -> tuple[Path, Connection]:
 
 
 def start_own_server(home: StudioHome) -> Connection:
-    """Start a server for one test, on the database that the run's server had when it came up: migrated, and empty.
+    """Start a server for one test, on the database that the run's server had when it came up: migrated, and empty."""
+    prepare_own_server(home)
+    return start_server(home)
+
+
+def prepare_own_server(home: StudioHome) -> None:
+    """Lay a migrated and empty database where a server for one test will look for its own, with secrets of its own.
 
     Migrating one anew takes half a minute of a processor. Its name and its projects' mark are its own.
     """
@@ -59,7 +65,6 @@ def start_own_server(home: StudioHome) -> Connection:
     home.save_connection(replace(connection, server=secrets.token_hex(8), key=secrets.token_hex(8)))
     home.data.mkdir(parents=True)
     copy_database(root / DATABASE, home.data / DATABASE)
-    return start_server(home)
 
 
 @contextmanager
