@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import nbformat
+import nbformat as untyped_nbformat
 import pytest
 from checkout import ROOT
 from guide_folders import begun_dataset
@@ -14,6 +14,7 @@ from nbclient import NotebookClient
 from typist import TRANSCRIPTS
 
 pytestmark = [pytest.mark.whole_path, pytest.mark.timeout(900)]
+nbformat: Any = untyped_nbformat  # its functions have no annotations
 NOTEBOOK = ROOT / "docs" / "tutorials" / "first_score.ipynb"
 
 
