@@ -20,7 +20,7 @@ from figureground.exports.dataset.lock import RecipeLock
 from figureground.exports.viewing.columns import RowColumns
 from figureground.schemas.documents import parse_text, read_text
 from figureground.schemas.recipes import Recipe
-from figureground.schemas.sources.tables import read_table
+from figureground.schemas.tables import read_table
 
 _COUNTED: Final = {
     COVERAGE: "Coverage: photos of each class, and what became of them",
