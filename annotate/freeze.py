@@ -8,14 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-import numpy as np
-
 from figureground.annotate.agreement.agreement import measure_agreement
 from figureground.annotate.agreement.consensus import WorkspaceConsensus
 from figureground.annotate.agreement.consensus_masks import METHODS, ConsensusMethod
 from figureground.annotate.agreement.overlaps import photo_agreements
 from figureground.annotate.annotation_summary import summarise_annotation
 from figureground.annotate.attribute_history import AttributeHistory
+from figureground.annotate.freezing.objects import accepted_object, require_sizes, unmasked_object, unreviewed_object
 from figureground.annotate.freezing.policy import PolicyFile
 from figureground.annotate.freezing.review import ObjectReview, Review
 from figureground.annotate.freezing.scenes import joined_groups
@@ -23,24 +22,10 @@ from figureground.annotate.lint.checking import LintLevel, lint_gate
 from figureground.annotate.photo_states import TEXTURE, is_texture
 from figureground.annotate.proposals.agreement import agreement_iou, other_masks
 from figureground.annotate.proposals.best import Choice, best_proposals
-from figureground.annotate.proposals.fusion import maker_title
-from figureground.annotate.released_attributes import gather_attributes
 from figureground.errors import DataError, Faults, UsageError
 from figureground.runtime.files import csv_text, write_text
 from figureground.runtime.leftovers import clear_partials
-from figureground.schemas.attributes import OBJECT
-from figureground.schemas.rasters.masks import CocoRle, encode_coco_rle
-from figureground.schemas.rasters.sizes import ORDER, spell_size
-from figureground.schemas.records import (
-    AGREEING_PROPOSALS,
-    NAME_PATTERN,
-    Annotation,
-    Decision,
-    ImageRecord,
-    ObjectRecord,
-    ObjectState,
-    ProposalRecord,
-)
+from figureground.schemas.records import AGREEING_PROPOSALS, NAME_PATTERN, ObjectRecord
 from figureground.schemas.store.releases import LeftOut, write_release
 from figureground.schemas.store.workspace import Workspace
 
@@ -179,7 +164,7 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     states, labels = Counter[str](), Counter[str]()
     consensus = WorkspaceConsensus.of(workspace, options.consensus) if options.consensus else None
     for record in _objects(workspace, options, missing, consensus):
-        _judge(record, faults)
+        require_sizes(record, faults)
         if review is not None:
             reason = review.judge(record, list(workspace.annotations(record.image_id)), faults)
             if reason:
@@ -298,11 +283,13 @@ def _objects(
         if agreed is not None and decision is not None:
             chosen = replace(decision, annotation_id=agreed.nearest.annotation_id)
             answers = list(workspace.annotations(image.image_id))
-            yield replace(agreed.applied_to(_accepted(image, chosen, answers, history)), group=group)
+            yield replace(agreed.applied_to(accepted_object(image, chosen, answers, history)), group=group)
         elif decision is not None and decision.state != "accepted":
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=decision.state))
         elif decision is not None:
-            yield replace(_accepted(image, decision, list(workspace.annotations(image.image_id)), history), group=group)
+            yield replace(
+                accepted_object(image, decision, list(workspace.annotations(image.image_id)), history), group=group
+            )
         elif is_texture(image, sources):
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=TEXTURE))
         elif proposal is not None:
@@ -311,10 +298,9 @@ def _objects(
                 reason = NO_SECOND if iou is None else DISAGREE
                 missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=reason))
             else:
-                yield replace(_unreviewed(image, proposal, iou), group=group)
+                yield replace(unreviewed_object(image, proposal, iou), group=group)
         elif options.unmasked:
-            bare = encode_coco_rle(np.zeros(image.size_hw, dtype=np.bool_))
-            yield replace(_object(image, bare, "unmasked"), group=group)
+            yield replace(unmasked_object(image), group=group)
         else:
             reason = "no_mask" if options.unreviewed else "undecided"
             missing.append(LeftOutPhoto(image_id=image.image_id, label=image.label, reason=reason))
@@ -332,71 +318,3 @@ class _Ascending(Generic[Entry]):
         while self._next is not None and self._next.image_id < image_id:
             self._next = next(self._entries, None)
         return self._next if self._next is not None and self._next.image_id == image_id else None
-
-
-def _accepted(
-    image: ImageRecord, decision: Decision, answers: Sequence[Annotation], history: AttributeHistory
-) -> ObjectRecord:
-    """The object of an accepted photo: the mask of the answer's newest state, the attributes of all answers."""
-    states = [answer for answer in answers if answer.annotation_id == decision.annotation_id]
-    if not states or OBJECT not in states[-1].masks:
-        got = "an answer without one" if states else "no such answer"
-        raise DataError.single("decisions", image.image_id, expected="an accepted answer with an object mask", got=got)
-    answer = states[-1]
-    attributes = gather_attributes(answer, answers, history)
-    return replace(
-        _object(image, answer.masks[OBJECT], "machine_import" if answer.machine else "accepted"),
-        mask_origin=answer.annotation_id,
-        origin=answer.origin,
-        instances=answer.instances,
-        attributes=attributes.values,
-        attribute_masks=attributes.masks,
-        flags=tuple(sorted(answer.flags)),
-    )
-
-
-def _unreviewed(image: ImageRecord, proposal: ProposalRecord, iou: float | None) -> ObjectRecord:
-    record = _object(image, proposal.rle, "unreviewed")
-    return replace(
-        record,
-        mask_origin=proposal.proposal_id,
-        segmenter=maker_title(proposal),
-        instances=proposal.instances,
-        agreement_iou=iou,
-    )
-
-
-def _object(image: ImageRecord, mask: CocoRle, state: ObjectState) -> ObjectRecord:
-    """A photo with a mask of which nothing else is known."""
-    return ObjectRecord(
-        object_id=f"{image.image_id}.0",
-        image_id=image.image_id,
-        source=image.source,
-        uri=image.uri,
-        sha256=image.sha256,
-        width=image.width,
-        height=image.height,
-        exif_orientation=image.exif_orientation,
-        label=image.label,
-        source_split=image.source_split,
-        boxes_xyxy_px=image.boxes_xyxy_px,
-        phash=image.phash,
-        image_flags=image.flags,
-        mask=mask,
-        state=state,
-        mask_origin="",
-        segmenter="",
-    )
-
-
-def _judge(record: ObjectRecord, faults: Faults) -> None:
-    """Note masks of another size than the photo's."""
-    numbered = {f"instance {number}": rle for number, rle in enumerate(record.instances)}
-    for name, rle in {OBJECT: record.mask, **numbered, **record.attribute_masks}.items():
-        if tuple(rle.size_hw) != record.size_hw:
-            faults.add(
-                "annotations",
-                f"{record.image_id} {name}",
-                expected=f"a mask of {spell_size(record.size_hw)} {ORDER}",
-                got=spell_size(rle.size_hw),
-            )
