@@ -40,6 +40,7 @@ SHOWN: Final = {
 """Languages of blocks that nobody types, and why."""
 OTHERS: Final = {
     ".": "the shell's",
+    "check-jsonschema": "a program of others, one of many that read a schema; tests read each with jsonschema",
     "make": "targets are compared with the Makefile (tests/test_docs.py)",
     "pip": "an installation; check_wheel.py and check_ranges.py install",
     "python": "somebody else's script, or one that lies in a dataset on the Hub",
