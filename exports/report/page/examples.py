@@ -25,6 +25,8 @@ _MIXED: Final = ("mixed_rand", "mixed_next", "bg_invariance")
 _SIDE_PX: Final = 168
 _QUALITY: Final = 88
 _MASK_RGB: Final = (213, 94, 0)
+_Answers = dict[str, dict[str, Mapping[str, StoredAnswer]]]
+"""Config to model to image_id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +103,12 @@ def collect_examples(members: Sequence[Mapping[str, Any]], opened: Repository) -
         opened: The dataset.
     """
     configs = _configs(members, opened)
-    read = {
+    read: _Answers = {
         config: {member["model"]: own for member in members if (own := read_answers(member, config)) is not None}
         for config in configs
     }
     wrong = {(config, model): choose_wrong(own) for config, models in read.items() for model, own in models.items()}
-    last = configs[-1] if configs else ""
-    compared = choose_compared(list(read[last].values())) if configs and read[last] else []
+    compared = choose_compared(list(read[configs[-1]].values())) if configs and read[configs[-1]] else []
     wanted = {
         config: {name for (own, _), names in wrong.items() if own == config for name in names} | set(compared)
         for config in configs
@@ -118,35 +119,40 @@ def collect_examples(members: Sequence[Mapping[str, Any]], opened: Repository) -
     return Examples(
         dataset=members[0]["dataset"]["name"],
         wrong=tuple(
-            WrongAnswers(
-                model=model,
-                config=config,
-                wrong=sum(not answer.right for answer in read[config][model].values()),
-                images=len(read[config][model]),
-                rows=tuple(
-                    (rows[config][name], _answer(model, read[config][model][name], opened.classes)) for name in names
-                ),
-            )
+            _wrong_answers(model, config, names, read[config][model], rows[config], opened.classes)
             for (config, model), names in wrong.items()
             if names
         ),
-        compared=tuple(
-            ComparedPhoto(
-                image_id=name,
-                rows=tuple(
-                    (
-                        rows[config][name],
-                        tuple(
-                            _answer(model, own[name], opened.classes) for model, own in models.items() if name in own
-                        ),
-                    )
-                    for config, models in read.items()
-                    if name in rows.get(config, {})
-                ),
-            )
-            for name in compared
-        ),
+        compared=tuple(_compared_photo(name, read, rows, opened.classes) for name in compared),
     )
+
+
+def _wrong_answers(
+    model: str,
+    config: str,
+    names: Sequence[str],
+    answers: Mapping[str, StoredAnswer],
+    rows: Mapping[str, ShownRow],
+    classes: ClassMap,
+) -> WrongAnswers:
+    return WrongAnswers(
+        model=model,
+        config=config,
+        wrong=sum(not answer.right for answer in answers.values()),
+        images=len(answers),
+        rows=tuple((rows[name], _answer(model, answers[name], classes)) for name in names),
+    )
+
+
+def _compared_photo(
+    name: str, read: _Answers, rows: Mapping[str, Mapping[str, ShownRow]], classes: ClassMap
+) -> ComparedPhoto:
+    shown = [
+        (rows[config][name], tuple(_answer(model, own[name], classes) for model, own in models.items() if name in own))
+        for config, models in read.items()
+        if name in rows.get(config, {})
+    ]
+    return ComparedPhoto(image_id=name, rows=tuple(shown))
 
 
 def _configs(members: Sequence[Mapping[str, Any]], opened: Repository) -> list[str]:
