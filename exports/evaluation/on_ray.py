@@ -92,7 +92,8 @@ def evaluate_on_ray(
     waves = _waves(opened, configs, protocol)
     last: ScoringOptions = {**options, "protocol": protocol.name, "device": "cuda" if choice.gpus else "cpu"}
     early = {name: value for name, value in last.items() if name not in _AFTER_PREDICTIONS}
-    calls = [_Call(repository=repository, model=model, options=early) for model in dict.fromkeys(models)]
+    there = repository if opened.revision else str(opened.folder)  # nodes work in folders of their own
+    calls = [_Call(repository=there, model=model, options=early) for model in dict.fromkeys(models)]
     total, done, names = len(calls) * sum(map(len, waves)), 0, dict[str, str]()
     with open_engine(choice, workers=default_workers()) as engine, _folder(out) as folder:
         if len(calls) > 1:
