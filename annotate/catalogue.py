@@ -24,6 +24,7 @@ from figureground.schemas.sources.items import AMBIGUOUS, FILE_FAULT
 from figureground.schemas.sources.names import PHOTO_ENDINGS, same_names
 from figureground.schemas.sources.opening import PhotoSource, SourceItem, count_passed_over
 from figureground.schemas.store.workspace import Workspace
+from figureground.schemas.terms import UNSTATED, source_terms
 
 _BATCH: Final = 256  # photos in one transaction: what a killed run loses at most
 _CHUNK: Final = 16  # photos that a worker is handed at a time, so that handing costs nothing
@@ -80,6 +81,8 @@ class IndexReport:
     """Files that are no photos, by their ending, hidden ones, and columns that are not read."""
     alike: list[list[str]] = field(default_factory=list)
     """Labels that differ in capital letters alone."""
+    terms: str = ""
+    """The source's licence, and why its pixels may not be passed on; empty where nobody looked."""
     faults: Faults = field(default_factory=Faults)
     """What a person must settle: equal bytes under two labels, names that mean two things, files of many photos that
     cannot be read, and a source of which nothing can be used."""
@@ -102,6 +105,7 @@ class IndexReport:
             "grouped": self.grouped,
             "groups": self.groups,
             "passed_over": self.passed_over,
+            "terms": self.terms,
             "warnings": self.warnings(),
             "faults": [str(fault) for fault in self.faults],
         }
@@ -121,6 +125,7 @@ class IndexReport:
             f"unusual but usable: {_counts(self.flags)}; passed over: {_counts(self.passed_over)}"
         ]
         lines += [f"  {self.grouped} of its photos are in {self.groups} groups"] if self.groups else []
+        lines += [f"  licence: {self.terms}"] if self.terms else []
         kinds: dict[tuple[str, str], list[Rejection]] = {}
         for rejection in self.rejections:
             kinds.setdefault((rejection.reason, re.sub(r"\d+", "#", rejection.detail)), []).append(rejection)
@@ -176,6 +181,16 @@ def index_source(
             remedy=_remedy(report),
         )
     return report
+
+
+def terms_line(workspace: Workspace, source: str) -> str:
+    """The licence of a source of the workspace, and what keeps its pixels from being passed on, for people."""
+    photos = [image for image in workspace.images() if image.source == source]
+    terms = source_terms(workspace.sources()[source], [p.uri for p in photos], [p.label for p in photos])
+    if terms.restricted == UNSTATED:
+        return "none stated, so publish will refuse these pixels; the same command with --licence TEXT states it"
+    refused = f"; not to be passed on: {terms.restricted}" if terms.restricted else ""
+    return f"{terms.licence or 'none stated'}{refused}"
 
 
 def _note_groups(workspace: Workspace, source: PhotoSource, items: Sequence[SourceItem], report: IndexReport) -> None:

@@ -85,7 +85,7 @@ def index(
         >>> figureground.index("photos", "work", licence="CC BY 4.0").added
         10
     """
-    from figureground.annotate.catalogue import index_source
+    from figureground.annotate.catalogue import index_source, terms_line
     from figureground.schemas.sources.opening import open_source
     from figureground.schemas.terms import options_of_terms
 
@@ -96,7 +96,9 @@ def index(
         known = store.sources().get(opened.name)
         terms = options_of_terms(licence, restricted, known.options if known else {})
         opened = open_here(kind=opened.kind, name=opened.name, options=terms)
-        return index_source(store, opened, workers=workers or default_workers(), progress=progress)
+        report = index_source(store, opened, workers=workers or default_workers(), progress=progress)
+        report.terms = terms_line(store, opened.name)
+        return report
 
 
 def propose(

@@ -803,6 +803,8 @@ def find_label_space(outputs: int, classes: ClassMap, named: str | None = None) 
         return "map"  # class i is output i in both readings
     wanted = f"1000 or 1001 ImageNet outputs that are mapped, or a head of {len(classes.names)} for {classes.name}"
     got = f"{outputs} outputs" + (f", label space {named}" if named else "")
+    if outputs in (IMAGENET_CLASSES, IMAGENET_CLASSES + 1) and not imagenet and named != "head":
+        got += ", and no class of the dataset has an imagenet_index: build it with a class map that has them"
     ask = "; both fit: say label_space, map or head, in the settings beside the model's file or in its adapter"
     require(len(fitting) == 1, f"expected {wanted}; got {got}{ask if len(fitting) == 2 else ''}")
     return fitting[0]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from figureground.build.geometry.objects import MeasuredObject
 from figureground.build.planning.seeds import HashRing
-from figureground.errors import Faults
+from figureground.errors import Faults, listed
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.recipes import DonorRules, Photo
 
@@ -96,7 +96,8 @@ def check_classes(
             classes.names[label],
             expected=f"at least {needed} usable photo{'s' if needed > 1 else ''}",
             got=str(count),
-            remedy="add photos of this class, or use a class map without it",
+            remedy=f"add photos labelled {listed(classes.classes[label].wnids)} (capital letters count), "
+            "or use a class map without this class",
         )
     filled = sum(size > 0 for size in sizes.values())
     if "other_class" in policies and filled < 2:

@@ -16,7 +16,7 @@ from figureground.build.planning.row_choice import RowChooser
 from figureground.build.planning.seeds import HashRing
 from figureground.build.planning.selection import Refusal, class_counts, refusal_counts, select_objects
 from figureground.build.planning.settlement import settle
-from figureground.errors import DataError, Faults
+from figureground.errors import DataError, Faults, listed
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.recipes import Photo, Recipe, RuleName
@@ -158,6 +158,15 @@ def _usable_objects(
             "",
             expected="objects that the recipe can use",
             got=f"{len(refused)} refused, 0 left",
-            remedy=refusal_counts(refused),
+            remedy=refusal_counts(refused) + _ask_for_a_map(refused, classes),
         )
     return usable, refused
+
+
+def _ask_for_a_map(refused: Sequence[Refusal], classes: ClassMap) -> str:
+    """What to give where no class has the objects' labels; empty where all have one."""
+    labels = {refusal.label for refusal in refused if refusal.reason == "unmapped_class"}
+    if not labels:
+        return ""
+    whose = f"no class of {classes.name} has the labels {listed(sorted(labels))}"
+    return f"; {whose}: give yours with --class-map FILE.csv, of the columns label, class and imagenet_index"

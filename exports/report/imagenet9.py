@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.stats import linregress, t  # type: ignore[import-untyped]  # ships no annotations
 
+from figureground.console import count_text
 from figureground.exports.evaluation.intervals import TOO_FEW, wilson_interval
 from figureground.exports.evaluation.protocols.imagenet9 import CATEGORY_CONFIGS, image_categories
 from figureground.exports.evaluation.results import align_columns
@@ -209,8 +210,8 @@ def _shares(counted: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
 
 def describe_imagenet9(section: Mapping[str, Any]) -> str:
     """Trends and the most adversarial grounds of ``imagenet9_section`` as plain text."""
-    models = len(section["models"])
-    lines = [f"{section['dataset']} ({section['split']}), {models} models: against accuracy on original"]
+    models = count_text(len(section["models"]), "model")
+    lines = [f"{section['dataset']} ({section['split']}), {models}: against accuracy on original"]
     for trend in section["trends"]:
         interval = "[{:+.2f}, {:+.2f}]".format(*trend["slope_ci95"]) if trend["slope_ci95"] else f"[{TOO_FEW}]"
         slope = "-" if trend["slope"] is None else f"{trend['slope']:+.2f} points a point"

@@ -36,7 +36,10 @@ class BuildOptions:
     ] = None
     licence: Annotated[str | None, typer.Option(help="Licence of masks and attributes, for the card.")] = None
     class_map: Annotated[
-        str | None, typer.Option(help="Another class map: a shipped one's name, or a .json or .csv file.")
+        str | None,
+        typer.Option(
+            help="Another class map: a shipped one's name, a .json, or a .csv of label, class, imagenet_index."
+        ),
     ] = None
     attributes: Annotated[
         str | None, typer.Option(help="Another attribute schema: a shipped one's name, or a .yaml file.")

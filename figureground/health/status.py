@@ -169,6 +169,9 @@ def _next_commands(
     if not of_studio and (waiting := undecided & with_mask):
         reason = f"{count_text(len(waiting), 'machine mask')} that nobody has looked at"
         yield f"figureground studio up -w {root}, or figureground sheet make -w {root} -o sheet  ({reason})"
+    if not of_studio and (doubtful := _of_state(photos, "needs_second")):
+        look = f"figureground studio up -w {root}, then figureground studio push -w {root} --second-look"
+        yield f"{look}  ({count_text(len(doubtful), 'photo')} in doubt, or with a rejected mask)"
     accepted = _of_state(photos, "accepted")
     if releases:
         accepted -= set(_image_ids(root / "objects" / f"{releases[-1].version}.parquet"))
@@ -176,4 +179,5 @@ def _next_commands(
         reason = f"{count_text(len(accepted), 'accepted photo')} in no release"
         yield f"figureground freeze -w {root} --version NAME  ({reason})"
     if releases:
-        yield f"figureground build RECIPE -w {root} --release {releases[-1].version} -o DATASET"
+        build = f"figureground build RECIPE -w {root} --release {releases[-1].version} -o DATASET"
+        yield f"{build}  (add --class-map FILE.csv for classes of your own)"

@@ -16,6 +16,7 @@ import pytest
 from needs import SHARED, need_shared
 from photo_samples import FLAGGED, REJECTED, draw_pixels, encode, with_orientation
 
+import figureground
 from figureground.annotate.catalogue import Rejection, index_source, measure, measure_all
 from figureground.errors import DataError, ServiceError, UsageError
 from figureground.schemas.rasters.photos import decode_photo, perceptual_hash
@@ -174,6 +175,27 @@ def test_a_report_counts_everything_and_a_second_run_adds_nothing(photos: Path, 
     assert len(first) == good
 
 
+@pytest.mark.parametrize(
+    ("licence", "restricted", "told"),
+    [
+        (None, None, "licence: none stated, so publish will refuse these pixels"),
+        ("CC BY 4.0", None, "licence: CC BY 4.0"),
+        ("CC BY 4.0", True, "licence: CC BY 4.0; not to be passed on: its maintainer said so"),
+        (None, False, "licence: none stated"),
+    ],
+)
+def test_the_report_says_under_which_terms(
+    tmp_path: Path, licence: str | None, restricted: bool | None, told: str
+) -> None:
+    put(tmp_path / "p", "dog/a.png", 1)
+    figureground.index(str(tmp_path / "p"), tmp_path / "ws")
+    again = figureground.index(str(tmp_path / "p"), tmp_path / "ws", licence=licence, restricted=restricted)
+    line = str(again).splitlines()[1].strip()
+    assert line.startswith(told)
+    assert ("refuse" in line) == (licence is None and restricted is None)
+    assert again.to_dict()["terms"] == line.removeprefix("licence: ")
+
+
 def test_the_report_reads_well_and_goes_to_json(tmp_path: Path) -> None:
     put(tmp_path / "p", "dog/a.png", 1)
     (tmp_path / "p/dog/b.jpg").write_bytes(b"")
@@ -194,6 +216,7 @@ def test_the_report_reads_well_and_goes_to_json(tmp_path: Path) -> None:
         "grouped": 0,
         "groups": 0,
         "passed_over": {},
+        "terms": "",
         "warnings": [],
         "faults": [],
     }

@@ -72,6 +72,16 @@ def test_keys_decide_and_the_file_is_read_back(browser: Any, store: Workspace, t
     assert complaints == []
 
 
+def test_enter_ends_the_name_and_keys_reach_the_photos(browser: Any, store: Workspace, tmp_path: Path) -> None:
+    page, _ = opened(browser, store, tmp_path)
+    page.click("#name")
+    page.keyboard.type("Ada R")
+    page.keyboard.press("Enter")
+    page.keyboard.press("a")
+    assert page.input_value("#name") == "Ada R"
+    assert page.inner_text("#counts") == "accepted 1 · rejected 0 · skipped 0 · open 4"
+
+
 def test_a_file_without_a_name_or_a_decision_does_not_come_down(browser: Any, store: Workspace, tmp_path: Path) -> None:
     page, _ = opened(browser, store, tmp_path)
     page.click("#download")

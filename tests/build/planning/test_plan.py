@@ -273,9 +273,11 @@ def test_photos_that_show_their_class_outside_the_mask_lend_no_ground() -> None:
     ("records", "classes", "expected"),
     [
         pytest.param(photos(a=1, b=2, c=2), ABC, "toy: a: expected at least 2 usable photos, got 1", id="one image"),
+        pytest.param(photos(a=3, c=3), ABC, r"add photos labelled \S+ \(capital letters count\)", id="labels named"),
         pytest.param(photos(a=3, c=3), ABC, "toy: b: expected at least 1 usable photo, got 0", id="empty next class"),
         pytest.param(photos(a=3), class_map("a"), "at least two classes", id="one class"),
         pytest.param([object_record("x", "zebra")], ABC, "unmapped_class 1", id="nothing usable"),
+        pytest.param([object_record("x", "zebra")], ABC, "has the labels zebra: give yours with --class-map", id="map"),
     ],
 )
 def test_classes_that_cannot_have_donors_are_faults(

@@ -13,6 +13,7 @@ from figureground.annotate.freeze import FreezeOptions, freeze
 from figureground.annotate.studio.home import Connection, StudioHome
 from figureground.cli.app import main
 from figureground.health.status import workspace_state
+from figureground.schemas.records import Decision
 from figureground.schemas.store.workspace import Workspace
 
 
@@ -41,6 +42,16 @@ def test_each_step_names_the_next(tmp_path: Path) -> None:
     assert (state.answers, state.annotators, state.states) == (4, 2, {"accepted": 4})
     assert state.proposals == {"sam:box": 3}
     assert [(release.version, release.objects) for release in state.releases] == [("v1", 3)]
+
+
+def test_a_photo_in_doubt_is_sent_to_a_second_look(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path / "work") as store:
+        image_id = add_photo(store, "1.jpg")
+        doubt = add_answer(store, image_id, "ada", {})
+        store.decide(Decision(image_id=image_id, state="needs_second", reason="", annotation_id=doubt.annotation_id))
+        (command,) = workspace_state(store).next_commands
+    assert "studio push" in command
+    assert command.endswith("--second-look  (1 photo in doubt, or with a rejected mask)")
 
 
 def test_a_stopped_label_studio_is_told_and_is_no_error(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -340,6 +341,9 @@ def test_label_space_is_told_by_the_outputs() -> None:
             script.find_label_space(outputs, RGB, named)
     with pytest.raises(EvaluationError, match="got 3 outputs, label space map"):
         script.find_label_space(3, RGB, "map")
+    bare = replace(RGB, class_of_output=np.full(1000, -1))
+    with pytest.raises(EvaluationError, match="got 1000 outputs, and no class of the dataset has an imagenet_index"):
+        script.find_label_space(1000, bare)
 
 
 @pytest.mark.parametrize(
