@@ -228,7 +228,8 @@ def lint(
             workers=workers,
             progress=show,
         )
-    emit(report, as_json=as_json, text=str(report))
+    written = [f"look at {path}" for path in (options.page, options.out) if path is not None]
+    emit(report, as_json=as_json, text="\n".join([str(report), *written]))
     stop_at(report, options.fail_on)
 
 

@@ -203,9 +203,11 @@ def test_the_verb_ends_with_1_where_an_error_stands(work: Path, capsys: pytest.C
     code, out, _ = run_here(capsys, "lint", "-w", work, "--fail-on", "never", "--json")
     assert code == 0
     assert json.loads(out)["summary"]["rules"]["islands"]["findings"] == 1
-    code, out, _ = run_here(capsys, "lint", "-w", work, "--rule", "islands")
+    page = work.with_name("found.html")
+    code, out, _ = run_here(capsys, "lint", "-w", work, "--rule", "islands", "--page", page)
     assert code == 0
     assert "inverted" not in out
+    assert out.endswith(f"look at {page}\n")
     assert run_here(capsys, "lint", "-w", work, "--rule", "iselands")[0] == 2
     assert run_here(capsys, "lint")[0] == 2
 
