@@ -135,7 +135,7 @@ def _picture_uri(path: Path, photos: bool) -> str:
     content, media = path.read_bytes(), "png"
     if photos:
         buffer, media = io.BytesIO(), "jpeg"
-        with Image.open(path) as sheet:
+        with Image.open(path, formats=("PNG",)) as sheet:
             sheet.convert("RGB").save(buffer, media, quality=_QUALITY)
         content = buffer.getvalue()
     return f"data:image/{media};base64,{base64.b64encode(content).decode()}"

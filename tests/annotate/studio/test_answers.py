@@ -345,9 +345,18 @@ def test_an_answer_of_nobody_has_no_name(read: Reader) -> None:
 
 GOOD = encode_brush_rle(SENT)
 DAMAGE: dict[str, tuple[dict[str, Any], str]] = {
-    "another width": ({"original_width": 41}, "the served copy's 40x30, got 41x30; delete the region"),
-    "swapped sides": ({"original_width": 30, "original_height": 40}, "the served copy's 40x30, got 30x40"),
-    "no size": ({"original_width": None, "original_height": None}, "the served copy's 40x30, got NonexNone"),
+    "another width": (
+        {"original_width": 41},
+        r"the served copy's 40x30 \(width x height\), got 41x30; delete the region",
+    ),
+    "swapped sides": (
+        {"original_width": 30, "original_height": 40},
+        r"the served copy's 40x30 \(width x height\), got 30x40",
+    ),
+    "no size": (
+        {"original_width": None, "original_height": None},
+        r"the served copy's 40x30 \(width x height\), got \?x\?",
+    ),
     "cut off": ({"rle": GOOD[:-2]}, "values, then the end"),
     "another photo's": ({"rle": encode_brush_rle(block_mask((31, 40)))}, "expected 4800 values.* got 4960"),
     "the same number of pixels, more bytes": ({"rle": [*GOOD, 9]}, "the end of the RLE"),
@@ -383,7 +392,7 @@ def test_all_faults_of_an_answer_are_told_together(read: Reader) -> None:
 
 def test_a_mask_of_the_stored_raster_is_refused_for_a_turned_photo(read: Reader) -> None:
     image = make_photo(size_hw=SIZE, orientation=6)
-    with pytest.raises(DataError, match="served copy's 30x40, got 40x30"):
+    with pytest.raises(DataError, match=r"served copy's 30x40 \(width x height\), got 40x30"):
         read(make_answer([painted(SENT)]), image=image, proposal=make_proposal(image))
 
 

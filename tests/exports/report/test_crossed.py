@@ -36,7 +36,7 @@ def test_charts_and_sheets_of_every_model(scored: tuple[Path, Path], tmp_path: P
     charts = [f"{stem}.components", f"{stem}.attacks", *(f"{stem}.pairs.{model}" for model in MODELS)]
     sheets = [f"{stem}.grounds.{model}.png" for model in MODELS]
     assert {name for name in written if name.startswith("crossed")} == {
-        *(f"{chart}.{kind}" for chart in charts for kind in ("png", "svg")),
+        *(f"{chart}.{kind}" for chart in (*charts, "crossed.differences") for kind in ("png", "svg")),
         *sheets,
     }
     for chart in charts:
