@@ -344,19 +344,11 @@ def test_an_answer_of_nobody_has_no_name(read: Reader) -> None:
 # Damage
 
 GOOD = encode_brush_rle(SENT)
+OTHER_SIZE = r"the served copy's 40x30 \(width x height\), got "
 DAMAGE: dict[str, tuple[dict[str, Any], str]] = {
-    "another width": (
-        {"original_width": 41},
-        r"the served copy's 40x30 \(width x height\), got 41x30; delete the region",
-    ),
-    "swapped sides": (
-        {"original_width": 30, "original_height": 40},
-        r"the served copy's 40x30 \(width x height\), got 30x40",
-    ),
-    "no size": (
-        {"original_width": None, "original_height": None},
-        r"the served copy's 40x30 \(width x height\), got \?x\?",
-    ),
+    "another width": ({"original_width": 41}, f"{OTHER_SIZE}41x30; delete the region"),
+    "swapped sides": ({"original_width": 30, "original_height": 40}, f"{OTHER_SIZE}30x40"),
+    "no size": ({"original_width": None, "original_height": None}, rf"{OTHER_SIZE}\?x\?"),
     "cut off": ({"rle": GOOD[:-2]}, "values, then the end"),
     "another photo's": ({"rle": encode_brush_rle(block_mask((31, 40)))}, "expected 4800 values.* got 4960"),
     "the same number of pixels, more bytes": ({"rle": [*GOOD, 9]}, "the end of the RLE"),
