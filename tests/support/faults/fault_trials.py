@@ -19,6 +19,9 @@ from fault_verbs import Verb, begin
 FEW_FILES: Final = 40
 """That a process may have open, where few are."""
 
+PATIENCE_S: Final = 20
+"""A server may still be at work on what a killed command had sent when the command that goes on has ended."""
+
 _CHANGES: Final[Mapping[str, Mapping[str, str | None]]] = MappingProxyType(
     {
         "no HOME": {"HOME": None, "XDG_CACHE_HOME": None},
@@ -120,7 +123,11 @@ class Trials:
         return [f"again: {line}" for line in wrong] + self._compare(name, folder)
 
     def _compare(self, name: str, folder: Path) -> list[str]:
-        wrong = differences(self.undisturbed(name).state, self._state(name, folder))
+        expected, until = self.undisturbed(name).state, time.monotonic() + PATIENCE_S
+        while wrong := differences(expected, self._state(name, folder)):
+            if self.verbs[name].kind in ("plain", "networks") or time.monotonic() > until:
+                break
+            time.sleep(0.5)
         self._end(name, folder)
         return wrong
 
