@@ -188,7 +188,7 @@ def test_case_terminal_escapes(
     monkeypatch.chdir(copy_case("annotate/28_terminal_escapes", tmp_path))
     code, out, err = run_here(capsys, "index", "photos", "-w", "w")
     assert (code, "2 photos added" in out, RAW.search(out + err)) == (0, True, None)
-    assert len(out.splitlines()) == 3
+    assert len(out.splitlines()) == 4  # the report, the licence, two rejections
 
 
 def test_case_modes_of_masks(
