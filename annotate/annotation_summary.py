@@ -63,10 +63,10 @@ def _checkpoints(workspace: Workspace, origins: Mapping[str, str]) -> dict[str, 
     """Segmenter to SHA-256 of its weights, of the proposals that masks are or began from."""
     used = {word for origin in origins.values() for word in origin.split()}  # a consensus names several answers
     used |= {answer.proposal_id for answer in workspace.annotations() if answer.annotation_id in used}
-    used |= {part for one in workspace.proposals() if one.proposal_id in used for part in fused_from(one)}
-    checkpoints = {
-        proposal.segmenter: proposal.checkpoint_sha256
-        for proposal in workspace.proposals()
-        if proposal.checkpoint_sha256 and proposal.proposal_id in used
-    }
+    weights: dict[str, tuple[str, str]] = {}
+    for proposal in workspace.proposals():
+        weights[proposal.proposal_id] = (proposal.segmenter, proposal.checkpoint_sha256)
+        if proposal.proposal_id in used:
+            used.update(fused_from(proposal))
+    checkpoints = {segmenter: sha256 for name, (segmenter, sha256) in weights.items() if sha256 and name in used}
     return dict(sorted(checkpoints.items()))

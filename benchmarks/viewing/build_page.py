@@ -10,7 +10,6 @@ at /usr/bin/chromium.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import psutil
-from filters import SIDE_PX, make_dataset
+from filters import SIDE_PX, make_dataset, tell
 
 import figureground
 from figureground.schemas.rasters.png import encode_png
@@ -121,10 +120,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         rows = measure(options.rows, options.pictures, Path(scratch))
-    for row in rows:
-        print(f"{row['figure']}: {row['value']:.4g}" + (f" (reach {row['reach']})" if "reach" in row else ""))
-    if options.json:
-        options.json.write_text(json.dumps({"rows": rows}))
+    tell(rows, options.json)
 
 
 if __name__ == "__main__":

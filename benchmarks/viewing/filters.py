@@ -15,7 +15,7 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -226,6 +226,14 @@ def resident_mb() -> float:
     return pages * resource.getpagesize() / 1e6
 
 
+def tell(rows: Sequence[Mapping[str, Any]], file: Path | None) -> None:
+    """Print the figures of a benchmark, and write them as JSON where a file is named."""
+    for row in rows:
+        print(f"{row['figure']}: {row['value']:.4g}" + (f" (reach {row['reach']})" if "reach" in row else ""))
+    if file:
+        file.write_text(json.dumps({"rows": rows}))
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -237,10 +245,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         rows = measure(options.rows, options.filters, options.pictures, Path(scratch))
-    for row in rows:
-        print(f"{row['figure']}: {row['value']:.4g}" + (f" (reach {row['reach']})" if "reach" in row else ""))
-    if options.json:
-        options.json.write_text(json.dumps({"rows": rows}))
+    tell(rows, options.json)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from figureground.exports.dataset.folder import DatasetFolder
 from figureground.exports.dataset.rows import has_column, open_table
 from figureground.exports.viewing.columns import GroupPlace, RowColumns
 from figureground.runtime.progress import Progress
-from figureground.schemas.pages.inline_pictures import mask_png
+from figureground.schemas.pages.inline_pictures import mask_url
 from figureground.schemas.pages.page_style import OBJECT_COLOUR
 from figureground.schemas.rasters.masks import Mask, decode_png1
 from figureground.schemas.rasters.photos import PhotoRejected, decode_photo
@@ -101,7 +101,7 @@ def _thumbnail(cells: Mapping[str, Any], side_px: int, *, where: str, record: st
         picture, size_wh = _webp_url(image), image.size
     if (data := (cells.get("object_mask") or {}).get("bytes")) is not None:
         small = _small_mask(decode_png1(data, record=record), side_px)
-        mask = f"data:image/png;base64,{base64.b64encode(mask_png(small, OBJECT_COLOUR)).decode()}"
+        mask = mask_url(small, OBJECT_COLOUR)
         size_wh = size_wh if picture else (small.shape[1], small.shape[0])
     return Thumbnail(picture=picture, mask=mask, width=size_wh[0], height=size_wh[1])
 

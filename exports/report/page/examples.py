@@ -8,12 +8,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.exports.evaluation.dataset import Repository, load_rows
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.pictures import decode_mask, open_image, stored_bytes
 from figureground.exports.report.stored_answers import StoredAnswer, read_answers
+from figureground.schemas.pages.inline_pictures import mask_url
 
 MOST_WRONG: Final = 6
 """Rows of each model and variant."""
@@ -24,7 +27,7 @@ _MIXED: Final = ("mixed_rand", "mixed_next", "bg_invariance")
 """Beginnings of the names of variants with another ground, of which the first that there is is shown."""
 _SIDE_PX: Final = 168
 _QUALITY: Final = 88
-_MASK_RGB: Final = (213, 94, 0)
+_MASK_COLOUR: Final = "#D55E00"
 _Answers = dict[str, dict[str, Mapping[str, StoredAnswer]]]
 """Config to model to image_id."""
 
@@ -184,30 +187,22 @@ def _load(opened: Repository, split: str, config: str, ids: Collection[str]) -> 
                 config=config,
                 image_id=name,
                 truth=opened.classes.names[row["label"]],
-                picture=_data_uri(*_small_picture(stored_bytes(row["image"]), record)),
-                mask=_data_uri("png", _small_mask(mask, record)) if mask else "",
+                picture=_picture_uri(stored_bytes(row["image"]), record),
+                mask=mask_url(_small_mask(mask, record), _MASK_COLOUR) if mask else "",
             )
     return shown
 
 
-def _small_picture(stored: bytes | None, record: str) -> tuple[str, bytes]:
+def _picture_uri(stored: bytes | None, record: str) -> str:
     image = open_image(stored, record)
     image.thumbnail((_SIDE_PX, _SIDE_PX))
     buffer = io.BytesIO()
     image.save(buffer, "jpeg", quality=_QUALITY)
-    return "jpeg", buffer.getvalue()
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _small_mask(stored: bytes, record: str) -> bytes:
-    """The figure in one colour, clear elsewhere."""
+def _small_mask(stored: bytes, record: str) -> NDArray[np.bool_]:
+    """``(h, w)`` bool, the figure."""
     mask = Image.fromarray(decode_mask(stored, record)).convert("P")
     mask.thumbnail((_SIDE_PX, _SIDE_PX), Image.Resampling.NEAREST)
-    mask = mask.point([0] + [1] * 255)
-    mask.putpalette([0, 0, 0, *_MASK_RGB])
-    buffer = io.BytesIO()
-    mask.save(buffer, "png", transparency=0, bits=1)
-    return buffer.getvalue()
-
-
-def _data_uri(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return np.asarray(mask) > 0

@@ -11,8 +11,8 @@ from figureground.exports.analyses.spurious import RankedImage
 Probe = HeadRecord
 
 
-class AnalysedData(Output):
-    """The rows that were analysed."""
+class _Data(Output):
+    """The dataset that rows are of."""
 
     name: str
     revision: str | None
@@ -21,6 +21,11 @@ class AnalysedData(Output):
     fingerprint: str
     class_map: str
     classes: list[str]
+
+
+class AnalysedData(_Data):
+    """The rows that were analysed."""
+
     config: str
     split: str
     limit: int | None
@@ -232,15 +237,9 @@ class Worst(_Analysis):
     models: list[WorstOfModel]
 
 
-class CrossedData(Output):
+class CrossedData(_Data):
     """The rows that heads were trained and tested on."""
 
-    name: str
-    revision: str | None
-    manifest_sha256: str
-    fingerprint: str
-    class_map: str
-    classes: list[str]
     train_split: str
     validation_split: str
     test_split: str

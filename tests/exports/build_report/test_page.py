@@ -6,16 +6,15 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships no annotations
 from chromium import open_chromium
 from plain_dataset import rewrite_rows
 from viewed_dataset import Viewed
+from watched_page import WatchedPage
 
 import figureground
 
@@ -32,31 +31,12 @@ def browser() -> Iterator[Any]:
         yield chromium
 
 
-@dataclass
-class Seen:  # no slots: playwright notes things on it
-    """A page, and all that went wrong on it."""
-
-    page: Any
-    path: Path
-    complaints: list[str] = field(default_factory=list)
+class Seen(WatchedPage):
+    """The page of a build, when it is ready."""
 
     def __post_init__(self) -> None:
-        self.page.set_default_timeout(15_000)
-        self.page.on("console", lambda line: self.complaints.append(line.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", self._note)
-        self.page.goto(self.path.as_uri())
+        super().__post_init__()
         self.page.wait_for_selector("body[data-ready=yes]")
-
-    def _note(self, request: Any) -> None:
-        if not request.url.startswith("data:") and request.url.partition("#")[0] != self.path.as_uri():
-            self.complaints.append(f"asks {request.url}")
-
-    def await_count(self, text: str) -> None:
-        self.page.wait_for_function("text => document.getElementById('count').textContent === text", arg=text)
-
-    def choose(self, name: str, value: str) -> None:
-        self.page.select_option(f"select[name={name}]", value)
 
     def column(self, name: str) -> list[str]:
         """Cells of a column of the table of rows."""
@@ -69,24 +49,11 @@ class Seen:  # no slots: playwright notes things on it
     def await_title(self, text: str) -> None:
         self.page.wait_for_function("text => document.getElementById('detail-title').textContent === text", arg=text)
 
-    def focused(self) -> str:
-        return str(self.page.evaluate("() => document.activeElement.dataset.row ?? document.activeElement.id"))
-
-    def serious(self) -> list[str]:
-        """What axe finds of serious and critical faults, by the rules of WCAG 2.2 A and AA and of good practice."""
-        found = Axe().run(self.page).response["violations"]
-        return [
-            f"{fault['id']}: {node['html'][:150]} {node['failureSummary'][:300]}"
-            for fault in found
-            if fault["impact"] in ("serious", "critical")
-            for node in fault["nodes"]
-        ]
-
 
 @pytest.fixture
 def seen(browser: Any, reported: Path) -> Iterator[Seen]:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
-    yield (opened := Seen(page, reported))
+    yield (opened := Seen(page, reported.as_uri()))
     page.close()
     assert opened.complaints == []
 
@@ -250,7 +217,7 @@ def test_hands_on_keys_alone(seen: Seen) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everybody_can_read_it(browser: Any, reported: Path, scheme: str) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
-    seen = Seen(page, reported)
+    seen = Seen(page, reported.as_uri())
     ground = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", ground))) < 384) == (scheme == "dark")
     faults = [f"page {fault}" for fault in seen.serious()]
@@ -278,7 +245,7 @@ def test_it_has_landmarks_headings_captions_and_words_for_pictures(seen: Seen) -
 
 def test_a_narrow_window_and_paper_hold_it(browser: Any, reported: Path) -> None:
     page = browser.new_page(viewport={"width": 400, "height": 800})
-    seen = Seen(page, reported)
+    seen = Seen(page, reported.as_uri())
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     page.evaluate("() => document.querySelectorAll('details').forEach(one => { one.open = false; })")
     page.emulate_media(media="print")
@@ -300,7 +267,7 @@ def test_a_release_without_images_and_markup_in_names(browser: Any, viewed: View
         rows[0]["image_id"] = rows[0]["source_label"] = rows[0]["attribute"] = MARKUP
 
     rewrite_rows(folder, "data/mixed/test-00000-of-00001.parquet", odd)
-    seen = Seen(browser.new_page(), figureground.report_build(folder))
+    seen = Seen(browser.new_page(), figureground.report_build(folder).as_uri())
     assert "holds no images" in seen.page.inner_text(".notice")
     tiles = seen.page.locator("#pictures .tile").count()
     assert tiles == 36

@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships no annotations
 from chromium import open_chromium
 from plain_dataset import rewrite_rows
 from viewed_dataset import Viewed
+from watched_page import WatchedPage
 
 import figureground
 
@@ -30,47 +29,18 @@ def browser() -> Iterator[Any]:
         yield chromium
 
 
-@dataclass
-class Seen:  # no slots: playwright notes things on it
-    """A page, and all that went wrong on it."""
-
-    page: Any
-    url: str
-    complaints: list[str] = field(default_factory=list)
+class Seen(WatchedPage):
+    """The gallery's page, when its first tiles are there."""
 
     def __post_init__(self) -> None:
-        self.page.set_default_timeout(15_000)
-        self.page.on("console", lambda line: self.complaints.append(line.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", self._note)
-        self.page.goto(self.url)
+        super().__post_init__()
         self.page.wait_for_selector("#grid li")
 
-    def _note(self, request: Any) -> None:
-        if urlsplit(request.url).netloc != urlsplit(self.url).netloc:
-            self.complaints.append(f"asks {request.url}")
-
-    def await_count(self, text: str) -> None:
-        self.page.wait_for_function("text => document.getElementById('count').textContent === text", arg=text)
-
-    def choose(self, name: str, value: str) -> None:
-        self.page.select_option(f"select[name={name}]", value)
+    def may_ask(self, url: str) -> bool:
+        return urlsplit(url).netloc == urlsplit(self.url).netloc
 
     def captions(self) -> list[str]:
         return [str(text) for text in self.page.locator("#grid .caption").all_inner_texts()]
-
-    def focused(self) -> str:
-        return str(self.page.evaluate("() => document.activeElement.dataset.row ?? document.activeElement.id"))
-
-    def serious(self) -> list[str]:
-        """What axe finds of serious and critical faults, by the rules of WCAG 2.2 A and AA and of good practice."""
-        found = Axe().run(self.page).response["violations"]
-        return [
-            f"{fault['id']}: {node['html'][:150]} {node['failureSummary'][:300]}"
-            for fault in found
-            if fault["impact"] in ("serious", "critical")
-            for node in fault["nodes"]
-        ]
 
 
 @pytest.fixture
