@@ -48,8 +48,8 @@ def gather_attributes(
         if name in answer.masks:
             masks[name] = answer.masks[name]
 
-    said = [(name, value) for answer in others for name, value in answer.attributes.items() if value is not None]
-    contradicted = {name for name, value in said if (name, not value) in said}
+    votes = [(name, value) for answer in others for name, value in answer.attributes.items() if value is not None]
+    contradicted = {name for name, value in votes if (name, not value) in votes}
     for answer in reversed(others):
         for name, value in answer.attributes.items():
             if value is not None and own.attributes.get(name) is None and name not in contradicted:

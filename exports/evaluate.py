@@ -1588,8 +1588,8 @@ def _offline_words(repo: str, name: str) -> str:
     from huggingface_hub import constants
 
     asked = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"the Hub, {constants.ENDPOINT}, cannot be reached"
-    kept = Path(constants.HF_HUB_CACHE, f"datasets--{repo.replace('/', '--')}")
-    refs = [path.relative_to(kept / "refs").as_posix() for path in (kept / "refs").rglob("*") if path.is_file()]
+    cached = Path(constants.HF_HUB_CACHE, f"datasets--{repo.replace('/', '--')}")
+    refs = [path.relative_to(cached / "refs").as_posix() for path in (cached / "refs").rglob("*") if path.is_file()]
     if name:
         holds = "this machine's cache does not hold this file"
     elif refs:
@@ -1854,8 +1854,8 @@ def _missing_parts(names: Iterable[str]) -> list[str]:
 
 def _stored_sha256(path: Path) -> str:
     """SHA-256 of a file, computed once as long as it does not change."""
-    found = path.stat()
-    return _sha256_of(path, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+    status = path.stat()
+    return _sha256_of(path, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
 
 
 @functools.lru_cache(maxsize=65_536)
@@ -4420,14 +4420,14 @@ def conflict_spaces(
         names: Of the classes.
         least: As ``summarise_conflict`` takes it.
     """
-    found = dict[str, dict[str, Any]]()
+    summaries = dict[str, dict[str, Any]]()
     exact1000 = all("predicted" in arrays for arrays in answers.values()) and space.startswith("map")
     for name, exact in ((space, False), *((("exact1000", True),) if exact1000 else ())):
         read = {config: conflict_rows(arrays, exact) for config, arrays in answers.items()}
         rows = {config: own for config, own in read.items() if own is not None}
         if len(rows) == sum((arrays["ground_label"] >= 0).any() for arrays in answers.values()):
-            found[name] = summarise_conflict(rows, names, least)
-    return {name: summary for name, summary in found.items() if summary}
+            summaries[name] = summarise_conflict(rows, names, least)
+    return {name: summary for name, summary in summaries.items() if summary}
 
 
 def summarise_conflict(
@@ -6712,9 +6712,9 @@ def gap_by_agreement(
     counts = {"min_iou": min_iou, "compared": int(np.isfinite(own).sum()), "agreeing": int(agree.sum())}
     if not agree.any():
         return {**counts, "bg_gap": {"value": None, "reason": "no masks agree"}}
-    kept = {config: correct[agree] for config, correct in columns.items()}
+    agreeing = {config: correct[agree] for config, correct in columns.items()}
     members = number_groups(images[agree], groups)
-    return {**counts, "bg_gap": _difference(DIFFERENCES["bg_gap"], kept, labels[agree], members)}
+    return {**counts, "bg_gap": _difference(DIFFERENCES["bg_gap"], agreeing, labels[agree], members)}
 
 
 def list_differences(configs: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -7653,9 +7653,8 @@ def check_models(repo: str | os.PathLike[str], model_specs: Sequence[str], **opt
     Raises:
         EvaluationError: as ``try_models``.
     """
-    specs = list(dict.fromkeys(model_specs))
-    if len(specs) > 1:
-        try_models(repo, specs, **options)
+    if len(model_specs) > 1:
+        try_models(repo, model_specs, **options)
 
 
 def try_models(
@@ -7866,7 +7865,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
     given = vars(make_parser().parse_args(arguments))
-    specs, as_json = given.pop("model"), given.pop("json")
+    specs, as_json = list(dict.fromkeys(given.pop("model"))), given.pop("json")
 
     def show(config: str, done: int, total: int) -> None:
         print(f"\r{config} {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)

@@ -160,7 +160,7 @@ def _read(workspace: Path) -> Mapping[str, tuple[str, str]]:
         return {decision.image_id: (decision.state, decision.reason) for decision in store.newest_decisions()}
 
 
-def _flag(workspace: Path, said: Json) -> Json:
+def _flag(workspace: Path, posted: Json) -> Json:
     """Store a flag. Raises ``UsageError`` for what is none."""
     from pydantic import ValidationError
 
@@ -169,7 +169,7 @@ def _flag(workspace: Path, said: Json) -> Json:
     from figureground.schemas.store.workspace import Workspace
 
     try:
-        flag = Flag.model_validate(said)
+        flag = Flag.model_validate(posted)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:10]]
         raise UsageError("; ".join(faults)) from error

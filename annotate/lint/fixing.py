@@ -267,9 +267,9 @@ def _instances(masks: Masks) -> Masks:
 
 def _united(masks: Masks) -> Masks:
     """Masks whose object is the union of its instances, without instances that are empty."""
-    kept = {name: mask for name, mask in masks.items() if name not in _instances(masks) or mask.any()}
-    instances = list(_instances(kept).values())
-    return {**kept, OBJECT: np.logical_or.reduce(instances)} if instances else kept
+    remaining = {name: mask for name, mask in masks.items() if name not in _instances(masks) or mask.any()}
+    instances = list(_instances(remaining).values())
+    return {**remaining, OBJECT: np.logical_or.reduce(instances)} if instances else remaining
 
 
 def _filled(mask_hw: Mask, settings: LintSettings) -> Mask:

@@ -219,9 +219,9 @@ def lint(
     answered = sum(own.answered for own in objects)
     counts = {"mask": len(objects), "photo": len(objects) if sources is not None else 0, "answer": answered}
     report.checked = {name: counts[RULES[name].need] for name in rules}
-    found = [finding for own in objects for finding in own.findings]
-    found += _compare(objects, request.settings, rules)
-    report.findings = sorted(waive(found, request.waivers), key=lambda finding: finding.order)
+    findings = [finding for own in objects for finding in own.findings]
+    findings += _compare(objects, request.settings, rules)
+    report.findings = sorted(waive(findings, request.waivers), key=lambda finding: finding.order)
     ids = {name for own in objects for name in (own.place.object_id, own.place.image_id)}
     ran = [name for name, count in report.checked.items() if count]
     report.faults = judge_waivers(

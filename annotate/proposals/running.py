@@ -49,7 +49,7 @@ class ProposalJob:
     progress: Progress
 
 
-def run_models(job: ProposalJob, choices: Sequence[ModelChoice], told: TriageSettings) -> ProposalReport:
+def run_models(job: ProposalJob, choices: Sequence[ModelChoice], settings: TriageSettings) -> ProposalReport:
     """Let one model propose; or several, one after the other, then fuse and rank their masks photo by photo.
 
     Raises:
@@ -61,7 +61,7 @@ def run_models(job: ProposalJob, choices: Sequence[ModelChoice], told: TriageSet
     if len(models) == 1 and len(choices) == 1:
         return run_model(job, models[0])
     _require_several(models)
-    shipped_rule().reading(told.min_iou)  # an IoU that the rule does not know is refused before hours of work
+    shipped_rule().reading(settings.min_iou)  # an IoU that the rule does not know is refused before hours of work
     reports: dict[str, ProposalReport] = {}
     faults: dict[Fault, None] = {}
     for model in models:
@@ -82,9 +82,9 @@ def run_models(job: ProposalJob, choices: Sequence[ModelChoice], told: TriageSet
     if fused.runs:
         reports[CONSENSUS] = fused
     ranking = rank_photos(
-        job.workspace, runs, segmenters=names, consensus=fused.runs, min_iou=told.min_iou, progress=job.progress
+        job.workspace, runs, segmenters=names, consensus=fused.runs, min_iou=settings.min_iou, progress=job.progress
     )
-    whole = ProposalReport.together(reports, ranking, triage(job.workspace, risk=told.risk))
+    whole = ProposalReport.together(reports, ranking, triage(job.workspace, risk=settings.risk))
     if faults:
         raise DataError(list(faults), whole)
     return whole

@@ -42,14 +42,14 @@ class RememberingSam:
 
     Args:
         network: The model.
-        kept: The folder of all models, with its bound.
+        bounded: The folder of all models, with its bound.
         name: Name of this model's folder in it, which is made.
     """
 
-    def __init__(self, network: SamNetwork, kept: EmbeddingFolder, name: str) -> None:
+    def __init__(self, network: SamNetwork, bounded: EmbeddingFolder, name: str) -> None:
         self._network = network
-        self._kept = kept
-        self._folder = kept.path / name
+        self._bounded = bounded
+        self._folder = bounded.path / name
         self._folder.mkdir(parents=True, exist_ok=True)
         self._trimming = threading.Lock()
         self.embedding_shapes = network.embedding_shapes
@@ -71,7 +71,7 @@ class RememberingSam:
             with replace_file(path) as temporary, temporary.open("wb") as file:
                 np.savez(file, *embedding)
             with self._trimming:
-                _trim(self._kept, spare=path)
+                _trim(self._bounded, spare=path)
         else:
             os.utime(path)  # used last is forgotten last
         return embedding
@@ -103,8 +103,8 @@ def keep_embeddings(segmenter: Segmenter, folder: Path | EmbeddingFolder) -> Rem
         raise UsageError(f"{segmenter.name} makes no embeddings; SAMs do, such as mobile-sam")
     precision = getattr(segmenter, "precision", "float32")  # of an encoder that has a choice
     suffix = "" if precision == "float32" else f"-{precision}"
-    kept = folder if isinstance(folder, EmbeddingFolder) else EmbeddingFolder(path=folder)
-    remembering = RememberingSam(network, kept, f"{segmenter.name}-{segmenter.checkpoint_sha256[:16]}{suffix}")
+    bounded = folder if isinstance(folder, EmbeddingFolder) else EmbeddingFolder(path=folder)
+    remembering = RememberingSam(network, bounded, f"{segmenter.name}-{segmenter.checkpoint_sha256[:16]}{suffix}")
     segmenter.network = remembering  # type: ignore[attr-defined]  # it is there, see above
     return remembering
 
@@ -132,10 +132,10 @@ def _file_name(photo_rgb: Photo) -> str:
     return f"{hashlib.sha256(f'{height}x{width} '.encode() + photo_rgb.tobytes()).hexdigest()}.npz"
 
 
-def _trim(kept: EmbeddingFolder, *, spare: Path) -> None:
+def _trim(bounded: EmbeddingFolder, *, spare: Path) -> None:
     """Delete what goes beyond the bound; the file that was just written stays in any case."""
-    sizes = stored_embeddings(kept.path)
-    excess = sum(sizes.values()) - kept.most_bytes
+    sizes = stored_embeddings(bounded.path)
+    excess = sum(sizes.values()) - bounded.most_bytes
     for path, size in sizes.items():
         if excess <= 0:
             return

@@ -103,17 +103,17 @@ def check_weights(name: str, entry: HubCheckpoint, snapshot: Path) -> None:
 
 def _first_sums(name: str, entry: HubCheckpoint, snapshot: Path, sums: Mapping[str, str]) -> Mapping[str, str]:
     """The sums of the first use, which is now where there was none."""
-    kept = first_uses_file()
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(kept.with_suffix(".lock")):
+    path = first_uses_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
         uses = _read()
         if (known := uses.get(_key(entry))) is not None:
             return known.sha256
         uses[_key(entry)] = FirstUse(commit=snapshot.name, sha256=sums)
         document = {key: use.model_dump(mode="json") for key, use in sorted(uses.items())}
-        write_text(kept, json.dumps(document, indent=1) + "\n")
+        write_text(path, json.dumps(document, indent=1) + "\n")
     words = "%s: first use, at commit %s; the sha256 of its files are kept in %s, and compared from now on"
-    _LOG.warning(words, name, snapshot.name, kept)
+    _LOG.warning(words, name, snapshot.name, path)
     return sums
 
 

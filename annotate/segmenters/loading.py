@@ -79,8 +79,8 @@ def load_models(choice: ModelChoice) -> tuple[Segmenter, Segmenter | None]:
             precision=choice.precision,
         )
         if choice.embeddings is not None:
-            kept = EmbeddingFolder(path=choice.embeddings, most_bytes=int(choice.most_embeddings_gb * 1e9))
-            keep_embeddings(segmenter, kept)
+            embeddings = EmbeddingFolder(path=choice.embeddings, most_bytes=int(choice.most_embeddings_gb * 1e9))
+            keep_embeddings(segmenter, embeddings)
     segmenter = _taking_texts(segmenter, choice)
     saliency = None
     if choice.with_saliency:

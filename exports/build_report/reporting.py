@@ -97,13 +97,13 @@ def _fitting(
 ) -> list[ShownPhoto]:
     """The first photos whose pictures fit on the page beside those of the pairs; one is always there."""
     left = MOST_CHARACTERS - sum(thumbnails[row].size for row in _rows_of_pairs(pairs))
-    kept = list[ShownPhoto]()
+    chosen = list[ShownPhoto]()
     for photo in photos:
         left -= sum(thumbnails[row].size for row in photo.rows)
-        if kept and left < 0:
+        if chosen and left < 0:
             break
-        kept.append(photo)
-    return kept
+        chosen.append(photo)
+    return chosen
 
 
 def _listed(columns: RowColumns, photos: Sequence[ShownPhoto], pairs: Sequence[DonorPair]) -> NDArray[np.int64]:

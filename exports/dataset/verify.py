@@ -189,16 +189,18 @@ def _plan_faults(folder: Path, shards: Sequence[StoredShard]) -> list[Fault]:
             stored[key] += 1
             if next(expected_keys, None) != key and misplaced is None:
                 misplaced = key
-    found = [(key, "a row that the plan has", "none") for key in sorted(planned.keys() - stored.keys())]
-    found += [(key, "only rows that the plan has", "another one") for key in sorted(stored.keys() - planned.keys())]
+    differences = [(key, "a row that the plan has", "none") for key in sorted(planned.keys() - stored.keys())]
+    differences += [
+        (key, "only rows that the plan has", "another one") for key in sorted(stored.keys() - planned.keys())
+    ]
     for key in sorted(planned.keys() & stored.keys()):
         if stored[key] != planned[key]:
-            found.append((key, f"{planned[key]} of this row, as the plan has", str(stored[key])))
-    if not found and misplaced is not None:
-        found.append((misplaced, "the rows in the order of the plan", "this one in another's place"))
+            differences.append((key, f"{planned[key]} of this row, as the plan has", str(stored[key])))
+    if not differences and misplaced is not None:
+        differences.append((misplaced, "the rows in the order of the plan", "this one in another's place"))
     return [
         Fault(where=str(folder), record=str(key), expected=expected, got=got, remedy="get it again")
-        for key, expected, got in found
+        for key, expected, got in differences
     ]
 
 

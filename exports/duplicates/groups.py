@@ -58,12 +58,12 @@ class DuplicateGroup:
         labels = {photo.label for photo in self.photos}
         splits = Counter(place for place, _ in {(photo.place, photo.split) for photo in self.photos})
         places = {photo.place for photo in self.photos}
-        found = {
+        kinds = {
             "across_classes": len(labels) > 1,
             "across_splits": any(count > 1 for count in splits.values()),
             "across_places": len(places) > 1,
         }
-        return tuple(name for name, is_so in found.items() if is_so)
+        return tuple(name for name, is_so in kinds.items() if is_so)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""

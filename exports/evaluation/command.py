@@ -60,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
     given = vars(make_parser().parse_args(arguments))
-    specs, as_json = given.pop("model"), given.pop("json")
+    specs, as_json = list(dict.fromkeys(given.pop("model"))), given.pop("json")
 
     def show(config: str, done: int, total: int) -> None:
         print(f"\r{config} {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)

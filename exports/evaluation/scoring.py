@@ -89,9 +89,8 @@ def check_models(repo: str | os.PathLike[str], model_specs: Sequence[str], **opt
     Raises:
         EvaluationError: as ``try_models``.
     """
-    specs = list(dict.fromkeys(model_specs))
-    if len(specs) > 1:
-        try_models(repo, specs, **options)
+    if len(model_specs) > 1:
+        try_models(repo, model_specs, **options)
 
 
 def try_models(

@@ -53,8 +53,8 @@ def export_key(repository: Path, layout: str, *options: str) -> str:
 
 def note_export(partial: Path, key: str, report: DataclassInstance) -> None:
     """Note in an unfinished export what is told of it, but not where it lies: it may be moved."""
-    told = {field.name: getattr(report, field.name) for field in fields(report) if field.name != "folder"}
-    note_made(partial, key, told)
+    facts = {field.name: getattr(report, field.name) for field in fields(report) if field.name != "folder"}
+    note_made(partial, key, facts)
 
 
 def exported_before(out: Path, key: str, kind: type[Report]) -> Report | None:

@@ -92,7 +92,7 @@ def evaluate(
         emit(listed, as_json=as_json, text=format_table(zoo.results))
         zoo.raise_if_any()
         return
-    model = model or []
+    model = list(dict.fromkeys(model or []))
     if choice.kind == "ray":
         from figureground.exports.evaluation.on_ray import evaluate_on_ray
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from figureground.annotate.photo_states import UNDECIDED, PhotoState, list_photos
+from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.studio.home import StudioHome
 from figureground.console import count_text, counts_text, table_text
+from figureground.errors import UsageError
 from figureground.runtime.files import files_in
 from figureground.schemas.store.tables import open_parquet
 from figureground.schemas.store.workspace import Workspace
@@ -104,8 +106,19 @@ def workspace_state(workspace: Workspace) -> WorkspaceState:
         annotators=len({maker for maker in makers if maker}),
         releases=releases,
         studio=studio,
-        next_commands=tuple(_next_commands(workspace.root, photos, with_mask, releases, commands)),
+        next_commands=tuple(
+            _next_commands(workspace.root, photos, with_mask, _whose_masks(workspace), releases, commands)
+        ),
     )
+
+
+def _whose_masks(workspace: Workspace) -> str:
+    """The option that a sheet needs where masks of several segmenters compete, with a space before it; else nothing."""
+    try:
+        best_proposals(workspace, None)
+    except UsageError:
+        return " --segmenter NAME"
+    return ""
 
 
 def _releases(folder: Path) -> tuple[ReleaseState, ...]:
@@ -156,6 +169,7 @@ def _next_commands(
     root: Path,
     photos: Sequence[PhotoState],
     with_mask: set[str],
+    whose_masks: str,
     releases: tuple[ReleaseState, ...],
     of_studio: tuple[str, ...],
 ) -> Iterator[str]:
@@ -168,7 +182,8 @@ def _next_commands(
     yield from of_studio
     if not of_studio and (waiting := undecided & with_mask):
         reason = f"{count_text(len(waiting), 'machine mask')} that nobody has looked at"
-        yield f"figureground studio up -w {root}, or figureground sheet make -w {root} -o sheet  ({reason})"
+        sheet = f"figureground sheet make -w {root} -o sheet{whose_masks}"
+        yield f"figureground studio up -w {root}, or {sheet}  ({reason})"
     if not of_studio and (doubtful := _of_state(photos, "needs_second")):
         look = f"figureground studio up -w {root}, then figureground studio push -w {root} --second-look"
         yield f"{look}  ({count_text(len(doubtful), 'photo')} in doubt, or with a rejected mask)"

@@ -107,9 +107,9 @@ class ParquetSource:
                 fault="; ".join(f"expected {fault.expected}, got {fault.got}" for fault in error.faults)
             )
             return
-        found = file.schema_arrow.names
-        if missing := [name for name in _COLUMNS if name not in found]:
-            yield whole.changed(fault=f"expected a column {' and a column '.join(missing)}, got {listed(found)}")
+        columns = file.schema_arrow.names
+        if missing := [name for name in _COLUMNS if name not in columns]:
+            yield whole.changed(fault=f"expected a column {' and a column '.join(missing)}, got {listed(columns)}")
             return
         first = 0
         for group in range(file.num_row_groups):
@@ -141,12 +141,12 @@ class ParquetSource:
 
 def parquet_files_below(root: Path) -> list[str]:
     """Paths of Parquet files below a folder, ``/``-separated, sorted, without hidden ones."""
-    found: list[str] = []
+    paths: list[str] = []
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not is_hidden(name)]
         below = PurePosixPath(os.path.relpath(folder, root))
-        found += [(below / name).as_posix() for name in names if file_ending(name) == _ENDING and not is_hidden(name)]
-    return sorted(found)
+        paths += [(below / name).as_posix() for name in names if file_ending(name) == _ENDING and not is_hidden(name)]
+    return sorted(paths)
 
 
 def _record(batch: pa.RecordBatch, row: int) -> dict[str, Any]:

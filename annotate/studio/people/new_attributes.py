@@ -194,16 +194,16 @@ def extend_answer(answer: Annotation, accepted: Annotation) -> Annotation:
     if answer.state != "submitted":
         return answer
     parts = {name: mask for name, mask in accepted.masks.items() if name != OBJECT and name not in answer.attributes}
-    kept = answer.changed_px == 0
+    untouched = answer.changed_px == 0
     return replace(
         answer,
         masks=dict(sorted({**parts, **answer.masks}.items())),
-        instances=accepted.instances if kept and accepted.instances else answer.instances,
+        instances=accepted.instances if untouched and accepted.instances else answer.instances,
         attributes={**accepted.attributes, **answer.attributes},
         visibility={**accepted.visibility, **answer.visibility},
         note="\n".join(filter(None, [accepted.note, answer.note])),
-        tool=accepted.tool if kept else answer.tool,
+        tool=accepted.tool if untouched else answer.tool,
         proposal_id=accepted.proposal_id,
-        edit_iou=accepted.edit_iou if kept else None,
-        changed_px=accepted.changed_px if kept else None,
+        edit_iou=accepted.edit_iou if untouched else None,
+        changed_px=accepted.changed_px if untouched else None,
     )

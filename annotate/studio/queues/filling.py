@@ -67,7 +67,7 @@ def forget_embeddings(home: StudioHome, image_id: str) -> None:
 
 def fill_embeddings(
     network: RememberingSam,
-    kept: EmbeddingFolder,
+    embeddings: EmbeddingFolder,
     photos: Sequence[str],
     served: Path,
     *,
@@ -78,15 +78,15 @@ def fill_embeddings(
     It stops where the folder is full, and not by forgetting what it just made.
 
     Args:
-        network: The model, which keeps its embeddings in ``kept``.
-        kept: The folder with its bound.
+        network: The model, which keeps its embeddings in ``embeddings``.
+        embeddings: The folder with its bound.
         photos: Their ids.
         served: Folder of the served copies.
         progress: Called after every photo.
     """
     report = FillReport()
     size = sum(4 * math.prod(shape) for shape in network.embedding_shapes)
-    room = kept.most_bytes - sum(stored_embeddings(kept.path).values())
+    room = embeddings.most_bytes - sum(stored_embeddings(embeddings.path).values())
     for number, image_id in enumerate(photos, start=1):
         path = served_path(served, image_id)
         try:

@@ -117,14 +117,14 @@ def conflict_spaces(
         names: Of the classes.
         least: As ``summarise_conflict`` takes it.
     """
-    found = dict[str, dict[str, Any]]()
+    summaries = dict[str, dict[str, Any]]()
     exact1000 = all("predicted" in arrays for arrays in answers.values()) and space.startswith("map")
     for name, exact in ((space, False), *((("exact1000", True),) if exact1000 else ())):
         read = {config: conflict_rows(arrays, exact) for config, arrays in answers.items()}
         rows = {config: own for config, own in read.items() if own is not None}
         if len(rows) == sum((arrays["ground_label"] >= 0).any() for arrays in answers.values()):
-            found[name] = summarise_conflict(rows, names, least)
-    return {name: summary for name, summary in found.items() if summary}
+            summaries[name] = summarise_conflict(rows, names, least)
+    return {name: summary for name, summary in summaries.items() if summary}
 
 
 def summarise_conflict(

@@ -226,9 +226,9 @@ def gap_by_agreement(
     counts = {"min_iou": min_iou, "compared": int(np.isfinite(own).sum()), "agreeing": int(agree.sum())}
     if not agree.any():
         return {**counts, "bg_gap": {"value": None, "reason": "no masks agree"}}
-    kept = {config: correct[agree] for config, correct in columns.items()}
+    agreeing = {config: correct[agree] for config, correct in columns.items()}
     members = number_groups(images[agree], groups)
-    return {**counts, "bg_gap": _difference(DIFFERENCES["bg_gap"], kept, labels[agree], members)}
+    return {**counts, "bg_gap": _difference(DIFFERENCES["bg_gap"], agreeing, labels[agree], members)}
 
 
 def list_differences(configs: Collection[str]) -> dict[str, tuple[str, str]]:

@@ -72,8 +72,8 @@ def _offline_words(repo: str, name: str) -> str:
     from huggingface_hub import constants
 
     asked = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"the Hub, {constants.ENDPOINT}, cannot be reached"
-    kept = Path(constants.HF_HUB_CACHE, f"datasets--{repo.replace('/', '--')}")
-    refs = [path.relative_to(kept / "refs").as_posix() for path in (kept / "refs").rglob("*") if path.is_file()]
+    cached = Path(constants.HF_HUB_CACHE, f"datasets--{repo.replace('/', '--')}")
+    refs = [path.relative_to(cached / "refs").as_posix() for path in (cached / "refs").rglob("*") if path.is_file()]
     if name:
         holds = "this machine's cache does not hold this file"
     elif refs:

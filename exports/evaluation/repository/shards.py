@@ -171,8 +171,8 @@ def _missing_parts(names: Iterable[str]) -> list[str]:
 
 def _stored_sha256(path: Path) -> str:
     """SHA-256 of a file, computed once as long as it does not change."""
-    found = path.stat()
-    return _sha256_of(path, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+    status = path.stat()
+    return _sha256_of(path, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
 
 
 @functools.lru_cache(maxsize=65_536)

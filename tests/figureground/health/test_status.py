@@ -44,6 +44,16 @@ def test_each_step_names_the_next(tmp_path: Path) -> None:
     assert [(release.version, release.objects) for release in state.releases] == [("v1", 3)]
 
 
+def test_a_sheet_of_competing_masks_is_advised_with_a_segmenter(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path / "work") as store:
+        image_id = add_photo(store, "1.jpg")
+        add_proposal(store, image_id)
+        assert "--segmenter" not in workspace_state(store).next_commands[0]
+        add_proposal(store, image_id, segmenter="saliency")
+        assert "sheet make" in workspace_state(store).next_commands[0]
+        assert "-o sheet --segmenter NAME  (" in workspace_state(store).next_commands[0]
+
+
 def test_a_photo_in_doubt_is_sent_to_a_second_look(tmp_path: Path) -> None:
     with Workspace.create(tmp_path / "work") as store:
         image_id = add_photo(store, "1.jpg")
