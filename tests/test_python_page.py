@@ -21,6 +21,7 @@ from hub_double import HubDouble
 from needs import need
 
 from figureground.annotate.segmenters.checkpoints import cache_folder, fetch_checkpoint
+from figureground.demo.walk import MARK
 from figureground.errors import ServiceError
 
 
@@ -62,6 +63,7 @@ def test_without_npm_the_demo_ends_with_grabcut_and_says_so(page: tuple[Path, li
     """It finds GrabCut's masks of its photos, which the page's program made: they cost seconds a photo."""
     shutil.copytree(page[0] / "demo", tmp_path / "demo")
     shutil.copytree(page[0] / "work", tmp_path / "demo" / "workspace")
+    (tmp_path / "demo" / MARK).touch()
     cache = tmp_path / "cache"
     shutil.copytree(cache_folder() / "checkpoints" / "u2netp", cache / "checkpoints" / "u2netp")
     environment = {**os.environ, "FIGUREGROUND_CACHE": str(cache), "PATH": str(tmp_path)}

@@ -13,6 +13,8 @@ from typing import Any, Final
 import figureground
 from figureground.demo.photos import write_demo_photos
 
+MARK: Final = ".figureground-demo"
+"""File in a folder that a demo made; in no other does it delete anything."""
 CLASSIFIERS: Final = tuple(f"figureground.exports.evaluation.classifiers:efficientnet_lite{size}" for size in (0, 2))
 
 
@@ -70,8 +72,10 @@ def run_demo(
         notice: Called with what a person should know at once.
 
     Raises:
+        UsageError: for a folder with files that no demo made.
         MissingExtraError: if a package of the extra ``demo`` is not installed.
     """
+    _claim(folder)
     try:
         return _walk(folder, progress, notice)
     except figureground.MissingExtraError:
@@ -81,6 +85,18 @@ def run_demo(
         for stale in ("workspace", "dataset", "dataset.partial"):
             shutil.rmtree(folder / stale, ignore_errors=True)
         return _walk(folder, progress, notice)
+
+
+def _claim(folder: Path) -> None:
+    """Mark a new or empty folder as the demo's own."""
+    if (folder / MARK).is_file():
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise figureground.UsageError(
+            f"{folder} holds what no demo made; name a new folder: figureground demo -o FOLDER"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).touch()
 
 
 def _walk(folder: Path, progress: Callable[[str, int, int], None], notice: Callable[[str], None]) -> DemoReport:
