@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from figureground.exports.dataset.request import BuildOptions, build
     from figureground.exports.dataset.verify import VerifyReport
     from figureground.exports.evaluation.adapters import Adapter
+    from figureground.exports.evaluation.model_files.torch_models import TorchAdapter
     from figureground.exports.evaluation.models import load_model
     from figureground.exports.evaluation.scoring import evaluate
     from figureground.exports.evaluation.values import EvaluationError
@@ -84,6 +85,7 @@ __all__ = [
     "RecipeLock",
     "ServiceError",
     "SourceReading",
+    "TorchAdapter",
     "UsageError",
     "VerifyReport",
     "View",
@@ -139,6 +141,7 @@ _HOMES = {
     "figureground.exports.dataset.request": ("BuildOptions", "build"),
     "figureground.exports.dataset.verify": ("VerifyReport",),
     "figureground.exports.evaluation.adapters": ("Adapter",),
+    "figureground.exports.evaluation.model_files.torch_models": ("TorchAdapter",),
     "figureground.exports.evaluation.models": ("load_model",),
     "figureground.exports.evaluation.scoring": ("evaluate",),
     "figureground.exports.evaluation.values": ("EvaluationError",),

@@ -15,6 +15,7 @@ WRITTEN = [
     "counting",
     "dog_only",
     "my_classifier",
+    "my_network",
     "own_device",
     "reads",
     "shapeless",

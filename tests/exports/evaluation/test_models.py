@@ -140,6 +140,24 @@ def test_example_adapter(repo: Path, tmp_path: Path) -> None:
         script.evaluate(str(repo), "my_classifier:green_is_bird")
 
 
+def test_example_of_a_torch_network(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    shutil.copy(ROOT / "docs" / "examples" / "my_network.py", tmp_path)
+    torch.manual_seed(0)
+    linear = {"weight": torch.randn(1000, 16), "bias": torch.randn(1000)}
+    state = {"0.weight": torch.randn(16, 3, 7, 7), "0.bias": torch.zeros(16)} | {
+        f"4.{key}": linear[key] for key in linear
+    }
+    torch.save(state, tmp_path / "weights.pt")
+    adapter = script.load_model(f"my_network:trained={tmp_path / 'weights.pt'}", device="cpu")
+    images = np.zeros((2, 224, 224, 3), dtype=np.uint8)
+    images[1, :, :112] = 255
+    outputs = adapter.logits(images)
+    assert (outputs.shape, outputs.dtype) == ((2, 1000), np.float32)
+    assert not np.allclose(outputs[0], outputs[1])
+    assert adapter.weights_sha256 == script.file_sha256(tmp_path / "weights.pt")
+
+
 def test_timm_checkpoint(repo: Path, tmp_path: Path) -> None:
     timm, torch = pytest.importorskip("timm"), pytest.importorskip("torch")
     from safetensors.torch import save_file
