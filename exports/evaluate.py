@@ -29,6 +29,7 @@ import contextlib
 import copy
 import dataclasses
 import difflib
+import errno
 import functools
 import hashlib
 import importlib
@@ -79,6 +80,8 @@ _SECRET_NAMES: Final = re.compile(
 )  # of variables
 _SIGNED: Final = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*(?:Signature|X-Amz-|Policy|sig)=[^\s'\"]*")
 _LOGIN: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'\"]*:)[^\s/@'\"]+@")
+_MOST_TRIES: Final = 1000  # to write a file that other runs take for a leftover
+_WRITES: Final = itertools.count()  # of this process: threads that write at once have names of their own
 Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)
 Table = Any  # datasets.Dataset, which ships no annotations
 Bools = NDArray[np.bool_]  # of I images and D donor draws of each, (I, D); D is 1 in most configs
@@ -174,36 +177,61 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         EvaluationError: if it cannot be written: exit code 2 where the path cannot be, 3 where the disk refuses.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for leftover in path.parent.glob(".*.*.partial"):
             if re.fullmatch(r"\..+\.\d+\.partial", leftover.name) and _is_abandoned(leftover):
                 leftover.unlink(missing_ok=True)
-        with temporary.open("wb") as file:
-            _lock(file.fileno())
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.replace(path)
+        if not any(_write_partial(path, content) for _ in range(_MOST_TRIES)):
+            raise OSError(errno.EAGAIN, "other runs take its half-written files away")
     except OSError as error:
         remedy = "free some room or choose another folder; a run goes on from what it has"
         code = 2 if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)) else 3
         raise EvaluationError(f"{path}: cannot be written ({error.strerror}); {remedy}", code) from error
+
+
+def _write_partial(path: Path, content: bytes) -> bool:
+    """Write a file under a hidden name of this call's own, and give it its name.
+
+    False if another run took it for a leftover between its making and its lock, or has a file of that name.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_WRITES)}.partial")
+    try:
+        file = temporary.open("xb")
+    except FileExistsError:
+        return False
+    try:
+        with file:
+            _lock(file.fileno(), wait=True)
+            if not _lies_at(file.fileno(), temporary):
+                return False
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.replace(path)
     finally:  # a signal may end the run here, too
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+    return True
 
 
-def _lock(handle: int) -> bool:
+def _lock(handle: int, *, wait: bool = False) -> bool:
     """Lock an open file for this process; False where another one has it, or nobody can tell."""
     try:
         import fcntl
 
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (ImportError, OSError):
         return False
     return True
+
+
+def _lies_at(handle: int, path: Path) -> bool:
+    """Whether an open file is still the one of its name."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _is_abandoned(path: Path) -> bool:
@@ -4084,6 +4112,7 @@ def compare_with_texts(model: Any, encode_images: Callable[[Any], Any]) -> Any: 
 
 # jobs: One model on one dataset: what is scored, and the answers that are stored, so that a killed run goes on.
 
+PREDICTIONS: Final = "predictions"  # folder of stored answers, in that of results
 npy_format: Any = np.lib.format  # ships no annotations
 MOST_ARRAY_BYTES: Final = 1 << 29  # of a file: answers to 1.3 million images with ids of 32 characters have 250 MB
 
@@ -4151,7 +4180,17 @@ class Job:
 
     def predictions_path(self, config: str) -> Path | None:
         """Where a config's answers are stored; None without a folder."""
-        return self.out / "predictions" / f"{file_stem(self.key)}.{config}.npz" if self.out else None
+        return answers_file(self.out, file_stem(self.key), config) if self.out else None
+
+
+def answers_file(folder: Path, stem: str, config: str) -> Path:
+    """Where a folder of results has the answers to a config; ``stem`` is what a result has as ``answers``."""
+    return folder / PREDICTIONS / f"{stem}.{config}.npz"
+
+
+def config_of(name: str) -> str:
+    """The config, or the view, that a file of answers is of, by the file's name."""
+    return re.sub(r"^.*\.[0-9a-f]{16}\.", "", name.removesuffix(".npz"))
 
 
 def file_stem(key: Mapping[str, Any]) -> str:
@@ -5087,6 +5126,8 @@ class Protocol:
     figures: Callable[[Mapping[str, Any]], Iterator[Figure]]  # headline figures of a summary
     options: tuple[Option, ...] = ()  # of this protocol, besides those of every evaluation
     views: tuple[str, ...] = ()  # configs that the dataset does not hold: other views of the images of original
+    settings: tuple[str, ...] = ()  # entries of results that say what its options came to: only alike ones compare
+    describe: Callable[[Mapping[str, Any]], list[str]] = lambda _: []  # settings of results that are not the usual ones
     feeding: tuple[str, ...] = ()  # attributes of the adapter that decide its answers here, besides the usual ones
     compares_with_original: bool = True  # whether every other config is compared with original, and needs it
 
@@ -7291,7 +7332,6 @@ def run_rival10(job: Job) -> dict[str, Any]:
         for space, outcomes in split_by_space(answered, Outcomes)
     }
     skipped = {view: dict(zip(UNMEASURED, stored[view]["skipped"].tolist(), strict=True)) for view in views}
-    path = job.predictions_path("original")
     return {
         **described,
         "attribute_noise": {"level": level, "n_skipped": skipped.get(ATTRIBUTE_NOISE, {})},
@@ -7301,7 +7341,7 @@ def run_rival10(job: Job) -> dict[str, Any]:
         "label_spaces": summaries,
         "conditions": [dataclasses.asdict(condition) for condition in settings.conditions()],
         "noise_rounded_to_uint8": not adapter_option(job.adapter, "takes_float"),
-        "predictions": path.relative_to(job.out).as_posix() if path and job.out else None,
+        "answers": file_stem(job.key),
     }
 
 
@@ -7395,6 +7435,30 @@ def rival10_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
     yield from accuracy_figures({"original": summary["clean"], **summary["ablations"]})
 
 
+def describe_settings(result: Mapping[str, Any]) -> list[str]:
+    """Noise and masks of a result in words, as far as they are not the usual ones."""
+    noise, usual, words = result.get("noise") or {}, NoiseSettings(), list[str]()
+    levels = {kind: tuple(own) for kind, own in noise.get("levels", NOISE_LEVELS).items()}
+    if levels != NOISE_LEVELS:
+        named = (kind + _spell_levels(own) * (own != NOISE_LEVELS[kind]) for kind, own in sorted(levels.items()))
+        words.append(f"noise {' and '.join(named)}" if levels else "no noise")
+    if (trials := noise.get("trials", usual.trials)) != usual.trials:
+        words.append(f"{trials} noises of each image")
+    if (grown := tuple(noise.get("grow_px", usual.grow_px))) != usual.grow_px:
+        words.append(f"masks grown by {', '.join(map(str, grown))} px")
+    if (null := tuple(noise.get("null", usual.null))) != usual.null:
+        words.append(f"null of RFS under {' and '.join(null) or 'no noise'}")
+    if masks := result.get("masks_from"):
+        words.append(f"masks of {masks['name']}")
+    if result["rfs_undefined"] != usual.undefined:
+        words.append(f"RFS undefined as {result['rfs_undefined']}")
+    return words
+
+
+def _spell_levels(levels: Sequence[float]) -> str:
+    return f" of {', '.join(f'{level:.3g}' for level in levels)}"
+
+
 RIVAL10: Final = Protocol(
     name="rival10",
     claims=lambda configs: bool({*ABLATIONS, *ATTRIBUTE_CONFIGS, *PASTED_CONFIGS} & set(configs)),
@@ -7402,6 +7466,8 @@ RIVAL10: Final = Protocol(
     cells=rival10_cells,
     figures=rival10_figures,
     options=(*NOISE_OPTIONS, MASKS_FROM),
+    settings=("noise", "masks_from", "rfs_undefined"),
+    describe=describe_settings,
 )
 
 
@@ -7454,14 +7520,15 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
-    """Tables of results: those of another dataset, protocol, label space or feed do not compare, and have their own."""
-    groups: dict[tuple[str, str], list[tuple[Mapping[str, Any], dict[str, Cell], str]]] = {}
+    """Tables of results: those of other data, settings, label spaces or feeds do not compare, and have their own."""
+    groups: dict[tuple[str, ...], list[tuple[Mapping[str, Any], dict[str, Cell], str]]] = {}
     for result, data in ((result, result["dataset"]) for result in results):
         dataset = data["name"] if data["revision"] is None else f"{data['name']}@{data['revision']}"
         protocol = named_protocol(result["protocol"])
         spaces = result.get("label_spaces", {result.get("label_space"): result})
         for space, summary in sorted(spaces.items(), reverse=True):
             title = f"{dataset} ({data['split']}, {summary['n']} images), label space {space}, feed {result['feed']}"
+            title = ", ".join([title, *protocol.describe(result)])
             mean = "balanced classes" if summary["balanced"] else "classes NOT balanced: class means"
             mean = "images count alike, but in class means" if result.get("headline") == "accuracy_micro" else mean
             unscored = ", ".join(f"{config} ({reason})" for config, reason in result.get("not_scored", {}).items())
@@ -7470,8 +7537,20 @@ def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
             about = [*describe_groups(data, summary), *describe_masks(data), *describe_model(result, str(space))]
             note = "; ".join([note, *sliced, *about])
             column = result, protocol.cells(summary), note
-            groups.setdefault((title, data["fingerprint"]), []).append(column)
-    return [_table(title, group) for (title, _), group in groups.items()]
+            groups.setdefault((title, data["fingerprint"], settings_key(result)), []).append(column)
+    return [_table(title, group) for (title, *_), group in groups.items()]
+
+
+def settings_key(result: Mapping[str, Any]) -> str:
+    """What a protocol's options came to, as text: results compare only where it is the same.
+
+    A dataset counts by its fingerprint: a folder and its copy on the Hub are called otherwise.
+    """
+    own = {name: result.get(name) for name in named_protocol(result["protocol"]).settings}
+    plain = {
+        name: value.get("fingerprint", value) if isinstance(value, Mapping) else value for name, value in own.items()
+    }
+    return json.dumps(plain, sort_keys=True)
 
 
 def describe_masks(data: Mapping[str, Any]) -> list[str]:
@@ -7641,7 +7720,9 @@ def evaluate(
     key = {name: part for name, part in job.key.items() if name != "decided_by"}  # its versions are among libraries
     result = {**key, **_describe(job, values), **_class_order(adapter, summary), **summary}
     if out is not None:
-        write_whole(Path(out, f"{file_stem(job.key)}.json"), (json_text(result) + "\n").encode())
+        write_whole(
+            Path(out, f"{file_stem(_result_key(job, protocol, result))}.json"), (json_text(result) + "\n").encode()
+        )
     if eval_results_yaml is not None:
         write_whole(Path(eval_results_yaml), format_eval_results(result).encode())
     return result
@@ -7798,6 +7879,16 @@ def _read_groups(repository: Repository, config: str, split: str) -> dict[str, s
     return read_groups(repository.shards(config, split).values())
 
 
+def _result_key(job: Job, protocol: Protocol, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result's file is named by: what decides the answers, and all that was asked of them.
+
+    Answers have names of their own, so that results that ask other things of the same answers share them.
+    """
+    named = {name: result[name] for name in protocol.settings} if protocol.settings else dict(job.options)
+    asked = {name: result[name] for name in ("bootstrap", "seed", "cluster")}
+    return {**job.key, "configs": sorted(job.configs), "options": named, **asked}
+
+
 def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
     """What results are of, besides what decides the predictions."""
     repository = job.repository
@@ -7808,6 +7899,7 @@ def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
         about["groups"] = {"groups": len(set(groups.values())), "images": len(groups)}
     return {
         "dataset": {**dataset, **about},
+        "answers": file_stem(job.key),
         "libraries": _versions(libraries),
         "notes": list(adapter_option(job.adapter, "notes")),
         "parameters": adapter_option(job.adapter, "parameters"),

@@ -102,7 +102,7 @@ def evaluate_zoo(
             score = partial(_score_on_ray, repository, entry, choice, out, progress, options)
         else:
             score = partial(evaluate, repository, entry.spec, out=out, progress=progress, **options)
-        result = attempt(entry, score)
+        result = attempt(entry, partial(_named_as_listed, entry, score))
         if result is not None:
             results[entry.model] = result
             notice(f"{number} of {len(listed)}: {entry.model} is done")
@@ -112,6 +112,17 @@ def evaluate_zoo(
 def _try(repository: str, entry: ListedModel, options: ScoringOptions) -> None:
     """Open a model, and see that results will call it by the name by which they are joined with the file."""
     (name,) = try_models(repository, [entry.spec], **options)
+    _require_name(entry, name)
+
+
+def _named_as_listed(entry: ListedModel, score: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A result under the name that the file has; on Ray models are not opened before they are scored."""
+    result = score()
+    _require_name(entry, result["model"])
+    return result
+
+
+def _require_name(entry: ListedModel, name: str) -> None:
     if name != entry.model:
         raise UsageError(f"results will call it {name!r}: list it as {{model: {name!r}, spec: {entry.spec!r}, …}}")
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from figureground.errors import UsageError
+from figureground.errors import UsageError, listed
 from figureground.exports.comparison.contrasts import (
     FigureTable,
     ModelContrast,
@@ -19,7 +19,7 @@ from figureground.exports.comparison.contrasts import (
 from figureground.exports.comparison.contributions import Contributions, figure_contributions
 from figureground.exports.comparison.ranks import ModelRank, rank_models
 from figureground.exports.evaluation.intervals import ALPHA, MIN_DECIDABLE
-from figureground.exports.evaluation.results import align_columns, describe_groups
+from figureground.exports.evaluation.results import align_columns
 from figureground.exports.evaluation.tables import percent
 from figureground.exports.report.groups import ResultGroup, group_results
 from figureground.exports.report.stored_results import read_results
@@ -57,7 +57,22 @@ class Comparison:
 
 def group_title(group: ResultGroup) -> str:
     """What the models of a group were scored on, in words."""
-    return f"{group.dataset} ({group.split}), {group.protocol}, label space {group.space}, feed {group.feed}"
+    title = f"{group.dataset} ({group.split}), {group.protocol}, label space {group.space}, feed {group.feed}"
+    return f"{title}, {group.settings}" if group.settings else title
+
+
+def describe_ungrouped(group: ResultGroup, computed: str) -> list[str]:
+    """That what is computed from single images allows for no groups of photos, in words; nothing where there are none.
+
+    Args:
+        group: Models that were scored alike.
+        computed: What that is, in words.
+    """
+    counts = group.members[0].result["dataset"].get("groups")
+    if not counts:
+        return []
+    images = f"{counts['images']} images are in {counts['groups']} groups"
+    return [f"{images}, which {computed} here do not allow for: each image counts as a sample of its own"]
 
 
 def group_contributions(group: ResultGroup) -> dict[str, dict[str, Contributions]]:
@@ -77,14 +92,25 @@ def compare_results(
         seed: Of the signs.
 
     Raises:
-        UsageError: if no two models were scored alike, answers were not stored, or there is no such figure.
+        UsageError: if no two models were scored alike, or share no figure, answers were not stored, or there is no such
+            figure.
         DataError: for files that are no results, and for models that saw other images.
     """
     groups = [group for group in group_results(read_results(paths)) if len(group.members) > 1]
     if not groups:
         raise UsageError("no two models here were scored alike: give results of one dataset, split, feed and protocol")
-    tables = [(group, _chosen(figure_tables(group_contributions(group)), figures)) for group in groups]
+    tables = [(group, _chosen(_shared_figures(group), figures)) for group in groups]
     return [_compare(group, own, rounds, seed) for group, own in tables]
+
+
+def _shared_figures(group: ResultGroup) -> list[FigureTable]:
+    """Figures that at least two models of a group have; ``UsageError`` where there are none."""
+    contributions = group_contributions(group)
+    tables = figure_tables(contributions)
+    if not tables:
+        own = "; ".join(f"{model} has {listed(list(figures))}" for model, figures in contributions.items())
+        raise UsageError(f"{group_title(group)}: no figure in common: {own}; score the models on the same configs")
+    return tables
 
 
 def _chosen(tables: list[FigureTable], figures: Collection[str]) -> list[FigureTable]:
@@ -138,7 +164,7 @@ def write_comparison(
 
 def describe_comparison(comparison: Comparison) -> str:
     """Ranks of every figure, and the differences that hold against the whole table, as plain text."""
-    lines = [group_title(comparison.group), *describe_groups(comparison.group.members[0].result["dataset"], {}), ""]
+    lines = [group_title(comparison.group), *describe_ungrouped(comparison.group, "intervals, p-values and ranks"), ""]
     by_figure: dict[str, list[ModelRank]] = {}
     for rank in comparison.ranks:
         by_figure.setdefault(rank.figure, []).append(rank)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -18,8 +17,8 @@ from figureground.errors import DataError, UsageError
 from figureground.exports.evaluation.protocols.imagenet9 import DIFFERENCES
 from figureground.exports.evaluation.shares import ImageShares, RowAnswers, average_rows, mean_of_class_means
 from figureground.exports.evaluation.values import EvaluationError, Floats, Ints
-from figureground.exports.report.noise import NoiseResult, noise_results
-from figureground.exports.report.stored_answers import read_arrays
+from figureground.exports.report.noise import NoiseResult, noise_result
+from figureground.exports.report.stored_answers import answers_path, read_arrays
 
 _WHOLE: Final = (0.0, 1.0)
 _DIFFERENCE: Final = (-1.0, 1.0)
@@ -66,8 +65,7 @@ def figure_contributions(result: Mapping[str, Any], space: str) -> dict[str, Con
         DataError: if stored answers are damaged.
     """
     if result["protocol"] == "rival10":
-        members = [member for member in noise_results([result]) if member.space == space]
-        return dict(_noise_figures(members[0]))
+        return dict(_noise_figures(noise_result(result, space)))
     nine = result["protocol"] == "imagenet9"
     summary = result if nine else result["label_spaces"][space]
     # A config with a star pools others, and has no answers of its own.
@@ -82,7 +80,7 @@ def figure_contributions(result: Mapping[str, Any], space: str) -> dict[str, Con
 
 def _read_config(result: Mapping[str, Any], config: str, space: str) -> Contributions:
     """Accuracy on one config; ``space`` is empty for the protocol imagenet9."""
-    path = Path(result["folder"], "predictions", f"{result['stem']}.{config}.npz")
+    path = answers_path(result, config)
     if not path.is_file():
         raise UsageError(f"{result['model']}: its answers on {config} are not there ({path}); score it with --out")
     names = ("image_id", "label", f"{space}.right") if space else ("image_id", "label", "mapped", "draw")

@@ -23,6 +23,7 @@ from figureground.exports.evaluation.dataset import Repository, load_rows
 from figureground.exports.evaluation.intervals import Sampling
 from figureground.exports.evaluation.values import Answers, Progress, Table, list_names, require, write_whole
 
+PREDICTIONS: Final = "predictions"  # folder of stored answers, in that of results
 npy_format: Any = np.lib.format  # ships no annotations
 MOST_ARRAY_BYTES: Final = 1 << 29  # of a file: answers to 1.3 million images with ids of 32 characters have 250 MB
 
@@ -90,7 +91,17 @@ class Job:
 
     def predictions_path(self, config: str) -> Path | None:
         """Where a config's answers are stored; None without a folder."""
-        return self.out / "predictions" / f"{file_stem(self.key)}.{config}.npz" if self.out else None
+        return answers_file(self.out, file_stem(self.key), config) if self.out else None
+
+
+def answers_file(folder: Path, stem: str, config: str) -> Path:
+    """Where a folder of results has the answers to a config; ``stem`` is what a result has as ``answers``."""
+    return folder / PREDICTIONS / f"{stem}.{config}.npz"
+
+
+def config_of(name: str) -> str:
+    """The config, or the view, that a file of answers is of, by the file's name."""
+    return re.sub(r"^.*\.[0-9a-f]{16}\.", "", name.removesuffix(".npz"))
 
 
 def file_stem(key: Mapping[str, Any]) -> str:

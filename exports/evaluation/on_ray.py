@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import glob
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Final, Unpack
 
 from figureground.errors import UsageError
 from figureground.exports.evaluation.dataset import Repository, list_configs, open_repository
+from figureground.exports.evaluation.jobs import PREDICTIONS, config_of
 from figureground.exports.evaluation.options import ScoringOptions
 from figureground.exports.evaluation.protocol import Protocol
 from figureground.exports.evaluation.protocols.registry import find_protocol, named_protocol
@@ -30,7 +31,6 @@ from figureground.runtime.processes import default_workers
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
-_PREDICTIONS: Final = "predictions"
 _AFTER_PREDICTIONS: Final = frozenset({"challenge"})
 """Options that only the last call needs, which has all predictions."""
 
@@ -90,6 +90,7 @@ def evaluate_on_ray(
     asked, configs = options.get("protocol"), options.get("configs")
     protocol = named_protocol(asked) if asked else find_protocol(list_configs(opened))
     waves = _waves(opened, configs, protocol)
+    every = {name for wave in waves for part in wave for name in part}
     last: ScoringOptions = {**options, "protocol": protocol.name, "device": "cuda" if choice.gpus else "cpu"}
     early = {name: value for name, value in last.items() if name not in _AFTER_PREDICTIONS}
     there = repository if opened.revision else str(opened.folder)  # nodes work in folders of their own
@@ -100,14 +101,16 @@ def evaluate_on_ray(
             for _ in engine.run(_try, calls):  # on the nodes, whose models they are, before the first is scored
                 pass
         for wave in waves:
-            for made in engine.run(_score, [_with_files(call, part, folder, names) for part in wave for call in calls]):
-                _store(folder, {name: content for name, content in made.files.items() if name.startswith(_PREDICTIONS)})
+            for made in engine.run(
+                _score, [_with_files(call, part, every - {*part}, folder, names) for part in wave for call in calls]
+            ):
+                _store(folder, {name: content for name, content in made.files.items() if name.startswith(PREDICTIONS)})
                 names[made.model] = made.name
                 done += 1
                 progress("predictions", done, total)
         results = {}
         calls = [replace(call, options=dict(last)) for call in calls]
-        for made in engine.run(_score, [_with_files(call, configs, folder, names) for call in calls]):
+        for made in engine.run(_score, [_with_files(call, configs, (), folder, names) for call in calls]):
             _store(folder, made.files)
             results[made.model] = made.result
     if eval_results_yaml is not None:
@@ -125,14 +128,19 @@ def _waves(repository: Repository, configs: Sequence[str] | None, protocol: Prot
     return [[["original"]], [["original", name] for name in names if name != "original"]]
 
 
-def _with_files(call: _Call, configs: Sequence[str] | None, folder: Path, names: Mapping[str, str]) -> _Call:
-    """A call for some configs, with the predictions of them that are there, of its model as far as that is known."""
+def _with_files(
+    call: _Call, configs: Sequence[str] | None, others: Collection[str], folder: Path, names: Mapping[str, str]
+) -> _Call:
+    """A call for some configs, with the predictions that are there but those of ``others``.
+
+    Protocols store more than configs, such as noise on attributes. Files are of the call's model where that is known.
+    """
     stored = [
         path
-        for path in (folder / _PREDICTIONS).glob(f"{glob.escape(names.get(call.model, ''))}*.npz")
-        if configs is None or path.name.split(".")[-2] in configs
+        for path in (folder / PREDICTIONS).glob(f"{glob.escape(names.get(call.model, ''))}*.npz")
+        if config_of(path.name) not in others
     ]
-    files = {f"{_PREDICTIONS}/{path.name}": path.read_bytes() for path in stored}
+    files = {f"{PREDICTIONS}/{path.name}": path.read_bytes() for path in stored}
     return replace(call, options={**call.options, "configs": configs}, files=files)
 
 

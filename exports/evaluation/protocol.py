@@ -30,5 +30,7 @@ class Protocol:
     figures: Callable[[Mapping[str, Any]], Iterator[Figure]]  # headline figures of a summary
     options: tuple[Option, ...] = ()  # of this protocol, besides those of every evaluation
     views: tuple[str, ...] = ()  # configs that the dataset does not hold: other views of the images of original
+    settings: tuple[str, ...] = ()  # entries of results that say what its options came to: only alike ones compare
+    describe: Callable[[Mapping[str, Any]], list[str]] = lambda _: []  # settings of results that are not the usual ones
     feeding: tuple[str, ...] = ()  # attributes of the adapter that decide its answers here, besides the usual ones
     compares_with_original: bool = True  # whether every other config is compared with original, and needs it

@@ -30,14 +30,15 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
-    """Tables of results: those of another dataset, protocol, label space or feed do not compare, and have their own."""
-    groups: dict[tuple[str, str], list[tuple[Mapping[str, Any], dict[str, Cell], str]]] = {}
+    """Tables of results: those of other data, settings, label spaces or feeds do not compare, and have their own."""
+    groups: dict[tuple[str, ...], list[tuple[Mapping[str, Any], dict[str, Cell], str]]] = {}
     for result, data in ((result, result["dataset"]) for result in results):
         dataset = data["name"] if data["revision"] is None else f"{data['name']}@{data['revision']}"
         protocol = named_protocol(result["protocol"])
         spaces = result.get("label_spaces", {result.get("label_space"): result})
         for space, summary in sorted(spaces.items(), reverse=True):
             title = f"{dataset} ({data['split']}, {summary['n']} images), label space {space}, feed {result['feed']}"
+            title = ", ".join([title, *protocol.describe(result)])
             mean = "balanced classes" if summary["balanced"] else "classes NOT balanced: class means"
             mean = "images count alike, but in class means" if result.get("headline") == "accuracy_micro" else mean
             unscored = ", ".join(f"{config} ({reason})" for config, reason in result.get("not_scored", {}).items())
@@ -46,8 +47,20 @@ def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
             about = [*describe_groups(data, summary), *describe_masks(data), *describe_model(result, str(space))]
             note = "; ".join([note, *sliced, *about])
             column = result, protocol.cells(summary), note
-            groups.setdefault((title, data["fingerprint"]), []).append(column)
-    return [_table(title, group) for (title, _), group in groups.items()]
+            groups.setdefault((title, data["fingerprint"], settings_key(result)), []).append(column)
+    return [_table(title, group) for (title, *_), group in groups.items()]
+
+
+def settings_key(result: Mapping[str, Any]) -> str:
+    """What a protocol's options came to, as text: results compare only where it is the same.
+
+    A dataset counts by its fingerprint: a folder and its copy on the Hub are called otherwise.
+    """
+    own = {name: result.get(name) for name in named_protocol(result["protocol"]).settings}
+    plain = {
+        name: value.get("fingerprint", value) if isinstance(value, Mapping) else value for name, value in own.items()
+    }
+    return json.dumps(plain, sort_keys=True)
 
 
 def describe_masks(data: Mapping[str, Any]) -> list[str]:

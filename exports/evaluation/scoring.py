@@ -77,7 +77,9 @@ def evaluate(
     key = {name: part for name, part in job.key.items() if name != "decided_by"}  # its versions are among libraries
     result = {**key, **_describe(job, values), **_class_order(adapter, summary), **summary}
     if out is not None:
-        write_whole(Path(out, f"{file_stem(job.key)}.json"), (json_text(result) + "\n").encode())
+        write_whole(
+            Path(out, f"{file_stem(_result_key(job, protocol, result))}.json"), (json_text(result) + "\n").encode()
+        )
     if eval_results_yaml is not None:
         write_whole(Path(eval_results_yaml), format_eval_results(result).encode())
     return result
@@ -234,6 +236,16 @@ def _read_groups(repository: Repository, config: str, split: str) -> dict[str, s
     return read_groups(repository.shards(config, split).values())
 
 
+def _result_key(job: Job, protocol: Protocol, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result's file is named by: what decides the answers, and all that was asked of them.
+
+    Answers have names of their own, so that results that ask other things of the same answers share them.
+    """
+    named = {name: result[name] for name in protocol.settings} if protocol.settings else dict(job.options)
+    asked = {name: result[name] for name in ("bootstrap", "seed", "cluster")}
+    return {**job.key, "configs": sorted(job.configs), "options": named, **asked}
+
+
 def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
     """What results are of, besides what decides the predictions."""
     repository = job.repository
@@ -244,6 +256,7 @@ def _describe(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
         about["groups"] = {"groups": len(set(groups.values())), "images": len(groups)}
     return {
         "dataset": {**dataset, **about},
+        "answers": file_stem(job.key),
         "libraries": _versions(libraries),
         "notes": list(adapter_option(job.adapter, "notes")),
         "parameters": adapter_option(job.adapter, "parameters"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -26,6 +28,8 @@ _SECRET_NAMES: Final = re.compile(
 )  # of variables
 _SIGNED: Final = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*(?:Signature|X-Amz-|Policy|sig)=[^\s'\"]*")
 _LOGIN: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'\"]*:)[^\s/@'\"]+@")
+_MOST_TRIES: Final = 1000  # to write a file that other runs take for a leftover
+_WRITES: Final = itertools.count()  # of this process: threads that write at once have names of their own
 Progress = Callable[[str, int, int], None]  # called with (config, rows done, rows in all)
 Table = Any  # datasets.Dataset, which ships no annotations
 Bools = NDArray[np.bool_]  # of I images and D donor draws of each, (I, D); D is 1 in most configs
@@ -121,36 +125,61 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         EvaluationError: if it cannot be written: exit code 2 where the path cannot be, 3 where the disk refuses.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for leftover in path.parent.glob(".*.*.partial"):
             if re.fullmatch(r"\..+\.\d+\.partial", leftover.name) and _is_abandoned(leftover):
                 leftover.unlink(missing_ok=True)
-        with temporary.open("wb") as file:
-            _lock(file.fileno())
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.replace(path)
+        if not any(_write_partial(path, content) for _ in range(_MOST_TRIES)):
+            raise OSError(errno.EAGAIN, "other runs take its half-written files away")
     except OSError as error:
         remedy = "free some room or choose another folder; a run goes on from what it has"
         code = 2 if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)) else 3
         raise EvaluationError(f"{path}: cannot be written ({error.strerror}); {remedy}", code) from error
+
+
+def _write_partial(path: Path, content: bytes) -> bool:
+    """Write a file under a hidden name of this call's own, and give it its name.
+
+    False if another run took it for a leftover between its making and its lock, or has a file of that name.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_WRITES)}.partial")
+    try:
+        file = temporary.open("xb")
+    except FileExistsError:
+        return False
+    try:
+        with file:
+            _lock(file.fileno(), wait=True)
+            if not _lies_at(file.fileno(), temporary):
+                return False
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.replace(path)
     finally:  # a signal may end the run here, too
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+    return True
 
 
-def _lock(handle: int) -> bool:
+def _lock(handle: int, *, wait: bool = False) -> bool:
     """Lock an open file for this process; False where another one has it, or nobody can tell."""
     try:
         import fcntl
 
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (ImportError, OSError):
         return False
     return True
+
+
+def _lies_at(handle: int, path: Path) -> bool:
+    """Whether an open file is still the one of its name."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _is_abandoned(path: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 
 import jinja2
 
-from figureground.exports.comparison.compare import ROUNDS, group_contributions
+from figureground.exports.comparison.compare import ROUNDS, describe_ungrouped, group_contributions
 from figureground.exports.comparison.contrasts import figure_tables, flip_signs
 from figureground.exports.comparison.contributions import Contributions
 from figureground.exports.comparison.ranks import ModelRank, rank_models
@@ -57,7 +57,11 @@ def _table(group: ResultGroup) -> BoardTable:
     ranks = _ranks(contributions, shown)
     rows = [_row(member, contributions[member.model], group, shown, ranks) for member in group.members]
     first = group.members[0]
-    notes = [*describe_groups(first.result["dataset"], first.summary), *describe_masks(first.result["dataset"])]
+    stated = {name for member in group.members for name, *_ in named_protocol(group.protocol).figures(member.summary)}
+    computed = " and ".join(["ranks", *(f"the interval of {name}" for name in shown if name not in stated)])
+    notes = [group.settings] if group.settings else []
+    notes += [*describe_groups(first.result["dataset"], first.summary), *describe_ungrouped(group, computed)]
+    notes += describe_masks(first.result["dataset"])
     notes += [note for member in group.members for note in describe_model(member.result, group.space)]
     return BoardTable(
         protocol=group.protocol,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +23,7 @@ from figureground.exports.evaluation.shares import (
     measure_accuracy,
 )
 from figureground.exports.evaluation.tables import RULE, Cell, describe_stars, find_stars, measured_cell
-from figureground.exports.report.stored_answers import read_arrays
+from figureground.exports.report.stored_answers import answers_path, read_arrays
 
 WHOLE: Final = "original"
 CROP: Final = "plus"
@@ -101,7 +100,7 @@ def _compare(key: tuple[str, ...], members: Sequence[Mapping[str, Any]]) -> BoxS
 
 
 def _read_shares(result: Mapping[str, Any], space: str, config: str) -> ImageShares | None:
-    path = Path(result["folder"], "predictions", f"{result['stem']}.{config}.npz")
+    path = answers_path(result, config)
     if not path.is_file():
         return None
     image_id, label, right = read_arrays(path, ("image_id", "label", f"{space}.right")).values()

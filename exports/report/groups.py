@@ -1,13 +1,17 @@
-"""Results that may stand side by side: one protocol, dataset, split, feed and label space, each model once."""
+"""Results that may stand side by side, each model once.
+
+They are of one protocol with the same settings, and of one dataset, split, feed and label space.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from figureground.errors import UsageError
+from figureground.errors import UsageError, listed
+from figureground.exports.evaluation.protocols.registry import named_protocol
+from figureground.exports.evaluation.results import settings_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,8 @@ class ResultGroup:
     fingerprint: str
     split: str
     feed: str
+    settings: str
+    """What the protocol's options came to, in words, where that is not the usual; empty where it is."""
     members: tuple[ModelSummary, ...]
 
     def configs(self) -> list[str]:
@@ -49,7 +55,7 @@ class ResultGroup:
 
     def key(self) -> dict[str, str]:
         """The fields that all members share, JSON-ready."""
-        names = ("protocol", "space", "dataset", "fingerprint", "split", "feed")
+        names = ("protocol", "space", "dataset", "fingerprint", "split", "feed", "settings")
         return {name: getattr(self, name) for name in names}
 
 
@@ -65,13 +71,20 @@ def group_results(results: Sequence[Mapping[str, Any]], protocol: str | None = N
     for result in (result for result in results if protocol in (None, result["protocol"])):
         data = result["dataset"]
         for space, summary in result.get("label_spaces", {result.get("label_space"): result}).items():
-            key = (result["protocol"], space, data["fingerprint"], result["split"], result["feed"])
+            key = (
+                result["protocol"],
+                space,
+                data["fingerprint"],
+                result["split"],
+                result["feed"],
+                settings_key(result),
+            )
             member = ModelSummary(
                 model=result["model"], parameters=result.get("parameters"), summary=summary, result=result
             )
             groups.setdefault(key, []).append(member)
     for members in groups.values():
-        require_each_once([member.model for member in members], members[0].result["dataset"]["name"])
+        require_each_once([member.result for member in members])
     return [
         ResultGroup(
             protocol=owner,
@@ -80,17 +93,23 @@ def group_results(results: Sequence[Mapping[str, Any]], protocol: str | None = N
             fingerprint=fingerprint,
             split=split,
             feed=feed,
+            settings=", ".join(named_protocol(owner).describe(members[0].result)),
             members=tuple(members),
         )
-        for (owner, space, fingerprint, split, feed), members in groups.items()
+        for (owner, space, fingerprint, split, feed, _), members in groups.items()
     ]
 
 
-def require_each_once(models: Iterable[str], dataset: str) -> None:
-    """Raise ``UsageError`` if a model stands more than once among the results on a dataset."""
-    twice = [model for model, count in Counter(models).items() if count > 1]
+def require_each_once(results: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ``UsageError`` with the files if a model stands more than once among results on a dataset."""
+    files: dict[str, list[str]] = {}
+    for result in results:
+        files.setdefault(result["model"], []).append(f"{result['folder']}/{result['stem']}.json")
+    twice = {model: own for model, own in files.items() if len(own) > 1}
     if twice:
-        raise UsageError(f"several results of {', '.join(twice)} on {dataset}: give one of each")
+        where = listed([file for own in twice.values() for file in own])
+        dataset = results[0]["dataset"]["name"]
+        raise UsageError(f"several results of {', '.join(twice)} on {dataset}: give one of each, of {where}")
 
 
 def _pair(ci95: Sequence[float] | None) -> tuple[float, float] | None:

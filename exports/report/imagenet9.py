@@ -83,7 +83,7 @@ def group_models(results: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str,
         key = (data["fingerprint"], result["split"], result["feed"], result["label_space"])
         groups.setdefault(key, []).append(result)
     for members in groups.values():
-        require_each_once([member["model"] for member in members], members[0]["dataset"]["name"])
+        require_each_once(members)
     return list(groups.values())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from figureground.exports.evaluation.protocols.noise import Condition
 from figureground.exports.evaluation.protocols.outcomes import Outcomes
 from figureground.exports.evaluation.protocols.sensitivity import instance_rfs, relative_foreground_sensitivity
 from figureground.exports.evaluation.values import Floats
-from figureground.exports.report.stored_answers import read_arrays
+from figureground.exports.report.stored_answers import answers_path, read_arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,25 +82,21 @@ class NoiseGap:
         return self.p_ground - self.p_figure
 
 
-def noise_results(results: Sequence[Mapping[str, Any]]) -> list[NoiseResult]:
-    """Results of the protocol rival10, one for each model and label space."""
-    return [
-        NoiseResult(
-            model=result["model"],
-            space=space,
-            summary=summary,
-            conditions=tuple(Condition(**stored) for stored in result["conditions"]),
-            outcomes=_outcomes(result, space),
-            dataset=result["dataset"]["name"],
-            fingerprint=result["dataset"]["fingerprint"],
-            split=result["split"],
-            class_names=tuple(summary["class_names"]),
-            undefined=result["rfs_undefined"],
-        )
-        for result in results
-        if result["protocol"] == "rival10"
-        for space, summary in result["label_spaces"].items()
-    ]
+def noise_result(result: Mapping[str, Any], space: str, *, with_answers: bool = True) -> NoiseResult:
+    """A result of the protocol rival10 in one label space; with its answers, where they were stored."""
+    summary = result["label_spaces"][space]
+    return NoiseResult(
+        model=result["model"],
+        space=space,
+        summary=summary,
+        conditions=tuple(Condition(**stored) for stored in result["conditions"]),
+        outcomes=_outcomes(result, space) if with_answers else None,
+        dataset=result["dataset"]["name"],
+        fingerprint=result["dataset"]["fingerprint"],
+        split=result["split"],
+        class_names=tuple(summary["class_names"]),
+        undefined=result["rfs_undefined"],
+    )
 
 
 def pool_families(
@@ -189,10 +184,8 @@ def _family_samples(kind: str, members: Sequence[NoiseResult], bootstrap: int) -
 
 
 def _outcomes(result: Mapping[str, Any], space: str) -> Outcomes | None:
-    if not result.get("predictions"):
-        return None
-    path = Path(result["folder"], result["predictions"])
-    if path.parent.resolve() != Path(result["folder"], "predictions").resolve() or not path.is_file():
+    path = answers_path(result, "original")
+    if not path.is_file():
         return None
     stored = read_arrays(path, [f"{space}.{name}" for name in Outcomes.__slots__])
     return Outcomes(**{name.partition(".")[2]: array for name, array in stored.items()})

@@ -17,11 +17,11 @@ from figureground.exports.report.box_sources import compare_box_sources, describ
 from figureground.exports.report.crops import crops_section
 from figureground.exports.report.crossed.section import crossed_section, describe_crossed
 from figureground.exports.report.drawing import Drawing
-from figureground.exports.report.groups import ResultGroup, group_results, require_each_once
+from figureground.exports.report.groups import ResultGroup, group_results
 from figureground.exports.report.imagenet9 import describe_imagenet9, group_models, imagenet9_section
 from figureground.exports.report.leak.levelling import MARGIN
 from figureground.exports.report.leak.section import describe_leak, leak_section
-from figureground.exports.report.noise import FamilyNoise, NoiseResult, noise_results, pool_families, worst_gaps
+from figureground.exports.report.noise import FamilyNoise, NoiseResult, noise_result, pool_families, worst_gaps
 from figureground.exports.report.page.document import REPORT_PAGE, Contents, write_page
 from figureground.exports.report.pictures import PictureFolder, VectorFormat, formats_with
 from figureground.exports.report.stored_results import read_results, reading_results
@@ -147,24 +147,19 @@ def _stem(group: ResultGroup, groups: Sequence[ResultGroup]) -> str:
 
 def _report_noise(read: Sequence[Mapping[str, Any]], drawing: Drawing) -> list[dict[str, Any]]:
     """Sections of the report on the protocol rival10, each of them drawn."""
-    groups: dict[tuple[str, str, str], list[NoiseResult]] = {}
-    for result in noise_results(read):
-        groups.setdefault((result.space, result.fingerprint, result.split), []).append(result)
-    sections = []
-    for number, ((space, fingerprint, split), members) in enumerate(groups.items()):
-        require_each_once(sorted(member.model for member in members), members[0].dataset)
-        stem = space if sum(key[0] == space for key in groups) == 1 else f"{space}.{number}"
+    groups, sections = group_results(read, "rival10"), []
+    for number, group in enumerate(groups):
+        members = [noise_result(member.result, group.space) for member in group.members]
+        stem = group.space if sum(other.space == group.space for other in groups) == 1 else f"{group.space}.{number}"
         pooled = pool_families(members, drawing.families)
-        key = {"protocol": "rival10", "space": space, "fingerprint": fingerprint, "split": split}
-        sections.append(_noise_section(members, pooled, **key))
+        sections.append(_noise_section(group, members, pooled))
         draw.draw_noise(drawing, members, pooled, stem)
     return sections
 
 
-def _noise_section(members: Sequence[NoiseResult], pooled: Sequence[FamilyNoise], **key: str) -> dict[str, Any]:
+def _noise_section(group: ResultGroup, members: Sequence[NoiseResult], pooled: Sequence[FamilyNoise]) -> dict[str, Any]:
     return {
-        **key,
-        "dataset": members[0].dataset,
+        **group.key(),
         "models": [member.model for member in members],
         "families": [asdict(family) for family in pooled],
         "worst_noise_gaps": {

@@ -31,6 +31,17 @@ class StoredAnswer(NamedTuple):
         return f"{name} {self.probability:.2f}"
 
 
+def answers_path(result: Mapping[str, Any], config: str) -> Path:
+    """Where the answers of a result to a config lie, whether they were stored or not.
+
+    Args:
+        result: As ``read_results`` gives it; one that does not say what its answers are called has them under the name
+            of its own file.
+        config: Name of the config, or of a view that ``evaluate`` stores beside them.
+    """
+    return jobs.answers_file(Path(result["folder"]), str(result.get("answers", result["stem"])), config)
+
+
 def read_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
     """Arrays of a file that evaluate stored answers in, by name.
 
@@ -62,7 +73,7 @@ def read_answers(result: Mapping[str, Any], config: str) -> dict[str, StoredAnsw
         result: As ``read_results`` gives it, of the protocol imagenet9 or background_check.
         config: Name of the config.
     """
-    path = Path(result["folder"], "predictions", f"{result['stem']}.{config}.npz")
+    path = answers_path(result, config)
     if not path.is_file():
         return None
     names = ("image_id", "mapped", "probability", "label")
@@ -83,7 +94,7 @@ def read_shares(result: Mapping[str, Any], config: str) -> ImageShares | None:
     Raises:
         DataError: if the stored answers are damaged.
     """
-    path = Path(result["folder"], "predictions", f"{result['stem']}.{config}.npz")
+    path = answers_path(result, config)
     if not path.is_file():
         return None
     image_id, label, mapped = read_arrays(path, ("image_id", "label", "mapped")).values()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from figureground.errors import DataError, Faults, UsageError, listed
-from figureground.exports.evaluation.results import format_table, tell_apart
+from figureground.exports.evaluation.results import format_table, settings_key, tell_apart
 from figureground.exports.evaluation.values import plain_line
-from figureground.exports.report.noise import noise_results
+from figureground.exports.report.noise import noise_result
 from figureground.runtime.files import files_in
 from figureground.schemas.documents import read_text
 
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _MAKE: Final = "figureground evaluate DATASET --model MODEL --out FOLDER"
 
 
@@ -84,15 +86,24 @@ def _require_readable(result: Mapping[str, Any]) -> None:
             raise TypeError(f"dataset.{name}: expected a text")
     if not isinstance(result["split"], str) or not isinstance(result["feed"], str):
         raise TypeError("split and feed: expected texts")
+    if not _PLAIN.fullmatch(result.get("answers", "plain")):
+        raise ValueError(f"answers: expected letters, digits, dots, dashes and underscores, got {result['answers']!r}")
     format_table([result])
-    noise_results([{**result, "predictions": None}])
+    for space in result["label_spaces"] if result["protocol"] == "rival10" else ():
+        noise_result(result, space, with_answers=False)
 
 
 def _named_apart(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Results in which other models of one name, scored alike, have names of their own."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for index, result in enumerate(results):
-        key = (result["protocol"], result["dataset"]["fingerprint"], result["split"], result["feed"])
+        key = (
+            result["protocol"],
+            result["dataset"]["fingerprint"],
+            result["split"],
+            result["feed"],
+            settings_key(result),
+        )
         groups.setdefault(key, []).append(index)
     names = dict[int, str]()
     for members in groups.values():

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import DataError, UsageError
+from figureground.exports.evaluation.jobs import PREDICTIONS
 from figureground.exports.evaluation.values import plain_line
-from figureground.exports.report.stored_answers import read_arrays
+from figureground.exports.report.stored_answers import answers_path, read_arrays
 from figureground.exports.report.stored_results import read_results
 from figureground.exports.viewing.columns import Coded, RowColumns
 
@@ -52,7 +53,7 @@ def read_readings(
         UsageError: if there are no results, results of another dataset, or none with stored answers.
         DataError: for files that are no results or no answers, and answers to rows that the dataset has not.
     """
-    readings = list[Reading]()
+    readings, answers = list[Reading](), set[tuple[str, str]]()
     for result in read_results(paths):
         data = result["dataset"]
         if data["fingerprint"] != fingerprint:
@@ -60,17 +61,20 @@ def read_readings(
                 f"{result['folder']}/{result['stem']}.json: its answers are to another dataset, or another state of it "
                 f"({data['name']}); score this one with: figureground evaluate DIR --model MODEL -o scores"
             )
-        readings += _readings_of(result, columns, classes)
+        own = (result["folder"], result.get("answers", result["stem"]))
+        if own not in answers:  # results that ask other things of the same answers share them
+            readings += _readings_of(result, columns, classes)
+            answers.add(own)
     return readings
 
 
 def _readings_of(result: Mapping[str, Any], columns: RowColumns, classes: Sequence[str]) -> list[Reading]:
     """The answers of one result, a reading for each label space."""
-    folder, stem = Path(result["folder"], "predictions"), result["stem"]
-    paths = {config: folder / f"{stem}.{config}.npz" for config in columns.config.names}
+    paths = {config: answers_path(result, config) for config in columns.config.names}
     stored = {config: read_arrays(path) for config, path in paths.items() if path.is_file()}
     if not stored:
-        raise UsageError(f"{folder}: no stored answers of {result['model']}; evaluate stores them with --out")
+        where = f"{result['folder']}/{PREDICTIONS}"
+        raise UsageError(f"{where}: no stored answers of {result['model']}; evaluate stores them with --out")
     spaces = sorted({name.partition(".")[0] for arrays in stored.values() for name in arrays if "." in name}) or [""]
     readings = []
     for space in spaces:

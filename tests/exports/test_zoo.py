@@ -14,8 +14,10 @@ from scored_cases import scratch
 
 from figureground.cli.app import main
 from figureground.errors import DataError, UsageError
+from figureground.exports.evaluation import on_ray
 from figureground.exports.report.report import write_report
 from figureground.exports.zoo import evaluate_zoo
+from figureground.runtime.engines import EngineChoice
 
 SETTINGS: dict[str, Any] = {"bootstrap": 20}
 
@@ -128,3 +130,15 @@ def test_the_report_takes_families_and_sizes_from_the_same_file(tmp_path: Path) 
     for out, given in ((with_file, models), (without, None)):
         assert "imagenet9.trends.png" in write_report([Path("scores")], out, models=given)
     assert (with_file / "imagenet9.trends.png").read_bytes() != (without / "imagenet9.trends.png").read_bytes()
+
+
+def test_on_ray_too_a_result_bears_the_name_that_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_ray, "evaluate_on_ray", lambda _, specs, *__, **___: [{"model": f"onnx:{specs[0]}"}])
+    models = write_models(
+        {"model": "mine", "spec": "wrong", "family": "a"}, {"model": "onnx:right", "spec": "right", "family": "a"}
+    )
+    report = evaluate_zoo("colours", models, choice=EngineChoice(kind="ray"), **SETTINGS)
+    assert report.results == ({"model": "onnx:right"},)
+    (failure,) = report.failures
+    assert (failure.model, failure.exit_code) == ("mine", 2)
+    assert "results will call it 'onnx:wrong'" in failure.reason

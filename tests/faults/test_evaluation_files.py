@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from needs import ROOT
 from scored_cases import draw_dataset
 
+from figureground.exports.evaluation import values
 from figureground.exports.evaluation.values import write_whole
 
 STOPPER = f"""
@@ -44,3 +46,30 @@ def test_the_published_script_is_stopped_with_a_word(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 130, done.stderr
     assert done.stderr == "stopped; what --out keeps is kept, run again to go on\n"
+
+
+def test_a_file_that_another_run_takes_for_a_leftover_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its making and its lock a file is empty and unlocked."""
+    taken = list[Path]()
+
+    def lock(handle: int, **_: object) -> bool:
+        if len(taken) < 2:
+            (half,) = tmp_path.glob(".*.partial")
+            taken.append(half)
+            half.unlink()
+        return True
+
+    monkeypatch.setattr(values, "_lock", lock)
+    write_whole(tmp_path / "c.npz", b"whole")
+    assert len(set(taken)) == 2
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("c.npz", b"whole")]
+
+
+def test_threads_write_one_file_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: write_whole(tmp_path / "c.npz", b"%d" % number * 9999), range(10, 60)))
+    assert [path.name for path in tmp_path.iterdir()] == ["c.npz"]
+    content = (tmp_path / "c.npz").read_bytes()
+    assert content == content[:2] * 9999

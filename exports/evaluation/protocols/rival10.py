@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from figureground.exports.evaluation.adapters import adapter_option
 from figureground.exports.evaluation.dataset import load_rows, open_repository
 from figureground.exports.evaluation.intervals import MIN_DECIDABLE, Sampling
-from figureground.exports.evaluation.jobs import Job, split_by_space
+from figureground.exports.evaluation.jobs import Job, file_stem, split_by_space
 from figureground.exports.evaluation.label_spaces import ClassMap
 from figureground.exports.evaluation.options import Option
 from figureground.exports.evaluation.pictures import stored_bytes
@@ -32,7 +32,13 @@ from figureground.exports.evaluation.protocols.attributes import (
     summarise_pasted,
 )
 from figureground.exports.evaluation.protocols.drops import describe_ablation, describe_accuracy
-from figureground.exports.evaluation.protocols.noise import CLEAN, NOISE_OPTIONS, NoiseSettings, parse_noise
+from figureground.exports.evaluation.protocols.noise import (
+    CLEAN,
+    NOISE_LEVELS,
+    NOISE_OPTIONS,
+    NoiseSettings,
+    parse_noise,
+)
 from figureground.exports.evaluation.protocols.null_masks import mask_cells, summarise_masks
 from figureground.exports.evaluation.protocols.outcomes import Outcomes, measure
 from figureground.exports.evaluation.protocols.sensitivity import (
@@ -95,7 +101,6 @@ def run_rival10(job: Job) -> dict[str, Any]:
         for space, outcomes in split_by_space(answered, Outcomes)
     }
     skipped = {view: dict(zip(UNMEASURED, stored[view]["skipped"].tolist(), strict=True)) for view in views}
-    path = job.predictions_path("original")
     return {
         **described,
         "attribute_noise": {"level": level, "n_skipped": skipped.get(ATTRIBUTE_NOISE, {})},
@@ -105,7 +110,7 @@ def run_rival10(job: Job) -> dict[str, Any]:
         "label_spaces": summaries,
         "conditions": [dataclasses.asdict(condition) for condition in settings.conditions()],
         "noise_rounded_to_uint8": not adapter_option(job.adapter, "takes_float"),
-        "predictions": path.relative_to(job.out).as_posix() if path and job.out else None,
+        "answers": file_stem(job.key),
     }
 
 
@@ -199,6 +204,30 @@ def rival10_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
     yield from accuracy_figures({"original": summary["clean"], **summary["ablations"]})
 
 
+def describe_settings(result: Mapping[str, Any]) -> list[str]:
+    """Noise and masks of a result in words, as far as they are not the usual ones."""
+    noise, usual, words = result.get("noise") or {}, NoiseSettings(), list[str]()
+    levels = {kind: tuple(own) for kind, own in noise.get("levels", NOISE_LEVELS).items()}
+    if levels != NOISE_LEVELS:
+        named = (kind + _spell_levels(own) * (own != NOISE_LEVELS[kind]) for kind, own in sorted(levels.items()))
+        words.append(f"noise {' and '.join(named)}" if levels else "no noise")
+    if (trials := noise.get("trials", usual.trials)) != usual.trials:
+        words.append(f"{trials} noises of each image")
+    if (grown := tuple(noise.get("grow_px", usual.grow_px))) != usual.grow_px:
+        words.append(f"masks grown by {', '.join(map(str, grown))} px")
+    if (null := tuple(noise.get("null", usual.null))) != usual.null:
+        words.append(f"null of RFS under {' and '.join(null) or 'no noise'}")
+    if masks := result.get("masks_from"):
+        words.append(f"masks of {masks['name']}")
+    if result["rfs_undefined"] != usual.undefined:
+        words.append(f"RFS undefined as {result['rfs_undefined']}")
+    return words
+
+
+def _spell_levels(levels: Sequence[float]) -> str:
+    return f" of {', '.join(f'{level:.3g}' for level in levels)}"
+
+
 RIVAL10: Final = Protocol(
     name="rival10",
     claims=lambda configs: bool({*ABLATIONS, *ATTRIBUTE_CONFIGS, *PASTED_CONFIGS} & set(configs)),
@@ -206,4 +235,6 @@ RIVAL10: Final = Protocol(
     cells=rival10_cells,
     figures=rival10_figures,
     options=(*NOISE_OPTIONS, MASKS_FROM),
+    settings=("noise", "masks_from", "rfs_undefined"),
+    describe=describe_settings,
 )

@@ -14,7 +14,7 @@ from figureground.exports.evaluation.protocols.conflict import LEAST_OF_GROUP, c
 from figureground.exports.evaluation.results import align_columns, describe_groups, describe_masks
 from figureground.exports.evaluation.tables import RULE, Cell, describe_stars, find_stars, measured_cell, percent
 from figureground.exports.report.pictures import PictureFolder, PictureFormat
-from figureground.exports.report.stored_answers import read_arrays
+from figureground.exports.report.stored_answers import answers_path, read_arrays
 from figureground.exports.report.stored_results import read_results
 from figureground.runtime.files import csv_text, write_text
 
@@ -139,7 +139,7 @@ def _reading(
 
 
 def _answers(result: Mapping[str, Any], config: str, *, exact: bool) -> dict[str, Any]:
-    path = Path(result["folder"], "predictions", f"{result['stem']}.{config}.npz")
+    path = answers_path(result, config)
     if not path.is_file():
         raise UsageError(f"{result['model']}: its answers on {config} are not there ({path}); score it with --out")
     names = (*_STORED, *(["predicted"] if exact else []))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from figureground.exports.evaluation.dataset import Repository, load_rows
@@ -13,7 +12,7 @@ from figureground.exports.report.crossed import plots
 from figureground.exports.report.crossed.section import crossed_configs
 from figureground.exports.report.groups import ModelSummary, ResultGroup
 from figureground.exports.report.pictures import PictureFolder, safe_name
-from figureground.exports.report.stored_answers import StoredAnswer, read_arrays
+from figureground.exports.report.stored_answers import StoredAnswer, answers_path, read_arrays
 
 CrossedRow = tuple[str, str]
 """Photo of the figure and photo of the ground; the latter is empty where a row has no other's."""
@@ -65,7 +64,7 @@ def read_crossed(
         DataError: for a damaged file of answers.
     """
     names = ("image_id", "ground_id", "label", f"{space}.right", "mapped", "probability")
-    paths = [_path(member.result, wanted) for wanted in (config, member.summary["control"])]
+    paths = [answers_path(member.result, wanted) for wanted in (config, member.summary["control"])]
     if not all(path.is_file() for path in paths):
         return None
     rows, before = (
@@ -78,10 +77,6 @@ def read_crossed(
         if image_id in known
     }
     return answers, {image_id: label for image_id, _, label, *_ in rows}
-
-
-def _path(result: Mapping[str, Any], config: str) -> Path:
-    return Path(result["folder"], "predictions", f"{result['stem']}.{config}.npz")
 
 
 def _load(opened: Repository, split: str, config: str, ids: Collection[str]) -> dict[CrossedRow, bytes]:

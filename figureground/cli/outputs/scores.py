@@ -58,6 +58,8 @@ class Result(Output):
     precision: str | None
     limit: int | None
     """Most images, those of the smallest ids; null for all."""
+    answers: str
+    """What the names of its stored answers begin with, in the folder ``predictions`` of ``--out``."""
     libraries: dict[str, str]
     """Package to version."""
     notes: list[str]
@@ -100,8 +102,6 @@ class Result(Output):
     """Of ``--challenge``."""
     exact1000: Figures = ABSENT
     """Accuracy over all 1000 outputs."""
-    predictions: str | None = ABSENT
-    """File of the stored answers, below ``--out``; of rival10."""
     transform: Figures = ABSENT
     """Of imagenet_a: how whole photos were cut."""
     noise: Figures = ABSENT
@@ -142,6 +142,8 @@ class Comparison(Output):
     fingerprint: str
     split: str
     feed: str
+    settings: str
+    """What the protocol's options came to, in words, where that is not the usual; empty where it is."""
     alpha: float
     """Chance of any finding where no two models differ."""
     rounds: int

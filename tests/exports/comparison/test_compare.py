@@ -146,3 +146,14 @@ def test_faults_are_told(scores: Path, tmp_path: Path, capsys: pytest.CaptureFix
         np.savez(path, image_id=np.array([1.5, 2.5]), label=np.array([0, 1]), mapped=np.array([0, 1]), draw=np.zeros(2))
     code, _, error = run_here(capsys, "compare", damaged, "-o", tmp_path / "x")
     assert (code, "run evaluate again" in error) == (1, True)
+
+
+def test_models_that_share_no_figure_are_told_what_each_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nine = write_repository(tmp_path / "nine", make_rows())
+    for model, config in zip(MODELS, ("original", "mixed_same"), strict=True):
+        figureground.evaluate(nine, model, out=tmp_path / "scores", bootstrap=20, configs=[config])
+    code, _, error = run_here(capsys, "compare", tmp_path / "scores", "-o", tmp_path / "out")
+    assert code == 2
+    assert "no figure in common: looks-at-figure has original; looks-at-ground has mixed_same" in " ".join(
+        error.split()
+    )

@@ -125,18 +125,24 @@ def test_finished_configs_are_reused_and_stale_ones_are_not(
     assert ("original", 6, 6) in seen
     (stored,) = out.glob("*.json")
     assert json.loads(stored.read_text()) == json.loads(json.dumps(first))
+    asked: list[dict[str, Any]] = [{"configs": ["original"]}, {"bootstrap": 40}, {"configs": list(first["configs"])}]
+    for number, options in enumerate(asked):  # the last is what was asked first, in other words
+        script.evaluate(str(repo), "counting:make", out=out, **{"bootstrap": 30, **options})
+        assert calls(tmp_path) == 7 + number
+    assert len(list(out.glob("*.json"))) == 3
+    assert json.loads(stored.read_text()) == json.loads(json.dumps(first))
     script.evaluate(str(repo), "counting:make", out=out, limit=4)
-    assert calls(tmp_path) == 11
+    assert calls(tmp_path) == 14
     (repo / "manifest.json").write_text('{"other": 1}')
     script.evaluate(str(repo), "counting:make", out=out)
-    assert calls(tmp_path) == 16
+    assert calls(tmp_path) == 19
     monkeypatch.setattr(sys.modules["counting"].Colour, "weights_sha256", "1" * 64)
     script.evaluate(str(repo), "counting:make", out=out)
-    assert calls(tmp_path) == 21
+    assert calls(tmp_path) == 24
     for path in (out / "predictions").iterdir():
         path.write_bytes(path.read_bytes()[:100])
     script.evaluate(str(repo), "counting:make", out=out)
-    assert calls(tmp_path) == 26
+    assert calls(tmp_path) == 29
 
 
 def test_without_a_manifest_the_files_decide(tmp_path: Path) -> None:

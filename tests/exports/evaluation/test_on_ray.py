@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from figureground.cli.app import app
 from figureground.errors import UsageError
 from figureground.exports import evaluate as script
+from figureground.exports.evaluation import on_ray
+from figureground.exports.evaluation.jobs import answers_file, config_of
 from figureground.exports.evaluation.on_ray import evaluate_on_ray
 from figureground.runtime.engines import EngineChoice
 
@@ -51,3 +53,17 @@ def test_what_cannot_be_scored_is_told_as_by_evaluate(repo: Path, tmp_path: Path
         evaluate_on_ray(str(repo), [f"onnx:{tmp_path}/gone.onnx"], choice)
     with pytest.raises(UsageError, match="a dataset on the Hub"):
         evaluate_on_ray(str(repo), ["onnx:any.onnx"], choice, eval_results_yaml=tmp_path / "results.yaml")
+
+
+def test_a_task_gets_all_answers_of_its_model_but_those_of_other_tasks(tmp_path: Path) -> None:
+    configs = ("original", "b", "a.b", "attribute_noise", "challenge-128")
+    for name in ("mine.one", "other"):
+        for config in configs:
+            path = answers_file(tmp_path, f"{name}.{'0123456789abcdef'}", config)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"answers")
+    call = on_ray._Call(repository="r", model="m", options={})
+    for model, others in (("mine.one.", 1), ("", 2)):
+        names = {"m": model}
+        sent = on_ray._with_files(call, ["original", "a.b"], {"b"}, tmp_path, names).files
+        assert sorted(map(config_of, sent)) == sorted([*{*configs} - {"b"}] * others)

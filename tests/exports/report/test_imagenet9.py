@@ -65,7 +65,7 @@ def test_three_models_have_no_line() -> None:
 
 
 def test_one_model_twice_is_refused() -> None:
-    with pytest.raises(UsageError, match="several results of m on toy"):
+    with pytest.raises(UsageError, match=r"several results of m on toy: give one of each, of .*m\.json"):
         group_models([result_of("m", 0.5, 0.1), result_of("m", 0.6, 0.1)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from figureground.exports.evaluation.protocols.noise import NoiseSettings
 from figureground.exports.evaluation.protocols.outcomes import Outcomes
 from figureground.exports.evaluation.protocols.rival10 import summarise_rival10
 from figureground.exports.evaluation.protocols.sensitivity import relative_foreground_sensitivity
-from figureground.exports.report.noise import noise_results, pool_families, worst_gaps
+from figureground.exports.report.noise import NoiseResult, noise_result, pool_families, worst_gaps
+from figureground.exports.report.report import write_report
 from figureground.exports.report.stored_results import read_results
 
 pytest.importorskip("matplotlib")
@@ -39,7 +41,9 @@ CLASSES = parse_class_map(
 SETTINGS = NoiseSettings(levels={"sigma": (0.1, 0.5)})
 
 
-def write_result(folder: Path, model: str, *, on_figure: float, on_ground: float, stored: bool = True) -> Path:
+def write_result(
+    folder: Path, model: str, *, on_figure: float, on_ground: float, stored: bool = True, **more: Any
+) -> Path:
     """A result as evaluate writes it, of answers with these chances at the first level, half of them at the second."""
     generator = np.random.default_rng(len(model))
     images = 60
@@ -59,7 +63,7 @@ def write_result(folder: Path, model: str, *, on_figure: float, on_ground: float
     key = f"{model}.predictions"
     arrays = {f"head2.{name}": getattr(outcomes, name) for name in Outcomes.__slots__}
     if stored:
-        write_predictions(folder / "predictions" / f"{key}.npz", arrays, key)
+        write_predictions(folder / "predictions" / f"{key}.original.npz", arrays, key)
     summary = summarise_rival10({"original": outcomes}, CLASSES, SETTINGS, Sampling(count=50))
     result: dict[str, Any] = {
         "model": model,
@@ -73,11 +77,15 @@ def write_result(folder: Path, model: str, *, on_figure: float, on_ground: float
             for condition in SETTINGS.conditions()
         ],
         "label_spaces": {"head2": summary},
-        "predictions": f"predictions/{key}.npz" if stored else None,
+        "answers": key,
     }
-    path = folder / f"{model}.json"
-    path.write_text(json.dumps(result, sort_keys=True))
+    path = folder / f"{model}{''.join(more)}.json"
+    path.write_text(json.dumps({**result, **more}, sort_keys=True))
     return path
+
+
+def noise_results(*paths: Path) -> list[NoiseResult]:
+    return [noise_result(result, "head2") for result in read_results(paths)]
 
 
 @pytest.fixture
@@ -95,7 +103,7 @@ def models(tmp_path: Path) -> Path:
 
 
 def test_families_average_accuracies_first_and_have_intervals(scores: Path, models: Path) -> None:
-    results = noise_results(read_results([scores]))
+    results = noise_results(scores)
     lite, other = pool_families(results, load_families(models, [result.model for result in results]))
     assert (lite.family, lite.models, lite.training) == ("Lite", ("lite0", "lite1"), ("", "supervised"))
     assert (other.family, other.models) == ("other", ("other",))
@@ -114,7 +122,7 @@ def test_families_average_accuracies_first_and_have_intervals(scores: Path, mode
 
 def test_results_without_answers_pool_without_intervals(tmp_path: Path) -> None:
     write_result(tmp_path, "bare", on_figure=0.4, on_ground=0.8, stored=False)
-    results = noise_results(read_results([tmp_path]))
+    results = noise_results(tmp_path)
     (family,) = pool_families(results, load_families(None, ["bare"]))
     assert family.rfs_ci95 == (None, None)
     with pytest.raises(UsageError, match="score it with --out"):
@@ -122,7 +130,7 @@ def test_results_without_answers_pool_without_intervals(tmp_path: Path) -> None:
 
 
 def test_the_worst_gaps_are_those_of_their_class(scores: Path) -> None:
-    result = noise_results(read_results([scores / "other.json"]))[0]
+    result = noise_results(scores / "other.json")[0]
     gaps = worst_gaps(result, "sigma", 0, most=3)
     assert list(gaps) == ["zebra", "ant"]
     assert all(int(gap.image_id[2:]) % 2 == 0 for gap in gaps["zebra"])
@@ -177,9 +185,9 @@ def test_no_results_are_wrong_usage(tmp_path: Path) -> None:
 def test_a_path_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     path = write_result(tmp_path / "scores", "m", on_figure=0.5, on_ground=0.5)
     result = json.loads(path.read_text())
-    (tmp_path / "elsewhere.npz").write_bytes((tmp_path / "scores" / result["predictions"]).read_bytes())
-    path.write_text(json.dumps({**result, "predictions": "../elsewhere.npz"}))
-    assert noise_results(read_results([path]))[0].outcomes is None
+    path.write_text(json.dumps({**result, "answers": "../../elsewhere"}))
+    with pytest.raises(DataError, match="answers: expected letters"):
+        read_results([path])
 
 
 def test_a_model_listed_twice_is_a_fault(tmp_path: Path) -> None:
@@ -187,3 +195,18 @@ def test_a_model_listed_twice_is_a_fault(tmp_path: Path) -> None:
     path.write_text("models: [{model: a, family: x}, {model: a, family: y}]")
     with pytest.raises(DataError, match="not a again"):
         load_families(path, ["a"])
+
+
+def test_feeds_and_noises_do_not_mix(scores: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    write_result(scores, "other", on_figure=0.4, on_ground=0.6, feed="reference")
+    noise = {**dataclasses.asdict(SETTINGS), "trials": 3, "undefined": None}
+    write_result(scores, "other", on_figure=0.4, on_ground=0.6, noise=noise)
+    write_report([scores], tmp_path / "out")
+    sections = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [(own["feed"], own["settings"], own["models"]) for own in sections] == [
+        ("canvas", "", ["lite0", "lite1", "other"]),
+        ("reference", "", ["other"]),
+        ("canvas", "noise sigma of 0.1, 0.5, 3 noises of each image", ["other"]),
+    ]
+    assert "feed canvas, noise sigma of 0.1, 0.5, 3 noises of each image\n" in (tmp_path / "out/report.txt").read_text()

@@ -36,4 +36,4 @@ def test_without_stored_answers_there_is_nothing_to_show(tmp_path: Path) -> None
     figureground.evaluate(repository, "crop_dataset:looks_at_ground", out=tmp_path / "scores")
     (result,) = read_results([tmp_path / "scores"])
     classes = parse_class_map((repository / "class_map.json").read_text())
-    assert plots.draw_whitened({**result, "stem": "gone"}, lambda *_: {}, classes) is None
+    assert plots.draw_whitened({**result, "answers": "gone"}, lambda *_: {}, classes) is None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from viewed_dataset import SeesColours, Viewed
 
+import figureground
 from figureground.errors import DataError, UsageError
 from figureground.exports.dataset.manifest import write_manifest
 from figureground.exports.dataset.opening import open_dataset
@@ -147,3 +148,21 @@ def test_results_without_stored_answers_are_refused(viewed: Viewed, tmp_path: Pa
     assert json.loads(path.read_text())["dataset"]["fingerprint"] == file_sha256(viewed.dataset / "manifest.json")
     with pytest.raises(UsageError, match="no stored answers of sees colours"):
         read(viewed, tmp_path)
+
+
+def test_answers_to_noise_are_those_without_any(viewed: Viewed, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"protocol": "rival10", "noise": "sigma", "levels": "0.3", "bootstrap": 1}
+    for configs in (["original"], ["original", "mixed"]):  # the same answers to original, which are shown once
+        figureground.evaluate(
+            str(viewed.dataset), "viewed_dataset:SeesColours", out=tmp_path, configs=configs, **options
+        )
+    assert len(list(tmp_path.glob("*.json"))) == 2
+    readings = open_gallery(viewed.dataset, results=[tmp_path]).readings
+    assert [own.name for own in readings] == ["sees colours (exact1000)", "sees colours (map3)"]
+    reading = readings[1]
+    (other,) = open_gallery(viewed.dataset, results=[viewed.scores]).readings
+    columns = open_gallery(viewed.dataset).columns
+    rows = columns.config.wanted(["original"])
+    assert (reading.protocol, reading.answered.tolist()) == ("rival10", rows.tolist())
+    assert reading.right[rows].tolist() == other.right[rows].tolist()
+    assert reading.answers.codes[rows].tolist() == other.answers.codes[rows].tolist()

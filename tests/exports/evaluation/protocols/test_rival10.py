@@ -184,9 +184,14 @@ def test_a_killed_run_goes_on_from_what_it_had(repo: Path, tmp_path: Path, model
     next((tmp_path / "scores" / "predictions").glob("*.bbox_tile.npz")).unlink()
     assert score(repo, out=tmp_path / "scores") == first
     assert model.calls == calls + 2  # the trial and one config
-    assert (tmp_path / "scores" / first["predictions"]).is_file()
-    score(repo, out=tmp_path / "scores", noise=NoiseSettings(levels={"sigma": (0.2,)}))
+    assert script.answers_file(tmp_path / "scores", first["answers"], "original").is_file()
+    other = score(repo, out=tmp_path / "scores", noise=NoiseSettings(levels={"sigma": (0.2,)}))
     assert model.calls > calls + 3
+    written = {json.loads(path.read_text())["answers"] for path in (tmp_path / "scores").glob("*.json")}
+    assert written == {first["answers"], other["answers"]}
+    table, own_table = script.format_table([first, other]).split("\n\n")
+    assert "feed canvas, noise sigma of 0.2\n" in own_table
+    assert "0.2, 3, 2 noises of each image" in table
 
 
 def test_a_limit_is_one_of_photos_that_single_attributes_need_not_have(repo: Path, tmp_path: Path) -> None:
@@ -249,8 +254,7 @@ def test_the_script_in_the_dataset_does_the_same(repo: Path, tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     (result,) = json.loads(done.stdout)["results"]
-    ours = {**default_score(repo), "predictions": None}  # the command was not told where to write them
-    assert result == json.loads(json.dumps(ours))
+    assert result == json.loads(json.dumps(default_score(repo)))
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_answers_that_are_damaged_or_not_there_are_named(
     code, _, error = run_here(capsys, "analyze", "conflict", lone, "-o", tmp_path / "out")
     assert code == 2
     assert "score it with --out" in error
-    answers = tmp_path / "predictions" / f"{result.stem}.mixed_rand.npz"
+    answers = tmp_path / "predictions" / f"{json.loads(result.read_text())['answers']}.mixed_rand.npz"
     answers.parent.mkdir()
     stored = dict(np.load(scores / "predictions" / answers.name))
     np.savez(answers, **{**stored, "ground_label": stored["ground_label"].astype(str)})

@@ -83,5 +83,5 @@ def test_a_mask_is_clear_outside_the_figure(answered: tuple[Path, Path]) -> None
 
 
 def test_without_stored_answers_there_are_none(answered: tuple[Path, Path]) -> None:
-    members = [{**member, "stem": "gone"} for member in read_results([answered[1]])]
+    members = [{**member, "answers": "gone"} for member in read_results([answered[1]])]
     assert collect_examples(members, open_repository(str(answered[0]))) is None
