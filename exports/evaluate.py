@@ -2981,7 +2981,7 @@ def _overlaps(length: int, side: int) -> Floats:
     """
     own, other = np.arange(side)[:, None] * length, np.arange(length)[None] * side
     shared = np.minimum(own + length, other + side) - np.maximum(own, other)
-    return np.clip(shared, 0, None).astype(np.float64)
+    return np.asarray(np.clip(shared, 0, None), dtype=np.float64)
 
 
 def stack_batches(images: Iterator[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:
@@ -3175,11 +3175,10 @@ def count_masks(lock: Any, *, where: str) -> dict[str, Any] | None:  # noqa: ANN
     """
     try:
         states = {str(state): int(count) for state, count in lock["states"].items()}
-        counts = {"objects": int(lock["objects"]), "unreviewed": int(lock["unreviewed"]), "states": states}
-        for number in (counts["objects"], counts["unreviewed"], *states.values()):
-            if number < 0:
-                raise ValueError(f"a negative number of masks, {number}")
-        return {**counts, **_read_agreement(lock)}
+        objects, unreviewed = int(lock["objects"]), int(lock["unreviewed"])
+        if (least := min(objects, unreviewed, *states.values())) < 0:
+            raise ValueError(f"a negative number of masks, {least}")
+        return {"objects": objects, "unreviewed": unreviewed, "states": states, **_read_agreement(lock)}
     except (ValueError, OverflowError) as error:
         words = f"{where}/recipe.lock.json: expected the numbers of the dataset's masks: {plain_line(error)}"
         raise EvaluationError(words) from error

@@ -191,7 +191,7 @@ def _overlaps(length: int, side: int) -> Floats:
     """
     own, other = np.arange(side)[:, None] * length, np.arange(length)[None] * side
     shared = np.minimum(own + length, other + side) - np.maximum(own, other)
-    return np.clip(shared, 0, None).astype(np.float64)
+    return np.asarray(np.clip(shared, 0, None), dtype=np.float64)
 
 
 def stack_batches(images: Iterator[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:
