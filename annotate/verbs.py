@@ -39,7 +39,7 @@ class SourceReading:
     """How a source of photos is read, where looking at it does not tell."""
 
     kind: str | None = None
-    """``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet`` or ``rival10``; None to look."""
+    """``folder``, ``ilsvrc``, ``imagenet-a``, ``parquet``, ``rival10`` or ``textures``; None to look."""
     boxes: Path | None = None
     """Folder of Pascal-VOC XML files, if it is not in the tree."""
     labels: Path | None = None

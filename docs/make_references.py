@@ -6,20 +6,24 @@ These are door.md, recipe_fields.md, columns.md, json.md and the schemas in json
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
+import itertools
 import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 
 import figureground
 from figureground.build.recipes.loading import load_recipe, shipped_recipes
 from figureground.cli.app import app
-from figureground.cli.outputs.printed import json_schema
+from figureground.cli.outputs.printed import field_texts, json_schema
 from figureground.cli.outputs.registry import OUTPUTS
 from figureground.schemas import recipe_views, recipes
 from figureground.schemas.classes import load_class_map
@@ -73,7 +77,44 @@ def door_page() -> str:
 def _described(name: str, value: object) -> Iterator[str]:
     if inspect.isfunction(value):
         yield f"```python\n{_signature(name, value)}\n```"
+    if not isinstance(value, (type, ModuleType)) and not inspect.isfunction(value):
+        yield from _alias(name)
+        return
     yield from _markdown(inspect.getdoc(value) or "")
+    if isinstance(value, type) and dataclasses.is_dataclass(value):
+        yield _fields_table(value)
+
+
+def _alias(name: str) -> Iterator[str]:
+    """What a name of a type stands for, and the docstring below it; the type's own would be Python's manual."""
+    home = next(module for module, names in figureground._HOMES.items() if name in names)
+    for statement, after in itertools.pairwise(ast.parse(inspect.getsource(import_module(home))).body):
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == name:
+            yield f"```python\n{ast.unparse(statement)}\n```"
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                yield _prose(inspect.cleandoc(str(after.value.value)))
+
+
+def _fields_table(record: type) -> str:
+    """The fields of a dataclass, in their order; names of choices are spelled out."""
+    texts, known = field_texts(record), vars(sys.modules[record.__module__])
+
+    def spelled(match: re.Match[str]) -> str:
+        value = known.get(match[0])
+        return " | ".join(map(repr, get_args(value))) if get_origin(value) is Literal else match[0]
+
+    rows = ["| field | type | default | means |", "|---|---|---|---|"]
+    for field in (field for field in dataclasses.fields(record) if not field.name.startswith("_")):
+        kind = re.sub(r"\w+", spelled, str(field.type))
+        cells = (f"`{field.name}`", f"`{kind}`", _record_default(field), _prose(texts.get(field.name, "")))
+        rows.append(" | ".join(["", *map(_cell, cells), ""]).strip())
+    return "\n".join(rows)
+
+
+def _record_default(field: dataclasses.Field[Any]) -> str:
+    if field.default_factory is not dataclasses.MISSING:
+        return f"`{getattr(field.default_factory, '__name__', '...')}()`"
+    return "" if field.default is dataclasses.MISSING else f"`{_default(field.default)}`"
 
 
 def _signature(name: str, function: object) -> str:

@@ -778,6 +778,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 # label_spaces: What a model's outputs mean: the class map and the label spaces.
 
 IMAGENET_CLASSES: Final = 1000
+EXACT: Final = "exact1000"  # the label space in which only the photo's own ImageNet class is right
 ASSUMED_ORDER: Final = "its outputs are assumed to be in the order of the dataset's classes (no class_names)"
 
 
@@ -867,9 +868,31 @@ def restrict_predictions(logits: Logits, classes: ClassMap, space: str) -> Ints:
 
 def exact_answers(predicted: Ints, source_labels: NDArray[np.str_], classes: ClassMap, space: str) -> Ints:
     """1 where the raw argmax ``(N,)`` is the photo's own ImageNet class, 0 where not, -1 where that is not known."""
-    own = np.array([classes.output_of_source.get(name, -1) for name in source_labels], dtype=np.int64)
+    own = find_outputs(source_labels, classes)
     known = (own >= 0) & (space == "map")
     return np.where(known, predicted == own, -1)
+
+
+def find_outputs(source_labels: NDArray[np.str_], classes: ClassMap) -> Ints:
+    """The photos' own ImageNet outputs, ``(N,)``; -1 where one is not known."""
+    return np.array([classes.output_of_source.get(name, -1) for name in source_labels], dtype=np.int64)
+
+
+class Truth(NamedTuple):
+    """What the right answers to rows are."""
+
+    label: Ints  # (R,)
+    output: Ints | None  # (R,) the photos' own ImageNet outputs; None where they are not known of all rows of a table
+
+    def of(self, rows: slice | Ints) -> Truth:
+        """Of some rows; whether outputs are known is what it is for the table."""
+        return Truth(self.label[rows], None if self.output is None else self.output[rows])
+
+
+def find_truth(labels: Ints, source_labels: NDArray[np.str_], classes: ClassMap) -> Truth:
+    """The right answers to all rows of a table, ``(R,)`` each."""
+    outputs = find_outputs(source_labels, classes)
+    return Truth(labels, outputs if (outputs >= 0).all() else None)
 
 
 def masked_outputs(classes: ClassMap) -> Ints:
@@ -1721,11 +1744,14 @@ def _stored(paths: Iterable[Path], column: str) -> Iterator[tuple[Path, str, Any
     for path in paths:
         try:
             with pq.ParquetFile(path) as table:
+                named = "image_id" in table.schema_arrow.names
                 rows = table.read(columns=["image_id", f"provenance.{column}"]).to_pylist()
         except Exception as error:  # pyarrow raises its own errors and OSError alike
             raise EvaluationError(f"{path}: cannot be read: {plain_line(error, 120)}; download it again") from error
+        require(named, f"{path}: has no column image_id; download or build the dataset again")
         for row in rows:
-            value = (row.get("provenance") or {}).get(column)
+            own = row.get("provenance")
+            value = own.get(column) if isinstance(own, dict) else None
             if value is not None:
                 yield path, row["image_id"], value
 
@@ -2325,6 +2351,7 @@ def difference_of(first: Ratio, second: Ratio) -> Ratio:
 # shares: Shares of right answers by image, with intervals, and their differences.
 
 CHANCE_NOTE: Final = "a constant answer scores this on class means; an answer outside the map is always wrong"
+EXACT_CHANCE_NOTE: Final = "a guess among all outputs scores this; only the photo's own ImageNet class is right"
 
 
 def accuracy_micro(correct: Bools) -> float:
@@ -2361,6 +2388,13 @@ def class_sizes(labels: Ints, classes: ClassMap) -> dict[str, Any]:
     counts = np.bincount(labels, minlength=len(classes.names)).tolist()
     by_name = dict(zip(classes.names, counts, strict=True))
     return {"n": len(labels), "n_per_class": by_name, "balanced": len(set(counts)) == 1}
+
+
+def describe_chance(space: str, classes: ClassMap) -> dict[str, Any]:
+    """What a model that sees nothing scores in a label space, in [0, 1], and what it does, in words."""
+    if space == EXACT:
+        return {"chance": 1 / IMAGENET_CLASSES, "chance_note": EXACT_CHANCE_NOTE}
+    return {"chance": 1 / len(classes.names), "chance_note": CHANCE_NOTE}
 
 
 def number_groups(image_ids: Iterable[str], groups: Mapping[str, str] | None) -> Ints | None:
@@ -2963,8 +2997,19 @@ def fit_mask(mask: Bools, size_hw: tuple[int, ...]) -> Bools:
     """A mask at another size: True where at least half of the pixel lies in it."""
     if mask.shape == size_hw:
         return mask
-    scaled = Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).resize((size_hw[1], size_hw[0]))
-    return np.asarray(scaled) >= 128
+    down, across = (_overlaps(length, side) for length, side in zip(mask.shape, size_hw, strict=True))
+    return np.asarray(2 * (down @ mask @ across.T) >= mask.size)
+
+
+@functools.lru_cache(maxsize=8)
+def _overlaps(length: int, side: int) -> Floats:
+    """How much of each of ``side`` pixels lies in each of ``length``, ``(side, length)``; a pixel is ``length`` wide.
+
+    On one scale of whole numbers, which float64 holds exactly; so it does their products for masks below 2^53 pixels.
+    """
+    own, other = np.arange(side)[:, None] * length, np.arange(length)[None] * side
+    shared = np.minimum(own + length, other + side) - np.maximum(own, other)
+    return np.asarray(np.clip(shared, 0, None), dtype=np.float64)
 
 
 def stack_batches(images: Iterator[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:
@@ -3158,8 +3203,10 @@ def count_masks(lock: Any, *, where: str) -> dict[str, Any] | None:  # noqa: ANN
     """
     try:
         states = {str(state): int(count) for state, count in lock["states"].items()}
-        counts = {"objects": int(lock["objects"]), "unreviewed": int(lock["unreviewed"]), "states": states}
-        return {**counts, **_read_agreement(lock)}
+        objects, unreviewed = int(lock["objects"]), int(lock["unreviewed"])
+        if (least := min(objects, unreviewed, *states.values())) < 0:
+            raise ValueError(f"a negative number of masks, {least}")
+        return {"objects": objects, "unreviewed": unreviewed, "states": states, **_read_agreement(lock)}
     except (ValueError, OverflowError) as error:
         words = f"{where}/recipe.lock.json: expected the numbers of the dataset's masks: {plain_line(error)}"
         raise EvaluationError(words) from error
@@ -3172,13 +3219,12 @@ def _read_agreement(lock: Mapping[str, Any]) -> dict[str, Any]:
     own = lock.get("agreement")
     if own is None:
         return {}
-    return {
-        "agreement": {
-            "min_iou": float(own["min_iou"]),
-            "objects": int(own["objects"]),
-            "agreeing": int(own["agreeing"]),
-        }
-    }
+    min_iou, objects, agreeing = float(own["min_iou"]), int(own["objects"]), int(own["agreeing"])
+    if not 0 <= min_iou <= 1:
+        raise ValueError(f"agreement.min_iou: no IoU from 0 to 1, {min_iou}")
+    if not 0 <= agreeing <= objects:
+        raise ValueError(f"agreement: {agreeing} of {objects} masks agree")
+    return {"agreement": {"min_iou": min_iou, "objects": objects, "agreeing": agreeing}}
 
 
 def _folder_fingerprint(folder: Path) -> str:
@@ -3820,14 +3866,14 @@ def _batches(
                 yield np.stack([job.result() for job in waiting.popleft()])
 
 
-def judge_answers(
-    adapter: Adapter, logits: Logits, labels: Ints, source_labels: NDArray[np.str_], classes: ClassMap
-) -> dict[str, Judged]:
+def judge_answers(adapter: Adapter, logits: Logits, truth: Truth, classes: ClassMap) -> dict[str, Judged]:
     """What ``N`` answers are worth, in every label space that the outputs allow.
 
     ``map<C>``: 1000 outputs through the class map, a class's probability is the sum of its outputs'; ``exact1000``:
-    only the photo's own wnid is right; ``head<C>``: outputs are the dataset's classes.
+    only the photo's own wnid is right, where that is known of every row of the table; ``head<C>``: outputs are the
+    dataset's classes.
     """
+    labels = truth.label
     space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))
     outputs = drop_background(logits, space)
     shares = to_probabilities(adapter, outputs)
@@ -3837,9 +3883,8 @@ def judge_answers(
     mapped = classes.class_of_output[raw]
     in_class = (shares * (classes.class_of_output == labels[:, None])).sum(1)
     judged = {f"map{len(classes.names)}": Judged(mapped == labels, in_class, mapped, largest)}
-    own = np.array([classes.output_of_source.get(name, -1) for name in source_labels])
-    if (own >= 0).all():
-        judged["exact1000"] = Judged(raw == own, shares[rows, own], mapped, largest)
+    if truth.output is not None:
+        judged[EXACT] = Judged(raw == truth.output, shares[rows, truth.output], mapped, largest)
     return judged
 
 
@@ -4241,9 +4286,13 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, N
 
 
 def split_by_space(stored: Mapping[str, Answers], record: type[Any]) -> Iterator[tuple[str, Any]]:
-    """Every label space with its answers by config; arrays are stored as ``SPACE.NAME`` or, where shared, ``NAME``."""
+    """Every label space that all configs have, with its answers by config.
+
+    Arrays are stored as ``SPACE.NAME`` or, where shared, ``NAME``.
+    """
     fields = [field.name for field in dataclasses.fields(record)]
-    for space in sorted({name.split(".")[0] for name in stored["original"] if "." in name}):
+    spaces = [{name.split(".")[0] for name in arrays if "." in name} for arrays in stored.values()]
+    for space in sorted(set.intersection(*spaces)):
         by_config = {}
         for config, arrays in stored.items():
             own = {name: arrays[f"{space}.{name}"] for name in fields if f"{space}.{name}" in arrays}
@@ -4333,13 +4382,13 @@ def judge_pictures(
 
     By label space, ``(R, C, T)`` each; models of raw pixels are shown rounded ones.
     """
-    adapter, cells = feeder.adapter, conditions * trials
+    adapter, cells, truth = feeder.adapter, conditions * trials, find_truth(facts.label, facts.source_label, classes)
     judged, done = dict[str, list[Judged]](), 0
     for batch in make_ahead(stack_batches(shown, feeder.batch_size)):
         fed = batch if adapter_option(adapter, "takes_float") else np.rint(batch * 255).astype(np.uint8)
         rows = np.arange(done, done + len(batch)) // cells
         logits = checked_logits(adapter, fed, [f"{config}/{facts.image_id[row]}" for row in rows])
-        spaces = judge_answers(adapter, logits, facts.label[rows], facts.source_label[rows], classes)
+        spaces = judge_answers(adapter, logits, truth.of(rows), classes)
         for space, answers in spaces.items():
             judged.setdefault(space, []).append(answers)
         done += len(batch)
@@ -5918,9 +5967,10 @@ def run_background_check(job: Job) -> dict[str, Any]:
     def run(config: str) -> Answers:
         table = job.rows(config, ["source_label"], optional=GROUND_COLUMNS)
         names, wnids = row_names(table), np.array([str(wnid or "") for wnid in table["source_label"][:]])
+        truth = find_truth(names["label"], wnids, classes)
 
         def judge(logits: Logits, rows: slice) -> Answers:
-            judged = judge_answers(job.adapter, logits, names["label"][rows], wnids[rows], classes)
+            judged = judge_answers(job.adapter, logits, truth.of(rows), classes)
             rights = {f"{space}.right": answers.right for space, answers in judged.items()}
             shown = next(iter(judged.values()))  # answer and confidence are those of every label space
             return {**rights, "mapped": shown.answer, "probability": shown.confidence}
@@ -5929,17 +5979,17 @@ def run_background_check(job: Job) -> dict[str, Any]:
 
     stored = job.remembered(job.configs, run)
     summaries = {
-        space: summarise_background_check(answers, classes, job.sampling)
+        space: summarise_background_check(answers, classes, space, job.sampling)
         for space, answers in split_by_space(stored, RowAnswers)
     }
-    for space in (space for space in summaries if space != "exact1000"):  # answers are classes
+    for space in (space for space in summaries if space != EXACT):  # answers are classes
         if own := conflict_spaces(stored, space, classes.names):
             summaries[space]["conflict"] = {space: own[space]}
     return {"headline": "accuracy_macro", "undecidable_below": MIN_DECIDABLE, "label_spaces": summaries}
 
 
 def summarise_background_check(
-    answers: Mapping[str, RowAnswers], classes: ClassMap, sampling: Sampling
+    answers: Mapping[str, RowAnswers], classes: ClassMap, space: str, sampling: Sampling
 ) -> dict[str, Any]:
     """Accuracy by config and against ``original``, JSON-ready.
 
@@ -5955,8 +6005,7 @@ def summarise_background_check(
     pairs = [(config, "original") for config in right if config != "original"]
     return {
         **class_sizes(right["original"].label, classes),
-        "chance": 1 / len(classes.names),
-        "chance_note": CHANCE_NOTE,
+        **describe_chance(space, classes),
         "configs": {
             config: {"measures": measured_by(config), **measure_accuracy(shares, sampling)}
             for config, shares in right.items()
@@ -5990,6 +6039,7 @@ BACKGROUND_CHECK: Final = Protocol(
 
 CROSSED: Final = "crossed"  # configs whose names begin so have the same grounds under all figures
 CONTROL: Final = "mixed_self"  # pasted on its own ground; original where the dataset has none
+APART: Final = "no figure is in both"  # why two configs have no difference
 ATTACKS: Final = ("fooled", "captured")
 _SUREST: Final = 1e-12  # probabilities are cut to 1 minus this before their log-odds are taken
 _CURVE: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512)
@@ -6024,13 +6074,14 @@ def run_crossed(job: Job) -> dict[str, Any]:
     def run(config: str) -> Answers:
         table = job.rows(config, ["source_label", "ground_id", "ground_label"])
         names, wnids = row_names(table), np.array([str(wnid or "") for wnid in table["source_label"][:]])
+        truth = find_truth(names["label"], wnids, classes)
         own = {
             "ground_id": np.array([str(name or "") for name in table["ground_id"][:]]),
             "ground_label": np.array([-1 if label is None else label for label in table["ground_label"][:]], np.int64),
         }
 
         def judge(logits: Logits, rows: slice) -> Answers:
-            judged = judge_answers(job.adapter, logits, names["label"][rows], wnids[rows], classes)
+            judged = judge_answers(job.adapter, logits, truth.of(rows), classes)
             shown = next(iter(judged.values()))  # answer and confidence are those of every label space
             return {
                 **{f"{space}.right": answers.right for space, answers in judged.items()},
@@ -6043,7 +6094,7 @@ def run_crossed(job: Job) -> dict[str, Any]:
 
     stored = job.remembered(job.configs, run)
     summaries = {
-        space: summarise_crossed(answers, classes, job.sampling)
+        space: summarise_crossed(answers, classes, space, job.sampling)
         for space, answers in split_by_space(stored, CrossedAnswers)
     }
     return {"headline": "accuracy_macro", "undecidable_below": MIN_DECIDABLE, "label_spaces": summaries}
@@ -6109,23 +6160,22 @@ def arrange_crossed(config: str, answers: CrossedAnswers) -> CrossedTable:
     )
 
 
-def summarise_crossed(answers: Mapping[str, CrossedAnswers], classes: ClassMap, sampling: Sampling) -> dict[str, Any]:
+def summarise_crossed(
+    answers: Mapping[str, CrossedAnswers], classes: ClassMap, space: str, sampling: Sampling
+) -> dict[str, Any]:
     """Accuracies, variance components and attacks of one model in one label space, JSON-ready."""
     plain = {config: average_rows(config, rows.rows()) for config, rows in answers.items() if not is_crossed(config)}
     control = CONTROL if CONTROL in plain else "original"
     summary = {
         **class_sizes(plain["original"].label, classes),
-        "chance": 1 / len(classes.names),
-        "chance_note": CHANCE_NOTE,
+        **describe_chance(space, classes),
         "control": control,
         "configs": {config: measure_accuracy(shares, sampling) for config, shares in plain.items()},
         "differences": {},
         "crossed": {},
     }
     if control != "original":
-        pasted, photo = pair_images(plain[control], plain["original"])
-        estimate = estimate_difference(pasted, photo, "classes", sampling)
-        summary["differences"][f"{control} - original"] = {**estimate.json(), "n": len(photo.label)}
+        summary["differences"][f"{control} - original"] = _cost_of_pasting(plain[control], plain["original"], sampling)
     for config in sorted(filter(is_crossed, answers)):
         table = arrange_crossed(config, answers[config])
         groups = number_groups(table.image_id.tolist(), sampling.groups)
@@ -6143,6 +6193,14 @@ def summarise_crossed(answers: Mapping[str, CrossedAnswers], classes: ClassMap, 
             **measure_attacks(table, plain[control], classes, groups, sampling.seed),
         }
     return summary
+
+
+def _cost_of_pasting(pasted: ImageShares, photo: ImageShares, sampling: Sampling) -> dict[str, Any]:
+    """What pasting costs a figure on its own ground, over the images that both have."""
+    if not np.isin(pasted.image_id, photo.image_id).any():
+        return {"value": None, "reason": APART, "n": 0}
+    pasted, photo = pair_images(pasted, photo)
+    return {**estimate_difference(pasted, photo, "classes", sampling).json(), "n": len(photo.label)}
 
 
 def _measure_crossed(table: CrossedTable, ways: TwoWaySampling) -> dict[str, Any]:
@@ -6169,12 +6227,13 @@ def _differences(
     before = _values_of(table.image_id, plain)
     cells = CrossedCells(right, table.present & np.isfinite(before)[:, None])
     same = CrossedCells(np.broadcast_to(np.nan_to_num(before)[:, None], right.shape), cells.present)
-    n = {"n": len(table.label)}
-    measured = {f"{config} - {control}": {**estimate_difference_of_means(cells, same, weights, ways), **n}}
+    n = int(cells.present.any(axis=1).sum())
+    compared = estimate_difference_of_means(cells, same, weights, ways) if n else {"value": None, "reason": APART}
+    measured = {f"{config} - {control}": {**compared, "n": n}}
     own, other = (CrossedCells(right, table.present & which) for which in (table.own_class, ~table.own_class))
     if own.present.any() and other.present.any():
         name = f"{config}, own class - other classes"
-        measured[name] = {**estimate_difference_of_means(own, other, weights, ways), **n}
+        measured[name] = {**estimate_difference_of_means(own, other, weights, ways), "n": len(table.label)}
     return measured
 
 
@@ -7302,7 +7361,7 @@ def run_rival10(job: Job) -> dict[str, Any]:
     masks, mask_source = _other_masks(job.options["masks_from"], job.split)
     level = attribute_level(settings)
     described = {"noise": {**dataclasses.asdict(settings), "undefined": None}, "masks_from": mask_source}
-    job, classes = job.keyed(**described, attribute_level=level), job.repository.classes
+    job, classes = job.keyed(**described, attribute_level=level, fit_mask="area"), job.repository.classes
 
     def run(config: str) -> dict[str, NDArray[Any]]:
         noisy, columns = config == "original", ["object_mask", "source_label", "attribute"]
@@ -7328,7 +7387,7 @@ def run_rival10(job: Job) -> dict[str, Any]:
     stored = job.remembered([*(config for config in job.configs if config not in reasons), *views], run)
     answered = {config: arrays for config, arrays in stored.items() if len(arrays) > 1}
     summaries = {
-        space: summarise_rival10(outcomes, classes, settings, job.sampling)
+        space: summarise_rival10(outcomes, classes, space, settings, job.sampling)
         for space, outcomes in split_by_space(answered, Outcomes)
     }
     skipped = {view: dict(zip(UNMEASURED, stored[view]["skipped"].tolist(), strict=True)) for view in views}
@@ -7372,7 +7431,7 @@ def _other_masks(repo: str | None, split: str) -> tuple[dict[str, bytes | None] 
 
 
 def summarise_rival10(
-    outcomes: Mapping[str, Outcomes], classes: ClassMap, settings: NoiseSettings, sampling: Sampling
+    outcomes: Mapping[str, Outcomes], classes: ClassMap, space: str, settings: NoiseSettings, sampling: Sampling
 ) -> dict[str, Any]:
     """All metrics of one model's answers in one label space, by config, JSON-ready, with intervals."""
     original = outcomes["original"]
@@ -7384,7 +7443,7 @@ def summarise_rival10(
     return {
         **class_sizes(original.label, classes),
         "class_names": list(classes.names),
-        "chance": 1 / len(classes.names),
+        **describe_chance(space, classes),
         "object_area_share": float(original.area.mean()),
         "clean": {**describe_accuracy(original, 0), "per_source_label": per_source},
         "noise": {
@@ -7512,6 +7571,16 @@ class ResultTable(NamedTuple):
     rows: Mapping[str, Sequence[Cell]]  # a cell a model by the row's name; RULE, below a name with "-", parts groups
     stars: Collection[tuple[str, int]]  # rows and numbers of models of the cells that have a star
     foot: str
+    chance: float  # what a model that sees nothing scores, in [0, 1]
+
+
+class _Column(NamedTuple):
+    """A result in one label space."""
+
+    result: Mapping[str, Any]
+    cells: Mapping[str, Cell]  # by row
+    note: str  # for the foot
+    chance: float
 
 
 def format_table(results: Sequence[Mapping[str, Any]]) -> str:
@@ -7521,7 +7590,7 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
 
 def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
     """Tables of results: those of other data, settings, label spaces or feeds do not compare, and have their own."""
-    groups: dict[tuple[str, ...], list[tuple[Mapping[str, Any], dict[str, Cell], str]]] = {}
+    groups: dict[tuple[str, ...], list[_Column]] = {}
     for result, data in ((result, result["dataset"]) for result in results):
         dataset = data["name"] if data["revision"] is None else f"{data['name']}@{data['revision']}"
         protocol = named_protocol(result["protocol"])
@@ -7536,7 +7605,7 @@ def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
             sliced = ["slices of the differences: with --json"] if any(summary.get("slices", {}).values()) else []
             about = [*describe_groups(data, summary), *describe_masks(data), *describe_model(result, str(space))]
             note = "; ".join([note, *sliced, *about])
-            column = result, protocol.cells(summary), note
+            column = _Column(result, protocol.cells(summary), note, float(summary["chance"]))
             groups.setdefault((title, data["fingerprint"], settings_key(result)), []).append(column)
     return [_table(title, group) for (title, *_), group in groups.items()]
 
@@ -7617,15 +7686,17 @@ def _facets(result: Mapping[str, Any]) -> list[str]:
     return [weights, f"{width}x{height}", str(result.get("device")), str(result.get("precision")), digest]
 
 
-def _table(title: str, columns: Sequence[tuple[Mapping[str, Any], dict[str, Cell], str]]) -> ResultTable:
-    """One table; ``columns`` are a model's result, its cells by row, and the note for the foot."""
-    names = list(dict.fromkeys(name for _, cells, _ in columns for name in cells))
-    numbered = {(name, number): cell for number, (_, cells, _) in enumerate(columns) for name, cell in cells.items()}
+def _table(title: str, columns: Sequence[_Column]) -> ResultTable:
+    """One table of results that compare, and so have one chance."""
+    names = list(dict.fromkeys(name for column in columns for name in column.cells))
+    numbered = {(name, number): cell for number, column in enumerate(columns) for name, cell in column.cells.items()}
     stars, comparisons = find_stars(numbered)
     rows = {name: [numbered.get((name, number), RULE) for number in range(len(columns))] for name in names}
-    notes = list(dict.fromkeys(part for note in sorted({note for _, _, note in columns}) for part in note.split("; ")))
+    notes = list(
+        dict.fromkeys(part for note in sorted({column.note for column in columns}) for part in note.split("; "))
+    )
     foot = "; ".join(part for part in ["percent [95 % interval]", *notes, describe_stars(comparisons)] if part)
-    return ResultTable(title, tell_apart([result for result, _, _ in columns]), rows, stars, foot)
+    return ResultTable(title, tell_apart([column.result for column in columns]), rows, stars, foot, columns[0].chance)
 
 
 def table_text(table: ResultTable) -> str:

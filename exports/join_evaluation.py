@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import ast
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -73,17 +73,12 @@ def join_modules(package: Path) -> str:
 
     Raises:
         JoinError: if a module imports from the package under another name or within a function, imports something
-            below its first definition, or binds a name that another binds too.
+            below its first definition, or binds a name that another binds too, be it by an import of something else.
     """
     modules = {module.name: module for module in _read_modules(package)}
     order = list(TopologicalSorter({name: sorted(module.needs) for name, module in modules.items()}).static_order())
     order = [name for name in order if name != COMMAND] + [COMMAND]
-    owners: dict[str, str] = {}
-    for name in order:
-        for bound in modules[name].binds:
-            if bound in owners:
-                raise JoinError(f"{bound}: bound in {owners[bound]} and in {name}")
-            owners[bound] = name
+    _require_one_owner([modules[name] for name in order])
     requirements = ", ".join(f'"{requirement}"' for requirement in REQUIREMENTS)
     parts = [
         HEADER.format(requirements=requirements) + f'"""{modules[COMMAND].docstring}"""',
@@ -91,6 +86,39 @@ def join_modules(package: Path) -> str:
         *_import_blocks([modules[name] for name in order]),
     ]
     return "\n\n".join(parts) + "\n\n" + "\n\n\n".join(_section(modules[name]) for name in order) + "\n"
+
+
+def _require_one_owner(modules: Sequence[Module]) -> None:
+    """Check that no name means two things: in the one file all modules have one namespace, and the last would win.
+
+    Raises:
+        JoinError: for a name that two modules define, import from two places, or of which one does either.
+    """
+    imported: dict[str, tuple[str, str]] = {}
+    for module in modules:
+        for bound, source in _imported_names(module.imports):
+            other, known = imported.setdefault(bound, (module.name, source))
+            if known != source:
+                raise JoinError(f"{bound}: {known} in {other} and {source} in {module.name}")
+    owners = {bound: f"imported ({source}) in {name}" for bound, (name, source) in imported.items()}
+    for module in modules:
+        for bound in sorted(module.binds):
+            if bound in owners:
+                raise JoinError(f"{bound}: {owners[bound]} and bound in {module.name}")
+            owners[bound] = f"bound in {module.name}"
+
+
+def _imported_names(imports: Iterable[ast.Import | ast.ImportFrom]) -> Iterator[tuple[str, str]]:
+    """Every name that imports bind, with what it is: ``np`` and ``numpy``, ``norm`` and ``scipy.stats.norm``."""
+    for node in imports:
+        for alias in node.names:
+            if isinstance(node, ast.ImportFrom):
+                yield alias.asname or alias.name, f"{node.module}.{alias.name}"
+            elif alias.asname:
+                yield alias.asname, alias.name
+            else:
+                root = alias.name.partition(".")[0]
+                yield root, root
 
 
 def _section(module: Module) -> str:
@@ -138,11 +166,19 @@ def _comment(line: str) -> str:
 
 
 def _bound_names(node: ast.stmt) -> Iterator[str]:
+    """Names that a statement at the top of a module binds, those in its branches too."""
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         yield node.name
+    elif isinstance(node, (ast.Import, ast.ImportFrom)):
+        yield from (name for name, _ in _imported_names([node]))
     elif isinstance(node, (ast.Assign, ast.AnnAssign)):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         yield from (name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
+    else:
+        for part in (part for field in ("body", "orelse", "finalbody") for part in getattr(node, field, ())):
+            yield from _bound_names(part)
+        for handler in getattr(node, "handlers", ()):
+            yield from (name for part in handler.body for name in _bound_names(part))
 
 
 def _import_blocks(modules: list[Module]) -> Iterator[str]:

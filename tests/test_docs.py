@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 import subprocess
@@ -17,6 +18,8 @@ from checkout import ROOT, is_checkout, project_files
 from known_commands import VERBS, is_known
 from needs import need
 
+import figureground
+
 
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
@@ -30,6 +33,28 @@ def test_the_command_reference_is_current() -> None:
     script = ROOT / "docs" / "make_cli_reference.py"
     run = subprocess.run([sys.executable, "-P", script, "--check"], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+
+
+def test_the_page_of_the_door_describes_its_own_names(pages: dict[str, str]) -> None:
+    """Types by the line below them, not by Python's manual; records that are passed in by every field's meaning."""
+    described = dict(re.findall(r"^### figureground\.(\w+)\n(.*?)(?=^##|\Z)", pages["docs/door.md"], re.DOTALL | re.M))
+    assert "half-open" in described["Box"]
+    assert "True on the figure" in described["Mask"]
+    assert max(len(described[name]) for name in ("Box", "Mask")) < 200
+    for name in (
+        "BuildOptions",
+        "EngineChoice",
+        "LintOptions",
+        "Machines",
+        "ModelChoice",
+        "ProposalSettings",
+        "PublishRequest",
+        "SourceReading",
+    ):
+        own = [row.split(" | ") for row in described[name].splitlines() if row.startswith("| `")]
+        fields = {row[0].strip("| `"): row[-1].strip(" |") for row in own}
+        assert set(fields) == {field.name for field in dataclasses.fields(getattr(figureground, name))}
+        assert all(fields.values()), f"{name}: a field without its meaning"
 
 
 def test_links_between_pages_resolve(pages: dict[str, str]) -> None:

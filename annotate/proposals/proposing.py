@@ -38,6 +38,8 @@ class ProposalSettings:
     """Settings that decide a machine mask, beside the photo and the segmenter."""
 
     prompt_mode: PromptMode = "auto"
+    """What a segmenter is asked about; ``auto``: annotated boxes, and in photos without one what takes the class's name
+    finds, or the salient object's box."""
     keep: int = 3
     """Most candidates kept for a photo."""
     grid_side: int = 16

@@ -13,7 +13,7 @@ import numpy as np
 from figureground.errors import DataError, UsageError
 from figureground.exports.build_report.masks import agreement_tables, lint_tables, policy_table
 from figureground.exports.build_report.tables import Cell, FactTable
-from figureground.exports.dataset.card import SplitSize, config_cells, masks_by_maker
+from figureground.exports.dataset.card import SplitSize, config_cells, masks_by_maker, percent_of
 from figureground.exports.dataset.files import ATTRIBUTE_COUNTS, COVERAGE, CROSSED, DONORS, GATES, LOCK, RECIPE, REFUSED
 from figureground.exports.dataset.folder import DatasetFolder
 from figureground.exports.dataset.lock import RecipeLock
@@ -124,7 +124,7 @@ def _refusals(lock: RecipeLock | None) -> FactTable | None:
     if lock is None:
         return None
     rows = [
-        (reason, count, _percent(count, lock.objects_in_release))
+        (reason, count, percent_of(count, lock.objects_in_release))
         for reason, count in sorted(lock.refused.items(), key=lambda item: (-item[1], item[0]))
     ]
     note = (
@@ -195,7 +195,3 @@ def _terms(lock: RecipeLock | None, recipe: Recipe | None) -> Iterator[FactTable
         rows.append(("masks, attributes, parameters", "", recipe.licence or _UNSTATED, ""))
     note = "Images are made of the photos and keep the terms of all photos in them; so do the thumbnails of this page."
     yield FactTable.of("Terms of each part", ["part", "photos", "licence", "against passing them on"], rows, note=note)
-
-
-def _percent(count: int, whole: int) -> str:
-    return f"{100 * count / whole:.1f} %" if whole else "0 %"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from figureground.exports.build_report.tables import FactTable
+from figureground.exports.dataset.card import figure_text
 from figureground.exports.dataset.locked.parts import LockedPolicy
 
 
@@ -36,14 +37,19 @@ def agreement_tables(annotation: Mapping[str, Any]) -> Iterator[FactTable]:
     elif masks:
         measures = ("iou", "boundary_iou", "dice")
         rows = [
-            (name, own["iou"]["photos"], *(_figure(own[measure]) for measure in measures), f"{own['least_iou']:.3f}")
+            (
+                name,
+                own["iou"]["photos"],
+                *(figure_text(own[measure]) for measure in measures),
+                f"{own['least_iou']:.3f}",
+            )
             for name, own in masks.items()
         ]
         head = ["mask", "photos", "IoU", "boundary IoU", "Dice", "least IoU"]
         yield FactTable.of("Agreement on masks, with 95 % intervals", head, rows, note=note)
     if attributes := agreement.get("attributes"):
         rows = [
-            (name, own["equal"]["photos"], *(_figure(own[measure]) for measure in ("equal", "kappa", "alpha")))
+            (name, own["equal"]["photos"], *(figure_text(own[measure]) for measure in ("equal", "kappa", "alpha")))
             for name, own in attributes.items()
         ]
         head = ["attribute", "photos", "equal", "Cohen's kappa", "Krippendorff's alpha"]
@@ -71,12 +77,3 @@ def policy_table(policy: LockedPolicy) -> FactTable:
     return FactTable.of(
         f"Policy of the release: {policy.name}", ["it asks for"], [(line,) for line in policy.asks], note=note
     )
-
-
-def _figure(estimate: Mapping[str, Any]) -> str:
-    """A figure with its interval, or why it has none."""
-    if estimate["value"] is None:
-        return "undefined"
-    interval = estimate["ci95"]
-    bounds = ", ".join(f"{bound:.3f}" for bound in interval) if interval else estimate["no_ci95"]
-    return f"{estimate['value']:.3f} [{bounds}]"

@@ -95,7 +95,7 @@ def _too_large(recipe: Recipe, lock: RecipeLock) -> float | None:
     return recipe.rules[lock.rules].filters.max_box_share
 
 
-def _percent(count: int, whole: int) -> str:
+def percent_of(count: int, whole: int) -> str:
     """A share in per cent, with one decimal."""
     return f"{100 * count / whole:.1f} %" if whole else "0 %"
 
@@ -171,14 +171,14 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  Markdown, of our own models' text
     environment.filters["cell"] = escape_cell
     environment.filters["escaped"] = _escaped
-    environment.filters["percent_of"] = _percent
-    environment.filters["figure"] = _figure
+    environment.filters["percent_of"] = percent_of
+    environment.filters["figure"] = figure_text
     environment.filters["indented"] = _indented
     text = (files("figureground.exports.dataset") / "card.md.jinja").read_text(encoding="utf-8")
     return environment.from_string(text)
 
 
-def _figure(estimate: Mapping[str, Any]) -> str:
+def figure_text(estimate: Mapping[str, Any]) -> str:
     """``0.912 [0.874, 0.940]``: a figure of the agreement with its interval, or why it has none."""
     if estimate["value"] is None:
         return "undefined"

@@ -22,6 +22,7 @@ from figureground.errors import DataError, Fault, ServiceError, UsageError
 from figureground.exports.dataset.lock import Environment, environment, environment_differences
 from figureground.exports.dataset.shards import ShardJob, write_shard
 from figureground.runtime.files import file_sha256
+from figureground.runtime.folders import clear_unfinished
 from figureground.runtime.pools import Engine, LazyJobs
 from figureground.runtime.storage import copy_to, fetch, join_location, local_path, machine_scratch, remove
 from figureground.schemas.records import PhotoRef, SourceRow
@@ -46,11 +47,16 @@ class BuildSite:
     environment: Environment = field(default_factory=environment)
     """Software of the machine of the command; a node with another one might make other bytes."""
 
+    @property
+    def handover_prefix(self) -> str:
+        """What the names of all shards of this build begin with in the staging."""
+        return f"{self.key[:16]}+"
+
     def handover(self, shard: Path) -> str:
         """Where the task of a shard puts it: a path or URI."""
         if not self.staging:
             return str(shard)
-        return join_location(self.staging, "+".join([self.key[:16], *shard.relative_to(self.folder).parts]))
+        return join_location(self.staging, self.handover_prefix + "+".join(shard.relative_to(self.folder).parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +129,17 @@ def write_all_shards(engine: Engine, site: BuildSite, jobs: Sequence[ShardJob]) 
             yield made.rows
     if faults:
         raise DataError(faults)
+    _clear_handed_over(site)
     engine.run_everywhere(_clear_scratch, site.key)
+
+
+def _clear_handed_over(site: BuildSite) -> None:
+    """Delete what nodes that were lost had begun to hand over; every shard is here."""
+    clear_unfinished(site.folder)
+    staging = local_path(site.staging) if site.staging else None
+    if staging is not None:
+        for leftover in staging.glob(f".{site.handover_prefix}*.partial"):
+            leftover.unlink(missing_ok=True)
 
 
 def write_node_shard(job: NodeShardJob) -> ShardMade:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from figureground.exports.dataset.folder import DatasetFolder
-from figureground.exports.dataset.shards import ROWS_PER_GROUP
+from figureground.exports.dataset.rows import IndexedRows
 from figureground.runtime.files import replace_file
 from figureground.schemas.rasters.photos import decode_photo
 
 _CELL_PX: Final = 160
 _MARGIN_PX: Final = 6
 _HEAD_PX: Final = 22
-_COLUMNS: Final = ("image", "image_id", "label", "object_mask", "draw", "source_label")
+_COLUMNS: Final = ("image", "image_id", "label", "object_mask", "source_label")
+_PHOTOS: Final = 200  # that are chosen among; names of photos say nothing of classes, so that the first ones do
 
 
 def write_contact_sheet(
@@ -40,25 +40,25 @@ def write_contact_sheet(
     """
     class_names = dataset.class_map.names
     order = sorted(config_splits, key=lambda config: config != "original")
-    rows = {config: _rows_by_image(dataset, config, config_splits[config]) for config in order}
-    lead = rows[order[0]]
-    chosen = _spread_over_classes(lead, most_rows)
+    labels, lead = _first_labels(dataset, order[0], config_splits[order[0]]), order[0]
+    chosen = _spread_over_classes(labels, most_rows)
+    rows = {config: _rows_of(dataset, config, config_splits[config], chosen) for config in order}
     step = _CELL_PX + _MARGIN_PX
     width = _MARGIN_PX + step * (len(order) + 1)
     sheet = Image.new("RGB", (width, 2 * _HEAD_PX + (step + _HEAD_PX) * len(chosen)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for column, name in enumerate([order[0], "object_mask", *order[1:]]):
+    for column, name in enumerate([lead, "object_mask", *order[1:]]):
         draw.text((_MARGIN_PX + step * column, 4), name, fill="black", font=_fitting(name))
     for line, image_id in enumerate(chosen):
         top = _HEAD_PX + (step + _HEAD_PX) * line
-        row = lead[image_id]
+        row = rows[lead][image_id]
         caption = f"{class_names[row['label']]} · {row['source_label']} · {image_id}"
         draw.text((_MARGIN_PX, top + _CELL_PX + 4), caption, fill="dimgrey", font=font)
         cells = [row["image"], row["object_mask"], *(rows[name].get(image_id, {}).get("image") for name in order[1:])]
         for column, cell in enumerate(cells):
             if cell is not None:
                 sheet.paste(_thumbnail(cell["bytes"]), (_MARGIN_PX + step * column, top))
-    split = config_splits[order[0]]
+    split = config_splits[lead]
     draw.text((_MARGIN_PX, sheet.height - _HEAD_PX + 4), count_line(len(chosen), sizes[split], split), "black", font)
     with replace_file(path) as temporary:
         sheet.save(temporary, format="PNG", compress_level=6)
@@ -71,20 +71,36 @@ def count_line(shown: int, objects: int, split: str) -> str:
     return f"{shown} of {objects} objects of {split}, spread over the classes"
 
 
-def _rows_by_image(dataset: DatasetFolder, config: str, split: str) -> dict[str, dict[str, Any]]:
-    """The first rows of a config by the photo's id, without further draws."""
-    first = islice(dataset.rows(config, split, _COLUMNS), ROWS_PER_GROUP)
-    return {row["image_id"]: row for row in first if row["draw"] == 0}
+def _first_labels(dataset: DatasetFolder, config: str, split: str) -> dict[str, int]:
+    """Class of the first photos of a config by their ids."""
+    labels: dict[str, int] = {}
+    for row in dataset.rows(config, split, ("image_id", "label")):
+        if len(labels) == _PHOTOS:
+            break
+        labels.setdefault(row["image_id"], row["label"])
+    return labels
 
 
-def _spread_over_classes(rows: Mapping[str, Mapping[str, Any]], most: int) -> list[str]:
+def _rows_of(dataset: DatasetFolder, config: str, split: str, image_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The first row of each of some photos by its id, of those that a config has; a photo may have many draws."""
+    wanted, indices = set(image_ids), dict[str, int]()
+    for index, row in enumerate(dataset.rows(config, split, ("image_id",))):
+        if len(indices) == len(wanted):
+            break
+        if row["image_id"] in wanted:
+            indices.setdefault(row["image_id"], index)
+    stored = IndexedRows([dataset.shard_path(shard) for shard in dataset.find_shards(config, split)], _COLUMNS)
+    return {image_id: stored[index] for image_id, index in indices.items()}
+
+
+def _spread_over_classes(labels: Mapping[str, int], most: int) -> list[str]:
     """Image ids, round robin over the classes."""
     counts: dict[int, int] = {}
     ranked: list[tuple[int, int, str]] = []
-    for image_id, row in rows.items():
-        number = counts.get(row["label"], 0)
-        counts[row["label"]] = number + 1
-        ranked.append((number, row["label"], image_id))
+    for image_id, label in labels.items():
+        number = counts.get(label, 0)
+        counts[label] = number + 1
+        ranked.append((number, label, image_id))
     return [image_id for _, _, image_id in sorted(sorted(ranked)[:most], key=lambda entry: (entry[1], entry[0]))]
 
 

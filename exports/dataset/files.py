@@ -74,3 +74,8 @@ def is_repository_path(path: str) -> bool:
     """Whether a path is one that a dataset repository may have: names of ids, none hidden, none leading out of it."""
     parts = path.split("/")
     return all(NAME_PATTERN.fullmatch(part) and not part.startswith(".") for part in parts)
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a path below a repository is of a hidden file, or of one in a hidden folder: such are no part of it."""
+    return any(part.startswith(".") for part in path.split("/"))

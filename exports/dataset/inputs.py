@@ -80,6 +80,7 @@ class Machines:
     workers: int = field(default_factory=default_workers)
     """Processes of this machine."""
     engine: EngineChoice = field(default_factory=EngineChoice)
+    """What runs the work: these processes, or a Ray of one or many machines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

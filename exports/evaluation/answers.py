@@ -16,7 +16,9 @@ from scipy.special import softmax  # type: ignore[import-untyped]  # ships no an
 from figureground.exports.evaluation.adapters import Adapter, adapter_option
 from figureground.exports.evaluation.dataset import row_names
 from figureground.exports.evaluation.label_spaces import (
+    EXACT,
     ClassMap,
+    Truth,
     drop_background,
     exact_answers,
     find_label_space,
@@ -150,14 +152,14 @@ def _batches(
                 yield np.stack([job.result() for job in waiting.popleft()])
 
 
-def judge_answers(
-    adapter: Adapter, logits: Logits, labels: Ints, source_labels: NDArray[np.str_], classes: ClassMap
-) -> dict[str, Judged]:
+def judge_answers(adapter: Adapter, logits: Logits, truth: Truth, classes: ClassMap) -> dict[str, Judged]:
     """What ``N`` answers are worth, in every label space that the outputs allow.
 
     ``map<C>``: 1000 outputs through the class map, a class's probability is the sum of its outputs'; ``exact1000``:
-    only the photo's own wnid is right; ``head<C>``: outputs are the dataset's classes.
+    only the photo's own wnid is right, where that is known of every row of the table; ``head<C>``: outputs are the
+    dataset's classes.
     """
+    labels = truth.label
     space = find_label_space(logits.shape[1], classes, adapter_option(adapter, "label_space"))
     outputs = drop_background(logits, space)
     shares = to_probabilities(adapter, outputs)
@@ -167,7 +169,6 @@ def judge_answers(
     mapped = classes.class_of_output[raw]
     in_class = (shares * (classes.class_of_output == labels[:, None])).sum(1)
     judged = {f"map{len(classes.names)}": Judged(mapped == labels, in_class, mapped, largest)}
-    own = np.array([classes.output_of_source.get(name, -1) for name in source_labels])
-    if (own >= 0).all():
-        judged["exact1000"] = Judged(raw == own, shares[rows, own], mapped, largest)
+    if truth.output is not None:
+        judged[EXACT] = Judged(raw == truth.output, shares[rows, truth.output], mapped, largest)
     return judged

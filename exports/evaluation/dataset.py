@@ -170,8 +170,10 @@ def count_masks(lock: Any, *, where: str) -> dict[str, Any] | None:  # noqa: ANN
     """
     try:
         states = {str(state): int(count) for state, count in lock["states"].items()}
-        counts = {"objects": int(lock["objects"]), "unreviewed": int(lock["unreviewed"]), "states": states}
-        return {**counts, **_read_agreement(lock)}
+        objects, unreviewed = int(lock["objects"]), int(lock["unreviewed"])
+        if (least := min(objects, unreviewed, *states.values())) < 0:
+            raise ValueError(f"a negative number of masks, {least}")
+        return {"objects": objects, "unreviewed": unreviewed, "states": states, **_read_agreement(lock)}
     except (ValueError, OverflowError) as error:
         words = f"{where}/recipe.lock.json: expected the numbers of the dataset's masks: {plain_line(error)}"
         raise EvaluationError(words) from error
@@ -184,13 +186,12 @@ def _read_agreement(lock: Mapping[str, Any]) -> dict[str, Any]:
     own = lock.get("agreement")
     if own is None:
         return {}
-    return {
-        "agreement": {
-            "min_iou": float(own["min_iou"]),
-            "objects": int(own["objects"]),
-            "agreeing": int(own["agreeing"]),
-        }
-    }
+    min_iou, objects, agreeing = float(own["min_iou"]), int(own["objects"]), int(own["agreeing"])
+    if not 0 <= min_iou <= 1:
+        raise ValueError(f"agreement.min_iou: no IoU from 0 to 1, {min_iou}")
+    if not 0 <= agreeing <= objects:
+        raise ValueError(f"agreement: {agreeing} of {objects} masks agree")
+    return {"agreement": {"min_iou": min_iou, "objects": objects, "agreeing": agreeing}}
 
 
 def _folder_fingerprint(folder: Path) -> str:

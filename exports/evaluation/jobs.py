@@ -152,9 +152,13 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, N
 
 
 def split_by_space(stored: Mapping[str, Answers], record: type[Any]) -> Iterator[tuple[str, Any]]:
-    """Every label space with its answers by config; arrays are stored as ``SPACE.NAME`` or, where shared, ``NAME``."""
+    """Every label space that all configs have, with its answers by config.
+
+    Arrays are stored as ``SPACE.NAME`` or, where shared, ``NAME``.
+    """
     fields = [field.name for field in dataclasses.fields(record)]
-    for space in sorted({name.split(".")[0] for name in stored["original"] if "." in name}):
+    spaces = [{name.split(".")[0] for name in arrays if "." in name} for arrays in stored.values()]
+    for space in sorted(set.intersection(*spaces)):
         by_config = {}
         for config, arrays in stored.items():
             own = {name: arrays[f"{space}.{name}"] for name in fields if f"{space}.{name}" in arrays}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from figureground.exports.evaluation.values import EvaluationError, Ints, Logits, list_names, plain_line, require
 
 IMAGENET_CLASSES: Final = 1000
+EXACT: Final = "exact1000"  # the label space in which only the photo's own ImageNet class is right
 ASSUMED_ORDER: Final = "its outputs are assumed to be in the order of the dataset's classes (no class_names)"
 
 
@@ -102,9 +103,31 @@ def restrict_predictions(logits: Logits, classes: ClassMap, space: str) -> Ints:
 
 def exact_answers(predicted: Ints, source_labels: NDArray[np.str_], classes: ClassMap, space: str) -> Ints:
     """1 where the raw argmax ``(N,)`` is the photo's own ImageNet class, 0 where not, -1 where that is not known."""
-    own = np.array([classes.output_of_source.get(name, -1) for name in source_labels], dtype=np.int64)
+    own = find_outputs(source_labels, classes)
     known = (own >= 0) & (space == "map")
     return np.where(known, predicted == own, -1)
+
+
+def find_outputs(source_labels: NDArray[np.str_], classes: ClassMap) -> Ints:
+    """The photos' own ImageNet outputs, ``(N,)``; -1 where one is not known."""
+    return np.array([classes.output_of_source.get(name, -1) for name in source_labels], dtype=np.int64)
+
+
+class Truth(NamedTuple):
+    """What the right answers to rows are."""
+
+    label: Ints  # (R,)
+    output: Ints | None  # (R,) the photos' own ImageNet outputs; None where they are not known of all rows of a table
+
+    def of(self, rows: slice | Ints) -> Truth:
+        """Of some rows; whether outputs are known is what it is for the table."""
+        return Truth(self.label[rows], None if self.output is None else self.output[rows])
+
+
+def find_truth(labels: Ints, source_labels: NDArray[np.str_], classes: ClassMap) -> Truth:
+    """The right answers to all rows of a table, ``(R,)`` each."""
+    outputs = find_outputs(source_labels, classes)
+    return Truth(labels, outputs if (outputs >= 0).all() else None)
 
 
 def masked_outputs(classes: ClassMap) -> Ints:

@@ -22,6 +22,16 @@ class ResultTable(NamedTuple):
     rows: Mapping[str, Sequence[Cell]]  # a cell a model by the row's name; RULE, below a name with "-", parts groups
     stars: Collection[tuple[str, int]]  # rows and numbers of models of the cells that have a star
     foot: str
+    chance: float  # what a model that sees nothing scores, in [0, 1]
+
+
+class _Column(NamedTuple):
+    """A result in one label space."""
+
+    result: Mapping[str, Any]
+    cells: Mapping[str, Cell]  # by row
+    note: str  # for the foot
+    chance: float
 
 
 def format_table(results: Sequence[Mapping[str, Any]]) -> str:
@@ -31,7 +41,7 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
 
 def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
     """Tables of results: those of other data, settings, label spaces or feeds do not compare, and have their own."""
-    groups: dict[tuple[str, ...], list[tuple[Mapping[str, Any], dict[str, Cell], str]]] = {}
+    groups: dict[tuple[str, ...], list[_Column]] = {}
     for result, data in ((result, result["dataset"]) for result in results):
         dataset = data["name"] if data["revision"] is None else f"{data['name']}@{data['revision']}"
         protocol = named_protocol(result["protocol"])
@@ -46,7 +56,7 @@ def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
             sliced = ["slices of the differences: with --json"] if any(summary.get("slices", {}).values()) else []
             about = [*describe_groups(data, summary), *describe_masks(data), *describe_model(result, str(space))]
             note = "; ".join([note, *sliced, *about])
-            column = result, protocol.cells(summary), note
+            column = _Column(result, protocol.cells(summary), note, float(summary["chance"]))
             groups.setdefault((title, data["fingerprint"], settings_key(result)), []).append(column)
     return [_table(title, group) for (title, *_), group in groups.items()]
 
@@ -127,15 +137,17 @@ def _facets(result: Mapping[str, Any]) -> list[str]:
     return [weights, f"{width}x{height}", str(result.get("device")), str(result.get("precision")), digest]
 
 
-def _table(title: str, columns: Sequence[tuple[Mapping[str, Any], dict[str, Cell], str]]) -> ResultTable:
-    """One table; ``columns`` are a model's result, its cells by row, and the note for the foot."""
-    names = list(dict.fromkeys(name for _, cells, _ in columns for name in cells))
-    numbered = {(name, number): cell for number, (_, cells, _) in enumerate(columns) for name, cell in cells.items()}
+def _table(title: str, columns: Sequence[_Column]) -> ResultTable:
+    """One table of results that compare, and so have one chance."""
+    names = list(dict.fromkeys(name for column in columns for name in column.cells))
+    numbered = {(name, number): cell for number, column in enumerate(columns) for name, cell in column.cells.items()}
     stars, comparisons = find_stars(numbered)
     rows = {name: [numbered.get((name, number), RULE) for number in range(len(columns))] for name in names}
-    notes = list(dict.fromkeys(part for note in sorted({note for _, _, note in columns}) for part in note.split("; ")))
+    notes = list(
+        dict.fromkeys(part for note in sorted({column.note for column in columns}) for part in note.split("; "))
+    )
     foot = "; ".join(part for part in ["percent [95 % interval]", *notes, describe_stars(comparisons)] if part)
-    return ResultTable(title, tell_apart([result for result, _, _ in columns]), rows, stars, foot)
+    return ResultTable(title, tell_apart([column.result for column in columns]), rows, stars, foot, columns[0].chance)
 
 
 def table_text(table: ResultTable) -> str:

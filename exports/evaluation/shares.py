@@ -19,10 +19,11 @@ from figureground.exports.evaluation.intervals import (
     paired_difference,
     share_interval,
 )
-from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.label_spaces import EXACT, IMAGENET_CLASSES, ClassMap
 from figureground.exports.evaluation.values import EMPTY, Bools, Floats, Ints, arrays_of, list_names, require
 
 CHANCE_NOTE: Final = "a constant answer scores this on class means; an answer outside the map is always wrong"
+EXACT_CHANCE_NOTE: Final = "a guess among all outputs scores this; only the photo's own ImageNet class is right"
 
 
 def accuracy_micro(correct: Bools) -> float:
@@ -59,6 +60,13 @@ def class_sizes(labels: Ints, classes: ClassMap) -> dict[str, Any]:
     counts = np.bincount(labels, minlength=len(classes.names)).tolist()
     by_name = dict(zip(classes.names, counts, strict=True))
     return {"n": len(labels), "n_per_class": by_name, "balanced": len(set(counts)) == 1}
+
+
+def describe_chance(space: str, classes: ClassMap) -> dict[str, Any]:
+    """What a model that sees nothing scores in a label space, in [0, 1], and what it does, in words."""
+    if space == EXACT:
+        return {"chance": 1 / IMAGENET_CLASSES, "chance_note": EXACT_CHANCE_NOTE}
+    return {"chance": 1 / len(classes.names), "chance_note": CHANCE_NOTE}
 
 
 def number_groups(image_ids: Iterable[str], groups: Mapping[str, str] | None) -> Ints | None:

@@ -70,8 +70,8 @@ class LayoutReport:
     folder: Path
     instances: Mapping[str, int]
     """``train/ordinary`` and so on to number of images."""
-    dropped: int
-    """Validation rows that were left out."""
+    dropped: Mapping[str, int]
+    """Split to number of rows that were left out: the layout has train and test alone."""
     unknown: int
     """Attributes that nobody was sure of; the layout has no word for that, and they stand as absent."""
     own_attributes: tuple[str, ...]
@@ -102,7 +102,8 @@ def export_rival10(
     Args:
         repository: Folder of a dataset with the config ``original`` on 224-pixel canvases.
         out: Folder to make.
-        validation: Where validation rows go, which the layout has no split for.
+        validation: Where validation rows go, which the layout has no split for; rows of splits of other names, such as
+            ``test_hard``, are left out.
         progress: Called with (stage, done, total).
 
     Raises:
@@ -114,9 +115,9 @@ def export_rival10(
     schema, own = _attribute_schema(dataset)
     configs = [config for config in _FOLDERS if config in (*dataset.configs, _ORIGINAL)]
     _require_labels(dataset, configs)
-    counts: Counter[str] = Counter()
+    counts, dropped = Counter[str](), Counter[str]()
     meta = _Meta()
-    dropped = unknown = 0
+    unknown = 0
     key = export_key(repository, "rival10", validation)
     if (earlier := exported_before(out, key, LayoutReport)) is not None:
         return earlier
@@ -127,9 +128,9 @@ def export_rival10(
         for config, split in parts:
             part = {"validation": validation}.get(split, split)
             for stored in dataset.rows(config, split, _COLUMNS):
-                progress("export", sum(counts.values()) + dropped + 1, total)
+                progress("export", counts.total() + dropped.total() + 1, total)
                 if part not in ("train", "test"):
-                    dropped += 1
+                    dropped[split] += 1
                     continue
                 row = _row(stored, schema, dataset.class_map.names)
                 _write_row(partial / "RIVAL10" / part, _FOLDERS[config], row)
@@ -141,7 +142,7 @@ def export_rival10(
         report = LayoutReport(
             folder=out,
             instances=dict(sorted(counts.items())),
-            dropped=dropped,
+            dropped=dict(sorted(dropped.items())),
             unknown=unknown,
             own_attributes=schema.names() if own else (),
         )

@@ -71,17 +71,11 @@ def draw_tables(drawing: Drawing, results: Sequence[Mapping[str, Any]]) -> None:
         for number, table in enumerate(tables, 1):
             stem = protocol if len(tables) == 1 else f"{protocol}.table{number}"
             if protocol in _BY_VARIANT and plots.accuracy_rows(table):
-                draw = partial(plots.draw_accuracies, table, _chance(members[0]))
+                draw = partial(plots.draw_accuracies, table)
                 drawing.pictures.chart(f"{stem}.accuracies", draw, kind="accuracies", of=table.title)
             if plots.difference_rows(table):
                 draw = partial(plots.draw_differences, table)
                 drawing.pictures.chart(f"{stem}.differences", draw, kind="differences", of=table.title)
-
-
-def _chance(result: Mapping[str, Any]) -> float:
-    """Share of right answers of a guess, of the first label space."""
-    summary = next(iter(result["label_spaces"].values())) if "label_spaces" in result else result
-    return float(summary["chance"])
 
 
 def draw_crops(drawing: Drawing, group: ResultGroup, stem: str) -> None:

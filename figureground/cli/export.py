@@ -97,7 +97,8 @@ def _rival10_lines(report: LayoutReport) -> list[str]:
     counts = ", ".join(f"{part} {count}" for part, count in report.instances.items())
     lines = [f"{report.folder / 'RIVAL10'}: {counts}"]
     if report.dropped:
-        lines.append(f"left out: {report.dropped} validation rows")
+        left_out = ", ".join(f"{split} {count}" for split, count in report.dropped.items())
+        lines.append(f"left out, rows of splits that the layout has not: {left_out}")
     if report.unknown:
         lines.append(f"{report.unknown} attributes that nobody was sure of stand as absent")
     if report.own_attributes:

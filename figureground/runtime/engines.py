@@ -31,6 +31,7 @@ class EngineChoice:
     """The engine that runs the work of a command; the choice never changes a byte of what the command makes."""
 
     kind: EngineKind = "local"
+    """Processes of this machine, or Ray's."""
     ray_address: str = ""
     """``HOST:PORT`` of a cluster, or ``auto`` for the one that this machine belongs to; empty for a Ray of this
     machine, which starts and ends with the command."""

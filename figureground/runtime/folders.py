@@ -53,7 +53,7 @@ def unfinished_folder(out: Path, key: str, what: str, *, keeps: bool) -> Iterato
             for entry in partial.iterdir():
                 if entry.name.startswith(".") and entry.name not in _STAYING:
                     _delete(entry)
-            _clear_partials(partial)
+            clear_unfinished(partial)
             require_absent(out)
             partial.rename(out)  # with its mark: without one, nobody would take it for ours if this is killed here
             done = True
@@ -196,10 +196,10 @@ def _take_up(partial: Path, key: str, what: str) -> None:
                 "begun to finish it, delete the folder to give it up, or give another -o"
             )
         mark.write_text(key, encoding="utf-8")
-    _clear_partials(partial)
+    clear_unfinished(partial)
 
 
-def _clear_partials(partial: Path) -> None:
+def clear_unfinished(partial: Path) -> None:
     """Delete files that were not finished, by a killed command or by a worker that was lost."""
     for leftover in partial.rglob(".*.partial"):
         leftover.unlink(missing_ok=True)

@@ -213,6 +213,21 @@ def test_a_lock_of_endless_counts_is_an_error_of_ours() -> None:
         count_masks(lock, where="d")
 
 
+@pytest.mark.parametrize(
+    ("states", "agreement"),
+    [
+        ("{}", '{"min_iou": NaN, "objects": 4, "agreeing": 2}'),
+        ("{}", '{"min_iou": 1.5, "objects": 4, "agreeing": 2}'),
+        ("{}", '{"min_iou": 0.75, "objects": 4, "agreeing": 5}'),
+        ('{"proposal": -3}', '{"min_iou": 0.75, "objects": 4, "agreeing": 2}'),
+    ],
+)
+def test_a_lock_of_impossible_numbers_is_an_error_before_anything_is_scored(states: str, agreement: str) -> None:
+    text = f'{{"objects": 4, "unreviewed": 4, "states": {states}, "agreement": {agreement}}}'
+    with pytest.raises(EvaluationError, match=r"d/recipe\.lock\.json: expected the numbers of the dataset's masks"):
+        count_masks(json.loads(text), where="d")
+
+
 def test_a_large_document_is_refused_by_its_size(tmp_path: Path) -> None:
     from figureground.schemas.documents import MOST_YAML_BYTES, read_document
 

@@ -34,8 +34,11 @@ DEFINITION: Final = (
     "null: mean of the metric under the object mask rolled over the canvas to places that image_id alone decides; "
     "beyond_null: metric - null, 0 for a map that knows nothing of the figure; skill: (metric - null) / (best - null), "
     "1 for the best there is; ci95: bootstrap of images within classes, each with its displacements, crossed with "
-    "masks where there are several, and no narrower than a map would have that knows nothing of the figure"
+    "masks where there are several, and no narrower than a map would have that knows nothing of the figure, which is "
+    "not known of fewer than two places: there it has none"
 )
+ONE_PLACE: Final = "one place of each mask does not tell how far places differ"
+"""Why there is no interval: the variance between places bounds it from below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,7 @@ class NullSettings:
     """How the null is made."""
 
     displacements: int = DISPLACEMENTS
-    """Places of each mask; 0 for no null."""
+    """Places of each mask; 0 for no null, and intervals from 2 on."""
     grow_px: tuple[int, ...] = (0,)
     """Masks of each image: canvas pixels to dilate its own by, or to erode by where negative."""
 
@@ -61,16 +64,24 @@ class NullMeasure:
     null: Floats
     """``(M, Q)`` displaced, the mean over places."""
     spread: Floats
-    """``(M, Q)``: variance between places."""
+    """``(M, Q)``: variance between places; NaN where there is one place."""
+    places: int
+    """Of each mask, D."""
     best: Floats
     """``(M, Q)``: the most that can be had."""
 
     @classmethod
     def of(cls, image_id: str, label: int, area: float, *, own: Floats, places: Floats, best: Floats) -> NullMeasure:
         """From values in place ``(M, Q)`` and at D places ``(D, M, Q)``."""
-        spread = places.var(axis=0, ddof=1) if len(places) > 1 else np.zeros_like(own)
         return cls(
-            image_id=image_id, label=label, area=area, own=own, null=places.mean(axis=0), spread=spread, best=best
+            image_id=image_id,
+            label=label,
+            area=area,
+            own=own,
+            null=places.mean(axis=0),
+            spread=places.var(axis=0, ddof=1) if len(places) > 1 else np.full_like(own, np.nan),
+            places=len(places),
+            best=best,
         )
 
 
@@ -148,9 +159,13 @@ def _beyond(images: Sequence[NullMeasure], names: Sequence[str], *, count: int, 
         parts = values[..., column]
         drawn = bootstrap_class_means(parts.reshape(len(images), -1), labels, count=count, seed=seed)
         drawn = np.einsum("bm,bkm->bk", weights, drawn.reshape(count, *parts.shape[1:]))
+        means = mean_of_class_means(parts.mean(axis=2), labels)
+        if np.isnan(blind[column]):
+            cells[name] = _cells_of(means, None, labels)
+            continue
         lacking = max(0.0, blind[column] - float((drawn[:, 0] - drawn[:, 1]).var()))
         drawn[:, 0] = np.minimum(drawn[:, 0] + np.sqrt(lacking) * jitter, drawn[:, 2])
-        cells[name] = _cells_of(mean_of_class_means(parts.mean(axis=2), labels), drawn, labels)
+        cells[name] = _cells_of(means, drawn, labels)
     return cells
 
 
@@ -158,31 +173,33 @@ def _blind_variance(images: Sequence[NullMeasure], labels: Ints) -> Floats:
     """Variance ``(Q,)`` that value - null has for a map that knows nothing of the figure: of one place and D others.
 
     On small objects such a map hits seldom, and images that all miss agree with each other: a bootstrap of them alone
-    would pass that for certainty.
+    would pass that for certainty. NaN where an image has one place.
     """
     _, own, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     weights = 1 / (len(sizes) * sizes[own])
-    spread = np.array([image.spread.mean(axis=0) for image in images])
-    return np.asarray((weights[:, None] ** 2 * spread).sum(axis=0) * (1 + 1 / DISPLACEMENTS))
+    spread = np.array([image.spread.mean(axis=0) * (1 + 1 / image.places) for image in images])
+    return np.asarray((weights[:, None] ** 2 * spread).sum(axis=0))
 
 
-def _cells_of(means: Floats, drawn: Floats, labels: Ints) -> dict[str, Any]:
-    """``means`` and resamples ``(B, 3)`` of value, null and best."""
+def _cells_of(means: Floats, drawn: Floats | None, labels: Ints) -> dict[str, Any]:
+    """``means`` and resamples ``(B, 3)`` of value, null and best; None where there is one place of each mask."""
     (own, null, best), n = means, len(labels)
 
-    def cell(value: float, samples: Floats) -> dict[str, Any]:
-        ci95 = bootstrap_interval(samples, n) if np.isfinite(value) else None
-        return {
-            **interval_json(float(value) if np.isfinite(value) else None, ci95),
-            "p": bootstrap_p(samples) if ci95 else None,
-        }
+    def cell(value: float, samples: Floats | None) -> dict[str, Any]:
+        known = float(value) if np.isfinite(value) else None
+        if samples is None:
+            return {**interval_json(known, None), **({} if known is None else {"no_ci95": ONE_PLACE}), "p": None}
+        ci95 = bootstrap_interval(samples, n) if known is not None else None
+        return {**interval_json(known, ci95), "p": bootstrap_p(samples) if ci95 else None}
 
+    beyond = None if drawn is None else drawn[:, 0] - drawn[:, 1]
+    skill = None if drawn is None else skill_beyond(drawn[:, 0], drawn[:, 1], drawn[:, 2])
     return {
         "value": float(own),
         "null": float(null),
         "best": float(best),
-        "beyond_null": cell(own - null, drawn[:, 0] - drawn[:, 1]),
-        "skill": cell(float(skill_beyond(own, null, best)), skill_beyond(drawn[:, 0], drawn[:, 1], drawn[:, 2])),
+        "beyond_null": cell(own - null, beyond),
+        "skill": cell(float(skill_beyond(own, null, best)), skill),
     }
 
 

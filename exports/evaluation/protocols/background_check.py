@@ -11,7 +11,7 @@ from figureground.exports.evaluation.answers import answer_rows, judge_answers
 from figureground.exports.evaluation.dataset import row_names
 from figureground.exports.evaluation.intervals import MIN_DECIDABLE, Sampling
 from figureground.exports.evaluation.jobs import Job, split_by_space
-from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.label_spaces import EXACT, ClassMap, find_truth
 from figureground.exports.evaluation.protocol import CLUSTER, Protocol
 from figureground.exports.evaluation.protocols.conflict import (
     GROUND_COLUMNS,
@@ -20,11 +20,11 @@ from figureground.exports.evaluation.protocols.conflict import (
     read_grounds,
 )
 from figureground.exports.evaluation.shares import (
-    CHANCE_NOTE,
     RowAnswers,
     average_rows,
     class_sizes,
     compare_pairs,
+    describe_chance,
     measure_accuracy,
 )
 from figureground.exports.evaluation.tables import Cell, Figure, accuracy_figures, shares_cells, value_figures
@@ -46,9 +46,10 @@ def run_background_check(job: Job) -> dict[str, Any]:
     def run(config: str) -> Answers:
         table = job.rows(config, ["source_label"], optional=GROUND_COLUMNS)
         names, wnids = row_names(table), np.array([str(wnid or "") for wnid in table["source_label"][:]])
+        truth = find_truth(names["label"], wnids, classes)
 
         def judge(logits: Logits, rows: slice) -> Answers:
-            judged = judge_answers(job.adapter, logits, names["label"][rows], wnids[rows], classes)
+            judged = judge_answers(job.adapter, logits, truth.of(rows), classes)
             rights = {f"{space}.right": answers.right for space, answers in judged.items()}
             shown = next(iter(judged.values()))  # answer and confidence are those of every label space
             return {**rights, "mapped": shown.answer, "probability": shown.confidence}
@@ -57,17 +58,17 @@ def run_background_check(job: Job) -> dict[str, Any]:
 
     stored = job.remembered(job.configs, run)
     summaries = {
-        space: summarise_background_check(answers, classes, job.sampling)
+        space: summarise_background_check(answers, classes, space, job.sampling)
         for space, answers in split_by_space(stored, RowAnswers)
     }
-    for space in (space for space in summaries if space != "exact1000"):  # answers are classes
+    for space in (space for space in summaries if space != EXACT):  # answers are classes
         if own := conflict_spaces(stored, space, classes.names):
             summaries[space]["conflict"] = {space: own[space]}
     return {"headline": "accuracy_macro", "undecidable_below": MIN_DECIDABLE, "label_spaces": summaries}
 
 
 def summarise_background_check(
-    answers: Mapping[str, RowAnswers], classes: ClassMap, sampling: Sampling
+    answers: Mapping[str, RowAnswers], classes: ClassMap, space: str, sampling: Sampling
 ) -> dict[str, Any]:
     """Accuracy by config and against ``original``, JSON-ready.
 
@@ -83,8 +84,7 @@ def summarise_background_check(
     pairs = [(config, "original") for config in right if config != "original"]
     return {
         **class_sizes(right["original"].label, classes),
-        "chance": 1 / len(classes.names),
-        "chance_note": CHANCE_NOTE,
+        **describe_chance(space, classes),
         "configs": {
             config: {"measures": measured_by(config), **measure_accuracy(shares, sampling)}
             for config, shares in right.items()

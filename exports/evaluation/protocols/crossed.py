@@ -13,7 +13,7 @@ from figureground.exports.evaluation.answers import answer_rows, judge_answers
 from figureground.exports.evaluation.dataset import config_rank, row_names
 from figureground.exports.evaluation.intervals import MIN_DECIDABLE, Sampling
 from figureground.exports.evaluation.jobs import Job, split_by_space
-from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.label_spaces import ClassMap, find_truth
 from figureground.exports.evaluation.protocol import Protocol
 from figureground.exports.evaluation.protocols.ground_attacks import (
     GroundTrials,
@@ -31,11 +31,11 @@ from figureground.exports.evaluation.protocols.pigeonhole import (
     estimate_share,
 )
 from figureground.exports.evaluation.shares import (
-    CHANCE_NOTE,
     ImageShares,
     RowAnswers,
     average_rows,
     class_sizes,
+    describe_chance,
     estimate_difference,
     measure_accuracy,
     number_groups,
@@ -46,6 +46,7 @@ from figureground.exports.evaluation.values import Answers, Bools, Floats, Ints,
 
 CROSSED: Final = "crossed"  # configs whose names begin so have the same grounds under all figures
 CONTROL: Final = "mixed_self"  # pasted on its own ground; original where the dataset has none
+APART: Final = "no figure is in both"  # why two configs have no difference
 ATTACKS: Final = ("fooled", "captured")
 _SUREST: Final = 1e-12  # probabilities are cut to 1 minus this before their log-odds are taken
 _CURVE: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512)
@@ -80,13 +81,14 @@ def run_crossed(job: Job) -> dict[str, Any]:
     def run(config: str) -> Answers:
         table = job.rows(config, ["source_label", "ground_id", "ground_label"])
         names, wnids = row_names(table), np.array([str(wnid or "") for wnid in table["source_label"][:]])
+        truth = find_truth(names["label"], wnids, classes)
         own = {
             "ground_id": np.array([str(name or "") for name in table["ground_id"][:]]),
             "ground_label": np.array([-1 if label is None else label for label in table["ground_label"][:]], np.int64),
         }
 
         def judge(logits: Logits, rows: slice) -> Answers:
-            judged = judge_answers(job.adapter, logits, names["label"][rows], wnids[rows], classes)
+            judged = judge_answers(job.adapter, logits, truth.of(rows), classes)
             shown = next(iter(judged.values()))  # answer and confidence are those of every label space
             return {
                 **{f"{space}.right": answers.right for space, answers in judged.items()},
@@ -99,7 +101,7 @@ def run_crossed(job: Job) -> dict[str, Any]:
 
     stored = job.remembered(job.configs, run)
     summaries = {
-        space: summarise_crossed(answers, classes, job.sampling)
+        space: summarise_crossed(answers, classes, space, job.sampling)
         for space, answers in split_by_space(stored, CrossedAnswers)
     }
     return {"headline": "accuracy_macro", "undecidable_below": MIN_DECIDABLE, "label_spaces": summaries}
@@ -165,23 +167,22 @@ def arrange_crossed(config: str, answers: CrossedAnswers) -> CrossedTable:
     )
 
 
-def summarise_crossed(answers: Mapping[str, CrossedAnswers], classes: ClassMap, sampling: Sampling) -> dict[str, Any]:
+def summarise_crossed(
+    answers: Mapping[str, CrossedAnswers], classes: ClassMap, space: str, sampling: Sampling
+) -> dict[str, Any]:
     """Accuracies, variance components and attacks of one model in one label space, JSON-ready."""
     plain = {config: average_rows(config, rows.rows()) for config, rows in answers.items() if not is_crossed(config)}
     control = CONTROL if CONTROL in plain else "original"
     summary = {
         **class_sizes(plain["original"].label, classes),
-        "chance": 1 / len(classes.names),
-        "chance_note": CHANCE_NOTE,
+        **describe_chance(space, classes),
         "control": control,
         "configs": {config: measure_accuracy(shares, sampling) for config, shares in plain.items()},
         "differences": {},
         "crossed": {},
     }
     if control != "original":
-        pasted, photo = pair_images(plain[control], plain["original"])
-        estimate = estimate_difference(pasted, photo, "classes", sampling)
-        summary["differences"][f"{control} - original"] = {**estimate.json(), "n": len(photo.label)}
+        summary["differences"][f"{control} - original"] = _cost_of_pasting(plain[control], plain["original"], sampling)
     for config in sorted(filter(is_crossed, answers)):
         table = arrange_crossed(config, answers[config])
         groups = number_groups(table.image_id.tolist(), sampling.groups)
@@ -199,6 +200,14 @@ def summarise_crossed(answers: Mapping[str, CrossedAnswers], classes: ClassMap, 
             **measure_attacks(table, plain[control], classes, groups, sampling.seed),
         }
     return summary
+
+
+def _cost_of_pasting(pasted: ImageShares, photo: ImageShares, sampling: Sampling) -> dict[str, Any]:
+    """What pasting costs a figure on its own ground, over the images that both have."""
+    if not np.isin(pasted.image_id, photo.image_id).any():
+        return {"value": None, "reason": APART, "n": 0}
+    pasted, photo = pair_images(pasted, photo)
+    return {**estimate_difference(pasted, photo, "classes", sampling).json(), "n": len(photo.label)}
 
 
 def _measure_crossed(table: CrossedTable, ways: TwoWaySampling) -> dict[str, Any]:
@@ -225,12 +234,13 @@ def _differences(
     before = _values_of(table.image_id, plain)
     cells = CrossedCells(right, table.present & np.isfinite(before)[:, None])
     same = CrossedCells(np.broadcast_to(np.nan_to_num(before)[:, None], right.shape), cells.present)
-    n = {"n": len(table.label)}
-    measured = {f"{config} - {control}": {**estimate_difference_of_means(cells, same, weights, ways), **n}}
+    n = int(cells.present.any(axis=1).sum())
+    compared = estimate_difference_of_means(cells, same, weights, ways) if n else {"value": None, "reason": APART}
+    measured = {f"{config} - {control}": {**compared, "n": n}}
     own, other = (CrossedCells(right, table.present & which) for which in (table.own_class, ~table.own_class))
     if own.present.any() and other.present.any():
         name = f"{config}, own class - other classes"
-        measured[name] = {**estimate_difference_of_means(own, other, weights, ways), **n}
+        measured[name] = {**estimate_difference_of_means(own, other, weights, ways), "n": len(table.label)}
     return measured
 
 

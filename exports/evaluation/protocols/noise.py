@@ -13,7 +13,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.ndimage import distance_transform_edt  # type: ignore[import-untyped]
 
 from figureground.exports.evaluation.options import Option
@@ -21,6 +20,7 @@ from figureground.exports.evaluation.values import (
     REFERENCE_SIZE_HW,
     Bools,
     EvaluationError,
+    Floats,
     Images,
     list_names,
     require,
@@ -179,8 +179,19 @@ def fit_mask(mask: Bools, size_hw: tuple[int, ...]) -> Bools:
     """A mask at another size: True where at least half of the pixel lies in it."""
     if mask.shape == size_hw:
         return mask
-    scaled = Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).resize((size_hw[1], size_hw[0]))
-    return np.asarray(scaled) >= 128
+    down, across = (_overlaps(length, side) for length, side in zip(mask.shape, size_hw, strict=True))
+    return np.asarray(2 * (down @ mask @ across.T) >= mask.size)
+
+
+@functools.lru_cache(maxsize=8)
+def _overlaps(length: int, side: int) -> Floats:
+    """How much of each of ``side`` pixels lies in each of ``length``, ``(side, length)``; a pixel is ``length`` wide.
+
+    On one scale of whole numbers, which float64 holds exactly; so it does their products for masks below 2^53 pixels.
+    """
+    own, other = np.arange(side)[:, None] * length, np.arange(length)[None] * side
+    shared = np.minimum(own + length, other + side) - np.maximum(own, other)
+    return np.asarray(np.clip(shared, 0, None), dtype=np.float64)
 
 
 def stack_batches(images: Iterator[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:

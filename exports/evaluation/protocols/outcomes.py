@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from figureground.exports.evaluation.adapters import adapter_option
 from figureground.exports.evaluation.answers import Feeder, Judged, judge_answers
 from figureground.exports.evaluation.dataset import row_names
-from figureground.exports.evaluation.label_spaces import ClassMap
+from figureground.exports.evaluation.label_spaces import ClassMap, find_truth
 from figureground.exports.evaluation.model_files.adapter_checks import checked_logits
 from figureground.exports.evaluation.pictures import decode_image, decode_mask, stored_bytes
 from figureground.exports.evaluation.protocols.noise import CLEAN, Condition, make_ahead, show_conditions, stack_batches
@@ -98,13 +98,13 @@ def judge_pictures(
 
     By label space, ``(R, C, T)`` each; models of raw pixels are shown rounded ones.
     """
-    adapter, cells = feeder.adapter, conditions * trials
+    adapter, cells, truth = feeder.adapter, conditions * trials, find_truth(facts.label, facts.source_label, classes)
     judged, done = dict[str, list[Judged]](), 0
     for batch in make_ahead(stack_batches(shown, feeder.batch_size)):
         fed = batch if adapter_option(adapter, "takes_float") else np.rint(batch * 255).astype(np.uint8)
         rows = np.arange(done, done + len(batch)) // cells
         logits = checked_logits(adapter, fed, [f"{config}/{facts.image_id[row]}" for row in rows])
-        spaces = judge_answers(adapter, logits, facts.label[rows], facts.source_label[rows], classes)
+        spaces = judge_answers(adapter, logits, truth.of(rows), classes)
         for space, answers in spaces.items():
             judged.setdefault(space, []).append(answers)
         done += len(batch)

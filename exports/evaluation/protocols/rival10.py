@@ -47,7 +47,7 @@ from figureground.exports.evaluation.protocols.sensitivity import (
     rfs_figures,
     summarise_noise,
 )
-from figureground.exports.evaluation.shares import accuracy_micro, class_sizes
+from figureground.exports.evaluation.shares import accuracy_micro, class_sizes, describe_chance
 from figureground.exports.evaluation.tables import IMAGES_ALIKE, RULE, Cell, Figure, accuracy_figures, measured_cell
 from figureground.exports.evaluation.values import arrays_of, require
 
@@ -71,7 +71,7 @@ def run_rival10(job: Job) -> dict[str, Any]:
     masks, mask_source = _other_masks(job.options["masks_from"], job.split)
     level = attribute_level(settings)
     described = {"noise": {**dataclasses.asdict(settings), "undefined": None}, "masks_from": mask_source}
-    job, classes = job.keyed(**described, attribute_level=level), job.repository.classes
+    job, classes = job.keyed(**described, attribute_level=level, fit_mask="area"), job.repository.classes
 
     def run(config: str) -> dict[str, NDArray[Any]]:
         noisy, columns = config == "original", ["object_mask", "source_label", "attribute"]
@@ -97,7 +97,7 @@ def run_rival10(job: Job) -> dict[str, Any]:
     stored = job.remembered([*(config for config in job.configs if config not in reasons), *views], run)
     answered = {config: arrays for config, arrays in stored.items() if len(arrays) > 1}
     summaries = {
-        space: summarise_rival10(outcomes, classes, settings, job.sampling)
+        space: summarise_rival10(outcomes, classes, space, settings, job.sampling)
         for space, outcomes in split_by_space(answered, Outcomes)
     }
     skipped = {view: dict(zip(UNMEASURED, stored[view]["skipped"].tolist(), strict=True)) for view in views}
@@ -141,7 +141,7 @@ def _other_masks(repo: str | None, split: str) -> tuple[dict[str, bytes | None] 
 
 
 def summarise_rival10(
-    outcomes: Mapping[str, Outcomes], classes: ClassMap, settings: NoiseSettings, sampling: Sampling
+    outcomes: Mapping[str, Outcomes], classes: ClassMap, space: str, settings: NoiseSettings, sampling: Sampling
 ) -> dict[str, Any]:
     """All metrics of one model's answers in one label space, by config, JSON-ready, with intervals."""
     original = outcomes["original"]
@@ -153,7 +153,7 @@ def summarise_rival10(
     return {
         **class_sizes(original.label, classes),
         "class_names": list(classes.names),
-        "chance": 1 / len(classes.names),
+        **describe_chance(space, classes),
         "object_area_share": float(original.area.mean()),
         "clean": {**describe_accuracy(original, 0), "per_source_label": per_source},
         "noise": {

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from figureground.exports.evaluation.values import EvaluationError, plain_line
+from figureground.exports.evaluation.values import EvaluationError, plain_line, require
 
 _AGREEMENT: Final = "mask_agreement"  # columns of provenance
 _GROUP: Final = "group"
@@ -56,10 +56,13 @@ def _stored(paths: Iterable[Path], column: str) -> Iterator[tuple[Path, str, Any
     for path in paths:
         try:
             with pq.ParquetFile(path) as table:
+                named = "image_id" in table.schema_arrow.names
                 rows = table.read(columns=["image_id", f"provenance.{column}"]).to_pylist()
         except Exception as error:  # pyarrow raises its own errors and OSError alike
             raise EvaluationError(f"{path}: cannot be read: {plain_line(error, 120)}; download it again") from error
+        require(named, f"{path}: has no column image_id; download or build the dataset again")
         for row in rows:
-            value = (row.get("provenance") or {}).get(column)
+            own = row.get("provenance")
+            value = own.get(column) if isinstance(own, dict) else None
             if value is not None:
                 yield path, row["image_id"], value

@@ -47,12 +47,12 @@ def difference_rows(table: ResultTable) -> list[str]:
     return [name for name, cells in table.rows.items() if any(cell.signed and cell.value is not None for cell in cells)]
 
 
-def draw_accuracies(table: ResultTable, chance: float, picture_format: str = "png") -> bytes:
+def draw_accuracies(table: ResultTable, picture_format: str = "png") -> bytes:
     """A panel for each model: accuracies by variant in percent, with 95 % intervals."""
     figure, panels = _panels(table, names := accuracy_rows(table))
     for number, axes in enumerate(panels):
         _draw_cells(axes, [table.rows[name][number] for name in names])
-        axes.axvline(100 * chance, color=_GREY, linewidth=1, linestyle=":")
+        axes.axvline(100 * table.chance, color=_GREY, linewidth=1, linestyle=":")
         axes.set_xlim(-2, 102)
         axes.set_xlabel("accuracy, %", fontsize=8)
     note = "lines: 95 % intervals; hollow: too few images to decide by, or no interval; dotted: chance"

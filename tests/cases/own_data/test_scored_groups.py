@@ -121,6 +121,15 @@ def test_results_say_how_many_independent_images_there_are(grouped: Path, tmp_pa
     assert wide > narrow
 
 
+def test_a_shard_without_ids_is_named_before_groups_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "test-00000-of-00001.parquet"
+    pq.write_table(pa.table({"provenance": [{"group": "a"}], "label": [0]}), path)
+    with pytest.raises(
+        EvaluationError, match=r"test-00000-of-00001\.parquet: has no column image_id; download or build"
+    ):
+        read_groups([path])
+
+
 def test_tables_and_published_figures_say_it_too(
     grouped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

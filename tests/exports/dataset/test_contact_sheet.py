@@ -10,7 +10,7 @@ from drawn_release import CLASS_MAP, draw_release
 from PIL import Image
 
 from figureground.exports.dataset.building import build_dataset
-from figureground.exports.dataset.contact_sheet import count_line, write_contact_sheet
+from figureground.exports.dataset.contact_sheet import _rows_of, count_line, write_contact_sheet
 from figureground.exports.dataset.folder import DatasetFolder
 from figureground.exports.dataset.inputs import Machines
 from figureground.exports.dataset.request import BuildOptions, prepare_request
@@ -36,6 +36,24 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_sheet_says_how_many_of_the_objects_it_shows(shown: int, objects: int, words: str) -> None:
     assert count_line(shown, objects, "test") == words
+
+
+def test_variants_of_many_draws_show_the_photos_that_lead(tmp_path: Path) -> None:
+    """Eighteen objects of which a variant has twenty draws each, one after the other: more rows than photos."""
+    drawn = draw_release(tmp_path, per_class=6)
+    (tmp_path / "toy.json").write_text(CLASS_MAP)
+    options = BuildOptions(variants=("original", "mixed_rand"), class_map=str(tmp_path / "toy.json"), draws=20)
+    request = prepare_request("imagenet9", drawn.workspace, options=options, machines=Machines(workers=1))
+    folder = build_dataset(request, tmp_path / "out").folder
+    with Image.open(folder / "report" / "contact_sheet.png") as sheet:
+        pixels = np.asarray(sheet.convert("RGB"))
+    for line in range(12):
+        top = HEAD_PX + LINE_PX * line
+        cell = pixels[top : top + 160, 6 + 2 * 166 : 6 + 2 * 166 + 160]
+        assert (cell != 255).any(axis=2).mean() > 0.5
+    rows = list(DatasetFolder.open(folder).rows("mixed_rand", columns=("image", "image_id", "draw")))
+    first = _rows_of(DatasetFolder.open(folder), "mixed_rand", "test", [rows[25]["image_id"]])[rows[25]["image_id"]]
+    assert (rows[25]["draw"], first["image"]) == (5, rows[20]["image"])
 
 
 def test_the_words_are_on_the_sheet(built: Path, tmp_path: Path) -> None:

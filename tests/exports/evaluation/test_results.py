@@ -34,7 +34,7 @@ def result(model: str, lost: int, images: int = 60, **more: Any) -> dict[str, An
         "original": RowAnswers(image_id=ids, label=labels, right=np.ones(images, np.bool_)),
         "bg_influence_white": RowAnswers(image_id=ids, label=labels, right=np.arange(images) >= lost),
     }
-    summary = script.summarise_background_check(answers, CLASSES, Sampling(count=50))
+    summary = script.summarise_background_check(answers, CLASSES, "map2", Sampling(count=50))
     dataset = {"name": "d", "revision": None, "split": "test", "fingerprint": "f"}
     given = {"protocol": "background_check", "model": model, "feed": "canvas", "dataset": dataset}
     return {**given, "label_spaces": {"map2": summary}, **more}

@@ -7,12 +7,14 @@ import io
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from datasets import load_dataset
@@ -20,9 +22,11 @@ from drawn_release import CLASS_MAP, draw_release
 from PIL import Image
 
 from figureground.build.recipes.loading import load_recipe
+from figureground.cli.export import _rival10_lines
 from figureground.errors import DataError, UsageError
 from figureground.exports.dataset.building import build_dataset
 from figureground.exports.dataset.inputs import Machines
+from figureground.exports.dataset.manifest import write_manifest
 from figureground.exports.dataset.request import prepare_request
 from figureground.exports.layouts.rival10 import export_rival10, row_stem
 from figureground.schemas.attributes import load_attribute_schema
@@ -137,7 +141,27 @@ def test_the_same_dataset_gives_the_same_bytes(repo: Path, tree: Path, tmp_path:
 def test_validation_can_be_left_out(repo: Path, tmp_path: Path) -> None:
     report = export_rival10(repo, tmp_path / "out", validation="drop")
     assert report.instances["train/ordinary"] == 21
-    assert report.dropped > 0
+    assert list(report.dropped) == ["validation"]
+    assert report.dropped["validation"] >= 3  # of original; the pasted ones beside them
+
+
+def test_splits_that_the_layout_has_not_are_named(repo: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "repo"
+    shutil.copytree(repo, copy)
+    counts = dict.fromkeys(("validation", "test"), 0)
+    for split in counts:
+        for path in sorted((copy / "data").glob(f"*/{split}-*.parquet")):
+            if path.parent.name in KINDS:
+                counts[split] += pq.read_metadata(path).num_rows
+    for path in sorted((copy / "data").glob("*/test-*.parquet")):
+        path.rename(path.with_name(path.name.replace("test-", "test_hard-")))
+    write_manifest(copy)
+    report = export_rival10(copy, tmp_path / "out", validation="drop")
+    assert report.dropped == {"test_hard": counts["test"], "validation": counts["validation"]}
+    assert _rival10_lines(report)[1] == (
+        "left out, rows of splits that the layout has not: "
+        f"test_hard {counts['test']}, validation {counts['validation']}"
+    )
 
 
 def test_other_attributes_are_told_of(tmp_path: Path) -> None:

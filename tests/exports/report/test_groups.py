@@ -83,7 +83,7 @@ def write_result(folder: Path, protocol: str, model: str, share: float, **more: 
             config: RowAnswers(**draw_answers(share + lost, seed + number))
             for number, (config, lost) in enumerate(GROUND_CONFIGS.items())
         }
-        spaces = {"map3": summarise_background_check(grounds, CLASSES, SAMPLING)}
+        spaces = {"map3": summarise_background_check(grounds, CLASSES, "map3", SAMPLING)}
     else:
         crops = {
             config: MaskedAnswers(

@@ -32,6 +32,7 @@ TABLE = ResultTable(
     },
     {("x - y", 1)},
     "percent [95 % interval]; * differs",
+    1 / 9,
 )
 ROW = ShownRow(config="original", image_id="<i>0</i>", truth="<dog>", picture="data:image/jpeg;base64,", mask="")
 WRONG = WrongAnswers(

@@ -64,7 +64,7 @@ def write_result(
     arrays = {f"head2.{name}": getattr(outcomes, name) for name in Outcomes.__slots__}
     if stored:
         write_predictions(folder / "predictions" / f"{key}.original.npz", arrays, key)
-    summary = summarise_rival10({"original": outcomes}, CLASSES, SETTINGS, Sampling(count=50))
+    summary = summarise_rival10({"original": outcomes}, CLASSES, "head2", SETTINGS, Sampling(count=50))
     result: dict[str, Any] = {
         "model": model,
         "protocol": "rival10",

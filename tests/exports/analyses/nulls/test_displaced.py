@@ -68,6 +68,36 @@ def test_a_map_that_is_blind_to_the_figure_has_nothing_beyond_its_null_at_any_ar
     assert precisions[0] < 0.1 < 0.5 < precisions[-1]  # which by itself follows the area
 
 
+def test_the_least_width_of_an_interval_is_that_of_the_places_there_are() -> None:
+    """Images that agree: only the variance between places, of one place and the mean of D, gives a width."""
+    widths, measures = {}, np.array([[0.5]])
+    for count in (2, 8):
+        places = np.resize([0.2, 0.8], count).reshape(-1, 1, 1)
+        spread = places.var(axis=0, ddof=1)
+        scaled = 0.5 + (places - 0.5) * np.sqrt(0.01 / spread)  # one variance whatever the number
+        images = [
+            NullMeasure.of(f"{number}", 0, 0.1, own=measures, places=scaled, best=np.array([[9.0]]))
+            for number in range(40)
+        ]
+        cell = summarise_nulls(images, ["iou"], bootstrap=4000, seed=0)["metrics"]["iou"]["beyond_null"]
+        widths[count] = np.ptp(cell["ci95"])
+    assert (widths[2] / widths[8]) ** 2 == pytest.approx((1 + 1 / 2) / (1 + 1 / 8))
+
+
+def test_one_place_of_each_mask_gives_no_interval() -> None:
+    images = [replace(image, spread=np.full_like(image.spread, np.nan), places=1) for image in drawn("blind")]
+    mask = square_mask((SIDE, SIDE), (2, 4, 10, 9))
+    one = measure_null(np.arange(SIDE**2).reshape(SIDE, SIDE) / SIDE**2, mask, "a", 0, NullSettings(displacements=1))
+    assert one is not None
+    assert one.places == 1
+    assert np.isnan(one.spread).all()
+    measured = summarise_nulls([*images, one], METRIC_NAMES, bootstrap=100, seed=0)["metrics"]["iou"]
+    for figure in ("beyond_null", "skill"):
+        assert measured[figure]["value"] is not None
+        reason = "one place of each mask does not tell how far places differ"
+        assert (measured[figure]["ci95"], measured[figure]["p"], measured[figure]["no_ci95"]) == (None, None, reason)
+
+
 def test_a_map_that_is_the_figure_has_all_that_can_be_had_at_every_area() -> None:
     summary = summarise_nulls(drawn("oracle", each=5), METRIC_NAMES, bootstrap=100, seed=0)
     for part in summary["by_area"]:

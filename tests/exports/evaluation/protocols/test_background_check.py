@@ -38,7 +38,7 @@ def answers(right: list[int], ids: list[str] | None = None, labels: list[int] | 
 
 
 def summarise(**found: RowAnswers) -> dict[str, Any]:
-    return script.summarise_background_check(found, CLASSES, Sampling(count=2000))
+    return script.summarise_background_check(found, CLASSES, "head3", Sampling(count=2000))
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,28 @@ def test_every_label_space_stands_apart(grounds: Path) -> None:
     for found in result["label_spaces"].values():  # green is never said over all 1000 outputs
         assert found["configs"]["original"]["accuracy_macro"] == pytest.approx(2 / 3)
         assert found["differences"]["bg_invariance_black_minus_original"]["macro"]["ratio"] == 1
+
+
+def test_what_a_guess_scores_is_said_of_each_label_space(grounds: Path) -> None:
+    result = score(grounds, "imagenet_figure")
+    spaces = result["label_spaces"]
+    assert (spaces["map3"]["chance"], spaces["exact1000"]["chance"]) == (1 / 3, 1 / 1000)
+    assert "class means" in spaces["map3"]["chance_note"]
+    assert "own ImageNet class" in spaces["exact1000"]["chance_note"]
+    assert {table.title.split("label space ")[1][:4]: table.chance for table in script.result_tables([result])} == {
+        "map3": 1 / 3,
+        "exac": 1 / 1000,
+    }
+
+
+@pytest.mark.parametrize("row", [0, 20])
+def test_a_photo_without_a_class_of_its_own_takes_that_label_space_away(tmp_path: Path, row: int) -> None:
+    """In the first batch of eight, or in a later one."""
+    configs = ground_configs(DRAWN)
+    configs["original"][row]["source_label"] = None
+    result = score(write_repository(tmp_path / "grounds", configs), "imagenet_figure", batch_size=8)
+    assert set(result["label_spaces"]) == {"map3"}
+    assert result["label_spaces"]["map3"]["configs"]["original"]["n"] == 27
 
 
 def test_accuracy_difference_and_ratio_by_hand() -> None:

@@ -123,6 +123,35 @@ def test_rows_that_are_no_crossing_are_faults(tmp_path: Path) -> None:
         score(without, "looks_at_figure")
 
 
+def test_figures_that_the_control_lacks_are_not_counted_as_compared(tmp_path: Path) -> None:
+    drawn = photos(3)
+    plain = {
+        "original": [make_row(photo, "original", photo.draw(), params={}) for photo in drawn],
+        "mixed_self": [make_row(photo, "mixed_self", photo.draw(), params={}) for photo in drawn[:4]],
+    }
+    repo = write_repository(tmp_path / "part", {**plain, "crossed": crossed_rows(drawn)})
+    summary = score(repo, "looks_at_figure")["label_spaces"]["head3"]
+    counts = {name: measured["n"] for name, measured in summary["differences"].items()}
+    assert counts == {"mixed_self - original": 4, "crossed - mixed_self": 4, "crossed, own class - other classes": 9}
+    assert summary["configs"]["crossed"]["n"] == 9
+
+
+def test_a_control_of_other_figures_leaves_its_differences_out(tmp_path: Path) -> None:
+    drawn = photos(6)
+    others = [make_row(photo, "mixed_self", photo.draw(), params={}) for photo in drawn[::2]]
+    plain = {
+        "original": [make_row(photo, "original", photo.draw(), params={}) for photo in drawn[1::2]],
+        "mixed_self": others,
+    }
+    repo = write_repository(tmp_path / "apart", {**plain, "crossed": crossed_rows(drawn[1::2])})
+    result = score(repo, "looks_at_figure")
+    differences = result["label_spaces"]["head3"]["differences"]
+    nothing = {"value": None, "reason": "no figure is in both", "n": 0}
+    assert differences["mixed_self - original"] == differences["crossed - mixed_self"] == nothing
+    assert differences["crossed, own class - other classes"]["n"] == 9
+    assert "crossed - mixed_self (n 0)" in script.format_table([result])
+
+
 def test_without_the_photo_on_its_own_ground_the_photo_is_the_control(tmp_path: Path) -> None:
     drawn = photos(3)
     plain = {"original": [make_row(photo, "original", photo.draw(), params={}) for photo in drawn]}

@@ -189,7 +189,7 @@ def shades(figures: Sequence[int], grounds: Sequence[int], labels: Sequence[int]
 def summary(adapter: ReaderAdapter, table: Any, settings: NoiseSettings) -> dict[str, Any]:
     feeder = script.Feeder(adapter=adapter, batch_size=64)
     measured = script.measure(feeder, table, TWO, "original", conditions=settings.conditions(), trials=settings.trials)
-    return script.summarise_rival10({"original": measured["head2"]}, TWO, settings, Sampling(count=50))
+    return script.summarise_rival10({"original": measured["head2"]}, TWO, "head2", settings, Sampling(count=50))
 
 
 BOTH_TELL = shades([60, 195] * 10, [60, 195] * 10, [0, 1] * 10)
@@ -269,7 +269,9 @@ def test_irfs_counts_an_image_once_as_its_mean_over_levels() -> None:
     table = shades([60, 195] * 15, [60, 195] * 15, [0, 1] * 15)
     feeder = script.Feeder(adapter=ReaderAdapter(0.9, 0.1), batch_size=64)
     measured = script.measure(feeder, table, TWO, "original", conditions=settings.conditions(), trials=2)["head2"]
-    found = script.summarise_rival10({"original": measured}, TWO, settings, Sampling(count=50))["noise"]["0"]["sigma"]
+    found = script.summarise_rival10({"original": measured}, TWO, "head2", settings, Sampling(count=50))["noise"]["0"][
+        "sigma"
+    ]
     chances = measured.probability.mean(axis=2)
     conditions = [condition.region for condition in settings.conditions()]
     figure, ground = (chances[:, [row for row, name in enumerate(conditions) if name == part]] for part in PARTS)
@@ -324,6 +326,18 @@ def test_models_of_raw_pixels_are_shown_rounded_noise() -> None:
     assert (seen[0][0] == np.where(FIGURE, 60, 60)[..., None]).all()
 
 
+@pytest.mark.parametrize(("side", "times", "pooled"), [(128, 4, 7), (160, 5, 7), (448, 2, 1)])
+@pytest.mark.parametrize("width", [1, 2])
+def test_a_mask_at_another_size_is_what_covers_half_of_a_pixel(side: int, times: int, pooled: int, width: int) -> None:
+    """A thin handle on a canvas of 224, and a slit; counted on a raster that both sizes divide."""
+    mask = square_mask((224, 224), (20, 20, 80, 100))
+    mask[100:200, 60 : 60 + width] = True
+    mask[:100, 30 : 30 + width] = False
+    fine = np.kron(mask, np.ones((times, times), np.int64))
+    counts = fine.reshape(side, pooled, side, pooled).sum(axis=(1, 3))
+    assert (script.fit_mask(mask, (side, side)) == (2 * counts >= pooled**2)).all()
+
+
 def test_label_spaces_of_a_1000_way_model_are_kept_apart() -> None:
     classes = script.parse_class_map(
         '{"name": "one", "classes": [{"index": 0, "name": "dog", "wnids": ["n1", "n2"], "imagenet_indices": [3, 4]}]}'
@@ -332,7 +346,8 @@ def test_label_spaces_of_a_1000_way_model_are_kept_apart() -> None:
     logits[0, 3], logits[1, 3] = 9, 9  # the second photo is of n2, output 4
     adapter = ReaderAdapter(1.0, 1.0)
     adapter.label_space = "map"
-    found = script.judge_answers(adapter, logits, np.array([0, 0]), np.array(["n1", "n2"]), classes)
+    truth = script.find_truth(np.array([0, 0]), np.array(["n1", "n2"]), classes)
+    found = script.judge_answers(adapter, logits, truth, classes)
     assert found["map1"][0].tolist() == [True, True]
     assert found["exact1000"][0].tolist() == [True, False]
     shares = np.exp(logits[0].astype(float)) / np.exp(logits[0].astype(float)).sum()

@@ -119,7 +119,7 @@ def settings_of(name: str) -> NoiseSettings:
 
 def noise(looks: str, kind: str = "sigma") -> dict[str, Any]:
     outcomes = {"original": measured(looks, kind)}
-    summary = script.summarise_rival10(outcomes, TWO, settings_of(kind), Sampling(count=500))
+    summary = script.summarise_rival10(outcomes, TWO, "head2", settings_of(kind), Sampling(count=500))
     found: dict[str, Any] = summary["noise"]["0"][kind]
     return found
 
@@ -169,7 +169,7 @@ def over_masks(looks: str, grow_px: tuple[int, ...], trials: int = 2) -> dict[st
     outcomes = script.measure(
         feeder, drawn().table(), TWO, "original", conditions=settings.conditions(), trials=trials
     )["head2"]
-    summary = script.summarise_rival10({"original": outcomes}, TWO, settings, Sampling(count=500))
+    summary = script.summarise_rival10({"original": outcomes}, TWO, "head2", settings, Sampling(count=500))
     assert ("sigma, all levels, masks 0, +3, -2 px: RFS" in script.rival10_cells(summary)) == (len(grow_px) > 1)
     found: dict[str, Any] = summary["over_masks"]
     return {**found, "each": [own["sigma"]["pooled"] for own in summary["noise"].values()]}
@@ -202,7 +202,7 @@ def test_few_images_of_an_area_are_undecidable() -> None:
     outcomes = measured("figure")
     kept = np.flatnonzero(outcomes.area > 0.05)[:: EACH // 10]
     few = type(outcomes)(**{name: values[kept] for name, values in script.arrays_of(outcomes).items()})
-    summary = script.summarise_rival10({"original": few}, TWO, NULLED, Sampling(count=50))
+    summary = script.summarise_rival10({"original": few}, TWO, "head2", NULLED, Sampling(count=50))
     parts = summary["noise"]["0"]["sigma"]["by_area"]
     assert [(part["area"], part["n"]) for part in parts] == [
         ([0.05, 0.1], 10),
@@ -255,7 +255,7 @@ def test_the_headline_is_l2_and_is_first() -> None:
     outcomes = script.measure(
         script.Feeder(adapter=model, batch_size=64), drawn().table(), TWO, "original", conditions=settings.conditions()
     )
-    summary = script.summarise_rival10({"original": outcomes["head2"]}, TWO, settings, Sampling(count=50))
+    summary = script.summarise_rival10({"original": outcomes["head2"]}, TWO, "head2", settings, Sampling(count=50))
     assert [figure.name for figure in script.rival10_figures(summary)] == [
         "rfs_l2_beyond_null",
         "rfs_l2",

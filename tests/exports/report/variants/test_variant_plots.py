@@ -29,8 +29,8 @@ ROWS = {
 }
 
 
-def table(stars: set[tuple[str, int]]) -> ResultTable:
-    return ResultTable("toy (test, 9 images)", ["a", "b"], ROWS, stars, "percent")
+def table(stars: set[tuple[str, int]], chance: float = 1 / 9) -> ResultTable:
+    return ResultTable("toy (test, 9 images)", ["a", "b"], ROWS, stars, "percent", chance)
 
 
 def test_rows_are_told_apart() -> None:
@@ -53,8 +53,9 @@ def test_stars_are_those_of_the_table() -> None:
 
 
 def test_accuracies_are_drawn_alike_each_time_and_as_vectors() -> None:
-    drawn = plots.draw_accuracies(table(set()), 1 / 9, "svg")
-    assert drawn == plots.draw_accuracies(table(set()), 1 / 9, "svg")
+    drawn = plots.draw_accuracies(table(set()), "svg")
+    assert drawn == plots.draw_accuracies(table(set()), "svg")
+    assert drawn != plots.draw_accuracies(table(set(), 1 / 1000), "svg")  # its own table's chance
     assert drawn.startswith(b"<?xml")
 
 
