@@ -261,7 +261,7 @@ class StudioProject:
     attribute_schema: str
     """JSON of the attribute schema that its page was made from."""
     since: str
-    """When it got that page, UTC, ISO 8601: answers from before were given to the page before."""
+    """When it got that page by the server's clock, UTC, ISO 8601: answers from before were given to the page before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from figureground.annotate.agreement.intervals import Estimate, mean_over_photos
 from figureground.annotate.agreement.mask_overlap import compare_masks
 from figureground.annotate.agreement.overlaps import PhotoAgreement
 from figureground.annotate.agreement.time_saved import Quartiles
-from figureground.annotate.decisions import AGREEING_IOU, newest_answers
+from figureground.annotate.decisions import AGREEING_IOU, accepted_state, newest_answers
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, decode_coco_rle
 from figureground.schemas.records import Annotation
@@ -179,14 +179,9 @@ def known_masks(workspace: Workspace) -> dict[str, CocoRle]:
     """image_id of every honeypot that was answered to its known object mask: that of the answer that was accepted."""
     masks: dict[str, CocoRle] = {}
     for image_id in sorted({answer.image_id for answer in workspace.annotations() if answer.purpose == "honeypot"}):
-        decision = workspace.decision(image_id)
-        states = [
-            answer
-            for answer in workspace.annotations(image_id)
-            if decision is not None and answer.annotation_id == decision.annotation_id and OBJECT in answer.masks
-        ]
-        if states:
-            masks[image_id] = states[-1].masks[OBJECT]
+        answer = accepted_state(list(workspace.annotations(image_id)), workspace.decision(image_id))
+        if answer is not None:
+            masks[image_id] = answer.masks[OBJECT]
     return masks
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from figureground.annotate.decisions import decide
+from figureground.annotate.decisions import news_of
 from figureground.annotate.times import later_utc, spell_utc
 from figureground.errors import Faults, UsageError, listed, printable
 from figureground.schemas.attributes import OBJECT, AttributeSchema
@@ -181,9 +181,7 @@ def store_answer(
         if newest is not None and newest.annotation_id == made.annotation_id:
             report.already_there += 1
             return
-        decision = decide(made.image_id, [*stored, made])
-        if decision == workspace.decision(made.image_id):
-            decision = None
+        decision = news_of(workspace.decision(made.image_id), made, stored)
         if workspace.add_answer(made, decision):
             report.answers += 1
             report.replaced += newest is not None
