@@ -154,7 +154,7 @@ class Prompt:
             "origin": self.origin,
         }
         pairs |= {"text": self.text, "score": self.score}
-        return canonical_json({key: value for key, value in pairs.items() if value})
+        return canonical_json({key: value for key, value in pairs.items() if value not in (None, "")})
 
 
 CONSENSUS: Final = "consensus"

@@ -36,6 +36,8 @@ class AnnotatorReport:
     second_looks: int = 0
     seconds: Quartiles | None = None
     """On the page, of the answers whose time is known; None where none is."""
+    timed: int = 0
+    """Answers whose time is known."""
     edited: Estimate = _NONE
     """Share of the answers that began from a machine mask in which the object is not that mask, pixel for pixel."""
     edit_iou_median: float | None = None
@@ -147,6 +149,7 @@ def summarise_answers(annotator: str, answers: Sequence[Annotation]) -> Annotato
         skips=sum(purpose == "first_look" and not own for (purpose, _), own in newest.items()),
         second_looks=sum(purpose == "second_look" and bool(own) for (purpose, _), own in newest.items()),
         seconds=Quartiles.of(timed) if timed else None,
+        timed=len(timed),
         edited=mean_over_photos([float(bool(answer.changed_px)) for answer in began]),
         edit_iou_median=float(median(edit_ious)) if edit_ious else None,
         proposal_iou=mean_over_photos(list(ious.values())),

@@ -15,11 +15,9 @@ from figureground.errors import Faults, UsageError, listed, printable
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.documents import same_form
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle
+from figureground.schemas.rasters.sizes import TURNED
 from figureground.schemas.records import NAME_PATTERN, Annotation, ImageRecord, canonical_json, content_id
 from figureground.schemas.store.workspace import Workspace
-
-TURNED: Final = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
 
 LONGEST_ORIGIN: Final = 200
 """Characters: an origin is a line for people, not a document."""
