@@ -76,6 +76,7 @@ class AnnotatorReport:
             "skips": self.skips,
             "second_looks": self.second_looks,
             "seconds": None if self.seconds is None else self.seconds.to_json(),
+            "timed": self.timed,
             "edited": self.edited.to_json(),
             "untouched": short(self.untouched),
             "edit_iou_median": short(self.edit_iou_median),

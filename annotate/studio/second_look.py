@@ -121,8 +121,7 @@ def push_second_look(
     batch = _open_batch(workspace, client, schema, report)
     reconcile(workspace, client, batch.project, anew=True)
     shown, history = _Shown.of(client, batch.project), AttributeHistory.of(workspace)
-    most = limit or len(doubtful)
-    queue = [own for rank, own in enumerate(doubtful) if rank < most or own.image_id in shown.tasks]
+    queue = [own for rank, own in enumerate(doubtful) if limit is None or rank < limit or own.image_id in shown.tasks]
     report.held_back = len(doubtful) - len(queue)
     for start in range(0, len(queue), BATCH):
         part = queue[start : start + BATCH]
