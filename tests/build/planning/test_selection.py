@@ -36,7 +36,7 @@ def test_a_photo_without_a_strip_is_refused_wherever_a_layer_paints_tiles(whose:
 def test_boxes_are_judged_on_the_canvas_of_the_first_view_without_a_window() -> None:
     record = object_record("wide", "a", mask=square_mask((100, 400), (20, 20, 170, 60)))
     filters = {"min_box_kept": 0.5}
-    windowed = {"resize": "none", "crop": None, "window": {}}
+    windowed: dict[str, object] = {"resize": "none", "crop": None, "window": {}}
     for views in ({"imagenet": {}, "crop": windowed}, {"crop": windowed, "imagenet": {}}):
         document = PLAIN | {"rules": {"exact": {"views": views, "filters": filters}}}
         variants = {name: {"ground": "source", "view": name} for name in views}
