@@ -18,6 +18,14 @@ DOUBTS: Final[tuple[DecisionState, ...]] = ("needs_second", "wrong_label", "conf
 """Flags that put a photo in doubt; once a second person sets the same flag, it becomes the state of the decision."""
 
 
+LOOKING: Final = "view"
+"""Tool of the answers of people who look at a dataset; their flags count also after a second look."""
+
+
+MACHINE_EDITOR: Final = "figureground-lint"
+"""Who changed an answer last, where ``lint fix`` did: nobody of the people."""
+
+
 def answer_makers(answers: Sequence[Annotation]) -> list[str]:
     """Who gave each of some answers, in their order: a pseudonym, or a name of its own for an answer without author.
 
@@ -52,14 +60,29 @@ def deciding_answers(answers: Sequence[Annotation]) -> list[Annotation]:
     return [answer for answer in given if not answer.machine] or given
 
 
+def newest_state(answers: Sequence[Annotation], annotation_id: str) -> Annotation | None:
+    """The newest submitted state of one answer; None where there is none."""
+    states = [answer for answer in answers if answer.annotation_id == annotation_id and answer.state == "submitted"]
+    return max(states, key=lambda answer: answer.updated_at, default=None)
+
+
+def accepted_state(answers: Sequence[Annotation], decision: Decision | None) -> Annotation | None:
+    """The newest state of the answer that was accepted for a photo; None where none is, or it has no object mask."""
+    if decision is None or decision.state != "accepted":
+        return None
+    newest = newest_state(answers, decision.annotation_id)
+    return newest if newest is not None and OBJECT in newest.masks else None
+
+
 def decide(image_id: str, answers: Sequence[Annotation], *, awaited: int = 0) -> Decision | None:
     """The decision that a photo's answers make.
 
     One unflagged answer with a mask is accepted, and so are several that agree (the one nearest to the others).
     Disagreement, and a doubt of one person, need a second look. A second look of somebody else settles: its mask is
-    accepted, or its flag becomes the decision; so does a flag that two people set. Masks of machines that were imported
-    count where no person answered. An accepted answer gives way to a
-    later one to questions that were added since, which holds the accepted mask and both answers' attributes.
+    accepted, or its flag becomes the decision; so does a flag that two people set. Somebody who looks at the dataset
+    and flags what was settled puts it in doubt until a later second look. Masks of machines that were imported count
+    where no person answered. An accepted answer gives way to a later one to questions that were added since, which
+    holds the accepted mask and both answers' attributes.
 
     Args:
         image_id: The photo.
@@ -82,7 +105,44 @@ def decide(image_id: str, answers: Sequence[Annotation], *, awaited: int = 0) ->
     else:
         taken_back = any(answer.state == "submitted" and answer.purpose == "first_look" for answer in answers)
         return _decision(image_id, "needs_second", "answered, then skipped") if taken_back else None
-    return _extend(decision, given, added)
+    decision = _extend(decision, given, added)
+    return _doubt_settled(decision, settled[-1], first) if settled else decision
+
+
+def news_of(
+    before: Decision | None, answer: Annotation, stored: Sequence[Annotation], *, awaited: int = 0
+) -> Decision | None:
+    """The decision that a photo's answers make now that another one came; None where that changes nothing.
+
+    A doubt that no answer raised, such as one about the rim of an accepted mask, stands until a later second look.
+
+    Args:
+        before: The photo's newest decision.
+        answer: What came.
+        stored: All answers to the photo before it.
+        awaited: As for ``decide``.
+    """
+    if answer.state == "draft" or answer.purpose == "honeypot":
+        return None
+    answers = [*stored, answer]
+    decision = decide(answer.image_id, answers, awaited=awaited)
+    if decision is None or decision == before:
+        return None
+    standing = before is not None and before.state == "needs_second" and before.annotation_id
+    if standing and decision.state in ("accepted", "needs_second"):
+        given = deciding_answers(answers)
+        looks = [look for look in given if look.purpose in SECOND_LOOKS and settles(look, given)]
+        return decision if looks and looks[-1] == answer else None
+    return decision
+
+
+def _doubt_settled(decision: Decision, look: Annotation, first: Sequence[Annotation]) -> Decision:
+    """What a second look settled, in doubt again where somebody flagged it since."""
+    later = [answer for answer in first if answer.tool == LOOKING and answer.updated_at > look.updated_at]
+    flagged = sorted(set(DOUBTS) & {flag for answer in later for flag in answer.flags})
+    if decision.state != "accepted" or not flagged:
+        return decision
+    return _decision(decision.image_id, "needs_second", f"flagged {', '.join(flagged)} when it was settled")
 
 
 def _first_looks(image_id: str, given: Sequence[Annotation]) -> Decision:

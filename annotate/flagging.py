@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from figureground.annotate.decisions import DOUBTS, decide
+from figureground.annotate.decisions import LOOKING, news_of
 from figureground.annotate.sheet.reading import PersonName
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.pseudonyms import Pseudonyms
@@ -19,7 +19,7 @@ from figureground.schemas.records import Annotation, Decision, content_id
 from figureground.schemas.sources.names import name_key
 from figureground.schemas.store.workspace import Workspace
 
-TOOL: Final = "view"
+TOOL: Final = LOOKING
 """Also what pseudonyms of people who look at datasets are filed under."""
 _MOST_NOTE: Final = 500
 
@@ -72,7 +72,7 @@ def flag_photo(workspace: Workspace, flag: Flag) -> Flagged:
             raise UsageError(f"{flag.image_id}: nobody of this name flagged it here")
         answer = Annotation(
             annotation_id=own,
-            updated_at=later_utc(spell_utc(datetime.now(UTC)), earlier),
+            updated_at=later_utc(spell_utc(datetime.now(UTC)), stored),  # whatever other clocks said
             image_id=flag.image_id,
             masks={},
             attributes={},
@@ -86,17 +86,6 @@ def flag_photo(workspace: Workspace, flag: Flag) -> Flagged:
             note=flag.note,
         )
         before = workspace.decision(flag.image_id)
-        decision = _decided(flag, [*stored, answer])
-        decision = None if decision == before else decision
+        decision = news_of(before, answer, stored)
         workspace.add_answer(answer, decision)
     return Flagged(decision=decision or before, changed=decision is not None)
-
-
-def _decided(flag: Flag, answers: list[Annotation]) -> Decision | None:
-    """What all answers decide, and where they settled the photo before, a doubt about that."""
-    decision = decide(flag.image_id, answers)
-    if flag.state in DOUBTS and (decision is None or decision.state == "accepted"):
-        return Decision(
-            image_id=flag.image_id, state="needs_second", reason=f"flagged {flag.state} when it was settled"
-        )
-    return decision

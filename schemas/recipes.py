@@ -12,17 +12,10 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from figureground.schemas.documents import (
-    ConfigName,
-    Document,
-    Name,
-    SplitName,
-    check_config_names,
-    check_unlike,
-    shown,
-)
+from figureground.schemas.documents import ConfigName, Document, Name, SplitName, check_config_names, check_unlike
 from figureground.schemas.grown_variants import spread_lists
 from figureground.schemas.recipe_grounds import Grounds
+from figureground.schemas.recipe_painters import spelled_paint
 from figureground.schemas.recipe_views import View
 
 Photo = Literal["self", "same_class", "any_class", "next_class", "other_class"]
@@ -99,6 +92,14 @@ class Layer(Document):
     view: Name = "imagenet"
     """Name of the view that brings photo and matte onto the canvas."""
 
+    @property
+    def needs_mask(self) -> bool:
+        """Whether what it paints depends on an object's mask, or on the box of one."""
+        by_region = self.paint == "mean" and self.mean_of != "photo"
+        blurred = self.blur is not None and self.blur.within != "photo"
+        placed = self.move is not None or self.paint in ("tile", "adjacent")
+        return self.matte not in ("all", "attribute") or by_region or blurred or placed
+
 
 class Variant(Document):
     """One config of the dataset: layers, painted bottom to top."""
@@ -119,9 +120,9 @@ class Variant(Document):
         strange = set(value) - {"ground", "figure", "matte", "labels", "view", "donors_from", "grounds"}
         if strange or "ground" not in value or ("figure" in value) != ("matte" in value):
             raise ValueError("layers, or the shorthand {ground} or {ground, matte, figure}")
-        layers = [{**_paint(value["ground"]), "matte": "all"}]
+        layers = [{**spelled_paint(value["ground"]), "matte": "all"}]
         if "figure" in value:
-            layers.append({**_paint(value["figure"]), "matte": value["matte"]})
+            layers.append({**spelled_paint(value["figure"]), "matte": value["matte"]})
         if "view" in value:
             layers = [{**layer, "view": value["view"]} for layer in layers]
         return {"layers": layers, **{key: value[key] for key in ("labels", "donors_from", "grounds") if key in value}}
@@ -165,6 +166,10 @@ class Variant(Document):
         """Move of the row's own figure; None where it stays."""
         return next((layer.move for layer in reversed(self.layers) if layer.move and layer.of == "self"), None)
 
+    def needs_mask(self, rules: RuleSet) -> bool:
+        """Whether a layer, or the window of its view, needs an object's mask."""
+        return any(layer.needs_mask or rules.views[layer.view].window is not None for layer in self.layers)
+
     @property
     def donor(self) -> Photo | None:
         """The donor policy of the variant, or None if every layer is the row's own photo."""
@@ -177,17 +182,18 @@ class Filters(Document):
     one_box: bool = False
     """Refuse photos with more than one annotated box (ImageNet-9 did)."""
     max_box_share: float | None = Field(default=None, gt=0, le=1)
-    """Largest share of the canvas that the box may cover."""
+    """Largest share of the canvas that the box may cover. The canvas is that of the first view without a window."""
     min_box_kept: float | None = Field(default=None, ge=0, le=1)
-    """Smallest share of the resized box that the centre crop must keep."""
+    """Smallest share of the resized box that the centre crop of the same view must keep."""
     min_mask_over_box: float | None = Field(default=None, ge=0, le=1)
     """Smallest mask area ÷ box area, in stored pixels."""
     mask: bool = True
-    """Refuse masks that are empty, full, cropped away or that fill the canvas."""
+    """Refuse masks that are empty, full, cropped away or that fill the canvas. False takes photos without any, for
+    variants and views that need none."""
     full_mask: bool = True
     """With ``mask``: refuse those that are full or fill the canvas too; crops may have them."""
     strip: bool = False
-    """Refuse photos whose box leaves no margin to tile from."""
+    """Refuse photos whose box leaves no margin to tile from, as a layer ``tile`` of any variant does by itself."""
     clean_ground: bool = False
     """Refuse photos flagged ``class_visible_outside``."""
 
@@ -236,6 +242,18 @@ class RuleSet(Document):
     """Rule for adjacent tiles: ``released`` is that of Hard ImageNet's code, with the axes exchanged."""
     filters: Filters = Filters()
     donors: DonorRules = DonorRules()
+
+    @model_validator(mode="after")
+    def _boxes_have_a_canvas(self) -> RuleSet:
+        by_canvas = self.filters.max_box_share is not None or self.filters.min_box_kept is not None
+        if by_canvas and self.whole_view is None:
+            raise ValueError("a view without a window, where filters max_box_share or min_box_kept judge the canvas")
+        return self
+
+    @property
+    def whole_view(self) -> View | None:
+        """The first view without a window, on whose canvas filters judge boxes; None if each has one."""
+        return next((view for view in self.views.values() if view.window is None), None)
 
 
 class Balance(Document):
@@ -305,6 +323,11 @@ class Recipe(Document):
                 raise ValueError(f"rules.{rule}.views with {', '.join(missing)}")
             for name, variant in self.variants.items():
                 _check_canvases(name, variant, rules)
+                if not rules.filters.mask and variant.needs_mask(rules):
+                    raise ValueError(
+                        f"variants.{name} without windows, masks and boxes where rules.{rule} has filters "
+                        "mask: false; leave that out, or paint whole photos"
+                    )
         return self
 
     @model_validator(mode="after")
@@ -317,6 +340,11 @@ class Recipe(Document):
     def stream(self, variant: str) -> str:
         """Name of the variant by whose seeds the rows of ``variant`` are drawn."""
         return self.variants[variant].donors_from or variant
+
+    @property
+    def tiles(self) -> bool:
+        """Whether any layer paints a photo with its box tiled, which takes a strip beside the box."""
+        return any(layer.paint == "tile" for variant in self.variants.values() for layer in variant.layers)
 
     @property
     def per_attribute(self) -> bool:
@@ -364,30 +392,3 @@ def _lender_faults(name: str, variants: Mapping[str, Variant]) -> Iterator[str]:
     ):
         if mine != its:
             yield f"{where}: the same {word} as {source}, {its}, instead of {mine}"
-
-
-def _paint(value: Any) -> dict[str, Any]:  # noqa: ANN401  whatever the YAML holds
-    """Shorthand of one painter: ``source``, ``{of: DONOR}``, ``{fill: COLOUR}``, ``{tile: strip, of: DONOR}``.
-
-    Effects and ``grow_px`` may stand beside any of them, as in ``{source: self, blur: {sigma: 8, within: ground}}``.
-    """
-    if value == "source":
-        return {"paint": "source"}
-    if isinstance(value, dict):
-        if "source" in value:
-            return {"paint": "source", "of": value["source"], **{key: value[key] for key in set(value) - {"source"}}}
-        if "texture" in value:
-            return {"paint": "texture", **value}
-        rest = {key: item for key, item in value.items() if key not in {"fill", "tile"}}
-        if value.get("fill") == "mean":
-            return {"paint": "mean", **rest}
-        if "fill" in value:
-            return {"paint": "fill", "fill": value["fill"], **rest}
-        if value.get("tile") in ("strip", "adjacent"):
-            return {"paint": {"strip": "tile", "adjacent": "adjacent"}[value["tile"]], **rest}
-        if "of" in value:
-            return {"paint": "source", **rest}
-    raise ValueError(
-        "source, {source: PHOTO, …}, {fill: COLOUR|mean}, {tile: strip|adjacent}, {texture: FAMILY} or {of: DONOR}, "
-        f"not {shown(value)}"
-    )

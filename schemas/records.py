@@ -154,7 +154,7 @@ class Prompt:
             "origin": self.origin,
         }
         pairs |= {"text": self.text, "score": self.score}
-        return canonical_json({key: value for key, value in pairs.items() if value})
+        return canonical_json({key: value for key, value in pairs.items() if value not in (None, "")})
 
 
 CONSENSUS: Final = "consensus"
@@ -261,7 +261,7 @@ class StudioProject:
     attribute_schema: str
     """JSON of the attribute schema that its page was made from."""
     since: str
-    """When it got that page, UTC, ISO 8601: answers from before were given to the page before."""
+    """When it got that page by the server's clock, UTC, ISO 8601: answers from before were given to the page before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from figureground.annotate.agreement.intervals import Estimate, mean_over_photos
 from figureground.annotate.agreement.mask_overlap import compare_masks
 from figureground.annotate.agreement.overlaps import PhotoAgreement
 from figureground.annotate.agreement.time_saved import Quartiles
-from figureground.annotate.decisions import AGREEING_IOU, newest_answers
+from figureground.annotate.decisions import AGREEING_IOU, accepted_state, newest_answers
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, decode_coco_rle
 from figureground.schemas.records import Annotation
@@ -36,6 +36,8 @@ class AnnotatorReport:
     second_looks: int = 0
     seconds: Quartiles | None = None
     """On the page, of the answers whose time is known; None where none is."""
+    timed: int = 0
+    """Answers whose time is known."""
     edited: Estimate = _NONE
     """Share of the answers that began from a machine mask in which the object is not that mask, pixel for pixel."""
     edit_iou_median: float | None = None
@@ -74,6 +76,7 @@ class AnnotatorReport:
             "skips": self.skips,
             "second_looks": self.second_looks,
             "seconds": None if self.seconds is None else self.seconds.to_json(),
+            "timed": self.timed,
             "edited": self.edited.to_json(),
             "untouched": short(self.untouched),
             "edit_iou_median": short(self.edit_iou_median),
@@ -147,6 +150,7 @@ def summarise_answers(annotator: str, answers: Sequence[Annotation]) -> Annotato
         skips=sum(purpose == "first_look" and not own for (purpose, _), own in newest.items()),
         second_looks=sum(purpose == "second_look" and bool(own) for (purpose, _), own in newest.items()),
         seconds=Quartiles.of(timed) if timed else None,
+        timed=len(timed),
         edited=mean_over_photos([float(bool(answer.changed_px)) for answer in began]),
         edit_iou_median=float(median(edit_ious)) if edit_ious else None,
         proposal_iou=mean_over_photos(list(ious.values())),
@@ -179,14 +183,9 @@ def known_masks(workspace: Workspace) -> dict[str, CocoRle]:
     """image_id of every honeypot that was answered to its known object mask: that of the answer that was accepted."""
     masks: dict[str, CocoRle] = {}
     for image_id in sorted({answer.image_id for answer in workspace.annotations() if answer.purpose == "honeypot"}):
-        decision = workspace.decision(image_id)
-        states = [
-            answer
-            for answer in workspace.annotations(image_id)
-            if decision is not None and answer.annotation_id == decision.annotation_id and OBJECT in answer.masks
-        ]
-        if states:
-            masks[image_id] = states[-1].masks[OBJECT]
+        answer = accepted_state(list(workspace.annotations(image_id)), workspace.decision(image_id))
+        if answer is not None:
+            masks[image_id] = answer.masks[OBJECT]
     return masks
 
 

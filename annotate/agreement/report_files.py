@@ -139,7 +139,7 @@ def _annotators(report: AgreementReport) -> Iterator[AnnotatorRow]:
             yield AnnotatorRow(
                 annotator=own.annotator,
                 figure="seconds",
-                photos=own.answers,
+                photos=own.timed,
                 value=seconds.median,
                 low=seconds.lower,
                 high=seconds.upper,

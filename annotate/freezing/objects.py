@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from figureground.annotate.attribute_history import AttributeHistory
+from figureground.annotate.decisions import newest_state
 from figureground.annotate.proposals.fusion import maker_title
 from figureground.annotate.released_attributes import gather_attributes
 from figureground.errors import DataError, Faults
@@ -21,11 +22,10 @@ def accepted_object(
     image: ImageRecord, decision: Decision, answers: Sequence[Annotation], history: AttributeHistory
 ) -> ObjectRecord:
     """The object of an accepted photo: the mask of the answer's newest state, the attributes of all answers."""
-    states = [answer for answer in answers if answer.annotation_id == decision.annotation_id]
-    if not states or OBJECT not in states[-1].masks:
-        got = "an answer without one" if states else "no such answer"
+    answer = newest_state(answers, decision.annotation_id)
+    if answer is None or OBJECT not in answer.masks:
+        got = "an answer without one" if answer else "no such answer"
         raise DataError.single("decisions", image.image_id, expected="an accepted answer with an object mask", got=got)
-    answer = states[-1]
     attributes = gather_attributes(answer, answers, history)
     return replace(
         _object(image, answer.masks[OBJECT], "machine_import" if answer.machine else "accepted"),

@@ -8,7 +8,7 @@ from itertools import combinations
 from statistics import fmean
 
 from figureground.annotate.attribute_history import AttributeHistory
-from figureground.annotate.decisions import DOUBTS, answer_makers, newest_answers
+from figureground.annotate.decisions import DOUBTS, MACHINE_EDITOR, answer_makers, newest_answers, newest_state
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, decode_coco_rle, mask_iou
 from figureground.schemas.records import Annotation
@@ -57,7 +57,7 @@ def count_votes(accepted_id: str, mask: CocoRle, answers: Sequence[Annotation], 
         for maker, answer in sorted(newest.items())
         if OBJECT in answer.masks and not set(DOUBTS) & set(answer.flags)
     }
-    accepted = [answer for answer in answers if answer.annotation_id == accepted_id][-1:]
+    accepted = newest_state(answers, accepted_id)
     masks = {maker: answer.masks[OBJECT] for maker, answer in votes.items()}
     decoded = {}
     if len(votes) > 1 or any(own != mask for own in masks.values()):
@@ -68,8 +68,11 @@ def count_votes(accepted_id: str, mask: CocoRle, answers: Sequence[Annotation], 
         likeness = {name: mask_iou(own, taken) for name, own in decoded.items()}
     else:  # nothing to compare: most photos have one answer
         likeness = dict.fromkeys(masks, 1.0)
-    painters = {name for answer in accepted for name in (makers[accepted_id], answer.edited_by) if name}
-    if any(answer.purpose == "new_attributes" for answer in accepted) and any(iou == 1.0 for iou in likeness.values()):
+    by_people = newest_state([answer for answer in answers if answer.edited_by != MACHINE_EDITOR], accepted_id)
+    editor = {by_people.edited_by} if by_people is not None else set()
+    painters = ({makers[accepted_id], *editor} if accepted is not None else set()) - {""}
+    added = accepted is not None and accepted.purpose == "new_attributes"
+    if added and any(iou == 1.0 for iou in likeness.values()):
         painters = {name for name, iou in likeness.items() if iou == 1.0}
     pairs = list(combinations(votes, 2))
     equal = [like for one, other in pairs for like in _equal(votes[one], votes[other])]

@@ -9,17 +9,15 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from figureground.annotate.decisions import decide
+from figureground.annotate.decisions import news_of
 from figureground.annotate.times import later_utc, spell_utc
 from figureground.errors import Faults, UsageError, listed, printable
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.documents import same_form
 from figureground.schemas.rasters.masks import Mask, encode_coco_rle
+from figureground.schemas.rasters.sizes import TURNED
 from figureground.schemas.records import NAME_PATTERN, Annotation, ImageRecord, canonical_json, content_id
 from figureground.schemas.store.workspace import Workspace
-
-TURNED: Final = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
 
 LONGEST_ORIGIN: Final = 200
 """Characters: an origin is a line for people, not a document."""
@@ -181,9 +179,7 @@ def store_answer(
         if newest is not None and newest.annotation_id == made.annotation_id:
             report.already_there += 1
             return
-        decision = decide(made.image_id, [*stored, made])
-        if decision == workspace.decision(made.image_id):
-            decision = None
+        decision = news_of(workspace.decision(made.image_id), made, stored)
         if workspace.add_answer(made, decision):
             report.answers += 1
             report.replaced += newest is not None

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from figureground.annotate.decisions import MACHINE_EDITOR, accepted_state
 from figureground.annotate.lint.settings import DEFAULTS, LintSettings
 from figureground.annotate.lint.specks import islands_of, pinholes_of
 from figureground.annotate.times import just_after
@@ -20,7 +21,7 @@ from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, e
 from figureground.schemas.records import Annotation, Decision, ImageRecord
 from figureground.schemas.store.workspace import Workspace
 
-EDITOR: Final = "figureground-lint"
+EDITOR: Final = MACHINE_EDITOR
 """Who changed an answer last, where a step of this module did."""
 TOOL: Final = "lint"
 """Joins the tools of an answer that was mended."""
@@ -183,11 +184,10 @@ def _fix_one(
 ) -> None:
     photo = workspace.image(decision.image_id)
     answers = list(workspace.annotations(decision.image_id))
-    states = [answer for answer in answers if answer.annotation_id == decision.annotation_id]
-    if photo is None or not states or OBJECT not in states[-1].masks:
+    answer = accepted_state(answers, decision)
+    if photo is None or answer is None:
         return
     report.answers += 1
-    answer = states[-1]
     try:
         masks = _decoded(photo, answer)
     except DataError as error:
@@ -199,9 +199,10 @@ def _fix_one(
     report.changes += changes
     report.left += _left(photo, mended, steps)
     if changes and report.applied:
+        states = [own for own in answers if own.annotation_id == answer.annotation_id]
         notes = dict.fromkeys(f"{change.step} {change.parameters}" for change in changes)
         workspace.add_answer(
-            _stored(answer, mended, list(notes), later_than=max(other.updated_at for other in states)),
+            _stored(answer, mended, list(notes), later_than=max(own.updated_at for own in states)),
             replace(decision, reason=f"mended by lint: {'; '.join(notes)}"),
         )
 

@@ -14,10 +14,7 @@ from figureground.console import count_text
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import Mask
 from figureground.schemas.rasters.resizing import CROP_PX, SHORT_SIDE_PX
-from figureground.schemas.rasters.sizes import ORDER, spell_size
-
-_TURNED = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
+from figureground.schemas.rasters.sizes import ORDER, TURNED, spell_size
 
 
 def no_mask(look: Look) -> Iterator[Observation]:
@@ -32,7 +29,7 @@ def size_mismatch(look: Look) -> Iterator[Observation]:
     height, width = look.size_hw
     for name, rle in look.rles.items():
         if tuple(rle.size_hw) != (height, width):
-            turned = tuple(rle.size_hw) == (width, height) and look.subject.photo.exif_orientation in _TURNED
+            turned = tuple(rle.size_hw) == (width, height) and look.subject.photo.exif_orientation in TURNED
             difference = max(abs(rle.size_hw[0] - height), abs(rle.size_hw[1] - width))
             words = f"a mask of {spell_size(rle.size_hw)} on a photo of {spell_size(look.size_hw)} {ORDER}"
             if turned:

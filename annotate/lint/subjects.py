@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from figureground.annotate.attribute_history import AttributeHistory
+from figureground.annotate.decisions import newest_state
 from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.released_attributes import gather_attributes
 from figureground.schemas.attributes import OBJECT
@@ -113,8 +114,8 @@ class WorkspaceSubjects(Sequence[Subject | None]):
             if proposal.proposal_id == origin:
                 return _of_proposal(photo, proposal, proposals)
         answers = list(self._workspace.annotations(image_id))
-        states = [answer for answer in answers if answer.annotation_id == origin]
-        return _of_answer(photo, states[-1], answers, proposals, self._history) if states else None
+        answer = newest_state(answers, origin)
+        return None if answer is None else _of_answer(photo, answer, answers, proposals, self._history)
 
 
 class ReleasedSubjects(Sequence[Subject | None]):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.annotate.segmenters.mask_measures import distinct_masks, distinct_rles, pack_masks
+from figureground.annotate.segmenters.mask_measures import border_share, distinct_masks, distinct_rles, pack_masks
 from figureground.annotate.segmenters.protocol import Candidate
 from figureground.schemas.rasters.masks import Mask, coco_overlap, mask_iou
 from figureground.schemas.records import Prompt
@@ -66,12 +66,10 @@ def candidate_qualities(candidates: Sequence[Candidate], *, guide_hw: Mask | Non
 def objectness(mask_hw: Mask) -> float:
     """How likely a mask is the object of a photo by its position alone: ``(1 - border)^2 x area^(1/3)``, in [0, 1].
 
-    ``border`` is the share of the photo's outermost pixels that the mask covers (ground covers many), ``area`` the
-    share of all pixels (a speck has few). Exponents by trial on the photos named in ``candidate_qualities``; others
-    near them choose nearly the same.
+    ``border`` is ``border_share`` (ground covers much of it), ``area`` the share of all pixels (a speck has few).
+    Exponents by trial on the photos named in ``candidate_qualities``; others near them choose nearly the same.
     """
-    border = np.concatenate([mask_hw[0], mask_hw[-1], mask_hw[:, 0], mask_hw[:, -1]]).mean()
-    return float((1.0 - border) ** 2 * np.cbrt(mask_hw.mean()))
+    return float((1.0 - border_share(mask_hw)) ** 2 * np.cbrt(mask_hw.mean()))
 
 
 def _iou(first: Candidate, second: Candidate) -> float:

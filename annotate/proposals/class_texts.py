@@ -63,6 +63,11 @@ class ClassTexts:
         further = [*self.synonyms.get(label, ()), *self.synonyms.get(name, ()), *self.synonyms.get(words, ())]
         return tuple(self.template.replace(_GAP, one) for one in dict.fromkeys([words, *map(_words, further)]) if one)
 
+    def strange_synonyms(self, labels: Iterable[str]) -> list[str]:
+        """What further names are given to that is neither one of these source labels nor the name of one, sorted."""
+        names = {label: self.names.get(label) or imagenet_names().get(label, label) for label in set(labels)}
+        return sorted(self.synonyms.keys() - {word for pair in names.items() for word in (*pair, _words(pair[1]))})
+
     def cover(self, labels: Iterable[str]) -> bool:
         """Whether every label has a name."""
         try:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.annotate.segmenters.mask_measures import pack_masks
+from figureground.annotate.segmenters.mask_measures import border_share, pack_masks
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle
 from figureground.schemas.records import CONSENSUS, ProposalRecord
 
@@ -25,7 +25,7 @@ FEATURES: Final[Mapping[str, str]] = {
     "score": "the segmenter's own score",
     "stability": "the segmenter's own stability",
     "area": "share of the photo's pixels",
-    "border": "share of the photo's outermost pixels that it covers",
+    "border": "share of the photo's four sides that it covers",
     "compactness": "4 pi area / perimeter^2, 1 for a disc, holes counting as rim (Cox, J. Paleontology 1(3), 1927)",
     "largest": "share of its largest 4-connected part",
 }
@@ -73,7 +73,7 @@ def shape_features(mask_hw: Mask) -> dict[str, float]:
         mask_hw: ``(H, W)`` bool.
     """
     area = float(mask_hw.mean())
-    border = float(np.concatenate([mask_hw[0], mask_hw[-1], mask_hw[:, 0], mask_hw[:, -1]]).mean())
+    border = border_share(mask_hw)
     small = _reduced(mask_hw)
     pixels = int(np.count_nonzero(small))
     if not pixels:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from figureground.annotate.proposals.proposing import (
     ALL_PHOTOS,
@@ -23,6 +23,7 @@ from figureground.annotate.proposals.proposing import (
 from figureground.annotate.proposals.reports import ProposalReport
 from figureground.annotate.segmenters.loading import ModelChoice, load_models
 from figureground.annotate.segmenters.protocol import Segmenter
+from figureground.errors import UsageError
 from figureground.runtime.engines import RETRIES, EngineChoice, ray_session, task_errors
 from figureground.runtime.processes import THREAD_VARIABLES, default_workers
 from figureground.runtime.progress import Progress
@@ -46,22 +47,63 @@ def propose_on_ray(
 
     Args:
         workspace: Where photos come from and masks go to; only this process touches it.
-        models: What each actor loads, from its own node's files or cache; without ``threads``, for all processors of
-            the smallest node.
+        models: What each actor loads, from its own node's files or cache; without ``threads``, for as many processors
+            as each node has for every actor.
         settings: Prompts and number of candidates.
         choice: Which Ray, and how many GPUs an actor gets.
-        workers: Actors; None for one a node, or with GPUs as many as these are enough for.
+        workers: Most actors; None for one a node, or with GPUs as many as these are enough for. Those that the nodes
+            have no room for are left out.
         scope: Which photos.
         progress: Called after every photo.
 
     Raises:
         DataError: at the end, with every photo that could not be read any more.
-        UsageError: if the models cannot be loaded or asked so.
+        UsageError: if the models cannot be loaded or asked so, or no node has what one actor needs.
         ServiceError: if the cluster cannot be reached, or a photo's actor was lost again and again.
     """
     with ray_session(choice, workers=default_workers()) as ray:
         proposer = _RayProposer(ray, models, settings, choice, workspace.sources(), workers)
         return store_proposals(workspace, proposer, settings, scope=scope, progress=progress)
+
+
+class ActorLayout(NamedTuple):
+    """Actors that the nodes of a cluster have room for at the same time."""
+
+    actors: int
+    threads: int
+    """Processors that each of them gets."""
+
+
+def lay_out_actors(
+    nodes: Sequence[Mapping[str, float]], *, gpus: float, threads: int | None, workers: int | None
+) -> ActorLayout:
+    """As many actors as were asked for and have room: one that has none would wait without end, and so would its photo.
+
+    Args:
+        nodes: Resources of each node, ``CPU`` and ``GPU``.
+        gpus: GPUs of each actor, from 0.
+        threads: Processors of each actor, from 1; None for the most with which the actors have room.
+        workers: Most actors; None for one a node, or with GPUs as many as these are enough for.
+
+    Raises:
+        UsageError: if no node has what one actor needs.
+    """
+    # Several small shares of a GPU may add up to a hair more than one.
+    rooms = [(int(node.get("CPU", 0)), int(node.get("GPU", 0) / gpus + 1e-9) if gpus else None) for node in nodes]
+    usable = [(processors, by_gpu) for processors, by_gpu in rooms if processors >= (threads or 1) and by_gpu != 0]
+    if not usable:
+        asked = f"{threads or 1} processor{'s' if (threads or 1) > 1 else ''}" + (f" and {gpus:g} GPU" if gpus else "")
+        raise UsageError(f"no machine of the Ray has {asked} for a model; ask for less with --threads and --ray-gpus")
+
+    def room(each: int) -> int:
+        by_processors = [(processors // each, by_gpu) for processors, by_gpu in usable]
+        return sum(places if by_gpu is None else min(places, by_gpu) for places, by_gpu in by_processors)
+
+    wanted = workers or (sum(by_gpu or 0 for _, by_gpu in usable) if gpus else len(usable))
+    if threads is None:
+        smallest = min(processors for processors, _ in usable)
+        threads = next((each for each in range(smallest, 1, -1) if room(each) >= wanted), 1)
+    return ActorLayout(min(wanted, room(threads)), threads)
 
 
 class _RayProposer:
@@ -77,9 +119,9 @@ class _RayProposer:
         workers: int | None,
     ) -> None:
         self._ray = ray
-        nodes = [node["Resources"] for node in ray.nodes() if node[_ALIVE] and node["Resources"].get("CPU", 0) >= 1]
-        threads = models.threads or int(min(node["CPU"] for node in nodes))
-        places = int(sum(node.get("GPU", 0) for node in nodes) / choice.gpus) if choice.gpus else len(nodes)
+        nodes = [node["Resources"] for node in ray.nodes() if node[_ALIVE]]
+        layout = lay_out_actors(nodes, gpus=choice.gpus, threads=models.threads, workers=workers)
+        threads = layout.threads
         actor = ray.remote(_ModelActor).options(
             num_cpus=threads,
             num_gpus=choice.gpus,
@@ -88,7 +130,7 @@ class _RayProposer:
             max_task_retries=RETRIES,
             runtime_env={"env_vars": dict.fromkeys(THREAD_VARIABLES, str(threads))},
         )
-        self._actors = [actor.remote(models, settings, sources, threads) for _ in range(workers or places)]
+        self._actors = [actor.remote(models, settings, sources, threads) for _ in range(layout.actors)]
 
     def makers(self) -> Makers:
         with task_errors(self._ray):

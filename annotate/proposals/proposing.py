@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from figureground.annotate.limits import check_limit
 from figureground.annotate.photo_states import photos_to_annotate, require_sources
 from figureground.annotate.proposals.candidates import rank_candidates
 from figureground.annotate.proposals.class_texts import ClassTexts
@@ -150,8 +151,7 @@ def store_proposals(
         UsageError: for a source that the workspace does not know, or a limit below 1.
     """
     require_sources(workspace, scope.sources)
-    if scope.limit is not None and scope.limit < 1:
-        raise UsageError(f"a limit is 1 photo or more, got {scope.limit}")
+    check_limit(scope.limit)
     finished, makers = workspace.finished_runs(), proposer.makers()
     photos = [(record, run_id(record, makers, settings)) for record in photos_to_annotate(workspace, scope.sources)]
     open_photos = [(record, run) for record, run in photos if run not in finished]

@@ -11,6 +11,7 @@ from typing import Any, Final
 from figureground.annotate.proposals.ranking import RankingReport
 from figureground.annotate.proposals.triage import Triage
 from figureground.console import counts_text
+from figureground.errors import printable
 
 _OF_SEVERAL: Final = ("by_segmenter", "ranking", "triage", "runs")
 
@@ -32,6 +33,8 @@ class ProposalReport:
     boxes_by: str = ""
     """What ``auto`` asked about photos without an annotated box: ``saliency``, or what takes a class's name; empty for
     other prompts, and where every photo has a box."""
+    strange_synonyms: list[str] = field(default_factory=list)
+    """Labels and names of a table of synonyms that fit no photo of the workspace, sorted."""
     runs: dict[str, str] = field(default_factory=dict, repr=False)
     """Photo to its run with these models and settings, of every photo that is done; of one segmenter."""
     by_segmenter: Mapping[str, ProposalReport] = field(default_factory=dict)
@@ -71,13 +74,15 @@ class ProposalReport:
 
     def __str__(self) -> str:
         """Some lines for people."""
+        strange = self.strange_synonyms
+        unfit = [f"synonyms that fit no photo: {len(strange)}, the first: {printable(strange[0])}"] if strange else []
         if (ranking := self.ranking) is None:
-            return self._counts()
+            return "\n".join([self._counts(), *unfit])
         lines = [f"{name}: {report}" for name, report in self.by_segmenter.items()]
         waiting = f", {ranking.waiting} wait for the rest of the segmenters" if ranking.waiting else ""
         chosen = counts_text(ranking.chosen)
         lines.append(f"masks of {ranking.photos} photos ranked by {ranking.rule}{waiting}; chosen: {chosen}")
-        return "\n".join([*lines, *([str(self.triage)] if self.triage is not None else [])])
+        return "\n".join([*lines, *([str(self.triage)] if self.triage is not None else []), *unfit])
 
     def _counts(self) -> str:
         text = f"{self.masks} masks for {self.images} photos, {self.already_done} done before"

@@ -58,8 +58,12 @@ def run_models(job: ProposalJob, choices: Sequence[ModelChoice], settings: Triag
         DataError: at the end, with every photo that could not be read any more.
     """
     models = [model for choice in choices for model in _named(choice)]
+    texts = job.settings.texts or ClassTexts()
+    strange = texts.strange_synonyms(image.label for image in job.workspace.images()) if texts.synonyms else []
     if len(models) == 1 and len(choices) == 1:
-        return run_model(job, models[0])
+        alone = run_model(job, models[0])
+        alone.strange_synonyms = strange
+        return alone
     _require_several(models)
     shipped_rule().reading(settings.min_iou)  # an IoU that the rule does not know is refused before hours of work
     reports: dict[str, ProposalReport] = {}
@@ -85,6 +89,7 @@ def run_models(job: ProposalJob, choices: Sequence[ModelChoice], settings: Triag
         job.workspace, runs, segmenters=names, consensus=fused.runs, min_iou=settings.min_iou, progress=job.progress
     )
     whole = ProposalReport.together(reports, ranking, triage(job.workspace, risk=settings.risk))
+    whole.strange_synonyms = strange
     if faults:
         raise DataError(list(faults), whole)
     return whole

@@ -13,6 +13,11 @@ PackedMasks = NDArray[np.uint64]
 """``(K, words)`` uint64: K masks as bits, padded with zeros; an eighth of the memory, and IoU by popcount."""
 
 
+def border_share(mask_hw: Mask) -> float:
+    """Share of the photo's four sides that a mask covers, in [0, 1]; the pixel of a corner is one of two sides."""
+    return float(np.concatenate([mask_hw[0], mask_hw[-1], mask_hw[:, 0], mask_hw[:, -1]]).mean())
+
+
 def distinct_masks(bits: PackedMasks, quality: NDArray[np.floating], *, same_iou: float) -> list[int]:
     """Greedy non-maximum suppression over masks: indices, best first, pairwise IoU at most ``same_iou``."""
     left = np.argsort(-quality, kind="stable")

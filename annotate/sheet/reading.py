@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from figureground.annotate.decisions import decide
+from figureground.annotate.decisions import news_of
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.annotate.times import spell_utc, utc_text
@@ -206,9 +206,7 @@ def _store(workspace: Workspace, answer: Annotation, report: SheetDecisionsRepor
     """Store an answer and what the photo's answers decide now, unless it is there."""
     with workspace.writing():
         stored = list(workspace.annotations(answer.image_id))
-        decision = decide(answer.image_id, [*stored, answer])
-        if decision == workspace.decision(answer.image_id):
-            decision = None
+        decision = news_of(workspace.decision(answer.image_id), answer, stored)
         if not workspace.add_answer(answer, decision):
             report.already_there += 1
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Final
 from xml.etree import ElementTree as xml
 
@@ -166,7 +166,8 @@ def pushed_schema(workspace: Workspace, client: StudioClient) -> AttributeSchema
     notes = [note for note in every if note.purpose != "new_attributes"]  # those ask for a part of a schema
     if not notes:
         return load_attribute_schema("none")
-    return AttributeSchema.model_validate_json(max(notes, key=lambda note: note.since).attribute_schema)
+    newest = max(reversed(notes), key=lambda note: note.since)  # of two in one second, that of the later project
+    return AttributeSchema.model_validate_json(newest.attribute_schema)
 
 
 def _make(owner: ProjectOwner, request: ProjectRequest) -> int:
@@ -251,6 +252,6 @@ def _note(owner: ProjectOwner, request: ProjectRequest, project: int, title: str
             annotator=request.annotator,
             purpose=request.purpose,
             attribute_schema=request.schema.model_dump_json(),
-            since=datetime.now(UTC).isoformat(),
+            since=owner.client.clock().astimezone(UTC).isoformat(),  # by which answers are dated
         )
     )

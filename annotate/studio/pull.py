@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from figureground.annotate.decisions import decide, newest_answers, settles
+from figureground.annotate.decisions import decide, newest_answers, newest_state, news_of, settles
 from figureground.annotate.studio.answer_json import Task, parse_answer, read_export, read_time
 from figureground.annotate.studio.answers import AnswerContext, read_answer
 from figureground.annotate.studio.client import StudioClient
@@ -280,13 +280,10 @@ class _Reader:
 
     def _decision(self, answer: Annotation) -> Decision | None:
         """The decision that the photo's answers now make; None if the answer does not change it."""
-        if answer.state == "draft":
-            return None
         before = self._workspace.decision(answer.image_id)
         self._before.setdefault(answer.image_id, before)
-        answers = [*self._workspace.annotations(answer.image_id), answer]
-        decision = decide(answer.image_id, answers, awaited=self._holdings.awaited(answer.image_id, answers))
-        return None if decision == before else decision
+        stored = list(self._workspace.annotations(answer.image_id))
+        return news_of(before, answer, stored, awaited=self._holdings.awaited(answer.image_id, [*stored, answer]))
 
     def _decide_waiting(self) -> None:
         """Decide photos that waited for the answer of somebody who has left, or count them as waiting."""
@@ -353,15 +350,15 @@ class _Reader:
         if note.purpose != "new_attributes":
             return None
         stored = self._workspace.annotations(task.data.image_id)
-        states = [answer for answer in stored if answer.annotation_id == task.data.answer_id and OBJECT in answer.masks]
-        if not states:
+        accepted = newest_state([answer for answer in stored if OBJECT in answer.masks], task.data.answer_id)
+        if accepted is None:
             raise DataError.single(
                 "Label Studio",
                 task.data.image_id,
                 expected="a task that shows an accepted answer of this workspace",
                 got=f"answer_id {task.data.answer_id[:64]!r}",
             )
-        return states[-1]
+        return accepted
 
     def _purpose(self, note: StudioProject, task: Task) -> Purpose:
         if (note.project, task.data.image_id) in self._holdings.honeypots:

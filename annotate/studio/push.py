@@ -9,6 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from figureground.annotate.limits import check_limit
 from figureground.annotate.photo_states import count_textures, photos_to_annotate
 from figureground.annotate.proposals.best import Choice, best_proposals
 from figureground.annotate.studio.accounts import ensure_account
@@ -69,6 +70,10 @@ class PushSettings:
     """How many photos come before them whose machine masks leak most at the rim; None for none."""
     destructive: bool = False
     """Allow a schema that no longer asks what was asked before."""
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that lets nothing through; raises ``UsageError``."""
+        check_limit(self.limit)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 from figureground.annotate.agreement.adjudication import Ranking, ranked_doubts
 from figureground.annotate.attribute_history import AttributeHistory
 from figureground.annotate.decisions import newest_answers
+from figureground.annotate.limits import check_limit
 from figureground.annotate.studio.answer_json import read_time
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
@@ -110,7 +111,9 @@ def push_second_look(
     Raises:
         DataError: at the end, with every photo that could not be read, and the report; the others were sent.
         ServiceError: if the server fails; run again to resume.
+        UsageError: for a limit below 1.
     """
+    check_limit(limit)
     doubtful = [doubt.decision for doubt in in_order(ranked_doubts(workspace, by), first)]
     report = SecondLookReport()
     if not doubtful:
@@ -118,8 +121,7 @@ def push_second_look(
     batch = _open_batch(workspace, client, schema, report)
     reconcile(workspace, client, batch.project, anew=True)
     shown, history = _Shown.of(client, batch.project), AttributeHistory.of(workspace)
-    most = limit or len(doubtful)
-    queue = [own for rank, own in enumerate(doubtful) if rank < most or own.image_id in shown.tasks]
+    queue = [own for rank, own in enumerate(doubtful) if limit is None or rank < limit or own.image_id in shown.tasks]
     report.held_back = len(doubtful) - len(queue)
     for start in range(0, len(queue), BATCH):
         part = queue[start : start + BATCH]

@@ -16,6 +16,7 @@ from figureground.build.geometry.objects import MeasuredObject
 from figureground.build.planning.blocks import BlockDesign, find_design, share_blocks
 from figureground.build.planning.donors import why_not_lent
 from figureground.build.planning.seeds import derive_seed, hash_order
+from figureground.build.planning.splits import members_by_split
 from figureground.errors import DataError
 from figureground.schemas.recipes import DonorRules, Recipe, RuleSet
 
@@ -104,9 +105,7 @@ def cross_grounds(
     names = [name for name, variant in recipe.variants.items() if variant.grounds is not None]
     if not names:
         return {}
-    members: dict[str, list[int]] = defaultdict(list)
-    for index, measured in enumerate(objects):
-        members[splits[measured.object_id]].append(index)
+    members = members_by_split(objects, splits)
     return {
         Crossing(name, split): _cross(objects, indices, recipe, rules.donors, Crossing(name, split))
         for name in names

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from figureground.build.geometry.objects import MeasuredObject
+from figureground.build.planning.near_duplicates import hash_distance
 from figureground.build.planning.seeds import HashRing
 from figureground.errors import Faults, listed
 from figureground.schemas.classes import ClassMap
@@ -70,7 +71,11 @@ class DonorPool:
 
 
 def why_not_lent(figure: MeasuredObject, donor: MeasuredObject, rules: DonorRules) -> str | None:
-    """Why a photo may not lend its ground to a figure, as a stable code; None where it may."""
+    """Why a photo may not lend its ground to a figure, as a stable code; None where it may.
+
+    Without ``exclude_self`` every photo may lend to itself, as in ImageNet-9's released code, one flagged
+    ``class_visible_outside`` too: what is still to be seen there is of the figure's own class.
+    """
     if figure.record.image_id == donor.record.image_id:
         return "own_photo" if rules.exclude_self else None
     if "class_visible_outside" in donor.record.flags:
@@ -79,8 +84,8 @@ def why_not_lent(figure: MeasuredObject, donor: MeasuredObject, rules: DonorRule
         return None
     if figure.record.group and figure.record.scene == donor.record.scene:
         return "own_group"
-    bits = (int(figure.record.phash, 16) ^ int(donor.record.phash, 16)).bit_count()
-    return "near_duplicate" if bits <= rules.near_duplicate_bits else None
+    alike = hash_distance(figure.record, donor.record) <= rules.near_duplicate_bits
+    return "near_duplicate" if alike else None
 
 
 def check_classes(

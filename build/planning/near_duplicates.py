@@ -92,7 +92,7 @@ class NearDuplicates:
             if record.scene is not None:
                 one = first.setdefault(record.scene, record)
                 if part_of[one.object_id] != part_of[record.object_id]:
-                    return Link(one, record, _bits(one, record), one_scene=True)
+                    return Link(one, record, hash_distance(one, record), one_scene=True)
         nodes = np.searchsorted(self._hashes, _hashes_of(group))
         members: dict[int, list[ObjectRecord]] = defaultdict(list)
         for node, record in zip(nodes.tolist(), group, strict=True):
@@ -107,7 +107,7 @@ class NearDuplicates:
             for other in _one_a_part(members[column], part_of)
             if part_of[one.object_id] != part_of[other.object_id]
         )
-        links = (Link(one, other, _bits(one, other), one_scene=False) for one, other in pairs)
+        links = (Link(one, other, hash_distance(one, other), one_scene=False) for one, other in pairs)
         return min(links, key=lambda link: (link.bits, link.one.object_id, link.other.object_id))
 
 
@@ -119,7 +119,8 @@ def _one_a_part(records: Sequence[ObjectRecord], part_of: Mapping[str, str]) -> 
     return list(first.values())
 
 
-def _bits(one: ObjectRecord, other: ObjectRecord) -> int:
+def hash_distance(one: ObjectRecord, other: ObjectRecord) -> int:
+    """Number of bits in which the perceptual hashes of two photos differ, 0 to 64."""
     return (int(one.phash, 16) ^ int(other.phash, 16)).bit_count()
 
 

@@ -114,7 +114,11 @@ class RowWriter:
 
 
 def _swap_params(figure: MeasuredObject, donor: MeasuredObject, attribute: str) -> dict[str, str]:
-    """Photos and classes of a swapped attribute, as canonical JSON by name: ``pos`` has it, ``neg`` lacks it."""
+    """Photos and classes of a swapped attribute, as canonical JSON by name: ``pos`` has it, ``neg`` is the other photo.
+
+    ``changed_attrs`` names what was pasted in or over, whether or not ``neg`` has one of its own: that is a random
+    other photo (RIVAL10, arXiv 2201.10766).
+    """
     return {
         "pos_id": json_text(figure.record.image_id),
         "pos_label": json_text(figure.label),

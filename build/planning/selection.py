@@ -131,7 +131,7 @@ def _measure_mask(record: ObjectRecord, label: int, recipe: Recipe, rules: RuleS
     if refusal := _judge_box(record, box, mask.area_px, rules):
         return refusal
     strip = largest_strip(box, record.size_hw, overlap_px=rules.strip_overlap_px)
-    if rules.filters.strip and strip is None:
+    if (rules.filters.strip or recipe.tiles) and strip is None:
         return _refuse(record, "no_strip", "the box leaves no margin to tile from")
     try:
         crops = _place_windows(record, mask, recipe, rules)
@@ -179,8 +179,8 @@ def _place_windows(
 
 def _judge_box(record: ObjectRecord, box: Box, mask_px: int, rules: RuleSet) -> Refusal | None:
     """ImageNet-9's filters on the box (``is_good_image`` of the released script; arXiv 2006.09994, Appendix A)."""
-    filters, view = rules.filters, next(iter(rules.views.values()))
-    if _may_be_refused(box, record.size_hw, view, filters):
+    filters, view = rules.filters, rules.whole_view
+    if view is not None and _may_be_refused(box, record.size_hw, view, filters):
         matte = box_matte(box, record.size_hw)
         on_canvas = view_matte(matte, view)
         share = float(on_canvas.mean())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from figureground.build.planning.crossing import CrossedGrounds, Crossing, cross
 from figureground.build.planning.donors import DonorPool
 from figureground.build.planning.near_duplicates import NearDuplicates
 from figureground.build.planning.selection import Refusal, balance_classes, refusal_counts
-from figureground.build.planning.splits import assign_splits
+from figureground.build.planning.splits import assign_splits, members_by_split
 from figureground.errors import DataError
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.recipes import Photo, Recipe, RuleSet
@@ -104,7 +103,5 @@ def _without_ground(objects: Sequence[MeasuredObject], crossings: Mapping[Crossi
 def _pools(
     objects: Sequence[MeasuredObject], splits: Mapping[str, str], rules: RuleSet, classes: ClassMap
 ) -> dict[str, DonorPool]:
-    members: dict[str, list[int]] = defaultdict(list)
-    for index, measured in enumerate(objects):
-        members[splits[measured.object_id]].append(index)
+    members = members_by_split(objects, splits)
     return {split: DonorPool(objects, indices, rules.donors, classes) for split, indices in members.items()}

@@ -7,11 +7,20 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
+from figureground.build.geometry.objects import MeasuredObject
 from figureground.build.planning.near_duplicates import NearDuplicates
 from figureground.build.planning.seeds import hash_order
 from figureground.errors import Faults
 from figureground.schemas.recipes import Recipe, Splits
 from figureground.schemas.records import ObjectRecord
+
+
+def members_by_split(objects: Sequence[MeasuredObject], splits: Mapping[str, str]) -> dict[str, list[int]]:
+    """Split to the indices of its objects; ``splits`` is object id to split."""
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, measured in enumerate(objects):
+        members[splits[measured.object_id]].append(index)
+    return dict(members)
 
 
 def assign_splits(

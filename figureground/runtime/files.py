@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import filecmp
 import hashlib
 import io
@@ -41,6 +42,10 @@ _SYSTEM: Final = frozenset(
 """Names of files and folders that systems write, in lower case."""
 
 
+_NO_LINKS: Final = {errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What systems say where a file cannot have two names, as on FAT."""
+
+
 @contextmanager
 def replace_file(path: Path, *, keep_equal: bool = False, mode: int = 0o666) -> Iterator[Path]:
     """Give a temporary path beside ``path``; move it into place if the block succeeds, delete it if not.
@@ -57,13 +62,26 @@ def replace_file(path: Path, *, keep_equal: bool = False, mode: int = 0o666) -> 
     """
     with naming(path), partial_file(path, mode=mode) as temporary:
         yield temporary
-        if keep_equal and path.exists():
-            if not filecmp.cmp(path, temporary, shallow=False):
-                raise UsageError(f"{path} exists and holds something else; choose another version or delete it")
-            return
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
+        if keep_equal:
+            _place_once(temporary, path)
+        else:
+            temporary.replace(path)
+
+
+def _place_once(temporary: Path, path: Path) -> None:
+    """Give a file its name, unless one of equal bytes has it, maybe since a moment ago. Raises as ``replace_file``."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno in _NO_LINKS and not path.exists():
+            temporary.replace(path)
+        elif error.errno not in {*_NO_LINKS, errno.EEXIST}:
+            raise
+        elif not filecmp.cmp(path, temporary, shallow=False):
+            message = f"{path} exists and holds something else; choose another version or delete it"
+            raise UsageError(message) from error
 
 
 def write_text(path: Path, text: str) -> None:

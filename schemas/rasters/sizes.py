@@ -7,6 +7,8 @@ from typing import Final
 
 MOST_PIXELS: Final = 100_000_000
 """Photos of more pixels are refused before they are decoded."""
+TURNED: Final = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
 ORDER: Final = "(width x height)"
 """Said beside the first size of a message."""
 

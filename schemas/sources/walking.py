@@ -12,11 +12,11 @@ from figureground.errors import DataError
 from figureground.runtime.files import file_ending, is_hidden
 from figureground.schemas.sources.items import SourceItem, told_ending
 from figureground.schemas.sources.names import PHOTO_ENDINGS
+from figureground.schemas.sources.tar_files import MOST_BYTES
 from figureground.schemas.sources.tar_tree import TarTree
 
 HIDDEN: Final = "hidden and system files"
 """What files are counted as that programs put beside photos, thumbnails among them."""
-_MOST_BYTES: Final = 1 << 30  # a raw photo of 100 megapixels has 400 MB; more would only exhaust memory
 
 
 class _Entry(NamedTuple):
@@ -88,8 +88,8 @@ def read_below(root: Path, uri: str, name: str) -> bytes:
             remedy="replace links by copies, or index the folder that they point to",
         )
     try:
-        if path.is_file() and path.stat().st_size > _MOST_BYTES:
-            raise DataError.single(name, uri, expected=f"at most {_MOST_BYTES} bytes", got=f"{path.stat().st_size}")
+        if path.is_file() and path.stat().st_size > MOST_BYTES:
+            raise DataError.single(name, uri, expected=f"at most {MOST_BYTES} bytes", got=f"{path.stat().st_size}")
         return path.read_bytes()
     except OSError as error:
         raise DataError.single(

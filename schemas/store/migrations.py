@@ -128,6 +128,15 @@ _MIGRATIONS: Final = (
         colour REAL, answers REAL, PRIMARY KEY (sequence, image_id)) STRICT;
     CREATE INDEX rim_leaks_by_image ON rim_leaks (image_id);
     """,
+    # A file that was replaced may be rejected for another reason; the newest counts.
+    """
+    ALTER TABLE rejections RENAME TO first_rejections;
+    CREATE TABLE rejections (
+        source TEXT NOT NULL, uri TEXT NOT NULL, sequence INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
+        PRIMARY KEY (source, uri, sequence)) STRICT;
+    INSERT INTO rejections SELECT source, uri, 0, reason, detail FROM first_rejections;
+    DROP TABLE first_rejections;
+    """,
 )
 
 

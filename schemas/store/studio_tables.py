@@ -228,6 +228,10 @@ class StudioTables:
         names = ", ".join(rows[0])
         marks = ", ".join(f":{name}" for name in rows[0])
         query = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608  names are ours
+        return self._execute_many(table, query, rows)
+
+    def _execute_many(self, table: str, query: str, rows: list[dict[str, Any]]) -> int:
+        """Number of rows that a query of ``table`` inserted, with values of the names in ``rows``."""
         try:
             return self._db.executemany(query, rows).rowcount
         except (OverflowError, UnicodeEncodeError) as error:

@@ -122,18 +122,27 @@ class Workspace(StudioTables, RankingTables):
         return self._insert("images", [image_row(record) for record in records])
 
     def add_rejections(self, rejections: Iterable[tuple[str, str, str, str]]) -> int:
-        """Note photos that cannot be used, as (source, uri, reason, detail)."""
+        """Note photos that cannot be used, as (source, uri, reason, detail); returns how many are news."""
         names = ("source", "uri", "reason", "detail")
-        return self._insert("rejections", [dict(zip(names, row, strict=True)) for row in rejections])
+        of_uri = "FROM rejections WHERE source = :source AND uri = :uri"
+        news = (
+            f"INSERT INTO rejections SELECT :source, :uri, (SELECT coalesce(max(sequence), -1) + 1 {of_uri}), :reason, "
+            f":detail WHERE (:reason, :detail) IS NOT (SELECT reason, detail {of_uri} ORDER BY sequence DESC LIMIT 1)"
+        )
+        with self._db:
+            return self._execute_many("rejections", news, [dict(zip(names, row, strict=True)) for row in rejections])
 
     def rejections(self) -> Iterator[tuple[str, str, str, str]]:
-        """Every rejected photo as (source, uri, reason, detail), sorted; photos mended since are none any more."""
+        """Every rejected photo as (source, uri, reason, detail), sorted; photos mended since are none any more.
+
+        The newest reason counts.
+        """
         query = (
-            "SELECT source, uri, reason, detail FROM rejections "
-            "WHERE (source, uri) NOT IN (SELECT source, uri FROM images) ORDER BY source, uri"
+            "SELECT source, uri, reason, detail, max(sequence) FROM rejections "
+            "WHERE (source, uri) NOT IN (SELECT source, uri FROM images) GROUP BY source, uri ORDER BY source, uri"
         )
         for row in self._db.execute(query):
-            yield tuple(row)
+            yield tuple(row)[:4]
 
     def indexed_uris(self, source: str) -> set[str]:
         """Uris of a source that were catalogued or rejected before."""
@@ -286,8 +295,13 @@ class Workspace(StudioTables, RankingTables):
 
     def decide(self, decision: Decision) -> None:
         """Note a decision; it supersedes earlier ones on the same image."""
+        self.decide_all([decision])
+
+    def decide_all(self, decisions: Iterable[Decision]) -> None:
+        """Note decisions, all or none; each supersedes earlier ones on its image."""
         with self._db:
-            self._insert_decision(decision)
+            for decision in decisions:
+                self._insert_decision(decision)
 
     def decisions(self, image_id: str | None = None) -> dict[str, Decision]:
         """The newest decision on one image or on each that has one, by image_id."""

@@ -222,6 +222,16 @@ def test_the_report_reads_well_and_goes_to_json(tmp_path: Path) -> None:
     }
 
 
+def test_a_rejected_photo_that_became_a_duplicate_is_one_from_then_on(tmp_path: Path) -> None:
+    put(tmp_path / "p", "dog/a.png", 1)
+    (tmp_path / "p/dog/b.png").write_bytes(b"")
+    with Workspace.create(tmp_path / "ws") as store:
+        index_source(store, open_source(str(tmp_path / "p")))
+        shutil.copy(tmp_path / "p/dog/a.png", tmp_path / "p/dog/b.png")
+        reports = [index_source(store, open_source(str(tmp_path / "p"))) for _ in range(3)]
+    assert [(report.duplicates, report.already_there) for report in reports] == [(1, 1), (0, 2), (0, 2)]
+
+
 def test_a_mended_photo_is_taken_on_the_next_run(tmp_path: Path) -> None:
     put(tmp_path / "p", "dog/a.png", 1)
     (tmp_path / "p/dog/b.png").write_bytes(b"")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from strategies import square_mask
 
-from figureground.annotate.decisions import AGREEING_IOU, decide, newest_answers
+from figureground.annotate.decisions import AGREEING_IOU, accepted_state, decide, newest_answers, news_of
 from figureground.schemas.rasters.masks import Box, encode_coco_rle
-from figureground.schemas.records import Annotation
+from figureground.schemas.records import Annotation, Decision
 
 SIZE = (100, 100)
 WHOLE: Box = (10, 10, 60, 60)
@@ -269,3 +269,66 @@ def test_newest_answers_are_one_for_each_person_and_purpose() -> None:
         ("d", "first_look", "again"),
     }
     assert newest_answers([]) == []
+
+
+def flagger(who: str, *flags: str, at: int, **changes: Any) -> Annotation:
+    """A flag of somebody who looked at the dataset."""
+    return first(who, *flags, at=at, box=None, **{"number": f"flag-{who}", "tool": "view", **changes})
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([second("c", at=9), flagger("d", "wrong_label", at=10)], ("needs_second", "flagged wrong_label when it was")),
+        ([second("c", at=9), flagger("d", "wrong_label", at=8)], ("accepted", "second look")),
+        ([second("c", at=9), flagger("d", at=11, state="skipped")], ("accepted", "second look")),
+        ([second("c", at=9), flagger("d", "wrong_label", at=10), second("e", at=11)], ("accepted", "second look")),
+        (
+            [second("c", at=9), flagger("d", "wrong_label", at=10), added("b", at=12)],
+            ("needs_second", "flagged wrong_label when it was settled"),
+        ),
+        ([second("c", "confirmed_empty", at=9), flagger("d", "wrong_label", at=10)], ("confirmed_empty", "flagged in")),
+    ],
+)
+def test_a_flag_of_what_was_settled_counts_until_a_later_second_look(
+    answers: list[Annotation], expected: tuple[str, str]
+) -> None:
+    for order in permutations([first("a"), *answers]):
+        decision = decide("photo", order)
+        assert decision is not None
+        assert decision.state == expected[0]
+        assert decision.reason.startswith(expected[1])
+
+
+LEAKS = Decision(image_id="photo", state="needs_second", reason="the mask may leave figure", annotation_id="by-a")
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (first("a", at=5), None),
+        (first("b", box=NEAR), None),
+        (first("b", box=FAR), None),
+        (first("b", purpose="honeypot"), None),
+        (first("b", state="draft"), None),
+        (second("a"), None),  # it settles nothing
+        (second("c", state="skipped"), None),
+        (second("c"), "accepted"),
+        (second("c", "wrong_label"), "wrong_label"),
+        (second("c", box=None), "needs_second"),
+        (added("a"), None),
+    ],
+)
+def test_a_doubt_that_no_answer_raised_stands_until_a_second_look(answer: Annotation, state: str | None) -> None:
+    news = news_of(LEAKS, answer, [first("a")])
+    assert (news.state if news else None) == state
+
+
+def test_the_accepted_answer_is_its_newest_submitted_state() -> None:
+    accepted = Decision(image_id="photo", state="accepted", reason="", annotation_id="by-a")
+    mended = first("a", at=3, box=NEAR)
+    states = [mended, first("a", at=2), first("a", at=4, state="skipped"), first("b", at=9)]
+    assert accepted_state(states, accepted) == mended
+    assert accepted_state(states, LEAKS) is None
+    assert accepted_state(states, None) is None
+    assert accepted_state([*states, first("a", at=5, box=None)], accepted) is None

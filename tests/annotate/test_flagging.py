@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 from sheet_samples import make_workspace
 
-from figureground.annotate.decisions import decide
+from figureground.annotate.decisions import decide, news_of
 from figureground.annotate.flagging import Flag, flag_photo
 from figureground.errors import UsageError
 from figureground.schemas.records import Annotation
@@ -31,23 +31,23 @@ def flag(photo: str, state: str, person: str = "Ada", note: str = "") -> Flag:
     return Flag.model_validate({"image_id": photo, "state": state, "person": person, "note": note})
 
 
-def accept(store: Workspace, photo: str, purpose: str = "first_look") -> None:
+def accept(store: Workspace, photo: str, purpose: str = "first_look", year: int = 2025) -> None:
     proposal = next(store.proposals(photo))
     answer = Annotation(
         annotation_id=f"{purpose} of {photo}",
-        updated_at="2026-05-01T10:00:00.000001Z",
+        updated_at=f"{year}-05-01T10:00:00.000001Z",
         image_id=photo,
         masks={"object": proposal.rle},
         attributes={},
         flags=(),
-        annotator="p9",
+        annotator=f"of a {purpose}",
         seconds=1.0,
         tool="drawn",
         proposal_id="",
         edit_iou=None,
         purpose=purpose,  # type: ignore[arg-type]
     )
-    store.add_answer(answer, decide(photo, [*store.annotations(photo), answer]))
+    store.add_answer(answer, news_of(store.decision(photo), answer, list(store.annotations(photo))))
 
 
 def state(store: Workspace, photo: str) -> tuple[str, str] | None:
@@ -93,10 +93,31 @@ def test_a_later_flag_supersedes_and_one_that_is_taken_back_counts_no_more(store
 
 def test_what_a_second_look_settled_is_in_doubt_again(store: Workspace, photo: str) -> None:
     flag_photo(store, flag(photo, "wrong_label"))
-    accept(store, photo, "second_look")
+    accept(store, photo, "second_look", year=3000)
     assert state(store, photo) == ("accepted", "second look")
-    flag_photo(store, flag(photo, "needs_second", person="Ben"))
+    assert flag_photo(store, flag(photo, "needs_second", person="Ben")).changed
     assert state(store, photo) == ("needs_second", "flagged needs_second when it was settled")
+    flag_photo(store, flag(photo, "wrong_label", person="Cid"))
+    assert state(store, photo) == ("needs_second", "flagged needs_second, wrong_label when it was settled")
+    flag_photo(store, flag(photo, "taken_back", person="Cid"))
+    assert state(store, photo) == ("needs_second", "flagged needs_second when it was settled")
+
+
+def test_what_was_settled_and_flagged_stays_in_doubt_until_a_later_second_look_or_it_is_taken_back(
+    store: Workspace, photo: str
+) -> None:
+    accept(store, photo, "second_look")
+    flag_photo(store, flag(photo, "wrong_label"))
+    accept(store, photo, "honeypot", year=2999)
+    accept(store, photo, "first_look", year=2999)
+    answers = list(store.annotations(photo))
+    assert state(store, photo) == ("needs_second", "flagged wrong_label when it was settled")
+    assert decide(photo, answers) == store.decision(photo)
+    flag_photo(store, flag(photo, "taken_back"))
+    assert state(store, photo) == ("accepted", "second look")
+    flag_photo(store, flag(photo, "wrong_label"))
+    accept(store, photo, "second_look", year=3000)
+    assert state(store, photo) == ("accepted", "second look")
 
 
 def test_the_same_name_in_another_spelling_is_the_same_person(store: Workspace, photo: str) -> None:

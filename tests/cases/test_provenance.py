@@ -160,6 +160,10 @@ def test_origins_of_earlier_workspaces_are_kept(tmp_path: Path, capsys: pytest.C
     database.execute("ALTER TABLE proposals DROP COLUMN instances")
     for table in ("photo_groups", "photo_links", "link_searches", "rim_leaks", "rim_scorings", "proposal_ranks"):
         database.execute(f"DROP TABLE {table}")
+    database.execute("DROP TABLE rejections")
+    key = "PRIMARY KEY (source, uri)"
+    columns = ", ".join(f"{name} TEXT NOT NULL" for name in ("source", "uri", "reason", "detail"))
+    database.execute(f"CREATE TABLE rejections ({columns}, {key}) STRICT")
     database.execute("PRAGMA user_version = 4")
     database.commit()
     database.close()

@@ -166,6 +166,19 @@ def _changed(path: str, value: object) -> str:
             _changed("splits", {"shares": {"train": 1.5, "test": -0.5}}), "shares above 0", id="negative share"
         ),
         pytest.param(_changed("splits", {"by": "luck", "shares": {"a": 1}}), "'seed' or 'source'", id="strange splits"),
+        pytest.param(
+            _changed("rules/exact", {"views": {"imagenet": {"window": {}}}, "filters": {"mask": False}}),
+            "variants.original without windows, masks and boxes where rules.exact has filters mask: false",
+            id="windows around nothing",
+        ),
+        pytest.param(
+            _changed(
+                "rules/exact",
+                {"views": {"imagenet": {"window": {}}, "b": {"window": {}}}, "filters": {"min_box_kept": 1}},
+            ),
+            "a view without a window, where filters max_box_share or min_box_kept",
+            id="boxes without a canvas",
+        ),
         pytest.param("[1, 2", "well-formed YAML", id="not YAML"),
     ],
 )
@@ -176,6 +189,29 @@ def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, expected: st
         load_recipe(str(path))
     assert str(path) in str(caught.value)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"paint": "tile"},
+        {"paint": "adjacent"},
+        {"paint": "mean"},
+        {"paint": "mean", "mean_of": "ground"},
+        {"paint": "fill", "matte": "mask"},
+        {"paint": "fill", "matte": "box"},
+        {"paint": "fill", "matte": "random"},
+        {"paint": "source", "blur": {"sigma": 2, "within": "figure"}},
+        {"paint": "source", "matte": "mask", "move": {"scale": 0.5}},
+    ],
+)
+def test_where_photos_may_have_no_mask_layers_need_none(layer: dict[str, object]) -> None:
+    rules = {"exact": {"views": {"imagenet": {}}, "filters": {"mask": False}}}
+    document = {**GOOD, "rules": rules, "variants": {"x": {"layers": [{"paint": "source"}, layer]}}}
+    with pytest.raises(ValidationError, match=r"variants\.x without windows, masks and boxes where rules\.exact"):
+        Recipe.model_validate(document)
+    plain = {"paint": "mean", "mean_of": "photo", "blur": {"sigma": 2}}
+    Recipe.model_validate({**document, "variants": {"x": {"layers": [plain]}}})
 
 
 def test_every_fault_of_a_file_is_told_at_once(tmp_path: Path) -> None:

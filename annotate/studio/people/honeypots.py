@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
+from figureground.annotate.decisions import accepted_state
 from figureground.annotate.studio.people.assignment import fraction, mix
 from figureground.annotate.studio.people.holdings import Holdings
-from figureground.schemas.attributes import OBJECT
 from figureground.schemas.records import ImageRecord, ProposalRecord
 from figureground.schemas.store.workspace import Workspace
 
@@ -17,9 +17,8 @@ def known_photos(workspace: Workspace, proposals: Mapping[str, ProposalRecord]) 
     for decision in workspace.newest_decisions():
         if decision.state != "accepted" or (proposals and decision.image_id not in proposals):
             continue
-        answers = workspace.annotations(decision.image_id)
-        own = [answer for answer in answers if answer.annotation_id == decision.annotation_id]
-        if any(OBJECT in answer.masks and not answer.machine for answer in own):
+        answer = accepted_state(list(workspace.annotations(decision.image_id)), decision)
+        if answer is not None and not answer.machine:
             known.append(decision.image_id)
     return known
 

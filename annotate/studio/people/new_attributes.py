@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from figureground.annotate.decisions import accepted_state
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.people.assignment import Holders, choose, nobody_is_left
@@ -142,12 +143,7 @@ def lacking_photos(workspace: Workspace, part: AttributeSchema) -> Iterator[Imag
 
 def accepted_answer(workspace: Workspace, image_id: str) -> Annotation | None:
     """The newest state of the answer that was accepted for a photo; None without one, or without a mask."""
-    decision = workspace.decision(image_id)
-    if decision is None or decision.state != "accepted":
-        return None
-    stored = workspace.annotations(image_id)
-    states = [answer for answer in stored if answer.annotation_id == decision.annotation_id]
-    return states[-1] if states and OBJECT in states[-1].masks else None
+    return accepted_state(list(workspace.annotations(image_id)), workspace.decision(image_id))
 
 
 def _task(workspace: Workspace, source: TaskSource) -> Json:

@@ -41,12 +41,16 @@ def doubt_leaks(workspace: Workspace, count: int) -> list[str]:
     with workspace.writing():
         decisions = workspace.decisions()
         worst = [leak for leak in scores if _is_scored_mask(decisions.get(leak.image_id), leak)][:count]
-        for leak in worst:
-            if decisions[leak.image_id].state == "accepted":
-                reason = f"{_REASON} {leak.score:.2f} of 1)"
-                workspace.decide(
-                    Decision(image_id=leak.image_id, state="needs_second", reason=reason, annotation_id=leak.origin)
-                )
+        workspace.decide_all(
+            Decision(
+                image_id=leak.image_id,
+                state="needs_second",
+                reason=f"{_REASON} {leak.score:.2f} of 1)",
+                annotation_id=leak.origin,
+            )
+            for leak in worst
+            if decisions[leak.image_id].state == "accepted"
+        )
     return [leak.image_id for leak in worst]
 
 

@@ -95,11 +95,13 @@ class ServerLog:
                 size = log.seek(0, 2)
                 if size < self._offset:  # the server was started anew
                     self._offset, self._rest = 0, b""
-                log.seek(max(self._offset, size - _MOST_READ))
+                if size - self._offset > _MOST_READ:
+                    self._offset, self._rest = size - _MOST_READ, b""
+                log.seek(self._offset)
                 new = log.read()
+                self._offset = log.tell()
         except OSError:
             return
-        self._offset = size
         *lines, self._rest = (self._rest + new).split(b"\n")
         for line in lines:
             yield line.decode("utf-8", errors="replace")

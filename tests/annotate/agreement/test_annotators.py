@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from answered_photos import accept, add_answer, add_photo, band
 
 from figureground.annotate.agreement.annotators import AnnotatorReport, annotator_reports, honeypot_ious, known_masks
 from figureground.annotate.agreement.overlaps import photo_agreements
+from figureground.annotate.agreement.report import report_agreement
+from figureground.annotate.agreement.report_files import write_agreement
 from figureground.annotate.agreement.time_saved import Quartiles
 from figureground.schemas.rasters.masks import encode_coco_rle
 from figureground.schemas.store.workspace import Workspace
@@ -24,6 +27,18 @@ def store(tmp_path: Path) -> Iterator[Workspace]:
 
 def reports(store: Workspace) -> dict[str, AnnotatorReport]:
     return {report.annotator: report for report in annotator_reports(store, list(photo_agreements(store)))}
+
+
+def test_seconds_are_of_the_answers_whose_time_is_known(store: Workspace, tmp_path: Path) -> None:
+    for name, seconds in (("a", 10.0), ("b", 30.0), ("c", 0.0)):
+        add_answer(store, add_photo(store, name), "p1", {"object": band(2)}, seconds=seconds)
+    write_agreement(report_agreement(store), tmp_path / "out")
+    (row,) = (
+        row
+        for row in csv.DictReader((tmp_path / "out" / "annotators.csv").read_text().splitlines())
+        if row["figure"] == "seconds"
+    )
+    assert (row["photos"], row["value"]) == ("2", "20.0")
 
 
 def test_answers_are_counted_once_for_each_photo(store: Workspace) -> None:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from figureground.annotate.attribute_history import AttributeHistory
 from figureground.annotate.freeze import FreezeOptions, FreezeReport, freeze
 from figureground.annotate.freezing.policy import load_policy
 from figureground.annotate.freezing.votes import count_votes
+from figureground.annotate.lint.fixing import EDITOR
 from figureground.errors import DataError, UsageError
 from figureground.schemas.store.releases import read_annotation, read_left_out, read_release
 from figureground.schemas.store.workspace import Workspace
@@ -116,6 +118,17 @@ def test_who_edited_a_mask_is_no_second_person(store: Workspace) -> None:
     accept(store, add_answer(store, image_id, "ann", {OBJECT: band(10)}, edited_by="bob"))
     add_answer(store, image_id, "bob", {OBJECT: band(10)}, day=2)
     assert list(faults(store, "reviewers: {second_person: true}")) == [f"{image_id}.0 (a) not_reviewed"]
+
+
+def test_a_step_that_mends_masks_is_nobody_and_hides_nobody(store: Workspace) -> None:
+    image_id = add_photo(store, "a")
+    accepted = add_answer(store, image_id, "ann", {OBJECT: band(10)}, edited_by="bob")
+    later = "2999-01-01T00:00:00.000000Z"
+    mended = replace(accepted, updated_at=later, masks={OBJECT: accepted.masks[OBJECT]}, edited_by=EDITOR)
+    store.add_answer(mended, None)
+    answers = list(store.annotations(image_id))
+    votes = count_votes(accepted.annotation_id, accepted.masks[OBJECT], answers, AttributeHistory.of(store))
+    assert votes.painters == ("ann", "bob")
 
 
 @pytest.mark.parametrize(

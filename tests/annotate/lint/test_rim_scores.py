@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ from figureground.annotate.agreement.adjudication import ranked_doubts
 from figureground.annotate.lint.rims import measure_rim
 from figureground.annotate.studio.queues.leaking import doubt_leaks, in_order, leaking_first
 from figureground.errors import UsageError
+from figureground.schemas.records import Decision
 from figureground.schemas.store.workspace import Workspace
 
 BUTTERFLIES = SHARED / "masked" / "leeds_butterfly"
@@ -64,10 +66,27 @@ def test_eroded_masks_rank_first_and_the_workspace_remembers(
     assert [row["image_id"] for row in table] == [leak["image_id"] for leak in scored["masks"]]
 
 
+def killed_after(insert: Callable[[Decision], None], count: int) -> Callable[[Decision], None]:
+    """A function that does what ``insert`` does so many times, and then ends the command."""
+    left = iter(range(count))
+
+    def insert_some(decision: Decision) -> None:
+        if next(left, None) is None:
+            raise RuntimeError("killed")
+        insert(decision)
+
+    return insert_some
+
+
 def test_the_worst_are_put_in_doubt_and_come_first(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_here(capsys, "rims", "-w", drawn / "work", "--workers", "1")[0] == 0
     with Workspace.open(drawn / "work") as store:
         worst = [leak.image_id for leak in store.rim_leaks()]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store, "_insert_decision", killed_after(store._insert_decision, 2))
+            with pytest.raises(RuntimeError, match="killed"):
+                doubt_leaks(store, 3)
+        assert {decision.state for decision in store.newest_decisions()} == {"accepted"}
         assert doubt_leaks(store, 3) == worst[:3]
         assert doubt_leaks(store, 3) == worst[:3]  # run again, it goes on with the same
         doubts = ranked_doubts(store)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from figureground.annotate.proposals.class_texts import ClassTexts
+from figureground.annotate.proposals.reports import ProposalReport
 from figureground.annotate.segmenters.protocol import SegmentationRejected
 from figureground.errors import DataError, UsageError
 
@@ -27,6 +28,14 @@ def test_synonyms_are_found_by_label_and_by_name(tmp_path: Path) -> None:
     texts = ClassTexts.of(synonyms=tmp_path / "words.csv")
     assert texts.texts("n02123159") == ("tiger cat", "tabby", "striped cat")
     assert texts.texts("dog") == ("dog",)
+
+
+def test_synonyms_that_fit_no_photo_are_named(tmp_path: Path) -> None:
+    (tmp_path / "words.csv").write_text("label,text\nn02123159,tabby\ntiger cat,striped cat\nkat,tabby\nDog,puppy\n")
+    texts = ClassTexts.of(synonyms=tmp_path / "words.csv")
+    assert texts.strange_synonyms(["n02123159", "dog"]) == ["Dog", "kat"]
+    report = ProposalReport(strange_synonyms=["Dog", "kat"])
+    assert str(report).endswith("\nsynonyms that fit no photo: 2, the first: Dog")
 
 
 def test_every_faulty_row_of_synonyms_is_named(tmp_path: Path) -> None:

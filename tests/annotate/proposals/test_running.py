@@ -93,7 +93,7 @@ def test_one_segmenter_alone_is_as_ever(tmp_path: Path, capsys: pytest.CaptureFi
         propose(store, GrabCutSegmenter(), ProposalSettings(prompt_mode="box"))
     assert tables(tmp_path / "named") == tables(tmp_path / "plain")
     assert tables(tmp_path / "named")["proposal_ranks"] == []
-    fields = {"images", "already_done", "left", "masks", "rejected", "seconds", "boxes_by"}
+    fields = {"images", "already_done", "left", "masks", "rejected", "seconds", "boxes_by", "strange_synonyms"}
     assert set(json.loads(out)) == fields
     assert run_here(capsys, *words[:-1])[1] == "0 masks for 0 photos, 2 done before\n"
 

@@ -102,6 +102,15 @@ def test_nothing_is_stored_twice(tmp_path: Path) -> None:
         assert store.indexed_uris("photos") == {"cat/a.jpg", "cat/b.jpg", "bad.jpg"}
 
 
+def test_the_newest_reason_of_a_rejection_counts(tmp_path: Path) -> None:
+    truncated, twin = ("photos", "bad.jpg", "truncated", ""), ("photos", "bad.jpg", "duplicate", "the bytes of a.jpg")
+    with Workspace.create(tmp_path) as store:
+        assert [store.add_rejections([row]) for row in (truncated, truncated, twin, twin)] == [1, 0, 1, 0]
+        assert list(store.rejections()) == [twin]
+        assert store.add_rejections([truncated, ("photos", "worse.jpg", "zero_byte", "")]) == 2
+        assert [row[2] for row in store.rejections()] == ["truncated", "zero_byte"]
+
+
 def test_the_newest_decision_and_source_count(tmp_path: Path) -> None:
     with Workspace.create(tmp_path) as store:
         store.add_images([image("a")])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from figureground.annotate.studio.queues import opened
 from figureground.annotate.studio.queues.opened import Opened, ServerLog
 from figureground.annotate.studio.queues.order import Queue
 
@@ -109,3 +110,57 @@ def test_a_line_counts_when_it_is_whole_and_a_new_log_is_read_from_its_beginning
     log.path.write_text("")
     log.write('"GET /api/tasks/5?project=3 HTTP/1.1" 200 9')
     assert list(reader.opened()) == [Opened(project=3, task=5)]
+
+
+def test_what_was_written_while_the_log_was_read_is_read_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = ServerLog(log.path)
+    log.write(TABLE)
+    true_open = Path.open
+
+    def open_and_write(path: Path, *words: object, **more: object) -> object:
+        file = true_open(path, *words, **more)  # type: ignore[call-overload]
+        if path == log.path and words == ("rb",):
+            true_seek = file.seek
+
+            def seek(*place: int) -> int:
+                found = int(true_seek(*place))
+                if place == (0, 2):
+                    monkeypatch.setattr(Path, "open", true_open)
+                    log.write(NEXT.format(4), PHOTO.format(A, 200), *(TABLE for _ in range(9)))
+                return found
+
+            return Seeking(file, seek)
+        return file
+
+    monkeypatch.setattr(Path, "open", open_and_write)
+    assert list(reader.opened()) == [Opened(project=4, image_id=A)]
+    assert list(reader.opened()) == []
+
+
+class Seeking:
+    """An open file with another ``seek``."""
+
+    def __init__(self, file: object, seek: object) -> None:
+        self._file, self.seek = file, seek
+
+    def __enter__(self) -> Seeking:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()  # type: ignore[attr-defined]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+
+def test_half_a_line_does_not_join_one_that_is_far_behind(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = ServerLog(log.path)
+    with log.path.open("a") as file:
+        file.write('[INFO] "POST /api/dm/actions?id=next_task&tabID=1&project=')
+    assert list(reader.opened()) == []
+    end = '4 HTTP/1.1" 200 20454 \n'
+    monkeypatch.setattr(opened, "_MOST_READ", len(end))
+    with log.path.open("a") as file:
+        file.write(" " * 100 + end)
+    assert list(reader.opened()) == []
+    assert reader._streams == []
