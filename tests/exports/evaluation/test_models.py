@@ -153,7 +153,8 @@ def test_example_of_a_torch_network(tmp_path: Path) -> None:
     images = np.zeros((2, 224, 224, 3), dtype=np.uint8)
     images[1, :, :112] = 255
     outputs = adapter.logits(images)
-    assert (outputs.shape, outputs.dtype) == ((2, 1000), np.float32)
+    assert outputs.shape == (2, 1000)
+    assert outputs.dtype == np.float32
     assert not np.allclose(outputs[0], outputs[1])
     assert adapter.weights_sha256 == script.file_sha256(tmp_path / "weights.pt")
 
