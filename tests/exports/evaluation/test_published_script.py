@@ -90,6 +90,8 @@ def test_uv_runs_the_script_from_its_address_and_gets_our_numbers(
     (ours,) = json.loads(client.figureground("evaluate", "me/toy", *words).stdout)["results"]
     libraries = result.pop("libraries")  # those that uv found, which may be newer than ours
     assert libraries.keys() == ours.pop("libraries").keys() == set(LIBRARIES)
+    for one in (result, ours):
+        del one["answers"]  # named by the versions of what decides them
     assert "decided_by" not in result
     assert result == ours
     assert result["model"] == "onnx:lite0"
