@@ -41,8 +41,9 @@ def results(out: str) -> Any:
     return json.loads(out)["results"]
 
 
-@pytest.mark.parametrize("program", ["figureground", "file"])
-@pytest.mark.parametrize("listed", [True, False], ids=["manifest", "no-manifest"])
+@pytest.mark.parametrize(
+    ("program", "listed"), [("figureground", True), ("file", False)], ids=["command-manifest", "file-no-manifest"]
+)
 def test_offline_it_scores_as_it_did_online(hub: HubDouble, tmp_path: Path, program: str, listed: bool) -> None:
     if not listed:
         publish(hub, "me/colours", draw_dataset(tmp_path / "bare", listed=False), "v1")
