@@ -52,7 +52,7 @@ def differences(expected: State, got: State) -> list[str]:
 def _entries(folder: Path) -> Iterator[tuple[str, Any]]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if any(name == cache or name.startswith(f"{cache}/") for cache in _LIBRARIES) or name == "home/cache":
+        if any(name == cache or name.startswith(f"{cache}/") for cache in _LIBRARIES) or name in ("home", "home/cache"):
             continue
         if name.split("/")[1:2] == ["studio"] and path.relative_to(folder).parts[2:3] in [(own,) for own in _SERVERS]:
             continue
