@@ -19,8 +19,8 @@ DOUBTS: Final[tuple[DecisionState, ...]] = ("needs_second", "wrong_label", "conf
 
 
 LOOKING: Final = "view"
-"""Tool of the answers of people who look at a dataset; their flags count also after a second look."""
-
+"""Tool of the answers of people who look at a dataset, and what their pseudonyms are filed under; their flags count
+also after a second look."""
 
 MACHINE_EDITOR: Final = "figureground-lint"
 """Who changed an answer last, where ``lint fix`` did: nobody of the people."""

@@ -19,8 +19,6 @@ from figureground.schemas.records import Annotation, Decision, content_id
 from figureground.schemas.sources.names import name_key
 from figureground.schemas.store.workspace import Workspace
 
-TOOL: Final = LOOKING
-"""Also what pseudonyms of people who look at datasets are filed under."""
 _MOST_NOTE: Final = 500
 
 
@@ -63,8 +61,8 @@ def flag_photo(workspace: Workspace, flag: Flag) -> Flagged:
         raise UsageError(
             f"{flag.image_id}: not a photo of the workspace {workspace.root.name}; give -w the one it is from"
         )
-    annotator = Pseudonyms(StudioHome.of(workspace.root), TOOL).of(name_key(same_form(flag.person).strip()))
-    own = content_id(TOOL, flag.image_id, annotator)
+    annotator = Pseudonyms(StudioHome.of(workspace.root), LOOKING).of(name_key(same_form(flag.person).strip()))
+    own = content_id(LOOKING, flag.image_id, annotator)
     with workspace.writing():
         stored = list(workspace.annotations(flag.image_id))
         earlier = [answer for answer in stored if answer.annotation_id == own]
@@ -79,7 +77,7 @@ def flag_photo(workspace: Workspace, flag: Flag) -> Flagged:
             flags=() if flag.state == "taken_back" else (flag.state,),
             annotator=annotator,
             seconds=0.0,
-            tool=TOOL,
+            tool=LOOKING,
             proposal_id="",
             edit_iou=None,
             state="skipped" if flag.state == "taken_back" else "submitted",

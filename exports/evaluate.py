@@ -3295,6 +3295,11 @@ def row_names(table: Table) -> dict[str, NDArray[Any]]:
     return {"image_id": np.array(table["image_id"][:]), "label": np.array(table["label"][:], dtype=np.int64)}
 
 
+def row_texts(table: Table, column: str) -> NDArray[Any]:
+    """A column of texts, ``(R,)``; empty where a row has none."""
+    return np.array([str(text or "") for text in table[column][:]])
+
+
 # model_files.imagenet_labels: Which of a model's outputs is which class, by the labels that the model names them with.
 
 _WNID: Final = re.compile(r"n\d{8}")
@@ -4331,9 +4336,7 @@ class RowFacts:
 
 def read_facts(table: Table) -> RowFacts:
     """Facts of the rows of ``load_rows`` with ``source_label``, ``attribute`` and, if it matters, ``ground_label``."""
-    texts = {
-        column: np.array([str(text or "") for text in table[column][:]]) for column in ("source_label", "attribute")
-    }
+    texts = {column: row_texts(table, column) for column in ("source_label", "attribute")}
     donors = table["ground_label"][:] if "ground_label" in table.column_names else [None] * len(table)
     donor_label = np.array([-1 if donor is None else donor for donor in donors], dtype=np.int64)
     return RowFacts(**row_names(table), **texts, donor_label=donor_label)
@@ -5966,8 +5969,8 @@ def run_background_check(job: Job) -> dict[str, Any]:
 
     def run(config: str) -> Answers:
         table = job.rows(config, ["source_label"], optional=GROUND_COLUMNS)
-        names, wnids = row_names(table), np.array([str(wnid or "") for wnid in table["source_label"][:]])
-        truth = find_truth(names["label"], wnids, classes)
+        names = row_names(table)
+        truth = find_truth(names["label"], row_texts(table, "source_label"), classes)
 
         def judge(logits: Logits, rows: slice) -> Answers:
             judged = judge_answers(job.adapter, logits, truth.of(rows), classes)
@@ -6073,10 +6076,10 @@ def run_crossed(job: Job) -> dict[str, Any]:
 
     def run(config: str) -> Answers:
         table = job.rows(config, ["source_label", "ground_id", "ground_label"])
-        names, wnids = row_names(table), np.array([str(wnid or "") for wnid in table["source_label"][:]])
-        truth = find_truth(names["label"], wnids, classes)
+        names = row_names(table)
+        truth = find_truth(names["label"], row_texts(table, "source_label"), classes)
         own = {
-            "ground_id": np.array([str(name or "") for name in table["ground_id"][:]]),
+            "ground_id": row_texts(table, "ground_id"),
             "ground_label": np.array([-1 if label is None else label for label in table["ground_label"][:]], np.int64),
         }
 

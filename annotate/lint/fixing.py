@@ -21,8 +21,6 @@ from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, e
 from figureground.schemas.records import Annotation, Decision, ImageRecord
 from figureground.schemas.store.workspace import Workspace
 
-EDITOR: Final = MACHINE_EDITOR
-"""Who changed an answer last, where a step of this module did."""
 TOOL: Final = "lint"
 """Joins the tools of an answer that was mended."""
 
@@ -257,7 +255,7 @@ def _stored(answer: Annotation, masks: Masks, notes: Sequence[str], *, later_tha
         masks={name: encode_coco_rle(mask) for name, mask in sorted(masks.items()) if name not in _instances(masks)},
         instances=instances if len(instances) > 1 else (),
         tool="+".join(sorted({*filter(None, answer.tool.split("+")), TOOL})),
-        edited_by=EDITOR,
+        edited_by=MACHINE_EDITOR,
         note="\n".join(filter(None, [answer.note, *(f"{TOOL}: {note}" for note in notes)])),
     )
 

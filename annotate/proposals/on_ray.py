@@ -95,14 +95,14 @@ def lay_out_actors(
         asked = f"{threads or 1} processor{'s' if (threads or 1) > 1 else ''}" + (f" and {gpus:g} GPU" if gpus else "")
         raise UsageError(f"no machine of the Ray has {asked} for a model; ask for less with --threads and --ray-gpus")
 
-    def room(each: int) -> int:
-        by_processors = [(processors // each, by_gpu) for processors, by_gpu in usable]
+    def room(share: int) -> int:
+        by_processors = [(processors // share, by_gpu) for processors, by_gpu in usable]
         return sum(places if by_gpu is None else min(places, by_gpu) for places, by_gpu in by_processors)
 
     wanted = workers or (sum(by_gpu or 0 for _, by_gpu in usable) if gpus else len(usable))
     if threads is None:
         smallest = min(processors for processors, _ in usable)
-        threads = next((each for each in range(smallest, 1, -1) if room(each) >= wanted), 1)
+        threads = next((share for share in range(smallest, 1, -1) if room(share) >= wanted), 1)
     return ActorLayout(min(wanted, room(threads)), threads)
 
 

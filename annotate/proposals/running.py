@@ -49,7 +49,7 @@ class ProposalJob:
     progress: Progress
 
 
-def run_models(job: ProposalJob, choices: Sequence[ModelChoice], settings: TriageSettings) -> ProposalReport:
+def run_models(job: ProposalJob, choices: Sequence[ModelChoice], skimming: TriageSettings) -> ProposalReport:
     """Let one model propose; or several, one after the other, then fuse and rank their masks photo by photo.
 
     Raises:
@@ -65,7 +65,7 @@ def run_models(job: ProposalJob, choices: Sequence[ModelChoice], settings: Triag
         alone.strange_synonyms = strange
         return alone
     _require_several(models)
-    shipped_rule().reading(settings.min_iou)  # an IoU that the rule does not know is refused before hours of work
+    shipped_rule().reading(skimming.min_iou)  # an IoU that the rule does not know is refused before hours of work
     reports: dict[str, ProposalReport] = {}
     faults: dict[Fault, None] = {}
     for model in models:
@@ -86,9 +86,9 @@ def run_models(job: ProposalJob, choices: Sequence[ModelChoice], settings: Triag
     if fused.runs:
         reports[CONSENSUS] = fused
     ranking = rank_photos(
-        job.workspace, runs, segmenters=names, consensus=fused.runs, min_iou=settings.min_iou, progress=job.progress
+        job.workspace, runs, segmenters=names, consensus=fused.runs, min_iou=skimming.min_iou, progress=job.progress
     )
-    whole = ProposalReport.together(reports, ranking, triage(job.workspace, risk=settings.risk))
+    whole = ProposalReport.together(reports, ranking, triage(job.workspace, risk=skimming.risk))
     whole.strange_synonyms = strange
     if faults:
         raise DataError(list(faults), whole)

@@ -40,21 +40,21 @@ def write_contact_sheet(
     """
     class_names = dataset.class_map.names
     order = sorted(config_splits, key=lambda config: config != "original")
-    labels, lead = _first_labels(dataset, order[0], config_splits[order[0]]), order[0]
-    chosen = _spread_over_classes(labels, most_rows)
+    lead, *others = order
+    chosen = _spread_over_classes(_first_labels(dataset, lead, config_splits[lead]), most_rows)
     rows = {config: _rows_of(dataset, config, config_splits[config], chosen) for config in order}
     step = _CELL_PX + _MARGIN_PX
     width = _MARGIN_PX + step * (len(order) + 1)
     sheet = Image.new("RGB", (width, 2 * _HEAD_PX + (step + _HEAD_PX) * len(chosen)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for column, name in enumerate([lead, "object_mask", *order[1:]]):
+    for column, name in enumerate([lead, "object_mask", *others]):
         draw.text((_MARGIN_PX + step * column, 4), name, fill="black", font=_fitting(name))
     for line, image_id in enumerate(chosen):
         top = _HEAD_PX + (step + _HEAD_PX) * line
         row = rows[lead][image_id]
         caption = f"{class_names[row['label']]} · {row['source_label']} · {image_id}"
         draw.text((_MARGIN_PX, top + _CELL_PX + 4), caption, fill="dimgrey", font=font)
-        cells = [row["image"], row["object_mask"], *(rows[name].get(image_id, {}).get("image") for name in order[1:])]
+        cells = [row["image"], row["object_mask"], *(rows[name].get(image_id, {}).get("image") for name in others)]
         for column, cell in enumerate(cells):
             if cell is not None:
                 sheet.paste(_thumbnail(cell["bytes"]), (_MARGIN_PX + step * column, top))

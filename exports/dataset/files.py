@@ -76,6 +76,6 @@ def is_repository_path(path: str) -> bool:
     return all(NAME_PATTERN.fullmatch(part) and not part.startswith(".") for part in parts)
 
 
-def is_hidden(path: str) -> bool:
+def has_hidden_part(path: str) -> bool:
     """Whether a path below a repository is of a hidden file, or of one in a hidden folder: such are no part of it."""
     return any(part.startswith(".") for part in path.split("/"))

@@ -27,7 +27,7 @@ from figureground.exports.dataset.files import (
     PLAN,
     RECIPE,
     ShardName,
-    is_hidden,
+    has_hidden_part,
 )
 from figureground.exports.dataset.lock import RecipeLock, read_lock
 from figureground.exports.dataset.locked.leaderboard import Leaderboard, read_leaderboard
@@ -118,7 +118,7 @@ class DatasetFolder:
     def unfinished(cls, folder: Path) -> DatasetFolder:
         """Open a repository that is being built and has no manifest yet: with the files that are there, unhashed."""
         paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-        manifest = {path: "" for path in sorted(paths) if not is_hidden(path)}
+        manifest = {path: "" for path in sorted(paths) if not has_hidden_part(path)}
         return cls(name=str(folder), manifest=manifest, files=LocalFiles(folder))
 
     @cached_property

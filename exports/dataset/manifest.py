@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from figureground.errors import DataError, Fault
-from figureground.exports.dataset.files import BOARD, CARD, LEADERBOARD, MANIFEST, is_hidden, is_repository_path
+from figureground.exports.dataset.files import BOARD, CARD, LEADERBOARD, MANIFEST, has_hidden_part, is_repository_path
 from figureground.runtime.files import file_sha256, write_text
 
 _SCHEMA_VERSION = "1"
@@ -29,7 +29,7 @@ def write_manifest(folder: Path) -> None:
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     names = {path.relative_to(folder).as_posix(): path for path in paths}
-    sha256 = {name: file_sha256(path) for name, path in names.items() if not is_hidden(name)}
+    sha256 = {name: file_sha256(path) for name, path in names.items() if not has_hidden_part(name)}
     content: dict[str, object] = {"schema": _SCHEMA_VERSION, "sha256": sha256}
     if BOARD in sha256:
         content[_BOARD_KEY] = {"card": _plain_card_sha256(folder)}
@@ -118,5 +118,5 @@ def unlisted_faults(folder: Path, manifest: Mapping[str, str]) -> list[Fault]:
     return [
         Fault(where=str(folder), record=name, expected=f"only files that {MANIFEST} lists", got="another one")
         for name in names
-        if name not in manifest and name != MANIFEST and not is_hidden(name)
+        if name not in manifest and name != MANIFEST and not has_hidden_part(name)
     ]

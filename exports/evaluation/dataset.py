@@ -260,3 +260,8 @@ def load_rows(
 def row_names(table: Table) -> dict[str, NDArray[Any]]:
     """Whose rows they are: ``image_id`` and ``label``, ``(R,)`` each."""
     return {"image_id": np.array(table["image_id"][:]), "label": np.array(table["label"][:], dtype=np.int64)}
+
+
+def row_texts(table: Table, column: str) -> NDArray[Any]:
+    """A column of texts, ``(R,)``; empty where a row has none."""
+    return np.array([str(text or "") for text in table[column][:]])

@@ -81,15 +81,15 @@ def embeddings(
     from figureground.annotate.studio.queues.filling import fill_embeddings, stored_by_model, waiting_photos
 
     home = StudioHome.of(workspace)
-    embeddings = EmbeddingFolder(path=home.embeddings, most_bytes=int(options.embeddings_gb * 1e9))
+    folder = EmbeddingFolder(path=home.embeddings, most_bytes=int(options.embeddings_gb * 1e9))
     lines, report = [], None
     if fill:
         model = load_segmenter(
             options.segmenter, checkpoint=options.checkpoint, device=network.device, precision=network.precision
         )
-        remembering = keep_embeddings(model, embeddings)
+        remembering = keep_embeddings(model, folder)
         with progress_bar() as show:
-            report = fill_embeddings(remembering, embeddings, waiting_photos(home.queues), home.served, progress=show)
+            report = fill_embeddings(remembering, folder, waiting_photos(home.queues), home.served, progress=show)
         room = f", {report.no_room} left for want of room (--embeddings-gb)" if report.no_room else ""
         lines.append(f"{report.made} photos encoded, {report.there} were there{room}")
     stored = stored_by_model(home.embeddings)

@@ -106,9 +106,7 @@ def workspace_state(workspace: Workspace) -> WorkspaceState:
         annotators=len({maker for maker in makers if maker}),
         releases=releases,
         studio=studio,
-        next_commands=tuple(
-            _next_commands(workspace.root, photos, with_mask, _whose_masks(workspace), releases, commands)
-        ),
+        next_commands=tuple(_next_commands(workspace, photos, with_mask, releases, commands)),
     )
 
 
@@ -166,14 +164,13 @@ def _of_state(photos: Sequence[PhotoState], state: str) -> set[str]:
 
 
 def _next_commands(
-    root: Path,
+    workspace: Workspace,
     photos: Sequence[PhotoState],
     with_mask: set[str],
-    whose_masks: str,
     releases: tuple[ReleaseState, ...],
     of_studio: tuple[str, ...],
 ) -> Iterator[str]:
-    undecided = _of_state(photos, UNDECIDED)
+    root, undecided = workspace.root, _of_state(photos, UNDECIDED)
     if not photos:
         yield f"figureground index SOURCE -w {root}  (no photos yet)"
         return
@@ -182,7 +179,7 @@ def _next_commands(
     yield from of_studio
     if not of_studio and (waiting := undecided & with_mask):
         reason = f"{count_text(len(waiting), 'machine mask')} that nobody has looked at"
-        sheet = f"figureground sheet make -w {root} -o sheet{whose_masks}"
+        sheet = f"figureground sheet make -w {root} -o sheet{_whose_masks(workspace)}"
         yield f"figureground studio up -w {root}, or {sheet}  ({reason})"
     if not of_studio and (doubtful := _of_state(photos, "needs_second")):
         look = f"figureground studio up -w {root}, then figureground studio push -w {root} --second-look"

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from figureground.exports.evaluation.answers import answer_rows, judge_answers
-from figureground.exports.evaluation.dataset import row_names
+from figureground.exports.evaluation.dataset import row_names, row_texts
 from figureground.exports.evaluation.intervals import MIN_DECIDABLE, Sampling
 from figureground.exports.evaluation.jobs import Job, split_by_space
 from figureground.exports.evaluation.label_spaces import EXACT, ClassMap, find_truth
@@ -45,8 +45,8 @@ def run_background_check(job: Job) -> dict[str, Any]:
 
     def run(config: str) -> Answers:
         table = job.rows(config, ["source_label"], optional=GROUND_COLUMNS)
-        names, wnids = row_names(table), np.array([str(wnid or "") for wnid in table["source_label"][:]])
-        truth = find_truth(names["label"], wnids, classes)
+        names = row_names(table)
+        truth = find_truth(names["label"], row_texts(table, "source_label"), classes)
 
         def judge(logits: Logits, rows: slice) -> Answers:
             judged = judge_answers(job.adapter, logits, truth.of(rows), classes)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.exports.evaluation.answers import answer_rows, judge_answers
-from figureground.exports.evaluation.dataset import config_rank, row_names
+from figureground.exports.evaluation.dataset import config_rank, row_names, row_texts
 from figureground.exports.evaluation.intervals import MIN_DECIDABLE, Sampling
 from figureground.exports.evaluation.jobs import Job, split_by_space
 from figureground.exports.evaluation.label_spaces import ClassMap, find_truth
@@ -80,10 +80,10 @@ def run_crossed(job: Job) -> dict[str, Any]:
 
     def run(config: str) -> Answers:
         table = job.rows(config, ["source_label", "ground_id", "ground_label"])
-        names, wnids = row_names(table), np.array([str(wnid or "") for wnid in table["source_label"][:]])
-        truth = find_truth(names["label"], wnids, classes)
+        names = row_names(table)
+        truth = find_truth(names["label"], row_texts(table, "source_label"), classes)
         own = {
-            "ground_id": np.array([str(name or "") for name in table["ground_id"][:]]),
+            "ground_id": row_texts(table, "ground_id"),
             "ground_label": np.array([-1 if label is None else label for label in table["ground_label"][:]], np.int64),
         }
 

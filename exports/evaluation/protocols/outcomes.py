@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from figureground.exports.evaluation.adapters import adapter_option
 from figureground.exports.evaluation.answers import Feeder, Judged, judge_answers
-from figureground.exports.evaluation.dataset import row_names
+from figureground.exports.evaluation.dataset import row_names, row_texts
 from figureground.exports.evaluation.label_spaces import ClassMap, find_truth
 from figureground.exports.evaluation.model_files.adapter_checks import checked_logits
 from figureground.exports.evaluation.pictures import decode_image, decode_mask, stored_bytes
@@ -47,9 +47,7 @@ class RowFacts:
 
 def read_facts(table: Table) -> RowFacts:
     """Facts of the rows of ``load_rows`` with ``source_label``, ``attribute`` and, if it matters, ``ground_label``."""
-    texts = {
-        column: np.array([str(text or "") for text in table[column][:]]) for column in ("source_label", "attribute")
-    }
+    texts = {column: row_texts(table, column) for column in ("source_label", "attribute")}
     donors = table["ground_label"][:] if "ground_label" in table.column_names else [None] * len(table)
     donor_label = np.array([-1 if donor is None else donor for donor in donors], dtype=np.int64)
     return RowFacts(**row_names(table), **texts, donor_label=donor_label)

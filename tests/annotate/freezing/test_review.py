@@ -15,10 +15,10 @@ from answered_photos import accept, add_answer, add_photo, band
 from shared_cases import run_here
 
 from figureground.annotate.attribute_history import AttributeHistory
+from figureground.annotate.decisions import MACHINE_EDITOR
 from figureground.annotate.freeze import FreezeOptions, FreezeReport, freeze
 from figureground.annotate.freezing.policy import load_policy
 from figureground.annotate.freezing.votes import count_votes
-from figureground.annotate.lint.fixing import EDITOR
 from figureground.errors import DataError, UsageError
 from figureground.schemas.store.releases import read_annotation, read_left_out, read_release
 from figureground.schemas.store.workspace import Workspace
@@ -124,7 +124,7 @@ def test_a_step_that_mends_masks_is_nobody_and_hides_nobody(store: Workspace) ->
     image_id = add_photo(store, "a")
     accepted = add_answer(store, image_id, "ann", {OBJECT: band(10)}, edited_by="bob")
     later = "2999-01-01T00:00:00.000000Z"
-    mended = replace(accepted, updated_at=later, masks={OBJECT: accepted.masks[OBJECT]}, edited_by=EDITOR)
+    mended = replace(accepted, updated_at=later, masks={OBJECT: accepted.masks[OBJECT]}, edited_by=MACHINE_EDITOR)
     store.add_answer(mended, None)
     answers = list(store.annotations(image_id))
     votes = count_votes(accepted.annotation_id, accepted.masks[OBJECT], answers, AttributeHistory.of(store))
