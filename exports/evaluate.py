@@ -180,8 +180,8 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for leftover in path.parent.glob(".*.*.partial"):
-            if re.fullmatch(r"\..+\.\d+\.partial", leftover.name) and _is_abandoned(leftover):
-                leftover.unlink(missing_ok=True)
+            if re.fullmatch(r"\..+\.\d+\.partial", leftover.name):
+                _delete_abandoned(leftover)
         if not any(_write_partial(path, content) for _ in range(_MOST_TRIES)):
             raise OSError(errno.EAGAIN, "other runs take its half-written files away")
     except OSError as error:
@@ -200,8 +200,8 @@ def _write_partial(path: Path, content: bytes) -> bool:
         file = temporary.open("xb")
     except FileExistsError:
         return False
-    try:
-        with file:
+    with file:
+        try:
             _lock(file.fileno(), wait=True)
             if not _lies_at(file.fileno(), temporary):
                 return False
@@ -209,9 +209,10 @@ def _write_partial(path: Path, content: bytes) -> bool:
             file.flush()
             os.fsync(file.fileno())
             temporary.replace(path)
-    finally:  # a signal may end the run here, too
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        finally:  # a signal may end the run here, too
+            with contextlib.suppress(OSError):
+                if _lies_at(file.fileno(), temporary):
+                    temporary.unlink()
     return True
 
 
@@ -234,13 +235,11 @@ def _lies_at(handle: int, path: Path) -> bool:
         return False
 
 
-def _is_abandoned(path: Path) -> bool:
-    """Whether nobody writes a file any more."""
-    try:
-        with path.open("rb") as file:
-            return _lock(file.fileno())
-    except OSError:
-        return False
+def _delete_abandoned(path: Path) -> None:
+    """Delete a file that nobody writes any more, under its lock: no writer can come between."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if _lock(file.fileno()) and _lies_at(file.fileno(), path):
+            path.unlink()
 
 
 def arrays_of(record: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401  a dataclass of arrays

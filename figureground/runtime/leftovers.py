@@ -1,7 +1,8 @@
 """What a killed command left half-made, told from what another command is making by a lock that ends with its process.
 
 The lock is on the file or folder itself. A process's number would not do: another one may have it by now, and on a disk
-that machines share it may be the number of another machine's process.
+that machines share it may be the number of another machine's process. Whoever deletes one holds its lock meanwhile, and
+has seen that it still has its name: so no command deletes what another one has just made under that name.
 """
 
 from __future__ import annotations
@@ -36,8 +37,7 @@ def partial_file(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
     """
     for number in range(_MOST):
         temporary = path.with_name(f".{path.name}.fg{number}.partial")
-        if is_abandoned(temporary):
-            temporary.unlink(missing_ok=True)
+        _delete_leftover(temporary)
         try:
             handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
         except FileExistsError:
@@ -48,7 +48,8 @@ def partial_file(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
             yield temporary
         finally:
             with suppress(OSError):  # a folder that is none has said so above
-                temporary.unlink(missing_ok=True)
+                if _lies_at(handle, temporary):
+                    temporary.unlink()
             os.close(handle)
         return
     raise OSError(f"{path}: {_MOST} commands are making this file")
@@ -68,34 +69,21 @@ def holding(folder: Path) -> Iterator[bool]:
         os.close(handle)
 
 
-def is_abandoned(path: Path) -> bool:
-    """Whether nobody is making a file or folder any more; False where there is none, or nobody can tell."""
-    if fcntl is None or path.is_symlink():
-        return False
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    return True
-
-
 def clear_partials(folder: Path) -> None:
     """Delete what killed commands left half-made in a folder that is ours alone; what is being made stays."""
     with suppress(OSError):  # it is not there, or cannot be written to
-        for path in abandoned_partials(folder):
-            path.unlink(missing_ok=True)
+        for path in _partials(folder):
+            _delete_leftover(path)
 
 
 def abandoned_partials(folder: Path) -> list[Path]:
     """Files that killed commands left half-made in a folder, sorted; raises OSError if it cannot be read."""
-    paths = (Path(entry.path) for entry in os.scandir(folder) if _OURS.fullmatch(entry.name))
-    return sorted(path for path in paths if is_abandoned(path))
+    abandoned = list[Path]()
+    for path in _partials(folder):
+        with _taking_over(path) as is_ours:
+            if is_ours:
+                abandoned.append(path)
+    return abandoned
 
 
 def clear_folders(parent: Path, prefix: str, allowed: frozenset[str]) -> None:
@@ -105,8 +93,48 @@ def clear_folders(parent: Path, prefix: str, allowed: frozenset[str]) -> None:
             path = parent / entry.name
             if not (entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False)):
                 continue
-            if {inner.name for inner in os.scandir(path)} <= allowed and is_abandoned(path):
-                shutil.rmtree(path)
+            with _taking_over(path) as is_ours:
+                if is_ours and {inner.name for inner in os.scandir(path)} <= allowed:
+                    shutil.rmtree(path)
+
+
+def _partials(folder: Path) -> list[Path]:
+    return sorted(Path(entry.path) for entry in os.scandir(folder) if _OURS.fullmatch(entry.name))
+
+
+def _delete_leftover(path: Path) -> None:
+    with _taking_over(path) as is_ours:
+        if is_ours:
+            path.unlink()
+
+
+@contextmanager
+def _taking_over(path: Path) -> Iterator[bool]:
+    """Lock a file or folder that a killed command left, until the block ends.
+
+    Gives False where there is none, where a command is making it, and where nobody can tell.
+    """
+    if fcntl is None or path.is_symlink():
+        yield False
+        return
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _lock_at_once(handle) and _lies_at(handle, path)
+    finally:
+        os.close(handle)
+
+
+def _lock_at_once(handle: int) -> bool:
+    """Lock an open file or folder; False where another command has it, or the disk knows no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _hold(handle: int, path: Path) -> bool:
@@ -118,6 +146,11 @@ def _hold(handle: int, path: Path) -> bool:
         return True
     with suppress(OSError):  # a disk that knows no locks: there nothing is taken for a leftover
         fcntl.flock(handle, fcntl.LOCK_EX)
+    return _lies_at(handle, path)
+
+
+def _lies_at(handle: int, path: Path) -> bool:
+    """Whether a path is the name of an open file or folder."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat(follow_symlinks=False))
     except FileNotFoundError:

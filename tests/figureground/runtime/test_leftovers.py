@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from figureground.exports.evaluation.values import write_whole
 from figureground.runtime.files import replace_file
 from figureground.runtime.folders import MARK, unfinished_folder
-from figureground.runtime.leftovers import clear_partials, is_abandoned, partial_file
+from figureground.runtime.leftovers import abandoned_partials, clear_partials, partial_file
 
 HOLDER = """
 import sys, time
 from pathlib import Path
+from figureground.exports.evaluation.values import write_whole
 from figureground.runtime.files import replace_file
 
 with replace_file(Path(sys.argv[1])) as temporary:
@@ -39,7 +44,7 @@ def test_a_file_of_a_killed_command_is_replaced_by_the_next(tmp_path: Path) -> N
     mine = tmp_path / ".v1.parquet.mine.partial"
     mine.write_text("precious")
     process, half = held(path)
-    assert not is_abandoned(half)
+    assert abandoned_partials(tmp_path) == []
     with replace_file(path) as other:
         assert other != half
         other.write_text("whole")
@@ -47,7 +52,7 @@ def test_a_file_of_a_killed_command_is_replaced_by_the_next(tmp_path: Path) -> N
     assert half.read_text() == "half"
     process.kill()
     process.communicate()
-    assert is_abandoned(half)
+    assert abandoned_partials(tmp_path) == [half]
     with replace_file(path) as again:
         assert again == half
         again.write_text("newer")
@@ -73,6 +78,53 @@ def test_files_have_the_rights_that_are_asked_for(tmp_path: Path) -> None:
         temporary.write_text("token")
         assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
         assert of_another.read() == ""
+
+
+def test_many_make_one_file_at_once(tmp_path: Path) -> None:
+    def make(number: int) -> None:
+        with replace_file(tmp_path / "v1") as temporary:
+            temporary.write_bytes(b"%d" % number * 9999)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(make, range(100, 600)))
+    assert [path.name for path in tmp_path.iterdir()] == ["v1"]
+    content = (tmp_path / "v1").read_bytes()
+    assert content == content[:3] * 9999
+
+
+@pytest.mark.parametrize(
+    ("name", "clear"),
+    [
+        (".v1.fg0.partial", clear_partials),
+        (".v1.4242.partial", lambda folder: write_whole(folder / "v1", b"")),  # the published evaluation's own
+    ],
+)
+def test_a_leftover_is_deleted_under_its_lock(
+    name: str, clear: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its maker could lock it in between, and miss it when it is whole."""
+    (tmp_path / name).touch()
+    locked = list[bool]()
+    unlink = Path.unlink
+
+    def delete(path: Path, *, missing_ok: bool = False) -> None:
+        if path.name == name:
+            with path.open() as file, pytest.raises(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked.append(True)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", delete)
+    clear(tmp_path)
+    assert locked == [True]
+    assert not (tmp_path / name).exists()
+
+
+def test_what_another_command_has_put_in_its_place_stays(tmp_path: Path) -> None:
+    with partial_file(tmp_path / "v1") as temporary:
+        temporary.replace(tmp_path / "v1")
+        temporary.write_text("another command's")
+    assert temporary.read_text() == "another command's"
 
 
 def test_a_link_is_nobodys_leftover(tmp_path: Path) -> None:
