@@ -114,7 +114,7 @@ def _taking_over(path: Path) -> Iterator[bool]:
 
     Gives False where there is none, where a command is making it, and where nobody can tell.
     """
-    if fcntl is None or path.is_symlink():
+    if path.is_symlink():
         yield False
         return
     try:
@@ -123,30 +123,30 @@ def _taking_over(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield _lock_at_once(handle) and _lies_at(handle, path)
+        yield _lock(handle) and _lies_at(handle, path)
     finally:
         os.close(handle)
-
-
-def _lock_at_once(handle: int) -> bool:
-    """Lock an open file or folder; False where another command has it, or the disk knows no locks."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _hold(handle: int, path: Path) -> bool:
     """Lock an open file or folder; returns whether it still lies at its path.
 
-    Between its making and the lock another command may have taken it for a leftover.
+    Between its making and the lock another command may have taken it for a leftover. Where a disk knows no locks,
+    nothing is taken for one.
     """
-    if fcntl is None:
-        return True
-    with suppress(OSError):  # a disk that knows no locks: there nothing is taken for a leftover
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    _lock(handle, wait=True)
     return _lies_at(handle, path)
+
+
+def _lock(handle: int, *, wait: bool = False) -> bool:
+    """Lock an open file or folder for this command; False where another one has it, or nobody can tell."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _lies_at(handle: int, path: Path) -> bool:
