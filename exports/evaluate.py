@@ -65,9 +65,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from scipy.ndimage import distance_transform_edt  # type: ignore[import-untyped]
-from scipy.optimize import brentq  # type: ignore[import-untyped]  # ships no annotations
-from scipy.special import comb, softmax  # type: ignore[import-untyped]  # ships no annotations
-from scipy.stats import beta, norm, t  # type: ignore[import-untyped]
+from scipy.special import betainccinv, betaincinv, comb, ndtr, softmax, stdtr, stdtrit  # type: ignore[import-untyped]  # ships no annotations
 
 # values: Types, errors and files that every module of the evaluation speaks in.
 
@@ -530,7 +528,7 @@ def paired_difference(first: Floats, second: Floats, strata: Ints, groups: Ints 
     if effect is not None:
         degrees, n = min(degrees, max(1.0, effect.degrees)), n / effect.design_effect
     score = abs(_tango(0.0, gains * n, losses * n, n)) if gains + losses > 0 else 0.0
-    p = float(2 * (norm.sf(score) if np.isinf(degrees) else t.sf(score, degrees)))
+    p = float(2 * (ndtr(-score) if np.isinf(degrees) else stdtr(degrees, -score)))
     n *= 1.0 if effect is None else _known(effect.degrees)
     return Estimate(parts.mean, tango_interval(gains * n, losses * n, n), p)
 
@@ -552,9 +550,16 @@ def tango_interval(only_first: float, only_second: float, n: float) -> list[floa
         near, far = value, sign * (1 - 1e-12)
         if sign * (far - near) <= 1e-12 or sign * excess(far) > 0:
             return float(sign)
-        return float(brentq(excess, near, far, xtol=1e-12))
+        return find_root(excess, near, far, precision=1e-12)
 
     return [bound(-1), bound(1)]
+
+
+def find_root(function: Callable[[float], float], near: float, far: float, *, precision: float) -> float:
+    """Where a function is 0 between two arguments at which its signs differ, to ``precision``, by Brent's method."""
+    from scipy.optimize import brentq  # type: ignore[import-untyped]  # takes a fifth of a second to load
+
+    return float(brentq(function, near, far, xtol=precision))
 
 
 def _tango(delta: float, only_first: float, only_second: float, n: float) -> float:
@@ -587,9 +592,9 @@ def mean_estimate(values: Floats, strata: Ints, bounds: tuple[float, float], gro
 def student_estimate(value: float, variance: float, degrees: float, bounds: tuple[float, float]) -> Estimate:
     """A value with the variance of its estimate, judged by Student's t; its interval is cut to ``bounds``."""
     error = float(np.sqrt(variance))
-    half = float(t.ppf(0.975, degrees)) * error
+    half = float(stdtrit(degrees, 0.975)) * error
     interval = [max(bounds[0], value - half), min(bounds[1], value + half)]
-    return Estimate(value, interval, float(2 * t.sf(abs(value) / error, degrees)))
+    return Estimate(value, interval, float(2 * stdtr(degrees, -abs(value) / error)))
 
 
 def cluster_estimate(values: Floats, clusters: Ints, over: str, bounds: tuple[float, float]) -> Estimate:
@@ -625,7 +630,7 @@ class Crossed(NamedTuple):
     @property
     def critical(self) -> float:
         """97.5 % quantile of Student's t."""
-        return float(t.ppf(0.975, max(1.0, self.degrees)))
+        return float(stdtrit(max(1.0, self.degrees), 0.975))
 
 
 def crossed_variance(parts: Floats) -> Crossed:
@@ -682,7 +687,7 @@ def _effective(spread: float, parts: Strata) -> float:
 
 def _known(degrees: float) -> float:
     """What an estimated variance costs an effective number: a factor from ``MIN_KNOWN`` to 1."""
-    return max(MIN_KNOWN, (Z / float(t.ppf(0.975, max(1.0, degrees)))) ** 2)
+    return max(MIN_KNOWN, (Z / float(stdtrit(max(1.0, degrees), 0.975))) ** 2)
 
 
 def bootstrap_class_means(values: Floats, labels: Ints, *, count: int, seed: int) -> Floats:
@@ -2147,7 +2152,7 @@ def pigeonhole_interval(samples: Floats, cells: CrossedCells) -> list[float] | N
     if not cells.sampled() or len(finite) < 0.9 * len(samples) or float(np.ptp(finite)) < 1e-12:
         return None
     least = int(min(cells.present.any(axis=1).sum(), cells.present.any(axis=0).sum()))
-    tail = float(norm.cdf(-np.sqrt(least / (least - 1)) * t.ppf(0.975, least - 1)))
+    tail = float(ndtr(-np.sqrt(least / (least - 1)) * stdtrit(least - 1, 0.975)))
     return [float(bound) for bound in np.quantile(finite, [tail, 1 - tail])]
 
 
@@ -2245,8 +2250,8 @@ class Ratio:
         Methodology 24(2), 1998): far out, where many groups are judged together, Wilson's fall short.
         """
         right, n = self.value * self.effective, self.effective
-        low = float(beta.ppf(alpha / 2, right, n - right + 1)) if right > 1e-9 else 0.0
-        high = float(beta.isf(alpha / 2, right + 1, n - right)) if n - right > 1e-9 else 1.0
+        low = float(betaincinv(right, n - right + 1, alpha / 2)) if right > 1e-9 else 0.0
+        high = float(betainccinv(right + 1, n - right, alpha / 2)) if n - right > 1e-9 else 1.0
         return low, high
 
     def json(self) -> dict[str, Any]:
@@ -2262,8 +2267,8 @@ class Ratio:
         if self.value == 0 or distance(1e-9) <= 0:
             return 1.0
         if distance(_FARTHEST) > 0:
-            return float(2 * norm.sf(_FARTHEST))
-        return float(2 * norm.sf(brentq(distance, 1e-9, _FARTHEST, xtol=1e-9)))
+            return float(2 * ndtr(-_FARTHEST))
+        return float(2 * ndtr(-find_root(distance, 1e-9, _FARTHEST, precision=1e-9)))
 
 
 def share_ratio(counted: Floats, of: Floats, clusters: NDArray[np.str_]) -> Ratio:
@@ -2313,8 +2318,8 @@ def _effective_ratio(
         degrees = np.inf if settled else max(1.0, count - 1.0)
 
     def limits(quantile: float) -> tuple[float, float]:
-        tail = norm.sf(quantile)
-        critical = quantile if np.isinf(degrees) else min(float(t.isf(tail, degrees)), 1e9)
+        tail = ndtr(-quantile)
+        critical = quantile if np.isinf(degrees) else min(-float(stdtrit(degrees, tail)), 1e9)
         low, high = wilson_interval(min(1.0, max(0.0, value)), n, critical)
         return min(low, value), max(high, value)
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t  # type: ignore[import-untyped]  # ships no annotations
+from scipy.special import stdtrit  # type: ignore[import-untyped]  # ships no annotations
 
 Floats = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ def mean_over_photos(values: Sequence[float]) -> Estimate:
     variance = float(shares.var(ddof=1)) / photos if photos > 1 else 0.0
     effective = float(photos)
     if variance > 1e-18 and spread > 0:
-        known = max(_MIN_KNOWN, (_Z / float(t.ppf(0.975, photos - 1))) ** 2)
+        known = max(_MIN_KNOWN, (_Z / float(stdtrit(photos - 1, 0.975))) ** 2)
         effective = min(known * spread / variance, _MAX_GAIN * photos)
     return Estimate(value=mean, ci95=_wilson(mean, effective), photos=photos)
 
@@ -96,7 +96,7 @@ def coefficient_estimate(value: float | None, left_out: Sequence[float | None], 
     error = float(np.sqrt((photos - 1) / photos * ((logs - logs.mean()) ** 2).sum()))
     if error < 1e-12:
         return Estimate(value=value, photos=photos)
-    half, middle = float(t.ppf(0.975, photos - 1)) * error, float(np.log1p(-value))
+    half, middle = float(stdtrit(photos - 1, 0.975)) * error, float(np.log1p(-value))
     low, high = (1 - float(np.exp(middle + sign * half)) for sign in (1, -1))
     return Estimate(value=value, ci95=(max(-1.0, low), high), photos=photos)
 

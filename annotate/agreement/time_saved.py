@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any, Final
 
 import numpy as np
-from scipy.stats import t  # type: ignore[import-untyped]  # ships no annotations
+from scipy.special import stdtrit  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.annotate.agreement.intervals import MIN_PHOTOS, TOO_FEW, Floats, crossed_variance
 from figureground.annotate.decisions import AGREEING_IOU, newest_answers
@@ -233,7 +233,7 @@ def _interval(value: float, parts: Floats) -> tuple[float, float] | None:
     crossed = crossed_variance(parts)
     if crossed.variance < 1e-12:
         return None
-    half = float(t.ppf(0.975, max(1.0, crossed.degrees))) * crossed.variance**0.5
+    half = float(stdtrit(max(1.0, crossed.degrees), 0.975)) * crossed.variance**0.5
     return value - half, value + half
 
 

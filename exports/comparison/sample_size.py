@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from scipy.stats import chi2, norm  # type: ignore[import-untyped]  # ships no annotations
+from scipy.special import chdtri, ndtri  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.errors import UsageError
 from figureground.exports.comparison.compare import group_contributions, group_title
@@ -49,7 +49,7 @@ class PlannedTest:
     @property
     def quantiles(self) -> tuple[float, float]:
         """Normal quantiles of 1 - alpha / 2 and of the power."""
-        return float(norm.ppf(1 - self.alpha / 2)), float(norm.ppf(self.power))
+        return float(ndtri(1 - self.alpha / 2)), float(ndtri(self.power))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,7 @@ def plan_from_pilot(pilot: Pilot, differences: Sequence[float], test: PlannedTes
     More draws are planned for only where the pilot had several.
     """
     reach = sum(test.quantiles) ** 2
-    inflation = pilot.degrees / float(chi2.ppf(1 - _CAUTION, pilot.degrees))
+    inflation = pilot.degrees / float(chdtri(pilot.degrees, _CAUTION))
     return [
         PlannedSize(
             figure=pilot.figure,

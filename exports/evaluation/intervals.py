@@ -8,13 +8,14 @@ whole groups are the sample. ``benchmarks/coverage.py`` measures how often each 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq  # type: ignore[import-untyped]  # ships no annotations
-from scipy.stats import norm, t  # type: ignore[import-untyped]
+
+# The normal distribution is ndtr, Student's stdtr, its quantiles stdtrit: scipy.stats takes half a second to load.
+from scipy.special import ndtr, stdtr, stdtrit  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.exports.evaluation.values import EMPTY, Floats, Ints, require
 
@@ -147,7 +148,7 @@ def paired_difference(first: Floats, second: Floats, strata: Ints, groups: Ints 
     if effect is not None:
         degrees, n = min(degrees, max(1.0, effect.degrees)), n / effect.design_effect
     score = abs(_tango(0.0, gains * n, losses * n, n)) if gains + losses > 0 else 0.0
-    p = float(2 * (norm.sf(score) if np.isinf(degrees) else t.sf(score, degrees)))
+    p = float(2 * (ndtr(-score) if np.isinf(degrees) else stdtr(degrees, -score)))
     n *= 1.0 if effect is None else _known(effect.degrees)
     return Estimate(parts.mean, tango_interval(gains * n, losses * n, n), p)
 
@@ -169,9 +170,16 @@ def tango_interval(only_first: float, only_second: float, n: float) -> list[floa
         near, far = value, sign * (1 - 1e-12)
         if sign * (far - near) <= 1e-12 or sign * excess(far) > 0:
             return float(sign)
-        return float(brentq(excess, near, far, xtol=1e-12))
+        return find_root(excess, near, far, precision=1e-12)
 
     return [bound(-1), bound(1)]
+
+
+def find_root(function: Callable[[float], float], near: float, far: float, *, precision: float) -> float:
+    """Where a function is 0 between two arguments at which its signs differ, to ``precision``, by Brent's method."""
+    from scipy.optimize import brentq  # type: ignore[import-untyped]  # takes a fifth of a second to load
+
+    return float(brentq(function, near, far, xtol=precision))
 
 
 def _tango(delta: float, only_first: float, only_second: float, n: float) -> float:
@@ -204,9 +212,9 @@ def mean_estimate(values: Floats, strata: Ints, bounds: tuple[float, float], gro
 def student_estimate(value: float, variance: float, degrees: float, bounds: tuple[float, float]) -> Estimate:
     """A value with the variance of its estimate, judged by Student's t; its interval is cut to ``bounds``."""
     error = float(np.sqrt(variance))
-    half = float(t.ppf(0.975, degrees)) * error
+    half = float(stdtrit(degrees, 0.975)) * error
     interval = [max(bounds[0], value - half), min(bounds[1], value + half)]
-    return Estimate(value, interval, float(2 * t.sf(abs(value) / error, degrees)))
+    return Estimate(value, interval, float(2 * stdtr(degrees, -abs(value) / error)))
 
 
 def cluster_estimate(values: Floats, clusters: Ints, over: str, bounds: tuple[float, float]) -> Estimate:
@@ -242,7 +250,7 @@ class Crossed(NamedTuple):
     @property
     def critical(self) -> float:
         """97.5 % quantile of Student's t."""
-        return float(t.ppf(0.975, max(1.0, self.degrees)))
+        return float(stdtrit(max(1.0, self.degrees), 0.975))
 
 
 def crossed_variance(parts: Floats) -> Crossed:
@@ -299,7 +307,7 @@ def _effective(spread: float, parts: Strata) -> float:
 
 def _known(degrees: float) -> float:
     """What an estimated variance costs an effective number: a factor from ``MIN_KNOWN`` to 1."""
-    return max(MIN_KNOWN, (Z / float(t.ppf(0.975, max(1.0, degrees)))) ** 2)
+    return max(MIN_KNOWN, (Z / float(stdtrit(max(1.0, degrees), 0.975))) ** 2)
 
 
 def bootstrap_class_means(values: Floats, labels: Ints, *, count: int, seed: int) -> Floats:

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
-from scipy.stats import spearmanr  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.exports.evaluation.intervals import TOO_FEW, Z
 from figureground.exports.evaluation.protocols.background_check import MEASURES
@@ -83,6 +82,8 @@ def relate(group: ResultGroup) -> list[BackgroundRelation]:
 
 def rank_correlation(first: list[float], second: list[float]) -> float | None:
     """Spearman's rank correlation in [-1, 1], ties averaged; None below three pairs, or where one side is constant."""
+    from scipy.stats import spearmanr  # type: ignore[import-untyped]  # takes half a second to load
+
     if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(spearmanr(first, second).statistic)

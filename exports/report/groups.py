@@ -11,7 +11,7 @@ from typing import Any
 
 from figureground.errors import UsageError, listed
 from figureground.exports.evaluation.protocols.registry import named_protocol
-from figureground.exports.evaluation.results import settings_key
+from figureground.exports.report.stored_results import Scoring, scoring_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,43 +60,32 @@ class ResultGroup:
 
 
 def group_results(results: Sequence[Mapping[str, Any]], protocol: str | None = None) -> list[ResultGroup]:
-    """Results of a protocol, or of all, by what must agree, in the order of their first result.
-
-    What a dataset is called need not agree: a folder and its copy on the Hub hold the same data.
+    """Results of a protocol, or of all, by how they were scored and label space, in the order of their first result.
 
     Raises:
         UsageError: if a model has several results of one kind.
     """
-    groups: dict[tuple[str, ...], list[ModelSummary]] = {}
+    groups: dict[tuple[Scoring, str], list[ModelSummary]] = {}
     for result in (result for result in results if protocol in (None, result["protocol"])):
-        data = result["dataset"]
         for space, summary in result.get("label_spaces", {result.get("label_space"): result}).items():
-            key = (
-                result["protocol"],
-                space,
-                data["fingerprint"],
-                result["split"],
-                result["feed"],
-                settings_key(result),
-            )
             member = ModelSummary(
                 model=result["model"], parameters=result.get("parameters"), summary=summary, result=result
             )
-            groups.setdefault(key, []).append(member)
+            groups.setdefault((scoring_of(result), space), []).append(member)
     for members in groups.values():
         require_each_once([member.result for member in members])
     return [
         ResultGroup(
-            protocol=owner,
+            protocol=scoring.protocol,
             space=space,
             dataset=members[0].result["dataset"]["name"],
-            fingerprint=fingerprint,
-            split=split,
-            feed=feed,
-            settings=", ".join(named_protocol(owner).describe(members[0].result)),
+            fingerprint=scoring.fingerprint,
+            split=scoring.split,
+            feed=scoring.feed,
+            settings=", ".join(named_protocol(scoring.protocol).describe(members[0].result)),
             members=tuple(members),
         )
-        for (owner, space, fingerprint, split, feed, _), members in groups.items()
+        for (scoring, space), members in groups.items()
     ]
 
 

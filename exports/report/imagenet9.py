@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from scipy.stats import linregress, t  # type: ignore[import-untyped]  # ships no annotations
+from scipy.special import stdtrit  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.console import count_text
 from figureground.exports.evaluation.intervals import TOO_FEW, wilson_interval
@@ -113,12 +113,14 @@ def _point(member: Mapping[str, Any], measure: str) -> VariantPoint | None:
 
 
 def _fit(measure: str, points: tuple[VariantPoint, ...]) -> Trend:
+    from scipy.stats import linregress  # type: ignore[import-untyped]  # takes half a second to load
+
     x, y = np.array([point.accuracy for point in points]), np.array([point.measured for point in points])
     few = len(points) < MIN_MODELS
     if len(points) < FEWEST_MODELS or np.ptp(x) < 1e-9:
         return Trend(measure=measure, points=points, slope=None, slope_ci95=None, intercept=None, undecidable=few)
     line = linregress(x, y)
-    reach = float(t.ppf(0.975, len(points) - 2) * line.stderr)
+    reach = float(stdtrit(len(points) - 2, 0.975) * line.stderr)
     slope = float(line.slope)
     ci95 = (slope - reach, slope + reach) if reach > 1e-9 else None
     intercept = float(line.intercept)

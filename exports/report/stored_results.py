@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from figureground.errors import DataError, Faults, UsageError, listed
 from figureground.exports.evaluation.results import format_table, settings_key, tell_apart
@@ -18,6 +18,31 @@ from figureground.schemas.documents import read_text
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _MAKE: Final = "figureground evaluate DATASET --model MODEL --out FOLDER"
+
+
+class Scoring(NamedTuple):
+    """How a model was scored: results compare only where it is equal.
+
+    What a dataset is called does not count: a folder and its copy on the Hub hold the same data.
+    """
+
+    protocol: str
+    fingerprint: str
+    split: str
+    feed: str
+    settings: str
+    """As ``settings_key`` gives it."""
+
+
+def scoring_of(result: Mapping[str, Any]) -> Scoring:
+    """How the model of a result was scored."""
+    return Scoring(
+        protocol=result["protocol"],
+        fingerprint=result["dataset"]["fingerprint"],
+        split=result["split"],
+        feed=result["feed"],
+        settings=settings_key(result),
+    )
 
 
 def result_files(paths: Sequence[Path]) -> list[Path]:
@@ -95,16 +120,9 @@ def _require_readable(result: Mapping[str, Any]) -> None:
 
 def _named_apart(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Results in which other models of one name, scored alike, have names of their own."""
-    groups: dict[tuple[str, ...], list[int]] = {}
+    groups: dict[Scoring, list[int]] = {}
     for index, result in enumerate(results):
-        key = (
-            result["protocol"],
-            result["dataset"]["fingerprint"],
-            result["split"],
-            result["feed"],
-            settings_key(result),
-        )
-        groups.setdefault(key, []).append(index)
+        groups.setdefault(scoring_of(result), []).append(index)
     names = dict[int, str]()
     for members in groups.values():
         names |= dict(zip(members, tell_apart([results[index] for index in members]), strict=True))

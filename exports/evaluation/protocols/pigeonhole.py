@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from scipy.stats import norm, t  # type: ignore[import-untyped]  # ships no annotations
+from scipy.special import ndtr, stdtrit  # type: ignore[import-untyped]  # ships no annotations
 
 from figureground.exports.evaluation.intervals import (
     MAX_GAIN,
@@ -129,7 +129,7 @@ def pigeonhole_interval(samples: Floats, cells: CrossedCells) -> list[float] | N
     if not cells.sampled() or len(finite) < 0.9 * len(samples) or float(np.ptp(finite)) < 1e-12:
         return None
     least = int(min(cells.present.any(axis=1).sum(), cells.present.any(axis=0).sum()))
-    tail = float(norm.cdf(-np.sqrt(least / (least - 1)) * t.ppf(0.975, least - 1)))
+    tail = float(ndtr(-np.sqrt(least / (least - 1)) * stdtrit(least - 1, 0.975)))
     return [float(bound) for bound in np.quantile(finite, [tail, 1 - tail])]
 
 

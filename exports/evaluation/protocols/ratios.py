@@ -8,10 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq  # type: ignore[import-untyped]  # ships no annotations
-from scipy.stats import beta, norm, t  # type: ignore[import-untyped]
+from scipy.special import betainccinv, betaincinv, ndtr, stdtrit  # type: ignore[import-untyped]  # ships no annotations
 
-from figureground.exports.evaluation.intervals import Z, wilson_interval
+from figureground.exports.evaluation.intervals import Z, find_root, wilson_interval
 from figureground.exports.evaluation.values import EMPTY, Floats, require
 
 _FARTHEST: Final = 37.0  # normal quantile whose tail is the smallest that a float holds
@@ -34,8 +33,8 @@ class Ratio:
         Methodology 24(2), 1998): far out, where many groups are judged together, Wilson's fall short.
         """
         right, n = self.value * self.effective, self.effective
-        low = float(beta.ppf(alpha / 2, right, n - right + 1)) if right > 1e-9 else 0.0
-        high = float(beta.isf(alpha / 2, right + 1, n - right)) if n - right > 1e-9 else 1.0
+        low = float(betaincinv(right, n - right + 1, alpha / 2)) if right > 1e-9 else 0.0
+        high = float(betainccinv(right + 1, n - right, alpha / 2)) if n - right > 1e-9 else 1.0
         return low, high
 
     def json(self) -> dict[str, Any]:
@@ -51,8 +50,8 @@ class Ratio:
         if self.value == 0 or distance(1e-9) <= 0:
             return 1.0
         if distance(_FARTHEST) > 0:
-            return float(2 * norm.sf(_FARTHEST))
-        return float(2 * norm.sf(brentq(distance, 1e-9, _FARTHEST, xtol=1e-9)))
+            return float(2 * ndtr(-_FARTHEST))
+        return float(2 * ndtr(-find_root(distance, 1e-9, _FARTHEST, precision=1e-9)))
 
 
 def share_ratio(counted: Floats, of: Floats, clusters: NDArray[np.str_]) -> Ratio:
@@ -102,8 +101,8 @@ def _effective_ratio(
         degrees = np.inf if settled else max(1.0, count - 1.0)
 
     def limits(quantile: float) -> tuple[float, float]:
-        tail = norm.sf(quantile)
-        critical = quantile if np.isinf(degrees) else min(float(t.isf(tail, degrees)), 1e9)
+        tail = ndtr(-quantile)
+        critical = quantile if np.isinf(degrees) else min(-float(stdtrit(degrees, tail)), 1e9)
         low, high = wilson_interval(min(1.0, max(0.0, value)), n, critical)
         return min(low, value), max(high, value)
 
