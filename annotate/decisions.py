@@ -211,13 +211,13 @@ def _compare(image_id: str, given: Sequence[Annotation]) -> Decision:
         return _decision(image_id, "needs_second", f"attributes differ: {', '.join(differing)}")
     closeness = [
         # Of two, both are as near: the one that says more of the attributes.
-        (sum(iou for pair, iou in ious.items() if index in pair), _said(answer))
+        (sum(iou for pair, iou in ious.items() if index in pair), _answered_attributes(answer))
         for index, answer in enumerate(given)
     ]
     return _decision(image_id, "accepted", f"{len(given)} answers agree", given[closeness.index(max(closeness))])
 
 
-def _said(answer: Annotation) -> int:
+def _answered_attributes(answer: Annotation) -> int:
     """Number of attributes that an answer does not leave open."""
     return sum(value is not None for value in answer.attributes.values())
 

@@ -59,8 +59,8 @@ def _verb_blocks(name: str, verb: typer.core.TyperCommand) -> Iterator[str]:
 
 def _examples(verb: typer.core.TyperCommand) -> list[str]:
     """The command lines of an epilog that reads ``Example: ...`` or ``Examples: ...``."""
-    _, found, text = (verb.epilog or "").partition(":")
-    return [line.strip() for line in text.splitlines() if line.strip()] if found else []
+    _, colon, text = (verb.epilog or "").partition(":")
+    return [line.strip() for line in text.splitlines() if line.strip()] if colon else []
 
 
 def _row(names: str, meaning: str) -> str:

@@ -2648,12 +2648,12 @@ def _answers(adapter: Adapter, fed: NDArray[Any], row: str) -> Logits | None:
 
 def _is_memory_full(error: Exception) -> bool:
     """Whether a device had no room: torch's own class, and what MPS, torch on the CPU and ONNX Runtime say of it."""
-    said = str(error).lower()
+    message = str(error).lower()
     words = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate memory")
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or any(word in said for word in words)
+        or any(word in message for word in words)
     )
 
 
@@ -3590,7 +3590,7 @@ class GroundTrials(NamedTuple):
     fooled: Bools  # (F, G), False where it was not tried
     tried: Bools  # (F, G)
 
-    def kept(self) -> GroundTrials:
+    def where_tried(self) -> GroundTrials:
         """Without the figures on which nothing was tried."""
         own = self.tried.any(axis=1)
         return GroundTrials(self.fooled[own], self.tried[own])
@@ -6266,7 +6266,7 @@ def measure_attacks(
     attacks: dict[str, Any] = {}
     columns: dict[str, list[dict[str, Any]]] = {}
     for name, outcome in outcomes.items():
-        trials = GroundTrials(outcome & tried, tried).kept()
+        trials = GroundTrials(outcome & tried, tried).where_tried()
         counts = trials.tried.sum(axis=1)
         sizes = [size for size in _CURVE if len(counts) and size < counts.min()]
         sizes += [int(counts.min())] if len(counts) else []

@@ -152,7 +152,7 @@ class _Stage:
     """Seconds of the clock at the first call."""
     begun_with: int
     """What was done by then: of a run that goes on where another ended, much."""
-    told: float
+    last_line: float
     """Seconds of the clock at the last line, or at the beginning."""
     lines: int = 0
 
@@ -170,13 +170,13 @@ class ProgressLog:
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Note how far a stage has come, and print it every ``SECONDS_A_LINE``; of what had a line, its end too."""
         now = self.clock()
-        state = self._stages.setdefault(stage, _Stage(began=now, begun_with=done, told=now))
+        state = self._stages.setdefault(stage, _Stage(began=now, begun_with=done, last_line=now))
         ended = done >= total and state.lines > 0
-        if now - state.told < SECONDS_A_LINE and not ended:
+        if now - state.last_line < SECONDS_A_LINE and not ended:
             return
         if ended:
             del self._stages[stage]
-        state.told = now
+        state.last_line = now
         state.lines += 1
         self.write(_line(stage, done, total, rate=(done - state.begun_with) / max(now - state.began, 1e-9)))
 

@@ -114,9 +114,9 @@ def equal_to_consensus(
         equal: dict[str, list[bool]] = defaultdict(list)
         for name, own in attributes.items():
             value = agreed[name].value(image_id) if name in agreed else None
-            for annotator, said in own.items():
+            for annotator, vote in own.items():
                 if value is not None:
-                    equal[annotator].append(said == value)
+                    equal[annotator].append(vote == value)
         for annotator, answers in equal.items():
             shares[annotator].append(fmean(answers))
     return dict(shares)

@@ -125,9 +125,9 @@ def _figures(report: AgreementReport) -> Iterator[FigureRow]:
     for name, masks in agreement.masks.items():
         for figure in ("iou", "dice", "boundary_iou"):
             yield FigureRow(about="mask", name=name, **_row(figure, getattr(masks, figure)))  # type: ignore[arg-type]
-    for name, said in agreement.attributes.items():
+    for name, own in agreement.attributes.items():
         for figure in ("equal", "kappa", "alpha"):
-            yield FigureRow(about="attribute", name=name, **_row(figure, getattr(said, figure)))  # type: ignore[arg-type]
+            yield FigureRow(about="attribute", name=name, **_row(figure, getattr(own, figure)))  # type: ignore[arg-type]
     row = _row("object_iou", report.consensus.object_iou)
     yield FigureRow(about="consensus", name=report.consensus.method, **row)  # type: ignore[arg-type]
 
@@ -167,12 +167,12 @@ def _votes(report: AgreementReport) -> Iterator[VoteRow]:
         for name, votes in sorted(attributes.items()):
             agreed = report.consensus.attributes.get(name)
             value = agreed.value(image_id) if agreed is not None else None
-            for annotator, said in sorted(votes.items()):
+            for annotator, vote in sorted(votes.items()):
                 yield VoteRow(
                     image_id=image_id,
                     attribute=name,
                     annotator=annotator,
-                    said=_word(said),
+                    said=_word(vote),
                     consensus="" if value is None else _word(value),
                     probability=agreed.probabilities.get(image_id) if agreed is not None else None,
                 )

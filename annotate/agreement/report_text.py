@@ -60,8 +60,8 @@ def _agreement_parts(agreement: Agreement) -> Iterator[str]:
         yield table_text(rows)
     if agreement.attributes:
         rows = [["attribute", "photos", "equal", "kappa", "alpha"]]
-        for name, said in agreement.attributes.items():
-            rows.append([name, str(said.equal.photos), *map(_figure, (said.equal, said.kappa, said.alpha))])
+        for name, own in agreement.attributes.items():
+            rows.append([name, str(own.equal.photos), *map(_figure, (own.equal, own.kappa, own.alpha))])
         together = agreement.equal_attributes
         rows.append(["all together", str(together.photos), _figure(together), "", ""])
         yield table_text(rows)

@@ -36,8 +36,8 @@ class Candidate:
     def __init__(
         self, *, mask_hw: Mask, score: float, stability: float, prompt: Prompt, instances: Sequence[Mask] = ()
     ) -> None:
-        self._mask = _kept(mask_hw)
-        self._instances = tuple(map(_kept, instances))
+        self._mask = _compact(mask_hw)
+        self._instances = tuple(map(_compact, instances))
         self.score, self.stability, self.prompt = score, stability, prompt
 
     @property
@@ -66,7 +66,7 @@ class Candidate:
         return tuple(map(_rle_of, self._instances))
 
 
-def _kept(mask_hw: Mask) -> Mask | CocoRle:
+def _compact(mask_hw: Mask) -> Mask | CocoRle:
     return encode_coco_rle(mask_hw) if mask_hw.size > LARGE_PIXELS else mask_hw
 
 

@@ -47,7 +47,17 @@ _ASKED: Final = {
     NOTE_CONTROL: "textarea",
 }
 """What the page asks beside its regions, and in which form the answer comes."""
-_SAID: Final = {"choices", "textarea", "rating", "number", "datetime", "taxonomy", "labels", "pairwise", "ranker"}
+_ANSWER_TYPES: Final = {
+    "choices",
+    "textarea",
+    "rating",
+    "number",
+    "datetime",
+    "taxonomy",
+    "labels",
+    "pairwise",
+    "ranker",
+}
 """Kinds of results that say something of a region or of the photo, and draw nothing."""
 
 
@@ -132,8 +142,8 @@ def _not_read(results: Sequence[Result], record: str, passed_over: Counter[str])
         if _is_mask(result):
             continue
         if control in _PROMPTS:
-            passed_over["prompts of the interactive SAM"] += result.type not in _SAID
-        elif result.type not in _SAID and result.type != "relation":
+            passed_over["prompts of the interactive SAM"] += result.type not in _ANSWER_TYPES
+        elif result.type not in _ANSWER_TYPES and result.type != "relation":
             unlabelled = control == MASK_CONTROL and result.type in ("brush", "bitmask")
             yield _unlabelled(name, result) if unlabelled else _of_another_kind(name, result)
         elif result.value.drawn and result.id not in known:

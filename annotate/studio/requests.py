@@ -37,11 +37,11 @@ def of_label_studio(kind: type[Kind]) -> type[Kind]:
     """Let what a server answers in place of Label Studio's JSON be an error of ours, in every method of a client."""
     for name, method in list(vars(kind).items()):
         if inspect.isfunction(method) and name != "__init__":
-            setattr(kind, name, _paged(method) if inspect.isgeneratorfunction(method) else _told(method))
+            setattr(kind, name, _paged(method) if inspect.isgeneratorfunction(method) else _naming_server(method))
     return kind
 
 
-def _told(method: Callable[..., Any]) -> Callable[..., Any]:
+def _naming_server(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(self: Any, *values: Any, **options: Any) -> Any:  # noqa: ANN401  of any client's method
         try:

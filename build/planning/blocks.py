@@ -126,9 +126,9 @@ def share_blocks(names: Sequence[str], design: BlockDesign, seed: str) -> dict[s
         design: Its blocks.
         seed: Of the hashes.
     """
-    each, more = divmod(len(names), design.count)
+    size, more = divmod(len(names), design.count)
     ranked = sorted(range(design.count), key=lambda block: _turn(block, design, seed))
-    room = {block: each + (place < more) for place, block in enumerate(ranked)}
+    room = {block: size + (rank < more) for rank, block in enumerate(ranked)}
     open_blocks = [block for block in ranked if room[block]]
     wishes: dict[str, Iterator[tuple[bytes, int]]] = {
         name: iter(sorted((hash_order(f"{seed}\0{block}", name), block) for block in open_blocks)) for name in names

@@ -24,8 +24,8 @@ MOST_ROWS: Final = 100_000
 _LEVEL: Final = 9
 _MOST_EXACT: Final = 1 << 53
 """Whole numbers up to it are the same in a browser."""
-_TOLD: Final = ("source_label", "box", "attributes", "provenance")
-_UNTOLD: Final = ("provenance.sketch",)
+_COLUMNS: Final = ("source_label", "box", "attributes", "provenance")
+_HIDDEN_COLUMNS: Final = ("provenance.sketch",)
 """What no page tells of a row: 64 grey levels, which only a rebuild compares."""
 
 
@@ -92,14 +92,14 @@ def _details(
             count = file.metadata.num_rows
             inside = rows[(rows >= start) & (rows < start + count)] - start
             if len(inside):
-                table = read_small(path, file, _TOLD).take(pa.array(inside))
+                table = read_small(path, file, _COLUMNS).take(pa.array(inside))
                 tables.append(table.append_column("shard", pa.array([shard.path] * table.num_rows)))
             start += count
         progress("provenance", number + 1, len(columns.shards))
     if not tables:
         return {}
     whole = pa.concat_tables(tables, promote_options="permissive")
-    return {name: _column(whole.column(name).to_pylist()) for name in whole.column_names if name not in _UNTOLD}
+    return {name: _column(whole.column(name).to_pylist()) for name in whole.column_names if name not in _HIDDEN_COLUMNS}
 
 
 def _column(values: Sequence[Any]) -> dict[str, Any]:

@@ -69,14 +69,14 @@ def choose_pairs(columns: RowColumns, photos: Sequence[ShownPhoto], most: int = 
     """Rows with a donor, equally many of each config that has some, figures of different classes first."""
     lent = columns.ground_id.codes >= 0
     configs = dict.fromkeys(columns.config.name(row) for photo in photos for row in photo.rows if lent[row])
-    each = max(_LEAST_PAIRS, most // max(1, len(configs)))
+    most_pairs = max(_LEAST_PAIRS, most // max(1, len(configs)))
     own, codes = _plain_rows(columns), {name: code for code, name in enumerate(columns.image.names)}
     pairs = []
     for config in configs:
-        found = [
+        lent_rows = [
             (photo, row) for photo in photos for row in photo.rows if lent[row] and columns.config.name(row) == config
         ]
-        for photo, row in found[:each]:
+        for photo, row in lent_rows[:most_pairs]:
             figure, ground = own[codes[photo.image_id]], codes.get(columns.ground_id.name(row))
             lender = -1 if ground is None else own[ground]
             pairs.append(DonorPair(row=row, figure=photo.rows[0] if figure < 0 else figure, ground=_known(lender)))

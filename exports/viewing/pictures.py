@@ -27,12 +27,12 @@ THUMBNAIL_PX: Final = 224
 """Longest side of a thumbnail; a canvas of ImageNet-9 is as large."""
 _IMAGES: Final = ("image",)
 _OTHERS: Final = ("object_mask", "attribute_masks", "box", "provenance", "source_label")
-_KEPT: Final = {_IMAGES: 8, _OTHERS: 256}
+_GROUPS_IN_MEMORY: Final = {_IMAGES: 8, _OTHERS: 256}
 """Columns to the row groups of them in memory: images of 200 canvases of 224 pixels have 16 MB, all else 0.2. Masks and
 provenance are read without the images beside them."""
 _MOST_GROUP_BYTES: Final = 1 << 30
 """Of a row group, expanded."""
-_KEPT_THUMBNAILS: Final = 4000
+_THUMBNAILS_IN_MEMORY: Final = 4000
 """Of some 10 kB."""
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 
@@ -55,7 +55,7 @@ class Pictures:
     _paths: dict[str, Path] = field(default_factory=dict)
     """Of shards that were read: one on the Hub is compared with the manifest once, not with every picture."""
     _groups: Mapping[tuple[str, ...], OrderedDict[tuple[str, int], pa.Table]] = field(
-        default_factory=lambda: {columns: OrderedDict() for columns in _KEPT}
+        default_factory=lambda: {columns: OrderedDict() for columns in _GROUPS_IN_MEMORY}
     )
     _thumbnails: OrderedDict[int, Picture] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
@@ -100,7 +100,7 @@ class Pictures:
         picture = Picture(data=photo_jpeg(small), kind="image/jpeg")
         with self._lock:
             self._thumbnails[row] = picture
-            while len(self._thumbnails) > _KEPT_THUMBNAILS:
+            while len(self._thumbnails) > _THUMBNAILS_IN_MEMORY:
                 self._thumbnails.popitem(last=False)
         return picture
 
@@ -158,7 +158,7 @@ class Pictures:
                 wanted = [name for name in columns if has_column(file, name)]
                 group = file.read_row_group(place.group, columns=wanted)
             groups[key] = group
-            while len(groups) > _KEPT[columns]:
+            while len(groups) > _GROUPS_IN_MEMORY[columns]:
                 groups.popitem(last=False)
             return group
 

@@ -77,8 +77,8 @@ class LabelTable:
         for uri, rows in by_uri.items():
             wrong = [row for row in rows if row.fault]
             if len({row.says() for row in rows if not row.fault}) > 1:
-                said = " and ".join(f"{row.label} in {row.line}" for row in rows)
-                faults.setdefault(uri, f"expected one {self.what} in {self.path.name}, got {said}")
+                labels = " and ".join(f"{row.label} in {row.line}" for row in rows)
+                faults.setdefault(uri, f"expected one {self.what} in {self.path.name}, got {labels}")
             elif wrong:
                 faults.setdefault(uri, f"{self.path.name}, {wrong[0].line}: {wrong[0].fault}")
         sound = {uri: rows[0] for uri, rows in by_uri.items() if uri not in faults}

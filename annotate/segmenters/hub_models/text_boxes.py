@@ -80,14 +80,14 @@ class TextBoxes:
             answer = self._model(**words, pixel_values=self._pixels(photo_rgb))
         threshold = LEAST_SCORES[self.name]
         if self.name == DINO:
-            (found,) = self._processor.post_process_grounded_object_detection(
+            (detections,) = self._processor.post_process_grounded_object_detection(
                 answer, words["input_ids"], threshold=threshold, text_threshold=threshold, target_sizes=[size_hw]
             )
         else:
-            (found,) = self._processor.post_process_grounded_object_detection(
+            (detections,) = self._processor.post_process_grounded_object_detection(
                 answer, threshold=threshold, target_sizes=[size_hw]
             )
-        boxes, scores = (as_floats(found[name]) for name in ("boxes", "scores"))
+        boxes, scores = (as_floats(detections[name]) for name in ("boxes", "scores"))
         # Clipped: OWLv2 pads photos to a square, and may find something in the padding.
         return distinct_boxes(boxes, scores, size_hw=size_hw, least_score=threshold)
 

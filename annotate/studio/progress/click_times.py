@@ -18,9 +18,9 @@ from figureground.runtime.files import write_text
 
 Json = dict[str, Any]
 
-KEPT: Final = 200
+MOST_WAITS: Final = 200
 """Newest waits of each kind that count."""
-MOST_LINES: Final = 20 * KEPT
+MOST_LINES: Final = 20 * MOST_WAITS
 """Of the file, 40 bytes each."""
 
 
@@ -121,7 +121,7 @@ def read_click_times(path: Path) -> ClickTimes:
 
 def _read(path: Path) -> dict[str, deque[_Wait]]:
     """The newest waits of each kind; lines that are no waits are left out."""
-    waits: dict[str, deque[_Wait]] = {"first": deque(maxlen=KEPT), "next": deque(maxlen=KEPT)}
+    waits: dict[str, deque[_Wait]] = {"first": deque(maxlen=MOST_WAITS), "next": deque(maxlen=MOST_WAITS)}
     with contextlib.suppress(OSError):
         for line in path.read_bytes().splitlines():
             with contextlib.suppress(ValueError):

@@ -119,12 +119,12 @@ def _answers(adapter: Adapter, fed: NDArray[Any], row: str) -> Logits | None:
 
 def _is_memory_full(error: Exception) -> bool:
     """Whether a device had no room: torch's own class, and what MPS, torch on the CPU and ONNX Runtime say of it."""
-    said = str(error).lower()
+    message = str(error).lower()
     words = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate memory")
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or any(word in said for word in words)
+        or any(word in message for word in words)
     )
 
 

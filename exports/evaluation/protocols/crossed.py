@@ -266,7 +266,7 @@ def measure_attacks(
     attacks: dict[str, Any] = {}
     columns: dict[str, list[dict[str, Any]]] = {}
     for name, outcome in outcomes.items():
-        trials = GroundTrials(outcome & tried, tried).kept()
+        trials = GroundTrials(outcome & tried, tried).where_tried()
         counts = trials.tried.sum(axis=1)
         sizes = [size for size in _CURVE if len(counts) and size < counts.min()]
         sizes += [int(counts.min())] if len(counts) else []

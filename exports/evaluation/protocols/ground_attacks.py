@@ -34,7 +34,7 @@ class GroundTrials(NamedTuple):
     fooled: Bools  # (F, G), False where it was not tried
     tried: Bools  # (F, G)
 
-    def kept(self) -> GroundTrials:
+    def where_tried(self) -> GroundTrials:
         """Without the figures on which nothing was tried."""
         own = self.tried.any(axis=1)
         return GroundTrials(self.fooled[own], self.tried[own])
