@@ -100,12 +100,12 @@ def run_demo(sdist: Path) -> None:
     }
     command = [str(environment / "bin" / "figureground"), "demo", "--out", "demo-run", "--json"]
     done = subprocess.run(command, cwd=SCRATCH / "away", env=apart, check=True, stdout=subprocess.PIPE, text=True)
-    told = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     schema = json.loads((ROOT / "docs" / "json" / "demo.schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator(schema).validate(told)
-    if not told["rows_loaded"] or "bg_gap" not in told["table"]:
-        raise SystemExit(f"the demo made no table: {told}")
-    print(f"the source distribution's demo ran without a network, masks by {told['segmenter']}")
+    jsonschema.Draft202012Validator(schema).validate(report)
+    if not report["rows_loaded"] or "bg_gap" not in report["table"]:
+        raise SystemExit(f"the demo made no table: {report}")
+    print(f"the source distribution's demo ran without a network, masks by {report['segmenter']}")
 
 
 def run_bare(wheel: Path) -> None:

@@ -106,7 +106,7 @@ def draw_release(root: Path, per_class: int = 4, *, part: str = "") -> DrawnRele
                 annotation_id=f"answer-{image.image_id}",
                 updated_at="2026-01-01T00:00:00Z",
                 image_id=image.image_id,
-                masks={name: encode_coco_rle(each) for name, each in painted.items()},
+                masks={name: encode_coco_rle(raster) for name, raster in painted.items()},
                 attributes={"round": image.label != "bar", **({part: True} if part else {})},
                 flags=(),
                 annotator="p1",

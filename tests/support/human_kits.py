@@ -29,7 +29,7 @@ def draw_dataset(folder: Path, per_class: int = 4) -> Path:
         name: [{**row, "source_label": f"n{SECRET}", "variant": name} for row in configs[old]]
         for name, old in zip(CONFIGS, ("original", "plus"), strict=True)
     }
-    classes = [{**each, "wnids": [f"n{SECRET}{each['index']}"]} for each in CLASS_MAP["classes"]]
+    classes = [{**entry, "wnids": [f"n{SECRET}{entry['index']}"]} for entry in CLASS_MAP["classes"]]
     return write_repository(folder, renamed, class_map={**CLASS_MAP, "classes": classes})
 
 

@@ -147,13 +147,13 @@ def test_a_coarse_map_is_held_against_what_its_grid_can_reach(repository: Reposi
 
 @drawn(hnp.arrays(np.bool_, (8, 12)), st.sampled_from([(1, 1), (2, 3), (4, 6), (8, 12)]))
 def test_a_perfect_map_has_the_means_of_the_cells(mask: np.ndarray, grid_hw: tuple[int, int]) -> None:  # type: ignore[type-arg]
-    found = grid_map(mask, grid_hw)
-    assert found.shape == mask.shape
-    assert 0 <= found.min() <= found.max() <= 1 + 1e-6
+    means = grid_map(mask, grid_hw)
+    assert means.shape == mask.shape
+    assert 0 <= means.min() <= means.max() <= 1 + 1e-6
     if grid_hw == mask.shape:
-        assert found == pytest.approx(mask.astype(float))
+        assert means == pytest.approx(mask.astype(float))
     if grid_hw == (1, 1):
-        assert found == pytest.approx(np.full(mask.shape, mask.mean()), abs=1e-6)
+        assert means == pytest.approx(np.full(mask.shape, mask.mean()), abs=1e-6)
 
 
 def test_without_spurious_features_nothing_is_ranked(repository: Repository, tmp_path: Path) -> None:

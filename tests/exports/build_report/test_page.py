@@ -92,15 +92,15 @@ def test_a_row_tells_where_it_comes_from(seen: Seen, viewed: Viewed) -> None:
     seen.await_count("12 rows shown")
     seen.page.locator("#found button").nth(5).click()
     seen.await_title(f"Photo {stored['image_id'][:8]}, mixed")
-    told = seen.page.inner_text("#detail-body")
+    details = seen.page.inner_text("#detail-body")
     for name in ("pixels_sha256", "seed", "mask_version", "recipe", "ground_sha256", "source_sha256", "object_id"):
-        assert str(stored["provenance"][name]) in told
+        assert str(stored["provenance"][name]) in details
     assert json.loads(stored["provenance"]["params"]) == json.loads(seen.page.inner_text("#detail-body pre"))
-    assert "data/mixed/test-00000-of-00001.parquet" in told
-    assert stored["image_id"] in told
-    assert stored["source_label"] in told
-    said = [f"{'' if has else 'not '}{name}" for name, has in stored["attributes"].items() if has is not None]
-    assert ", ".join(said) in told
+    assert "data/mixed/test-00000-of-00001.parquet" in details
+    assert stored["image_id"] in details
+    assert stored["source_label"] in details
+    attributes = [f"{'' if has else 'not '}{name}" for name, has in stored["attributes"].items() if has is not None]
+    assert ", ".join(attributes) in details
     assert seen.page.locator("#detail-body .siblings li").all_inner_texts() == ["original", "mixed", "striped"]
     assert seen.page.locator("#detail-body img.picture").count() == 1
     seen.page.click("#detail-body dd .link")  # the photo that lent the ground

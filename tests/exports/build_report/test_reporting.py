@@ -114,8 +114,8 @@ def test_of_too_many_rows_those_of_the_shown_photos_are_looked_up(
     stored = list(figureground.open_dataset(viewed.dataset).rows("mixed"))
     hashes = {(row["image_id"], "mixed"): row["provenance"]["pixels_sha256"] for row in stored}
     keys = list(zip(cells(choices["image_id"]), cells(choices["config"]), strict=True))
-    told = dict(zip(keys, cells(details["provenance.pixels_sha256"]), strict=True))
-    mixed = {key: digest for key, digest in told.items() if key[1] == "mixed"}
+    digests = dict(zip(keys, cells(details["provenance.pixels_sha256"]), strict=True))
+    mixed = {key: digest for key, digest in digests.items() if key[1] == "mixed"}
     assert mixed == {key: hashes[key] for key in mixed} != {}
     places = {int(place) for place in re.findall(r'data-row="(\d+)"', page)}
     assert places <= set(range(listed))
@@ -239,7 +239,7 @@ def test_a_damaged_file_or_picture_is_one_line(
 def test_the_command_line(viewed: Viewed, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, printed, _ = run_here(capsys, "report", viewed.dataset, "-o", tmp_path / "out", "--json")
     assert (code, json.loads(printed)) == (0, {"folder": str(tmp_path / "out"), "files": ["report.html"]})
-    for words, told in (
+    for words, reason in (
         (
             [viewed.dataset, "-o", viewed.dataset / "report"],
             "lies in the dataset, whose manifest.json lists every file",
@@ -250,7 +250,7 @@ def test_the_command_line(viewed: Viewed, tmp_path: Path, capsys: pytest.Capture
     ):
         code, printed, error = run_here(capsys, "report", *words)
         assert (code, printed, error.count("\n")) == (2, "", 1)
-        assert told in error
+        assert reason in error
     assert figureground.verify(viewed.dataset).rows == 36
 
 

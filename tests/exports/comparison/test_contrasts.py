@@ -69,7 +69,7 @@ def _flipped(own: FigureTable):  # type: ignore[no-untyped-def]  # noqa: ANN202
 def test_where_no_models_differ_a_table_has_a_star_in_one_of_twenty() -> None:
     """Five alike models, two figures that hang together: 20 comparisons, of which uncorrected 40 % would show one."""
     generator = np.random.default_rng(20)
-    found = uncorrected = 0
+    corrected = uncorrected = 0
     rounds = 200
     for number in range(rounds):
         hard = generator.random(80)[:, None]  # some images are hard for all models
@@ -81,10 +81,10 @@ def test_where_no_models_differ_a_table_has_a_star_in_one_of_twenty() -> None:
         }
         tables = figure_tables(figures)
         contrasts = contrast_models(tables, flip_signs(tables, count=199, seed=number))
-        found += any(contrast.p_adjusted < 0.05 for contrast in contrasts)
+        corrected += any(contrast.p_adjusted < 0.05 for contrast in contrasts)
         uncorrected += any(contrast.p < 0.05 for contrast in contrasts)
-    assert found / rounds <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / rounds)
-    assert found > 0
+    assert corrected / rounds <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / rounds)
+    assert corrected > 0
     assert uncorrected / rounds > 0.2
 
 

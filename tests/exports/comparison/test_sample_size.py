@@ -45,12 +45,12 @@ def test_as_many_images_as_planned_find_the_difference_in_four_of_five(discordan
     (size,) = plan_from_rates(discordant, [difference], TEST)
     generator = np.random.default_rng(0)
     chances = [(discordant + difference) / 2, (discordant - difference) / 2, 1 - discordant]
-    rounds, found = 600, 0
+    rounds, detections = 600, 0
     for gains, losses, same in generator.multinomial(size.images, chances, rounds):
         first = np.repeat([1.0, 0.0, 1.0], [gains, losses, same])
         second = np.repeat([0.0, 1.0, 1.0], [gains, losses, same])
-        found += (paired_difference(first, second, np.zeros(size.images, np.int64)).p or 1) < 0.05
-    assert found / rounds == pytest.approx(0.8, abs=0.05)
+        detections += (paired_difference(first, second, np.zeros(size.images, np.int64)).p or 1) < 0.05
+    assert detections / rounds == pytest.approx(0.8, abs=0.05)
 
 
 def test_connor_s_own_table_is_met() -> None:

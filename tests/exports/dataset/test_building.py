@@ -133,16 +133,16 @@ def test_another_mask_shows_the_same_grounds_and_seeds(built: Path) -> None:
 
 def test_the_use_of_donors_is_what_the_rows_say(built: Path) -> None:
     with (built / "report" / "donors.csv").open(newline="") as lines:
-        told = {row["variant"]: row for row in csv.DictReader(lines)}
-    assert set(told) == {name for name in VARIANTS if name.startswith("mixed") and name != "mixed_self"}
-    for name, use in told.items():
+        uses = {row["variant"]: row for row in csv.DictReader(lines)}
+    assert set(uses) == {name for name in VARIANTS if name.startswith("mixed") and name != "mixed_self"}
+    for name, use in uses.items():
         rows = _rows(built, name)
         lent = Counter(row["ground_id"] for row in rows)
         own = sum(row["ground_label"] == row["label"] for row in rows)
         expected = {"rows": 12, "own_class": own, "donors": len(lent), "most_rows": max(lent.values())}
         assert use == {"variant": name, **{key: str(value) for key, value in expected.items()}}
-    assert told["mixed_same"]["own_class"] == "12"
-    assert told["mixed_next"]["own_class"] == "0"
+    assert uses["mixed_same"]["own_class"] == "12"
+    assert uses["mixed_next"]["own_class"] == "0"
 
 
 def test_only_some_variants_are_built_in_splits_and_stay_so_when_rebuilt(drawn: DrawnRelease, tmp_path: Path) -> None:

@@ -46,10 +46,10 @@ def flat(text: str) -> str:
 
 
 def test_a_selection_of_small_objects_is_called_one() -> None:
-    told = "24.5 % of the objects (45 of 184) are left out because their box covers more than 90 % of the canvas"
+    sentence = "24.5 % of the objects (45 of 184) are left out because their box covers more than 90 % of the canvas"
     refused = {"box_too_large": 45, "mask_too_small": 6}
     text = flat(card(refused=refused, refused_total=51, objects_in_release=184))
-    assert told in text
+    assert sentence in text
     assert (
         "51 of 184 objects of the release (27.7 %) were left out (box_too_large 45, 24.5 %; mask_too_small 6, 3.3 %)"
         in text

@@ -211,8 +211,8 @@ def test_what_images_and_raters_add_sums_to_nothing_and_varies_as_the_measure_do
     assert parts.sum() == pytest.approx(0, abs=1e-9)
     assert (parts[:3, 1] == 0).all()
 
-    def value(kept: Any) -> float:
-        total = kept.sum(axis=(0, 2))
+    def value(sample: Any) -> float:
+        total = sample.sum(axis=(0, 2))
         return float(total[COLUMNS.index("right")] / total[COLUMNS.index("answered")])
 
     left = np.array([value(np.delete(counts, image, axis=0)) for image in range(20)])

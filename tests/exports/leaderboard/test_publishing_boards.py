@@ -40,31 +40,31 @@ def refusal(*results):
     except DataError as error:
         return str(error)
 
-told = {"planned": publish(toy, one, dry_run=True)}
-told["refused"] = refusal(one, strange, limited)
-told["first"] = publish(toy, one)
-told["again"] = publish(toy)
-told["second"] = publish(toy, two)
-told["once more"] = publish(toy, two)
-told["scored"] = figureground.evaluate("me/toy", "crop_dataset:looks_at_ground", revision=told["second"]["tag"],
-                                       out=fetched, bootstrap=50)["dataset"]
-told["rescored"] = publish(toy, fetched)
-told["verified"] = figureground.verify("me/toy", revision=told["rescored"]["tag"], workers=1).files
+answers = {"planned": publish(toy, one, dry_run=True)}
+answers["refused"] = refusal(one, strange, limited)
+answers["first"] = publish(toy, one)
+answers["again"] = publish(toy)
+answers["second"] = publish(toy, two)
+answers["once more"] = publish(toy, two)
+answers["scored"] = figureground.evaluate("me/toy", "crop_dataset:looks_at_ground", revision=answers["second"]["tag"],
+                                          out=fetched, bootstrap=50)["dataset"]
+answers["rescored"] = publish(toy, fetched)
+answers["verified"] = figureground.verify("me/toy", revision=answers["rescored"]["tag"], workers=1).files
 try:
     with staged_release(Path(toy), [], "me/toy") as staged:
         raise figureground.UsageError(f"{staged.folder}: refused")
 except figureground.UsageError as error:
-    told["where"] = str(error)
-told["other"] = publish(other)
-print(json.dumps(told))
+    answers["where"] = str(error)
+answers["other"] = publish(other)
+print(json.dumps(answers))
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """What was told, the Hub after it, and the folder that was published."""
+    """What the calls answered, the Hub after it, and the folder that was published."""
 
-    told: dict[str, Any]
+    answers: dict[str, Any]
     hub: HubDouble
     toy: Path
     before: dict[str, str]
@@ -99,11 +99,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     with HubDouble() as hub:
         folders = [toy, other, *(root / name for name in ("one", "two", "strange", "limited", "fetched"))]
         done = Client(hub, root / "home").python("-c", STORY, json.dumps(sys.path), *map(str, folders))
-        yield Story(told=json.loads(done.stdout.splitlines()[-1]), hub=hub, toy=toy, before=before)
+        yield Story(answers=json.loads(done.stdout.splitlines()[-1]), hub=hub, toy=toy, before=before)
 
 
 def test_a_model_joins_those_that_are_there_and_nobody_s_folder_changes(story: Story) -> None:
-    assert [story.told[name]["tag"] for name in ("first", "second", "rescored")] == ["v1", "v1-board2", "v1-board3"]
+    assert [story.answers[name]["tag"] for name in ("first", "second", "rescored")] == ["v1", "v1-board2", "v1-board3"]
     assert models_of(story.board("v1")) == ["looks-at-figure"]
     assert models_of(story.board("v1-board2")) == ["looks-at-figure", "looks-at-ground"]
     assert [story.board(tag)["edition"] for tag in ("v1", "v1-board2", "v1-board3")] == [1, 2, 3]
@@ -116,14 +116,14 @@ def test_a_model_joins_those_that_are_there_and_nobody_s_folder_changes(story: S
 
 
 def test_publishing_the_same_again_changes_nothing_and_keeps_the_models(story: Story) -> None:
-    assert (story.told["again"]["commits"], story.told["again"]["tag"]) == (0, "v1")
-    assert (story.told["once more"]["commits"], story.told["once more"]["tag"]) == (0, "v1-board2")
+    assert (story.answers["again"]["commits"], story.answers["again"]["tag"]) == (0, "v1")
+    assert (story.answers["once more"]["commits"], story.answers["once more"]["tag"]) == (0, "v1-board2")
 
 
 def test_a_dry_run_names_the_files_and_a_refusal_all_results_that_do_not_fit(story: Story) -> None:
-    planned = story.told["planned"]["files"]
+    planned = story.answers["planned"]["files"]
     assert {"leaderboard/leaderboard.json", "leaderboard/eval.yaml"} <= set(planned)
-    refused = story.told["refused"]
+    refused = story.answers["refused"]
     assert "2 faults in the data" in refused
     assert "expected a result of" in refused
     assert f"fingerprint {story.before['manifest.json']}" in refused
@@ -132,15 +132,15 @@ def test_a_dry_run_names_the_files_and_a_refusal_all_results_that_do_not_fit(sto
 
 
 def test_a_result_of_the_hub_s_dataset_is_of_the_same_data_and_replaces_the_older(story: Story) -> None:
-    assert story.told["scored"]["fingerprint"] == story.before["manifest.json"]
-    assert story.told["scored"]["manifest_sha256"] != story.before["manifest.json"]
+    assert story.answers["scored"]["fingerprint"] == story.before["manifest.json"]
+    assert story.answers["scored"]["manifest_sha256"] != story.before["manifest.json"]
     assert models_of(story.board("v1-board3")) == ["looks-at-figure", "looks-at-ground"]
     files = story.files("v1-board3")
     results = [json.loads(files[path]) for path in files if "/results/" in path and path.endswith(".json")]
     revisions = {result["model"]: result["dataset"]["revision"] for result in results}
     assert len(results) == 2
     assert revisions["looks-at-figure"] is None
-    assert revisions["looks-at-ground"] == story.told["scored"]["revision"]
+    assert revisions["looks-at-ground"] == story.answers["scored"]["revision"]
 
 
 def test_the_card_has_the_table_and_verify_knows_every_file(story: Story) -> None:
@@ -149,7 +149,7 @@ def test_the_card_has_the_table_and_verify_knows_every_file(story: Story) -> Non
     assert card.count("## Leaderboard") == 1
     assert "| looks-at-figure | 27 | 100.0 [" in card
     manifest = json.loads(files["manifest.json"])
-    assert story.told["verified"] == len(manifest["sha256"]) == len(files) - 1
+    assert story.answers["verified"] == len(manifest["sha256"]) == len(files) - 1
     plain = card.partition("<!-- leaderboard: begin -->\n")
     assert plain[0] + plain[2].partition("<!-- leaderboard: end -->\n\n")[2] == (story.toy / "README.md").read_text()
 
@@ -169,11 +169,11 @@ def test_models_have_entries_in_the_hub_s_format(story: Story) -> None:
 
 
 def test_a_refusal_names_the_folder_that_was_given(story: Story) -> None:
-    assert story.told["where"] == f"{story.toy}: refused"
+    assert story.answers["where"] == f"{story.toy}: refused"
 
 
 def test_a_version_of_other_data_begins_without_models(story: Story) -> None:
-    assert story.told["other"]["tag"] == "v2"
+    assert story.answers["other"]["tag"] == "v2"
     assert not [path for path in story.files("v2") if path.startswith("leaderboard/")]
 
 

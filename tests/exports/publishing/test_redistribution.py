@@ -13,7 +13,7 @@ from figureground.schemas.records import ObjectRecord
 from figureground.schemas.terms import RESTRICTED_KINDS, UNSTATED, restriction_by_name
 
 IMAGENET, IMAGENET_A, RIVAL10 = (RESTRICTED_KINDS[kind] for kind in ("ilsvrc", "imagenet-a", "rival10"))
-SAID = "its maintainer said so"
+REASON = "its maintainer said so"
 MASKS = "the terms of RIVAL10 let nobody pass on its masks either"
 
 
@@ -59,7 +59,7 @@ def unsaid(licence: str) -> RecipeLock:
         pytest.param(lock(mine=""), "mine", "disc", [], [], id="own photos"),
         pytest.param(lock(mine=""), "mine", "n01440764", [], [], id="own photos, labelled by wnid, said to be free"),
         pytest.param(lock("rival10@1", rival=""), "rival", "dog", [], [], id="named like one, said to be free"),
-        pytest.param(lock(mine=SAID), "mine", "disc", [f"source mine: {SAID}"], [], id="said to be restricted"),
+        pytest.param(lock(mine=REASON), "mine", "disc", [f"source mine: {REASON}"], [], id="said to be restricted"),
         pytest.param(lock(train=IMAGENET), "train", "disc", [f"source train: {IMAGENET}"], [], id="ImageNet"),
         pytest.param(lock(a=IMAGENET_A), "a", "disc", [f"source a: {IMAGENET_A}"], [], id="ImageNet-A"),
         pytest.param(
@@ -116,8 +116,8 @@ def test_what_is_said_counts_and_the_rest_is_judged_by_what_shows(
 
 
 def test_the_terms_of_everything_are_told() -> None:
-    said = lock_of(sources={"mine": {"photos": 3, "licence": "CC0", "restricted": ""}})
-    assert describe_terms(said, [record("mine")], "") == [
+    recipe_lock = lock_of(sources={"mine": {"photos": 3, "licence": "CC0", "restricted": ""}})
+    assert describe_terms(recipe_lock, [record("mine")], "") == [
         "photos of mine (3): CC0",
         "masks, attributes, parameters: no licence stated",
     ]

@@ -116,7 +116,7 @@ def test_rows_are_copied_only_where_the_rules_were_the_same(
         str(tmp_path / "toy.yaml"), drawn.workspace, earlier=earlier / "old", machines=Machines(workers=1)
     )
     assert build_dataset(request, tmp_path / "new").copied == copied
-    told = compare_versions(earlier / "old", tmp_path / "new")
+    changes = compare_versions(earlier / "old", tmp_path / "new")
     moved = () if copied else ("rules.exact.views.imagenet.matte: box_filter → area",)
-    assert told.recipe == moved
-    assert (told.rows["no_fg"].same == 6) == bool(copied)
+    assert changes.recipe == moved
+    assert (changes.rows["no_fg"].same == 6) == bool(copied)

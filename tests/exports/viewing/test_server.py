@@ -183,8 +183,8 @@ def test_many_at_once_get_what_each_asked_for(shown: figureground.View) -> None:
 def test_a_flag_is_a_decision_and_rows_show_it(shown: figureground.View, client: httpx.Client, viewed: Viewed) -> None:
     own = {"Origin": shown.url.removesuffix(f"/{shown.token}/")}
     image_id = client.get("rows/3").json()["image_id"]
-    said = {"image_id": image_id, "state": "wrong_label", "person": "Ada Lovelace", "note": "a ball"}
-    answer = client.post("flags", json=said, headers=own).json()
+    flag = {"image_id": image_id, "state": "wrong_label", "person": "Ada Lovelace", "note": "a ball"}
+    answer = client.post("flags", json=flag, headers=own).json()
     assert answer == {"changed": True, "decision": {"state": "needs_second", "reason": "flagged wrong_label"}}
     rows = client.get("rows", params={"decision": "needs_second"}).json()["rows"]
     assert {row["image_id"] for row in rows} == {image_id}
@@ -193,11 +193,11 @@ def test_a_flag_is_a_decision_and_rows_show_it(shown: figureground.View, client:
         decision = store.decision(image_id)
         assert decision is not None
         assert decision.state == "needs_second"
-        (stored,) = [kept for kept in store.annotations(image_id) if kept.tool == "view"]
+        (stored,) = [annotation for annotation in store.annotations(image_id) if annotation.tool == "view"]
     assert "Ada" not in json.dumps([stored.annotator, stored.note, client.get("rows/3").text])
     assert (
-        client.post("flags", json={**said, "state": "taken_back"}, headers=own).json()["decision"]["state"]
+        client.post("flags", json={**flag, "state": "taken_back"}, headers=own).json()["decision"]["state"]
         == "accepted"
     )
-    odd = client.post("flags", json={**said, "state": "accepted"}, headers=own)
+    odd = client.post("flags", json={**flag, "state": "accepted"}, headers=own)
     assert (odd.status_code, "state" in odd.json()["detail"]) == (422, True)

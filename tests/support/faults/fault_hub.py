@@ -16,8 +16,8 @@ _REPO: Final = "me/toy"
 
 def hub_environment(inputs: Inputs, home: Path) -> dict[str, str]:
     """What a process that publishes must find when it starts: its library reads the address once."""
-    told = inputs.double.client_environment(home)
-    named = {name: text for name, text in told.items() if name.startswith(("HF_", "NO_"))}
+    environment = inputs.double.client_environment(home)
+    named = {name: text for name, text in environment.items() if name.startswith(("HF_", "NO_"))}
     return {**named, "HF_HUB_OFFLINE": "0", "USE_TORCH": "0", "USE_TF": "0"}
 
 

@@ -33,7 +33,7 @@ class Ended:
 
     code: int
     """Negative for a signal."""
-    said: str
+    stderr: str
     """What it printed on stderr."""
     seconds: float
     killed: bool
@@ -45,8 +45,8 @@ class Ended:
 
     def strange(self, *, codes: Sequence[int]) -> list[str]:
         """What is not as it should be."""
-        wrong = [f"exit code {self.code}: {self.said[-300:]!r}"] if self.code not in codes else []
-        wrong += [f"traceback: {self.said[-500:]!r}"] if "Traceback" in self.said else []
+        wrong = [f"exit code {self.code}: {self.stderr[-300:]!r}"] if self.code not in codes else []
+        wrong += [f"traceback: {self.stderr[-500:]!r}"] if "Traceback" in self.stderr else []
         return wrong + ([f"{self.orphans} processes are left"] if self.orphans else [])
 
 
@@ -192,9 +192,9 @@ class Running:
             time.sleep(0.02)
         for process in orphans:
             process.kill()
-        said = self.log.read_text(encoding="utf-8", errors="replace")
+        stderr = self.log.read_text(encoding="utf-8", errors="replace")
         printed = self.log.with_suffix(".out").read_text(encoding="utf-8", errors="replace")
-        return Ended(code=code, said=said, seconds=seconds, killed=killed, orphans=len(orphans), printed=printed)
+        return Ended(code=code, stderr=stderr, seconds=seconds, killed=killed, orphans=len(orphans), printed=printed)
 
 
 def codes_after(kind: str, *, reported: bool) -> tuple[int, ...]:

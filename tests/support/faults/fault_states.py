@@ -73,6 +73,6 @@ def _tables(path: Path) -> Iterator[tuple[str, list[Any]]]:
         names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
         for name in names:
             columns = [row[1] for row in database.execute(f"PRAGMA table_info({name})")]
-            kept = ", ".join(column for column in columns if column not in _VARYING)
-            rows = database.execute(f"SELECT {kept} FROM {name}")
+            selection = ", ".join(column for column in columns if column not in _VARYING)
+            rows = database.execute(f"SELECT {selection} FROM {name}")
             yield name, sorted(_PSEUDONYM.sub("'p'", repr(row)) for row in rows)

@@ -81,8 +81,8 @@ class Trials:
         time.sleep(moment)
         ended = running.end(killed=running.kill(kind, chance))
         wrong = ended.strange(codes=codes_after(kind, reported=bool(ended.printed)))
-        if ended.code in (129, 130, 143) and not _stopped_in_a_line(ended.said):
-            wrong.append(f"more or less than a line: {ended.said[-300:]!r}")
+        if ended.code in (129, 130, 143) and not _stopped_in_a_line(ended.stderr):
+            wrong.append(f"more or less than a line: {ended.stderr[-300:]!r}")
         return ended.killed, [f"{kind} after {moment:.3f} s: {line}" for line in wrong + self._again(name, folder)]
 
     def starve(self, name: str, seed: str) -> list[str]:
@@ -110,13 +110,13 @@ class Trials:
         ends: list[Ended] = [first.end(), second.end()]
         wrong = [line for ended in ends for line in ended.strange(codes=[0, 2, 3])]
         wrong += [] if any(ended.code == 0 for ended in ends) else [f"none ended well: {ends}"]
-        wrong += [f"no reason: {ended.said!r}" for ended in ends if ended.code and not _says_why(ended.said, done)]
+        wrong += [f"no reason: {ended.stderr!r}" for ended in ends if ended.code and not _says_why(ended.stderr, done)]
         return [f"two at once: {line}" for line in wrong + self._again(name, folder)]
 
     def _again(self, name: str, folder: Path) -> list[str]:
         """Run a verb again where it was disturbed."""
         ended, verb = self._run(name, folder), self.verbs[name]
-        finished = bool(verb.done) and ended.code == 2 and verb.done in ended.said
+        finished = bool(verb.done) and ended.code == 2 and verb.done in ended.stderr
         wrong = ended.strange(codes=[2 if finished else 0])
         if verb.printed and ended.printed != self.undisturbed(name).printed:
             wrong.append(f"prints something else: {ended.printed[-500:]!r}")
@@ -151,12 +151,12 @@ class Trials:
         return begin(self.verbs[name], self.inputs, self.root / f"{next(self.numbers)}")
 
 
-def _stopped_in_a_line(said: str) -> bool:
+def _stopped_in_a_line(stderr: str) -> bool:
     """Whether the last line, and no other, says that the command was stopped; it may have told before what it does."""
-    lines = said.splitlines()
+    lines = stderr.splitlines()
     return [line for line in lines if line.startswith("stopped by ")] == lines[-1:]
 
 
-def _says_why(said: str, done: str) -> bool:
+def _says_why(stderr: str, done: str) -> bool:
     reasons = ("another command", "exists", "run again when it is done", *([done] if done else []))
-    return any(words in said for words in reasons)
+    return any(words in stderr for words in reasons)

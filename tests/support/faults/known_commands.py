@@ -40,8 +40,8 @@ def is_known(line: str) -> bool:
 
 def commands_in(text: str) -> list[str]:
     """The commands of a message: from ``figureground`` and a verb to where its sentence goes on."""
-    found = re.findall(r"\bfigureground (?=[a-z-]+(?: |$|[,;)]))[^,;()\n]*", text)
-    return [command.strip().rstrip(".:") for command in found if command.split()[1] not in _PROSE]
+    phrases = re.findall(r"\bfigureground (?=[a-z-]+(?: |$|[,;)]))[^,;()\n]*", text)
+    return [command.strip().rstrip(".:") for command in phrases if command.split()[1] not in _PROSE]
 
 
 _PROSE = {"itself", "has", "is", "needs", "knows", "wrote"}

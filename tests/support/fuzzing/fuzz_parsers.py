@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from checkout import ROOT
 
-FOUND: Final = ROOT / ".scratch" / "fuzz"
+FINDINGS: Final = ROOT / ".scratch" / "fuzz"
 _SHORTEST: Final = 20
 """Executions of a parser, however few are asked for in all."""
 
@@ -55,9 +55,9 @@ def environment() -> dict[str, str]:
     support = ROOT / "tests" / "support"
     path = [str(support / name) for name in ("", "fuzzing", "samples", "servers")]
     own = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     path = [*filter(None, [os.environ.get("PYTHONPATH")]), *path]
-    return {**kept, **own, "PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": "0"}
+    return {**inherited, **own, "PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": "0"}
 
 
 def prepare(folder: Path) -> None:
@@ -111,7 +111,7 @@ def search(given: argparse.Namespace) -> int:
         raise SystemExit(f"no parser {', '.join(strange)}; there are: {', '.join(TARGETS)}")
     given.unguided = given.unguided or importlib.util.find_spec("atheris") is None
     print(f"seed {given.seed}, {'unguided' if given.unguided else 'guided by atheris'}", flush=True)
-    shutil.rmtree(FOUND, ignore_errors=True)
+    shutil.rmtree(FINDINGS, ignore_errors=True)
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory(dir=memory_folder())
@@ -128,9 +128,9 @@ def search(given: argparse.Namespace) -> int:
 
         with ThreadPoolExecutor(given.jobs) as pool:
             counts = list(pool.map(fuzz, [planned[start :: given.jobs] for start in range(given.jobs)]))
-    executed, found = (sum(column) for column in zip(*counts, strict=True))
-    print(f"{executed} executions, {found} findings, {time.monotonic() - began:.0f} s")
-    return 1 if found else 0
+    executed, findings = (sum(column) for column in zip(*counts, strict=True))
+    print(f"{executed} executions, {findings} findings, {time.monotonic() - began:.0f} s")
+    return 1 if findings else 0
 
 
 def show(report: dict[str, Any]) -> tuple[int, int]:
@@ -146,7 +146,7 @@ def show(report: dict[str, Any]) -> tuple[int, int]:
 def keep(name: str, findings: dict[str, Any]) -> None:
     """Print findings, and keep their inputs."""
     for number, (key, finding) in enumerate(sorted(findings.items())):
-        folder = FOUND / name.replace(" ", "-").replace("'", "").replace(",", "")
+        folder = FINDINGS / name.replace(" ", "-").replace("'", "").replace(",", "")
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{number}.bin"
         path.write_bytes(bytes.fromhex(finding["input"]))

@@ -103,7 +103,7 @@ def fate_of(block: Block) -> tuple[Fate, str]:
 
 def commands(text: str) -> list[list[str]]:
     """Simple commands of lines of the shell, their words without what follows a redirection."""
-    found: list[list[str]] = []
+    parts: list[list[str]] = []
     lines = text.replace("\\\n", " ").splitlines()
     heredoc = ""
     for line in lines:
@@ -120,11 +120,11 @@ def commands(text: str) -> list[list[str]]:
             if word in ("&&", "||", "|", ";"):
                 while part and "=" in part[0]:  # a variable of this command
                     part = part[1:]
-                found += [part] if part else []
+                parts += [part] if part else []
                 part = []
             else:
                 part.append(word)
-    return found
+    return parts
 
 
 def calls(block: Block) -> Iterator[Call]:
@@ -144,14 +144,14 @@ def read_call(where: str, words: list[str]) -> Call:
         assert words in (["--help"], ["--install-completion"]), f"{where}: {words}"
         return Call("", {}, [], [])
     target = words.index(">") if ">" in words else len(words)
-    told = words[:target]
-    name = next((name for name in (" ".join(told[:2]), told[0]) if name in VERBS), "")
-    assert name, f"{where}: there is no verb {' '.join(told[:2])!r}"
+    command = words[:target]
+    name = next((name for name in (" ".join(command[:2]), command[0]) if name in VERBS), "")
+    assert name, f"{where}: there is no verb {' '.join(command[:2])!r}"
     verb = VERBS[name]
     try:
-        context = verb.make_context(name, told[len(name.split()) :])
+        context = verb.make_context(name, command[len(name.split()) :])
     except REFUSED as error:
-        raise AssertionError(f"{where}: figureground {' '.join(told)}: {error}") from error
+        raise AssertionError(f"{where}: figureground {' '.join(command)}: {error}") from error
     values = context.params
     arguments = [parameter.name for parameter in verb.params if parameter.param_type_name == "argument"]
     named = [values[word] for word in (*arguments, "workspace") if word and values.get(word) is not None]

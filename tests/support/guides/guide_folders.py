@@ -53,8 +53,8 @@ def _begin(typist: Typist) -> None:
         for block in section.blocks if section.title in _NEEDED else []:
             if block.language == TYPED and "sheet" not in block.text:
                 text = block.text.replace("freeze -w work --version v1", "freeze -w work --version v1 --unreviewed")
-                if kept := "".join(line for line in text.splitlines(keepends=True) if "load_dataset" not in line):
-                    typist.type(kept)
+                if remaining := "".join(line for line in text.splitlines(keepends=True) if "load_dataset" not in line):
+                    typist.type(remaining)
 
 
 def draw_imagenet(folder: Path, *, per_class: int = 2) -> Path:

@@ -67,18 +67,18 @@ def sections_of(page: str) -> list[Section]:
     In a numbered list ``<kbd>`` is a key, bold is something to click on, italics are what the mouse does on the photo.
     """
     parsed = _parse(page)
-    found = [Section("")]
+    sections = [Section("")]
     numbered = 0
     for place, token in enumerate(parsed):
         if token.type == "heading_open":
-            found.append(Section(parsed[place + 1].content))
+            sections.append(Section(parsed[place + 1].content))
         elif token.type in ("fence", "code_block"):
-            found[-1].blocks.append(_block(page, token))
+            sections[-1].blocks.append(_block(page, token))
         elif token.type in ("ordered_list_open", "ordered_list_close"):
             numbered += token.nesting
         elif token.type == "inline" and numbered:
-            found[-1].steps.append(list(_actions(token.children or [])))
-    return found
+            sections[-1].steps.append(list(_actions(token.children or [])))
+    return sections
 
 
 def blocks_of(page: str) -> list[Block]:

@@ -26,13 +26,13 @@ class Typist:
     def __init__(self, folder: Path, name: str, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.environment = dict(environment or {})
-        self._kept = TRANSCRIPTS / f"{name}.txt"
-        self._kept.parent.mkdir(parents=True, exist_ok=True)
-        self._kept.write_text("", encoding="utf-8")
+        self._transcript = TRANSCRIPTS / f"{name}.txt"
+        self._transcript.parent.mkdir(parents=True, exist_ok=True)
+        self._transcript.write_text("", encoding="utf-8")
 
     def note(self, text: str) -> None:
         """Add to the transcript."""
-        with self._kept.open("a", encoding="utf-8") as transcript:
+        with self._transcript.open("a", encoding="utf-8") as transcript:
             transcript.write(text)
 
     def type(self, text: str) -> str:
@@ -47,9 +47,9 @@ class Typist:
             text=True,
             check=False,
         )
-        told = f"$ {text.rstrip()}\n{done.stdout}{done.stderr}"
-        self.note(f"{told}\n")
-        assert done.returncode == 0, told
+        entry = f"$ {text.rstrip()}\n{done.stdout}{done.stderr}"
+        self.note(f"{entry}\n")
+        assert done.returncode == 0, entry
         return done.stdout
 
     def page(self, page: str) -> Iterator[tuple[str, str]]:

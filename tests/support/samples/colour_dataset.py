@@ -82,7 +82,7 @@ def write_dataset(
             {
                 "image": {"bytes": png(colour), "path": f"{row}.png"},
                 "label": NAMES.index(LABELS[row]),
-                "image_id": (ids or {}).get(variant, [f"id{each}" for each in range(len(colours))])[row],
+                "image_id": (ids or {}).get(variant, [f"id{number}" for number in range(len(colours))])[row],
                 "variant": variant,
                 "draw": 0,
                 **({"source_label": sources[row]} if sources else {}),
@@ -157,7 +157,7 @@ def imagenet_weights(outputs: int) -> NDArray[np.float32]:
 
 
 def shares(result: Mapping[str, Any]) -> dict[str, float]:
-    return {name: found["accuracy_macro"] for name, found in result["configs"].items()}
+    return {name: scores["accuracy_macro"] for name, scores in result["configs"].items()}
 
 
 def write_adapter(folder: Path, module: str, extra: str = "", answer: str = "images.mean(axis=(1, 2))") -> None:

@@ -102,14 +102,14 @@ def make_row(label: int, serial: int, variant: str, ground: tuple[int, int] | No
 def make_rows() -> dict[str, list[dict[str, Any]]]:
     """Rows by config, in the order of ids."""
     photos = sorted(
-        [(label, serial) for label in range(3) for serial in range(PER_CLASS)], key=lambda each: photo_id(*each)
+        [(label, serial) for label in range(3) for serial in range(PER_CLASS)], key=lambda photo: photo_id(*photo)
     )
     return {
-        "original": [make_row(*each, "original") for each in photos],
-        "only_bg_t": [make_row(*each, "only_bg_t") for each in photos],
-        "mixed_self": [make_row(*each, "mixed_self", each) for each in photos],
-        "mixed_same": [make_row(*each, "mixed_same", (each[0], (each[1] + 2) % PER_CLASS)) for each in photos],
-        "mixed_rand": [make_row(*each, "mixed_rand", ((each[0] + each[1]) % 3, each[1] // 2)) for each in photos],
+        "original": [make_row(*photo, "original") for photo in photos],
+        "only_bg_t": [make_row(*photo, "only_bg_t") for photo in photos],
+        "mixed_self": [make_row(*photo, "mixed_self", photo) for photo in photos],
+        "mixed_same": [make_row(*photo, "mixed_same", (photo[0], (photo[1] + 2) % PER_CLASS)) for photo in photos],
+        "mixed_rand": [make_row(*photo, "mixed_rand", ((photo[0] + photo[1]) % 3, photo[1] // 2)) for photo in photos],
     }
 
 

@@ -102,9 +102,9 @@ class HubDouble:
     def asked(self, method: str, pattern: str, *, status: int | None = None) -> list[Asked]:
         """Requests so far, of a method and with a path that the pattern is found in."""
         return [
-            each
-            for each in list(self.log)
-            if each.method == method and re.search(pattern, each.path) and status in (None, each.status)
+            request
+            for request in list(self.log)
+            if request.method == method and re.search(pattern, request.path) and status in (None, request.status)
         ]
 
     def create(self, name: str, **settings: Any) -> Repo:
@@ -113,7 +113,7 @@ class HubDouble:
 
     def client_environment(self, home: Path, token: str | None = SECRET) -> dict[str, str]:
         """Environment of a client process that talks to this server and shares no cache with another."""
-        kept = {
+        inherited = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("HF_", "HUGGING")) and not name.lower().endswith("_proxy")
@@ -122,7 +122,7 @@ class HubDouble:
             "HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1",
             "HF_HUB_DISABLE_TELEMETRY": "1", "NO_COLOR": "1", "XDG_CACHE_HOME": str(home / "cache"),
         }  # fmt: skip
-        return {**kept, **asked, **({"HF_TOKEN": token} if token else {})}
+        return {**inherited, **asked, **({"HF_TOKEN": token} if token else {})}
 
 
 class _Server(ThreadingHTTPServer):
@@ -180,10 +180,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
         finally:
             status, sent = self.answered
-            kept = body if "json" in (self.headers.get("Content-Type") or "") else b""
+            data = body if "json" in (self.headers.get("Content-Type") or "") else b""
             hub.note(
                 Asked(
-                    self.command, self.path, status, len(body), sent, self.headers.get("Range") or "", self._user, kept
+                    self.command, self.path, status, len(body), sent, self.headers.get("Range") or "", self._user, data
                 )
             )
 
@@ -208,9 +208,9 @@ class _Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         self.query = parse_qs(split.query, keep_blank_values=True)
         for method, pattern, act in _ROUTES:
-            found = re.fullmatch(pattern, split.path)
-            if found and method in (self.command, "GET" if self.command == "HEAD" else ""):
-                return act(self, body, *map(unquote, found.groups()))
+            match = re.fullmatch(pattern, split.path)
+            if match and method in (self.command, "GET" if self.command == "HEAD" else ""):
+                return act(self, body, *map(unquote, match.groups()))
         raise Refused(404, "", f"the double has no {self.command} {split.path}")
 
     def _repo(self, name: str, *, write: bool = False) -> Repo:
@@ -240,28 +240,28 @@ class _Handler(BaseHTTPRequestHandler):
         repo = self._repo(name)
         commit = repo.find(revision)
         siblings = [{"rfilename": path} for path in sorted(commit.tree)]
-        told = {"id": name, "sha": commit.oid, "private": repo.private, "gated": repo.gated, "disabled": False}
-        return 200, {**told, "siblings": siblings, "tags": [], "downloads": 0, "likes": 0}, {}
+        info = {"id": name, "sha": commit.oid, "private": repo.private, "gated": repo.gated, "disabled": False}
+        return 200, {**info, "siblings": siblings, "tags": [], "downloads": 0, "likes": 0}, {}
 
     def _validate(self, body: bytes) -> Any:
         return 200, {"errors": [], "warnings": []}, {}
 
     def _preupload(self, body: bytes, name: str, revision: str) -> Any:
         tree = self._repo(name, write=True).find(revision).tree
-        told = []
+        plan = []
         for file in json.loads(body)["files"]:
             lfs, here = is_lfs(file["path"], file["size"]), tree.get(file["path"])
             oid = {"oid": here.sha256 if lfs else here.git_sha1} if here else {}
-            told.append({"path": file["path"], "uploadMode": "lfs" if lfs else "regular", "shouldIgnore": False, **oid})
-        return 200, {"files": told}, {}
+            plan.append({"path": file["path"], "uploadMode": "lfs" if lfs else "regular", "shouldIgnore": False, **oid})
+        return 200, {"files": plan}, {}
 
     def _batch(self, body: bytes, name: str) -> Any:
-        repo, told = self._repo(name, write=True), []
+        repo, objects = self._repo(name, write=True), []
         for asked in json.loads(body)["objects"]:
             href = f"{self.server.hub.url}/lfs/{name}/{asked['oid']}"
             actions = {"upload": {"href": f"{href}?{SIGNATURE}"}, "verify": {"href": f"{href}/verify"}}
-            told.append({**asked, **({} if asked["oid"] in repo.objects else {"actions": actions})})
-        return 200, {"transfer": "basic", "objects": told}, {}
+            objects.append({**asked, **({} if asked["oid"] in repo.objects else {"actions": actions})})
+        return 200, {"transfer": "basic", "objects": objects}, {}
 
     def _upload(self, body: bytes, name: str, oid: str) -> Any:
         blob = Blob(body, True)
@@ -286,25 +286,25 @@ class _Handler(BaseHTTPRequestHandler):
             revision, operations, head["summary"], head.get("parentCommit"), create_pr=create_pr
         )
         url = f"{self.server.hub.url}/datasets/{name}"
-        told = {"commitOid": commit.oid, "commitUrl": f"{url}/commit/{commit.oid}", "success": True}
-        return 200, {**told, "pullRequestUrl": f"{url}/discussions/{number}" if number else None}, {}
+        answer = {"commitOid": commit.oid, "commitUrl": f"{url}/commit/{commit.oid}", "success": True}
+        return 200, {**answer, "pullRequestUrl": f"{url}/discussions/{number}" if number else None}, {}
 
     def _refs(self, body: bytes, name: str) -> Any:
         refs = [
             {"name": ref.split("/", 2)[2], "ref": ref, "targetCommit": oid}
             for ref, oid in sorted(self._repo(name).refs.items())
         ]
-        told = {key: [each for each in refs if each["ref"].startswith(start)] for key, start in _REF_KINDS.items()}
-        return 200, {**told, "converts": []}, {}
+        kinds = {key: [item for item in refs if item["ref"].startswith(start)] for key, start in _REF_KINDS.items()}
+        return 200, {**kinds, "converts": []}, {}
 
     def _commits(self, body: bytes, name: str, revision: str) -> Any:
-        repo, told = self._repo(name), list[dict[str, Any]]()
+        repo, commits = self._repo(name), list[dict[str, Any]]()
         commit: Commit | None = repo.find(revision)
         while commit:
             date = "2026-01-01T00:00:00.000Z"
-            told.append({"id": commit.oid, "title": commit.title, "message": "", "date": date, "authors": []})
+            commits.append({"id": commit.oid, "title": commit.title, "message": "", "date": date, "authors": []})
             commit = repo.commits.get(commit.parent)
-        return 200, told, {}
+        return 200, commits, {}
 
     def _tag(self, body: bytes, name: str, revision: str) -> Any:
         repo, ref = self._repo(name, write=True), f"refs/tags/{json.loads(body)['tag']}"
@@ -320,17 +320,17 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, {}, {}
 
     def _discussions(self, body: bytes, name: str) -> Any:
-        told = [
+        pulls = [
             {
-                "num": number, "title": each["title"], "status": each["status"], "isPullRequest": True,
+                "num": number, "title": request["title"], "status": request["status"], "isPullRequest": True,
                 "author": {"name": "owner"}, "createdAt": "2026-01-01T00:00:00.000Z",
                 "repo": {"name": name, "type": "dataset"},
             }
-            for number, each in sorted(self._repo(name).pull_requests.items())
-            if self.query.get("status") in (None, [each["status"]])
+            for number, request in sorted(self._repo(name).pull_requests.items())
+            if self.query.get("status") in (None, [request["status"]])
         ]  # fmt: skip
         page = int(self.query.get("p", ["0"])[0])
-        return 200, {"count": len(told), "start": 10 * page, "discussions": told[10 * page : 10 * page + 10]}, {}
+        return 200, {"count": len(pulls), "start": 10 * page, "discussions": pulls[10 * page : 10 * page + 10]}, {}
 
     def _status(self, body: bytes, name: str, number: str) -> Any:
         request = self._repo(name, write=True).pull_requests[int(number)]

@@ -71,11 +71,11 @@ class Commit:
         if folder and not below:
             raise Refused(404, "EntryNotFound", f"{folder} does not exist")
         parts = [path.removeprefix(prefix).split("/") for path in below]
-        folders = {prefix + "/".join(each[:depth]) for each in parts for depth in range(1, len(each))}
-        shown = folders if deep else {each for each in folders if "/" not in each.removeprefix(prefix)}
-        told = [{"type": "directory", "path": each, "oid": "0" * 40, "size": 0} for each in sorted(shown)]
+        folders = {prefix + "/".join(names[:depth]) for names in parts for depth in range(1, len(names))}
+        shown = folders if deep else {path for path in folders if "/" not in path.removeprefix(prefix)}
+        entries = [{"type": "directory", "path": path, "oid": "0" * 40, "size": 0} for path in sorted(shown)]
         files = [path for path in below if deep or "/" not in path.removeprefix(prefix)]
-        return told + [self.item(path) for path in sorted(files)]
+        return entries + [self.item(path) for path in sorted(files)]
 
 
 class Refused(Exception):

@@ -91,12 +91,12 @@ def end_shared_ray() -> None:
 
 def kill_workers(name: str) -> int:
     """Kill this test's processes that run an actor or task of this name; returns how many there were."""
-    found = [
+    processes = [
         child for child in psutil.Process().children(recursive=True) if f"ray::{name}" in " ".join(child.cmdline())
     ]
-    for process in found:
+    for process in processes:
         process.kill()
-    return len(found)
+    return len(processes)
 
 
 def machine_address() -> tuple[str, int] | None:

@@ -121,8 +121,8 @@ def server_is_installed() -> bool:
 def real_photos(folder: Path, count: int) -> Path:
     """A folder of real photos in folders of their labels."""
     need_shared(SHARED)
-    found = sorted((SHARED / "photos_in9").glob("*/*"))
-    for path in found[:: max(1, len(found) // count)][:count]:
+    photos = sorted((SHARED / "photos_in9").glob("*/*"))
+    for path in photos[:: max(1, len(photos) // count)][:count]:
         target = folder / path.parent.name / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)

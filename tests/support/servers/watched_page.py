@@ -42,10 +42,10 @@ class WatchedPage:  # no slots: playwright notes things on it
 
     def serious(self) -> list[str]:
         """What axe finds of serious and critical faults, by the rules of WCAG 2.2 A and AA and of good practice."""
-        found = Axe().run(self.page).response["violations"]
+        violations = Axe().run(self.page).response["violations"]
         return [
             f"{fault['id']}: {node['html'][:150]} {node['failureSummary'][:300]}"
-            for fault in found
+            for fault in violations
             if fault["impact"] in ("serious", "critical")
             for node in fault["nodes"]
         ]

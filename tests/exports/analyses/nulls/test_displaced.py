@@ -28,17 +28,17 @@ from figureground.exports.analyses.spuriosity import SpuriositySettings, rank_sp
 
 SIDE = 32
 SIDES_PX = (6, 9, 12, 18, 24)  # of square objects: 3.5, 7.9, 14.1, 31.6, 56.3 % of the canvas
-EACH = 25
+PER_SIDE = 25
 
 
 @cache
-def drawn(kind: str, grow_px: tuple[int, ...] = (0,), each: int = EACH) -> tuple[NullMeasure, ...]:
+def drawn(kind: str, grow_px: tuple[int, ...] = (0,), per_side: int = PER_SIDE) -> tuple[NullMeasure, ...]:
     """Squares anywhere; maps that are blobs anywhere, or the mask itself."""
     generator = np.random.default_rng(3)
     rows, columns = np.mgrid[:SIDE, :SIDE]
     measures = []
     for side in SIDES_PX:
-        for number in range(each):
+        for number in range(per_side):
             y, x, centre_y, centre_x = generator.integers(0, [SIDE - side + 1, SIDE - side + 1, SIDE, SIDE])
             mask = square_mask((SIDE, SIDE), (int(x), int(y), int(x) + side, int(y) + side))
             away = np.minimum(abs(rows - centre_y), SIDE - abs(rows - centre_y)) ** 2
@@ -53,7 +53,7 @@ def drawn(kind: str, grow_px: tuple[int, ...] = (0,), each: int = EACH) -> tuple
 
 def test_a_map_that_is_blind_to_the_figure_has_nothing_beyond_its_null_at_any_area() -> None:
     summary = summarise_nulls(drawn("blind"), METRIC_NAMES, bootstrap=400, seed=0)
-    assert [part["n"] for part in summary["by_area"]] == [EACH] * 5
+    assert [part["n"] for part in summary["by_area"]] == [PER_SIDE] * 5
     missed = 0
     for part in summary["by_area"]:
         for name in METRIC_NAMES:
@@ -99,7 +99,7 @@ def test_one_place_of_each_mask_gives_no_interval() -> None:
 
 
 def test_a_map_that_is_the_figure_has_all_that_can_be_had_at_every_area() -> None:
-    summary = summarise_nulls(drawn("oracle", each=5), METRIC_NAMES, bootstrap=100, seed=0)
+    summary = summarise_nulls(drawn("oracle", per_side=5), METRIC_NAMES, bootstrap=100, seed=0)
     for part in summary["by_area"]:
         for name in METRIC_NAMES:
             assert part["metrics"][name]["skill"]["value"] == pytest.approx(1)
@@ -116,7 +116,7 @@ def test_masks_are_moved_whole_to_places_that_the_id_decides() -> None:
 
 
 def test_the_variance_of_masks_is_in_the_interval() -> None:
-    three = drawn("oracle", (0, 3, -2), each=5)
+    three = drawn("oracle", (0, 3, -2), per_side=5)
     assert {image.own.shape for image in three} == {(3, 8)}
     one = [
         replace(image, **{part: getattr(image, part)[:1] for part in ("own", "null", "spread", "best")})
@@ -158,7 +158,7 @@ def test_saliency_and_spuriosity_come_with_what_they_have_beyond(given: Analysis
 
 
 def test_bars_are_drawn_alike_each_time() -> None:
-    summary = summarise_nulls(drawn("oracle", each=5), METRIC_NAMES, bootstrap=50, seed=0)
+    summary = summarise_nulls(drawn("oracle", per_side=5), METRIC_NAMES, bootstrap=50, seed=0)
     drawings = [draw_nulls({"blind": summary}, {"iou": "IoU"}, "drawn squares", "pdf") for _ in range(2)]
     assert drawings[0] == drawings[1]
     assert all(content.startswith(b"%PDF") for content in drawings[0].values())

@@ -31,12 +31,12 @@ def test_the_command_says_what_evaluate_said_without_a_model(
     code, printed, _ = run_here(capsys, "analyze", "conflict", scores, "-o", tmp_path / "out", "--json")
     assert code == 0
     written = json.loads(printed)
-    told = {}
+    conflicts = {}
     for path in scores.glob("*.json"):
         result = json.loads(path.read_text())
-        told[result["model"]] = result["conflict"]["head"]
+        conflicts[result["model"]] = result["conflict"]["head"]
     assert {model["model"]: model["configs"] for model in written["models"]} == {
-        model: own["configs"] for model, own in told.items()
+        model: own["configs"] for model, own in conflicts.items()
     }
     assert set(written["definitions"]) >= {"bias", "attraction", "worst_group"}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(written["files"])

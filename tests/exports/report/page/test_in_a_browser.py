@@ -52,8 +52,8 @@ def test_everybody_can_read_it(page: Any) -> None:
     dark = page.evaluate("() => matchMedia('(prefers-color-scheme: dark)').matches")
     assert (sum(map(int, re.findall(r"\d+", ground))) < 384) == dark
     page.evaluate("() => document.querySelectorAll('details').forEach(one => { one.open = true; })")
-    found = Axe().run(page).response["violations"]
-    assert [(fault["id"], fault["impact"], fault["nodes"][0]["html"][:150]) for fault in found] == []
+    violations = Axe().run(page).response["violations"]
+    assert [(fault["id"], fault["impact"], fault["nodes"][0]["html"][:150]) for fault in violations] == []
     levels = page.evaluate("() => [...document.querySelectorAll('h1,h2,h3,h4')].map(one => Number(one.tagName[1]))")
     assert levels[0] == 1
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
