@@ -97,8 +97,8 @@ def test_a_dataset_on_the_hub_is_read_at_one_commit(
         return str(cache)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    found = script.open_repository("owner/colours", "v1.0")
-    assert (found.location, found.name, found.revision) == ("owner/colours", "owner/colours", "c0ffee")
+    repository = script.open_repository("owner/colours", "v1.0")
+    assert (repository.location, repository.name, repository.revision) == ("owner/colours", "owner/colours", "c0ffee")
     assert (asked["repo_id"], asked["revision"], asked["repo_type"]) == ("owner/colours", "v1.0", "dataset")
     monkeypatch.undo()
     with pytest.raises(EvaluationError, match="this machine's cache holds nothing of the dataset") as caught:
@@ -183,11 +183,11 @@ def test_the_photos_own_class_is_scored_where_the_dataset_names_it(repo: Path, t
     assert "exact1000" not in script.evaluate(str(repo), model, bootstrap=20)  # no column says which photo is which
     named = write_dataset(tmp_path / "named", {"original": TRUE}, sources=["n1", "n1", "n2", "n4", "n3", "n3"])
     (named / "class_map.json").write_text(json.dumps({"name": "rgb", "classes": classes}))
-    found = script.evaluate(str(named), model, bootstrap=20)
-    assert shares(found)["original"] == pytest.approx(4 / 6)
-    assert found["configs"]["original"]["unmapped_share"] == pytest.approx(2 / 6)
-    assert found["exact1000"] == {"n": 6, "accuracy_micro": 0.5, "ci95_micro": script.wilson_interval(0.5, 6)}
-    rows = {line.split("  ")[0]: line for line in script.format_table([found]).splitlines()}
+    result = script.evaluate(str(named), model, bootstrap=20)
+    assert shares(result)["original"] == pytest.approx(4 / 6)
+    assert result["configs"]["original"]["unmapped_share"] == pytest.approx(2 / 6)
+    assert result["exact1000"] == {"n": 6, "accuracy_micro": 0.5, "ci95_micro": script.wilson_interval(0.5, 6)}
+    rows = {line.split("  ")[0]: line for line in script.format_table([result]).splitlines()}
     assert "33.3 [" in rows["original, outside the map"]
     assert "50.0 [" in rows["original, own ImageNet class"]
     assert rows["original, mapped outputs only"].endswith("] undecidable")

@@ -29,9 +29,9 @@ def test_normalising_is_the_plain_formula_to_the_bit(size: tuple[int, int, int],
     mean, std = tuple(drawn.random(3)), tuple(drawn.uniform(0.1, 1, 3))
     scaled = shown.astype(np.float32) / np.float32(1 if kind == "float32" else 255)
     expected = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
-    found = script.normalise(shown, mean, std)
-    assert found.dtype == np.float32
-    assert np.array_equal(found, expected)
+    result = script.normalise(shown, mean, std)
+    assert result.dtype == np.float32
+    assert np.array_equal(result, expected)
     assert np.array_equal(shown, before)
 
 

@@ -44,10 +44,10 @@ def test_onnx_head_by_hand(repo: Path, tmp_path: Path) -> None:
 def test_imagenet_outputs_go_through_the_map(repo: Path, tmp_path: Path, outputs: int) -> None:
     model = write_onnx(tmp_path / "imagenet.onnx", imagenet_weights(outputs), settings=PLAIN)
     result = script.evaluate(str(repo), f"onnx:{model}", configs=["original"], bootstrap=50)
-    found = result["configs"]["original"]
+    original = result["configs"]["original"]
     assert result["label_space"] == "map"
-    assert found["per_class_accuracy"] == {"red": 1, "green": 1, "blue": 0}
-    assert found["unmapped_share"] == pytest.approx(1 / 6)
+    assert original["per_class_accuracy"] == {"red": 1, "green": 1, "blue": 0}
+    assert original["unmapped_share"] == pytest.approx(1 / 6)
     assert result["differences"]["bg_gap"] == {"value": None, "reason": "not scored: mixed_same, mixed_rand"}
     assert result["categories"]["bg_fools"]["reason"] == "not scored: mixed_rand, only_bg_t"
 
@@ -70,8 +70,8 @@ def test_onnx_normalises_as_its_settings_say(tmp_path: Path) -> None:
     assert script.load_model(f"onnx:{raw}").input_size_hw == (32, 48)
     fed: Any = script.load_model(f"onnx:{raw}")
     assert (fed.interpolation, fed.crop_pct, fed.parameters) == ("bicubic", 0.875, None)
-    told = {"interpolation": '"bilinear"', "crop_pct": "0.95", "parameters": "9"}
-    fed = script.load_model(f"onnx:{write_onnx(tmp_path / 'told.onnx', HEAD, settings=told)}")
+    settings = {"interpolation": '"bilinear"', "crop_pct": "0.95", "parameters": "9"}
+    fed = script.load_model(f"onnx:{write_onnx(tmp_path / 'told.onnx', HEAD, settings=settings)}")
     assert (fed.interpolation, fed.crop_pct, fed.parameters) == ("bilinear", 0.95, 9)
     unclear = write_onnx(tmp_path / "d.onnx", HEAD, size=3)
     with pytest.raises(EvaluationError, match=r"Set it in d\.json"):

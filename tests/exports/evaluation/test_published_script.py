@@ -54,8 +54,8 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubDouble]:
     root = Path(tmp_path_factory.mktemp("toy"))
     variants = load_recipe("imagenet9").model_dump(mode="json")["variants"]
-    kept = {name: variants[name] for name in ("original", "mixed_same", "mixed_rand", "only_bg_t")}
-    folder = build_toy(draw_release(root / "drawn", per_class=4), root / "toy", base="imagenet9", variants=kept)
+    selection = {name: variants[name] for name in ("original", "mixed_same", "mixed_rand", "only_bg_t")}
+    folder = build_toy(draw_release(root / "drawn", per_class=4), root / "toy", base="imagenet9", variants=selection)
     with HubDouble() as double:
         repo = double.create("me/toy")
         repo.refs["refs/tags/v1"] = repo.put({path: (folder / path).read_bytes() for path in folder_hashes(folder)}).oid
@@ -64,24 +64,24 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubDouble]:
 
 def uv() -> str:
     """uv, if it can install what the script asks for."""
-    found = shutil.which("uv", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
-    need(found is not None, "there is no uv")
-    command = [str(found), "export", "--quiet", "--script", str(ROOT / "exports" / "evaluate.py")]
+    program = shutil.which("uv", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
+    need(program is not None, "there is no uv")
+    command = [str(program), "export", "--quiet", "--script", str(ROOT / "exports" / "evaluate.py")]
     asked = subprocess.run(command, capture_output=True, text=True, check=False)
     need(asked.returncode == 0, f"uv cannot find the script's packages: {asked.stderr[-300:]}")
-    return str(found)
+    return str(program)
 
 
 def test_uv_runs_the_script_from_its_address_and_gets_our_numbers(
     hub: HubDouble, classifier: Path, tmp_path: Path
 ) -> None:
-    found = uv()
-    cache = subprocess.run([found, "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+    program = uv()
+    cache = subprocess.run([program, "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
     proxies = {name: value for name, value in os.environ.items() if name.lower() in ("http_proxy", "https_proxy")}
     client = Client(hub, tmp_path / "home", more={"UV_CACHE_DIR": cache, **proxies})
     words = ["--revision", "v1", "--model", f"onnx:{classifier}", "--bootstrap", "200", "--json"]
     address = f"{hub.url}/datasets/me/toy/resolve/v1/evaluate.py"
-    command = [found, "run", "--no-project", "--python", sys.executable, address, "--repo", "me/toy", *words]
+    command = [program, "run", "--no-project", "--python", sys.executable, address, "--repo", "me/toy", *words]
     done = subprocess.run(
         command, env=client.environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=400
     )

@@ -46,13 +46,13 @@ def gap_row(text: str) -> str:
 
 def test_stars_are_shared_among_all_models_of_a_table() -> None:
     """One model that loses five of sixty, p = 0.025: a star alone, and none beside nine that lose next to nothing."""
-    found = result("m", 5)
-    p = found["label_spaces"]["map2"]["differences"]["bg_influence_white_minus_original"]["macro"]["p"]
+    evaluation = result("m", 5)
+    p = evaluation["label_spaces"]["map2"]["differences"]["bg_influence_white_minus_original"]["macro"]["p"]
     assert 0.02 < p < 0.05
-    alone = script.format_table([found])
+    alone = script.format_table([evaluation])
     assert gap_row(alone).endswith("] *")
     assert alone.splitlines()[-1].endswith("* differs from 0 at 5 % after Holm's correction over 1 comparison")
-    among = script.format_table([found, *(result(f"m{number}", 1) for number in range(9))])
+    among = script.format_table([evaluation, *(result(f"m{number}", 1) for number in range(9))])
     assert "*" not in gap_row(among)
     assert among.splitlines()[-1].endswith("after Holm's correction over 10 comparisons")
     strong = script.format_table([result("s", 30), *(result(f"m{number}", 1) for number in range(9))])

@@ -23,9 +23,9 @@ COLOURS = ["red", "green", "blue"]
 
 
 def load(folder: Path, classes: Any, tmp_path: Path, **settings: Any) -> Any:
-    told = tmp_path / "mine.json"
-    told.write_text(json.dumps(settings))
-    return script.load_model(f"chat:{folder}={told}", classes=classes)
+    settings_file = tmp_path / "mine.json"
+    settings_file.write_text(json.dumps(settings))
+    return script.load_model(f"chat:{folder}={settings_file}", classes=classes)
 
 
 def test_a_letter_is_as_likely_as_the_library_has_it(

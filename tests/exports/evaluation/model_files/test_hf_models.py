@@ -86,10 +86,10 @@ def test_weights_that_are_not_all_there_are_refused(tiny: Tiny, tmp_path: Path) 
     transformers.ViTModel(config).save_pretrained(headless)  # a folder that transformers loads with a random head
     assert "lack classifier.bias, classifier.weight" in refused(f"hf:{headless}")
     other = shutil.copytree(tiny("vit"), tmp_path / "other")
-    told = json.loads((other / "config.json").read_text())
-    told |= {"id2label": {str(index): f"c{index}" for index in range(5)}}
-    told.pop("label2id")
-    (other / "config.json").write_text(json.dumps(told))
+    fields = json.loads((other / "config.json").read_text())
+    fields |= {"id2label": {str(index): f"c{index}" for index in range(5)}}
+    fields.pop("label2id")
+    (other / "config.json").write_text(json.dumps(fields))
     assert "classifier" in refused(f"hf:{other}")
 
 
@@ -100,12 +100,12 @@ def test_nothing_of_a_folder_is_run(tiny: Tiny, tmp_path: Path) -> None:
     (pickled / "model.safetensors").unlink()
     assert "no weights as safetensors" in refused(f"hf:{pickled}")
     coded = shutil.copytree(tiny("vit"), tmp_path / "coded")
-    told = json.loads((coded / "config.json").read_text())
-    told |= {
+    fields = json.loads((coded / "config.json").read_text())
+    fields |= {
         "model_type": "mine",
         "auto_map": {"AutoConfig": "mine.Config", "AutoModelForImageClassification": "mine.M"},
     }
-    (coded / "config.json").write_text(json.dumps(told))
+    (coded / "config.json").write_text(json.dumps(fields))
     (coded / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     assert "code of its own repository" in refused(f"hf:{coded}")
     assert not (tmp_path / "ran").exists()

@@ -53,6 +53,6 @@ def test_a_zoo_is_scored_whatever_the_hub_refuses(tiny: Callable[[str], Path], t
     assert "the Hub has no such repository, or none that this login may see" in reasons["hf:me/none"][1]
     assert "has the repository, but no such revision" in reasons["hf:me/vit@v9"][1]
     assert "results will call it 'onnx:colour': list it as {model: 'onnx:colour', spec:" in reasons["colour"][1]
-    said = " ".join(done.stderr.split())
-    assert "4 of 6 models were not scored: hf:me/gated: hf:me/gated: access is restricted" in said
-    assert "Traceback" not in said
+    output = " ".join(done.stderr.split())
+    assert "4 of 6 models were not scored: hf:me/gated: hf:me/gated: access is restricted" in output
+    assert "Traceback" not in output

@@ -97,8 +97,8 @@ def test_an_ensemble_is_normalised_averaged_and_normalised(
     tiny: Tiny, kind: str, tmp_path: Path, images: NDArray[np.uint8], classes: Any
 ) -> None:
     words = {"red": ["red", "crimson"], "blue": "azure"}
-    told = write(tmp_path / "mine.json", words=words, templates=["a {}.", "one big {} thing"])
-    adapter: Any = script.load_model(spec_of(kind, tiny(kind), told), classes=classes)
+    settings_file = write(tmp_path / "mine.json", words=words, templates=["a {}.", "one big {} thing"])
+    adapter: Any = script.load_model(spec_of(kind, tiny(kind), settings_file), classes=classes)
     asked = [
         ["a red.", "one big red thing", "a crimson.", "one big crimson thing"],
         ["a green.", "one big green thing"],
@@ -137,8 +137,8 @@ def test_texts_beyond_a_models_places_are_cut(
     tiny: Tiny, tmp_path: Path, images: NDArray[np.uint8], classes: Any
 ) -> None:
     for kind in ("clip", "open_clip"):
-        told = write(tmp_path / "mine.json", words={"red": "red " * 200})
-        adapter = script.load_model(spec_of(kind, tiny(kind), told), classes=classes)
+        settings_file = write(tmp_path / "mine.json", words={"red": "red " * 200})
+        adapter = script.load_model(spec_of(kind, tiny(kind), settings_file), classes=classes)
         assert np.isfinite(adapter.logits(images)).all()
 
 
@@ -174,14 +174,14 @@ def test_a_model_of_which_a_part_would_be_random_is_refused(
 
 
 def test_words_are_of_classes_that_there_are_and_unlike(tiny: Tiny, tmp_path: Path, classes: Any) -> None:
-    def told(**settings: Any) -> str:
+    def refusal(**settings: Any) -> str:
         return refused(f"hf:{tiny('clip')}={write(tmp_path / 'mine.json', **settings)}", classes)
 
-    assert "the dataset has no class reed; did you mean red?" in told(words={"reed": "red"})
-    assert "green and blue are both 'Teal'" in told(words={"green": "teal", "blue": ["blue", "Teal"]})
-    assert "templates: expected texts with {}" in told(templates=["a photo"])
-    assert "unknown setting 'template'; did you mean templates?" in told(template=["a {}"])
-    assert "no settings of a model that is asked with words" in told(class_names=COLOURS)
+    assert "the dataset has no class reed; did you mean red?" in refusal(words={"reed": "red"})
+    assert "green and blue are both 'Teal'" in refusal(words={"green": "teal", "blue": ["blue", "Teal"]})
+    assert "templates: expected texts with {}" in refusal(templates=["a photo"])
+    assert "unknown setting 'template'; did you mean templates?" in refusal(template=["a {}"])
+    assert "no settings of a model that is asked with words" in refusal(class_names=COLOURS)
     wnids = script.ClassMap(
         name="wnids", names=("n02123045", "dog"), class_of_output=classes.class_of_output, output_of_source={}
     )
@@ -203,8 +203,8 @@ def test_imagenets_classes_are_named_by_index_or_wnid(tiny: Tiny, tmp_path: Path
         read([*names[:11], names[10], *names[12:]])
     with pytest.raises(script.EvaluationError, match='expected "openai", or 1000 names by index or by wnid; got 999'):
         read(names[:-1])
-    told = write(tmp_path / "mine.json", label_space="map", words="openai", templates=["{}"])
-    openai: Any = script.load_model(f"hf:{tiny('clip')}={told}", classes=classes)
+    settings_file = write(tmp_path / "mine.json", label_space="map", words="openai", templates=["{}"])
+    openai: Any = script.load_model(f"hf:{tiny('clip')}={settings_file}", classes=classes)
     (note,) = openai.notes
     assert "657 and 744 (missile)" in note
     assert "836 and 837 (sunglasses)" in note
@@ -213,8 +213,8 @@ def test_imagenets_classes_are_named_by_index_or_wnid(tiny: Tiny, tmp_path: Path
 
 def test_templates_of_clips_authors_are_taken_by_name(tiny: Tiny, tmp_path: Path, classes: Any) -> None:
     for name, count in (("openai", 80), ("simple", 7)):
-        told = write(tmp_path / "mine.json", templates=name)
-        adapter: Any = script.load_model(f"hf:{tiny('clip')}={told}", classes=classes)
+        settings_file = write(tmp_path / "mine.json", templates=name)
+        adapter: Any = script.load_model(f"hf:{tiny('clip')}={settings_file}", classes=classes)
         assert len(adapter.settings["templates"]) == count
         assert all(template.count("{}") == 1 for template in adapter.settings["templates"])
 
@@ -225,8 +225,8 @@ def test_a_dataset_is_scored_in_its_own_classes(tiny: Tiny, kind: str, tmp_path:
     plain = score(folder, spec_of(kind, tiny(kind)), out=out)
     assert plain["label_space"] == "head"
     assert "assumed" not in script.format_table([plain])
-    told = write(tmp_path / "mine.json", templates=["the colour {}"])
-    other = score(folder, spec_of(kind, tiny(kind), told), out=out)
+    settings_file = write(tmp_path / "mine.json", templates=["the colour {}"])
+    other = score(folder, spec_of(kind, tiny(kind), settings_file), out=out)
     assert plain["weights_sha256"] == other["weights_sha256"]
     assert len(list((out / "predictions").glob("*.npz"))) == 2  # other words, other answers
     assert other["model_settings"]["settings"]["templates"] == ["the colour {}"]

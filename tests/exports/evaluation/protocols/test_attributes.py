@@ -117,11 +117,11 @@ def outcomes(model: OnePixel, rows: Any, config: str) -> Any:
 
 @pytest.mark.parametrize(("model", "moved"), [(LEFT_READER, 1.0), (RIGHT_READER, 0.0)])
 def test_a_pasted_attribute_moves_the_answer_of_who_reads_it(model: OnePixel, moved: float) -> None:
-    found = script.summarise_pasted(
+    summary = script.summarise_pasted(
         outcomes(model, ORIGINAL, "original"), outcomes(model, PASTED, "attribute_superimposed")
     )
-    assert list(found) == ["all attributes", "left"]
-    for part in found.values():
+    assert list(summary) == ["all attributes", "left"]
+    for part in summary.values():
         assert (part["n"], part["n_rows"], part["accuracy_original"]) == (PHOTOS, 2 * PHOTOS, 1.0)
         assert part["accuracy_micro"] == 1 - moved / 2  # half of the rows have a donor of their own class
         assert part["accuracy_drop"]["value"] == moved / 2
@@ -133,7 +133,7 @@ def test_a_pasted_attribute_moves_the_answer_of_who_reads_it(model: OnePixel, mo
         assert high > low
         assert (part["accuracy_drop"]["p"] < 0.01) == (donor["beyond_original"]["p"] < 0.01) == bool(moved)
     cells = script.attribute_cells(
-        {"attributes": {}, "attribute_noise": {}, "pasted": {"attribute_superimposed": found}}
+        {"attributes": {}, "attribute_noise": {}, "pasted": {"attribute_superimposed": summary}}
     )
     assert cells["attribute_superimposed, left (n 30): answers the donor's class"].value == moved
 
@@ -142,13 +142,13 @@ def test_attributes_are_told_apart_and_rows_of_one_class_have_no_donor_to_move_t
     answers = outcomes(LEFT_READER, PASTED, "attribute_removed")
     own = np.flatnonzero(answers.donor_label == answers.label)
     alike = type(answers)(**{name: values[own] for name, values in script.arrays_of(answers).items()})
-    found = script.summarise_pasted(outcomes(LEFT_READER, ORIGINAL, "original"), alike)
-    assert found["left"]["donor_class"] is None
-    assert found["left"]["accuracy_drop"]["value"] == 0
+    summary = script.summarise_pasted(outcomes(LEFT_READER, ORIGINAL, "original"), alike)
+    assert summary["left"]["donor_class"] is None
+    assert summary["left"]["accuracy_drop"]["value"] == 0
     renamed = np.where(np.arange(len(answers.label)) % 2 == 0, "other", "left")
     split = type(answers)(**{**script.arrays_of(answers), "attribute": renamed})
-    found = script.summarise_pasted(outcomes(LEFT_READER, ORIGINAL, "original"), split)
-    assert {name: part["accuracy_micro"] for name, part in found.items()} == {
+    summary = script.summarise_pasted(outcomes(LEFT_READER, ORIGINAL, "original"), split)
+    assert {name: part["accuracy_micro"] for name, part in summary.items()} == {
         "all attributes": 0.5,
         "left": 1.0,
         "other": 0.0,
@@ -166,13 +166,13 @@ def noised(model: OnePixel, rows: Any, level: float = 200.0, trials: int = 4) ->
 def test_noise_on_an_attribute_hurts_who_reads_it(model: OnePixel, sign: int) -> None:
     answers, skipped = noised(model, ORIGINAL)
     assert set(skipped.values()) == {0}
-    found = script.summarise_noised(outcomes(model, ORIGINAL, "original"), answers["head3"], THREE)["left"]
-    assert (found["n"], found["accuracy_original"]) == (PHOTOS, 1.0)
+    summary = script.summarise_noised(outcomes(model, ORIGINAL, "original"), answers["head3"], THREE)["left"]
+    assert (summary["n"], summary["accuracy_original"]) == (PHOTOS, 1.0)
     hurt, spared = ("noise", "control")[::sign]
-    assert found[hurt]["accuracy_drop"]["value"] > 0.3
-    assert found[hurt]["accuracy_drop"]["p"] < 0.01
-    assert found[spared]["accuracy_drop"]["value"] == 0  # the control is the right half: there is no other
-    beyond = found["noise_beyond_control"]
+    assert summary[hurt]["accuracy_drop"]["value"] > 0.3
+    assert summary[hurt]["accuracy_drop"]["p"] < 0.01
+    assert summary[spared]["accuracy_drop"]["value"] == 0  # the control is the right half: there is no other
+    beyond = summary["noise_beyond_control"]
     assert sign * beyond["p_true_drop"]["value"] > 0.2
     assert min(sign * bound for bound in beyond["accuracy_drop"]["ci95"]) > 0
 

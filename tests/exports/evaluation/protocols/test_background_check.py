@@ -37,8 +37,8 @@ def answers(right: list[int], ids: list[str] | None = None, labels: list[int] | 
     )
 
 
-def summarise(**found: RowAnswers) -> dict[str, Any]:
-    return script.summarise_background_check(found, CLASSES, "head3", Sampling(count=2000))
+def summarise(**outcomes: RowAnswers) -> dict[str, Any]:
+    return script.summarise_background_check(outcomes, CLASSES, "head3", Sampling(count=2000))
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_models_that_see_one_part_alone(
     result = score(grounds, model)
     assert (result["protocol"], result["headline"]) == ("background_check", "accuracy_macro")
     assert list(result["label_spaces"]) == ["head3"]
-    found = result["label_spaces"]["head3"]
-    assert {config: each["accuracy_macro"] for config, each in found["configs"].items()} == pytest.approx(
+    summary = result["label_spaces"]["head3"]
+    assert {config: scores["accuracy_macro"] for config, scores in summary["configs"].items()} == pytest.approx(
         {
             "original": 1,
             "bg_influence_white": influence,
@@ -62,24 +62,24 @@ def test_models_that_see_one_part_alone(
             "silhouette": silhouette,
         }
     )
-    assert {config: each["measures"] for config, each in found["configs"].items()} == {
+    assert {config: scores["measures"] for config, scores in summary["configs"].items()} == {
         "original": None,
         "bg_influence_white": "influence",
         "bg_invariance_black": "invariance",
         "bg_invariance_texture": "invariance",
         "silhouette": None,
     }
-    assert found["configs"]["bg_invariance_texture"]["n_rows"] == 2 * found["configs"]["original"]["n_rows"]
-    assert (found["chance"], found["balanced"], found["n"]) == (pytest.approx(1 / 3), True, 27)
-    assert found["differences"]["bg_influence_white_minus_original"]["macro"]["ratio"] == pytest.approx(influence)
+    assert summary["configs"]["bg_invariance_texture"]["n_rows"] == 2 * summary["configs"]["original"]["n_rows"]
+    assert (summary["chance"], summary["balanced"], summary["n"]) == (pytest.approx(1 / 3), True, 27)
+    assert summary["differences"]["bg_influence_white_minus_original"]["macro"]["ratio"] == pytest.approx(influence)
 
 
 def test_every_label_space_stands_apart(grounds: Path) -> None:
     result = score(grounds, "imagenet_figure")
     assert set(result["label_spaces"]) == {"map3", "exact1000"}
-    for found in result["label_spaces"].values():  # green is never said over all 1000 outputs
-        assert found["configs"]["original"]["accuracy_macro"] == pytest.approx(2 / 3)
-        assert found["differences"]["bg_invariance_black_minus_original"]["macro"]["ratio"] == 1
+    for summary in result["label_spaces"].values():  # green is never said over all 1000 outputs
+        assert summary["configs"]["original"]["accuracy_macro"] == pytest.approx(2 / 3)
+        assert summary["differences"]["bg_invariance_black_minus_original"]["macro"]["ratio"] == 1
 
 
 def test_what_a_guess_scores_is_said_of_each_label_space(grounds: Path) -> None:
@@ -107,8 +107,8 @@ def test_a_photo_without_a_class_of_its_own_takes_that_label_space_away(tmp_path
 def test_accuracy_difference_and_ratio_by_hand() -> None:
     """Original 6 of 8, white 3 of 8: half of it; five are lost and two are won."""
     original, white = [1, 1, 1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0, 1, 1]
-    found = summarise(original=answers(original * 25), bg_influence_white=answers(white * 25))
-    difference = found["differences"]["bg_influence_white_minus_original"]
+    summary = summarise(original=answers(original * 25), bg_influence_white=answers(white * 25))
+    difference = summary["differences"]["bg_influence_white_minus_original"]
     assert difference["macro"]["value"] == pytest.approx(3 / 8 - 6 / 8)
     assert difference["macro"]["p"] == pytest.approx(chi2.sf((125 - 50) ** 2 / 175, 1))
     assert difference["micro"]["ci95"] == pytest.approx(script.tango_interval(50, 125, 200))
@@ -123,8 +123,8 @@ def test_accuracy_difference_and_ratio_by_hand() -> None:
 
 
 def test_nothing_is_a_share_of_nothing() -> None:
-    found = summarise(original=answers([0] * 30), bg_influence_white=answers([1] * 30))
-    difference = found["differences"]["bg_influence_white_minus_original"]["macro"]
+    summary = summarise(original=answers([0] * 30), bg_influence_white=answers([1] * 30))
+    difference = summary["differences"]["bg_influence_white_minus_original"]["macro"]
     assert (difference["ratio"], difference["ratio_ci95"], difference["value"]) == (None, None, 1)
     rare = summarise(original=answers([1] + [0] * 29), bg_influence_white=answers([1] * 15 + [0] * 15))
     macro = rare["differences"]["bg_influence_white_minus_original"]["macro"]
@@ -136,13 +136,13 @@ def test_nothing_is_a_share_of_nothing() -> None:
 
 
 def test_textures_are_pooled_by_image() -> None:
-    found = summarise(
+    summary = summarise(
         original=answers([1, 1]),
         bg_invariance_texture_stripes=answers([1, 0]),
         bg_invariance_texture_noise=answers([1, 0, 1], ids=["000", "000", "001"]),
         bg_invariance_black=answers([1, 1]),
     )
-    pooled = found["configs"]["bg_invariance_texture*"]
+    pooled = summary["configs"]["bg_invariance_texture*"]
     assert (pooled["n"], pooled["n_rows"], pooled["measures"]) == (2, 5, "invariance")
     assert pooled["accuracy_micro"] == pytest.approx((2 / 3 + 1 / 2) / 2)
     one = summarise(original=answers([1, 1]), bg_invariance_texture=answers([1, 0]))
@@ -166,12 +166,12 @@ def test_the_table_has_accuracies_differences_and_shares(grounds: Path) -> None:
 
 def test_finished_configs_are_read_back_and_bootstraps_repeat(grounds: Path, tmp_path: Path) -> None:
     first = score(grounds, out=tmp_path / "scores")
-    (kept,) = (tmp_path / "scores").glob("*.json")
-    written = kept.read_bytes()
+    (stored,) = (tmp_path / "scores").glob("*.json")
+    written = stored.read_bytes()
     seen: list[str] = []
     assert score(grounds, out=tmp_path / "scores", progress=lambda config, *_: seen.append(config)) == first
     assert sorted(seen) == sorted(first["label_spaces"]["head3"]["configs"])
-    assert kept.read_bytes() == written
+    assert stored.read_bytes() == written
     whole = score(grounds, "looks_at_ground", cluster="class")
     assert whole["label_spaces"]["head3"]["configs"]["bg_invariance_black"]["ci95"] == [0, 1]
 

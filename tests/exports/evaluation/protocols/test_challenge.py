@@ -65,8 +65,8 @@ def searches(draw: st.DrawFn) -> tuple[NDArray[np.int64], NDArray[np.int64], NDA
 
 
 @given(searches())
-def test_the_search_finds_what_an_exhaustive_one_finds(found: Any) -> None:
-    answers, own, under, rules, size = found
+def test_the_search_finds_what_an_exhaustive_one_finds(case: Any) -> None:
+    answers, own, under, rules, size = case
     asked: list[tuple[int, int]] = []
     batches: list[int] = []
     seen: list[int] = []
@@ -100,8 +100,9 @@ def test_what_fooled_before_is_tried_first() -> None:
     assert (grounds == 17).all()
     assert (shown[:4] == 18).all()
     assert (shown[4:] <= 2).all()
-    told = script.GroundSearch(under, np.eye(30)[17], ["exact"])  # the model is sure of this ground alone
-    assert (told.run(labels, lambda figures, chosen: answers[figures, chosen], 4, lambda _: None)[1][:4] == 1).all()
+    sure_search = script.GroundSearch(under, np.eye(30)[17], ["exact"])  # the model is sure of this ground alone
+    _, shown = sure_search.run(labels, lambda figures, chosen: answers[figures, chosen], 4, lambda _: None)
+    assert (shown[:4] == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -117,8 +118,8 @@ def test_what_fooled_before_is_tried_first() -> None:
 )
 def test_rules_by_hand(ground: int, answer: int, expected: Sequence[str]) -> None:
     search = script.GroundSearch(np.array([ground, 2]), np.ones(2), RULES)
-    (found,), _ = search.run(np.array([0]), lambda _, chosen: np.where(chosen == 0, answer, 0), 1, lambda _: None)
-    assert [rule for rule, each in zip(RULES, found, strict=True) if each >= 0] == expected
+    (grounds,), _ = search.run(np.array([0]), lambda _, chosen: np.where(chosen == 0, answer, 0), 1, lambda _: None)
+    assert [rule for rule, index in zip(RULES, grounds, strict=True) if index >= 0] == expected
 
 
 def expected_counts() -> dict[str, int]:
@@ -129,17 +130,17 @@ def expected_counts() -> dict[str, int]:
 def test_counts_are_those_of_the_pixels(pasted: Path, model: str, tmp_path: Path) -> None:
     assert expected_counts() == {"reference": 12, "exact": 11, "targeted": 8}
     result = script.evaluate(str(pasted), model, challenge=RULES, bootstrap=50, out=tmp_path / "scores")
-    told = result["challenge"]["rules"]
-    assert {rule: each["vulnerable"] for rule, each in told.items()} == expected_counts()
+    rules = result["challenge"]["rules"]
+    assert {rule: summary["vulnerable"] for rule, summary in rules.items()} == expected_counts()
     right = np.diag(mean_answers()) == LABELS
-    for rule, each in told.items():
+    for rule, summary in rules.items():
         fooled = fools(mean_answers(), LABELS, LABELS, rule).any(axis=1)
-        assert each["n"] == 15
-        assert each["value"] == pytest.approx(fooled.mean())
-        assert each["ci95"][0] < each["value"] < each["ci95"][1]
-        assert each["per_class"]["blue"] == {"n": 5, "vulnerable": int(fooled[LABELS == 2].sum())}
-        assert each["right_on_original"] == {"n": int(right.sum()), "vulnerable": int((fooled & right).sum())}
-        assert each["value_macro"] == pytest.approx(np.mean([fooled[label == LABELS].mean() for label in range(3)]))
+        assert summary["n"] == 15
+        assert summary["value"] == pytest.approx(fooled.mean())
+        assert summary["ci95"][0] < summary["value"] < summary["ci95"][1]
+        assert summary["per_class"]["blue"] == {"n": 5, "vulnerable": int(fooled[LABELS == 2].sum())}
+        assert summary["right_on_original"] == {"n": int(right.sum()), "vulnerable": int((fooled & right).sum())}
+        assert summary["value_macro"] == pytest.approx(np.mean([fooled[label == LABELS].mean() for label in range(3)]))
     text = script.format_table([result])
     (line,) = (line for line in text.splitlines() if line.startswith("vulnerable figures, exact"))
     assert line.endswith("11/15")
@@ -156,18 +157,18 @@ def test_one_rule_or_several_and_any_batch_size_agree(pasted: Path, model: str) 
         result = script.evaluate(
             str(pasted), model, challenge=rules, batch_size=size, configs=["original"], bootstrap=20
         )
-        told = {rule: each["vulnerable"] for rule, each in result["challenge"]["rules"].items()}
-        assert told == {rule: expected_counts()[rule] for rule in rules}
+        counts = {rule: summary["vulnerable"] for rule, summary in result["challenge"]["rules"].items()}
+        assert counts == {rule: expected_counts()[rule] for rule in rules}
         assert list(result["configs"]) == ["original"]
 
 
 def test_answers_outside_the_map_fool(pasted: Path, tmp_path: Path) -> None:
     outside = write_onnx(tmp_path / "outside.onnx", imagenet_weights(1000), settings=PLAIN)  # blue is no class there
-    told = script.evaluate(str(pasted), f"onnx:{outside}", challenge=RULES, bootstrap=20)["challenge"]["rules"]
+    rules = script.evaluate(str(pasted), f"onnx:{outside}", challenge=RULES, bootstrap=20)["challenge"]["rules"]
     answers = np.where(mean_answers() == 2, -1, mean_answers())
     for rule in RULES:
-        assert told[rule]["vulnerable"] == int(fools(answers, LABELS, LABELS, rule).any(axis=1).sum())
-    assert told["reference"]["per_class"]["blue"] == {"n": 5, "vulnerable": 5}
+        assert rules[rule]["vulnerable"] == int(fools(answers, LABELS, LABELS, rule).any(axis=1).sum())
+    assert rules["reference"]["per_class"]["blue"] == {"n": 5, "vulnerable": 5}
 
 
 class Fragile:
@@ -293,8 +294,8 @@ def test_eval_results_are_what_the_hub_reads(pasted: Path, model: str, protocol:
     assert len(values) == len(entries)
     (space,) = result.get("label_spaces", {"head": result})
     prefix = f"{space}." if "label_spaces" in result else ""
-    found = result.get("label_spaces", {space: result})[space]
-    clean = found["clean"] if protocol == "rival10" else found["configs"]["original"]
+    summary = result.get("label_spaces", {space: result})[space]
+    clean = summary["clean"] if protocol == "rival10" else summary["configs"]["original"]
     kind, ci95 = ("micro", "ci95_micro") if protocol == "imagenet_a" else ("macro", "ci95")
     original = values[f"{prefix}original"]
     assert original.value == pytest.approx(100 * clean[f"accuracy_{kind}"], abs=1e-4)
@@ -306,7 +307,7 @@ def test_eval_results_are_what_the_hub_reads(pasted: Path, model: str, protocol:
         assert values["bg_gap"].value == pytest.approx(100 * result["differences"]["bg_gap"]["value"], abs=1e-4)
         assert "original_minus_mixed_self" in values
     if protocol == "rival10":
-        assert f"{prefix}rfs_sigma" in values or found["noise"]["0"]["sigma"]["pooled"]["rfs"]["value"] is None
+        assert f"{prefix}rfs_sigma" in values or summary["noise"]["0"]["sigma"]["pooled"]["rfs"]["value"] is None
 
 
 def test_eval_results_never_become_other_yaml(pasted: Path, model: str) -> None:

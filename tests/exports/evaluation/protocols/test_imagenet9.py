@@ -75,16 +75,16 @@ def test_bg_gap_compares_class_means() -> None:
     ],
 )
 def test_categories_are_those_of_table_3(original: int, mixed_rand: int, only_bg_t: int, expected: str) -> None:
-    found = script.image_categories(column(original), column(mixed_rand), column(only_bg_t))
-    assert [name for name, inside in found.items() if inside.all()] == [expected]
+    categories = script.image_categories(column(original), column(mixed_rand), column(only_bg_t))
+    assert [name for name, inside in categories.items() if inside.all()] == [expected]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=50))
 def test_every_image_is_in_one_category(rows: list[tuple[bool, bool, bool]]) -> None:
     original, mixed_rand, only_bg_t = (np.array(outcomes)[:, None] for outcomes in zip(*rows, strict=True))
-    found = script.image_categories(original, mixed_rand, only_bg_t)
-    assert tuple(found) == script.CATEGORIES
-    assert (np.sum(list(found.values()), axis=0) == 1).all()
+    categories = script.image_categories(original, mixed_rand, only_bg_t)
+    assert tuple(categories) == script.CATEGORIES
+    assert (np.sum(list(categories.values()), axis=0) == 1).all()
 
 
 def test_empty_input_is_refused() -> None:
@@ -102,7 +102,7 @@ def test_empty_input_is_refused() -> None:
 
 def test_summary_by_hand() -> None:
     labels = [0, 0, 1, 1, 2, 2]
-    found = script.summarise(
+    summary = script.summarise(
         {
             "original": answers(labels, [1, 1, 1, 1, 1, 0]),
             "mixed_same": answers(labels, [1, 1, 1, 0, 1, 0]),
@@ -111,18 +111,18 @@ def test_summary_by_hand() -> None:
         },
         RGB,
     )
-    assert found["balanced"] is True
-    assert found["configs"]["original"]["accuracy_macro"] == pytest.approx(5 / 6)
-    assert found["configs"]["original"]["per_class_accuracy"] == {"red": 1, "green": 1, "blue": 0.5}
-    assert found["configs"]["original"]["unmapped_share"] == pytest.approx(1 / 6)
-    gap = found["differences"]["bg_gap"]
+    assert summary["balanced"] is True
+    assert summary["configs"]["original"]["accuracy_macro"] == pytest.approx(5 / 6)
+    assert summary["configs"]["original"]["per_class_accuracy"] == {"red": 1, "green": 1, "blue": 0.5}
+    assert summary["configs"]["original"]["unmapped_share"] == pytest.approx(1 / 6)
+    gap = summary["differences"]["bg_gap"]
     assert gap["value"] == pytest.approx(4 / 6 - 3 / 6)
     assert gap["ci95"][0] <= gap["value"] <= gap["ci95"][1]
     labels_of = np.array(labels)
     paired = script.paired_difference(np.array([1, 1, 1, 0, 1, 0.0]), np.array([1, 0, 0, 0, 1, 1.0]), labels_of)
     assert (gap["ci95"], gap["p"], gap["undecidable"]) == (paired.ci95, paired.p, True)
     assert gap["p"] > 0.3
-    shares = {name: share["value"] for name, share in found["categories"].items()}
+    shares = {name: share["value"] for name, share in summary["categories"].items()}
     assert shares == {
         "bg_required": pytest.approx(1 / 6),
         "bg_fools": pytest.approx(1 / 6),
@@ -130,17 +130,17 @@ def test_summary_by_hand() -> None:
         "bg_fg_fools": 0,
         "bg_irrelevant": pytest.approx(2 / 6),
     }
-    assert found["differences"]["original_minus_mixed_self"] == {"value": None, "reason": "not scored: mixed_self"}
+    assert summary["differences"]["original_minus_mixed_self"] == {"value": None, "reason": "not scored: mixed_self"}
 
 
 def test_unanimous_outcomes_get_wilsons_interval() -> None:
     labels = [0, 1, 2] * 10
     alike = answers(labels, [1] * 30)
-    found = script.summarise(dict.fromkeys(script.CATEGORY_CONFIGS, alike), RGB)
+    summary = script.summarise(dict.fromkeys(script.CATEGORY_CONFIGS, alike), RGB)
     limit = 30 / (30 + 1.959964**2)
-    assert found["configs"]["original"]["ci95"] == pytest.approx([limit, 1.0], abs=1e-6)
-    assert found["categories"]["bg_irrelevant"]["ci95"] == pytest.approx([limit, 1.0], abs=1e-6)
-    assert found["categories"]["bg_fools"]["ci95"] == pytest.approx([0.0, 1 - limit], abs=1e-6)
+    assert summary["configs"]["original"]["ci95"] == pytest.approx([limit, 1.0], abs=1e-6)
+    assert summary["categories"]["bg_irrelevant"]["ci95"] == pytest.approx([limit, 1.0], abs=1e-6)
+    assert summary["categories"]["bg_fools"]["ci95"] == pytest.approx([0.0, 1 - limit], abs=1e-6)
 
 
 def test_a_gap_has_the_p_of_what_is_printed() -> None:
@@ -149,14 +149,14 @@ def test_a_gap_has_the_p_of_what_is_printed() -> None:
     McNemar's test over images would say so beside a gap of class means of 78 points.
     """
     labels = [0] * 200 + [1] * 4 + [2] * 4
-    found = script.summarise(
+    summary = script.summarise(
         {
             "mixed_same": answers(labels, [0] * 6 + [1] * 194 + [1] * 8),
             "mixed_rand": answers(labels, [1] * 6 + [0] * 2 + [1] * 192 + [0] * 8),
         },
         RGB,
     )
-    gap = found["differences"]["bg_gap"]
+    gap = summary["differences"]["bg_gap"]
     assert gap["value"] == pytest.approx((-4 / 200 + 1 + 1) / 3)
     low, high = gap["ci95"]
     assert 0 < low < gap["value"] < high
@@ -174,11 +174,11 @@ def test_a_gap_has_the_p_of_what_is_printed() -> None:
 
 
 def test_a_config_with_one_photo_a_class_is_no_certainty() -> None:
-    found = script.summarise({"original": answers([0, 1, 2], [1, 1, 0])}, RGB)["configs"]["original"]
-    low, high = found["ci95"]
+    original = script.summarise({"original": answers([0, 1, 2], [1, 1, 0])}, RGB)["configs"]["original"]
+    low, high = original["ci95"]
     assert low < 0.3
     assert high > 0.9
-    assert found["undecidable"]
+    assert original["undecidable"]
 
 
 def test_other_masks_of_the_same_figures_show_what_they_change() -> None:
@@ -187,16 +187,16 @@ def test_other_masks_of_the_same_figures_show_what_they_change() -> None:
     plain = {"mixed_same": [1] * 24 + [0] * 6, "mixed_rand": [1] * 18 + [0] * 12}
     grown = {"mixed_same_p4": [1] * 30, "mixed_rand_p4": [1] * 18 + [0] * 12}
     predictions = {config: answers(labels, right) for config, right in (plain | grown).items()}
-    found = script.summarise(predictions, RGB)
-    assert set(found["differences"]) == {*script.DIFFERENCES, "bg_gap_p4"}
-    assert found["differences"]["bg_gap_p4"]["value"] == pytest.approx(12 / 30)
-    assert found["differences"]["bg_gap_p4"]["minuend"] == "mixed_same_p4"
-    effect = found["mask_effects"]["bg_gap_p4_minus_bg_gap"]
+    summary = script.summarise(predictions, RGB)
+    assert set(summary["differences"]) == {*script.DIFFERENCES, "bg_gap_p4"}
+    assert summary["differences"]["bg_gap_p4"]["value"] == pytest.approx(12 / 30)
+    assert summary["differences"]["bg_gap_p4"]["minuend"] == "mixed_same_p4"
+    effect = summary["mask_effects"]["bg_gap_p4_minus_bg_gap"]
     assert effect["value"] == pytest.approx(6 / 30)
     changed = np.array([0.0] * 24 + [1.0] * 6)
     assert effect["ci95"] == pytest.approx(script.mean_estimate(changed, np.array(labels), (-2, 2)).ci95)
     assert effect["p"] < 0.05
-    rows = {name: cell.text() for name, cell in script.imagenet9_cells(found).items()}
+    rows = {name: cell.text() for name, cell in script.imagenet9_cells(summary).items()}
     assert rows["bg_gap_p4 - bg_gap"].startswith("+20.0 [")
     one_sided = {config: predictions[config] for config in ("mixed_same", "mixed_rand", "mixed_same_p4")}
     assert script.summarise(one_sided, RGB)["mask_effects"] == {}
@@ -208,27 +208,27 @@ def test_other_masks_of_the_same_figures_show_what_they_change() -> None:
 def test_the_table_shows_what_lies_outside_the_map_and_the_reading_without_it() -> None:
     labels = [0, 1, 2] * 10
     right, inside = [1] * 18 + [0] * 12, [1] * 24 + [0] * 6
-    found = script.summarise({"original": answers(labels, right, restricted=inside)}, RGB)
-    config = found["configs"]["original"]
+    summary = script.summarise({"original": answers(labels, right, restricted=inside)}, RGB)
+    config = summary["configs"]["original"]
     assert config["accuracy_restricted"] == pytest.approx(24 / 30)
     assert config["ci95_restricted"] == script.share_interval(np.array(inside, float), np.array(labels))
     assert config["unmapped_share"] == pytest.approx(12 / 30)
     assert config["unmapped_ci95"] == script.wilson_interval(12 / 30, 30)
-    cells = {name: cell.text() for name, cell in script.imagenet9_cells(found).items()}
+    cells = {name: cell.text() for name, cell in script.imagenet9_cells(summary).items()}
     assert cells["original"].startswith("60.0 [")
     assert cells["original, mapped outputs only"].startswith("80.0 [")
     assert cells["original, outside the map"].startswith("40.0 [")
     assert "undecidable" not in "".join(cells.values())
-    head = script.imagenet9_cells({**found, "label_space": "head"})
+    head = script.imagenet9_cells({**summary, "label_space": "head"})
     assert [name for name in head if "," in name] == []  # a head has no outputs outside
 
 
 def test_the_photos_own_class_is_a_row_where_it_is_known() -> None:
     labels = [0, 1, 2] * 10
     own = [1] * 15 + [0] * 15
-    found = script.summarise({"original": answers(labels, [1] * 30, exact=own)}, RGB)
-    assert found["exact1000"] == {"n": 30, "accuracy_micro": 0.5, "ci95_micro": script.wilson_interval(0.5, 30)}
-    assert script.imagenet9_cells(found)["original, own ImageNet class"].text().startswith("50.0 [")
+    summary = script.summarise({"original": answers(labels, [1] * 30, exact=own)}, RGB)
+    assert summary["exact1000"] == {"n": 30, "accuracy_micro": 0.5, "ci95_micro": script.wilson_interval(0.5, 30)}
+    assert script.imagenet9_cells(summary)["original, own ImageNet class"].text().startswith("50.0 [")
     doubted = script.summarise({"original": answers(labels, [1] * 30, exact=[*own[:-1], -1])}, RGB)
     assert "exact1000" not in doubted
     assert "original, own ImageNet class" not in script.imagenet9_cells(doubted)
@@ -260,7 +260,7 @@ def test_draws_are_averaged_and_spread() -> None:
     labels = [0, 0, 1, 1, 2, 2]
     ids = ["a", "a", "b", "b", "c", "c"]
     draws = [0, 1] * 3
-    found = script.summarise(
+    summary = script.summarise(
         {
             "original": answers([0, 1, 2], [1, 1, 1], ids=["a", "b", "c"]),
             "mixed_same": answers(labels, [1, 1, 1, 0, 1, 0], ids=ids, draws=draws),
@@ -268,16 +268,16 @@ def test_draws_are_averaged_and_spread() -> None:
         },
         RGB,
     )
-    same = found["configs"]["mixed_same"]
+    same = summary["configs"]["mixed_same"]
     assert (same["n"], same["draws"]) == (3, 2)
     assert same["accuracy_macro"] == pytest.approx(4 / 6)
     assert same["sd_between_draws"] == pytest.approx(np.std([1, 1 / 3], ddof=1))
-    gap = found["differences"]["bg_gap"]
+    gap = summary["differences"]["bg_gap"]
     assert gap["value"] == pytest.approx(4 / 6 - 1 / 6)
     assert gap["sd_between_draws"] == pytest.approx(np.std([1 - 1 / 3, 1 / 3], ddof=1))
     halves = script.paired_difference(np.array([1, 0.5, 0.5]), np.array([0.5, 0, 0]), np.arange(3))
     assert (gap["ci95"], gap["p"]) == (halves.ci95, halves.p)
-    assert found["configs"]["original"]["sd_between_draws"] is None
+    assert summary["configs"]["original"]["sd_between_draws"] is None
 
 
 @pytest.mark.slow
@@ -371,4 +371,4 @@ def test_stored_predictions_are_read_under_their_key_only(tmp_path: Path) -> Non
     assert again["mapped"].tolist() == [0, -1, 2]
     assert script.read_predictions(path, "another run") is None
     assert script.read_predictions(tmp_path / "absent.npz", "this run") is None
-    assert [each.name for each in path.parent.iterdir()] == ["answers.npz"]
+    assert [file.name for file in path.parent.iterdir()] == ["answers.npz"]

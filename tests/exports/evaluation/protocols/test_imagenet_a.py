@@ -43,12 +43,12 @@ def score(repo: Path, model: str = "looks_at_figure", **more: Any) -> dict[str, 
 
 
 def found_in(result: dict[str, Any], space: str = "masked3") -> dict[str, Any]:
-    found: dict[str, Any] = result["label_spaces"][space]
-    return found
+    summary: dict[str, Any] = result["label_spaces"][space]
+    return summary
 
 
-def accuracies(found: dict[str, Any]) -> dict[str, float]:
-    return {config: each["accuracy_micro"] for config, each in found["configs"].items()}
+def accuracies(summary: dict[str, Any]) -> dict[str, float]:
+    return {config: scores["accuracy_micro"] for config, scores in summary["configs"].items()}
 
 
 def test_a_model_that_sees_the_figure_gains_where_the_centre_crop_had_lost_it(crops: Path) -> None:
@@ -56,9 +56,9 @@ def test_a_model_that_sees_the_figure_gains_where_the_centre_crop_had_lost_it(cr
     result = score(crops)
     assert result["protocol"] == "imagenet_a"
     assert (result["headline"], result["parameters"], result["cluster"]) == ("accuracy_micro", 3, "image")
-    found = found_in(result)
+    summary = found_in(result)
     seen_in_the_middle = (60 + 30 / 3) / 90
-    assert accuracies(found) == pytest.approx(
+    assert accuracies(summary) == pytest.approx(
         {
             "original": seen_in_the_middle,
             "five_crop": 1,
@@ -72,16 +72,16 @@ def test_a_model_that_sees_the_figure_gains_where_the_centre_crop_had_lost_it(cr
             "random_box": (30 + (30 - 30 / 3) / 2) / 90,  # red always; aside, one window of two shows the figure
         }
     )
-    assert found["chance"] == pytest.approx(1 / 3)
-    plus = found["differences"]["plus_minus_original"]
+    assert summary["chance"] == pytest.approx(1 / 3)
+    plus = summary["differences"]["plus_minus_original"]
     assert (plus["n"], plus["micro"]["value"]) == (90, pytest.approx(20 / 90))
     assert plus["micro"]["subtrahend"] == pytest.approx(seen_in_the_middle)
     assert plus["micro"]["p"] == pytest.approx(chi2.sf(20, 1))
     low, high = plus["micro"]["ci95"]
     half = 1.96 * (20 / 90 * 70 / 90 / 90) ** 0.5
     assert (low, high) == (pytest.approx(20 / 90 - half, abs=0.03), pytest.approx(20 / 90 + half, abs=0.03))
-    assert 0 < found["differences"]["plus_minus_random_box"]["micro"]["p"] < 0.001  # two rows an image
-    assert found["differences"]["plus_minus_five_crop"]["micro"] == {
+    assert 0 < summary["differences"]["plus_minus_random_box"]["micro"]["p"] < 0.001  # two rows an image
+    assert summary["differences"]["plus_minus_five_crop"]["micro"] == {
         "minuend": 1,
         "subtrahend": 1,
         "value": 0,
@@ -93,17 +93,17 @@ def test_a_model_that_sees_the_figure_gains_where_the_centre_crop_had_lost_it(cr
 
 
 def test_a_model_that_sees_the_ground_loses_where_the_ground_is_gone(crops: Path) -> None:
-    found = found_in(score(crops, "looks_at_ground", configs=["original", "plus_masked", "bg_only", "plus_m50"]))
+    summary = found_in(score(crops, "looks_at_ground", configs=["original", "plus_masked", "bg_only", "plus_m50"]))
     tight = [photo for photo in DRAWN if "green" in photo.image_id]
-    assert accuracies(found)["original"] == accuracies(found)["plus_m50"] == 1
-    assert accuracies(found)["plus_masked"] == pytest.approx(1 / 3)
-    assert found["configs"]["plus_masked"]["per_class"]["green"]["accuracy"] == 0
-    assert found["configs"]["plus_masked"]["per_class"]["green"]["n"] == len(tight)
-    assert accuracies(found)["bg_only"] > 1 / 3  # where a margin is left around the figure
-    assert set(found["differences"]) == {
+    assert accuracies(summary)["original"] == accuracies(summary)["plus_m50"] == 1
+    assert accuracies(summary)["plus_masked"] == pytest.approx(1 / 3)
+    assert summary["configs"]["plus_masked"]["per_class"]["green"]["accuracy"] == 0
+    assert summary["configs"]["plus_masked"]["per_class"]["green"]["n"] == len(tight)
+    assert accuracies(summary)["bg_only"] > 1 / 3  # where a margin is left around the figure
+    assert set(summary["differences"]) == {
         f"{config}_minus_original" for config in ("bg_only", "plus_m50", "plus_masked")
     }
-    assert found["slices"] == {}
+    assert summary["slices"] == {}
 
 
 def test_over_all_outputs_another_answer_is_wrong(crops: Path) -> None:
@@ -127,34 +127,34 @@ def test_slices_say_where_a_difference_comes_from(crops: Path) -> None:
     slices = found_in(score(crops))["slices"]
     assert set(slices) == {"plus_minus_original", "plus_minus_center_zoom"}
     by = slices["plus_minus_original"]
-    told = {(name, each["group"]): (each["n"], each["value"]) for name, groups in by.items() for each in groups}
+    by_group = {(name, part["group"]): (part["n"], part["value"]) for name, groups in by.items() for part in groups}
     for several, single in (
         (("instances", "several"), ("instances", "1")),
         (("flag truncated_by_center_crop", "true"), ("flag truncated_by_center_crop", "false")),
         (("flag several_instances", "true"), ("flag several_instances", "false")),
     ):
-        assert told[several] == (len(ASIDE), pytest.approx(2 / 3))
-        assert told[single] == (len(DRAWN) - len(ASIDE), 0)
-    assert told["attribute occluded", "true"] == (len(ASIDE), pytest.approx(2 / 3))
-    assert ("attribute occluded", "false") not in told  # nobody answered for the others
-    assert told["class", "red"] == (30, 0)
-    assert told["class", "blue"] == (30, pytest.approx(1 / 3))
+        assert by_group[several] == (len(ASIDE), pytest.approx(2 / 3))
+        assert by_group[single] == (len(DRAWN) - len(ASIDE), 0)
+    assert by_group["attribute occluded", "true"] == (len(ASIDE), pytest.approx(2 / 3))
+    assert ("attribute occluded", "false") not in by_group  # nobody answered for the others
+    assert by_group["class", "red"] == (30, 0)
+    assert by_group["class", "blue"] == (30, pytest.approx(1 / 3))
     shares = by["box_share"]
-    assert sum(each["n"] for each in shares) == 90
-    ends = [tuple(map(float, each["group"].split(" to "))) for each in shares]
+    assert sum(part["n"] for part in shares) == 90
+    ends = [tuple(map(float, part["group"].split(" to "))) for part in shares]
     assert all(low <= high for low, high in ends)
     assert all(first[1] < second[0] for first, second in itertools.pairwise(ends))
-    for each in (each for groups in by.values() for each in groups):
-        assert each["undecidable"] == (each["n"] < 25)
+    for part in (part for groups in by.values() for part in groups):
+        assert part["undecidable"] == (part["n"] < 25)
 
 
 def test_quantiles_of_the_box_hold_enough_images_and_keep_ties_together() -> None:
     for count, groups in ((24, 1), (49, 1), (50, 2), (249, 9), (250, 10), (2000, 10)):
-        found = slices_of(np.linspace(0.01, 0.9, count).tolist())["box_share"]
-        assert len(found) == groups
-        assert min(each["n"] for each in found) >= min(25, count)
+        slices = slices_of(np.linspace(0.01, 0.9, count).tolist())["box_share"]
+        assert len(slices) == groups
+        assert min(part["n"] for part in slices) >= min(25, count)
     tied = slices_of([0.1] * 60 + [0.5] * 40)["box_share"]
-    assert [(each["group"], each["n"]) for each in tied] == [("0.1 to 0.1", 60), ("0.5 to 0.5", 40)]
+    assert [(part["group"], part["n"]) for part in tied] == [("0.1 to 0.1", 60), ("0.5 to 0.5", 40)]
 
 
 def slices_of(shares: list[float]) -> dict[str, list[dict[str, Any]]]:
@@ -185,15 +185,15 @@ def answers(right: dict[str, int], label: int | None = None) -> MaskedAnswers:
     )
 
 
-def summarise(found: dict[str, MaskedAnswers], **more: Any) -> dict[str, Any]:
-    return script.summarise_imagenet_a(found, {}, CLASSES, "masked3", Sampling(count=3000, **more))
+def summarise(outcomes: dict[str, MaskedAnswers], **more: Any) -> dict[str, Any]:
+    return script.summarise_imagenet_a(outcomes, {}, CLASSES, "masked3", Sampling(count=3000, **more))
 
 
 def test_a_config_that_lacks_photos_is_compared_on_those_it_has() -> None:
     """All of original: 4 of 6 right; the three that plus has: 2 of 3, and 3 of 3 in plus."""
     original = {"r1": 1, "r2": 0, "g1": 1, "g2": 0, "b1": 1, "b2": 1}
-    found = summarise({"original": answers(original), "plus_m25": answers({"r2": 1, "g1": 1, "b1": 1})})
-    plus = found["configs"]["plus_m25"]
+    summary = summarise({"original": answers(original), "plus_m25": answers({"r2": 1, "g1": 1, "b1": 1})})
+    plus = summary["configs"]["plus_m25"]
     assert (plus["n"], plus["coverage"], plus["accuracy_micro"]) == (3, 0.5, 1)
     assert plus["per_class"]["green"] == {
         "n": 1,
@@ -202,12 +202,14 @@ def test_a_config_that_lacks_photos_is_compared_on_those_it_has() -> None:
         "accuracy": 1.0,
         "ci95": script.wilson_interval(1, 1),
     }
-    difference = found["differences"]["plus_m25_minus_original"]
+    difference = summary["differences"]["plus_m25_minus_original"]
     assert difference["n"] == 3
     assert (difference["micro"]["minuend"], difference["micro"]["subtrahend"]) == (1, pytest.approx(2 / 3))
-    assert found["configs"]["original"]["accuracy_micro"] == pytest.approx(4 / 6)
-    told = {"dataset": {"name": "x", "revision": None, "split": "test", "fingerprint": "f"}, "feed": "canvas"}
-    text = script.format_table([{**told, "protocol": "imagenet_a", "model": "m", "label_spaces": {"masked3": found}}])
+    assert summary["configs"]["original"]["accuracy_micro"] == pytest.approx(4 / 6)
+    header = {"dataset": {"name": "x", "revision": None, "split": "test", "fingerprint": "f"}, "feed": "canvas"}
+    text = script.format_table(
+        [{**header, "protocol": "imagenet_a", "model": "m", "label_spaces": {"masked3": summary}}]
+    )
     low, high = script.tango_interval(1, 0, 3)
     lines = [line.split("  ") for line in text.splitlines()]
     rows = {line[0]: line[-1].strip() for line in lines}
@@ -217,13 +219,13 @@ def test_a_config_that_lacks_photos_is_compared_on_those_it_has() -> None:
 
 def test_micro_counts_images_and_macro_classes() -> None:
     original = {"r1": 1, "r2": 1, "r3": 1, "r4": 0, "g1": 0, "g2": 0}
-    found = summarise({"original": answers(original), "plus_m00": answers(dict.fromkeys(original, 1))})
-    config = found["configs"]["original"]
+    summary = summarise({"original": answers(original), "plus_m00": answers(dict.fromkeys(original, 1))})
+    config = summary["configs"]["original"]
     assert (config["accuracy_micro"], config["accuracy_macro"]) == (0.5, pytest.approx((3 / 4 + 0) / 2))
-    assert found["differences"]["plus_m00_minus_original"]["macro"]["value"] == pytest.approx(1 - 3 / 8)
+    assert summary["differences"]["plus_m00_minus_original"]["macro"]["value"] == pytest.approx(1 - 3 / 8)
     assert config["ci95"][1] < config["ci95_micro"][1]  # the strata of macro hold the share of red still
-    assert not found["balanced"]
-    assert found["n_per_class"] == {"red": 4, "green": 2, "blue": 0}
+    assert not summary["balanced"]
+    assert summary["n_per_class"] == {"red": 4, "green": 2, "blue": 0}
 
 
 def test_rows_of_one_image_are_averaged() -> None:
@@ -231,10 +233,10 @@ def test_rows_of_one_image_are_averaged() -> None:
         image_id=np.array(["r1", "r1", "r1", "g1"]), label=np.array([0, 0, 0, 1]), confidence=np.full(4, 0.5),
         right=np.array([True, False, False, True]), top5=np.ones(4, np.bool_),
     )  # fmt: skip
-    found = summarise({"original": answers({"r1": 1, "g1": 0}), "random_box": rows})
-    config = found["configs"]["random_box"]
+    summary = summarise({"original": answers({"r1": 1, "g1": 0}), "random_box": rows})
+    config = summary["configs"]["random_box"]
     assert (config["n"], config["n_rows"], config["accuracy_micro"]) == (2, 4, pytest.approx((1 / 3 + 1) / 2))
-    assert found["differences"]["random_box_minus_original"]["micro"]["value"] == pytest.approx((1 / 3 + 1 - 1) / 2)
+    assert summary["differences"]["random_box_minus_original"]["micro"]["value"] == pytest.approx((1 / 3 + 1 - 1) / 2)
 
 
 def test_whole_classes_are_the_sample_where_asked() -> None:
@@ -242,18 +244,18 @@ def test_whole_classes_are_the_sample_where_asked() -> None:
     original = {
         f"{name}{row:02}": int(row < right) for name, right in (("r", 27), ("g", 18), ("b", 0)) for row in range(30)
     }
-    found = {
+    summaries = {
         cluster: summarise(
             {"original": answers(original), "plus_m00": answers(dict.fromkeys(original, 1))}, cluster=cluster
         )
         for cluster in script.CLUSTER.choices
     }
     wanted = ttest_1samp([0.9, 0.6, 0.0], 0).confidence_interval()
-    whole, photos_alone = (found[cluster]["configs"]["original"] for cluster in ("class", "image"))
+    whole, photos_alone = (summaries[cluster]["configs"]["original"] for cluster in ("class", "image"))
     assert whole["ci95"] == whole["ci95_micro"] == pytest.approx([max(0, wanted.low), min(1, wanted.high)])
     low, high = photos_alone["ci95"]
     assert 0.4 < low < 0.5 < high < 0.6
-    gap = found["class"]["differences"]["plus_m00_minus_original"]["macro"]
+    gap = summaries["class"]["differences"]["plus_m00_minus_original"]["macro"]
     assert gap["value"] == pytest.approx(0.5)
     assert gap["p"] == pytest.approx(ttest_1samp([0.1, 0.4, 1.0], 0)[1])
     assert gap["ratio_ci95"] is None
@@ -314,10 +316,10 @@ def test_a_limit_takes_the_photos_of_original(tmp_path: Path) -> None:
     configs = crop_configs(photos(3))
     configs["plus"] = [row for row in configs["plus"] if row["image_id"] not in {"blue-000", "blue-001"}]
     repo = write_repository(tmp_path / "limited", configs)
-    found = found_in(score(repo, limit=4))
-    assert found["n"] == 4  # three of blue, one of green
-    assert found["configs"]["plus"]["n"] == 2
-    assert found["configs"]["plus"]["per_class"]["blue"]["coverage"] == pytest.approx(1 / 3)
+    summary = found_in(score(repo, limit=4))
+    assert summary["n"] == 4  # three of blue, one of green
+    assert summary["configs"]["plus"]["n"] == 2
+    assert summary["configs"]["plus"]["per_class"]["blue"]["coverage"] == pytest.approx(1 / 3)
     assert set(score(repo, limit=2)["label_spaces"]["masked3"]["configs"]) == set(configs) - {"plus"} | {"five_crop"}
 
 
@@ -382,8 +384,8 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
 def test_photos_of_one_class_only_are_named(tmp_path: Path) -> None:
     """Nothing in the summary needs every class to have photos."""
     drawn = [Photo(image_id=f"p{row}", label=1, size_hw=(40, 40), box=(10, 10, 30, 30)) for row in range(3)]
-    found = found_in(score(write_repository(tmp_path / "one", crop_configs(drawn))))
-    assert found["configs"]["plus"]["per_class"][NAMES[0]] == {
+    summary = found_in(score(write_repository(tmp_path / "one", crop_configs(drawn))))
+    assert summary["configs"]["plus"]["per_class"][NAMES[0]] == {
         "n": 0,
         "undecidable": True,
         "coverage": None,

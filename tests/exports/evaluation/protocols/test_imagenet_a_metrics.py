@@ -97,12 +97,12 @@ def test_few_answers_are_not_calibrated_and_bins_fit_the_answers() -> None:
             image_id=np.arange(count).astype(str), label=zeros, right=right, top5=right, confidence=confidence
         )
         summary = script.summarise_imagenet_a({"original": answers}, {}, CLASSES, "masked3", Sampling(count=5))
-        found = summary["configs"]["original"]
-        calibration = found["rms_calibration"]
+        original = summary["configs"]["original"]
+        calibration = original["rms_calibration"]
         assert calibration.get("bin_size") == bin_size
         assert (calibration["value"] is None) == (calibration["released"] is None) == (count < 200)
         assert calibration.get("reason") == ("199 answers, fewer than 200" if count < 200 else None)
-        assert 0 < found["aurra"] < 1
+        assert 0 < original["aurra"] < 1
 
 
 # Label spaces
@@ -114,15 +114,15 @@ def test_outputs_of_other_classes_are_masked_or_compete() -> None:
     logits[0, [10, 500]] = 3, 4  # red, but another output is louder
     logits[1, [10, 20]] = 3, 4  # green is louder than red
     logits[2, [10, 20]] = 3, 3  # alike: the first
-    found = script.judge_masked(adapter, logits, np.array([0, 0, 1]), CLASSES)
+    outcomes = script.judge_masked(adapter, logits, np.array([0, 0, 1]), CLASSES)
     names = ("right", "top5", "confidence")
-    assert set(found) == {f"{space}.{name}" for space in ("masked3", "1000") for name in names}
-    assert found["masked3.right"].tolist() == [True, False, False]
-    assert found["1000.right"].tolist() == [False, False, False]
-    assert found["1000.top5"].all()
+    assert set(outcomes) == {f"{space}.{name}" for space in ("masked3", "1000") for name in names}
+    assert outcomes["masked3.right"].tolist() == [True, False, False]
+    assert outcomes["1000.right"].tolist() == [False, False, False]
+    assert outcomes["1000.top5"].all()
     alone = np.exp([3, -5, -5])
-    assert found["masked3.confidence"][0] == pytest.approx(alone.max() / alone.sum())
-    assert found["1000.confidence"][0] == pytest.approx(np.exp(4) / (np.exp(3) + np.exp(4) + 998 * np.exp(-5)))
+    assert outcomes["masked3.confidence"][0] == pytest.approx(alone.max() / alone.sum())
+    assert outcomes["1000.confidence"][0] == pytest.approx(np.exp(4) / (np.exp(3) + np.exp(4) + 998 * np.exp(-5)))
 
 
 def test_a_model_of_1001_outputs_answers_as_one_of_1000(crops: Path) -> None:
@@ -136,18 +136,18 @@ def test_a_model_of_1001_outputs_answers_as_one_of_1000(crops: Path) -> None:
 def test_the_space_of_imagenet_a_has_its_name() -> None:
     named = script.parse_class_map(json.dumps({**CLASS_MAP, "name": "imagenet_a"}))
     adapter = crop_dataset.looks_at_figure()
-    found = script.judge_masked(adapter, np.zeros((1, 3), np.float32), np.array([0]), named)
-    assert set(found) == {"imagenet_a3.right", "imagenet_a3.top5", "imagenet_a3.confidence"}
+    outcomes = script.judge_masked(adapter, np.zeros((1, 3), np.float32), np.array([0]), named)
+    assert set(outcomes) == {"imagenet_a3.right", "imagenet_a3.top5", "imagenet_a3.confidence"}
 
 
 def test_views_of_a_row_are_averaged_as_probabilities() -> None:
     adapter = crop_dataset.looks_at_figure()
     logits = np.array([[4, 0, 0], [0, 0.5, 0], [0, 0.5, 0], [0, 0, 1], [0, 0, 1], [0, 0, 0]], dtype=np.float32)
-    found = script.judge_masked(adapter, logits, np.array([0, 2]), CLASSES)  # two rows of three views
+    outcomes = script.judge_masked(adapter, logits, np.array([0, 2]), CLASSES)  # two rows of three views
     shares = np.exp(logits.astype(np.float64)) / np.exp(logits.astype(np.float64)).sum(axis=1, keepdims=True)
     means = shares.reshape(2, 3, 3).mean(axis=1)
-    assert found["masked3.right"].tolist() == [True, True]
-    assert found["masked3.confidence"] == pytest.approx(means.max(axis=1))
+    assert outcomes["masked3.right"].tolist() == [True, True]
+    assert outcomes["masked3.confidence"] == pytest.approx(means.max(axis=1))
 
 
 def test_probabilities_that_are_all_rounded_to_zero_are_no_confidence() -> None:
@@ -156,16 +156,16 @@ def test_probabilities_that_are_all_rounded_to_zero_are_no_confidence() -> None:
     shares = np.zeros((2, 1000), dtype=np.float32)
     shares[0, [10, 20, 700]] = 0.1, 0.3, 0.6
     shares[1, 700] = 1
-    found = script.judge_masked(adapter, shares, np.array([1, 1]), CLASSES)
-    assert found["masked3.confidence"] == pytest.approx([0.75, 0])
-    assert found["1000.confidence"] == pytest.approx([0.6, 1])
-    assert found["masked3.right"].tolist() == [True, False]
+    outcomes = script.judge_masked(adapter, shares, np.array([1, 1]), CLASSES)
+    assert outcomes["masked3.confidence"] == pytest.approx([0.75, 0])
+    assert outcomes["1000.confidence"] == pytest.approx([0.6, 1])
+    assert outcomes["masked3.right"].tolist() == [True, False]
 
 
 def test_several_outputs_a_class_are_refused(tmp_path: Path) -> None:
     classes = [
-        {**each, "imagenet_indices": [index, index + 50], "wnids": [f"a{index}", f"b{index}"]}
-        for index, each in enumerate(CLASS_MAP["classes"])
+        {**entry, "imagenet_indices": [index, index + 50], "wnids": [f"a{index}", f"b{index}"]}
+        for index, entry in enumerate(CLASS_MAP["classes"])
     ]
     shared = {**CLASS_MAP, "classes": classes}
     repo = write_repository(tmp_path / "shared", crop_configs(photos(1)), class_map=shared)
@@ -210,7 +210,7 @@ def test_five_crops_are_the_corners_and_the_middle(size_hw: tuple[int, int], sid
     ours = transform.crops(stored, "row", five=True)
     image = Image.open(io.BytesIO(stored))
     resized = torchvision.Resize(int(side / 0.875))(image)
-    theirs = [np.asarray(each) for each in torchvision.FiveCrop(side)(resized)]
+    theirs = [np.asarray(crop) for crop in torchvision.FiveCrop(side)(resized)]
     assert (ours == np.stack(theirs)).all()
     assert (ours[4] == transform.crops(stored, "row")[0]).all()
 
@@ -257,7 +257,7 @@ def test_timm_brings_its_own_crop_and_counts_its_parameters() -> None:
     save_file({key: tensor.contiguous() for key, tensor in model.state_dict().items()}, "weights.safetensors")
     adapter: Any = script.load_model("timm:test_vit=weights.safetensors")
     assert (adapter.crop_pct, adapter.crop_mode) == (model.pretrained_cfg["crop_pct"], "center")
-    assert adapter.parameters == sum(each.numel() for each in model.parameters())
+    assert adapter.parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_a_photo_too_narrow_to_be_resized_is_refused() -> None:

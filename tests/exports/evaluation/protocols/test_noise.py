@@ -118,7 +118,7 @@ def test_images_are_clamped_and_conditions_come_in_order() -> None:
     settings = NoiseSettings(levels={"sigma": (0.5,), "l2": (20.0,)}, trials=2, null=())
     shown = list(script.show_conditions(image, FIGURE, settings.conditions(), 2, "a"))
     assert len(shown) == 2 * (1 + 2 * 2)
-    assert all(each.min() >= 0 and each.max() <= 1 for each in shown)
+    assert all(picture.min() >= 0 and picture.max() <= 1 for picture in shown)
     clean, on_figure, on_ground = shown[0], shown[2], shown[4]
     assert (clean == np.float32(250 / 255)).all()
     assert (on_figure[~FIGURE] == clean[~FIGURE]).all()
@@ -201,9 +201,9 @@ SATURATING = NoiseSettings(levels={"sigma": (80.0,)}, trials=30)
     [pytest.param((1.0, 0.0), 1.0, id="reads the figure alone"), pytest.param((0.0, 1.0), -1.0, id="the ground alone")],
 )
 def test_what_a_model_reads_decides_rfs_at_saturating_noise(weights: tuple[float, float], rfs: float) -> None:
-    found = summary(ReaderAdapter(*weights), BOTH_TELL, SATURATING)
-    assert found["clean"]["accuracy_macro"] == 1
-    noise = found["noise"]["0"]["sigma"]
+    result = summary(ReaderAdapter(*weights), BOTH_TELL, SATURATING)
+    assert result["clean"]["accuracy_macro"] == 1
+    noise = result["noise"]["0"]["sigma"]
     assert noise["rfs"][0]["value"] == pytest.approx(rfs)
     assert noise["pooled"]["rfs"]["value"] == pytest.approx(rfs)
     assert noise["rfs"][0]["ci95"] is None  # each resample gives the same, which is no certainty
@@ -216,9 +216,9 @@ def test_what_a_model_reads_decides_rfs_at_saturating_noise(weights: tuple[float
 
 def test_a_model_that_needs_both_has_rfs_0() -> None:
     table = shades([60, 195, 60, 195] * 5, [60, 195, 195, 60] * 5, [1, 1, 0, 0] * 5)
-    found = summary(ReaderAdapter(0.0, 0.0, agree=True), table, SATURATING)
-    assert found["clean"]["accuracy_macro"] == 1
-    noise = found["noise"]["0"]["sigma"]
+    result = summary(ReaderAdapter(0.0, 0.0, agree=True), table, SATURATING)
+    assert result["clean"]["accuracy_macro"] == 1
+    noise = result["noise"]["0"]["sigma"]
     assert noise["accuracy_figure"][0]["value"] == pytest.approx(0.5, abs=0.1)
     assert noise["rfs"][0]["value"] == pytest.approx(0, abs=0.12)
 
@@ -269,7 +269,7 @@ def test_irfs_counts_an_image_once_as_its_mean_over_levels() -> None:
     table = shades([60, 195] * 15, [60, 195] * 15, [0, 1] * 15)
     feeder = script.Feeder(adapter=ReaderAdapter(0.9, 0.1), batch_size=64)
     measured = script.measure(feeder, table, TWO, "original", conditions=settings.conditions(), trials=2)["head2"]
-    found = script.summarise_rival10({"original": measured}, TWO, "head2", settings, Sampling(count=50))["noise"]["0"][
+    noise = script.summarise_rival10({"original": measured}, TWO, "head2", settings, Sampling(count=50))["noise"]["0"][
         "sigma"
     ]
     chances = measured.probability.mean(axis=2)
@@ -277,10 +277,10 @@ def test_irfs_counts_an_image_once_as_its_mean_over_levels() -> None:
     figure, ground = (chances[:, [row for row, name in enumerate(conditions) if name == part]] for part in PARTS)
     by_image = instance_rfs(figure, ground).mean(axis=1)
     wanted = script.mean_estimate(by_image, measured.label, (-1, 1))
-    assert found["irfs"] == pytest.approx(by_image.mean())
-    assert found["irfs_ci95"] == pytest.approx(wanted.ci95)
-    assert found["irfs_ci95"][0] < found["irfs"] < found["irfs_ci95"][1]
-    assert found["irfs_per_class"]["dark"] == pytest.approx(by_image[::2].mean())
+    assert noise["irfs"] == pytest.approx(by_image.mean())
+    assert noise["irfs_ci95"] == pytest.approx(wanted.ci95)
+    assert noise["irfs_ci95"][0] < noise["irfs"] < noise["irfs_ci95"][1]
+    assert noise["irfs_per_class"]["dark"] == pytest.approx(by_image[::2].mean())
 
 
 PARTS = ("figure", "ground")
@@ -304,7 +304,9 @@ def test_pooled_rfs_averages_accuracies_first() -> None:
     settings = NoiseSettings(levels={"sigma": (0.1, 0.8, 80.0)}, trials=4)
     table = shades([110, 140] * 10, [60, 195] * 10, [0, 1] * 10)
     noise = summary(ReaderAdapter(0.9, 0.1, pixels=9), table, settings)["noise"]["0"]["sigma"]
-    means = [float(np.mean([each["value"] for each in noise[f"accuracy_{region}"]])) for region in ("figure", "ground")]
+    means = [
+        float(np.mean([level["value"] for level in noise[f"accuracy_{region}"]])) for region in ("figure", "ground")
+    ]
     assert noise["pooled"]["rfs"]["value"] == pytest.approx(float(relative_foreground_sensitivity(means[0], means[1])))
 
 
@@ -321,7 +323,7 @@ def test_models_of_raw_pixels_are_shown_rounded_noise() -> None:
     settings = NoiseSettings(levels={"sigma": (0.2,)})
     feeder = script.Feeder(adapter=Raw(1.0, 1.0), batch_size=7)
     script.measure(feeder, BOTH_TELL, TWO, "original", conditions=settings.conditions())
-    assert {each.dtype for each in seen} == {np.dtype(np.uint8)}
+    assert {batch.dtype for batch in seen} == {np.dtype(np.uint8)}
     assert sum(map(len, seen)) == 20 * 3
     assert (seen[0][0] == np.where(FIGURE, 60, 60)[..., None]).all()
 
@@ -347,9 +349,9 @@ def test_label_spaces_of_a_1000_way_model_are_kept_apart() -> None:
     adapter = ReaderAdapter(1.0, 1.0)
     adapter.label_space = "map"
     truth = script.find_truth(np.array([0, 0]), np.array(["n1", "n2"]), classes)
-    found = script.judge_answers(adapter, logits, truth, classes)
-    assert found["map1"][0].tolist() == [True, True]
-    assert found["exact1000"][0].tolist() == [True, False]
+    outcomes = script.judge_answers(adapter, logits, truth, classes)
+    assert outcomes["map1"][0].tolist() == [True, True]
+    assert outcomes["exact1000"][0].tolist() == [True, False]
     shares = np.exp(logits[0].astype(float)) / np.exp(logits[0].astype(float)).sum()
-    assert found["map1"][1][0] == pytest.approx(shares[3] + shares[4])
-    assert found["exact1000"][1] == pytest.approx([shares[3], shares[4]])
+    assert outcomes["map1"][1][0] == pytest.approx(shares[3] + shares[4])
+    assert outcomes["exact1000"][1] == pytest.approx([shares[3], shares[4]])

@@ -84,9 +84,9 @@ def test_the_dataset_has_splits_and_attribute_rows_that_load(repo: Path) -> None
     assert list(sizes.items()) == [("train", 21), ("validation", 3), ("test", 6)]
     rows = load_dataset(str(repo), "attribute_superimposed", split="train")
     assert set(rows["attribute"]) == {"left"}
-    assert [each["left"] for each in rows["attributes"]] == [True] * len(rows)
+    assert [attributes["left"] for attributes in rows["attributes"]] == [True] * len(rows)
     removed = load_dataset(str(repo), "attribute_removed", split="train")
-    assert [each["left"] for each in removed["attributes"]] == [False] * len(removed)
+    assert [attributes["left"] for attributes in removed["attributes"]] == [False] * len(removed)
     assert all("left" not in {mask["attribute"] for mask in masks} for masks in removed["attribute_masks"])
     assert (repo / "attributes.yaml").is_file()
     assert "disc,left,10,0,0,10" in (repo / "report" / "attributes.csv").read_text()
@@ -97,22 +97,22 @@ def test_the_dataset_has_splits_and_attribute_rows_that_load(repo: Path) -> None
 def test_the_protocol_is_found_and_everything_is_scored(repo: Path) -> None:
     result = default_score(repo)
     assert result["protocol"] == "rival10"
-    found = result["label_spaces"]["head3"]
-    assert found["clean"]["accuracy_macro"] == 1  # the figures' colours stand out
-    assert found["clean"]["per_source_label"] == {"disc": 1.0, "ring": 1.0, "bar": 1.0}
-    noise = found["noise"]["0"]["sigma"]
+    summary = result["label_spaces"]["head3"]
+    assert summary["clean"]["accuracy_macro"] == 1  # the figures' colours stand out
+    assert summary["clean"]["per_source_label"] == {"disc": 1.0, "ring": 1.0, "bar": 1.0}
+    noise = summary["noise"]["0"]["sigma"]
     assert noise["irfs"] > 0.1
     assert noise["levels"] == [0.2, 3.0]
-    assert found["ablations"]["object_grey"]["accuracy_macro"] < 0.7
-    assert found["ablations"]["object_grey"]["accuracy_drop"]["value"] > 0.3
-    assert found["ablations"]["bg_grey"]["accuracy_macro"] == 1
-    assert found["attributes"]["left"]["n"] == found["n"]
+    assert summary["ablations"]["object_grey"]["accuracy_macro"] < 0.7
+    assert summary["ablations"]["object_grey"]["accuracy_drop"]["value"] > 0.3
+    assert summary["ablations"]["bg_grey"]["accuracy_macro"] == 1
+    assert summary["attributes"]["left"]["n"] == summary["n"]
     assert result["not_scored"] == {}
     for config in script.PASTED_CONFIGS:
-        pasted = found["pasted"][config]["left"]
-        assert pasted["n_rows"] == found["n"]
+        pasted = summary["pasted"][config]["left"]
+        assert pasted["n_rows"] == summary["n"]
         assert pasted["accuracy_original"] == 1
-    assert found["attribute_noise"] == {}  # no l2 noise is asked for
+    assert summary["attribute_noise"] == {}  # no l2 noise is asked for
     text = script.format_table([result])
     for words in (
         "label space head3",
@@ -133,7 +133,7 @@ def test_the_protocol_is_found_and_everything_is_scored(repo: Path) -> None:
 
 def test_greying_a_part_costs_what_the_pixels_say(repo: Path, model: Any) -> None:
     result = score(repo, noise=NoiseSettings(levels={}), configs=["original", "attribute_grey", "attribute_control"])
-    found = result["label_spaces"]["head3"]["attributes"]["left"]
+    summary = result["label_spaces"]["head3"]["attributes"]["left"]
     rows = {config: load_dataset(str(repo), config, split="train") for config in ("original", "attribute_grey")}
 
     def p_true(config: str) -> dict[str, float]:
@@ -146,17 +146,18 @@ def test_greying_a_part_costs_what_the_pixels_say(repo: Path, model: Any) -> Non
 
     before, after = p_true("original"), p_true("attribute_grey")
     wanted = np.mean([before[name] - after[name] for name in before])
-    assert found["grey"]["p_true_drop"]["value"] == pytest.approx(wanted, abs=1e-4)
-    beyond = found["grey"]["p_true_drop"]["value"] - found["control"]["p_true_drop"]["value"]
-    assert found["grey_beyond_control"]["p_true_drop"]["value"] == pytest.approx(beyond)
+    assert summary["grey"]["p_true_drop"]["value"] == pytest.approx(wanted, abs=1e-4)
+    beyond = summary["grey"]["p_true_drop"]["value"] - summary["control"]["p_true_drop"]["value"]
+    assert summary["grey_beyond_control"]["p_true_drop"]["value"] == pytest.approx(beyond)
 
 
 def test_l2_noise_is_also_on_attributes_and_a_run_goes_on_from_it(repo: Path, tmp_path: Path, model: Any) -> None:
     options = {"noise": NoiseSettings(levels={"l2": (60.0,)}), "configs": ["original"], "out": tmp_path / "scores"}
     result = score(repo, **options)
     assert result["attribute_noise"] == {"level": 60.0, "n_skipped": {script.NO_ROOM: 4, script.VANISHED: 0}}
-    found = result["label_spaces"]["head3"]
-    assert found["attribute_noise"]["left"]["n"] == found["n"] - 4 == 17  # the left half is the larger in four photos
+    summary = result["label_spaces"]["head3"]
+    # the left half is the larger in four photos
+    assert summary["attribute_noise"]["left"]["n"] == summary["n"] - 4 == 17
     calls = model.calls
     assert score(repo, **options) == result
     assert model.calls == calls + 1  # the trial
@@ -201,24 +202,24 @@ def test_a_limit_is_one_of_photos_that_single_attributes_need_not_have(repo: Pat
     for config in script.ATTRIBUTE_CONFIGS:
         (path,) = (copied / "data" / config).glob("train-*")
         table = pq.read_table(path)
-        kept = [row for row, name in enumerate(table["image_id"].to_pylist()) if name not in ids[:2]]
-        pq.write_table(table.take(kept), path)
+        remaining = [row for row, name in enumerate(table["image_id"].to_pylist()) if name not in ids[:2]]
+        pq.write_table(table.take(remaining), path)
     (copied / "manifest.json").unlink()  # which lists the files as they were
     _, head, text = (copied / "README.md").read_text().split("---\n", 2)
     head = yaml.safe_dump({key: value for key, value in yaml.safe_load(head).items() if key != "dataset_info"})
     (copied / "README.md").write_text(f"---\n{head}---\n{text}")  # whose numbers of rows no longer hold
     quick = NoiseSettings(levels={})
-    found = score(copied, noise=quick, limit=5)["label_spaces"]["head3"]
-    assert (found["n"], found["attributes"]["left"]["n"]) == (5, 3)
-    found = score(copied, noise=quick, limit=2)["label_spaces"]["head3"]
-    assert (found["n"], found["attributes"]) == (2, {})
+    summary = score(copied, noise=quick, limit=5)["label_spaces"]["head3"]
+    assert (summary["n"], summary["attributes"]["left"]["n"]) == (5, 3)
+    summary = score(copied, noise=quick, limit=2)["label_spaces"]["head3"]
+    assert (summary["n"], summary["attributes"]) == (2, {})
 
 
 def test_masks_can_be_grown_or_taken_from_another_dataset(repo: Path) -> None:
     grown = score(repo, noise=NoiseSettings(levels={"sigma": (3.0,)}, grow_px=(0, 12)))
     noise = {
-        px: found["sigma"]["accuracy_figure"][0]["value"]
-        for px, found in grown["label_spaces"]["head3"]["noise"].items()
+        px: kinds["sigma"]["accuracy_figure"][0]["value"]
+        for px, kinds in grown["label_spaces"]["head3"]["noise"].items()
     }
     assert noise["12"] < noise["0"]  # at the mask's very edge the figure's colour is left
     same = score(repo, masks_from=str(repo))

@@ -24,7 +24,7 @@ from figureground.schemas.rasters.masks import Mask, encode_png1
 
 SIDE = 32
 SIDES_PX = (6, 9, 12, 18, 24)  # of square objects: 3.5, 7.9, 14.1, 31.6, 56.3 % of the canvas
-EACH = 30  # photos of every size
+PHOTOS_PER_SIZE = 30
 TWO = script.parse_class_map(
     '{"name": "two", "classes": [{"index": 0, "name": "dark", "wnids": ["n0"], "imagenet_indices": [0]},'
     ' {"index": 1, "name": "bright", "wnids": ["n1"], "imagenet_indices": [1]}]}'
@@ -64,7 +64,7 @@ def drawn() -> Drawn:
     generator = np.random.default_rng(5)
     photos, masks, labels = [], [], []
     for side in SIDES_PX:
-        for number in range(EACH):
+        for number in range(PHOTOS_PER_SIZE):
             coarse = generator.integers(0, 256, (5, 5), dtype=np.uint8)
             texture = np.asarray(Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
             photos.append(np.stack([texture] * 3, axis=2))
@@ -120,14 +120,14 @@ def settings_of(name: str) -> NoiseSettings:
 def noise(looks: str, kind: str = "sigma") -> dict[str, Any]:
     outcomes = {"original": measured(looks, kind)}
     summary = script.summarise_rival10(outcomes, TWO, "head2", settings_of(kind), Sampling(count=500))
-    found: dict[str, Any] = summary["noise"]["0"][kind]
-    return found
+    result: dict[str, Any] = summary["noise"]["0"][kind]
+    return result
 
 
 def test_a_model_blind_to_place_has_nothing_beyond_its_null_at_any_area() -> None:
-    found = noise("everywhere")
-    assert [part["n"] for part in found["by_area"]] == [EACH] * 5
-    for part in found["by_area"]:
+    result = noise("everywhere")
+    assert [part["n"] for part in result["by_area"]] == [PHOTOS_PER_SIZE] * 5
+    for part in result["by_area"]:
         low, high = part["rfs_beyond_null"]["ci95"]
         assert low <= 0 <= high
         assert part["rfs_beyond_null"]["p"] > 0.05
@@ -135,23 +135,23 @@ def test_a_model_blind_to_place_has_nothing_beyond_its_null_at_any_area() -> Non
         low, high = part["rfs_skill"]["ci95"]
         assert low <= 0 <= high
     # RFS itself follows the area: noise on a small figure is little noise
-    assert found["by_area"][0]["rfs"]["value"] < -0.5 < 0 < found["by_area"][-1]["rfs"]["value"]
-    low, high = found["pooled"]["rfs_beyond_null"]["ci95"]
+    assert result["by_area"][0]["rfs"]["value"] < -0.5 < 0 < result["by_area"][-1]["rfs"]["value"]
+    low, high = result["pooled"]["rfs_beyond_null"]["ci95"]
     assert low <= 0 <= high
 
 
 @pytest.mark.parametrize(("looks", "sign"), [("figure", 1), ("ground", -1)])
 @pytest.mark.parametrize("kind", ["sigma", "l2"])
 def test_a_model_that_looks_at_one_region_is_told_by_its_sign(looks: str, sign: int, kind: str) -> None:
-    found = noise(looks, kind)
-    beyond = found["pooled"]["rfs_beyond_null"]
+    result = noise(looks, kind)
+    beyond = result["pooled"]["rfs_beyond_null"]
     assert min(sign * bound for bound in beyond["ci95"]) > 0.3
     assert beyond["p"] < 0.01
     assert beyond["value"] == pytest.approx(
-        found["pooled"]["rfs"]["value"] - found["pooled"]["rfs_null"]["value"], abs=1e-12
+        result["pooled"]["rfs"]["value"] - result["pooled"]["rfs_null"]["value"], abs=1e-12
     )
     for level in range(3):
-        assert sign * found["rfs_beyond_null"][level]["value"] > 0
+        assert sign * result["rfs_beyond_null"][level]["value"] > 0
 
 
 def test_a_model_that_looks_at_the_figure_alone_has_all_that_can_be_had_at_every_area() -> None:
@@ -171,22 +171,22 @@ def over_masks(looks: str, grow_px: tuple[int, ...], trials: int = 2) -> dict[st
     )["head2"]
     summary = script.summarise_rival10({"original": outcomes}, TWO, "head2", settings, Sampling(count=500))
     assert ("sigma, all levels, masks 0, +3, -2 px: RFS" in script.rival10_cells(summary)) == (len(grow_px) > 1)
-    found: dict[str, Any] = summary["over_masks"]
-    return {**found, "each": [own["sigma"]["pooled"] for own in summary["noise"].values()]}
+    result: dict[str, Any] = summary["over_masks"]
+    return {**result, "each": [own["sigma"]["pooled"] for own in summary["noise"].values()]}
 
 
 def test_masks_images_and_draws_are_in_one_interval() -> None:
-    found = over_masks("figure", (0, 3, -2))
-    own = found["sigma"]
+    result = over_masks("figure", (0, 3, -2))
+    own = result["sigma"]
     assert own["masks_px"] == [0, 3, -2]
     low, high = own["rfs_beyond_null"]["ci95"]
     assert low <= own["rfs_beyond_null"]["value"] <= high
     shares = own["variance"]
     assert sum(shares.values()) == pytest.approx(1)
     assert all(share > 0 for share in shares.values())
-    values = [single["rfs_beyond_null"]["value"] for single in found["each"]]
+    values = [single["rfs_beyond_null"]["value"] for single in result["each"]]
     assert min(values) < own["rfs_beyond_null"]["value"] < max(values)
-    narrowest = min(np.ptp(single["rfs_beyond_null"]["ci95"]) for single in found["each"])
+    narrowest = min(np.ptp(single["rfs_beyond_null"]["ci95"]) for single in result["each"])
     assert high - low > narrowest  # another mask would move the figure
 
 
@@ -200,8 +200,8 @@ def test_a_blind_model_has_nothing_beyond_over_masks_and_one_mask_is_no_sample()
 
 def test_few_images_of_an_area_are_undecidable() -> None:
     outcomes = measured("figure")
-    kept = np.flatnonzero(outcomes.area > 0.05)[:: EACH // 10]
-    few = type(outcomes)(**{name: values[kept] for name, values in script.arrays_of(outcomes).items()})
+    rows = np.flatnonzero(outcomes.area > 0.05)[:: PHOTOS_PER_SIZE // 10]
+    few = type(outcomes)(**{name: values[rows] for name, values in script.arrays_of(outcomes).items()})
     summary = script.summarise_rival10({"original": few}, TWO, "head2", NULLED, Sampling(count=50))
     parts = summary["noise"]["0"]["sigma"]["by_area"]
     assert [(part["area"], part["n"]) for part in parts] == [
@@ -278,8 +278,8 @@ def test_nulls_are_of_noise_that_is_asked_for(words: dict[str, Any], reason: str
 
 def test_a_null_is_asked_for_by_kind() -> None:
     parse = {"default": {}, "both": {"null": "sigma,l2"}, "none": {"null": "none"}, "without l2": {"noise": "sigma"}}
-    found = {
+    settings_by_name = {
         name: script.parse_noise(**script.fill_options(script.NOISE_OPTIONS, words)) for name, words in parse.items()
     }
-    pictures = {name: len(settings.conditions()) for name, settings in found.items()}
+    pictures = {name: len(settings.conditions()) for name, settings in settings_by_name.items()}
     assert pictures == {"default": 47, "both": 61, "none": 31, "without l2": 15}
