@@ -60,19 +60,19 @@ def draw(*, lopsided: bool = False) -> tuple[NDArray[np.uint8], NDArray[np.bool_
 
 def test_the_parts_of_a_drawn_butterfly_are_found(script: ModuleType) -> None:
     photo, mask, body = draw()
-    found = script.dissect("drawn", photo, mask)
-    assert found.dropped == ""
-    assert abs(np.cos(found.axis.angle)) < 0.05
-    overlap = np.count_nonzero(found.body_hw & body) / np.count_nonzero(found.body_hw | body)
+    parts = script.dissect("drawn", photo, mask)
+    assert parts.dropped == ""
+    assert abs(np.cos(parts.axis.angle)) < 0.05
+    overlap = np.count_nonzero(parts.body_hw & body) / np.count_nonzero(parts.body_hw | body)
     assert overlap > 0.8
-    assert not (found.wings_hw & found.body_hw).any()
-    np.testing.assert_array_equal(found.wings_hw | found.body_hw, mask)
-    assert found.pattern_hw[75, 70]
-    assert not found.pattern_hw[100, 85]
-    assert found.global_attributes == {"spread": True, "spotted": True, "orange": True, "pale": False}
+    assert not (parts.wings_hw & parts.body_hw).any()
+    np.testing.assert_array_equal(parts.wings_hw | parts.body_hw, mask)
+    assert parts.pattern_hw[75, 70]
+    assert not parts.pattern_hw[100, 85]
+    assert parts.global_attributes == {"spread": True, "spotted": True, "orange": True, "pale": False}
     again = script.dissect("drawn", photo, mask)
-    np.testing.assert_array_equal(found.body_hw, again.body_hw)
-    np.testing.assert_array_equal(found.pattern_hw, again.pattern_hw)
+    np.testing.assert_array_equal(parts.body_hw, again.body_hw)
+    np.testing.assert_array_equal(parts.pattern_hw, again.pattern_hw)
 
 
 def test_a_butterfly_without_a_mirror_axis_is_dropped(script: ModuleType) -> None:
@@ -87,12 +87,12 @@ def test_real_butterflies(script: ModuleType, name: str, dropped: str) -> None:
     """Three that lie flat, and one that was photographed from the side."""
     need_shared(BUTTERFLIES)
     photo, mask = script.read_photo(BUTTERFLIES / "images" / f"{name}.jpg", BUTTERFLIES / "masks" / f"{name}.png")
-    found = script.dissect(name, photo, mask)
-    assert found.dropped.startswith(dropped)
-    assert bool(found.dropped) == bool(dropped)
+    parts = script.dissect(name, photo, mask)
+    assert parts.dropped.startswith(dropped)
+    assert bool(parts.dropped) == bool(dropped)
     if not dropped:
-        assert 0.015 < found.body_hw.sum() / mask.sum() < 0.14
-        assert found.global_attributes["spread"]
+        assert 0.015 < parts.body_hw.sum() / mask.sum() < 0.14
+        assert parts.global_attributes["spread"]
 
 
 def test_what_is_written_is_what_the_schema_asks_for(script: ModuleType, tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_what_is_written_is_what_the_schema_asks_for(script: ModuleType, tmp_pat
 def test_the_classes_are_imagenet_s() -> None:
     classes = load_class_map(str(EXAMPLES / "butterfly_classes.json"))
     imagenet = (EXAMPLES.parents[1] / "schemas" / "class_maps" / "imagenet1k.csv").read_text().splitlines()
-    for each in classes.classes:
-        assert any(line.startswith(f"{each.imagenet_indices[0]},{each.wnids[0]},") for line in imagenet)
+    for entry in classes.classes:
+        assert any(line.startswith(f"{entry.imagenet_indices[0]},{entry.wnids[0]},") for line in imagenet)
 
 
 def test_the_recipe_is_rival10_s_with_its_own_classes_and_says_who_made_the_attributes() -> None:

@@ -44,11 +44,11 @@ def test_no_file_name_leaves_the_workspace(work: Path) -> None:
     """Names hold what a classifier answered and how sure it was."""
     words = {part for photo in draw_photos() for part in Path(photo.uri).stem.split("_") if len(part.strip()) > 5}
     names = {entry.name for entry in load_class_map("imagenet_a").classes}
-    told = {word.strip() for word in words} - {name.replace("_", " ") for name in names} - names
-    assert len(told) > 28
+    answers = {word.strip() for word in words} - {name.replace("_", " ") for name in names} - names
+    assert len(answers) > 28
     for path in (path for path in (work / "plus").rglob("*") if path.is_file()):
         content = path.read_bytes()
-        assert [word for word in told if word.encode() in content] == [], path
+        assert [word for word in answers if word.encode() in content] == [], path
 
 
 def test_every_oddity_has_its_crop_and_its_flags(work: Path) -> None:
@@ -103,12 +103,12 @@ def test_machine_masks_go_the_same_way(tmp_path: Path) -> None:
     run("build", "imagenet_a_plus", "-w", tmp_path / "work", "-o", tmp_path / "auto", "--workers", "1")
     assert "**Machine masks.**" in (tmp_path / "auto" / "README.md").read_text()
     true = {photo.image_id: photo.mask_hw for photo in draw_photos()}
-    found = []
+    shares = []
     for row in pq.read_table(tmp_path / "auto" / "data" / "plus").to_pylist():
         x0, y0, x1, y1 = json.loads(row["provenance"]["params"])["figure"]["crop"]["content"]
         mask = true[row["image_id"]]
-        found.append(mask[y0:y1, x0:x1].sum() / mask.sum())
-    assert np.median(found) > 0.9  # most automatic crops hold most of their object
+        shares.append(mask[y0:y1, x0:x1].sum() / mask.sum())
+    assert np.median(shares) > 0.9  # most automatic crops hold most of their object
 
 
 def test_a_reader_of_colours_is_right_where_the_object_is_seen(work: Path) -> None:

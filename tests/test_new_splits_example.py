@@ -25,7 +25,7 @@ def test_the_example_builds_rows_of_all_its_splits(tmp_path: Path) -> None:
     build_dataset(
         prepare_request(str(tmp_path / "mine.yaml"), drawn.workspace, machines=Machines(workers=1)), tmp_path / "out"
     )
-    found = {
+    counts = {
         name: pq.read_table(tmp_path / "out" / "data" / name).num_rows for name in load_recipe(str(EXAMPLE)).variants
     }
-    assert found == {"original": 6, "small_and_moved": 6, "attribute_grey_on_blur": 6, "two_figures": 6}
+    assert counts == {"original": 6, "small_and_moved": 6, "attribute_grey_on_blur": 6, "two_figures": 6}

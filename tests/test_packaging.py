@@ -85,17 +85,17 @@ def test_no_stage_is_importable_bare(stage: str, tmp_path: Path) -> None:
     code = (
         f"import importlib.util as u; s = u.find_spec({stage!r}); print(*(s.submodule_search_locations if s else []))"
     )
-    found = subprocess.run(
+    locations = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
     ).stdout
-    assert str(ROOT / stage) not in found.split()
+    assert str(ROOT / stage) not in locations.split()
 
 
 def test_package_data_covers_every_other_file(files: list[str]) -> None:
     folders = {folder: package for package, folder in SETUPTOOLS["package-dir"].items()}
     lost = []
     for name in files:
-        folder = max((each for each in folders if name.startswith(f"{each}/")), key=len)
+        folder = max((prefix for prefix in folders if name.startswith(f"{prefix}/")), key=len)
         inner = name.removeprefix(f"{folder}/")
         patterns = SETUPTOOLS["package-data"].get(folders[folder], [])
         if not name.endswith(".py") and not any(_matches(inner, pattern) for pattern in patterns):

@@ -44,7 +44,7 @@ def test_renames_are_followed_one_after_the_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "said", "expected"),
+    ("schema", "attributes", "expected"),
     [
         ("animals@2", {"antlers": None, "wet": True}, {"crown": None, "damp": True}),
         ("animals@3", {"crown": True, "wet": True}, {"crown": True, "wet": True}),
@@ -56,9 +56,9 @@ def test_renames_are_followed_one_after_the_other(tmp_path: Path) -> None:
     ids=["second", "newest", "not known here", "another schema", "no schema of ours", "none"],
 )
 def test_only_later_versions_of_the_same_schema_rename(
-    tmp_path: Path, schema: str, said: dict[str, bool | None], expected: dict[str, bool | None]
+    tmp_path: Path, schema: str, attributes: dict[str, bool | None], expected: dict[str, bool | None]
 ) -> None:
-    assert HISTORY.current(answer(tmp_path, schema, attributes=said)).attributes == expected
+    assert HISTORY.current(answer(tmp_path, schema, attributes=attributes)).attributes == expected
 
 
 def test_a_name_that_became_free_may_mean_something_else(tmp_path: Path) -> None:

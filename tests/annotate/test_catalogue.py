@@ -176,7 +176,7 @@ def test_a_report_counts_everything_and_a_second_run_adds_nothing(photos: Path, 
 
 
 @pytest.mark.parametrize(
-    ("licence", "restricted", "told"),
+    ("licence", "restricted", "terms"),
     [
         (None, None, "licence: none stated, so publish will refuse these pixels"),
         ("CC BY 4.0", None, "licence: CC BY 4.0"),
@@ -185,13 +185,13 @@ def test_a_report_counts_everything_and_a_second_run_adds_nothing(photos: Path, 
     ],
 )
 def test_the_report_says_under_which_terms(
-    tmp_path: Path, licence: str | None, restricted: bool | None, told: str
+    tmp_path: Path, licence: str | None, restricted: bool | None, terms: str
 ) -> None:
     put(tmp_path / "p", "dog/a.png", 1)
     figureground.index(str(tmp_path / "p"), tmp_path / "ws")
     again = figureground.index(str(tmp_path / "p"), tmp_path / "ws", licence=licence, restricted=restricted)
     line = str(again).splitlines()[1].strip()
-    assert line.startswith(told)
+    assert line.startswith(terms)
     assert ("refuse" in line) == (licence is None and restricted is None)
     assert again.to_dict()["terms"] == line.removeprefix("licence: ")
 

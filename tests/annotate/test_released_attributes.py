@@ -37,7 +37,9 @@ class Photo:
         self._store = store
         self._image_id = add_photo(store, "a")
 
-    def said(self, who: str, attributes: dict[str, bool | None], *parts: str, day: int = 1, **more: Any) -> Annotation:
+    def answer(
+        self, who: str, attributes: dict[str, bool | None], *parts: str, day: int = 1, **more: Any
+    ) -> Annotation:
         masks = {"object": band(5), **{part: band(day) for part in parts}}
         version = "1" if day < 5 else "2"
         return add_answer(
@@ -68,47 +70,47 @@ OPEN: dict[str, bool | None] = dict.fromkeys(("antlers", "tail", "wet", "young")
 
 
 def test_what_a_later_version_asks_is_open_for_older_answers(photo: Photo) -> None:
-    accepted = photo.said("p1", {"horns": True, "wet": False}, "horns")
+    accepted = photo.answer("p1", {"horns": True, "wet": False}, "horns")
     assert photo.gathered(accepted) == ({**OPEN, "antlers": True, "wet": False}, {"antlers": 1})
 
 
 def test_an_answer_to_new_questions_adds_its_attributes_and_leaves_the_rest(photo: Photo) -> None:
-    accepted = photo.said("p1", {"horns": True, "wet": False}, "horns")
+    accepted = photo.answer("p1", {"horns": True, "wet": False}, "horns")
     later = {"antlers": None, "tail": True, "wet": None, "young": True}
-    photo.said("p2", later, "tail", day=6)
+    photo.answer("p2", later, "tail", day=6)
     values, masks = photo.gathered(accepted)
     assert values == {"antlers": True, "tail": True, "wet": False, "young": True}
     assert masks == {"antlers": 1, "tail": 6}
 
 
 def test_a_newer_answer_under_a_newer_version_overrules(photo: Photo) -> None:
-    accepted = photo.said("p1", {"horns": True, "wet": False}, "horns")
-    photo.said("p2", {"antlers": False, "tail": False, "wet": True, "young": False}, day=6)
+    accepted = photo.answer("p1", {"horns": True, "wet": False}, "horns")
+    photo.answer("p2", {"antlers": False, "tail": False, "wet": True, "young": False}, day=6)
     assert photo.gathered(accepted) == ({"antlers": False, "tail": False, "wet": True, "young": False}, {})
 
 
 def test_a_later_answer_under_the_same_version_only_fills_in(photo: Photo) -> None:
-    photo.said("p1", {"horns": True, "wet": True}, "horns", day=1)
-    accepted = photo.said("p2", {"horns": None, "wet": False}, day=2, purpose="second_look")
-    photo.said("p3", {"horns": True, "wet": True}, "horns", day=3)
-    photo.said("p4", {"horns": None, "wet": True}, day=4)
+    photo.answer("p1", {"horns": True, "wet": True}, "horns", day=1)
+    accepted = photo.answer("p2", {"horns": None, "wet": False}, day=2, purpose="second_look")
+    photo.answer("p3", {"horns": True, "wet": True}, "horns", day=3)
+    photo.answer("p4", {"horns": None, "wet": True}, day=4)
     values, masks = photo.gathered(accepted)
     assert values == {**OPEN, "antlers": True, "wet": False}
     assert masks == {"antlers": 3}  # of the others the newest that says something
 
 
 def test_what_others_contradict_each_other_about_stays_open(photo: Photo) -> None:
-    accepted = photo.said("p1", {"horns": None, "wet": False}, "horns", day=2, visibility={"horns": "unsure"})
+    accepted = photo.answer("p1", {"horns": None, "wet": False}, "horns", day=2, visibility={"horns": "unsure"})
     assert photo.gathered(accepted) == ({**OPEN, "wet": False}, {"antlers": 2})
-    photo.said("p2", {"horns": True, "wet": False}, "horns", day=1)
+    photo.answer("p2", {"horns": True, "wet": False}, "horns", day=1)
     assert photo.gathered(accepted) == ({**OPEN, "antlers": True, "wet": False}, {"antlers": 1})
-    photo.said("p3", {"horns": False, "wet": False}, day=3)
+    photo.answer("p3", {"horns": False, "wet": False}, day=3)
     assert photo.gathered(accepted) == ({**OPEN, "wet": False}, {"antlers": 2})
 
 
 def test_an_absent_part_has_no_mask(photo: Photo) -> None:
-    accepted = photo.said("p1", {"horns": None, "wet": False}, "horns", visibility={"horns": "unsure"})
-    photo.said("p2", {"horns": False, "wet": False}, day=3)
+    accepted = photo.answer("p1", {"horns": None, "wet": False}, "horns", visibility={"horns": "unsure"})
+    photo.answer("p2", {"horns": False, "wet": False}, day=3)
     assert photo.gathered(accepted) == ({**OPEN, "antlers": False, "wet": False}, {})
 
 
@@ -116,13 +118,13 @@ def test_an_absent_part_has_no_mask(photo: Photo) -> None:
     "more", [{"flags": ("wrong_label",)}, {"state": "draft"}, {"state": "skipped"}, {"purpose": "honeypot"}]
 )
 def test_doubts_drafts_skips_and_honeypots_fill_nothing_in(photo: Photo, more: dict[str, Any]) -> None:
-    accepted = photo.said("p1", {"horns": None, "wet": False})
-    photo.said("p2", {"horns": True, "wet": True}, "horns", day=2, **more)
+    accepted = photo.answer("p1", {"horns": None, "wet": False})
+    photo.answer("p2", {"horns": True, "wet": True}, "horns", day=2, **more)
     assert photo.gathered(accepted) == ({**OPEN, "wet": False}, {})
 
 
 def test_a_release_has_every_attribute_of_the_newest_version(store: Workspace, photo: Photo) -> None:
-    accept(store, photo.said("p1", {"horns": True, "wet": False}, "horns"))
+    accept(store, photo.answer("p1", {"horns": True, "wet": False}, "horns"))
     renamed, alone = add_photo(store, "b"), add_photo(store, "c")
     accept(
         store,

@@ -36,9 +36,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     """Exit code and what is said of a command in this process; never a traceback."""
     with pytest.raises(SystemExit) as ended:
         main(list(map(str, arguments)))
-    said = capsys.readouterr().err
-    assert "Traceback" not in said
-    return int(ended.value.code or 0), said
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    return int(ended.value.code or 0), message
 
 
 def makers(plain: Plain, out: Path) -> dict[str, Callable[[], object]]:
@@ -183,9 +183,9 @@ def test_a_path_that_is_none_is_one_line_with_its_name(
         "index": ["index", plain.drawn.photos, "-w", path, "--workers", 1],
         "recipe build": ["build", f"{path}.yaml", "-w", plain.drawn.workspace, "-o", "out"],
     }
-    got, said = run(capsys, *arguments[verb])
-    assert (got, len(said.splitlines())) == (code, 1), said
-    assert path.partition("/x")[0][:200] in said
+    got, message = run(capsys, *arguments[verb])
+    assert (got, len(message.splitlines())) == (code, 1), message
+    assert path.partition("/x")[0][:200] in message
     assert (tmp_path / "afile").read_text() == "precious"
 
 
@@ -291,8 +291,8 @@ def test_a_damaged_workspace_is_named(
     with sqlite3.connect(tmp_path / "work" / "workspace.sqlite") as database:
         database.execute("PRAGMA foreign_keys = OFF")
         database.execute(damage)
-    code, said = run(capsys, "build", plain.recipe, "-w", tmp_path / "work", "-o", tmp_path / "out")
-    assert (code, "workspace.sqlite" in said) == (1, True), said
+    code, message = run(capsys, "build", plain.recipe, "-w", tmp_path / "work", "-o", tmp_path / "out")
+    assert (code, "workspace.sqlite" in message) == (1, True), message
 
 
 def test_bytes_that_are_no_text_in_a_workspace_are_named(
@@ -301,8 +301,8 @@ def test_bytes_that_are_no_text_in_a_workspace_are_named(
     shutil.copytree(plain.drawn.workspace, tmp_path / "work")
     with sqlite3.connect(tmp_path / "work" / "workspace.sqlite") as database:
         database.execute("UPDATE images SET uri = CAST(X'ff' AS TEXT)")
-    code, said = run(capsys, "build", plain.recipe, "-w", tmp_path / "work", "-o", tmp_path / "out")
-    assert (code, "workspace.sqlite" in said) == (1, True), said
+    code, message = run(capsys, "build", plain.recipe, "-w", tmp_path / "work", "-o", tmp_path / "out")
+    assert (code, "workspace.sqlite" in message) == (1, True), message
 
 
 def test_a_write_without_a_path_gets_one(tmp_path: Path) -> None:
@@ -334,9 +334,9 @@ def test_shared_case_of_workspaces_that_are_none(
     need_shared(case)
     shutil.copytree(case, tmp_path / "case")
     monkeypatch.chdir(tmp_path / "case")
-    code, said = run(capsys, "index", "photos", "-w", path)
-    assert (code, len(said.splitlines())) == (2, 1)
-    assert said.startswith(f"error: UsageError: {path}: ")
+    code, message = run(capsys, "index", "photos", "-w", path)
+    assert (code, len(message.splitlines())) == (2, 1)
+    assert message.startswith(f"error: UsageError: {path}: ")
 
 
 @pytest.mark.parametrize("case", ["15_partial_folder_deleted", "16_disk_full"])

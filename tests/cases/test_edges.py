@@ -62,11 +62,11 @@ def test_a_fault_of_the_program_is_one_line_and_leaves_a_file(
         monkeypatch.setattr(loading, "shipped_recipes", fail)
         with pytest.raises(SystemExit) as ended:
             main(["recipe", "imagenet9"])
-        said = capsys.readouterr().err
+        message = capsys.readouterr().err
         assert ended.value.code == 1
-        assert len(said.splitlines()) == 1, said
-        assert said.startswith("error: FigureGroundError: a fault of figureground itself (")
-        report = Path(said.rstrip("\n").rpartition("with the file ")[2])
+        assert len(message.splitlines()) == 1, message
+        assert message.startswith("error: FigureGroundError: a fault of figureground itself (")
+        report = Path(message.rstrip("\n").rpartition("with the file ")[2])
         assert report.parent == tmp_path
         assert type(error).__name__ in report.read_text()
         assert "Traceback" in report.read_text()

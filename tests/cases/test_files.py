@@ -212,9 +212,9 @@ def test_a_result_that_a_shell_wrote_is_read(tmp_path: Path) -> None:
 
 def test_a_filter_that_is_misspelt_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     work = draw_release(tmp_path, per_class=1).workspace
-    for option, word, told in (("--label", "rnig", "there are bar, disc, ring"), ("--state", "acceptd", "accepted, ")):
+    for option, word, hint in (("--label", "rnig", "there are bar, disc, ring"), ("--state", "acceptd", "accepted, ")):
         code, _, err = run_here(capsys, "photos", "-w", work, option, word)
-        assert (code, repr(word) in err, told in err) == (2, True, True)
+        assert (code, repr(word) in err, hint in err) == (2, True, True)
     assert run_here(capsys, "photos", "-w", work, "--state", "needs_second")[:2] == (0, "\n")
 
 

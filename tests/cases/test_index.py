@@ -369,18 +369,18 @@ def test_text_is_read_in_one_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "photos", "told"),
+    ("case", "photos", "phrase"),
     [
         ("annotate/08_hidden_folders_become_classes", 2, "hidden and system files 10"),
         ("annotate/09_test_split_lost", 3, ".json 1"),
     ],
 )
 def test_cases_of_folders(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str, photos: int, told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str, photos: int, phrase: str
 ) -> None:
     folder = copy_case(case, tmp_path)
     code, out, _ = run_here(capsys, "index", folder / "photos", "-w", tmp_path / "w")
-    assert (code, f"{photos} photos added" in out, told in out) == (0, True, True)
+    assert (code, f"{photos} photos added" in out, phrase in out) == (0, True, True)
     with Workspace.open(tmp_path / "w") as store:
         assert {image.label for image in store.images()} <= {"cat", "dog"}
 

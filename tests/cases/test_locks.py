@@ -105,11 +105,11 @@ def test_a_dataset_of_earlier_days_is_taken_for_no_other(plain: Plain, tmp_path:
 
 def test_of_two_exports_at_once_one_is_told_and_the_other_is_whole(plain: Plain, tmp_path: Path) -> None:
     whole = export(plain.pictures, "coco", tmp_path / "alone")
-    inside, told = threading.Event(), threading.Event()
+    inside, refused = threading.Event(), threading.Event()
 
     def wait(_: str, done: int, __: int) -> None:
         inside.set()
-        assert told.wait(60)
+        assert refused.wait(60)
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(export, plain.pictures, "coco", tmp_path / "out", progress=wait)
@@ -118,7 +118,7 @@ def test_of_two_exports_at_once_one_is_told_and_the_other_is_whole(plain: Plain,
             export(plain.pictures, "coco", tmp_path / "out")
         with pytest.raises(UsageError, match="another command is making"):
             build_plain(plain, tmp_path / "out")
-        told.set()
+        refused.set()
         assert first.result() == type(whole)(
             **{**{name: getattr(whole, name) for name in whole.__slots__}, "folder": tmp_path / "out"}
         )

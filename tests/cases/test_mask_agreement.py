@@ -240,9 +240,9 @@ def test_the_gap_by_agreement_is_that_of_those_images_alone() -> None:
     """Of twelve images the first four agree: there both configs are right; elsewhere only mixed_same is."""
     given = {"mixed_same": predictions([1] * 12), "mixed_rand": predictions([1, 1, 1, 0] + [0] * 8)}
     ious = {f"{row:03d}": 0.75 if row < 4 else 0.7499 for row in range(10)}
-    found = gap_by_agreement(given, ious, 0.75)
-    assert (found["compared"], found["agreeing"], found["bg_gap"]["n"]) == (10, 4, 4)
-    assert found["bg_gap"]["value"] == pytest.approx(0.25)
+    gap = gap_by_agreement(given, ious, 0.75)
+    assert (gap["compared"], gap["agreeing"], gap["bg_gap"]["n"]) == (10, 4, 4)
+    assert gap["bg_gap"]["value"] == pytest.approx(0.25)
     assert gap_by_agreement(given, {}, 0.75) == {
         "min_iou": 0.75,
         "compared": 0,

@@ -212,9 +212,9 @@ def test_case_one_fault_told_once(
 ) -> None:
     monkeypatch.chdir(copy_case("annotate/23_coco_one_fault_told_31_times", tmp_path))
     run_here(capsys, "index", "photos", "-w", "w")
-    for name, told in (("x.json", "image 1: width"), ("panoptic.json", "segments of a panoptic PNG")):
+    for name, fault in (("x.json", "image 1: width"), ("panoptic.json", "segments of a panoptic PNG")):
         code, _, err = run_here(capsys, "import", "coco", name, "-w", "w", "--origin", "me")
-        assert (code, err.count("expected"), told in err) == (1, 1, True)
+        assert (code, err.count("expected"), fault in err) == (1, 1, True)
 
 
 def test_a_file_of_thousands_at_fault_is_told_in_a_few_lines(

@@ -390,10 +390,10 @@ def test_case_duplicate_photo(
 ) -> None:
     monkeypatch.chdir(copy_case("annotate/20_duplicate_photo_named", tmp_path))
     run_here(capsys, "index", "photos", "-w", "w")
-    told = "dog/b.png, a duplicate: the bytes of dog/a.png"
+    fault = "dog/b.png, a duplicate: the bytes of dog/a.png"
     code, _, err = run_here(capsys, "import", "masks", "masks", "-w", "w", "--origin", "me")
-    assert (code, told in err) == (1, True)
+    assert (code, fault in err) == (1, True)
     code, out, _ = run_here(capsys, "import", "coco", "x.json", "-w", "w", "--origin", "me")
-    assert (code, told in out) == (0, True)
+    assert (code, fault in out) == (0, True)
     code, _, err = run_here(capsys, "import", "coco", "x.json", "-w", "w", "--origin", "me", "--images", "photos")
     assert (code, "keep the entry and the masks of one of them" in err) == (1, True)

@@ -59,11 +59,11 @@ RULES: dict[str, tuple[str, set[str]]] = {
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_stands_once(rule: str) -> None:
     pattern, allowed = RULES[rule]
-    found = {
+    paths = {
         path.relative_to(ROOT).as_posix()
         for stage in STAGES
         for path in (ROOT / stage).rglob("*.py")
         if not any(parent.is_symlink() for parent in path.parents)
         and any(re.search(pattern, line) for line in path.read_text(encoding="utf-8").splitlines())
     }
-    assert found - {GENERATED} == allowed
+    assert paths - {GENERATED} == allowed

@@ -82,12 +82,12 @@ def test_a_foreign_workspace_is_one_line_and_stays_as_it_is(
     folder = rewrite(tmp_path / "w", whole, statements)
     before = (folder / DATABASE_NAME).read_bytes()
     for command in (("photos", "-w", folder), ("freeze", "--version", "v1", "--unreviewed", "-w", folder)):
-        code, _, said = run_here(capsys, *command)
+        code, _, err = run_here(capsys, *command)
         if "of sources" in case or command[0] == "photos" or not case.startswith("options"):
-            assert code == 1, said
-            assert words in said
-        assert "a fault of figureground itself" not in said
-        assert len(said) < 4000
+            assert code == 1, err
+            assert words in err
+        assert "a fault of figureground itself" not in err
+        assert len(err) < 4000
     if "expected a row" not in words and "UTF-8" not in words:
         assert (folder / DATABASE_NAME).read_bytes() == before
     assert not (folder / "objects" / "v1.parquet").exists()
@@ -98,8 +98,8 @@ def test_a_file_that_is_cut_off_is_a_fault(whole: bytes, tmp_path: Path, capsys:
         folder = tmp_path / str(length)
         folder.mkdir()
         (folder / DATABASE_NAME).write_bytes(whole[:length])
-        code, _, said = run_here(capsys, "photos", "-w", folder)
-        assert (code, "expected a workspace database" in said) == (1, True), said
+        code, _, err = run_here(capsys, "photos", "-w", folder)
+        assert (code, "expected a workspace database" in err) == (1, True), err
 
 
 def test_a_workspace_of_ours_opens_at_every_version(whole: bytes, tmp_path: Path) -> None:

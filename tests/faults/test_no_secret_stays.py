@@ -58,8 +58,8 @@ class Echo(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         sent = self.headers["Authorization"] or ""
         token = sent.rpartition(" ")[2]
-        said = f"{sent} {base64.b64encode(sent.encode()).decode()} {quote(token, safe='')} "
-        data = json.dumps({"detail": said.ljust(275, "x") + token}).encode()  # 300 characters are shown
+        detail = f"{sent} {base64.b64encode(sent.encode()).decode()} {quote(token, safe='')} "
+        data = json.dumps({"detail": detail.ljust(275, "x") + token}).encode()  # 300 characters are shown
         self.send_response(self.status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -161,9 +161,11 @@ def person(tmp_path: Path) -> Person:
     for path in Path(platformdirs.user_cache_dir("figureground")).iterdir():  # Label Studio itself, and weights
         (cache / path.name).symlink_to(path)
     (tmp_path / "tmp").mkdir()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING", "FIGUREG"))}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING", "FIGUREG"))
+    }
     own = {"HOME": str(home), "TMPDIR": str(tmp_path / "tmp"), "XDG_CACHE_HOME": str(home / "cache")}
-    return Person(tmp_path, {**kept, **own, **CANARIES, "USE_TORCH": "0", "USE_TF": "0"})
+    return Person(tmp_path, {**inherited, **own, **CANARIES, "USE_TORCH": "0", "USE_TF": "0"})
 
 
 def draw(root: Path) -> None:
@@ -252,7 +254,7 @@ def asks_the_backend(person: Person, work: Path) -> None:
 def fails_beside_the_hub(person: Person, hub: HubDouble) -> None:
     """Calls of a Hub that refuses and repeats the token."""
     token = CANARIES["HF_TOKEN"]
-    said = f"Bearer {token} {base64.b64encode(token.encode()).decode()} {quote(token, safe='')}"
+    message = f"Bearer {token} {base64.b64encode(token.encode()).decode()} {quote(token, safe='')}"
     for method, path, words, code in (
         (
             "GET",
@@ -263,7 +265,7 @@ def fails_beside_the_hub(person: Person, hub: HubDouble) -> None:
         ("POST", "/api/repos/create", ["publish", "out", "--repo-id", "owner/other", "--workers", "1"], 2),
         ("GET", "/api/datasets/owner/made", ["index", "hf://datasets/owner/made", "-w", "other"], 3),
     ):
-        trouble = hub.fail(method, path, 403, times=99, headers={"X-Error-Message": said})
+        trouble = hub.fail(method, path, 403, times=99, headers={"X-Error-Message": message})
         person.types(*words, code=code, HF_HUB_CACHE=str(person.root / "hub"))  # a full one would do without the Hub
         trouble.times = 0
 

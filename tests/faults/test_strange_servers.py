@@ -89,16 +89,16 @@ HARMLESS = {"project", "users", "predictions", "uploads", "version", "images", "
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body[:20].decode())
 def test_a_server_that_answers_something_else_is_told(body: bytes) -> None:
-    told = 0
+    failures = 0
     with answering(200, body) as url:
         client = StudioClient(Connection(url=url, token="t" * 40, server="s", key="k"), patient=False)
         for name, call in CALLS.items():
             words = error_of(client, call)
-            told += words != ""
+            failures += words != ""
             assert words or name in HARMLESS, name
             assert not words or url in words
             assert len(words) < 400
-    assert told >= 5
+    assert failures >= 5
 
 
 def error_of(client: StudioClient, call: Callable[[StudioClient], Any]) -> str:
@@ -177,12 +177,12 @@ def test_requests_are_bounded_in_size_number_and_time(tmp_path: Path, monkeypatc
                 reply += piece
             assert reply.startswith(b"HTTP/1.1 408") if number % 4 == 3 else not reply
             half.close()
-        with socket.create_connection(("127.0.0.1", port)) as kept:  # the second request of a connection
+        with socket.create_connection(("127.0.0.1", port)) as connection:  # the second request of a connection
             body = json.dumps(plain).encode()
             request = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
-            kept.sendall(request + str(len(body)).encode() + b"\r\n\r\n" + body)
-            kept.settimeout(10)
-            assert kept.recv(4096).startswith(b"HTTP/1.1 200")
-            kept.sendall(b"POST /pre")
-            while kept.recv(4096):
+            connection.sendall(request + str(len(body)).encode() + b"\r\n\r\n" + body)
+            connection.settimeout(10)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+            connection.sendall(b"POST /pre")
+            while connection.recv(4096):
                 pass

@@ -79,9 +79,9 @@ def test_what_a_file_keeps_is_a_secret_as_soon_as_it_is_read() -> None:
     assert masked(f"{secret} {password} {secret[:7]}") == f"*** *** {secret[:7]}"
 
 
-@pytest.mark.parametrize("said", [masked, scored_masked])
+@pytest.mark.parametrize("redact", [masked, scored_masked])
 def test_other_spellings_and_halves_of_a_secret_are_masked(
-    said: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    redact: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = 'canary of/the "store"+?é0123456789'
     for name in ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_CONNECTION_STRING", "MY_TOKEN"):
@@ -90,10 +90,10 @@ def test_other_spellings_and_halves_of_a_secret_are_masked(
             for before in ("", "u:", "ab:", "abc:"):
                 coded = base64.b64encode(f"{before}{secret}".encode())
                 for text in (coded.decode(), coded.translate(bytes.maketrans(b"+/", b"-_")).decode()):
-                    shown = said(f"Basic {text}")
+                    shown = redact(f"Basic {text}")
                     assert "***" in shown
                     assert len(shown) < 20
-            assert said(f"at {quote(secret, safe='')}, {json.dumps(secret)} and {secret}") == 'at ***, "***" and ***'
+            assert redact(f"at {quote(secret, safe='')}, {json.dumps(secret)} and {secret}") == 'at ***, "***" and ***'
     monkeypatch.setenv("HF_TOKEN", CANARY)
     for length in range(260, 310):
         assert CANARY[:8] not in str(status_error("http://x", 500, "GET /", "x" * length + CANARY))
@@ -114,7 +114,7 @@ def test_a_server_that_repeats_the_token_does_not_bring_it_to_the_screen(
     Workspace.create(tmp_path / "work").close()
     with pytest.raises(SystemExit) as ended:
         main(["studio", "up", "-w", str(tmp_path / "work"), "--url", echo])
-    said = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     assert ended.value.code == 2
-    assert "refused: Token ***" in said
-    assert token not in said
+    assert "refused: Token ***" in stderr
+    assert token not in stderr

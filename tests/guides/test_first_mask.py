@@ -45,8 +45,8 @@ class Practice:
         """image_id by name."""
 
     def section(self, title: str) -> Section:
-        (found,) = [section for name, section in self.sections.items() if name.startswith(title)]
-        return found
+        (section,) = [section for name, section in self.sections.items() if name.startswith(title)]
+        return section
 
     def type(self, title: str) -> str:
         """Type the block of a section; what it makes gets a database at once, which need not be migrated."""
@@ -124,8 +124,8 @@ def object_of(answer: Annotation) -> Mask:
 
 
 def photo(name: str) -> Any:
-    (found,) = [photo for photo in PHOTOS if photo.name == name]
-    return found
+    (drawn,) = [photo for photo in PHOTOS if photo.name == name]
+    return drawn
 
 
 def covered(mask: Mask, stroke: str) -> float:
@@ -172,6 +172,6 @@ def test_what_was_skipped_is_with_somebody_else(practice: Practice) -> None:
 def test_the_second_look_settles_it(practice: Practice) -> None:
     with Workspace.open(practice.root) as store:
         states = {name: store.decisions().get(image_id) for name, image_id in practice.photos.items()}
-    told = {name: decision.state if decision else None for name, decision in states.items()}
+    outcomes = {name: decision.state if decision else None for name, decision in states.items()}
     accepted = {photo.name: "accepted" for photo in PHOTOS[:5]}
-    assert told == {**accepted, "6-pear": "wrong_label", "7-fog": None}
+    assert outcomes == {**accepted, "6-pear": "wrong_label", "7-fog": None}

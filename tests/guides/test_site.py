@@ -45,8 +45,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pages(site: Path) -> dict[str, Page]:
     """Every page by its path on the site."""
-    found = sorted(site.rglob("*.html"))
-    return {path.relative_to(site).as_posix(): Page(path.read_text(encoding="utf-8")) for path in found}
+    paths = sorted(site.rglob("*.html"))
+    return {path.relative_to(site).as_posix(): Page(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def test_it_begins_with_what_it_makes_and_loads_nothing_from_elsewhere(site: Path) -> None:

@@ -53,13 +53,13 @@ def test_photos_count_once_and_need_not_be_accepted(store: Workspace) -> None:
 
 
 def test_attributes_count_where_both_said_yes_or_no(store: Workspace) -> None:
-    said = {
+    answers_by_photo = {
         "a": ({"wet": True, "old": True}, {"wet": True, "old": None}),
         "b": ({"wet": True, "old": False}, {"wet": False, "old": False}),
         "c": ({"wet": False}, {"wet": False, "old": True}),
         "d": ({"wet": False, "old": None}, {"wet": False, "old": None}),
     }
-    for name, answers in said.items():
+    for name, answers in answers_by_photo.items():
         image_id = add_photo(store, name)
         for who, attributes in zip(("p1", "p2"), answers, strict=True):
             add_answer(store, image_id, who, {"object": band(3)}, attributes=attributes)
@@ -128,9 +128,9 @@ def test_figures_of_simulated_people_are_those_of_other_libraries(store: Workspa
     alpha, metrics = import_module("krippendorff").alpha, import_module("sklearn.metrics")
     generator = np.random.Generator(np.random.Philox(11))
     wrong = (0.05, 0.1, 0.2)
-    said = answer_yes([bool(value) for value in generator.random(40) < 0.4], wrong, generator)
+    answers_by_photo = answer_yes([bool(value) for value in generator.random(40) < 0.4], wrong, generator)
     painted = []
-    for number, answers in enumerate(said):
+    for number, answers in enumerate(answers_by_photo):
         image_id = add_photo(store, str(number))
         masks = [band(6) ^ (generator.random(SIZE_HW) < rate) for rate in wrong]
         painted.append(masks)
@@ -144,7 +144,7 @@ def test_figures_of_simulated_people_are_those_of_other_libraries(store: Workspa
     assert whole.dice.value == pytest.approx(
         np.mean([np.mean([metrics.f1_score(*pair) for pair in own]) for own in pairs])
     )
-    columns = np.array(said).T
+    columns = np.array(answers_by_photo).T
     assert wet.alpha.value == pytest.approx(alpha(columns.astype(float), level_of_measurement="nominal"))
     kappas = [metrics.cohen_kappa_score(one, other) for one, other in combinations(columns, 2)]
     print(

@@ -66,11 +66,11 @@ def test_two_answers_have_no_consensus_and_tell_of_people_all_the_same() -> None
     # a and b contradict each other on 40 other photos where c and a agree: now c is believed.
     more = {f"q{n}": {"a": n % 2 == 0, "c": n % 2 == 0} for n in range(40)}
     more |= {f"r{n}": {"b": n % 2 == 1, "c": n % 2 == 0} for n in range(40)}
-    told = attribute_consensus({**three, **more})
-    assert told is not None
-    assert list(told.probabilities) == ["p"]
-    assert told.specificity["c"] > 0.9 > told.specificity["b"]
-    assert told.to_json()["annotators"]["b"]["specificity"] == round(told.specificity["b"], 4)
+    consensus = attribute_consensus({**three, **more})
+    assert consensus is not None
+    assert list(consensus.probabilities) == ["p"]
+    assert consensus.specificity["c"] > 0.9 > consensus.specificity["b"]
+    assert consensus.to_json()["annotators"]["b"]["specificity"] == round(consensus.specificity["b"], 4)
 
 
 def test_people_are_compared_with_it_photo_by_photo() -> None:

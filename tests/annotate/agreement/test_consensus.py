@@ -114,14 +114,14 @@ def test_attributes_are_voted_on_and_parts_with_them(store: Workspace) -> None:
         {"object": band(10), "head": band(6), "wing": band(4)},
         {"object": band(10)},
     ]
-    said: list[dict[str, bool | None]] = [
+    attributes: list[dict[str, bool | None]] = [
         {"head": True, "tail": True, "wing": None, "wet": True},
         {"head": True, "tail": False, "wing": None, "wet": True},
         {"head": True, "tail": False, "wing": True, "wet": False},
         {"head": False, "tail": False, "wing": None, "wet": None},
     ]
     flags = [("class_visible_outside",), (), (), ()]
-    answered(store, "a", *masks, attributes=said, flags=flags)
+    answered(store, "a", *masks, attributes=attributes, flags=flags)
     (record,) = frozen(store).values()
     # One of four painted a wing, the others left it open: nobody voted on it, and it is filled in as ever.
     assert record.attributes == {"head": True, "tail": False, "wet": True, "wing": True}

@@ -46,9 +46,11 @@ def plain_em(answers: list[list[int]], prior: float | None, rounds: int) -> tupl
     for _ in range(rounds):
         specificity = [0.0 for _ in people]
         for person in people:
-            said = [(votes[person], p) for votes, p in zip(answers, truth, strict=True) if votes[person] >= 0]
-            sensitivity[person] = sum(p for vote, p in said if vote) / sum(p for _, p in said)
-            specificity[person] = sum(1 - p for vote, p in said if not vote) / sum(1 - p for _, p in said)
+            weighted_votes = [(votes[person], p) for votes, p in zip(answers, truth, strict=True) if votes[person] >= 0]
+            sensitivity[person] = sum(p for vote, p in weighted_votes if vote) / sum(p for _, p in weighted_votes)
+            specificity[person] = sum(1 - p for vote, p in weighted_votes if not vote) / sum(
+                1 - p for _, p in weighted_votes
+            )
         share = sum(truth) / len(truth) if prior is None else prior
         for item, votes in enumerate(answers):
             a, b = share, 1 - share

@@ -277,9 +277,9 @@ def test_lint_is_a_rule_of_a_policy_and_fails_with_the_others(store: Workspace, 
         return
     with pytest.raises(DataError) as caught:
         frozen(store, "lint: error\nrelease: {min_compared: 1}")
-    said = str(caught.value)
-    assert "empty" in said
-    assert "release min_compared" in said
+    message = str(caught.value)
+    assert "empty" in message
+    assert "release min_compared" in message
 
 
 def test_a_consensus_has_the_votes_of_those_behind_it(store: Workspace) -> None:

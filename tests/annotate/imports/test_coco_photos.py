@@ -36,11 +36,11 @@ def match(
         matches = match_bytes(store, file, folder, source=source, faults=faults)
     else:
         matches = match_photos(PhotoNames(store, names, source=source), file, faults)
-    told = [str(fault) for fault in faults]
+    messages = [str(fault) for fault in faults]
     uris = {photo.image_id: photo.uri for photo in store.images()}
     whole = {number: image.uri for number, image in matches.photos.items() if image.image_id not in matches.barred}
     assert {uris[image_id] for image_id in matches.barred}.isdisjoint(whole.values())
-    return whole, told
+    return whole, messages
 
 
 def test_names_mean_the_photo_with_the_same_folders(store: Workspace) -> None:
@@ -64,10 +64,11 @@ def test_a_name_of_several_photos_is_a_fault(store: Workspace) -> None:
 
 
 def test_two_images_of_one_photo_are_a_fault(store: Workspace) -> None:
-    matched, told = match(store, "fish/c.png", "images/c.png", "b.png")
+    matched, messages = match(store, "fish/c.png", "images/c.png", "b.png")
     assert matched == {2: "bird/b.png"}
     assert (
-        "image 0 fish/c.png: expected one image for the photo fish/c.png, got image 1 images/c.png as well" in told[0]
+        "image 0 fish/c.png: expected one image for the photo fish/c.png, got image 1 images/c.png as well"
+        in messages[0]
     )
 
 

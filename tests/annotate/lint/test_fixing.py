@@ -72,8 +72,8 @@ def test_nothing_is_stored_before_it_is_asked_for(store: Workspace) -> None:
 
 
 def test_a_mended_answer_is_a_later_state_that_names_the_steps(store: Workspace) -> None:
-    told = fix(store, ALL).changes
-    assert fix(store, ALL, apply=True).changes == told
+    changes = fix(store, ALL).changes
+    assert fix(store, ALL, apply=True).changes == changes
     former, mended = states(store)
     assert np.array_equal(mask_of(former), SPECKLED)
     assert np.array_equal(mask_of(mended), FIGURE)

@@ -111,11 +111,11 @@ def test_a_release_of_unreviewed_masks_follows_the_ranking_and_says_so(
     path = store.root / "objects" / "v1.parquet"
     _, records = read_release(path)
     assert {one.mask_origin for one in records} == {one.proposal_id for one in best_proposals(store, None)}
-    told = read_annotation(path)["proposals_ranked"]
-    assert told["rules"] == ["toy@3"]
-    assert sum(told["photos"].values()) == 3
+    ranking = read_annotation(path)["proposals_ranked"]
+    assert ranking["rules"] == ["toy@3"]
+    assert sum(ranking["photos"].values()) == 3
     code, out, _ = run_here(capsys, "freeze", "-w", store.root, "--version", "v2", "--unreviewed", "--json")
-    assert json.loads(out)["chosen_by"] == told
+    assert json.loads(out)["chosen_by"] == ranking
     report = freeze(store, "v3", FreezeOptions(unreviewed=True, segmenter="grabcut"))
     assert report.choice is None
     assert "proposals_ranked" not in read_annotation(report.path)

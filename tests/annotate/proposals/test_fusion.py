@@ -213,8 +213,8 @@ def test_the_command_fuses_three_segmenters(tmp_path: Path, capsys: pytest.Captu
     draw_tree(tmp_path, 1)
     index(tmp_path, tmp_path / "w")
     words = ["propose", "-w", tmp_path / "w", "--segmenter", "saliency", "--segmenter", "grabcut"]
-    code, out, told = run_here(capsys, *words, "--segmenter", "mobile-sam")
-    assert code == 0, told
+    code, out, err = run_here(capsys, *words, "--segmenter", "mobile-sam")
+    assert code == 0, err
     assert "consensus: 1 masks for 1 photos" in out
     code, out, _ = run_here(capsys, *words, "--segmenter", "mobile-sam", "--json")
     assert json.loads(out)["by_segmenter"]["consensus"]["already_done"] == 1

@@ -260,10 +260,10 @@ class TestFrame:
         points = np.concatenate([points, [[0.0, 0.0], [float(photo_hw[1]), float(photo_hw[0])]]])
         columns, rows = np.minimum(points.astype(int), np.array(photo_hw[::-1]) - 1).T
         shown = frame.upscale(logits)[rows, columns]
-        found = frame.upscaled_at(logits, points)
+        values = frame.upscaled_at(logits, points)
         # Noise is the worst case for the way round by the frame, whose pixels are averaged once more.
-        assert np.abs(found - shown).max() < (1e-3 if squashed else 0.8)
-        assert ((found > 0) != (shown > 0)).mean() <= (0.0 if squashed else 0.06)
+        assert np.abs(values - shown).max() < (1e-3 if squashed else 0.8)
+        assert ((values > 0) != (shown > 0)).mean() <= (0.0 if squashed else 0.06)
 
     def test_padding_is_zero_after_normalisation(self) -> None:
         normal = normalise_frame(np.full((512, 1024, 3), 255, np.uint8))

@@ -146,7 +146,7 @@ def test_one_command_sends_at_a_time(
     kit = make(tmp_path / "kit", draw_dataset(tmp_path / "drawn", per_class=1)).folder
     with sending(StudioHome.of(store.root)):
         for words in (["studio", "push"], ["human", "push", str(kit), "--rater", "ada"]):
-            code, _, said = run_here(capsys, *words, "-w", store.root)
-            assert (code, len(said.splitlines())) == (2, 1), said
-            assert "run again when it is done" in said
+            code, _, err = run_here(capsys, *words, "-w", store.root)
+            assert (code, len(err.splitlines())) == (2, 1), err
+            assert "run again when it is done" in err
     assert run_here(capsys, "studio", "push", "-w", store.root)[0] == 0

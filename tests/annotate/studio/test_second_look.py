@@ -241,8 +241,8 @@ def test_a_project_of_older_second_looks_gives_way_to_a_new_one(store: Workspace
     old = client.create_project("older", page, "older", instruction="", model_version=MODEL_VERSION)
     data = {"image": "/x.jpg", "image_id": "x", "title": "x", "compare": "older"}
     (task,) = client.import_tasks(old, [{"data": data}])
-    said = {"id": "1", "type": "choices", "from_name": "side", "to_name": "earlier", "value": {"choices": ["A"]}}
-    answer(client, {"id": task}, [said])
+    result = {"id": "1", "type": "choices", "from_name": "side", "to_name": "earlier", "value": {"choices": ["A"]}}
+    answer(client, {"id": task}, [result])
     note = {"server": client.connection.server, "project": old, "title": "older", "annotator": ""}
     store.add_studio_project(
         StudioProject(

@@ -111,13 +111,13 @@ def test_a_photo_with_a_second_figure_outside_never_lends() -> None:
 
 def test_one_photo_more_changes_its_own_rows_and_at_most_one_ground() -> None:
     before = plan(photos(), crossed(6))
-    kept = {(row.object_id, row.draw): row.ground_id for row in rows_of(before)}
+    grounds = {(row.object_id, row.draw): row.ground_id for row in rows_of(before)}
     changed = []
     for number in range(12):
         more = plan([*photos(), object_record(f"new{number}", "b")], crossed(6))
         after = {(row.object_id, row.draw): row.ground_id for row in rows_of(more)}
         changed.append(
-            len({draw for (name, draw), ground in after.items() if kept.get((name, draw), ground) != ground})
+            len({draw for (name, draw), ground in after.items() if grounds.get((name, draw), ground) != ground})
         )
     assert max(changed) <= 2  # one that it takes, and one that the photo which it displaces takes
     assert sum(changed) <= 6  # two of nine photos lend, so that of twelve new ones under three do

@@ -191,9 +191,9 @@ def test_no_donor_is_of_the_figures_own_group() -> None:
         for row in rows
         if row.variant in {"mixed_same", "mixed_next"}
     )  # by chance a quarter is
-    told = scenes(photos())
-    assert len(told) == 36 * 3
-    assert not any(told)
+    same_group = scenes(photos())
+    assert len(same_group) == 36 * 3
+    assert not any(same_group)
 
 
 def test_reference_rules_know_no_groups_as_they_know_no_near_duplicates() -> None:

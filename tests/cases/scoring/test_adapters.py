@@ -109,9 +109,9 @@ def test_all_models_are_tried_before_the_first_is_scored(
     write_onnx(tmp_path / "outputs.onnx", np.ones((3, 7), np.float32), settings=PLAIN)
     words = ["--repo", str(folder), "--model", good, "--model", f"onnx:{late}", "--out", "scores"]
     assert script.main(words) in (1, 2)
-    told = capsys.readouterr()
-    assert late.removesuffix(".onnx") in told.err
-    assert told.out == ""
+    output = capsys.readouterr()
+    assert late.removesuffix(".onnx") in output.err
+    assert output.out == ""
     assert not list(tmp_path.glob("scores/**/*.npz"))
 
 
@@ -140,9 +140,9 @@ def test_what_is_done_is_printed_though_a_later_model_fails(tmp_path: Path, caps
     (tmp_path / "mine.py").write_text(LATE)
     words = ["--repo", str(folder), "--model", good, "--model", "mine:make", "--json"]
     assert script.main(words) == 1
-    told = capsys.readouterr()
-    assert [result["model"] for result in json.loads(told.out)["results"]] == ["onnx:good"]
-    assert "the GPU fell off" in told.err
+    output = capsys.readouterr()
+    assert [result["model"] for result in json.loads(output.out)["results"]] == ["onnx:good"]
+    assert "the GPU fell off" in output.err
 
 
 def test_an_unforeseen_error_is_one_line_and_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,8 +185,8 @@ def test_classes_of_other_sizes_have_both_means_in_the_table(tmp_path: Path) -> 
     assert "original, over images" in script.format_table([score(list_files(folder), model)])
 
 
-@pytest.mark.parametrize(("unreviewed", "told"), [(2, True), (0, False)])
-def test_masks_that_nobody_reviewed_stand_in_results_and_tables(tmp_path: Path, unreviewed: int, told: bool) -> None:
+@pytest.mark.parametrize(("unreviewed", "warned"), [(2, True), (0, False)])
+def test_masks_that_nobody_reviewed_stand_in_results_and_tables(tmp_path: Path, unreviewed: int, warned: bool) -> None:
     folder, model = draw_dataset(tmp_path / "set"), colour_model(tmp_path / "m.onnx")
     states = {"accepted": 6 - unreviewed, "unreviewed": unreviewed}
     lock = {"objects": 6, "unreviewed": unreviewed, "states": states}
@@ -194,15 +194,15 @@ def test_masks_that_nobody_reviewed_stand_in_results_and_tables(tmp_path: Path, 
     result = score(list_files(folder), model)
     assert result["dataset"]["masks"] == lock
     words = "2 of 6 masks are a machine's that nobody reviewed"
-    assert (words in script.format_table([result])) is told
-    assert (words in script.format_eval_results(result)) is told
+    assert (words in script.format_table([result])) is warned
+    assert (words in script.format_eval_results(result)) is warned
 
 
 def shapes(value: Any) -> Iterator[Any]:
     """The same value with one part of it missing, or of another kind, to any depth."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield {other: kept for other, kept in value.items() if other != name}
+            yield {other: part for other, part in value.items() if other != name}
             for changed in [None, 7, "text", [], {}, *shapes(inner)]:
                 yield {**value, name: changed}
 
@@ -219,17 +219,17 @@ def test_results_of_another_shape_are_reported_or_named(tmp_path: Path) -> None:
     )
     (tmp_path / "results").mkdir()
     path = tmp_path / "results" / "one.json"
-    told = list[str]()
+    messages = list[str]()
     for part in [[], 3, "text", {"results": 3}, {"results": [3]}, {}, *damaged]:
         path.write_text(json.dumps(part if not isinstance(part, dict) or "results" in part else {**result, **part}))
         if isinstance(part, dict) and "results" not in part and len(part) < 5:
-            path.write_text(json.dumps({name: kept for name, kept in result.items() if name in part or name == "n"}))
+            path.write_text(json.dumps({name: value for name, value in result.items() if name in part or name == "n"}))
         try:
             write_report([path], tmp_path / "report")
         except DataError as error:
-            told.append(str(error))
-    assert len(told) > 20
-    assert all("one.json" in words and "run evaluate again" in words for words in told)
+            messages.append(str(error))
+    assert len(messages) > 20
+    assert all("one.json" in words and "run evaluate again" in words for words in messages)
     path.write_text("[" * 5000)
     with pytest.raises(DataError, match="RecursionError"):
         write_report([path], tmp_path / "report")

@@ -165,14 +165,14 @@ def test_a_softmax_inside_is_told_by_the_outputs(tmp_path: Path, kind: str) -> N
     plain = score(folder, colour_model(tmp_path / "logits.onnx", 3), out=out)
     inside = score(folder, softmax_model(tmp_path / "shares.onnx", HEAD * 3, kind), out=out)
     (tmp_path / "said.json").write_text('{"outputs": "probabilities", "mean": [0, 0, 0], "std": [1, 1, 1]}')
-    said = score(folder, softmax_model(tmp_path / "said.onnx", HEAD * 3, kind), out=out)
-    assert [result["feeding"]["outputs"] for result in (plain, inside, said)] == ["logits"] + ["probabilities"] * 2
-    told = {}
+    declared = score(folder, softmax_model(tmp_path / "said.onnx", HEAD * 3, kind), out=out)
+    assert [result["feeding"]["outputs"] for result in (plain, inside, declared)] == ["logits"] + ["probabilities"] * 2
+    probabilities = {}
     for path in out.rglob("*.npz"):
         with np.load(path) as stored:
-            told[path.name.split(".")[0]] = stored["probability"]
-    assert told["onnx-shares"] == pytest.approx(told["onnx-logits"], abs=2e-3)
-    assert told["onnx-said"] == pytest.approx(told["onnx-logits"], abs=2e-3)
+            probabilities[path.name.split(".")[0]] = stored["probability"]
+    assert probabilities["onnx-shares"] == pytest.approx(probabilities["onnx-logits"], abs=2e-3)
+    assert probabilities["onnx-said"] == pytest.approx(probabilities["onnx-logits"], abs=2e-3)
     (tmp_path / "shares.json").write_text('{"outputs": "logits"}')
     assert "says logits, but its rows are shares" in refused(folder, f"onnx:{tmp_path}/shares.onnx")
 

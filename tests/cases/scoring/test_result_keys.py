@@ -67,11 +67,11 @@ def test_a_changed_file_that_the_manifest_lists_is_refused(
     tmp_path: Path, change: Callable[[Path], None], out: str | None
 ) -> None:
     folder, model = draw_dataset(tmp_path / "set"), colour_model(tmp_path / "a.onnx")
-    kept = tmp_path / out if out else None
-    assert accuracy(score(folder, model, kept)) == pytest.approx(5 / 6)
+    scores = tmp_path / out if out else None
+    assert accuracy(score(folder, model, scores)) == pytest.approx(5 / 6)
     change(folder)
     with pytest.raises(script.EvaluationError, match=r"expected the bytes that manifest\.json lists") as caught:
-        score(folder, model, kept)
+        score(folder, model, scores)
     assert (SHARD if change is flip_labels else "class_map.json") in str(caught.value)
     assert caught.value.exit_code == 1
 
@@ -81,10 +81,10 @@ def test_a_changed_file_that_the_manifest_lists_is_refused(
 def test_changed_rows_give_another_score(tmp_path: Path, out: str | None, listed: bool) -> None:
     """Without a manifest, and with one that lists what is there now."""
     folder, model = draw_dataset(tmp_path / "set", listed=listed), colour_model(tmp_path / "a.onnx")
-    kept = tmp_path / out if out else None
-    first = score(folder, model, kept)
+    scores = tmp_path / out if out else None
+    first = score(folder, model, scores)
     flip_labels(folder)
-    second = score(list_files(folder) if listed else folder, model, kept)
+    second = score(list_files(folder) if listed else folder, model, scores)
     assert first["dataset"]["fingerprint"] != second["dataset"]["fingerprint"]
     assert accuracy(first) == pytest.approx(5 / 6)
     assert accuracy(second) == pytest.approx(1 / 6)
@@ -92,16 +92,16 @@ def test_changed_rows_give_another_score(tmp_path: Path, out: str | None, listed
 
 @pytest.mark.parametrize("out", [None, "scores"], ids=["no-folder", "folder"])
 def test_weights_beside_a_graph_are_part_of_it(tmp_path: Path, out: str | None) -> None:
-    folder, kept = draw_dataset(tmp_path / "set"), tmp_path / out if out else None
-    first = score(folder, external(tmp_path / "m.onnx", 1), kept)
+    folder, scores = draw_dataset(tmp_path / "set"), tmp_path / out if out else None
+    first = score(folder, external(tmp_path / "m.onnx", 1), scores)
     graph = (tmp_path / "m.onnx").read_bytes()
-    second = score(folder, external(tmp_path / "m.onnx", -1), kept)
+    second = score(folder, external(tmp_path / "m.onnx", -1), scores)
     assert (tmp_path / "m.onnx").read_bytes() == graph
     assert accuracy(first) != accuracy(second)
     assert first["weights_sha256"] != second["weights_sha256"]
     (tmp_path / "m.onnx.data").unlink()
     with pytest.raises(script.EvaluationError, match=r"m\.onnx\.data, do not lie beside it"):
-        score(folder, f"onnx:{tmp_path}/m.onnx", kept)
+        score(folder, f"onnx:{tmp_path}/m.onnx", scores)
 
 
 def test_weights_in_every_corner_of_a_graph_are_found(tmp_path: Path) -> None:
@@ -183,8 +183,8 @@ def test_settings_that_decide_answers_make_another_key(tmp_path: Path, settings:
     folder, model = draw_dataset(tmp_path / "set"), colour_model(tmp_path / "a.onnx", settings={})
     assert key_of(folder, model, tmp_path / "scores")
     (tmp_path / "a.json").write_text(json.dumps(settings))
-    told = settings == {"outputs": "logits"}  # what the outputs tell, too
-    assert bool(key_of(folder, model, tmp_path / "scores")) is not told
+    implied = settings == {"outputs": "logits"}  # what the outputs tell, too
+    assert bool(key_of(folder, model, tmp_path / "scores")) is not implied
     assert not key_of(folder, model, tmp_path / "scores")
 
 

@@ -95,8 +95,8 @@ def test_wrong_usage_is_one_message_and_a_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: Here, arguments: list[str], code: int, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    found, stdout, stderr = here(*arguments)
-    assert found == code
+    exit_code, stdout, stderr = here(*arguments)
+    assert exit_code == code
     assert message in " ".join(stderr.split())
     assert "Traceback" not in stderr
     assert not stdout

@@ -33,8 +33,8 @@ def run(*arguments: str | Path) -> dict[str, Any]:
     """What a command prints as JSON; its error is raised."""
     done = CliRunner().invoke(import_masks, [*map(str, arguments), "--json"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
 @pytest.fixture

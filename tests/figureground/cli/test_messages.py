@@ -87,11 +87,11 @@ def test_a_mistake_is_told_with_the_way_on(
 ) -> None:
     typed, way_on = MISTAKES[mistake]
     monkeypatch.chdir(work)
-    code, stdout, said = run_here(capsys, *typed.split())
+    code, stdout, err = run_here(capsys, *typed.split())
     assert code != 0
     assert stdout == ""
-    assert way_on in " ".join(said.split())
-    assert unknown_commands(said) == []
+    assert way_on in " ".join(err.split())
+    assert unknown_commands(err) == []
 
 
 def test_bars_come_from_one_place() -> None:

@@ -51,12 +51,12 @@ def work(drawn: DrawnRelease, tmp_path: Path) -> Path:
 
 def wrong(findings: Iterable[Finding]) -> dict[str, Finding]:
     """What is broken or doubtful, by name; each says what to do, in commands that there are."""
-    found = {finding.name: finding for finding in findings if finding.state in ("broken", "doubtful")}
-    for finding in found.values():
-        said = f"{finding.detail}; {finding.remedy}"
-        assert unknown_commands(said) == []
+    defects = {finding.name: finding for finding in findings if finding.state in ("broken", "doubtful")}
+    for finding in defects.values():
+        text = f"{finding.detail}; {finding.remedy}"
+        assert unknown_commands(text) == []
         assert finding.remedy or "; " in finding.detail, f"{finding} has no remedy"
-    return found
+    return defects
 
 
 def plant_package(folder: Path, name: str, version: str, *requires: str) -> None:
@@ -318,9 +318,9 @@ def test_the_verb_prints_every_area_and_ends_with_one_where_something_is_broken(
     with pytest.raises(SystemExit) as stop:
         main(["doctor", "-w", str(work), "--json"])
     assert stop.value.code == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["counts"]["broken"] == 1
-    assert {finding["state"] for finding in told["findings"]} >= {"good", "broken"}
+    report = json.loads(capsys.readouterr().out)
+    assert report["counts"]["broken"] == 1
+    assert {finding["state"] for finding in report["findings"]} >= {"good", "broken"}
 
 
 def test_a_remedy_stands_below_its_finding() -> None:

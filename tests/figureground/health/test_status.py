@@ -86,5 +86,5 @@ def test_the_verb_tells_of_a_workspace(tmp_path: Path, capsys: pytest.CaptureFix
     text, _, last = capsys.readouterr().out.rstrip().rpartition("\n")
     assert f"{drawn.workspace}: 3 photos in 3 classes" in text
     assert "  figureground build RECIPE" in text
-    told = json.loads(last)
-    assert (told["labels"], sum(told["states"].values()), len(told["releases"])) == (3, 3, 1)
+    report = json.loads(last)
+    assert (report["labels"], sum(report["states"].values()), len(report["releases"])) == (3, 3, 1)

@@ -83,7 +83,7 @@ def test_it_ends_though_requests_run_and_others_never_come(
         assert process.stdout is not None
         assert process.stdout.readline() == "asked\n"
         process.send_signal(getattr(signal, name))
-        _, said = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=20)
     assert process.returncode == 128 + getattr(signal, name)
-    assert f"stopped by {name}" in said
-    assert "Traceback" not in said
+    assert f"stopped by {name}" in stderr
+    assert "Traceback" not in stderr

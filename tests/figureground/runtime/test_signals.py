@@ -60,8 +60,8 @@ def test_a_command_that_is_asked_to_stop_ends_with_its_workers(name: str, whole_
     workers = [psutil.Process(int(path.name)) for path in pids.iterdir()]
     assert len(workers) == 2
     os.killpg(process.pid, number) if whole_group else process.send_signal(number)
-    _, said = process.communicate(timeout=20)  # the jobs last for minutes
-    assert (process.returncode, said) == (
+    _, stderr = process.communicate(timeout=20)  # the jobs last for minutes
+    assert (process.returncode, stderr) == (
         128 + number,
         f"stopped by {name}; what is finished is kept, run again to go on\n",
     )

@@ -158,9 +158,9 @@ class TestBoxes:
         expected = np.clip(known["boxes"].numpy(), 0, [width, height, width, height])
         if name == "owlv2" and width > height:  # it pads photos to squares, and finds things in the padding
             assert (known["boxes"].numpy()[:, 3] > height + 1).any()
-        found = finders(name).find(photo, "dog")
-        assert found or (name, height) == ("owlv2", 3)  # all that it finds lies in the padding
-        for box, score in found:
+        detections = finders(name).find(photo, "dog")
+        assert detections or (name, height) == ("owlv2", 3)  # all that it finds lies in the padding
+        for box, score in detections:
             distances = np.abs(expected - np.array(box)).max(axis=1)
             assert distances.min() <= 0.5 + 1e-3  # whole pixels
             near = known["scores"].numpy()[distances <= 0.5 + 1e-3]

@@ -101,7 +101,7 @@ def test_a_branch_that_moves_changes_nothing(hub: HubCache) -> None:
 def test_other_files_at_the_same_commit_are_refused_with_the_remedy(hub: HubCache) -> None:
     hub.download(FIRST)
     first = load()
-    kept = first_use.first_uses_file().read_text()
+    stored = first_use.first_uses_file().read_text()
     shutil.rmtree(hub.snapshot(FIRST))
     hub.download(FIRST, change=0.1)
     (hub.snapshot(FIRST) / "more.safetensors").write_bytes(b"")
@@ -109,16 +109,16 @@ def test_other_files_at_the_same_commit_are_refused_with_the_remedy(hub: HubCach
         load()
     faults = {fault.record: fault for fault in refused.value.faults}
     assert set(faults) == {"model.safetensors", "more.safetensors"}
-    assert json.loads(kept)["facebook/sam2.1-hiera-tiny@main"]["sha256"]["model.safetensors"] in str(
+    assert json.loads(stored)["facebook/sam2.1-hiera-tiny@main"]["sha256"]["model.safetensors"] in str(
         faults["model.safetensors"]
     )
     assert "delete that folder and run again; to trust these files instead, delete facebook/sam2.1-hiera-tiny@main" in (
         faults["model.safetensors"].remedy
     )
-    assert first_use.first_uses_file().read_text() == kept
-    (found,) = [one for one in look_at_weights() if one.name == NAME]
-    assert (found.state, found.remedy) == ("broken", faults["model.safetensors"].remedy)
-    assert "model.safetensors, more.safetensors" in found.detail
+    assert first_use.first_uses_file().read_text() == stored
+    (finding,) = [one for one in look_at_weights() if one.name == NAME]
+    assert (finding.state, finding.remedy) == ("broken", faults["model.safetensors"].remedy)
+    assert "model.safetensors, more.safetensors" in finding.detail
     shutil.rmtree(hub.snapshot(FIRST))
     with pytest.raises(ServiceError, match=f"facebook/sam2.1-hiera-tiny@{FIRST}: the Hub does not give it"):
         load()

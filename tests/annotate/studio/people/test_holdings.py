@@ -15,7 +15,7 @@ PROJECTS = {"ada": 1, "ben": 2, "cleo": 3, EVERYBODY: 4}
 ALL = ("ada", "ben", "cleo")
 
 
-def holdings(have: Sequence[str], said: dict[str, AnswerState], *, pair: bool, team: Sequence[str] = ALL) -> Holdings:
+def holdings(have: Sequence[str], states: dict[str, AnswerState], *, pair: bool, team: Sequence[str] = ALL) -> Holdings:
     made = Holdings(
         team=StudioTeam(annotators=tuple(team)),
         pairs={"photo"} if pair else set(),
@@ -24,12 +24,12 @@ def holdings(have: Sequence[str], said: dict[str, AnswerState], *, pair: bool, t
         names={project: name for name, project in PROJECTS.items()},
         honeypots={(1, "pot")},
     )
-    for name, state in said.items():
+    for name, state in states.items():
         made.note(PROJECTS[name], "photo", f"answer of {name}", state)
     return made
 
 
-def answers(said: dict[str, AnswerState]) -> list[Annotation]:
+def answers(states: dict[str, AnswerState]) -> list[Annotation]:
     return [
         Annotation(
             annotation_id=f"answer of {name}",
@@ -45,12 +45,12 @@ def answers(said: dict[str, AnswerState]) -> list[Annotation]:
             edit_iou=None,
             state=state,
         )
-        for name, state in said.items()
+        for name, state in states.items()
     ]
 
 
 @pytest.mark.parametrize(
-    ("have", "said", "pair", "team", "awaited"),
+    ("have", "states", "pair", "team", "awaited"),
     [
         (["ada"], {}, False, ALL, 1),
         (["ada"], {"ada": "submitted"}, False, ALL, 0),
@@ -74,10 +74,10 @@ def answers(said: dict[str, AnswerState]) -> list[Annotation]:
     ],
 )
 def test_a_photo_waits_for_those_who_will_answer(
-    have: list[str], said: dict[str, AnswerState], pair: bool, team: Sequence[str], awaited: int
+    have: list[str], states: dict[str, AnswerState], pair: bool, team: Sequence[str], awaited: int
 ) -> None:
-    made = holdings(have, said, pair=pair, team=team)
-    assert made.awaited("photo", answers(said)) == awaited
+    made = holdings(have, states, pair=pair, team=team)
+    assert made.awaited("photo", answers(states)) == awaited
 
 
 def test_answers_that_an_older_version_pulled_count_by_people() -> None:

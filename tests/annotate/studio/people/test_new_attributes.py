@@ -80,22 +80,22 @@ def test_an_added_attribute_is_asked_of_decided_photos(store: Workspace, client:
     assert ('value="tail"' in page, 'value="wing"' in page) == (True, False)
     assert pushed_schema(store, client) == OLD  # a part is no schema to go on with
 
-    kept, changed = tasks_of(client, part)
-    regions = shown(client, kept)
+    unchanged, changed = tasks_of(client, part)
+    regions = shown(client, unchanged)
     assert [region["type"] for region in regions] == ["brushlabels", "choices"]
     assert (
         client._get("/api/predictions/", {"project": part})[0]["model_version"]
         == (client.project(part) or {})["model_version"]
     )
     tail = mask_region(~WING, region_id="t", label="tail")
-    answer(client, kept, [*regions, tail, ticked("attributes", "tall")])
+    answer(client, unchanged, [*regions, tail, ticked("attributes", "tall")])
     smaller = mask.copy()
     smaller[12:14] = False
     touched = {**mask_region(smaller, region_id="r", label="object"), "origin": "prediction-changed"}
     answer(client, changed, [touched])
     assert pull(store, client).decisions == {"accepted": 2}
 
-    was, now = before[kept["data"]["image_id"]], accepted(store, kept["data"]["image_id"])
+    was, now = before[unchanged["data"]["image_id"]], accepted(store, unchanged["data"]["image_id"])
     assert (now.masks["object"], now.masks["wing"]) == (was.masks["object"], was.masks["wing"])
     np.testing.assert_array_equal(decode_coco_rle(now.masks["tail"]), ~WING)
     assert {name: now.attributes[name] for name in ("wing", "wet", "tail", "tall")} == dict.fromkeys(
@@ -128,7 +128,7 @@ def test_a_mask_that_was_mended_since_is_asked_again(store: Workspace, client: S
     assert "tall" not in accepted(store, task["data"]["image_id"]).attributes
     assert sum(push_new_attributes(store, client, NEW, ["tall"]).sent.values()) == 1
     assert sum(push_new_attributes(store, client, NEW, ["tall"]).sent.values()) == 0
-    newest = max(tasks_of(client, asked), key=lambda each: int(each["id"]))
+    newest = max(tasks_of(client, asked), key=lambda candidate: int(candidate["id"]))
     answer(client, newest, shown(client, newest))
     pull(store, client)
     now = accepted(store, task["data"]["image_id"])

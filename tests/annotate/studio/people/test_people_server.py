@@ -89,22 +89,22 @@ def test_a_newcomer_and_a_hand_over_move_only_what_nobody_has_begun(store: Works
     joined = send(store, client, add=("cleo", "dan"))
     cleo, dan = (photos_of(client, joined.projects[name]) for name in ("cleo", "dan"))
     assert sum(joined.sent.values()) == len(cleo | dan) == sum(joined.moved.values()) > 0
-    kept = {task["data"]["image_id"] for task in touched}
-    assert not kept & (cleo | dan)
+    touched_ids = {task["data"]["image_id"] for task in touched}
+    assert not touched_ids & (cleo | dan)
     left = {name: photos_of(client, joined.projects[name]) for name in ("ada", "ben")}
     assert all(owners[image_id] == name for name, image_ids in left.items() for image_id in image_ids)
     assert len(left["ada"] | left["ben"] | cleo | dan) == 8
     assert sum(send(store, client, add=("cleo",)).moved.values()) == 0
 
     handed = send(store, client, hand_over=(("ada", "eve"),))
-    assert photos_of(client, ada) == kept
-    assert photos_of(client, handed.projects["eve"]) >= left["ada"] - kept
-    assert sum(count for move, count in handed.moved.items() if move == "ada to eve") == len(left["ada"] - kept)
+    assert photos_of(client, ada) == touched_ids
+    assert photos_of(client, handed.projects["eve"]) >= left["ada"] - touched_ids
+    assert sum(count for move, count in handed.moved.items() if move == "ada to eve") == len(left["ada"] - touched_ids)
     assert "ada" not in handed.projects
     # What she had answered goes to nobody; what she has begun goes to somebody, for she may never finish it.
-    holders = [name for name, number in handed.projects.items() if kept & photos_of(client, number)]
+    holders = [name for name, number in handed.projects.items() if touched_ids & photos_of(client, number)]
     assert len(holders) == 1
-    shared = kept & photos_of(client, handed.projects[holders[0]])
+    shared = touched_ids & photos_of(client, handed.projects[holders[0]])
     assert shared == {touched[0]["data"]["image_id"]}
     answers = pull(store, client)
     assert (answers.answers["submitted"], answers.begun, answers.decisions) == (1, 1, {"accepted": 1})

@@ -57,9 +57,9 @@ class Studio:
         return f"{grey:032x}"
 
     def fill(self, network: CountingSam, *, photos_of_room: float = 100) -> Any:
-        kept = EmbeddingFolder(path=self.root / "embeddings", most_bytes=int(photos_of_room * SIZE))
-        remembering = RememberingSam(network, kept, "model-1")
-        return fill_embeddings(remembering, kept, waiting_photos(self.root / "queues"), self.root / "served")
+        embeddings = EmbeddingFolder(path=self.root / "embeddings", most_bytes=int(photos_of_room * SIZE))
+        remembering = RememberingSam(network, embeddings, "model-1")
+        return fill_embeddings(remembering, embeddings, waiting_photos(self.root / "queues"), self.root / "served")
 
 
 @pytest.fixture
@@ -91,8 +91,8 @@ def test_a_first_click_does_not_wait_for_the_encoder(studio: Studio) -> None:
     network = CountingSam()
     studio.fill(network)
     before = len(network.encoded)
-    kept = EmbeddingFolder(path=studio.root / "embeddings")
-    sam = InteractiveSam(RememberingSam(network, kept, "model-1"))  # a backend that was started anew
+    embeddings = EmbeddingFolder(path=studio.root / "embeddings")
+    sam = InteractiveSam(RememberingSam(network, embeddings, "model-1"))  # a backend that was started anew
     photo = np.full((8, 8, 3), 11, np.uint8)
     assert sam.suggest(studio.image_id(11), lambda: photo, Clicks((Click((4.0, 4.0)),))).mask_hw.all()
     assert len(network.encoded) == before
@@ -112,8 +112,8 @@ def test_the_command_says_what_is_kept(tmp_path: Path, capsys: pytest.CaptureFix
     work = tmp_path / "work"
     code, out, _ = run_here(capsys, "studio", "embeddings", "-w", work)
     assert (code, out.strip()) == (0, "no embeddings are kept yet")
-    kept = EmbeddingFolder(path=work / "studio" / "embeddings")
-    RememberingSam(CountingSam(), kept, "mobile-sam-1").encode(np.zeros((8, 8, 3), np.uint8))
+    embeddings = EmbeddingFolder(path=work / "studio" / "embeddings")
+    RememberingSam(CountingSam(), embeddings, "mobile-sam-1").encode(np.zeros((8, 8, 3), np.uint8))
     code, out, _ = run_here(capsys, "studio", "embeddings", "-w", work, "--json")
     assert code == 0
     assert json.loads(out)["models"]["mobile-sam-1"]["photos"] == 1
@@ -128,8 +128,8 @@ def test_a_forgotten_photo_leaves_no_embedding(tmp_path: Path, capsys: pytest.Ca
         Image.new("RGB", (60, 60), (grey,) * 3).save(path)
         photos.append(np.full((60, 60, 3), grey, np.uint8))
     assert run_here(capsys, "index", tmp_path / "photos", "-w", work)[0] == 0
-    kept = EmbeddingFolder(path=studio / "embeddings")
-    remembering = RememberingSam(CountingSam(), kept, "model-1")
+    embeddings = EmbeddingFolder(path=studio / "embeddings")
+    remembering = RememberingSam(CountingSam(), embeddings, "model-1")
     with Workspace.open(work) as store:
         images = {image.uri: image.image_id for image in store.images()}
     served = StudioHome.of(work).served

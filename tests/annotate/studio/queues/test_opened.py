@@ -123,11 +123,11 @@ def test_what_was_written_while_the_log_was_read_is_read_once(log: Log, monkeypa
             true_seek = file.seek
 
             def seek(*place: int) -> int:
-                found = int(true_seek(*place))
+                position = int(true_seek(*place))
                 if place == (0, 2):
                     monkeypatch.setattr(Path, "open", true_open)
                     log.write(NEXT.format(4), PHOTO.format(A, 200), *(TABLE for _ in range(9)))
-                return found
+                return position
 
             return Seeking(file, seek)
         return file
