@@ -236,6 +236,7 @@ def report(
     *,
     models: str | Path | None = None,
     repository: str | Path | None = None,
+    revision: str | None = None,
     published: str | Path | None = None,
     margin: float = 0.05,
     vector: Literal["svg", "pdf"] | None = None,
@@ -247,6 +248,7 @@ def report(
         out: Folder for the tables and plots.
         models: YAML file that lists models with family and training; None makes each model a family.
         repository: The dataset that was scored, to show its images in the plots; None shows none.
+        revision: Tag, branch or commit of ``repository`` on the Hub; needed there, and for nothing else.
         published: timm's ``results-imagenet-a.csv``, to set results of ``imagenet_a`` beside; None sets none.
         margin: Difference of two accuracies on ``no_fg`` that counts as none, in (0, 1).
         vector: ``svg`` or ``pdf``, to write every chart as that too; sheets of photos stay PNG.
@@ -269,6 +271,7 @@ def report(
         Path(out),
         models=None if models is None else Path(models),
         repository=None if repository is None else str(repository),
+        revision=revision,
         published=None if published is None else Path(published),
         margin=margin,
         vector=vector,

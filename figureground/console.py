@@ -106,7 +106,7 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr()) as bar:
+    with Progress(*columns, console=stderr(), redirect_stdout=False) as bar:  # stdout may be a file
         tasks = dict[str, Any]()
 
         def show(stage: str, done: int, total: int) -> None:

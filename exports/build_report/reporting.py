@@ -30,7 +30,7 @@ MOST_CHARACTERS: Final = 19_000_000
 
 def is_build(path: Path, revision: str | None = None) -> bool:
     """Whether a path is that of a dataset, and of no results: a folder, or with a revision an id of the Hub."""
-    return (path / MANIFEST).is_file() or (revision is not None and is_repo_id(str(path)))
+    return (path / MANIFEST).is_file() or (revision is not None and not path.exists() and is_repo_id(str(path)))
 
 
 def write_build_report(

@@ -81,17 +81,20 @@ def evaluate_on_ray(
 
     Raises:
         EvaluationError: what is at fault with the data, the call or a model.
-        UsageError: for eval results of a folder.
+        UsageError: for eval results of a folder, and for a device other than the one that ``choice`` leads to.
         ServiceError: if the cluster cannot be reached, or a task was lost again and again.
     """
     opened = open_repository(repository, options.get("revision"))
     if eval_results_yaml is not None and not opened.revision:
         raise UsageError("eval results name a dataset on the Hub: give its id and a revision, not a folder")
+    device = "cuda" if choice.gpus else "cpu"
+    if options.get("device", device) not in (device, "auto"):
+        raise UsageError(f"on Ray models run on {device} here: give --ray-gpus for GPUs, and no --device")
     asked, configs = options.get("protocol"), options.get("configs")
     protocol = named_protocol(asked) if asked else find_protocol(list_configs(opened))
     waves = _waves(opened, configs, protocol)
     every = {name for wave in waves for part in wave for name in part}
-    last: ScoringOptions = {**options, "protocol": protocol.name, "device": "cuda" if choice.gpus else "cpu"}
+    last: ScoringOptions = {**options, "protocol": protocol.name, "device": device}
     early = {name: value for name, value in last.items() if name not in _AFTER_PREDICTIONS}
     there = repository if opened.revision else str(opened.folder)  # nodes work in folders of their own
     calls = [_Call(repository=there, model=model, options=early) for model in dict.fromkeys(models)]

@@ -39,6 +39,8 @@ class Drawing:
     """Models to families, as a models file has them; empty without one."""
     repository: str | None
     """Dataset whose photos are shown; None shows none."""
+    revision: str | None
+    """Tag, branch or commit, of a dataset on the Hub."""
 
     def open_scored(self, name: str, fingerprint: str) -> Repository | None:
         """The dataset, which must be the one that was scored; None where none was given.
@@ -48,7 +50,7 @@ class Drawing:
         """
         if self.repository is None:
             return None
-        opened = open_repository(self.repository)
+        opened = open_repository(self.repository, self.revision)
         if opened.fingerprint != fingerprint:
             raise UsageError(f"{self.repository} is not the dataset that was scored ({name})")
         return opened

@@ -41,6 +41,7 @@ def write_report(
     *,
     models: Path | None = None,
     repository: str | None = None,
+    revision: str | None = None,
     published: Path | None = None,
     margin: float = MARGIN,
     vector: VectorFormat | None = None,
@@ -53,14 +54,17 @@ def write_report(
         models: Models file with families, which the protocol rival10 pools and plots colour; None makes each model a
             family.
         repository: Dataset whose images to show; None leaves worst noise gaps and categories without pictures.
+        revision: Tag, branch or commit of ``repository`` on the Hub; needed there, and for nothing else.
         published: timm's ``results-imagenet-a.csv``, to set results of the protocol imagenet_a beside; None sets none.
         margin: Difference of two accuracies on ``no_fg`` that counts as none, in (0, 1).
         vector: ``svg`` or ``pdf``, to write every chart as that too; sheets of photos stay PNG.
 
     Raises:
-        UsageError: if there are no results, or results that cannot be pooled.
+        UsageError: if there are no results, or results that cannot be pooled; for a revision of nothing.
         DataError: for files that are no results, and for faults in the models file or the published one.
     """
+    if revision is not None and repository is None:
+        raise UsageError("a revision is of the dataset whose images are shown: give --repository OWNER/NAME with it")
     read = read_results(results)
     families = load_families(models, [result["model"] for result in read])
     read = _with_parameters(read, families)
@@ -69,7 +73,9 @@ def write_report(
     with reading_results(results):
         leaks = _leaks(read, margin)
         pictures = PictureFolder(out, formats_with(vector))
-        drawing = Drawing(pictures=pictures, families=families, family_of=family_of, repository=repository)
+        drawing = Drawing(
+            pictures=pictures, families=families, family_of=family_of, repository=repository, revision=revision
+        )
         return _write(read, drawing, compared, leaks, out)
 
 

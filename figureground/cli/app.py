@@ -55,7 +55,8 @@ def program(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code; whatever goes wrong is one message, never a traceback."""
-    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # ours says more
+    for library in ("HF_DATASETS", "HF_HUB"):  # ours say more, and not to pipes
+        os.environ.setdefault(f"{library}_DISABLE_PROGRESS_BARS", "1")
     logging.getLogger("stamina").addHandler(logging.NullHandler())  # else each new attempt is a line on the screen
     try:
         with stoppable() as stops:

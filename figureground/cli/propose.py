@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -132,8 +131,7 @@ def propose(
     settings = ProposalSettings(prompt_mode=options.prompt, keep=options.keep, grid_side=options.grid, texts=texts)
     scope = ProposalScope(sources=tuple(options.source or ()), limit=options.limit)
     triage = TriageSettings(min_iou=skimming.no_correction_iou, risk=skimming.risk)
-    reporting = reported_faults(as_json=as_json) if len(choices) > 1 else nullcontext()
-    with reporting, progress_bar() as show:
+    with reported_faults(as_json=as_json), progress_bar() as show:
         report = run(
             workspace, choices, settings=settings, scope=scope, engine=engine.choice(), triage=triage, progress=show
         )

@@ -9,6 +9,7 @@ from figureground.annotate.studio.home import StudioHome
 from figureground.errors import FigureGroundError
 from figureground.health import installation, machine, servers, weights, workspaces
 from figureground.health.findings import Diagnosis, Finding
+from figureground.runtime.failures import failure_of
 from figureground.runtime.progress import Progress
 
 
@@ -33,8 +34,8 @@ def examine(workspace: Path | None = None, *, progress: Progress = lambda *_: No
 
 
 def _whole(area: str, name: str, look: Iterator[Finding]) -> Iterator[Finding]:
-    """What a look finds; one that ends in an error of the house has found that."""
+    """What a look finds; one that ends in an error of the house, or of the disk, has found that."""
     try:
         yield from look
-    except FigureGroundError as error:
-        yield Finding(area=area, name=name, state="broken", detail=str(error))
+    except (FigureGroundError, OSError) as error:
+        yield Finding(area=area, name=name, state="broken", detail=str(failure_of(error) or error))

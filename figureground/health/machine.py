@@ -52,7 +52,15 @@ def _devices() -> Finding:
 
 def _existing(path: Path) -> Path:
     """The folder, or the nearest one above it that is there."""
-    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if _is_folder(folder))
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a folder is there; one below a folder that may not be read is none."""
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return False
 
 
 def _room(name: str, existing: Path, asked: Path) -> Finding:

@@ -60,8 +60,16 @@ def report(
         raise UsageError("results need a folder to be written to: give --out; a dataset on the Hub needs --revision")
     from figureground.exports.verbs import report as run
 
-    models, repository = options.models, options.repository
-    files = run(results, out, models=models, repository=repository, published=published, margin=margin, vector=vector)
+    files = run(
+        results,
+        out,
+        models=options.models,
+        repository=options.repository,
+        revision=options.revision,
+        published=published,
+        margin=margin,
+        vector=vector,
+    )
     written = {"folder": str(out), "files": [file.relative_to(out).as_posix() for file in files]}
     emit(written, as_json=as_json, text="\n".join(map(str, files)))
 

@@ -104,8 +104,10 @@ def test_a_photo_that_is_gone_is_named_once_and_the_rest_is_ranked(
     photos_of_packages(tmp_path)
     assert run_here(capsys, "index", tmp_path / "photos", "-w", tmp_path / "w")[0] == 0
     (tmp_path / "photos" / "x" / "cup.png").unlink()
-    words = ("propose", "-w", tmp_path / "w", "--segmenter", "saliency", "--segmenter", "grabcut")
-    code, out, error = run_here(capsys, *words)
+    words = ("propose", "-w", tmp_path / "w", "--segmenter", "saliency")
+    code, out, error = run_here(capsys, *words, "--json")
+    assert (code, json.loads(out)["masks"]) == (1, 1), error
+    code, out, error = run_here(capsys, *words, "--segmenter", "grabcut")
     assert code == 1
     assert "1 fault in the data" in error
     assert "photos: x/cup.png" in error

@@ -55,6 +55,12 @@ def test_what_cannot_be_scored_is_told_as_by_evaluate(repo: Path, tmp_path: Path
         evaluate_on_ray(str(repo), ["onnx:any.onnx"], choice, eval_results_yaml=tmp_path / "results.yaml")
 
 
+@pytest.mark.parametrize(("gpus", "device"), [(0.0, "cuda"), (1.0, "cpu"), (0.0, "nonsense")])
+def test_a_device_that_the_cluster_s_gpus_do_not_lead_to_is_refused(repo: Path, gpus: float, device: str) -> None:
+    with pytest.raises(UsageError, match="give --ray-gpus for GPUs, and no --device"):
+        evaluate_on_ray(str(repo), ["onnx:any.onnx"], EngineChoice(kind="ray", gpus=gpus), device=device)
+
+
 def test_a_task_gets_all_answers_of_its_model_but_those_of_other_tasks(tmp_path: Path) -> None:
     configs = ("original", "b", "a.b", "attribute_noise", "challenge-128")
     for name in ("mine.one", "other"):

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hub_client import Client
+from hub_double import HubDouble
+from hub_store import folder_hashes
 from pasted_dataset import make_rows, write_repository
 
 import figureground
@@ -87,6 +90,28 @@ def test_grounds_are_counted_from_the_stored_challenge(scores: tuple[Path, Path]
         assert sum(counts) == fooled["vulnerable"]  # fewer grounds than are listed at most
         assert counts == sorted(counts, reverse=True)
         assert {ground.figures for ground in grounds} <= {fooled["n"]}
+
+
+def test_the_examples_of_a_dataset_on_the_hub_are_those_of_its_revision(
+    scores: tuple[Path, Path], tmp_path: Path
+) -> None:
+    repository, folder = scores
+    with HubDouble() as hub:
+        repo = hub.create("me/nine")
+        files = {path: (repository / path).read_bytes() for path in folder_hashes(repository)}
+        repo.refs["refs/tags/v1"] = repo.put(files, "v1").oid
+        client = Client(hub, tmp_path / "home")
+        client.figureground(
+            "report", str(folder), "-o", str(tmp_path / "hub"), "--repository", "me/nine", "--revision", "v1"
+        )
+    write_report([folder], tmp_path / "here", repository=str(repository))
+    for name in ("imagenet9.fooled.png", "report.json"):
+        assert (tmp_path / "hub" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+
+
+def test_a_revision_of_nothing_is_refused(scores: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="give --repository"):
+        write_report([scores[1]], tmp_path / "report", revision="v1")
 
 
 def test_the_report_draws_examples_of_the_dataset_that_was_scored(scores: tuple[Path, Path], tmp_path: Path) -> None:

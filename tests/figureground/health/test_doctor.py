@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checkout import ROOT
@@ -36,7 +38,7 @@ from figureground.health.weights import look_at_weights
 from figureground.health.workspaces import look_at_workspace
 from figureground.runtime.files import file_sha256
 from figureground.schemas.store.migrations import _MIGRATIONS
-from figureground.schemas.store.workspace import DATABASE_NAME
+from figureground.schemas.store.workspace import DATABASE_NAME, Workspace
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,29 @@ def test_packages_that_do_not_go_together(tmp_path: Path, monkeypatch: pytest.Mo
     assert "pip uninstall opencv-python" in findings["opencv"].remedy
     assert "not for 1.13.0" in findings["torch"].detail
     assert "pip install 'torch>=" in findings["torch"].remedy
+
+
+def test_a_look_that_the_disk_ends_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a folder where nothing may be looked at, as others' folders are to all but the root."""
+    is_dir, scandir = Path.is_dir, os.scandir
+
+    def look(path: Path) -> bool:
+        if tmp_path in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return is_dir(path)
+
+    def scan(path: str | Path) -> Any:
+        if Path(path) == tmp_path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(Path, "is_dir", look)
+    monkeypatch.setattr(os, "scandir", scan)
+    Workspace.create(tmp_path).close()
+    findings = examine(tmp_path).findings
+    (denied,) = [finding for finding in findings if "Permission denied" in finding.detail]
+    assert (denied.area, denied.state) == ("workspace", "broken")
+    assert {finding.area for finding in findings} > {"workspace", "machine"}
 
 
 def test_a_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
