@@ -17,6 +17,7 @@ from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -50,12 +51,20 @@ def masked(text: str) -> str:
     A server may repeat in its answer what it was sent, and a library what it sends. Secrets are those that
     ``keep_secret`` was told, those of the environment, and the login of the Hub's client where that is loaded.
     """
+    return _mask(text, _spelled_secrets())
+
+
+def _spelled_secrets() -> list[str]:
+    """All spellings of all secrets, the longest first: one may be a part of another."""
     own = (value for name, value in os.environ.items() if _SECRET_NAMES.search(name))
     known = {secret for secret in (*_secrets, *own, _hub_login()) if len(secret) >= _SHORTEST_SECRET}
-    spelled = {spelling for secret in known for spelling in spellings(secret)}
-    for spelling in sorted(spelled, key=len, reverse=True):  # one may be a part of another
-        text = text.replace(spelling, "***")
-    return _LOGIN.sub(r"\1***@", _SIGNED.sub(r"\1", text))
+    return sorted({spelling for secret in known for spelling in spellings(secret)}, key=len, reverse=True)
+
+
+def _mask(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return _LOGIN.sub(r"\1***@", _SIGNED.sub(r"\1", text)) if "://" in text else text
 
 
 @cache
@@ -90,9 +99,9 @@ def _spelled(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
-def _shown(text: str) -> str:
-    """One part of a fault: in one line, without addresses of memory, not endless."""
-    line = printable(masked(_ADDRESS.sub(r"\1", text)))  # before it is cut, where a half of a secret would be left
+def _shown(text: str, secrets: Iterable[str]) -> str:
+    """One part of a fault: in one line, without secrets and addresses of memory, not endless."""
+    line = printable(_mask(_ADDRESS.sub(r"\1", text), secrets))  # before it is cut: a half of a secret would be left
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}... ({len(line)} characters)"
 
 
@@ -152,12 +161,7 @@ class Fault:
 
     def __str__(self) -> str:
         """One line: where, record, expected, got, remedy; see ``printable`` for what names may hold."""
-        where, record, expected, got, remedy = map(
-            _shown, (self.where, self.record, self.expected, self.got, self.remedy)
-        )
-        subject = f"{where}: {record}" if record else where
-        line = f"{subject}: expected {expected}, got {got}"
-        return f"{line}; {remedy}" if remedy else line
+        return _line(self, _spelled_secrets())
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -172,12 +176,14 @@ class DataError(FigureGroundError):
     """
 
     def __init__(self, faults: Iterable[Fault], report: Any = None) -> None:  # noqa: ANN401  a report of any command
-        self.faults = tuple(sorted(faults, key=str))
+        secrets = _spelled_secrets()  # once for all: a file may be at fault in every line
+        lines = sorted(((_line(fault, secrets), fault) for fault in faults), key=itemgetter(0))
+        self.faults = tuple(fault for _, fault in lines)
         self.report: Any = report
         """What was done all the same, where a run goes on beside its faults; else None."""
         count = len(self.faults)
         head = f"{count} fault{'' if count == 1 else 's'} in the data"
-        super().__init__("\n".join([f"{head}:", *(f"  {line}" for line in _lines(self.faults))]))
+        super().__init__("\n".join([f"{head}:", *(f"  {line}" for line in _by_kind(lines))]))
 
     def __reduce__(self) -> tuple[type[DataError], tuple[tuple[Fault, ...], object]]:
         """Faults survive the way out of a worker process."""
@@ -189,17 +195,26 @@ class DataError(FigureGroundError):
         return cls([Fault(where=where, record=record, expected=expected, got=got, remedy=remedy)])
 
 
-def _lines(faults: Iterable[Fault]) -> list[str]:
-    """Faults as lines, those of one kind together, and how many more of the kind there are."""
-    kinds: dict[tuple[str, str], list[Fault]] = {}
-    for fault in faults:
-        kinds.setdefault(fault.kind, []).append(fault)
-    lines: list[str] = []
+def _line(fault: Fault, secrets: Iterable[str]) -> str:
+    where, record, expected, got, remedy = (
+        _shown(part, secrets) for part in (fault.where, fault.record, fault.expected, fault.got, fault.remedy)
+    )
+    subject = f"{where}: {record}" if record else where
+    line = f"{subject}: expected {expected}, got {got}"
+    return f"{line}; {remedy}" if remedy else line
+
+
+def _by_kind(lines: Iterable[tuple[str, Fault]]) -> list[str]:
+    """Lines of faults, those of one kind together, and how many more of the kind there are."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for line, fault in lines:
+        kinds.setdefault(fault.kind, []).append(line)
+    shown: list[str] = []
     for alike in kinds.values():
-        lines += map(str, alike[:_OF_ONE_KIND])
+        shown += alike[:_OF_ONE_KIND]
         if len(alike) > _OF_ONE_KIND:
-            lines.append(f"and {len(alike) - _OF_ONE_KIND} more of this kind")
-    return lines
+            shown.append(f"and {len(alike) - _OF_ONE_KIND} more of this kind")
+    return shown
 
 
 @dataclass(slots=True)

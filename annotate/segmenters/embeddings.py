@@ -8,6 +8,7 @@ import os
 import threading
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -73,7 +74,8 @@ class RememberingSam:
             with self._trimming:
                 _trim(self._bounded, spare=path)
         else:
-            os.utime(path)  # used last is forgotten last
+            with suppress(FileNotFoundError):  # another process trims, or a takedown
+                os.utime(path)  # used last is forgotten last
         return embedding
 
     def decode(

@@ -48,9 +48,9 @@ def start_backend(home: StudioHome, choice: ModelChoice, *, say: Callable[[str],
     daemon = _daemon(home)
     port = same_port(daemon.last_port)
     command = [sys.executable, "-P", "-m", "figureground", "studio", "backend", "-w", str(home.root.parent)]
-    daemon.start([*command, *model_options(choice), "--port", str(port)], {}, port=port)
-    say(f"starting the interactive SAM ({choice.segmenter})")
     try:
+        daemon.start([*command, *model_options(choice), "--port", str(port)], {}, port=port)
+        say(f"starting the interactive SAM ({choice.segmenter})")
         _await_health(daemon, port)
     except BaseException:
         daemon.stop()

@@ -71,13 +71,18 @@ class Daemon:
                 start_new_session=True,
                 umask=0o077,
             )
-        self._note(psutil.Process(process.pid), port)
+        try:
+            self._note(psutil.Process(process.pid), port)
+        except BaseException:  # else nobody would know of it
+            process.kill()
+            raise
 
     @property
     def port(self) -> int | None:
         """The port that the running program was given; None if it does not run."""
+        running = self.process()  # first: it may find a program whose note was lost, and note it again
         state = self._state()
-        return None if state is None or self.process() is None else state.port
+        return None if state is None or running is None else state.port
 
     @property
     def last_port(self) -> int | None:

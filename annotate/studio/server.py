@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,9 +55,16 @@ def start_server(home: StudioHome, *, port: int | None = None, say: Say = lambda
         DataError: if the file of the connection is damaged.
         ServiceError: if the server cannot be installed or does not come up.
     """
+    with _changing_server(home):
+        return _start_server(home, port, say)
+
+
+@contextmanager
+def _changing_server(home: StudioHome) -> Iterator[None]:
+    """Hold off other commands that start, stop, connect or disconnect the workspace's server."""
     private_folder(home.root)
     with FileLock(home.root / "up.lock"):
-        return _start_server(home, port, say)
+        yield
 
 
 def _start_server(home: StudioHome, port: int | None, say: Say) -> Connection:
@@ -136,6 +144,11 @@ def connect_server(home: StudioHome, url: str, token: str) -> Connection:
         UsageError: if it refuses the token, or the workspace has a server of its own.
         ServiceError: if it does not answer as a Label Studio.
     """
+    with _changing_server(home):
+        return _connect_server(home, url, token)
+
+
+def _connect_server(home: StudioHome, url: str, token: str) -> Connection:
     known = home.connection()
     if known is not None and known.ours:
         raise UsageError(f"this workspace has a server of its own, at {known.url}; stop and move {home.root} first")
@@ -152,14 +165,22 @@ def stop_server(home: StudioHome) -> str:
 
     A server of ours is stopped even if the file of its connection is damaged: its process is known.
     """
+    if _is_foreign(home):
+        with _changing_server(home):
+            known = home.connection()
+            if known is not None and not known.ours:
+                home.forget_connection()
+                return f"disconnected from {known.url}, which goes on: it is not ours to stop"
+    return "stopped" if _daemon(home).stop() else "it was not running"
+
+
+def _is_foreign(home: StudioHome) -> bool:
+    """Whether the workspace is connected to a server that is not ours; a damaged file says nothing of one."""
     try:
         known = home.connection()
     except DataError:
-        known = None
-    if known is not None and not known.ours:
-        home.forget_connection()
-        return f"disconnected from {known.url}, which goes on: it is not ours to stop"
-    return "stopped" if _daemon(home).stop() else "it was not running"
+        return False
+    return known is not None and not known.ours
 
 
 def server_status(home: StudioHome) -> ServerStatus:

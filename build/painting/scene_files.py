@@ -17,6 +17,7 @@ from functools import lru_cache, partial
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,9 +140,9 @@ class SceneStore:
 def _write_arrays(path: Path, arrays: Arrays) -> None:
     """Write arrays so that the file appears whole unless the power fails, which ``_is_whole`` notices."""
     head = json.dumps([(name, array.dtype.str, array.shape) for name, array in arrays.items()]).encode()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.partial")
     try:
-        with naming(path), temporary.open("wb") as file:
+        with naming(path), temporary.open("xb") as file:
             file.write(len(head).to_bytes(_LENGTH_BYTES, "little") + head)
             for array in arrays.values():
                 file.write(np.ascontiguousarray(array).data)

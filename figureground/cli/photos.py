@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -134,7 +135,7 @@ def forget(
 
     Tasks that show it are left on the Label Studio server, without their picture: delete them there.
     """
-    from figureground.annotate.studio.home import StudioHome
+    from figureground.annotate.studio.home import StudioHome, sending
     from figureground.annotate.studio.served import forget_copies
     from figureground.schemas.store.workspace import Workspace
 
@@ -143,11 +144,13 @@ def forget(
             lister = f"figureground photos -w {workspace}"
             raise UsageError(f"{workspace} knows no photo {image}; ids are listed by: {lister}")
         home = StudioHome.of(workspace)
-        # Rows go last: as long as the photo is known, a command that was killed can be run again.
-        if home.embeddings.is_dir():  # what keeps them is slow to import
-            from figureground.annotate.studio.queues.filling import forget_embeddings
+        # A push that is under way would serve it again.
+        with sending(home) if home.root.is_dir() else nullcontext():
+            # Rows go last: as long as the photo is known, a command that was killed can be run again.
+            if home.embeddings.is_dir():  # what keeps them is slow to import
+                from figureground.annotate.studio.queues.filling import forget_embeddings
 
-            forget_embeddings(home, image)
-        forget_copies(home, image)
-        store.forget(image)
+                forget_embeddings(home, image)
+            forget_copies(home, image)
+            store.forget(image)
     emit({"forgotten": image}, as_json=as_json, text=f"{image} is forgotten")

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import figureground
 from figureground.demo.photos import write_demo_photos
+from figureground.runtime.leftovers import locking
 
 MARK: Final = ".figureground-demo"
 """File in a folder that a demo made; in no other does it delete anything."""
@@ -72,19 +73,22 @@ def run_demo(
         notice: Called with what a person should know at once.
 
     Raises:
-        UsageError: for a folder with files that no demo made.
+        UsageError: for a folder with files that no demo made, and for one in which another demo is at work.
         MissingExtraError: if a package of the extra ``demo`` is not installed.
     """
     _claim(folder)
-    try:
-        return _walk(folder, progress, notice)
-    except figureground.MissingExtraError:
-        raise
-    except figureground.UsageError:
-        # What an earlier figureground left here fits this one no more.
-        for stale in ("workspace", "dataset", "dataset.partial"):
-            shutil.rmtree(folder / stale, ignore_errors=True)
-        return _walk(folder, progress, notice)
+    with locking(folder / MARK) as state:
+        if state != "held":
+            raise figureground.UsageError(f"another demo is at work in {folder}; wait, or give another -o")
+        try:
+            return _walk(folder, progress, notice)
+        except figureground.MissingExtraError:
+            raise
+        except figureground.UsageError:
+            # What an earlier figureground left here fits this one no more.
+            for stale in ("workspace", "dataset", "dataset.partial"):
+                shutil.rmtree(folder / stale, ignore_errors=True)
+            return _walk(folder, progress, notice)
 
 
 def _claim(folder: Path) -> None:

@@ -9,16 +9,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final
 
-from filelock import FileLock, Timeout
-
 from figureground.errors import UsageError
 from figureground.runtime.failures import naming
-from figureground.runtime.leftovers import clear_folders, holding
+from figureground.runtime.leftovers import clear_folders, holding, locking
 
 MARK: Final = ".build-key"
 """File that marks an unfinished folder as ours; it says what is being made."""
@@ -60,7 +58,7 @@ def unfinished_folder(out: Path, key: str, what: str, *, keeps: bool) -> Iterato
             settle(out)
         finally:
             if not done and not keeps:
-                shutil.rmtree(partial, ignore_errors=True)
+                _give_up(partial)
 
 
 def settle(out: Path) -> None:
@@ -117,8 +115,9 @@ def _size(folder: Path) -> list[int]:
     return [len(sizes), sum(sizes)]
 
 
-def _hold(out: Path, partial: Path, key: str, what: str) -> AbstractContextManager[object]:
-    """Make the unfinished folder if need be, and lock it for this command alone, until the end of a ``with``.
+@contextmanager
+def _hold(out: Path, partial: Path, key: str, what: str) -> Iterator[None]:
+    """Make the unfinished folder if need be, and lock it for this command alone until the block ends.
 
     Raises:
         UsageError: as ``unfinished_folder``.
@@ -127,29 +126,31 @@ def _hold(out: Path, partial: Path, key: str, what: str) -> AbstractContextManag
         require_absent(out)
         _make(partial)
         _require_ours(out, partial)
-        lock = FileLock(partial / _LOCK, timeout=0)
-        try:
-            held = lock.acquire()
-        except Timeout:
-            break
-        except FileNotFoundError:  # moved away between the two
-            continue
-        # Whoever held it may have finished, and moved the folder away, while this waited to open it.
-        if (partial / MARK).is_file():
-            try:
+        with locking(partial / _LOCK) as state:
+            if state == "busy":
+                break
+            # Whoever held it may have finished, and moved the folder away, before this opened it.
+            if state == "held" and (partial / MARK).is_file():
                 _take_up(partial, key, what)
-            except BaseException:
-                lock.release()
-                raise
-            return held
-        lock.release()
+                yield
+                return
     raise UsageError(f"another command is making {out}; wait until it is done, or give another -o")
+
+
+def _give_up(partial: Path) -> None:
+    """Delete an unfinished folder: under another name, lest another command begin in it meanwhile."""
+    try:
+        doomed = Path(mkdtemp(prefix=f".{partial.name}.", dir=partial.parent))
+        partial.replace(doomed)
+    except OSError:  # a full disk
+        doomed = partial
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _make(partial: Path) -> None:
     """Make the folder with a mark in it, so that nobody ever sees it without."""
     prefix = f".{partial.name}."
-    clear_folders(partial.parent, prefix, frozenset({MARK}))
+    clear_folders(partial.parent, prefix, MARK)
     if os.path.lexists(partial):
         return
     partial.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 try:
     import fcntl
@@ -69,6 +69,34 @@ def holding(folder: Path) -> Iterator[bool]:
         os.close(handle)
 
 
+@contextmanager
+def locking(file: Path) -> Iterator[Literal["held", "busy", "gone"]]:
+    """Hold a file's lock for this command alone until the block ends; the file is made where need be, its folder not.
+
+    Not by filelock, which makes the folder too, and does not tell whether the file is still the one of its name.
+
+    Returns:
+        ``busy`` where another command holds it; ``gone`` where the folder is not there, or has become another one.
+    """
+    try:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    except FileNotFoundError:
+        yield "gone"
+        return
+    try:
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield "busy"
+            return
+        except OSError:  # a disk that knows no locks
+            pass
+        yield "held" if _lies_at(handle, file) else "gone"
+    finally:
+        os.close(handle)
+
+
 def clear_partials(folder: Path) -> None:
     """Delete what killed commands left half-made in a folder that is ours alone; what is being made stays."""
     with suppress(OSError):  # it is not there, or cannot be written to
@@ -86,15 +114,16 @@ def abandoned_partials(folder: Path) -> list[Path]:
     return abandoned
 
 
-def clear_folders(parent: Path, prefix: str, allowed: frozenset[str]) -> None:
-    """Delete folders that ``mkdtemp`` gave a prefix and that hold nothing but ``allowed`` files, if abandoned."""
+def clear_folders(parent: Path, prefix: str, mark: str) -> None:
+    """Delete folders that ``mkdtemp`` gave a prefix and that are empty or hold the file ``mark``, if abandoned."""
     with suppress(OSError):
         for entry in os.scandir(parent):
             path = parent / entry.name
             if not (entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False)):
                 continue
             with _taking_over(path) as is_ours:
-                if is_ours and {inner.name for inner in os.scandir(path)} <= allowed:
+                names = [inner.name for inner in path.iterdir()] if is_ours else ["theirs"]
+                if not names or mark in names:
                     shutil.rmtree(path)
 
 

@@ -228,10 +228,17 @@ class Workspace(StudioTables, RankingTables):
     # Machine masks
 
     def add_run(self, run: ProposalRun, proposals: Iterable[ProposalRecord]) -> None:
-        """Note a segmenter's finished attempt at one image and its masks, both or neither."""
-        with self._db:
-            self._insert_rows("proposal_runs", [row_of(run)])
-            self._insert_rows("proposals", [proposal_row(proposal) for proposal in proposals])
+        """Note a segmenter's finished attempt at one image and its masks, both or neither.
+
+        Nothing of an image that was forgotten meanwhile.
+        """
+        try:
+            with self._db:
+                self._insert_rows("proposal_runs", [row_of(run)])
+                self._insert_rows("proposals", [proposal_row(proposal) for proposal in proposals])
+        except sqlite3.IntegrityError:
+            if self.image(run.image_id) is not None:
+                raise
 
     def finished_runs(self) -> set[str]:
         """Ids of all finished attempts."""

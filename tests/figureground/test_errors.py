@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 
+from figureground import errors
 from figureground.errors import DataError, Fault, Faults, MissingExtraError, ServiceError, UsageError
 
 
@@ -48,3 +49,14 @@ def test_exit_codes(error: DataError | UsageError | ServiceError, code: int) -> 
 
 def test_a_missing_extra_says_what_to_install() -> None:
     assert "pip install 'figureground[sam]'" in str(MissingExtraError("torch", "sam"))
+
+
+def test_secrets_are_looked_up_once_for_all_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of thousands of lines may be at fault in each; the Hub's login is read from the disk."""
+    asked = list[bool]()
+    monkeypatch.setattr(errors, "_hub_login", lambda: bool(asked.append(True)) or "hf_abcdefgh")
+    faults = [Fault(where="a.csv", record=f"line {row}", expected="a label", got="hf_abcdefgh") for row in range(5000)]
+    error = DataError(faults)
+    assert len(asked) <= 2  # once for its faults, once for its message
+    assert str(error).splitlines()[1] == "  a.csv: line 0: expected a label, got ***"
+    assert [str(fault) for fault in error.faults[:3]] == sorted(str(fault) for fault in error.faults)[:3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from figureground.errors import UsageError
 from figureground.exports.evaluation.values import write_whole
+from figureground.runtime import folders
 from figureground.runtime.files import replace_file
 from figureground.runtime.folders import MARK, unfinished_folder
 from figureground.runtime.leftovers import abandoned_partials, clear_partials, partial_file
@@ -21,6 +24,8 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from figureground.exports.evaluation.values import write_whole
+from figureground.errors import UsageError
+from figureground.runtime import folders
 from figureground.runtime.files import replace_file
 
 with replace_file(Path(sys.argv[1])) as temporary:
@@ -154,3 +159,42 @@ def test_a_worker_that_was_lost_leaves_nothing_in_the_finished_folder(tmp_path: 
         (partial / "data").mkdir()
         (partial / "data" / ".shard.parquet.0f.partial").touch()
     assert list((tmp_path / "out" / "data").iterdir()) == []
+
+
+def test_a_folder_that_another_command_finishes_meanwhile_comes_to_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not to an empty one under its unfinished name, which nobody would take for ours."""
+    out, check = tmp_path / "out", folders._require_ours
+
+    def finish(out: Path, partial: Path) -> None:
+        check(out, partial)
+        partial.rename(out)
+
+    monkeypatch.setattr(folders, "_require_ours", finish)
+    with pytest.raises(UsageError, match="out exists"), unfinished_folder(out, "key", "build", keeps=True):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_unfinished_folder_is_given_up_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While its files are deleted, the next command makes it anew."""
+    delete, out = shutil.rmtree, tmp_path / "out"
+
+    def begin(path: Path, **options: bool) -> None:
+        if (path / "ours").exists():
+            (path / "ours").unlink()
+            with unfinished_folder(out, "other", "build", keeps=False) as partial:
+                (partial / "theirs").touch()
+        delete(path, **options)
+
+    def fail() -> None:
+        with unfinished_folder(out, "key", "build", keeps=False) as partial:
+            (partial / "ours").touch()
+            raise OSError("full")
+
+    monkeypatch.setattr(folders.shutil, "rmtree", begin)
+    with pytest.raises(OSError, match="full"):
+        fail()
+    assert [path.name for path in out.iterdir()] == ["theirs"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
