@@ -93,15 +93,16 @@ class FreezeOptions:
         """Check that the options go together.
 
         Raises:
-            UsageError: for an IoU that is none, a second segmenter without machine masks, the same one twice, or an
-                unknown consensus.
+            UsageError: for an IoU that is none, a segmenter without machine masks, the same one twice, or an unknown
+                consensus.
         """
         if self.consensus is not None and self.consensus not in METHODS:
             raise UsageError(f"--consensus {self.consensus}: expected {' or '.join(METHODS)}")
         if not 0 <= self.min_iou <= 1:
             raise UsageError(f"--min-iou {self.min_iou:g}: give an IoU from 0 to 1")
-        if self.agree is not None and not self.unreviewed:
-            raise UsageError("--agree is about machine masks: give --unreviewed with it")
+        for option, segmenter in (("--segmenter", self.segmenter), ("--agree", self.agree)):
+            if segmenter is not None and not self.unreviewed:
+                raise UsageError(f"{option} {segmenter} is about machine masks: give --unreviewed with it")
         if self.agree is not None and self.agree == self.segmenter:
             raise UsageError(f"--agree {self.agree} names the segmenter of the masks themselves; name another one")
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from figureground.errors import UsageError
 from figureground.runtime.processes import default_workers
@@ -115,8 +115,8 @@ def export(
     layout: LayoutName,
     out: str | Path,
     *,
-    config: str = "original",
-    validation: Literal["train", "drop"] = "train",
+    config: str | None = None,
+    validation: Literal["train", "drop"] | None = None,
     progress: Progress = lambda *_: None,
 ) -> ImageNet9Layout | ImageNetALayout | LayoutReport | CocoLayout:
     """Write a dataset in another dataset's layout, so that its loaders read it.
@@ -125,15 +125,15 @@ def export(
         repository: Folder of a dataset repository.
         layout: Whose layout: ``imagenet9``, ``imagenet-a``, ``rival10`` or ``coco``.
         out: Folder to make.
-        config: ``coco`` and ``imagenet-a``: the config to write.
-        validation: ``rival10``: where validation rows go, which it has no split for.
+        config: ``coco`` and ``imagenet-a`` alone: the config to write; None for ``original``.
+        validation: ``rival10`` alone: where validation rows go, which it has no split for; None for ``train``.
         progress: Called with (stage, done, total).
 
     Returns:
         What was written, and what the layout has no room for.
 
     Raises:
-        UsageError: if ``out`` exists, or the layout cannot hold such a dataset.
+        UsageError: if ``out`` exists, the layout cannot hold such a dataset, or an argument is of other layouts.
         DataError: for rows that cannot be written.
 
     Example:
@@ -141,6 +141,8 @@ def export(
         10
     """
     source, target = Path(repository), Path(out)
+    _require_own_arguments(layout, config, validation)
+    written = "original" if config is None else config
     if layout == "imagenet9":
         from figureground.exports.layouts.imagenet9 import export_imagenet9
 
@@ -148,16 +150,28 @@ def export(
     if layout == "imagenet-a":
         from figureground.exports.layouts.imagenet_a import export_imagenet_a
 
-        return export_imagenet_a(source, target, config=config, progress=progress)
+        return export_imagenet_a(source, target, config=written, progress=progress)
     if layout == "coco":
         from figureground.exports.layouts.coco import export_coco
 
-        return export_coco(source, target, config=config, progress=progress)
-    if layout == "rival10":
-        from figureground.exports.layouts.rival10 import export_rival10
+        return export_coco(source, target, config=written, progress=progress)
+    from figureground.exports.layouts.rival10 import export_rival10
 
-        return export_rival10(source, target, validation=validation, progress=progress)
-    raise UsageError(f"no layout is called {layout!r}; there are imagenet9, imagenet-a, rival10 and coco")
+    return export_rival10(source, target, validation=validation or "train", progress=progress)
+
+
+def _require_own_arguments(layout: LayoutName, config: str | None, validation: str | None) -> None:
+    """Refuse a layout that is none, and arguments that it does not read.
+
+    Raises:
+        UsageError: for either.
+    """
+    if layout not in get_args(LayoutName):
+        raise UsageError(f"no layout is called {layout!r}; there are imagenet9, imagenet-a, rival10 and coco")
+    if config is not None and layout not in ("coco", "imagenet-a"):
+        raise UsageError(f"--config {config} is for coco and imagenet-a: {layout} takes all configs; leave it out")
+    if validation is not None and layout != "rival10":
+        raise UsageError(f"--validation {validation} is for rival10, not for {layout}: leave it out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

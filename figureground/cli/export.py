@@ -23,11 +23,12 @@ def export(
     layout: Annotated[Literal["imagenet9", "imagenet-a", "rival10", "coco"], typer.Option(help="Whose layout.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
     validation: Annotated[
-        Literal["train", "drop"], typer.Option(help="rival10: where validation rows go, which it has no split for.")
-    ] = "train",
+        Literal["train", "drop"] | None,
+        typer.Option(help="rival10: where validation rows go, which it has no split for; default: train."),
+    ] = None,
     config: Annotated[
-        str, typer.Option(help="coco, imagenet-a: the config to write, such as original or plus.")
-    ] = "original",
+        str | None, typer.Option(help="coco, imagenet-a: the config to write, such as plus; default: original.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a dataset in another dataset's layout, so that its loaders read it."""

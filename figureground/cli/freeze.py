@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from figureground.cli.options import EngineOptions, JsonOption, WorkersOption, WorkspaceOption, verb
+from figureground.cli.options import EngineOptions, JsonOption, WorkersOption, WorkspaceOption, refuse_options, verb
 from figureground.console import count_text, counts_text, emit, progress_bar, reported_faults, say
 from figureground.errors import UsageError
 
@@ -169,7 +169,7 @@ class CheckOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FixOptions:
-    """What is mended."""
+    """What is mended, or listed, instead of a check."""
 
     fix: Annotated[
         list[str] | None,
@@ -178,6 +178,7 @@ class FixOptions:
     apply: Annotated[bool, typer.Option("--apply", help="Store what --fix tells, as new states of the answers.")] = (
         False
     )
+    rules: Annotated[bool, typer.Option("--rules", help="List the rules, and end.")] = False
 
 
 @verb(
@@ -186,6 +187,7 @@ class FixOptions:
     "figureground lint -w work --fix pinholes --fix islands --apply"
 )
 def lint(
+    context: typer.Context,
     *,
     release: Annotated[
         Path | None, typer.Argument(help="A release (.parquet); default: the workspace's masks.")
@@ -193,7 +195,6 @@ def lint(
     workspace: Annotated[Path | None, typer.Option("--workspace", "-w", help="Folder of the workspace.")] = None,
     options: CheckOptions,
     fixes: FixOptions,
-    rules: Annotated[bool, typer.Option("--rules", help="List the rules, and end.")] = False,
     engine: EngineOptions,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
@@ -202,11 +203,11 @@ def lint(
     from figureground.annotate.lint.checking import LintOptions, stop_at
     from figureground.annotate.verbs import lint as run
 
-    if rules:
+    if fixes.rules:
         _list_rules(as_json=as_json)
         return
     if fixes.fix or fixes.apply:
-        _mend(release, workspace, options, fixes, as_json=as_json)
+        _mend(context, release, workspace, options.settings, fixes, as_json=as_json)
         return
     if release is None and workspace is None:
         raise UsageError("give the folder of a workspace with -w, or a release")
@@ -241,8 +242,18 @@ def _list_rules(*, as_json: bool) -> None:
     emit({"rules": listed}, as_json=as_json, text="\n".join(lines))
 
 
+_OF_CHECKS: Final = ("proposals", "segmenter", "rule", "waivers", "out", "page", "fail_on")
+_OF_WORK: Final = ("engine", "ray_address", "workers")
+
+
 def _mend(
-    release: Path | None, workspace: Path | None, options: CheckOptions, fixes: FixOptions, *, as_json: bool
+    context: typer.Context,
+    release: Path | None,
+    workspace: Path | None,
+    settings_file: Path | None,
+    fixes: FixOptions,
+    *,
+    as_json: bool,
 ) -> None:
     from figureground.annotate.lint.fixing import fix
     from figureground.annotate.lint.settings import read_settings
@@ -252,7 +263,8 @@ def _mend(
         raise UsageError("--fix mends the accepted masks of a workspace: name it with -w; a release never changes")
     if not fixes.fix:
         raise UsageError("--apply stores what --fix tells: name what is to be mended")
-    settings = read_settings(options.settings, workspace)
+    refuse_options(context, (*_OF_CHECKS, *_OF_WORK), "with --fix, which mends by --settings alone")
+    settings = read_settings(settings_file, workspace)
     with reported_faults(as_json=as_json), Workspace.open(workspace) as store, progress_bar() as show:
         report = fix(store, fixes.fix, settings, apply=fixes.apply, progress=show)
     emit(report, as_json=as_json, text=str(report))

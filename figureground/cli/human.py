@@ -124,6 +124,7 @@ def push(
     from figureground.schemas.pages.human_tasks import read_kit
 
     opened, home = read_kit(kit), StudioHome.of(workspace)
+    home.require_connection()  # sending makes the folder
     with sending(home), progress_bar() as show:
         client = StudioClient(require_running(home))
         report = push_kit(opened, client, home, rater, progress=show)

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from figureground.cli.options import DeviceOptions, JsonOption, WorkspaceOption, flattened
+from figureground.cli.options import DeviceOptions, JsonOption, WorkspaceOption, flattened, refuse_options
 from figureground.console import emit, progress_bar, say
 from figureground.errors import UsageError
 
@@ -67,6 +67,7 @@ def backend(
 
 @flattened
 def embeddings(
+    context: typer.Context,
     *,
     workspace: WorkspaceOption,
     fill: Annotated[bool, typer.Option("--fill", help="Encode the photos that wait for annotators.")] = False,
@@ -79,7 +80,12 @@ def embeddings(
     from figureground.annotate.segmenters.loading import load_segmenter
     from figureground.annotate.studio.home import StudioHome
     from figureground.annotate.studio.queues.filling import fill_embeddings, stored_by_model, waiting_photos
+    from figureground.schemas.store.workspace import Workspace
 
+    if not fill:
+        filling = ("segmenter", "checkpoint", "embeddings_gb", "device", "precision")
+        refuse_options(context, filling, "without --fill")
+    Workspace.open(workspace).close()
     home = StudioHome.of(workspace)
     folder = EmbeddingFolder(path=home.embeddings, most_bytes=int(options.embeddings_gb * 1e9))
     lines, report = [], None

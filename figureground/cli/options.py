@@ -1,14 +1,15 @@
 """Options of the command line: those that several verbs share, and how a record of options becomes a command's own.
 
 A verb takes few parameters; options that belong together are a frozen dataclass whose fields carry
-``Annotated[..., typer.Option(...)]``, and ``flattened`` gives the command one option for each field.
+``Annotated[..., typer.Option(...)]``, and ``flattened`` gives the command one option for each field. What a verb would
+ignore in one of its modes it refuses by ``refuse_options``.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, Signature
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from figureground.errors import UsageError
 from figureground.runtime.devices import AUTO, Precision
 
 if TYPE_CHECKING:
@@ -133,6 +135,27 @@ def flattened(function: Callable[..., None]) -> Callable[..., None]:
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del command.__wrapped__  # typer would read the annotations of the inner function
     return command
+
+
+def refuse_options(context: typer.Context, names: Iterable[str], where: str) -> None:
+    """Refuse options that were typed and that a verb does not read in one of its modes.
+
+    A default that is typed is refused too: whoever types it expects something of it.
+
+    Args:
+        context: That of the command.
+        names: Its parameters that mean nothing there, such as ``fail_on``.
+        where: The mode, behind "no effect", such as ``with --fix``.
+
+    Raises:
+        UsageError: with all of them.
+    """
+    spelled = {parameter.name: max(parameter.opts, key=len) for parameter in context.command.params}
+    sources = {name: context.get_parameter_source(name) for name in names}
+    typed = [spelled[name] for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if typed:
+        has, them = ("has", "it") if len(typed) == 1 else ("have", "them")
+        raise UsageError(f"{', '.join(typed)} {has} no effect {where}: leave {them} out")
 
 
 def _is_record(kind: Any) -> bool:  # noqa: ANN401  any type

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
 from figureground.annotate.proposals.prompts import PromptMode
-from figureground.annotate.segmenters.loading import SEGMENTER_NAMES
-from figureground.cli.options import DeviceOptions, JsonOption, ModelEngineOptions, WorkspaceOption, verb
+from figureground.annotate.segmenters.loading import SEGMENTER_NAMES, UNPROMPTED
+from figureground.cli.options import (
+    DeviceOptions,
+    JsonOption,
+    ModelEngineOptions,
+    WorkspaceOption,
+    refuse_options,
+    verb,
+)
 from figureground.console import emit, progress_bar, reported_faults
 from figureground.errors import UsageError
 
@@ -93,6 +101,7 @@ class TextOptions:
     "figureground propose -w work --segmenter sam --engine ray --ray-address head:6379 --ray-gpus 1"
 )
 def propose(
+    context: typer.Context,
     *,
     workspace: WorkspaceOption,
     options: ProposalOptions,
@@ -113,6 +122,8 @@ def propose(
     from figureground.annotate.segmenters.loading import ModelChoice
     from figureground.annotate.verbs import propose as run
 
+    models = _models(options)
+    _refuse_idle(context, options, [name for name, _ in models])
     choices = [
         ModelChoice(
             segmenter=name,
@@ -125,7 +136,7 @@ def propose(
             boxes_checkpoint=by_name.boxes_checkpoint,
             most_embeddings_gb=options.embeddings_gb,
         )
-        for name, weights in _models(options)
+        for name, weights in models
     ]
     texts = ClassTexts.of(template=by_name.template, class_map=by_name.class_map, synonyms=by_name.synonyms)
     settings = ProposalSettings(prompt_mode=options.prompt, keep=options.keep, grid_side=options.grid, texts=texts)
@@ -136,6 +147,29 @@ def propose(
             workspace, choices, settings=settings, scope=scope, engine=engine.choice(), triage=triage, progress=show
         )
     emit(report, as_json=as_json, text=str(report))
+
+
+_OF_TEXTS: Final = ("template", "class_map", "synonyms", "boxes_checkpoint")
+
+
+def _refuse_idle(context: typer.Context, options: ProposalOptions, models: Sequence[str]) -> None:
+    """Refuse what models that are asked so do not read.
+
+    Raises:
+        UsageError: for such an option.
+    """
+    from figureground.annotate.proposals.running import BEST
+
+    if options.prompt not in ("text", "auto"):
+        refuse_options(context, _OF_TEXTS, f"with --prompt {options.prompt}, which asks for nothing by name")
+    elif options.prompt == "auto" and set(models) <= set(UNPROMPTED):
+        refuse_options(context, _OF_TEXTS, f"on {' and '.join(models)}, asked for nothing by name")
+    if options.prompt != "grid":
+        refuse_options(context, ["grid"], f"with --prompt {options.prompt}")
+    if options.embeddings is None:
+        refuse_options(context, ["embeddings_gb"], "without --embeddings")
+    if len(models) == 1 and models[0] != BEST:
+        refuse_options(context, ["no_correction_iou", "risk"], "on one model, whose masks nothing ranks")
 
 
 def _models(options: ProposalOptions) -> list[tuple[str, str | None]]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
 import typer
 
-from figureground.cli.interactive import CLICKABLE_NAMES, backend, embeddings
-from figureground.cli.options import DeviceOptions, JsonOption, WorkspaceOption, flattened
-from figureground.console import counts_text, emit, progress_bar, say
+from figureground.cli.interactive import backend, embeddings
+from figureground.cli.options import JsonOption, WorkspaceOption, flattened, refuse_options
+from figureground.cli.server import down, up
+from figureground.console import counts_text, emit, progress_bar
 from figureground.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 Report = TypeVar("Report")
 
-TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # noqa: S105  a name; the SDK reads the same
-
 studio = typer.Typer(
     name="studio",
     no_args_is_help=True,
@@ -34,66 +32,11 @@ studio = typer.Typer(
 )
 
 
-@studio.command(
+studio.command(
     epilog="Examples: figureground studio up -w work\n\n"
     "LABEL_STUDIO_API_KEY=... figureground studio up -w work --url https://annotate.example.org"
-)
-@flattened
-def up(
-    *,
-    workspace: WorkspaceOption,
-    port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port; default: that of last time, else any free one.")
-    ] = None,
-    url: Annotated[str | None, typer.Option(help="Use a server that runs already; its token is asked for.")] = None,
-    sam: Annotated[bool, typer.Option(help="Also start the interactive SAM.")] = True,
-    segmenter: Annotated[str, typer.Option(help=f"The interactive model: {CLICKABLE_NAMES}.")] = "mobile-sam",
-    checkpoint: Annotated[str | None, typer.Option(help="File, folder or name of its weights.")] = None,
-    network: DeviceOptions,
-    as_json: JsonOption = False,
-) -> None:
-    """Start Label Studio for a workspace, on this machine alone; installed on first use. Running twice is fine."""
-    from figureground.annotate.segmenters.loading import ModelChoice
-    from figureground.annotate.studio.backend_daemon import connect_projects, start_backend
-    from figureground.annotate.studio.client import StudioClient
-    from figureground.annotate.studio.home import StudioHome
-    from figureground.annotate.studio.server import connect_server, start_server
-    from figureground.runtime.devices import AUTO, check_precision, resolve_device
-    from figureground.schemas.store.workspace import Workspace
-
-    Workspace.open(workspace).close()
-    model = ModelChoice(segmenter=segmenter, checkpoint=checkpoint, device=network.device, precision=network.precision)
-    if model.device != AUTO:  # said here, not in the log of a server that does not come up
-        check_precision(resolve_device(model.device), model.precision)
-    home = StudioHome.of(workspace)
-    if url is not None:
-        token = os.environ.get(TOKEN_VARIABLE) or typer.prompt("Token of your account there", hide_input=True, err=True)
-        connection = connect_server(home, url, token)
-    else:
-        connection = start_server(home, port=port, say=say)
-    backend = start_backend(home, model, say=say) if sam and url is None else None
-    with Workspace.open(workspace) as store:
-        connect_projects(store, StudioClient(connection), home, begin_queues=True)
-    lines = [f"Label Studio runs at {connection.url}"]
-    if connection.ours:
-        lines.append(f"log in as {connection.username}; the password is in {home.root / 'connection.json'}")
-    if backend:
-        lines.append(f"interactive SAM runs at {backend}")
-    started = {"url": connection.url, "username": connection.username, "backend": backend}
-    emit(started, as_json=as_json, text="\n".join(lines))
-
-
-@studio.command(epilog="Example: figureground studio down -w work")
-def down(workspace: WorkspaceOption, as_json: JsonOption = False) -> None:
-    """Stop Label Studio and the interactive SAM; nothing is lost. A server of your own is only disconnected."""
-    from figureground.annotate.studio.backend_daemon import stop_backend
-    from figureground.annotate.studio.home import StudioHome
-    from figureground.annotate.studio.server import stop_server
-
-    home = StudioHome.of(workspace)
-    stop_backend(home)
-    done = stop_server(home)
-    emit({"server": done}, as_json=as_json, text=f"Label Studio: {done}")
+)(up)
+studio.command(epilog="Example: figureground studio down -w work")(down)
 
 
 @studio.command(epilog="Example: figureground studio status -w work")
@@ -171,7 +114,7 @@ class PushOptions:
     "figureground studio push -w work --second-look --leaking 20"
 )
 @flattened
-def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption = False) -> None:
+def push(context: typer.Context, workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption = False) -> None:
     """Send photos with their machine masks, the most uncertain first; what is there already is not sent again.
 
     Photos in doubt come by how far people differ, the greatest disagreement first, as agree lists them. --leaking puts
@@ -190,6 +133,7 @@ def push(workspace: WorkspaceOption, options: PushOptions, as_json: JsonOption =
     from figureground.schemas.attributes import load_attribute_schema
     from figureground.schemas.store.workspace import Workspace
 
+    _refuse_idle(context, options)
     asked = _asked_attributes(options)
     home = StudioHome.of(workspace)
     with Workspace.open(workspace) as store, sending(home), progress_bar() as show:
@@ -308,6 +252,31 @@ def _with_faults(run: Callable[[], Report]) -> tuple[Report, DataError | None]:
         if error.report is None:
             raise
         return error.report, error
+
+
+_OF_FIRST_LOOKS: Final = (
+    "annotator",
+    "add",
+    "hand_over",
+    "overlap",
+    "honeypots",
+    "entry_test",
+    "segmenter",
+    "first",
+    "allow_destructive",
+)
+
+
+def _refuse_idle(context: typer.Context, options: PushOptions) -> None:
+    """Refuse what second looks, or questions that were added, do not read.
+
+    Raises:
+        UsageError: for such an option.
+    """
+    if options.second_look:
+        refuse_options(context, (*_OF_FIRST_LOOKS, "ask"), "with --second-look")
+    elif options.ask:
+        refuse_options(context, (*_OF_FIRST_LOOKS, "limit", "leaking"), "with --ask")
 
 
 def _asked_attributes(options: PushOptions) -> str | None:

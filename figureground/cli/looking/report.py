@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from figureground.cli.options import JsonOption, RevisionOption, verb
+from figureground.cli.options import JsonOption, RevisionOption, refuse_options, verb
 from figureground.console import emit, progress_bar
 from figureground.errors import UsageError
 
@@ -31,6 +31,7 @@ class ReportedOptions:
     "figureground report in9 -o in9-report"
 )
 def report(
+    context: typer.Context,
     results: Annotated[list[Path], typer.Argument(help="Result files of evaluate, folders of them, or one dataset.")],
     *,
     out: Annotated[
@@ -54,6 +55,7 @@ def report(
     from figureground.exports.build_report.reporting import is_build
 
     if any(is_build(path, options.revision) for path in results):
+        refuse_options(context, ("models", "repository", "published", "margin", "vector"), "on a dataset")
         _report_build(results, out, options.revision, as_json=as_json)
         return
     if out is None:

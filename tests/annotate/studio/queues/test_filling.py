@@ -110,6 +110,7 @@ def test_copies_that_cannot_be_read_are_all_named_and_the_others_made(studio: St
 
 def test_the_command_says_what_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     work = tmp_path / "work"
+    Workspace.create(work).close()
     code, out, _ = run_here(capsys, "studio", "embeddings", "-w", work)
     assert (code, out.strip()) == (0, "no embeddings are kept yet")
     embeddings = EmbeddingFolder(path=work / "studio" / "embeddings")
