@@ -87,14 +87,15 @@ def evaluate_on_ray(
     opened = open_repository(repository, options.get("revision"))
     if eval_results_yaml is not None and not opened.revision:
         raise UsageError("eval results name a dataset on the Hub: give its id and a revision, not a folder")
-    device = "cuda" if choice.gpus else "cpu"
-    if options.get("device", device) not in (device, "auto"):
-        raise UsageError(f"on Ray models run on {device} here: give --ray-gpus for GPUs, and no --device")
     asked, configs = options.get("protocol"), options.get("configs")
     protocol = named_protocol(asked) if asked else find_protocol(list_configs(opened))
     waves = _waves(opened, configs, protocol)
     every = {name for wave in waves for part in wave for name in part}
-    last: ScoringOptions = {**options, "protocol": protocol.name, "device": device}
+    last: ScoringOptions = {
+        **options,
+        "protocol": protocol.name,
+        "device": _device(choice, options.get("device", "auto")),
+    }
     early = {name: value for name, value in last.items() if name not in _AFTER_PREDICTIONS}
     there = repository if opened.revision else str(opened.folder)  # nodes work in folders of their own
     calls = [_Call(repository=there, model=model, options=early) for model in dict.fromkeys(models)]
@@ -119,6 +120,14 @@ def evaluate_on_ray(
     if eval_results_yaml is not None:
         write_text(eval_results_yaml, format_eval_results(results[models[0]]))
     return [results[model] for model in models]
+
+
+def _device(choice: EngineChoice, asked: str) -> str:
+    """Device of every task; raises UsageError if another is asked for."""
+    device = "cuda" if choice.gpus else "cpu"
+    if asked not in (device, "auto"):
+        raise UsageError(f"on Ray models run on {device} here: give --ray-gpus for GPUs, and no --device")
+    return device
 
 
 def _waves(repository: Repository, configs: Sequence[str] | None, protocol: Protocol) -> list[list[list[str]]]:

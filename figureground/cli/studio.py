@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 import typer
 
@@ -125,7 +126,7 @@ def push(context: typer.Context, workspace: WorkspaceOption, options: PushOption
     from figureground.annotate.studio.home import StudioHome, sending
     from figureground.annotate.studio.people.new_attributes import push_new_attributes
     from figureground.annotate.studio.projects import pushed_schema
-    from figureground.annotate.studio.push import PushSettings
+    from figureground.annotate.studio.push import PushReport, PushSettings
     from figureground.annotate.studio.push import push as run
     from figureground.annotate.studio.queues.leaking import doubt_leaks
     from figureground.annotate.studio.second_look import push_second_look
@@ -136,63 +137,41 @@ def push(context: typer.Context, workspace: WorkspaceOption, options: PushOption
     _refuse_idle(context, options)
     asked = _asked_attributes(options)
     home = StudioHome.of(workspace)
-    with Workspace.open(workspace) as store, sending(home), progress_bar() as show:
+    with Workspace.open(workspace) as store, sending(home):
         client = StudioClient(require_running(home))
         schema = load_attribute_schema(asked) if asked else pushed_schema(store, client)
+        send: Callable[..., Any]
         if options.second_look:
-            first = doubt_leaks(store, options.leaking) if options.leaking else []
-            looks, faults = _with_faults(
-                lambda: push_second_look(
-                    store,
-                    client,
-                    schema,
-                    by_authors=options.by_authors,
-                    by=options.by or "both",
-                    first=first,
-                    limit=options.limit,
-                    progress=show,
-                )
+            send = partial(
+                push_second_look,
+                schema=schema,
+                by_authors=options.by_authors,
+                by=options.by or "both",
+                first=doubt_leaks(store, options.leaking) if options.leaking else [],
+                limit=options.limit,
             )
+        elif options.ask:
+            send = partial(push_new_attributes, schema=schema, asked=tuple(options.ask))
+        else:
+            settings = PushSettings(
+                schema=schema,
+                people=_team_change(options),
+                segmenter=options.segmenter,
+                limit=options.limit,
+                first=options.first,
+                leaking=options.leaking,
+                destructive=options.allow_destructive,
+            )
+            send = partial(run, settings=settings)
+        with progress_bar() as show:
+            report, faults = _with_faults(lambda: send(store, client, progress=show))
+        text = _push_text(report, store, client, home) if isinstance(report, PushReport) else str(report)
+        emit(report, as_json=as_json, text=text)  # first: it is sent, whether the interactive SAM answers or not
+        try:
             connect_projects(store, client, home)
-            _finish(looks, faults, str(looks), as_json=as_json)
-            return
-        if options.ask:
-            asked_names = tuple(options.ask)
-            report, faults = _with_faults(
-                lambda: push_new_attributes(store, client, schema, asked_names, progress=show)
-            )
-            _finish_push(report, faults, store, client, home, as_json=as_json)
-            return
-        settings = PushSettings(
-            schema=schema,
-            people=_team_change(options),
-            segmenter=options.segmenter,
-            limit=options.limit,
-            first=options.first,
-            leaking=options.leaking,
-            destructive=options.allow_destructive,
-        )
-        report, faults = _with_faults(lambda: run(store, client, settings, progress=show))
-        _finish_push(report, faults, store, client, home, as_json=as_json)
-
-
-def _finish_push(
-    report: PushReport,
-    faults: DataError | None,
-    store: Workspace,
-    client: StudioClient,
-    home: StudioHome,
-    *,
-    as_json: bool,
-) -> None:
-    """Let the interactive SAM answer in new projects too; then as ``_finish``."""
-    from figureground.annotate.studio.backend_daemon import connect_projects
-    from figureground.annotate.studio.projects import newest_projects
-
-    connect_projects(store, client, home)
-    looks = newest_projects(store, client.connection.server, "second_look").values()
-    lines = [_push_text(report, client, home), *(f"  second looks: {client.project_address(look)}" for look in looks)]
-    _finish(report, faults, "\n".join(lines), as_json=as_json)
+        finally:
+            if faults:
+                raise faults
 
 
 def _finish(report: object, faults: DataError | None, text: str, *, as_json: bool) -> None:
@@ -202,8 +181,10 @@ def _finish(report: object, faults: DataError | None, text: str, *, as_json: boo
         raise faults
 
 
-def _push_text(report: PushReport, client: StudioClient, home: StudioHome) -> str:
+def _push_text(report: PushReport, store: Workspace, client: StudioClient, home: StudioHome) -> str:
     """What a push did, in lines for people."""
+    from figureground.annotate.studio.projects import newest_projects
+
     sent = counts_text({name or "everybody": count for name, count in report.sent.items()})
     lines = [f"sent: {sent}; there before: {report.already_there}; with two annotators: {report.overlapping}"]
     if any(report.moved.values()):
@@ -220,7 +201,8 @@ def _push_text(report: PushReport, client: StudioClient, home: StudioHome) -> st
     ]
     if report.accounts:
         lines.append(f"annotators log in as {', '.join(report.accounts)}; passwords are in {home.root}/accounts.json")
-    return "\n".join(lines)
+    looks = newest_projects(store, client.connection.server, "second_look").values()
+    return "\n".join([*lines, *(f"  second looks: {client.project_address(look)}" for look in looks)])
 
 
 def _team_change(options: PushOptions) -> TeamChange:
