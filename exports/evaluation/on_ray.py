@@ -91,19 +91,15 @@ def evaluate_on_ray(
     protocol = named_protocol(asked) if asked else find_protocol(list_configs(opened))
     waves = _waves(opened, configs, protocol)
     every = {name for wave in waves for part in wave for name in part}
-    last: ScoringOptions = {
-        **options,
-        "protocol": protocol.name,
-        "device": _device(choice, options.get("device", "auto")),
-    }
+    device = _device(choice, options.get("device", "auto"))
+    last: ScoringOptions = {**options, "protocol": protocol.name, "device": device}
     early = {name: value for name, value in last.items() if name not in _AFTER_PREDICTIONS}
     there = repository if opened.revision else str(opened.folder)  # nodes work in folders of their own
     calls = [_Call(repository=there, model=model, options=early) for model in dict.fromkeys(models)]
     total, done, names = len(calls) * sum(map(len, waves)), 0, dict[str, str]()
     with open_engine(choice, workers=default_workers()) as engine, _folder(out) as folder:
-        if len(calls) > 1:
-            for _ in engine.run(_try, calls):  # on the nodes, whose models they are, before the first is scored
-                pass
+        if len(calls) > 1:  # tried on the nodes, whose models they are, before the first is scored
+            list(engine.run(_try, calls))
         for wave in waves:
             for made in engine.run(
                 _score, [_with_files(call, part, every - {*part}, folder, names) for part in wave for call in calls]
