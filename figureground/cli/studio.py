@@ -12,7 +12,7 @@ import typer
 from figureground.cli.interactive import CLICKABLE_NAMES, backend, embeddings
 from figureground.cli.options import DeviceOptions, JsonOption, WorkspaceOption, flattened
 from figureground.console import counts_text, emit, progress_bar, say
-from figureground.errors import DataError, UsageError
+from figureground.errors import DataError, UsageError, shell_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -368,7 +368,8 @@ def pull(
         lines.append(
             f"{report.unsettled} second looks settle nothing: whoever gave them also gave an answer that is in doubt, "
             "or has no account any more; "
-            "let somebody else look, or allow it with: figureground studio push --second-look --by-authors"
+            "let somebody else look, or allow it with: "
+            f"figureground studio push -w {shell_word(workspace)} --second-look --by-authors"
         )
     if report.passed_over:
         lines.append(f"passed over in new answers: {counts_text(report.passed_over)}")
@@ -377,7 +378,7 @@ def pull(
     if report.waiting:
         lines.append(f"{report.waiting} photos wait for the answer of a second person")
     if report.decisions["needs_second"]:
-        lines.append("send those in doubt back with: figureground studio push --second-look")
+        lines.append(f"send those in doubt back with: figureground studio push -w {shell_word(workspace)} --second-look")
     _finish(report, faults, "\n".join(lines), as_json=as_json)
 
 

@@ -51,7 +51,7 @@ class DemoReport:
             f"Look at     {self.contact_sheet}",
             f"Load        datasets.load_dataset({str(self.repository)!r}, 'mixed_rand', split='test')"
             f"   ({self.rows_loaded} rows)",
-            f"Score       figureground evaluate {self.repository} --model timm:resnet50.a1_in1k",
+            f"Score       figureground evaluate {shell_word(self.repository)} --model timm:resnet50.a1_in1k",
             "Your photos figureground index PHOTOS -w work, then propose, freeze and build: each has --help",
             f"            {self.seconds:.0f} s in all",
         ]
