@@ -22,7 +22,7 @@ from figureground.annotate.lint.checking import LintLevel, lint_gate
 from figureground.annotate.photo_states import TEXTURE, is_texture
 from figureground.annotate.proposals.agreement import agreement_iou, other_masks
 from figureground.annotate.proposals.best import Choice, best_proposals
-from figureground.errors import DataError, Faults, UsageError
+from figureground.errors import DataError, Faults, UsageError, shell_word
 from figureground.runtime.files import csv_text, write_text
 from figureground.runtime.leftovers import clear_partials
 from figureground.schemas.records import AGREEING_PROPOSALS, NAME_PATTERN, ObjectRecord
@@ -180,7 +180,7 @@ def _freeze(workspace: Workspace, version: str, options: FreezeOptions) -> Freez
     if review is not None:
         _judge_release(workspace, review, labels, by_label, faults)
     if not faults:
-        _require_some(workspace, origins, missing)
+        _require_some(workspace, version, origins, missing)
     counted = consensus.summary() if consensus is not None else None  # it counts on when objects are gone through again
     linted = _lint(workspace, options, origins, consensus, faults)
     faults.raise_if_any()
@@ -255,17 +255,20 @@ def _without_textures(left_out: LeftOut) -> dict[str, dict[str, int]]:
     return {label: reasons for label, reasons in photos.items() if reasons}
 
 
-def _require_some(workspace: Workspace, origins: Mapping[str, str], missing: Sequence[LeftOutPhoto]) -> None:
+def _require_some(
+    workspace: Workspace, version: str, origins: Mapping[str, str], missing: Sequence[LeftOutPhoto]
+) -> None:
     if origins:
         return
+    work = f"-w {shell_word(workspace.root)}"
     left_out = Counter(photo.reason for photo in missing)
     raise DataError.single(
         str(workspace.root),
         "",
         expected="accepted masks",
         got="none (" + ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items())) + ")",
-        remedy="accept some (figureground studio up, or figureground sheet make), or take machine masks: "
-        "figureground freeze --unreviewed",
+        remedy=f"accept some (figureground studio up {work}, or figureground sheet make {work} -o SHEET), or take "
+        f"machine masks: figureground freeze {work} --version {version} --unreviewed",
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator
@@ -93,6 +94,14 @@ def listed(names: Collection[object], most: int = _OF_ONE_KIND) -> str:
     """The first of some names in one line: ``a, b and 29 more``."""
     shown = ", ".join(str(name) for name, _ in zip(names, range(most), strict=False))
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def shell_word(value: object) -> str:
+    """A path, name, version or address as one word of a command that a message gives to type.
+
+    It is as it was where it holds nothing that a shell reads otherwise; a space in a path would make two paths of it.
+    """
+    return shlex.quote(str(value))
 
 
 def _spelled(char: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from figureground.annotate.agreement.agreement import Agreement
@@ -12,6 +13,7 @@ from figureground.annotate.agreement.report import AgreementReport, Consensus
 from figureground.annotate.agreement.time_saved import NOTHING, PAUSE_SECONDS, Quartiles, SegmenterTimes, TimeReport
 from figureground.annotate.decisions import AGREEING_IOU
 from figureground.console import count_text, counts_text, table_text
+from figureground.errors import shell_word
 
 _EMPTY: Final = "-"
 _NOT_DRAWN: Final = (
@@ -21,20 +23,24 @@ _NOT_DRAWN: Final = (
 )
 
 
-def report_text(report: AgreementReport, names: Mapping[str, str] | None = None, *, limit: int = 10) -> str:
+def report_text(
+    report: AgreementReport, workspace: Path, names: Mapping[str, str] | None = None, *, limit: int = 10
+) -> str:
     """Tables for people.
 
     Args:
         report: The report.
+        workspace: Its workspace, for commands to type.
         names: Pseudonym to the name that stands before it.
         limit: Most photos in doubt that are listed.
     """
+    studio, work = "figureground studio", f"-w {shell_word(workspace)}"
     called = {own.annotator: _called(own.annotator, names or {}) for own in report.annotators}
     parts = [
-        *_agreement_parts(report.agreement),
+        *_agreement_parts(report.agreement, f"{studio} push {work} --overlap PERCENT"),
         *_consensus_parts(report.consensus),
-        *_annotator_parts(report.annotators, called),
-        *_queue_parts(report, limit),
+        *_annotator_parts(report.annotators, called, f"{studio} pull {work}"),
+        *_queue_parts(report, limit, f"{studio} push {work} --second-look"),
         *_time_parts(report.times),
     ]
     return "\n\n".join(parts)
@@ -44,9 +50,9 @@ def _called(pseudonym: str, names: Mapping[str, str]) -> str:
     return f"{names[pseudonym]} ({pseudonym})" if pseudonym in names else pseudonym
 
 
-def _agreement_parts(agreement: Agreement) -> Iterator[str]:
+def _agreement_parts(agreement: Agreement, give: str) -> Iterator[str]:
     if not agreement.photos:
-        yield "no photo was answered by several people; give some to two with: figureground studio push --overlap"
+        yield f"no photo was answered by several people; give some to two with: {give}"
         return
     yield (
         f"{count_text(agreement.photos, 'photo')} answered by several people, {count_text(agreement.pairs, 'pair')} of "
@@ -60,8 +66,8 @@ def _agreement_parts(agreement: Agreement) -> Iterator[str]:
         yield table_text(rows)
     if agreement.attributes:
         rows = [["attribute", "photos", "equal", "kappa", "alpha"]]
-        for name, own in agreement.attributes.items():
-            rows.append([name, str(own.equal.photos), *map(_figure, (own.equal, own.kappa, own.alpha))])
+        for name, answers in agreement.attributes.items():
+            rows.append([name, str(answers.equal.photos), *map(_figure, (answers.equal, answers.kappa, answers.alpha))])
         together = agreement.equal_attributes
         rows.append(["all together", str(together.photos), _figure(together), "", ""])
         yield table_text(rows)
@@ -81,9 +87,9 @@ def _consensus_parts(consensus: Consensus) -> Iterator[str]:
         yield table_text(rows)
 
 
-def _annotator_parts(annotators: Sequence[AnnotatorReport], called: Mapping[str, str]) -> Iterator[str]:
+def _annotator_parts(annotators: Sequence[AnnotatorReport], called: Mapping[str, str], fetch: str) -> Iterator[str]:
     if not annotators:
-        yield "nobody has answered anything that was pulled; fetch answers with: figureground studio pull"
+        yield f"nobody has answered anything that was pulled; fetch answers with: {fetch}"
         return
     rows = [["annotator", "answers", "skips", "second looks", "seconds", "mask changed", "IoU with machine's"]]
     rows += [
@@ -124,7 +130,7 @@ def _annotator_parts(annotators: Sequence[AnnotatorReport], called: Mapping[str,
         yield f"a honeypot is passed with an IoU of at least {AGREEING_IOU}"
 
 
-def _queue_parts(report: AgreementReport, limit: int) -> Iterator[str]:
+def _queue_parts(report: AgreementReport, limit: int, send: str) -> Iterator[str]:
     if not report.queue:
         return
     rows = [["in doubt", "masks differ", "attributes differ", "answers", "why"]]
@@ -136,10 +142,7 @@ def _queue_parts(report: AgreementReport, limit: int) -> Iterator[str]:
         rows.append([f"{doubt.source}: {doubt.uri}", *shares, str(doubt.answers), doubt.decision.reason])
     more = len(report.queue) - limit
     tail = f"\nand {more} more; all with --json or --out" if more > 0 else ""
-    yield (
-        f"{table_text(rows)}{tail}\nby {report.ranking}; send them in this order with: "
-        "figureground studio push --second-look"
-    )
+    yield f"{table_text(rows)}{tail}\nby {report.ranking}; send them in this order with: {send}"
 
 
 def _time_parts(times: TimeReport) -> Iterator[str]:

@@ -13,7 +13,7 @@ from figureground.annotate.human.sessions import session
 from figureground.annotate.studio.answer_json import Answer, Task
 from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import StudioHome
-from figureground.errors import DataError, Faults, UsageError
+from figureground.errors import DataError, Faults, UsageError, shell_word
 from figureground.runtime.progress import Progress
 from figureground.schemas.documents import validate_document
 from figureground.schemas.pages.human_tasks import HumanAnswer, HumanKit, HumanTask, answer_faults, write_answers
@@ -44,7 +44,8 @@ def pull_kit(
     """
     raters = raters_of(home, kit)
     if not raters:
-        raise UsageError("this kit was not pushed from this workspace; send it with: figureground human push")
+        send = f"figureground human push {shell_word(kit.folder)} {home.option} --rater NAME"
+        raise UsageError(f"this kit was not pushed from this workspace; send it with: {send}")
     faults, report, answers = Faults(), HumanPullReport(of=len(kit.tasks)), list[HumanAnswer]()
     rounds = len(kit.facts.configs)
     for number in range(1, len(raters) + 1):

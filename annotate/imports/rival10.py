@@ -30,7 +30,7 @@ from figureground.annotate.imports.answers import (
 )
 from figureground.annotate.imports.photo_names import PhotoNames
 from figureground.annotate.imports.plain_pickle import read_plain_dict
-from figureground.errors import DataError, UsageError
+from figureground.errors import DataError, UsageError, shell_word
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.rasters.arrays import read_array
@@ -198,7 +198,7 @@ def _match(
             "",
             expected="photos that are in the workspace",
             got="none",
-            remedy="index the folder first: figureground index FOLDER --kind rival10",
+            remedy=f"index the folder first: figureground index FOLDER -w {shell_word(workspace.root)} --kind rival10",
         )
     return matched
 

@@ -20,7 +20,7 @@ from figureground.annotate.lint.subjects import (
     subject_of,
 )
 from figureground.annotate.lint.waivers import read_waivers
-from figureground.errors import DataError, Faults, UsageError
+from figureground.errors import DataError, Faults, UsageError, shell_word
 from figureground.runtime.engines import EngineChoice
 from figureground.runtime.files import file_ending
 from figureground.runtime.processes import default_workers
@@ -85,7 +85,8 @@ def lint_workspace(
         origins |= proposal_origins(workspace, options.segmenter)
     subjects = WorkspaceSubjects(workspace, origins)
     if not len(subjects):
-        hint = "make some with: figureground propose" if options.proposals else "check machine masks with --proposals"
+        propose = f"figureground propose -w {shell_word(workspace.root)}"
+        hint = f"make some with: {propose}" if options.proposals else "check machine masks with --proposals"
         raise UsageError(f"{workspace.root} holds no accepted mask to check; {hint}")
     request = _request(options, workspace.root, engine, _workers(workers, len(subjects)))
     sources, known = workspace.sources(), {image.image_id for image in workspace.images()}

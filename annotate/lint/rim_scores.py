@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from figureground.annotate.lint.linting import LintRequest, lint
 from figureground.annotate.lint.settings import LintSettings
 from figureground.annotate.lint.subjects import WorkspaceSubjects, accepted_origins, proposal_origins
-from figureground.errors import UsageError
+from figureground.errors import UsageError, shell_word
 from figureground.runtime.processes import default_workers
 from figureground.runtime.progress import Progress
 from figureground.schemas.store.rim_leaks import RimLeak
@@ -46,7 +46,8 @@ def score_rims(
     origins = proposal_origins(workspace, segmenter) | accepted_origins(workspace)
     subjects = WorkspaceSubjects(workspace, origins)
     if not len(subjects):
-        raise UsageError(f"{workspace.root} holds no mask to score; make some with: figureground propose")
+        propose = f"figureground propose -w {shell_word(workspace.root)}"
+        raise UsageError(f"{workspace.root} holds no mask to score; make some with: {propose}")
     if answers and not answers.keys() & origins.keys():
         raise UsageError(f"the results are of none of the photos of {workspace.root}: give those of a dataset from it")
     request = LintRequest(

@@ -13,7 +13,7 @@ from figureground.annotate.photo_states import count_textures, photos_to_annotat
 from figureground.annotate.proposals.best import Choice, best_proposals
 from figureground.annotate.studio.served import ServedView
 from figureground.annotate.studio.tasks import label_title, photo_name, segmenter_title, uncertainty
-from figureground.errors import Fault, Faults, FigureGroundError, UsageError, printable
+from figureground.errors import Fault, Faults, FigureGroundError, UsageError, printable, shell_word
 from figureground.runtime.folders import made_before, note_made, unfinished_folder
 from figureground.runtime.progress import Progress
 from figureground.schemas.pages.inline_pictures import mask_url, photo_url
@@ -153,7 +153,8 @@ def _choose(workspace: Workspace, request: SheetRequest) -> tuple[list[Shown], S
             shown.append((image, proposal))
     if not shown:
         counts = f"{report.decided} photos are decided, {report.without_mask} have no machine mask"
-        raise UsageError(f"there is nothing to show: {counts}; make masks with: figureground propose")
+        propose = f"figureground propose -w {shell_word(workspace.root)}"
+        raise UsageError(f"there is nothing to show: {counts}; make masks with: {propose}")
     shown.sort(key=lambda pair: (-uncertainty(pair[1]), pair[0].image_id))
     chosen = shown[: request.limit]
     report.beyond_limit = len(shown) - len(chosen)

@@ -15,7 +15,7 @@ from figureground.annotate.decisions import news_of
 from figureground.annotate.studio.home import StudioHome
 from figureground.annotate.studio.pseudonyms import Pseudonyms
 from figureground.annotate.times import spell_utc, utc_text
-from figureground.errors import DataError, Faults, UsageError, listed, printable
+from figureground.errors import DataError, Faults, UsageError, listed, printable, shell_word
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.documents import Document, parse_text, read_text, same_form, validate_document
 from figureground.schemas.records import SHEET_TOOL, Annotation, ProposalRecord, content_id
@@ -108,7 +108,8 @@ def read_decisions(workspace: Workspace, paths: Sequence[Path]) -> SheetDecision
     """
     report = SheetDecisionsReport()
     if missing := [str(path) for path in paths if not path.is_file()]:
-        raise UsageError(f"{listed(missing)}: no such file; pages that write some: figureground sheet make -o SHEET")
+        make = f"figureground sheet make -w {shell_word(workspace.root)} -o SHEET"
+        raise UsageError(f"{listed(missing)}: no such file; pages that write some: {make}")
     read = [(path, _read_file(path, report.faults)) for path in paths]
     pseudonyms = Pseudonyms(StudioHome.of(workspace.root), TOOL)
     barred: set[str] = set()

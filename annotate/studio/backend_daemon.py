@@ -42,7 +42,7 @@ def start_backend(home: StudioHome, choice: ModelChoice, *, say: Callable[[str],
         if (started := started_options(_daemon(home).process())) not in ([], model_options(choice)):
             say(
                 f"the interactive SAM runs already, with {' '.join(started)}, and stays so; for another model, first: "
-                "figureground studio down"
+                f"figureground studio down {home.option}"
             )
         return running
     daemon = _daemon(home)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
-from figureground.errors import DataError, UsageError, keep_secret
+from figureground.errors import DataError, UsageError, keep_secret, shell_word
 from figureground.runtime.files import replace_file
 
 
@@ -64,6 +64,11 @@ class StudioHome:
     def of(cls, workspace: Path) -> StudioHome:
         """The home of a workspace's Label Studio; made with the first thing in it."""
         return cls(workspace.resolve() / "studio")
+
+    @property
+    def option(self) -> str:
+        """The option that names the workspace in a command to type: ``-w work``."""
+        return f"-w {shell_word(self.root.parent)}"
 
     @property
     def data(self) -> Path:
@@ -136,7 +141,9 @@ class StudioHome:
         """
         connection = self.connection()
         if connection is None:
-            raise UsageError(f"no Label Studio belongs to {self.root.parent}; start one with: figureground studio up")
+            raise UsageError(
+                f"no Label Studio belongs to {self.root.parent}; start one with: figureground studio up {self.option}"
+            )
         return connection
 
     def forget_connection(self) -> None:

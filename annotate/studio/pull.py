@@ -77,7 +77,8 @@ def pull(workspace: Workspace, client: StudioClient, *, progress: Progress = lam
     server = client.connection.server
     projects = workspace.studio_projects(server, deleted=True)
     if not projects:
-        raise UsageError("nothing was pushed to this server; send tasks with: figureground studio push")
+        send = f"figureground studio push {StudioHome.of(workspace.root).option}"
+        raise UsageError(f"nothing was pushed to this server; send tasks with: {send}")
     numbers = {user.email: user.id for user in client.users()}
     reader = _Reader(workspace, Pseudonyms(StudioHome.of(workspace.root), server, numbers), server, client)
     for number, (project, notes) in enumerate(projects.items()):

@@ -38,7 +38,7 @@ from figureground.annotate.studio.tasks import (
     photo_name,
     uncertainty,
 )
-from figureground.errors import DataError, Fault, FigureGroundError, UsageError
+from figureground.errors import DataError, Fault, FigureGroundError, UsageError, shell_word
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.pages.labeling import labeling_configuration
@@ -276,7 +276,8 @@ def photos_to_send(
     decided = workspace.decisions()
     photos = [image for image in photos_to_annotate(workspace) if image.image_id not in decided]
     if not photos and not decided:
-        raise UsageError("the workspace holds no photos; catalogue some with: figureground index")
+        catalogue = f"figureground index SOURCE -w {shell_word(workspace.root)}"
+        raise UsageError(f"the workspace holds no photos; catalogue some with: {catalogue}")
     sign = -1 if first == "doubtful" else 1
     photos.sort(key=lambda image: (sign * uncertainty(proposals.get(image.image_id)), image.image_id))
     return photos

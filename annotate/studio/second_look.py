@@ -74,7 +74,7 @@ class SecondLookReport:
             return "no photo is in doubt"
         lines = [f"{self.sent} photos in doubt sent for a second look; {self.waiting} still wait for one"]
         if self.unpulled:
-            lines.append(f"{self.unpulled} are answered: fetch them with: figureground studio pull")
+            lines.append(f"{self.unpulled} are answered: fetch them with: figureground studio pull -w WORKSPACE")
         if self.held_back:
             lines.append(f"{self.held_back} in doubt, on which people differ less, are left for later by --limit")
         return "\n".join([*lines, *self.notices, f"  for whoever gave none of the answers: {self.address}"])

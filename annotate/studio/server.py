@@ -70,7 +70,9 @@ def _changing_server(home: StudioHome) -> Iterator[None]:
 def _start_server(home: StudioHome, port: int | None, say: Say) -> Connection:
     known = home.connection()
     if known is not None and not known.ours:
-        raise UsageError(f"this workspace is connected to {known.url}; disconnect with: figureground studio down")
+        raise UsageError(
+            f"this workspace is connected to {known.url}; disconnect with: figureground studio down {home.option}"
+        )
     if known is not None and (process := _daemon(home).process()) is not None:
         _check_running(home, known, process.pid, port)
         return known
@@ -124,7 +126,7 @@ def _check_running(home: StudioHome, known: Connection, pid: int, port: int | No
     if port is not None and port != known.port:
         raise UsageError(
             f"Label Studio runs at {known.url}, and people may be working there; to move it to port {port}, type: "
-            f"figureground studio down, then figureground studio up --port {port}"
+            f"figureground studio down {home.option}, then figureground studio up {home.option} --port {port}"
         )
     try:
         _await_ours(_daemon(home), known)
@@ -134,7 +136,9 @@ def _check_running(home: StudioHome, known: Connection, pid: int, port: int | No
             f"file from a copy; the server was left alone"
         ) from error
     except ServiceError as error:
-        raise ServiceError(f"{error}; process {pid} was left alone, stop it with: figureground studio down") from error
+        raise ServiceError(
+            f"{error}; process {pid} was left alone, stop it with: figureground studio down {home.option}"
+        ) from error
 
 
 def connect_server(home: StudioHome, url: str, token: str) -> Connection:
@@ -209,7 +213,9 @@ def require_running(home: StudioHome) -> Connection:
     """
     connection = home.require_connection()
     if connection.ours and _daemon(home).process() is None:
-        raise UsageError("the workspace's Label Studio is not running; start it with: figureground studio up")
+        raise UsageError(
+            f"the workspace's Label Studio is not running; start it with: figureground studio up {home.option}"
+        )
     StudioClient(connection).whoami()
     return connection
 

@@ -16,7 +16,7 @@ from figureground.build.planning.row_choice import RowChooser
 from figureground.build.planning.seeds import HashRing
 from figureground.build.planning.selection import Refusal, class_counts, refusal_counts, select_objects
 from figureground.build.planning.settlement import settle
-from figureground.errors import DataError, Faults, listed
+from figureground.errors import DataError, Faults, listed, shell_word
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.recipes import Photo, Recipe, RuleName
@@ -137,7 +137,7 @@ def _texture_photos(recipe: Recipe, textures: Sequence[PhotoRef]) -> tuple[Photo
             recipe.textures or "",
             expected="photos of this source, to take textures from",
             got="none",
-            remedy=f"index them: figureground index FOLDER --name {recipe.textures} -w WORKSPACE",
+            remedy=f"index them: figureground index FOLDER -w WORKSPACE --name {shell_word(recipe.textures)}",
         )
     by_id = {texture.image_id: texture for texture in sorted(textures, key=lambda texture: texture.image_id)}
     return tuple(by_id.values())

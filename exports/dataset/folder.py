@@ -110,7 +110,7 @@ class DatasetFolder:
             DataError: if its manifest is damaged or names what is no path of a repository.
         """
         if not (folder / MANIFEST).is_file():
-            make = "figureground build RECIPE -o FOLDER"
+            make = "figureground build RECIPE -w WORKSPACE -o FOLDER"
             raise UsageError(f"{folder}: no dataset: it has no {MANIFEST}; make one with: {make}")
         return cls(name=str(folder), manifest=read_manifest(folder), files=LocalFiles(folder))
 

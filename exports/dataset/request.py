@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from figureground.build.recipes.loading import load_recipe, shipped_recipes
-from figureground.errors import DataError, UsageError
+from figureground.errors import DataError, UsageError, shell_word
 from figureground.exports.dataset.building import BuildReport, build_dataset
 from figureground.exports.dataset.files import CONTACT_SHEET
 from figureground.exports.dataset.inputs import BuildRequest, Design, FrozenObjects, History, Machines, PhotoPlaces
@@ -296,9 +296,8 @@ def _release_path(workspace: Path, release: str | None) -> Path:
     if len(paths) == 1:
         return paths[0]
     if not paths:
-        raise DataError.single(
-            str(folder), "", expected="a release", got="none", remedy="figureground freeze --version v1"
-        )
+        remedy = f"figureground freeze -w {shell_word(workspace)} --version v1"
+        raise DataError.single(str(folder), "", expected="a release", got="none", remedy=remedy)
     raise UsageError(f"several releases; choose one with --release: {', '.join(path.stem for path in paths)}")
 
 
@@ -350,6 +349,6 @@ def describe_report(report: BuildReport) -> str:
         *(f"{reason}: {hint}" for reason, hint in _HINTS.items() if report.refused.get(reason, 0)),
         *report.warnings,
         f"look at {sheet}" if sheet.exists() else "rows hold no images, only what they are made of; --pixels adds them",
-        f"all of it on one page: figureground report {report.folder}",
+        f"all of it on one page: figureground report {shell_word(report.folder)}",
     ]
     return "\n".join(lines)

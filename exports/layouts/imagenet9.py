@@ -134,9 +134,8 @@ def _open(repository: Path) -> DatasetFolder:
     """The dataset, whose configs of the release all have what is written."""
     dataset = DatasetFolder.open(repository)
     if _ORIGINAL not in dataset.configs:
-        raise UsageError(
-            f"{repository}: no dataset with a config original; build one with: figureground build imagenet9"
-        )
+        make = "figureground build imagenet9 -w WORKSPACE -o FOLDER"
+        raise UsageError(f"{repository}: no dataset with a config original; build one with: {make}")
     configs = [config for config in dataset.configs if config in RELEASED_CONFIGS]
     require_images(dataset, configs)
     faults = Faults()

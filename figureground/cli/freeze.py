@@ -70,7 +70,7 @@ def agree(
     if out is not None and report.annotators:
         _draw(report.to_json(), out / "agreement.png")
     names = {} if as_json else _names(workspace)
-    emit(report.to_json(), as_json=as_json, text=report_text(report, names, limit=limit))
+    emit(report.to_json(), as_json=as_json, text=report_text(report, workspace, names, limit=limit))
 
 
 def _names(workspace: Path) -> dict[str, str]:

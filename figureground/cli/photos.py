@@ -11,7 +11,7 @@ import typer
 
 from figureground.cli.options import JsonOption, WorkersOption, WorkspaceOption, verb
 from figureground.console import emit, progress_bar
-from figureground.errors import UsageError
+from figureground.errors import UsageError, shell_word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +141,7 @@ def forget(
 
     with Workspace.open(workspace) as store:
         if store.image(image) is None:
-            lister = f"figureground photos -w {workspace}"
+            lister = f"figureground photos -w {shell_word(workspace)}"
             raise UsageError(f"{workspace} knows no photo {image}; ids are listed by: {lister}")
         home = StudioHome.of(workspace)
         # A push that is under way would serve it again.

@@ -13,7 +13,7 @@ from figureground.cli.interactive import backend, embeddings
 from figureground.cli.options import JsonOption, WorkspaceOption, flattened, refuse_options
 from figureground.cli.server import down, up
 from figureground.console import counts_text, emit, progress_bar
-from figureground.errors import DataError, UsageError
+from figureground.errors import DataError, UsageError, shell_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -319,7 +319,8 @@ def pull(
         lines.append(
             f"{report.unsettled} second looks settle nothing: whoever gave them also gave an answer that is in doubt, "
             "or has no account any more; "
-            "let somebody else look, or allow it with: figureground studio push --second-look --by-authors"
+            "let somebody else look, or allow it with: "
+            f"figureground studio push -w {shell_word(workspace)} --second-look --by-authors"
         )
     if report.passed_over:
         lines.append(f"passed over in new answers: {counts_text(report.passed_over)}")
@@ -328,7 +329,9 @@ def pull(
     if report.waiting:
         lines.append(f"{report.waiting} photos wait for the answer of a second person")
     if report.decisions["needs_second"]:
-        lines.append("send those in doubt back with: figureground studio push --second-look")
+        lines.append(
+            f"send those in doubt back with: figureground studio push -w {shell_word(workspace)} --second-look"
+        )
     _finish(report, faults, "\n".join(lines), as_json=as_json)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import figureground
 from figureground.demo.photos import write_demo_photos
+from figureground.errors import shell_word
 from figureground.runtime.leftovers import locking
 
 MARK: Final = ".figureground-demo"
@@ -52,7 +53,7 @@ class DemoReport:
             f"Look at     {self.contact_sheet}",
             f"Load        datasets.load_dataset({str(self.repository)!r}, 'mixed_rand', split='test')"
             f"   ({self.rows_loaded} rows)",
-            f"Score       figureground evaluate {self.repository} --model timm:resnet50.a1_in1k",
+            f"Score       figureground evaluate {shell_word(self.repository)} --model timm:resnet50.a1_in1k",
             "Your photos figureground index PHOTOS -w work, then propose, freeze and build: each has --help",
             f"            {self.seconds:.0f} s in all",
         ]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from figureground.annotate.segmenters.checkpoints import CACHE_VARIABLE, cache_folder
+from figureground.errors import shell_word
 from figureground.health.findings import Finding, State
 from figureground.runtime.processes import default_workers
 
@@ -66,7 +67,7 @@ def _is_folder(path: Path) -> bool:
 def _room(name: str, existing: Path, asked: Path) -> Finding:
     """Whether a folder can be written to, and the room on its disk."""
     if not os.access(existing, os.W_OK | os.X_OK):
-        remedy = f"chmod u+w {existing}, or name another folder"
+        remedy = f"chmod u+w {shell_word(existing)}, or name another folder"
         remedy += _NAMED_IN.get(name, "")
         return Finding(area=AREA, name=name, state="broken", detail=f"{asked} cannot be written to", remedy=remedy)
     free = shutil.disk_usage(existing).free

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from figureground.annotate.studio.home import StudioHome
-from figureground.errors import FigureGroundError, UsageError
+from figureground.errors import FigureGroundError, UsageError, shell_word
 from figureground.health.findings import Finding, State
 
 AREA: Final = "servers"
@@ -49,7 +49,7 @@ def _server(home: StudioHome) -> Iterator[Finding]:
     from figureground.annotate.studio.daemons import free_port
     from figureground.annotate.studio.server import server_status
 
-    up = f"figureground studio up -w {home.root.parent}"
+    up = f"figureground studio up {home.option}"
     status = server_status(home)
     states: dict[str, tuple[State, str]] = {
         "running": ("good", ""),
@@ -58,9 +58,9 @@ def _server(home: StudioHome) -> Iterator[Finding]:
             "broken",
             f"restore {home.root / 'connection.json'} from a copy"
             if status.ours
-            else f"connect again, with a token of your account there: {up} --url {status.url}",
+            else f"connect again, with a token of your account there: {up} --url {shell_word(status.url)}",
         ),
-        "not answering": ("broken", f"figureground studio down -w {home.root.parent}, then {up}"),
+        "not answering": ("broken", f"figureground studio down {home.option}, then {up}"),
     }
     state, remedy = states[status.state]
     detail = f"{status.state} at {status.url}"

@@ -14,7 +14,7 @@ from figureground.annotate.photo_states import UNDECIDED, PhotoState, list_photo
 from figureground.annotate.proposals.best import best_proposals
 from figureground.annotate.studio.home import StudioHome
 from figureground.console import count_text, counts_text, table_text
-from figureground.errors import UsageError
+from figureground.errors import UsageError, shell_word
 from figureground.runtime.files import files_in
 from figureground.schemas.store.tables import open_parquet
 from figureground.schemas.store.workspace import Workspace
@@ -71,7 +71,8 @@ class WorkspaceState:
         classes = f"{self.labels} class" if self.labels == 1 else f"{self.labels} classes"
         lines = [f"{self.root}: {photos} in {classes}, from {counts_text(self.sources)}"]
         if self.rejected:
-            lines.append(f"  {count_text(self.rejected, 'file')} not catalogued; why: figureground photos --rejected")
+            why = f"figureground photos -w {shell_word(self.root)} --rejected"
+            lines.append(f"  {count_text(self.rejected, 'file')} not catalogued; why: {why}")
         lines.append(f"  states: {counts_text(self.states)}")
         lines.append(f"  machine masks: {counts_text(self.proposals)}")
         lines.append(f"  answers: {self.answers}, of {count_text(self.annotators, 'annotator')}")
@@ -170,7 +171,7 @@ def _next_commands(
     releases: tuple[ReleaseState, ...],
     of_studio: tuple[str, ...],
 ) -> Iterator[str]:
-    root, undecided = workspace.root, _of_state(photos, UNDECIDED)
+    root, undecided = shell_word(workspace.root), _of_state(photos, UNDECIDED)
     if not photos:
         yield f"figureground index SOURCE -w {root}  (no photos yet)"
         return
@@ -186,10 +187,10 @@ def _next_commands(
         yield f"{look}  ({count_text(len(doubtful), 'photo')} in doubt, or with a rejected mask)"
     accepted = _of_state(photos, "accepted")
     if releases:
-        accepted -= set(_image_ids(root / "objects" / f"{releases[-1].version}.parquet"))
+        accepted -= set(_image_ids(workspace.root / "objects" / f"{releases[-1].version}.parquet"))
     if accepted and not any(command.startswith("figureground freeze") for command in of_studio):
         reason = f"{count_text(len(accepted), 'accepted photo')} in no release"
         yield f"figureground freeze -w {root} --version NAME  ({reason})"
     if releases:
-        build = f"figureground build RECIPE -w {root} --release {releases[-1].version} -o DATASET"
+        build = f"figureground build RECIPE -w {root} --release {shell_word(releases[-1].version)} -o DATASET"
         yield f"{build}  (add --class-map FILE.csv for classes of your own)"

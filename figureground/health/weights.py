@@ -15,7 +15,7 @@ from figureground.annotate.segmenters.checkpoints import (
     named_checkpoints,
 )
 from figureground.annotate.segmenters.first_use import changed_weights, first_uses_file, is_on_this_machine
-from figureground.errors import DataError, listed
+from figureground.errors import DataError, listed, shell_word
 from figureground.health.findings import Finding
 from figureground.runtime.files import file_sha256
 from figureground.runtime.progress import Progress
@@ -45,7 +45,7 @@ def look_at_weights(progress: Progress = lambda *_: None) -> Iterator[Finding]:
             else:
                 absent.append(name)
     except DataError as error:
-        remedy = f"rm {first_uses_file()}; what is downloaded next is trusted anew"
+        remedy = f"rm {shell_word(first_uses_file())}; what is downloaded next is trusted anew"
         yield Finding(area=AREA, name=first_uses_file().name, state="broken", detail=str(error), remedy=remedy)
     if absent:
         detail = f"{listed(absent)}: fetched when they are first used"
@@ -79,7 +79,7 @@ def _checked(name: str, entry: NamedCheckpoint, folder: Path) -> Finding:
     if damaged or missing:
         parts = [f"damaged: {listed(damaged)}"] if damaged else []
         parts += [f"missing: {listed(missing)}"] if missing else []
-        remedy = f"rm -r {folder}; what is needed is fetched again"
+        remedy = f"rm -r {shell_word(folder)}; what is needed is fetched again"
         return Finding(area=AREA, name=name, state="broken", detail="; ".join(parts), remedy=remedy)
     size = sum(file.bytes for file in entry.files) / 1e6
     return Finding(area=AREA, name=name, state="good", detail=f"{size:.0f} MB, as published ({entry.licence})")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from figureground.console import count_text
-from figureground.errors import FigureGroundError, UsageError, listed
+from figureground.errors import FigureGroundError, UsageError, listed, shell_word
 from figureground.health.findings import Finding
 from figureground.runtime.failures import database_failure
 from figureground.runtime.files import files_in
@@ -35,7 +35,7 @@ def look_at_workspace(root: Path) -> Iterator[Finding]:
     """
     path = root / DATABASE_NAME
     if not path.is_file():
-        raise UsageError(f"{root} holds no workspace; make one with: figureground index SOURCE -w {root}")
+        raise UsageError(f"{root} holds no workspace; make one with: figureground index SOURCE -w {shell_word(root)}")
     newest = _is_newest(path)
     detail = str(path)
     if not newest:
@@ -44,14 +44,14 @@ def look_at_workspace(root: Path) -> Iterator[Finding]:
             name="version",
             state="doubtful",
             detail=f"{detail}: of an older figureground, which cannot read it any more once this one has used it",
-            remedy=f"cp -r {root} {root}-before, where others work with the older one; then any command brings it up "
-            f"to date: figureground photos -w {root}",
+            remedy=f"cp -r {shell_word(root)} {shell_word(f'{root}-before')}, where others work with the older one; then any "
+            f"command brings it up to date: figureground photos -w {shell_word(root)}",
         )
         return
     if os.access(path, os.W_OK) and os.access(root, os.W_OK):
         yield Finding(area=AREA, name="database", state="good", detail=detail)
     else:
-        remedy = f"to work with it: chmod u+w {root} {path}"
+        remedy = f"to work with it: chmod u+w {shell_word(root)} {shell_word(path)}"
         yield Finding(area=AREA, name="database", state="doubtful", detail=f"{detail}: read only", remedy=remedy)
     with Workspace.open(root) as workspace:
         yield from _photos(workspace)
@@ -88,10 +88,9 @@ def _photos(workspace: Workspace) -> Iterator[Finding]:
         try:
             read_catalogued(image, sources)
         except (FigureGroundError, OSError) as error:
-            remedy = f"bring the photos back, or say where they are now: figureground index SOURCE -w {workspace.root}"
-            yield Finding(
-                area=AREA, name=f"photos of {name}", state="broken", detail=str(error), remedy=f"{remedy} --name {name}"
-            )
+            command = f"figureground index SOURCE -w {shell_word(workspace.root)} --name {shell_word(name)}"
+            remedy = f"bring the photos back, or say where they are now: {command}"
+            yield Finding(area=AREA, name=f"photos of {name}", state="broken", detail=str(error), remedy=remedy)
         else:
             detail = f"at {sources[name].locator}"
             yield Finding(area=AREA, name=f"photos of {name}", state="good", detail=detail)
@@ -102,7 +101,7 @@ def _releases(folder: Path) -> Iterator[Finding]:
         try:
             version, objects = read_release(path)
         except FigureGroundError as error:
-            remedy = f"restore {path} from a copy, or: figureground freeze -w {folder.parent} --version NEW"
+            remedy = f"restore {path} from a copy, or: figureground freeze -w {shell_word(folder.parent)} --version NEW"
             yield Finding(area=AREA, name=f"release {path.stem}", state="broken", detail=str(error), remedy=remedy)
         else:
             detail = count_text(len(objects), "object")
@@ -115,5 +114,5 @@ def _leftovers(root: Path) -> Iterator[Finding]:
     left = [path for folder in folders for path in abandoned_partials(folder)]
     if left:
         detail = f"{listed(left)}, of a command that was killed"
-        remedy = f"run that command again, or: rm -r {' '.join(map(str, left))}"
+        remedy = f"run that command again, or: rm -r {' '.join(map(shell_word, left))}"
         yield Finding(area=AREA, name="leftovers", state="doubtful", detail=detail, remedy=remedy)

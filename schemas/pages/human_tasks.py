@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, TypeAdapter, ValidationError
 
-from figureground.errors import DataError, Fault, Faults, UsageError
+from figureground.errors import DataError, Fault, Faults, UsageError, shell_word
 from figureground.runtime.files import file_sha256, replace_file
 from figureground.schemas.classes import ClassMap, imagenet_names, load_class_map
 from figureground.schemas.documents import Document, Name, read_document
@@ -203,7 +203,7 @@ def read_kit(folder: Path) -> HumanKit:
         DataError: with every fault of it: damaged files, tasks that are not those it was made with, lost pictures.
     """
     if not (folder / "kit.json").is_file():
-        raise UsageError(f"{folder} holds no kit.json; make a kit with: figureground human make")
+        raise UsageError(f"{folder} holds no kit.json; make a kit with: figureground human make DATASET -o KIT")
     facts = read_document(folder / "kit.json", KitFacts)
     classes = load_class_map(str(folder / CLASS_MAP_FILE))
     tasks = _read(folder / TASKS_FILE, _TASK_SCHEMA, HumanTask)
@@ -260,7 +260,8 @@ def read_answers(kit: HumanKit, *, allow_missing: bool = False) -> list[HumanAns
     """
     path = kit.folder / ANSWERS_FILE
     if not path.is_file():
-        raise UsageError(f"{path} is not there; fetch answers with: figureground human pull {kit.folder} -w WORKSPACE")
+        fetch = f"figureground human pull {shell_word(kit.folder)} -w WORKSPACE"
+        raise UsageError(f"{path} is not there; fetch answers with: {fetch}")
     answers = _read(path, _ANSWER_SCHEMA, HumanAnswer)
     faults = [fault for answer in answers for fault in answer_faults(answer, kit, str(path))]
     given: dict[str, set[str]] = {}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from figureground.errors import DataError, UsageError, listed, printable
+from figureground.errors import DataError, UsageError, listed, printable, shell_word
 from figureground.runtime.files import file_ending, is_hidden
 from figureground.schemas.records import NAME_PATTERN, ImageRecord, ObjectRecord, PhotoRef, SourceRow
 from figureground.schemas.sources.folders import (
@@ -113,7 +113,7 @@ def read_catalogued(record: ImageRecord | ObjectRecord | PhotoRef, sources: Mapp
             record.source,
             expected="an indexed source of this name",
             got="none",
-            remedy=f"figureground index FOLDER --name {record.source}",
+            remedy=f"figureground index FOLDER -w WORKSPACE --name {shell_word(record.source)}",
         )
     key = row.name, row.locator
     if key not in _OPEN:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from figureground.errors import UsageError
+from figureground.errors import UsageError, shell_word
 from figureground.runtime.failures import database_failure
 from figureground.schemas.store.migrations import is_newest, migrate, require_own_tables
 
@@ -61,7 +61,7 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
     connection.close()
     raise UsageError(
         f"{path} is of an older figureground, and cannot be written to: bring it up to date where it can, with "
-        f"figureground photos -w {path.parent}"
+        f"figureground photos -w {shell_word(path.parent)}"
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from figureground.errors import DataError, Faults, UsageError
+from figureground.errors import DataError, Faults, UsageError, shell_word
 from figureground.runtime.files import replace_file
 from figureground.schemas.documents import parse_text, shown
 from figureground.schemas.rasters.masks import Box, CocoRle
@@ -124,7 +124,9 @@ def read_release(path: Path) -> tuple[str, tuple[ObjectRecord, ...]]:
         DataError: if it is no release, of an unknown schema, or holds ids that could be paths.
     """
     if not path.is_file():
-        raise UsageError(f"{path}: no such release; make one with: figureground freeze --version {path.stem}")
+        work = shell_word(path.parent.parent) if path.parent.name == "objects" else "WORKSPACE"
+        make = f"figureground freeze -w {work} --version {shell_word(path.stem)}"
+        raise UsageError(f"{path}: no such release; make one with: {make}")
     metadata = read_metadata(path, _WHAT)
     schema_version = metadata.get("figureground.schema", "none")
     if schema_version not in (_FIRST, SCHEMA_VERSION):

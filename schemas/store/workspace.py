@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from figureground.errors import UsageError
+from figureground.errors import UsageError, shell_word
 from figureground.runtime.failures import database_failure, failure_of
 from figureground.schemas.records import (
     Annotation,
@@ -67,7 +67,8 @@ class Workspace(StudioTables, RankingTables):
             UsageError: if there is none.
         """
         if not (root / DATABASE_NAME).is_file():
-            raise UsageError(f"{root} holds no workspace; make one with: figureground index SOURCE -w {root}")
+            make = f"figureground index SOURCE -w {shell_word(root)}"
+            raise UsageError(f"{root} holds no workspace; make one with: {make}")
         return cls._connect(root)
 
     @classmethod

@@ -16,6 +16,7 @@ from figureground.annotate.studio.progress.waiting import Waiting, count_answers
 from figureground.annotate.studio.pseudonyms import names_of_pseudonyms
 from figureground.annotate.studio.server import ServerStatus, server_status
 from figureground.console import count_text, counts_text, table_text
+from figureground.errors import shell_word
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.records import StudioProject
 from figureground.schemas.store.workspace import Workspace
@@ -168,18 +169,18 @@ def _count_unpulled(workspace: Workspace, client: StudioClient, note: StudioProj
 def _next_commands(
     root: Path, server: ServerStatus, projects: tuple[ProjectState, ...], waiting: Waiting, decisions: Mapping[str, int]
 ) -> Iterator[str]:
-    studio = "figureground studio"
+    studio, work = "figureground studio", f"-w {shell_word(root)}"
     if server.state != "running":
-        yield f"{studio} up -w {root}  (Label Studio: {server.state})"
+        yield f"{studio} up {work}  (Label Studio: {server.state})"
     if unpulled := sum(state.unpulled or 0 for state in projects):
-        yield f"{studio} pull -w {root}  ({count_text(unpulled, 'task')} answered or skipped since the last pull)"
+        yield f"{studio} pull {work}  ({count_text(unpulled, 'task')} answered or skipped since the last pull)"
     if waiting.unsent:
-        yield f"{studio} push -w {root}  ({count_text(waiting.unsent, 'photo')} on nobody's page)"
+        yield f"{studio} push {work}  ({count_text(waiting.unsent, 'photo')} on nobody's page)"
     if waiting.second_looks_unsent:
         unsent = count_text(waiting.second_looks_unsent, "photo")
-        yield f"{studio} push -w {root} --second-look  ({unsent} in doubt not sent)"
+        yield f"{studio} push {work} --second-look  ({unsent} in doubt not sent)"
     open_tasks = sum(state.open or 0 for state in projects)
     if open_tasks:
         yield f"nothing to type for {count_text(open_tasks, 'open task')}: people are at work"
     elif decisions.get("accepted"):
-        yield f"figureground freeze -w {root} --version NAME  ({count_text(decisions['accepted'], 'photo')} accepted)"
+        yield f"figureground freeze {work} --version NAME  ({count_text(decisions['accepted'], 'photo')} accepted)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from figureground.annotate.agreement.adjudication import Doubt
-from figureground.errors import UsageError
+from figureground.errors import UsageError, shell_word
 from figureground.schemas.records import Decision, ImageRecord
 from figureground.schemas.store.rim_leaks import RimLeak
 from figureground.schemas.store.workspace import Workspace
@@ -68,7 +68,7 @@ def _scores(workspace: Workspace) -> list[RimLeak]:
     scores = workspace.rim_leaks()
     if not scores:
         raise UsageError(
-            f"{workspace.root} has no scores of rims; make some with: figureground rims -w {workspace.root}"
+            f"{workspace.root} has no scores of rims; make some with: figureground rims -w {shell_word(workspace.root)}"
         )
     return scores
 

@@ -19,8 +19,9 @@ from figureground.exports.evaluation.values import list_names
 DEFAULT_TRAIN: Final = ("original", "mixed_rand")
 """What the paper trains on, where the dataset has them (Xiao et al., arXiv 2006.09994)."""
 _REMEDY: Final = (
-    "build it with splits: figureground build imagenet9 --splits train=0.5,validation=0.2,test=0.3, or "
-    "splits: {by: seed, shares: {train: 0.5, validation: 0.2, test: 0.3}} in a recipe of your own"
+    "build it with splits: figureground build imagenet9 -w WORKSPACE -o FOLDER "
+    "--splits train=0.5,validation=0.2,test=0.3, or splits: {by: seed, shares: {train: 0.5, validation: 0.2, test: "
+    "0.3}} in a recipe of your own"
 )
 
 
