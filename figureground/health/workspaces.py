@@ -44,8 +44,8 @@ def look_at_workspace(root: Path) -> Iterator[Finding]:
             name="version",
             state="doubtful",
             detail=f"{detail}: of an older figureground, which cannot read it any more once this one has used it",
-            remedy=f"cp -r {shell_word(root)} {shell_word(f'{root}-before')}, where others work with the older one; then any "
-            f"command brings it up to date: figureground photos -w {shell_word(root)}",
+            remedy=f"cp -r {shell_word(root)} {shell_word(f'{root}-before')}, where others work with the older one; "
+            f"then any command brings it up to date: figureground photos -w {shell_word(root)}",
         )
         return
     if os.access(path, os.W_OK) and os.access(root, os.W_OK):

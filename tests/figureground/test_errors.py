@@ -54,7 +54,12 @@ def test_a_missing_extra_says_what_to_install() -> None:
 def test_secrets_are_looked_up_once_for_all_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of thousands of lines may be at fault in each; the Hub's login is read from the disk."""
     asked = list[bool]()
-    monkeypatch.setattr(errors, "_hub_login", lambda: bool(asked.append(True)) or "hf_abcdefgh")
+
+    def login() -> str:
+        asked.append(True)
+        return "hf_abcdefgh"
+
+    monkeypatch.setattr(errors, "_hub_login", login)
     faults = [Fault(where="a.csv", record=f"line {row}", expected="a label", got="hf_abcdefgh") for row in range(5000)]
     error = DataError(faults)
     assert len(asked) <= 2  # once for its faults, once for its message

@@ -179,7 +179,7 @@ def test_one_texture_less_changes_only_the_rows_that_used_it() -> None:
 
 def test_textures_that_nobody_indexed_are_asked_for() -> None:
     variants = {"photos": {"view": "squash", "ground": {"texture": "photos"}, "matte": "mask", "figure": "source"}}
-    with pytest.raises(DataError, match="figureground index FOLDER --name wallpapers"):
+    with pytest.raises(DataError, match="figureground index FOLDER -w WORKSPACE --name wallpapers"):
         Studio(recipe(variants, textures="wallpapers"))
 
 

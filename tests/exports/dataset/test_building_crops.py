@@ -147,7 +147,7 @@ def test_textures_come_from_an_indexed_source_and_stand_in_lock_and_params(tmp_p
         Image.new("RGB", (300, 260), (10 * number, 5, 200)).save(wallpapers / f"{number}.png")
     swap = {"ground": {"texture": "photos"}, "matte": "mask", "figure": "source"}
     recipe = _recipe(tmp_path, "background_check", variants={"mine": swap}, textures="wallpapers")
-    with pytest.raises(DataError, match="figureground index FOLDER --name wallpapers"):
+    with pytest.raises(DataError, match="figureground index FOLDER -w WORKSPACE --name wallpapers"):
         build_dataset(prepare_request(recipe, drawn.workspace, machines=Machines(workers=1)), tmp_path / "out")
     with Workspace.open(drawn.workspace) as store:
         index_source(store, open_source(str(wallpapers.parent), name="wallpapers"))

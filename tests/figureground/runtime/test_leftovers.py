@@ -181,19 +181,19 @@ def test_an_unfinished_folder_is_given_up_at_once(tmp_path: Path, monkeypatch: p
     """While its files are deleted, the next command makes it anew."""
     delete, out = shutil.rmtree, tmp_path / "out"
 
-    def begin(path: Path, **options: bool) -> None:
+    def begin(path: Path, *, ignore_errors: bool = False) -> None:
         if (path / "ours").exists():
             (path / "ours").unlink()
             with unfinished_folder(out, "other", "build", keeps=False) as partial:
                 (partial / "theirs").touch()
-        delete(path, **options)
+        delete(path, ignore_errors=ignore_errors)
 
     def fail() -> None:
         with unfinished_folder(out, "key", "build", keeps=False) as partial:
             (partial / "ours").touch()
             raise OSError("full")
 
-    monkeypatch.setattr(folders.shutil, "rmtree", begin)
+    monkeypatch.setattr(shutil, "rmtree", begin)
     with pytest.raises(OSError, match="full"):
         fail()
     assert [path.name for path in out.iterdir()] == ["theirs"]

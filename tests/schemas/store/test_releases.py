@@ -84,7 +84,7 @@ def test_a_version_never_changes(tmp_path: Path) -> None:
 
 
 def test_strangers_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="figureground freeze --version v9"):
+    with pytest.raises(UsageError, match="figureground freeze -w WORKSPACE --version v9"):
         read_release(tmp_path / "v9.parquet")
     (tmp_path / "text.parquet").write_text("no")
     with pytest.raises(DataError, match="a release"):

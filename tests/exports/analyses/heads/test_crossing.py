@@ -196,7 +196,7 @@ def test_one_split_is_refused_with_what_to_do(tmp_path: Path) -> None:
         train_heads(request, SIX_COLOURS, SETTINGS, tmp_path / "out")
     message = str(raised.value)
     assert "original/train, original/validation, mixed_rand/train, mixed_rand/validation; its splits: test;" in message
-    assert "figureground build imagenet9 --splits train=0.5,validation=0.2,test=0.3" in message
+    assert "figureground build imagenet9 -w WORKSPACE -o FOLDER --splits train=0.5,validation=0.2,test=0.3" in message
     assert not (tmp_path / "out").exists()
 
 
