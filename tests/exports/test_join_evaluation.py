@@ -63,10 +63,10 @@ def test_a_planted_edit_of_the_file_is_seen(tmp_path: Path, capsys: pytest.Captu
     ("planted", "reason"),
     [
         ("def require() -> None:\n    pass\n", "require: bound in "),
-        ("norm = 3\n", r"norm: imported \(scipy\.stats\.norm\) in .* and bound in planted"),
-        ("from math import dist as norm\n", r"norm: .*math\.dist in"),
+        ("ndtr = 3\n", r"ndtr: imported \(scipy\.special\.ndtr\) in .* and bound in planted"),
+        ("from math import dist as ndtr\n", r"ndtr: .*math\.dist in"),
         ("import json as np\n", r"np: .*json in"),
-        ("if __debug__:\n    norm = 3\n", r"norm: imported .* and bound in planted"),
+        ("if __debug__:\n    ndtr = 3\n", r"ndtr: imported .* and bound in planted"),
         ("from figureground.exports.evaluation.values import require as demand\n", "one name"),
         ("def late() -> None:\n    from figureground.exports.evaluation.values import require\n", "at the top"),
     ],
