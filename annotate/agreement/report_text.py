@@ -37,7 +37,7 @@ def report_text(
     studio, work = "figureground studio", f"-w {shell_word(workspace)}"
     called = {own.annotator: _called(own.annotator, names or {}) for own in report.annotators}
     parts = [
-        *_agreement_parts(report.agreement, f"{studio} push {work} --overlap PERCENT"),
+        *_agreement_parts(report.agreement, f"{studio} push {work} --overlap NUMBER"),
         *_consensus_parts(report.consensus),
         *_annotator_parts(report.annotators, called, f"{studio} pull {work}"),
         *_queue_parts(report, limit, f"{studio} push {work} --second-look"),

@@ -265,7 +265,8 @@ def _require_same_tag(
 def _refusal(release: LocalRelease) -> str:
     remedy = "build with --no-pixels and publish that; or, " if release.pixels else ""
     if any(reason.endswith(UNSTATED) for reason in release.restrictions):
-        remedy = f"state it with figureground index --licence or --unrestricted, and build again; or {remedy}"
+        state = "figureground index SOURCE -w WORKSPACE --licence LICENCE"
+        remedy = f"state it with: {state}, or with --unrestricted in its stead, and build again; or {remedy}"
     reasons = "".join(f"\n  {reason}" for reason in release.restrictions)
     return (
         f"{release.folder} holds what may not be passed on:{reasons}\n{remedy}if you hold the right to pass it on, "

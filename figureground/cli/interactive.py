@@ -95,7 +95,7 @@ def embeddings(
         )
         remembering = keep_embeddings(model, folder)
         with progress_bar() as show:
-            report = fill_embeddings(remembering, folder, waiting_photos(home.queues), home.served, progress=show)
+            report = fill_embeddings(remembering, folder, waiting_photos(home.queues), home, progress=show)
         room = f", {report.no_room} left for want of room (--embeddings-gb)" if report.no_room else ""
         lines.append(f"{report.made} photos encoded, {report.there} were there{room}")
     stored = stored_by_model(home.embeddings)

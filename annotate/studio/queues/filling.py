@@ -69,7 +69,7 @@ def fill_embeddings(
     network: RememberingSam,
     embeddings: EmbeddingFolder,
     photos: Sequence[str],
-    served: Path,
+    home: StudioHome,
     *,
     progress: Progress = lambda *_: None,
 ) -> FillReport:
@@ -81,14 +81,14 @@ def fill_embeddings(
         network: The model, which keeps its embeddings in ``embeddings``.
         embeddings: The folder with its bound.
         photos: Their ids.
-        served: Folder of the served copies.
+        home: The studio with their served copies.
         progress: Called after every photo.
     """
     report = FillReport()
     size = sum(4 * math.prod(shape) for shape in network.embedding_shapes)
     room = embeddings.most_bytes - sum(stored_embeddings(embeddings.path).values())
     for number, image_id in enumerate(photos, start=1):
-        path = served_path(served, image_id)
+        path = served_path(home.served, image_id)
         try:
             if path is None:
                 raise FileNotFoundError(f"no served copy of {image_id}")
@@ -100,7 +100,7 @@ def fill_embeddings(
                     record=image_id,
                     expected="a picture",
                     got=str(error),
-                    remedy="make it again with: figureground studio push",
+                    remedy=f"make it again with: figureground studio push {home.option}",
                 )
             )
             continue

@@ -121,6 +121,6 @@ def test_a_workspace_without_answers_says_what_to_do(tmp_path: Path, capsys: pyt
     Workspace.create(tmp_path / "work").close()
     code, printed, _ = run_here(capsys, "agree", "-w", tmp_path / "work", "-o", tmp_path / "out")
     assert code == 0
-    assert f"studio push -w {tmp_path / 'work'} --overlap PERCENT" in printed
+    assert f"studio push -w {tmp_path / 'work'} --overlap NUMBER" in printed
     assert not (tmp_path / "out" / "agreement.png").exists()
     assert run_here(capsys, "agree", "-w", tmp_path / "none")[0] == 2

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from block_ledger import read_call
 from checkout import ROOT, is_checkout, project_files
-from known_commands import VERBS, unknown_commands
+from known_commands import VERBS, commands_in, unknown_commands
 from needs import need
 from shared_cases import run_here
 
@@ -92,6 +93,8 @@ def test_a_mistake_is_told_with_the_way_on(
     assert stdout == ""
     assert way_on in " ".join(err.split())
     assert unknown_commands(err) == []
+    for command in commands_in(err):  # and nothing that it needs is left out
+        read_call(mistake, shlex.split(command)[1:])
 
 
 def test_bars_come_from_one_place() -> None:

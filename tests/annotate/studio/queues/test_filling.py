@@ -44,13 +44,14 @@ class Studio:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for folder in (root / "served", root / "queues"):
-            folder.mkdir()
+        self.home = StudioHome(root)
+        for folder in (self.home.served, self.home.queues):
+            folder.mkdir(parents=True)
         for project, begin in ((1, 11), (2, 20)):
             photos = {self.image_id(10 * project + index): 10 * project + index for index in range(3)}
             for image_id, grey in photos.items():
-                Image.new("RGB", (8, 8), (grey,) * 3).save(root / "served" / f"{image_id}.png")
-            note_queue(root / "queues", project, photos, begin=begin)
+                Image.new("RGB", (8, 8), (grey,) * 3).save(self.home.served / f"{image_id}.png")
+            note_queue(self.home.queues, project, photos, begin=begin)
 
     @staticmethod
     def image_id(grey: int) -> str:
@@ -59,7 +60,7 @@ class Studio:
     def fill(self, network: CountingSam, *, photos_of_room: float = 100) -> Any:
         embeddings = EmbeddingFolder(path=self.root / "embeddings", most_bytes=int(photos_of_room * SIZE))
         remembering = RememberingSam(network, embeddings, "model-1")
-        return fill_embeddings(remembering, embeddings, waiting_photos(self.root / "queues"), self.root / "served")
+        return fill_embeddings(remembering, embeddings, waiting_photos(self.home.queues), self.home)
 
 
 @pytest.fixture
@@ -99,13 +100,14 @@ def test_a_first_click_does_not_wait_for_the_encoder(studio: Studio) -> None:
 
 
 def test_copies_that_cannot_be_read_are_all_named_and_the_others_made(studio: Studio) -> None:
-    (studio.root / "served" / f"{studio.image_id(11)}.png").unlink()
-    (studio.root / "served" / f"{studio.image_id(21)}.png").write_bytes(b"no picture")
+    (studio.home.served / f"{studio.image_id(11)}.png").unlink()
+    (studio.home.served / f"{studio.image_id(21)}.png").write_bytes(b"no picture")
     report = studio.fill(CountingSam())
     assert report.made == 3
     with pytest.raises(DataError) as caught:
         report.raise_if_any()
     assert [fault.record for fault in caught.value.faults] == [studio.image_id(11), studio.image_id(21)]
+    assert caught.value.faults[0].remedy.endswith(f"figureground studio push -w {studio.root.parent}")
 
 
 def test_the_command_says_what_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
