@@ -124,9 +124,8 @@ def push(
     from figureground.schemas.pages.human_tasks import read_kit
 
     opened, home = read_kit(kit), StudioHome.of(workspace)
-    home.require_connection()  # sending makes the folder
+    client = StudioClient(require_running(home))  # first: what sends makes the folder
     with sending(home), progress_bar() as show:
-        client = StudioClient(require_running(home))
         report = push_kit(opened, client, home, rater, progress=show)
         names = [ensure_account(client, home, name) for name in rater if client.connection.ours]
     lines = [f"sent: {report.sent}; there before: {report.already_there}"]

@@ -174,13 +174,6 @@ def push(context: typer.Context, workspace: WorkspaceOption, options: PushOption
                 raise faults
 
 
-def _finish(report: object, faults: DataError | None, text: str, *, as_json: bool) -> None:
-    """Print what was done, then raise the faults, if there are any."""
-    emit(report, as_json=as_json, text=text)
-    if faults:
-        raise faults
-
-
 def _push_text(report: PushReport, store: Workspace, client: StudioClient, home: StudioHome) -> str:
     """What a push did, in lines for people."""
     from figureground.annotate.studio.projects import newest_projects
@@ -332,7 +325,9 @@ def pull(
         lines.append(
             f"send those in doubt back with: figureground studio push -w {shell_word(workspace)} --second-look"
         )
-    _finish(report, faults, "\n".join(lines), as_json=as_json)
+    emit(report, as_json=as_json, text="\n".join(lines))
+    if faults:
+        raise faults
 
 
 studio.command(epilog="Example: figureground studio backend -w work --segmenter mobile-sam --port 9090")(backend)

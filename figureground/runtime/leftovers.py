@@ -84,15 +84,10 @@ def locking(file: Path) -> Iterator[Literal["held", "busy", "gone"]]:
         yield "gone"
         return
     try:
-        try:
-            if fcntl is not None:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if _lock(handle) == "busy":
             yield "busy"
-            return
-        except OSError:  # a disk that knows no locks
-            pass
-        yield "held" if _lies_at(handle, file) else "gone"
+        else:
+            yield "held" if _lies_at(handle, file) else "gone"
     finally:
         os.close(handle)
 
@@ -152,7 +147,7 @@ def _taking_over(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield _lock(handle) and _lies_at(handle, path)
+        yield _lock(handle) == "held" and _lies_at(handle, path)
     finally:
         os.close(handle)
 
@@ -167,15 +162,17 @@ def _hold(handle: int, path: Path) -> bool:
     return _lies_at(handle, path)
 
 
-def _lock(handle: int, *, wait: bool = False) -> bool:
-    """Lock an open file or folder for this command; False where another one has it, or nobody can tell."""
+def _lock(handle: int, *, wait: bool = False) -> Literal["held", "busy", "unknown"]:
+    """Lock an open file or folder for this command; ``busy`` where another one has it, else nobody can tell."""
     if fcntl is None:
-        return False
+        return "unknown"
     try:
         fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    except BlockingIOError:
+        return "busy"
+    except OSError:  # a disk that knows no locks
+        return "unknown"
+    return "held"
 
 
 def _lies_at(handle: int, path: Path) -> bool:
