@@ -89,6 +89,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         item.session.shouldstop = "the time is up"
 
 
+@pytest.fixture(autouse=True)
+def _secrets_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test keeps secret, a token of forty noughts say, is not masked in what the next one reads."""
+    from figureground import errors
+
+    monkeypatch.setattr(errors, "_secrets", set(errors._secrets))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """End the Ray that tests share after the last that needs it: idle, it costs a share of a processor."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 from answered_photos import add_photo
@@ -12,6 +11,7 @@ from block_ledger import read_call
 from known_commands import commands_in
 from shared_cases import run_here
 
+from figureground.annotate.studio.client import StudioClient
 from figureground.annotate.studio.home import Connection, StudioHome
 from figureground.annotate.studio.pull import pull
 from figureground.annotate.studio.push import photos_to_send
@@ -19,7 +19,10 @@ from figureground.annotate.studio.server import require_running
 from figureground.errors import UsageError
 from figureground.schemas.store.workspace import Workspace
 
-SERVER = Connection(url="http://127.0.0.1:9", token="0" * 40, server="s", key="k", username="u", password="p" * 12)
+
+def stopped_server() -> Connection:
+    """A server that was started once; nothing listens there now."""
+    return Connection(url="http://127.0.0.1:9", token="0" * 40, server="s", key="k", username="u", password="p" * 12)
 
 
 @pytest.fixture
@@ -66,22 +69,18 @@ def test_a_message_names_the_workspace(
 def test_a_server_that_is_stopped_is_started_by_what_the_message_says(work: Path) -> None:
     home = StudioHome.of(work)
     home.root.mkdir()
-    home.save_connection(SERVER)
+    home.save_connection(stopped_server())
     with pytest.raises(UsageError) as caught:
         require_running(home)
     assert verbs_of(str(caught.value), work) == ["studio up"]
 
 
 def test_an_empty_workspace_and_a_server_without_tasks(tmp_path: Path) -> None:
-    class Client:
-        connection = SERVER
-
-    client: Any = Client()
     empty = tmp_path / "it's empty"
     with Workspace.create(empty) as store:
         with pytest.raises(UsageError) as nothing_to_send:
             photos_to_send(store, {})
         with pytest.raises(UsageError) as nothing_sent:
-            pull(store, client)
+            pull(store, StudioClient(stopped_server()))
     assert verbs_of(str(nothing_to_send.value), empty) == ["index"]
     assert verbs_of(str(nothing_sent.value), empty) == ["studio push"]
