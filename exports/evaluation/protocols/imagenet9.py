@@ -66,14 +66,10 @@ CATEGORIES: Final = ("bg_required", "bg_fools", "bg_fg_required", "bg_fg_fools",
 def background_gap(mixed_same: Bools, mixed_rand: Bools, labels: Ints) -> float:
     """BG-gap = acc(mixed_same) - acc(mixed_rand), in [-1, 1] (Xiao et al., arXiv 2006.09994, section 3).
 
-    Both ``(I, D)`` of the same images; class means, which are the paper's accuracy where classes are balanced.
+    Both ``(I, D)`` of the same images; class means, which are the paper's accuracy where classes are balanced. It is
+    the number by itself: tables take it from ``paired_difference``, which gives its interval too.
     """
-    return macro_difference(mixed_same, mixed_rand, labels)
-
-
-def macro_difference(minuend: Bools, subtrahend: Bools, labels: Ints) -> float:
-    """Difference of two class means, in [-1, 1]; both ``(I, D)`` of the same images."""
-    return accuracy_macro(minuend, labels) - accuracy_macro(subtrahend, labels)
+    return accuracy_macro(mixed_same, labels) - accuracy_macro(mixed_rand, labels)
 
 
 def image_categories(original: Bools, mixed_rand: Bools, only_bg_t: Bools) -> dict[str, Bools]:

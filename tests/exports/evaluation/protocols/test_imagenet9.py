@@ -149,15 +149,11 @@ def test_a_gap_has_the_p_of_what_is_printed() -> None:
     McNemar's test over images would say so beside a gap of class means of 78 points.
     """
     labels = [0] * 200 + [1] * 4 + [2] * 4
-    summary = script.summarise(
-        {
-            "mixed_same": answers(labels, [0] * 6 + [1] * 194 + [1] * 8),
-            "mixed_rand": answers(labels, [1] * 6 + [0] * 2 + [1] * 192 + [0] * 8),
-        },
-        RGB,
-    )
+    same, rand = [0] * 6 + [1] * 194 + [1] * 8, [1] * 6 + [0] * 2 + [1] * 192 + [0] * 8
+    summary = script.summarise({"mixed_same": answers(labels, same), "mixed_rand": answers(labels, rand)}, RGB)
     gap = summary["differences"]["bg_gap"]
     assert gap["value"] == pytest.approx((-4 / 200 + 1 + 1) / 3)
+    assert gap["value"] == pytest.approx(script.background_gap(column(*same), column(*rand), np.array(labels)))
     low, high = gap["ci95"]
     assert 0 < low < gap["value"] < high
     assert gap["p"] < 0.001
