@@ -24,6 +24,8 @@ from figureground.exports.evaluation.intervals import ALPHA, MIN_DECIDABLE, mean
 from figureground.exports.evaluation.shares import mean_of_class_means
 from figureground.exports.evaluation.values import Floats, Ints
 
+TIE: Final = 1e-9
+"""Statistics that differ by less are one: flips that only swap two images give the same sum in another order."""
 _CELLS: Final = 1 << 22
 """Signs held at once: 32 MB of float64."""
 
@@ -185,12 +187,12 @@ def flip_signs(tables: Sequence[FigureTable], *, count: int, seed: int) -> Flipp
         highest = []
         for index, table in enumerate(tables):
             drawn = table.flipped(signs[:, rows[index]])
-            own[index] += (drawn >= table.statistics - 1e-9).sum(axis=0)
+            own[index] += (drawn >= table.statistics - TIE).sum(axis=0)
             highest.append(drawn.max(axis=(1, 2)))
             largest[index].append(highest[-1])
         top = np.max(highest, axis=0)
         for index, table in enumerate(tables):
-            by_any[index] += (top[:, None, None] >= table.statistics - 1e-9).sum(axis=0)
+            by_any[index] += (top[:, None, None] >= table.statistics - TIE).sum(axis=0)
     return FlippedTables(
         exceeded=tuple(counts / (count + 1) for counts in own),
         exceeded_by_any=tuple(counts / (count + 1) for counts in by_any),

@@ -13,6 +13,7 @@ try:
     from matplotlib.figure import Figure
 
     from figureground.exports.analyses.plots import PALETTE, encode_figure, error_reach, shorten
+    from figureground.exports.evaluation.intervals import MIN_RESAMPLED
 except ImportError as error:
     raise MissingExtraError("matplotlib", "analyses") from error
 
@@ -58,6 +59,8 @@ def draw_forest(contrasts: Sequence[ModelContrast], title: str, picture_format: 
         axis.set_title(f"{name} (n {members[0].n}{f'; {hidden} more in the table' if hidden else ''})", fontsize=9)
         axis.set_xlabel("difference, points", fontsize=8)
     note = "bars: 95 % intervals of each difference; blue: differs after correction for all comparisons (max-T)"
+    if any(contrast.ci95 is None for contrast in contrasts):
+        note += f"\nno bar: fewer than {MIN_RESAMPLED} images, or none differs from another of its class"
     return _finish(figure, title, note, picture_format)
 
 

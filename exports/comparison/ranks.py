@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from figureground.exports.comparison.contrasts import FigureTable
+from figureground.exports.comparison.contrasts import TIE, FigureTable
+from figureground.exports.evaluation.intervals import MIN_DECIDABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +28,15 @@ def rank_models(table: FigureTable, critical: float) -> list[ModelRank]:
 
     The sets hold together with 95 % confidence: no model is surely better than another unless their statistic is
     above what the largest of all pairs stays under (Mogstad, Romano, Shaikh and Wilhelm, Review of Economic Studies
-    91(1), 2024). A model's smallest rank is one more than the number of models that are surely above it.
+    91(1), 2024). A model's smallest rank is one more than the number of models that are surely above it. Where the
+    images are too few to decide by, no model is surely above another: every set has all ranks.
 
     Args:
         table: The figure of all models.
         critical: 95 % quantile of the largest statistic of all pairs where no two models differ.
     """
     values = table.figures
-    sure = table.statistics > critical
+    sure = (table.statistics > critical + TIE) & (len(table.image_id) >= MIN_DECIDABLE)
     above = sure & (values[None, :] > values[:, None])
     below = sure & (values[None, :] < values[:, None])
     ranks = [

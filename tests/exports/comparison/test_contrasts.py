@@ -106,6 +106,28 @@ def test_rank_sets_hold_all_true_ranks_together() -> None:
     assert np.mean(sizes) < 2.2  # of five
 
 
+@pytest.mark.parametrize("right_alone", [1, 2])
+@pytest.mark.parametrize("count", [20, 100])
+def test_few_images_that_tell_two_models_apart_rank_neither(count: int, right_alone: int) -> None:
+    """Every flip of one or two images gives the statistic itself or nothing, in whatever order it is added up."""
+    generator = np.random.default_rng(count)
+    for number in range(20):
+        labels = generator.integers(0, 3, count)
+        second = (generator.random(count) < 0.9).astype(np.float64)
+        first = second.copy()
+        first[np.flatnonzero((second == 1) & (labels == labels[0]))[:right_alone]] = 0
+        own = table({"a": first, "b": second}, labels)
+        ranks = rank_models(own, flip_signs([own], count=199, seed=number).critical[0])
+        assert {(rank.lowest, rank.highest) for rank in ranks} == {(1, 2)}
+
+
+def test_below_25_images_every_set_has_all_ranks() -> None:
+    for count, sets in ((24, {(1, 2)}), (25, {(1, 1), (2, 2)})):
+        own = table({"a": np.ones(count), "b": np.zeros(count)})
+        ranks = rank_models(own, flip_signs([own], count=199, seed=0).critical[0])
+        assert {(rank.lowest, rank.highest) for rank in ranks} == sets
+
+
 def test_models_that_answer_alike_do_not_differ() -> None:
     same = np.array([1.0, 0, 1, 1] * 10)
     own = table({"a": same, "b": same.copy(), "c": 1 - same})
