@@ -2401,6 +2401,11 @@ def describe_chance(space: str, classes: ClassMap) -> dict[str, Any]:
     return {"chance": 1 / len(classes.names), "chance_note": CHANCE_NOTE}
 
 
+def guess_floor(space: str, chance: float) -> float | None:
+    """Chance where a model that sees nothing scores it; None where its answers may lie outside the map, and be wrong."""
+    return None if space.startswith("map") else chance
+
+
 def number_groups(image_ids: Iterable[str], groups: Mapping[str, str] | None) -> Ints | None:
     """Number of each image's group, ``(I,)``; an image in none is a group of its own. None without any groups."""
     if not groups:
@@ -7574,7 +7579,7 @@ class ResultTable(NamedTuple):
     rows: Mapping[str, Sequence[Cell]]  # a cell a model by the row's name; RULE, below a name with "-", parts groups
     stars: Collection[tuple[str, int]]  # rows and numbers of models of the cells that have a star
     foot: str
-    chance: float  # what a model that sees nothing scores, in [0, 1]
+    chance: float | None  # what a model that sees nothing scores, in [0, 1]; None where that may be less than chance
 
 
 class _Column(NamedTuple):
@@ -7583,7 +7588,7 @@ class _Column(NamedTuple):
     result: Mapping[str, Any]
     cells: Mapping[str, Cell]  # by row
     note: str  # for the foot
-    chance: float
+    chance: float | None  # as in ``ResultTable``
 
 
 def format_table(results: Sequence[Mapping[str, Any]]) -> str:
@@ -7604,11 +7609,13 @@ def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
             mean = "balanced classes" if summary["balanced"] else "classes NOT balanced: class means"
             mean = "images count alike, but in class means" if result.get("headline") == "accuracy_micro" else mean
             unscored = ", ".join(f"{config} ({reason})" for config, reason in result.get("not_scored", {}).items())
-            note = f"{mean}; chance {100 * summary['chance']:.1f}{'; not scored: ' * bool(unscored)}{unscored}"
+            floor = guess_floor(str(space), float(summary["chance"]))
+            of = " of mapped outputs only (an answer outside the map is wrong)" if floor is None else ""
+            note = f"{mean}; chance {100 * summary['chance']:.1f}{of}{'; not scored: ' * bool(unscored)}{unscored}"
             sliced = ["slices of the differences: with --json"] if any(summary.get("slices", {}).values()) else []
             about = [*describe_groups(data, summary), *describe_masks(data), *describe_model(result, str(space))]
             note = "; ".join([note, *sliced, *about])
-            column = _Column(result, protocol.cells(summary), note, float(summary["chance"]))
+            column = _Column(result, protocol.cells(summary), note, floor)
             groups.setdefault((title, data["fingerprint"], settings_key(result)), []).append(column)
     return [_table(title, group) for (title, *_), group in groups.items()]
 
