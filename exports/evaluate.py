@@ -2402,7 +2402,7 @@ def describe_chance(space: str, classes: ClassMap) -> dict[str, Any]:
 
 
 def guess_floor(space: str, chance: float) -> float | None:
-    """Chance where a model that sees nothing scores it; None where its answers may lie outside the map, and be wrong."""
+    """Chance, where a model that sees nothing scores it; None where an answer may be outside the map, and so wrong."""
     return None if space.startswith("map") else chance
 
 
