@@ -68,7 +68,8 @@ def test_machine_masks_are_said_to_carry_part_of_every_gap() -> None:
 
 
 def front_matter(text: str) -> Mapping[str, Any]:
-    return yaml.safe_load(text.split("---\n")[1])
+    front: Mapping[str, Any] = yaml.safe_load(text.split("---\n")[1])
+    return front
 
 
 @pytest.mark.parametrize(

@@ -118,9 +118,9 @@ def test_the_cards_snippets_run_as_they_are_printed(hub: HubDouble, classifier: 
     assert script == "https://huggingface.co/datasets/OWNER/NAME/resolve/v1/evaluate.py"
     assert (repo, named, revision, tag) == ("--repo", "OWNER/NAME", "--revision", "v1")
     assert (option, model) == ("--model", "timm:resnet50.a1_in1k")  # whose weights are not here
-    words = (option, f"onnx:{classifier}", "--bootstrap", "200")
-    table = client.python(str(folder / "evaluate.py"), repo, "me/toy", revision, tag, *words).stdout
+    scored = (option, f"onnx:{classifier}", "--bootstrap", "200")
+    table = client.python(str(folder / "evaluate.py"), repo, "me/toy", revision, tag, *scored).stdout
     assert re.search("^bg_gap .*", table, re.MULTILINE), table
     assert "`python evaluate.py --model …` scores the copy in whose folder it lies" in card
-    table = client.python(str(folder / "evaluate.py"), *words).stdout
+    table = client.python(str(folder / "evaluate.py"), *scored).stdout
     assert re.search("^bg_gap .*", table, re.MULTILINE), table

@@ -59,9 +59,20 @@ def test_accuracies_are_drawn_alike_each_time_and_as_vectors() -> None:
     assert drawn.startswith(b"<?xml")
 
 
-def test_no_line_of_chance_is_drawn_where_it_is_no_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+def notes_of(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the charts that follow say of their lines and markers."""
     notes: list[str] = []
-    monkeypatch.setattr(plots, "_finish", lambda figure, own, note, picture_format: notes.append(note) or b"")
+
+    def finish(figure: object, own: ResultTable, note: str, picture_format: str) -> bytes:
+        notes.append(note)
+        return b""
+
+    monkeypatch.setattr(plots, "_finish", finish)
+    return notes
+
+
+def test_no_line_of_chance_is_drawn_where_it_is_no_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = notes_of(monkeypatch)
     lines: list[float] = []
     monkeypatch.setattr("matplotlib.axes.Axes.axvline", lambda axes, place, **style: lines.append(place))
     plots.draw_accuracies(table(set()))
@@ -71,8 +82,7 @@ def test_no_line_of_chance_is_drawn_where_it_is_no_floor(monkeypatch: pytest.Mon
 
 
 def test_what_is_undecidable_is_not_drawn_as_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    notes: list[str] = []
-    monkeypatch.setattr(plots, "_finish", lambda figure, own, note, picture_format: notes.append(note) or b"")
+    notes = notes_of(monkeypatch)
     drawn: list[str] = []
     monkeypatch.setattr("matplotlib.axes.Axes.errorbar", lambda axes, *places, fmt, **style: drawn.append(fmt))
     few = GAP._replace(value=0.85, few=True)
