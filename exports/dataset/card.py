@@ -133,7 +133,7 @@ def _front_matter(recipe: Recipe, lock: RecipeLock, features: Features, sizes: C
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
-def _licence(recipe: Recipe, lock: RecipeLock) -> dict[str, str]:
+def _licence(recipe: Recipe, lock: RecipeLock) -> dict[str, Any]:
     """The Hub's id of the licence of photos and masks; where they have none in common, that each part has its own."""
     stated = {hub_licence(text) for text in (recipe.licence, *(source.licence for source in lock.sources.values()))}
     if len(stated) == 1 and lock.sources and (common := stated.pop()):
