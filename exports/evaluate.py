@@ -1307,11 +1307,17 @@ class Option:
     choices: tuple[str, ...] = ()  # the only values there are; empty for any
     least: int | None = None  # smallest number that is allowed
     several: bool = False  # a sequence in Python, words with commas on the command line
+    short: str = ""  # one letter after a dash, which is another name on the command lines
 
     @property
     def flag(self) -> str:
         """Name on the command lines, such as ``--batch-size``."""
         return "--" + self.name.replace("_", "-")
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """All its names on the command lines, such as ``--out`` and ``-o``."""
+        return (self.flag, self.short) if self.short else (self.flag,)
 
     def parse(self, text: str) -> Any:  # noqa: ANN401  whatever the option holds
         """The value that a text of the command line stands for."""
@@ -1348,6 +1354,10 @@ COMMON: Final = (
     Option(name="bootstrap", help="Bootstrap resamples behind the intervals.", default=10_000, kind=int, least=1),
     Option(name="seed", help="Seed of the bootstrap.", default=0, kind=int),
 )
+
+
+OUT: Final = Option(name="out", short="-o", help="Folder for results; lets a killed run go on.")
+"""Of both command lines, and none that decides a result."""
 
 
 class ScoringOptions(TypedDict, total=False):
@@ -2399,6 +2409,11 @@ def describe_chance(space: str, classes: ClassMap) -> dict[str, Any]:
     if space == EXACT:
         return {"chance": 1 / IMAGENET_CLASSES, "chance_note": EXACT_CHANCE_NOTE}
     return {"chance": 1 / len(classes.names), "chance_note": CHANCE_NOTE}
+
+
+def guess_floor(space: str, chance: float) -> float | None:
+    """Chance, where a model that sees nothing scores it; None where an answer may be outside the map, and so wrong."""
+    return None if space.startswith("map") else chance
 
 
 def number_groups(image_ids: Iterable[str], groups: Mapping[str, str] | None) -> Ints | None:
@@ -4737,17 +4752,29 @@ def conflict_cells(spaces: Mapping[str, Mapping[str, Any]]) -> dict[str, Cell]:
         for config, measured in summary["configs"].items():
             few, counts = measured["undecidable"], f"{measured['figure']}:{measured['ground']}"
             bias, worst = measured["bias"], measured["worst_group"]
-            name = f"{config}, figure's of figure's and ground's answers{own}"
+            name = f"{config}, conflict bias{own}"
             cells[name] = Cell(bias["value"], bias.get("ci95"), few=measured["n_decided"] < MIN_DECIDABLE, note=counts)
             share = measured["ground_share"]
-            cells[f"{config}, ground's class answered{own}"] = Cell(share["value"], share["ci95"], few=few)
+            cells[f"{config}, conflict: ground's class answered{own}"] = Cell(share["value"], share["ci95"], few=few)
             attraction = measured_cell(measured["attraction"], signed=True, few=few)
-            cells[f"{config}, the same beyond chance{own}"] = attraction
-            note = f"{worst['group']}, n {worst['n']}" if worst["value"] is not None else ""
-            cells[f"{config}, worst group of figure x ground{own}"] = Cell(
-                worst["value"], worst.get("ci95"), few=worst.get("undecidable", True), note=note
-            )
+            cells[f"{config}, conflict attraction{own}"] = attraction
+            if worst["value"] is not None:
+                note = f"{worst['group']}, n {worst['n']}"
+                cells[f"{config}, conflict: worst group of figure x ground{own}"] = Cell(
+                    worst["value"], worst.get("ci95"), few=worst["undecidable"], note=note
+                )
     return cells
+
+
+def describe_conflict(spaces: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the rows of ``conflict_cells`` are, and the counts beside the first of them, in words; nothing of none."""
+    if not spaces:
+        return []
+    return [
+        "conflict bias: of the answers that are the figure's or the ground's class, the share of the figure's, with "
+        "how many are the figure's:the ground's",
+        "conflict attraction: how much more often the ground's class is answered than by chance",
+    ]
 
 
 def conflict_figures(spaces: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
@@ -6653,6 +6680,7 @@ DIFFERENCES: Final = {
     "mixed_rand_minus_only_bg_t": ("mixed_rand", "only_bg_t"),
 }
 CATEGORY_CONFIGS: Final = ("original", "mixed_rand", "only_bg_t")
+_NOT_SCORED: Final = "not scored: "  # how the reason of a figure begins whose configs are not there
 CATEGORIES: Final = ("bg_required", "bg_fools", "bg_fg_required", "bg_fg_fools", "bg_irrelevant")
 
 
@@ -6887,7 +6915,7 @@ def _measure_config(
 def _absent(needed: Sequence[str], columns: Collection[str]) -> dict[str, Any]:
     """What stands for a figure whose configs were not scored; empty where all of them were."""
     absent = [config for config in needed if config not in columns]
-    return {"value": None, "reason": f"not scored: {', '.join(absent)}"} if absent else {}
+    return {"value": None, "reason": f"{_NOT_SCORED}{', '.join(absent)}"} if absent else {}
 
 
 def _class_mean(outcomes: Bools, labels: Ints, groups: Ints | None = None) -> dict[str, Any]:
@@ -6929,9 +6957,10 @@ def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
             cells[f"{name}{words}"] = Cell(measured[value], measured[ci95], few=few)
     if exact := summary.get("exact1000"):
         cells["original, own ImageNet class"] = Cell(exact["accuracy_micro"], exact["ci95_micro"], few=few)
-    for part in (part for part in ("differences", "mask_effects", "categories") if summary[part]):
+    parts = {part: _scored(summary[part]) for part in ("differences", "mask_effects", "categories")}
+    for part, figures in ((part, figures) for part, figures in parts.items() if figures):
         cells[f"-{part}"] = RULE
-        for name, measured in summary[part].items():
+        for name, measured in figures.items():
             signed = part != "categories"
             cells[name.replace("_minus_", " - ") if part == "mask_effects" else name] = measured_cell(
                 measured, signed=signed, few=few
@@ -6946,6 +6975,11 @@ def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
         note = f"{fooled['vulnerable']}/{fooled['n']}"
         cells[f"vulnerable figures, {rule}"] = Cell(fooled["value"], fooled["ci95"], few=few, note=note)
     return cells
+
+
+def _scored(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Those whose configs were scored: the others are no rows of a table."""
+    return {name: own for name, own in figures.items() if not own.get("reason", "").startswith(_NOT_SCORED)}
 
 
 def imagenet9_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
@@ -7574,7 +7608,7 @@ class ResultTable(NamedTuple):
     rows: Mapping[str, Sequence[Cell]]  # a cell a model by the row's name; RULE, below a name with "-", parts groups
     stars: Collection[tuple[str, int]]  # rows and numbers of models of the cells that have a star
     foot: str
-    chance: float  # what a model that sees nothing scores, in [0, 1]
+    chance: float | None  # what a model that sees nothing scores, in [0, 1]; None where that may be less than chance
 
 
 class _Column(NamedTuple):
@@ -7583,7 +7617,7 @@ class _Column(NamedTuple):
     result: Mapping[str, Any]
     cells: Mapping[str, Cell]  # by row
     note: str  # for the foot
-    chance: float
+    chance: float | None  # as in ``ResultTable``
 
 
 def format_table(results: Sequence[Mapping[str, Any]]) -> str:
@@ -7604,11 +7638,14 @@ def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
             mean = "balanced classes" if summary["balanced"] else "classes NOT balanced: class means"
             mean = "images count alike, but in class means" if result.get("headline") == "accuracy_micro" else mean
             unscored = ", ".join(f"{config} ({reason})" for config, reason in result.get("not_scored", {}).items())
-            note = f"{mean}; chance {100 * summary['chance']:.1f}{'; not scored: ' * bool(unscored)}{unscored}"
+            floor = guess_floor(str(space), float(summary["chance"]))
+            of = " of mapped outputs only (an answer outside the map is wrong)" if floor is None else ""
+            note = f"{mean}; chance {100 * summary['chance']:.1f}{of}{'; not scored: ' * bool(unscored)}{unscored}"
             sliced = ["slices of the differences: with --json"] if any(summary.get("slices", {}).values()) else []
             about = [*describe_groups(data, summary), *describe_masks(data), *describe_model(result, str(space))]
+            about += describe_conflict(summary.get("conflict", {}))
             note = "; ".join([note, *sliced, *about])
-            column = _Column(result, protocol.cells(summary), note, float(summary["chance"]))
+            column = _Column(result, protocol.cells(summary), note, floor)
             groups.setdefault((title, data["fingerprint"], settings_key(result)), []).append(column)
     return [_table(title, group) for (title, *_), group in groups.items()]
 
@@ -8016,14 +8053,14 @@ def make_parser() -> argparse.ArgumentParser:
         about = f"{', '.join(owners)}: {option.help}" if owners else option.help
         choices = sorted(protocol.name for protocol in PROTOCOLS) if name == "protocol" else option.choices
         parser.add_argument(
-            option.flag,
+            *option.flags,
             type=option.parse,
             default=option.default,
             choices=None if option.several else choices or None,
             help=about,
         )
     parser.add_argument("--eval-results-yaml", metavar="FILE", help="write the Hub's eval results of the one model")
-    parser.add_argument("--out", help="folder for results; a killed run goes on from there")
+    parser.add_argument(*OUT.flags, help=OUT.help)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 

@@ -206,7 +206,7 @@ def publish(
         dry_run: Make the plan and change nothing.
         workers: Processes that verify; None for all processors.
         progress: Called with (stage, done, total).
-        notice: Called with the plan in words before it is carried out, and with failures that are tried again.
+        notice: Called with the plan's sums in words before it is carried out, and with failures that are tried again.
 
     Returns:
         The plan, and unless ``dry_run``, what was published.
@@ -240,7 +240,7 @@ def publish(
         plan = publication.plan
         if dry_run:
             return Published(plan=plan, report=None)
-        notice(describe_plan(plan))
+        notice(describe_plan(plan, listed=False))
         return Published(plan=plan, report=publication.run())
 
 

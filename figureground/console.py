@@ -43,6 +43,11 @@ def emit(value: Any, *, as_json: bool, text: str) -> None:  # noqa: ANN401  a ma
     print(line.encode(encoding, "backslashreplace").decode(encoding) if (encoding := sys.stdout.encoding) else line)
 
 
+def summarise_files(folder: object, files: Sequence[str], first: Sequence[str]) -> str:
+    """Where files were written, how many there are, and which to look at first; names of all are in ``--json``."""
+    return f"{folder}: {len(files)} files; look first at {' and '.join(first)}"
+
+
 def _shown(text: str) -> str:
     """A text as people may see it: nothing commands the terminal, and no secret is in it."""
     return masked(printable(text, keep=_LAYOUT))

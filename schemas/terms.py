@@ -26,6 +26,10 @@ UNSTATED: Final = "nobody stated a licence for them"
 """Why pixels may not be passed on whose licence is not known."""
 _UNKNOWN: Final = re.compile(r"(?:unknown|unsure|not (?:known|stated|given)|none|n/?a|tb[ad]|-|\?*)", re.IGNORECASE)
 """Words in place of a licence that name none."""
+_HUB_LICENCE: Final = re.compile(
+    r"cc0-1\.0|cc-by(?:-nc)?(?:-sa|-nd)?-[234]\.0|apache-2\.0|mit|odc-by|odbl|pddl|unlicense", re.ASCII
+)
+"""Licences that the Hub knows by an id, as it spells them."""
 _NAMED: Final = {"rival": "rival10", "imagenet[-_]?a(?![a-z])": "imagenet-a", "imagenet|ilsvrc": "ilsvrc"}
 
 
@@ -83,6 +87,13 @@ def restriction_by_looks(names: Iterable[str]) -> str:
 def restriction_by_licence(licence: str) -> str:
     """``UNSTATED`` for a licence that is none: empty, or a word such as ``unknown``; empty for any other."""
     return UNSTATED if _UNKNOWN.fullmatch(licence.strip()) else ""
+
+
+def hub_licence(licence: str) -> str:
+    """The Hub's id of a licence that somebody named, such as ``cc-by-4.0`` of CC BY 4.0; empty where it has none."""
+    name = re.sub(r"[\s_-]+", "-", licence.strip().lower())
+    name = {"cc0": "cc0-1.0"}.get(name, name)
+    return name if _HUB_LICENCE.fullmatch(name) else ""
 
 
 def restriction_by_name(name: str) -> str:

@@ -244,9 +244,9 @@ def plan_json(sizes: Sequence[PlannedSize], pilots: Sequence[Pilot], test: Plann
     for figure in dict.fromkeys(size.figure for size in sizes):
         lines += ["", figure]
         for pilot in (pilot for pilot in pilots if pilot.figure == figure):
-            seen = percent(pilot.detectable(test))
             lines.append(
-                f"  pilot: {percent(pilot.value, signed=True)}, {pilot.images} images, which show {seen} points"
+                f"  the pilot's difference is {percent(pilot.value, signed=True)} points; {pilot.images} images "
+                f"would show one of {percent(pilot.detectable(test))} points or more, at power {100 * test.power:g} %"
             )
         rows = [
             [

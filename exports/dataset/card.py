@@ -17,6 +17,8 @@ from figureground.exports.dataset.files import LOCK
 from figureground.exports.dataset.lock import RecipeLock
 from figureground.schemas.recipe_views import View
 from figureground.schemas.recipes import Layer, Move, Recipe
+from figureground.schemas.records import SHEET_TOOL
+from figureground.schemas.terms import hub_licence
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -67,6 +69,7 @@ def render_card(
         "views": {name: _describe_view(view) for name, view in views.items() if name in used},
         "shown": "mixed_rand" if "mixed_rand" in sizes else _default_config(sizes),
         "split": recipe.split_names[-1],
+        "tag": f"v{lock.recipe_version}",
         "windowed": any(views[name].window for name in used),
         "artefacts": list(_artefacts(recipe, sizes)),
         "donors": donors,
@@ -107,9 +110,7 @@ def _front_matter(recipe: Recipe, lock: RecipeLock, features: Features, sizes: C
     rows = sum(split.rows for own in sizes.values() for split in own.values())
     data = DatasetCardData(
         pretty_name=recipe.name,
-        license="other",  # pixels, masks and code have one each
-        license_name="by-part",
-        license_link="README.md#licence",
+        **_licence(recipe, lock),
         annotations_creators=_annotators(lock),
         size_categories=[_size_category(rows)],
         task_categories=["image-classification"],
@@ -130,6 +131,14 @@ def _front_matter(recipe: Recipe, lock: RecipeLock, features: Features, sizes: C
     content = {**data.to_dict(), **gate, "configs": configs}  # type: ignore[no-untyped-call]  # huggingface_hub leaves it bare
     # Sorted keys would put "length" before "list", which every version of datasets refuses.
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _licence(recipe: Recipe, lock: RecipeLock) -> dict[str, Any]:
+    """The Hub's id of the licence of photos and masks; where they have none in common, that each part has its own."""
+    stated = {hub_licence(text) for text in (recipe.licence, *(source.licence for source in lock.sources.values()))}
+    if len(stated) == 1 and lock.sources and (common := stated.pop()):
+        return {"license": common}
+    return {"license": "other", "license_name": "by-part", "license_link": "README.md#licence"}
 
 
 def _add_infos(data: DatasetCardData, features: Features, sizes: ConfigSizes) -> None:
@@ -239,13 +248,21 @@ def mask_sources(lock: RecipeLock) -> MaskSources:
 
 
 def _annotators(lock: RecipeLock) -> list[str]:
-    """The Hub's words for who made the masks; ``found`` stands for what was made elsewhere."""
-    words = {ANSWERED: "expert-generated", _STATES["consensus"]: "expert-generated", IMPORTED: "found"} | dict.fromkeys(
-        MACHINES, "machine-generated"
-    )
-    return list(dict.fromkeys(words[name] for name in masks_by_maker(lock) if name in words))
+    """The Hub's words for who made the masks; ``found`` stands for what was made elsewhere.
+
+    A machine's mask that people accepted as it was is the machine's: none of them drew any of it.
+    """
+    expert, machine = ["expert-generated"], ["machine-generated"]
+    tools: Mapping[str, Any] = (lock.annotation or {}).get("tools", {})
+    untouched = {tool: set(tool.split("+")) <= _UNTOUCHED for tool in tools}
+    answered = (machine if any(untouched.values()) else []) + (expert if not all(untouched.values()) else [])
+    words = {ANSWERED: answered or expert, _STATES["consensus"]: answered or expert, IMPORTED: ["found"]}
+    words |= dict.fromkeys(MACHINES, machine)
+    return list(dict.fromkeys(word for name in masks_by_maker(lock) for word in words.get(name, ())))
 
 
+_UNTOUCHED: Final = frozenset({SHEET_TOOL, "prediction", "lint"})
+"""Tools of answers by which nobody drew: a sheet, a prediction that was submitted as it was, the mending of lint."""
 ANSWERED: Final = "accepted from a person's answer"
 IMPORTED: Final = "imported as a person's, whose origin stands below"
 _STATES: Final = {

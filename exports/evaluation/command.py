@@ -28,6 +28,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from figureground.exports.evaluation.options import OUT
 from figureground.exports.evaluation.protocols.registry import PROTOCOLS, option_owners
 from figureground.exports.evaluation.results import format_table
 from figureground.exports.evaluation.scoring import check_models, evaluate
@@ -45,14 +46,14 @@ def make_parser() -> argparse.ArgumentParser:
         about = f"{', '.join(owners)}: {option.help}" if owners else option.help
         choices = sorted(protocol.name for protocol in PROTOCOLS) if name == "protocol" else option.choices
         parser.add_argument(
-            option.flag,
+            *option.flags,
             type=option.parse,
             default=option.default,
             choices=None if option.several else choices or None,
             help=about,
         )
     parser.add_argument("--eval-results-yaml", metavar="FILE", help="write the Hub's eval results of the one model")
-    parser.add_argument("--out", help="folder for results; a killed run goes on from there")
+    parser.add_argument(*OUT.flags, help=OUT.help)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 

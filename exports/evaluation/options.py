@@ -25,11 +25,17 @@ class Option:
     choices: tuple[str, ...] = ()  # the only values there are; empty for any
     least: int | None = None  # smallest number that is allowed
     several: bool = False  # a sequence in Python, words with commas on the command line
+    short: str = ""  # one letter after a dash, which is another name on the command lines
 
     @property
     def flag(self) -> str:
         """Name on the command lines, such as ``--batch-size``."""
         return "--" + self.name.replace("_", "-")
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """All its names on the command lines, such as ``--out`` and ``-o``."""
+        return (self.flag, self.short) if self.short else (self.flag,)
 
     def parse(self, text: str) -> Any:  # noqa: ANN401  whatever the option holds
         """The value that a text of the command line stands for."""
@@ -66,6 +72,10 @@ COMMON: Final = (
     Option(name="bootstrap", help="Bootstrap resamples behind the intervals.", default=10_000, kind=int, least=1),
     Option(name="seed", help="Seed of the bootstrap.", default=0, kind=int),
 )
+
+
+OUT: Final = Option(name="out", short="-o", help="Folder for results; lets a killed run go on.")
+"""Of both command lines, and none that decides a result."""
 
 
 class ScoringOptions(TypedDict, total=False):

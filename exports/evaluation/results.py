@@ -8,7 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from figureground.exports.evaluation.label_spaces import ASSUMED_ORDER, class_order
+from figureground.exports.evaluation.protocols.conflict import describe_conflict
 from figureground.exports.evaluation.protocols.registry import named_protocol
+from figureground.exports.evaluation.shares import guess_floor
 from figureground.exports.evaluation.tables import RULE, Cell, describe_stars, find_stars
 
 _DECIDES: Final = ("weights_sha256", "input_size_hw", "device", "precision", "feeding", "model_settings")
@@ -22,7 +24,7 @@ class ResultTable(NamedTuple):
     rows: Mapping[str, Sequence[Cell]]  # a cell a model by the row's name; RULE, below a name with "-", parts groups
     stars: Collection[tuple[str, int]]  # rows and numbers of models of the cells that have a star
     foot: str
-    chance: float  # what a model that sees nothing scores, in [0, 1]
+    chance: float | None  # what a model that sees nothing scores, in [0, 1]; None where that may be less than chance
 
 
 class _Column(NamedTuple):
@@ -31,7 +33,7 @@ class _Column(NamedTuple):
     result: Mapping[str, Any]
     cells: Mapping[str, Cell]  # by row
     note: str  # for the foot
-    chance: float
+    chance: float | None  # as in ``ResultTable``
 
 
 def format_table(results: Sequence[Mapping[str, Any]]) -> str:
@@ -52,11 +54,14 @@ def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
             mean = "balanced classes" if summary["balanced"] else "classes NOT balanced: class means"
             mean = "images count alike, but in class means" if result.get("headline") == "accuracy_micro" else mean
             unscored = ", ".join(f"{config} ({reason})" for config, reason in result.get("not_scored", {}).items())
-            note = f"{mean}; chance {100 * summary['chance']:.1f}{'; not scored: ' * bool(unscored)}{unscored}"
+            floor = guess_floor(str(space), float(summary["chance"]))
+            of = " of mapped outputs only (an answer outside the map is wrong)" if floor is None else ""
+            note = f"{mean}; chance {100 * summary['chance']:.1f}{of}{'; not scored: ' * bool(unscored)}{unscored}"
             sliced = ["slices of the differences: with --json"] if any(summary.get("slices", {}).values()) else []
             about = [*describe_groups(data, summary), *describe_masks(data), *describe_model(result, str(space))]
+            about += describe_conflict(summary.get("conflict", {}))
             note = "; ".join([note, *sliced, *about])
-            column = _Column(result, protocol.cells(summary), note, float(summary["chance"]))
+            column = _Column(result, protocol.cells(summary), note, floor)
             groups.setdefault((title, data["fingerprint"], settings_key(result)), []).append(column)
     return [_table(title, group) for (title, *_), group in groups.items()]
 

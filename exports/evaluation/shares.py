@@ -69,6 +69,11 @@ def describe_chance(space: str, classes: ClassMap) -> dict[str, Any]:
     return {"chance": 1 / len(classes.names), "chance_note": CHANCE_NOTE}
 
 
+def guess_floor(space: str, chance: float) -> float | None:
+    """Chance, where a model that sees nothing scores it; None where an answer may be outside the map, and so wrong."""
+    return None if space.startswith("map") else chance
+
+
 def number_groups(image_ids: Iterable[str], groups: Mapping[str, str] | None) -> Ints | None:
     """Number of each image's group, ``(I,)``; an image in none is a group of its own. None without any groups."""
     if not groups:

@@ -26,6 +26,7 @@ MOST_FILES: Final = 25_000
 """Files that one commit takes (huggingface_hub, HfApi.create_commit)."""
 PERMISSION: Final = "--i-may-redistribute"
 _TAG: Final = re.compile(r"(?!.*\.\.)[A-Za-z0-9][\w.-]{0,99}(?<!\.lock)(?<!\.)", re.ASCII)
+_UNSTATED_VISIBILITY: Final = "public or private as your settings on the Hub say"
 _OWN_FOLDERS: Final = ("data/", "report/")
 """A file in one of these that the release does not list would be read as a part of it."""
 
@@ -290,13 +291,13 @@ def _warnings(
         yield f"on the Hub, no part of the release and left alone: {_some(alone)}"
 
 
-def describe_plan(plan: PublishPlan) -> str:
-    """The plan for people: a line a file, then the sums."""
+def describe_plan(plan: PublishPlan, *, listed: bool = True) -> str:
+    """The plan for people: a line a file, then the sums; those alone where files are not ``listed``."""
     new = "" if plan.exists else " (new)"
-    visibility = {True: "private", False: "public", None: "as your settings on the Hub say"}[plan.private]
+    visibility = {True: "private", False: "public", None: _UNSTATED_VISIBILITY}[plan.private]
     width = max((len(file.path) for file in plan.files), default=0)
     lines = [f"{plan.repo_id}{new}: {visibility}, gated: {plan.gated}"]
-    lines += [f"  {file.action:8}{file.path:{width}}  {_bytes(file.size)}" for file in plan.files]
+    lines += [f"  {file.action:8}{file.path:{width}}  {_bytes(file.size)}" for file in plan.files if listed]
     counts = Counter(file.action for file in plan.files)
     lines += [
         ", ".join(f"{counts[action]} {action}" for action in get_args(Action) if counts[action]),

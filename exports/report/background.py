@@ -9,6 +9,7 @@ import numpy as np
 
 from figureground.exports.evaluation.intervals import TOO_FEW, Z
 from figureground.exports.evaluation.protocols.background_check import MEASURES
+from figureground.exports.evaluation.shares import guess_floor
 from figureground.exports.report.groups import ResultGroup
 
 MIN_MODELS: Final = 10
@@ -36,7 +37,8 @@ class BackgroundRelation:
     config: str
     measures: str
     """``influence`` or ``invariance``."""
-    chance: float
+    chance: float | None
+    """None where it is no floor: answers outside the map are wrong."""
     points: tuple[BackgroundPoint, ...]
     spearman: float | None
     """Rank correlation; None below three models, or where one side is alike in all."""
@@ -70,7 +72,7 @@ def relate(group: ResultGroup) -> list[BackgroundRelation]:
             BackgroundRelation(
                 config=config,
                 measures=measures,
-                chance=members[0].summary["chance"],
+                chance=guess_floor(group.space, members[0].summary["chance"]),
                 points=points,
                 spearman=rho,
                 spearman_ci95=rank_interval(rho, len(points)),

@@ -77,7 +77,7 @@ def draw_relations(
     )
     figure.suptitle(
         f"Accuracy against background {relations[0].measures}; bars: 95 %; size: parameters, hollow: unknown\n"
-        "dashed: as right as on original; dotted: chance",
+        f"dashed: as right as on original{'' if relations[0].chance is None else '; dotted: chance'}",
         fontsize=10,
         x=0.01,
         ha="left",
@@ -145,7 +145,8 @@ def _draw_panel(
             zorder=3,
         )
     axes.axline((0, 0), slope=1, color=_GREY, linewidth=0.9, linestyle="--", zorder=0)
-    axes.axhline(relation.chance, color=_GREY, linewidth=0.9, linestyle=":", zorder=0)
+    if relation.chance is not None:
+        axes.axhline(relation.chance, color=_GREY, linewidth=0.9, linestyle=":", zorder=0)
     rho = "none" if relation.spearman is None else f"{relation.spearman:+.2f}"
     mark = ", undecidable" if relation.undecidable else ""
     axes.set_title(f"{relation.config}\nrank correlation {rho} (models: {len(relation.points)}{mark})", fontsize=9)

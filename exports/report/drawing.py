@@ -149,9 +149,9 @@ def draw_nine(drawing: Drawing, members: Sequence[Mapping[str, Any]], section: M
         name = f"{stem}.classes.{safe_name(member['model'])}"
         drawing.pictures.chart(name, partial(draw_classes, member), kind="classes", of=member["model"])
     if trends := fit_trends(members):
-        drawing.pictures.chart(
-            f"{stem}.trends", partial(imagenet9_plots.draw_trends, trends, drawing.family_of), kind="trends"
-        )
+        title = f"{members[0]['dataset']['name']} ({members[0]['split']})"
+        chart = partial(imagenet9_plots.draw_trends, trends, title, drawing.family_of)
+        drawing.pictures.chart(f"{stem}.trends", chart, kind="trends")
     if section["fooled_per_class"]:
         drawing.pictures.chart(
             f"{stem}.fooled", partial(imagenet9_plots.draw_fooled, section["fooled_per_class"]), kind="fooled"

@@ -40,11 +40,12 @@ _EXAMPLES: Final = 2  # of each category; each is shown on three configs
 
 
 def draw_trends(
-    trends: Sequence[Trend], families: Mapping[str, str] = MappingProxyType({}), picture_format: str = "png"
+    trends: Sequence[Trend], title: str, families: Mapping[str, str] = MappingProxyType({}), picture_format: str = "png"
 ) -> bytes:
-    """A panel for each measure: a point a model with its intervals, and the regression line.
+    """A panel for each measure, in percent: a point a model with its intervals, and the regression line.
 
-    ``families`` are models to families, each of which has a colour; a model without one has its own.
+    ``title`` names the dataset; ``families`` are models to families, each of which has a colour; a model without one
+    has its own.
     """
     figure = Figure(figsize=(3.8 * len(trends), 4.6), dpi=120, layout="constrained")
     panels = figure.subplots(1, len(trends), squeeze=False)[0]
@@ -52,7 +53,8 @@ def draw_trends(
         _draw_trend(axes, trend, families)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=max(1, len(trends)), fontsize=8, frameon=False)
-    figure.suptitle("bars: 95 % intervals over images; line: least squares over models", fontsize=9, x=0.01, ha="left")
+    note = "bars: 95 % intervals over images; line: least squares over models"
+    figure.suptitle(f"{title}\n{note}", fontsize=9, x=0.01, ha="left")
     return encode_figure(figure, picture_format)
 
 
@@ -61,10 +63,10 @@ def _draw_trend(axes: Axes, trend: Trend, families: Mapping[str, str]) -> None:
     colours = list(dict.fromkeys(owners))
     for number, (point, family) in enumerate(zip(trend.points, owners, strict=True)):
         axes.errorbar(
-            point.accuracy,
-            point.measured,
-            xerr=error_reach(point.accuracy, point.accuracy_ci95),
-            yerr=error_reach(point.measured, point.measured_ci95),
+            100 * point.accuracy,
+            100 * point.measured,
+            xerr=_percent(error_reach(point.accuracy, point.accuracy_ci95)),
+            yerr=_percent(error_reach(point.measured, point.measured_ci95)),
             color=PALETTE[colours.index(family) % len(PALETTE)],
             marker=series_style(number)["marker"],
             ecolor=_GREY,
@@ -75,14 +77,18 @@ def _draw_trend(axes: Axes, trend: Trend, families: Mapping[str, str]) -> None:
     note = "slope: too few models"
     if trend.slope is not None and trend.intercept is not None:
         ends = np.array([min(point.accuracy for point in trend.points), max(point.accuracy for point in trend.points)])
-        axes.plot(ends, trend.intercept + trend.slope * ends, color=_GREY, linewidth=1, zorder=0)
+        axes.plot(100 * ends, 100 * (trend.intercept + trend.slope * ends), color=_GREY, linewidth=1, zorder=0)
         interval = " [{:+.2f}, {:+.2f}]".format(*trend.slope_ci95) if trend.slope_ci95 else ""
         note = f"slope {trend.slope:+.2f}{interval}{', undecidable' if trend.undecidable else ''}"
     axes.set_title(f"{trend.measure} (models: {len(trend.points)})\n{note}", fontsize=9)
-    axes.set_xlabel("class-mean accuracy on original", fontsize=9)
-    axes.set_ylabel("difference of shares" if trend.measure == "bg_gap" else "class-mean accuracy", fontsize=9)
+    axes.set_xlabel("class-mean accuracy on original, %", fontsize=9)
+    axes.set_ylabel("difference, points" if trend.measure == "bg_gap" else "class-mean accuracy, %", fontsize=9)
     axes.axhline(0, color=_GREY, linewidth=0.6, linestyle=":", zorder=0)
     axes.tick_params(labelsize=8)
+
+
+def _percent(reach: list[list[float]] | None) -> list[list[float]] | None:
+    return None if reach is None else [[100 * side for side in own] for own in reach]
 
 
 def draw_fooled(shares: Mapping[str, Mapping[str, Any]], picture_format: str = "png") -> bytes:

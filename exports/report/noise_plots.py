@@ -11,6 +11,7 @@ import numpy as np
 from figureground.errors import MissingExtraError
 from figureground.exports.evaluation.pictures import open_image
 from figureground.exports.evaluation.protocols.rival10 import ABLATIONS
+from figureground.exports.evaluation.shares import guess_floor
 from figureground.exports.report.noise import FamilyNoise, NoiseGap, NoiseResult
 
 try:
@@ -218,10 +219,14 @@ def draw_ablations(results: Sequence[NoiseResult], picture_format: str = "png") 
             label=shorten(result.model),
         )
     axes.set_xticks(np.arange(len(configs) + 1) + 0.4 - width / 2, ["original", *configs], rotation=20)
-    axes.axhline(results[0].summary["chance"], color="grey", linewidth=1, linestyle="--")
+    floor = guess_floor(results[0].space, results[0].summary["chance"])
+    if floor is not None:
+        axes.axhline(floor, color="grey", linewidth=1, linestyle="--")
     axes.set(ylim=(0, 1.02), ylabel="class-mean accuracy")
     axes.set_title(
-        f"{results[0].summary['n']} images on original; whiskers: 95 % intervals; dashed: chance", fontsize=9
+        f"{results[0].summary['n']} images on original; whiskers: 95 % intervals"
+        f"{'' if floor is None else '; dashed: chance'}",
+        fontsize=9,
     )
     _legend(figure, axes, 2)
     return encode_figure(figure, picture_format)

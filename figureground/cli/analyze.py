@@ -25,7 +25,7 @@ from figureground.cli.analyses.options import (
     UnitOptions,
 )
 from figureground.cli.options import JsonOption, NetworkOptions, flattened
-from figureground.console import emit, progress_bar
+from figureground.console import emit, progress_bar, summarise_files
 from figureground.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -307,4 +307,5 @@ def conflict(
     readings = stored.read_conflicts(results, least=least)
     files = stored.write_conflicts(readings, out, picture_format=picture_format)
     written = {"folder": str(out), "files": files, **stored.conflicts_json(readings)}
-    emit(written, as_json=as_json, text=f"{stored.describe_conflicts(readings)}\n{out}: {', '.join(files)}")
+    first = [files[0], *[name for name in files if ".bias." in name][:1]]
+    emit(written, as_json=as_json, text=f"{stored.describe_conflicts(readings)}\n{summarise_files(out, files, first)}")

@@ -6,6 +6,7 @@ Its options come from the table from which the published file's are made too.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +14,9 @@ import typer
 
 from figureground.cli.options import JsonOption, ModelEngineOptions, verb
 from figureground.console import emit, progress_bar, say
-from figureground.errors import UsageError
+from figureground.errors import UsageError, shell_word
 from figureground.exports.evaluation.models import MODEL_SPECS
-from figureground.exports.evaluation.options import Option
+from figureground.exports.evaluation.options import OUT, Option
 from figureground.exports.evaluation.protocols.registry import PROTOCOLS, option_owners
 from figureground.exports.evaluation.results import format_table
 from figureground.exports.evaluation.scoring import check_models
@@ -65,9 +66,7 @@ def evaluate(
     models: Annotated[
         Path | None, typer.Option(help="YAML that lists models, as report takes it; none stops another.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for results; lets a killed run go on.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(*OUT.flags, help=OUT.help)] = None,
     eval_results_yaml: Annotated[
         Path | None, typer.Option(help="File for the Hub's eval results; of one model, on a dataset on the Hub.")
     ] = None,
@@ -90,6 +89,7 @@ def evaluate(
             zoo = evaluate_zoo(repository, models, choice=choice, out=out, progress=show, notice=say, **options)
         listed = {"results": zoo.results, "failures": [dataclasses.asdict(failure) for failure in zoo.failures]}
         emit(listed, as_json=as_json, text=format_table(zoo.results))
+        _name_next(zoo.results, out, as_json=as_json)
         zoo.raise_if_any()
         return
     model = list(dict.fromkeys(model or []))
@@ -110,3 +110,10 @@ def evaluate(
                 emit({"results": results}, as_json=as_json, text=format_table(results))
             raise
     emit({"results": results}, as_json=as_json, text=format_table(results))
+    _name_next(results, out, as_json=as_json)
+
+
+def _name_next(results: Sequence[Mapping[str, Any]], out: Path | None, *, as_json: bool) -> None:
+    """Say what to type next where results were stored: a table of a hundred rows is no way to read them."""
+    if results and out is not None and not as_json:
+        say(f"charts, tables and what they say, on one page: figureground report {shell_word(out)} -o report")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,9 @@ def test_terms_stand_in_the_plan_and_unknown_ones_refuse_it(
     restricted = f"; not to be passed on: {reason}" if reason else ""
     assert f"terms of photos of drawn ({photos}): {licence}{restricted}" in set(text.splitlines())
     assert "terms of masks, attributes, parameters: no licence stated" in text
+    assert text.startswith("me/toy (new): public or private as your settings on the Hub say, gated: no\n  new     ")
+    plan = make_publish_plan(release, request, "v1", HubState(exists=False))
+    assert describe_plan(plan, listed=False) == re.sub(r"\n  new .*", "", text)  # the sums, once the files were seen
 
 
 @pytest.mark.parametrize("machine", [True, False])

@@ -339,17 +339,29 @@ def conflict_cells(spaces: Mapping[str, Mapping[str, Any]]) -> dict[str, Cell]:
         for config, measured in summary["configs"].items():
             few, counts = measured["undecidable"], f"{measured['figure']}:{measured['ground']}"
             bias, worst = measured["bias"], measured["worst_group"]
-            name = f"{config}, figure's of figure's and ground's answers{own}"
+            name = f"{config}, conflict bias{own}"
             cells[name] = Cell(bias["value"], bias.get("ci95"), few=measured["n_decided"] < MIN_DECIDABLE, note=counts)
             share = measured["ground_share"]
-            cells[f"{config}, ground's class answered{own}"] = Cell(share["value"], share["ci95"], few=few)
+            cells[f"{config}, conflict: ground's class answered{own}"] = Cell(share["value"], share["ci95"], few=few)
             attraction = measured_cell(measured["attraction"], signed=True, few=few)
-            cells[f"{config}, the same beyond chance{own}"] = attraction
-            note = f"{worst['group']}, n {worst['n']}" if worst["value"] is not None else ""
-            cells[f"{config}, worst group of figure x ground{own}"] = Cell(
-                worst["value"], worst.get("ci95"), few=worst.get("undecidable", True), note=note
-            )
+            cells[f"{config}, conflict attraction{own}"] = attraction
+            if worst["value"] is not None:
+                note = f"{worst['group']}, n {worst['n']}"
+                cells[f"{config}, conflict: worst group of figure x ground{own}"] = Cell(
+                    worst["value"], worst.get("ci95"), few=worst["undecidable"], note=note
+                )
     return cells
+
+
+def describe_conflict(spaces: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the rows of ``conflict_cells`` are, and the counts beside the first of them, in words; nothing of none."""
+    if not spaces:
+        return []
+    return [
+        "conflict bias: of the answers that are the figure's or the ground's class, the share of the figure's, with "
+        "how many are the figure's:the ground's",
+        "conflict attraction: how much more often the ground's class is answered than by chance",
+    ]
 
 
 def conflict_figures(spaces: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:

@@ -60,6 +60,7 @@ DIFFERENCES: Final = {
     "mixed_rand_minus_only_bg_t": ("mixed_rand", "only_bg_t"),
 }
 CATEGORY_CONFIGS: Final = ("original", "mixed_rand", "only_bg_t")
+_NOT_SCORED: Final = "not scored: "  # how the reason of a figure begins whose configs are not there
 CATEGORIES: Final = ("bg_required", "bg_fools", "bg_fg_required", "bg_fg_fools", "bg_irrelevant")
 
 
@@ -294,7 +295,7 @@ def _measure_config(
 def _absent(needed: Sequence[str], columns: Collection[str]) -> dict[str, Any]:
     """What stands for a figure whose configs were not scored; empty where all of them were."""
     absent = [config for config in needed if config not in columns]
-    return {"value": None, "reason": f"not scored: {', '.join(absent)}"} if absent else {}
+    return {"value": None, "reason": f"{_NOT_SCORED}{', '.join(absent)}"} if absent else {}
 
 
 def _class_mean(outcomes: Bools, labels: Ints, groups: Ints | None = None) -> dict[str, Any]:
@@ -336,9 +337,10 @@ def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
             cells[f"{name}{words}"] = Cell(measured[value], measured[ci95], few=few)
     if exact := summary.get("exact1000"):
         cells["original, own ImageNet class"] = Cell(exact["accuracy_micro"], exact["ci95_micro"], few=few)
-    for part in (part for part in ("differences", "mask_effects", "categories") if summary[part]):
+    parts = {part: _scored(summary[part]) for part in ("differences", "mask_effects", "categories")}
+    for part, figures in ((part, figures) for part, figures in parts.items() if figures):
         cells[f"-{part}"] = RULE
-        for name, measured in summary[part].items():
+        for name, measured in figures.items():
             signed = part != "categories"
             cells[name.replace("_minus_", " - ") if part == "mask_effects" else name] = measured_cell(
                 measured, signed=signed, few=few
@@ -353,6 +355,11 @@ def imagenet9_cells(summary: Mapping[str, Any]) -> dict[str, Cell]:
         note = f"{fooled['vulnerable']}/{fooled['n']}"
         cells[f"vulnerable figures, {rule}"] = Cell(fooled["value"], fooled["ci95"], few=few, note=note)
     return cells
+
+
+def _scored(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Those whose configs were scored: the others are no rows of a table."""
+    return {name: own for name, own in figures.items() if not own.get("reason", "").startswith(_NOT_SCORED)}
 
 
 def imagenet9_figures(summary: Mapping[str, Any]) -> Iterator[Figure]:

@@ -29,8 +29,8 @@ MOST_CLASSES: Final = 30
 ALL: Final = "other classes"
 _GREY: Final = "#777777"
 _PANELS: Final = {
-    "bias": "figure's of figure's and ground's answers, %",
-    "attraction": "ground's class answered beyond chance, points",
+    "bias": "conflict bias: figure's of figure's and ground's answers, %",
+    "attraction": "conflict attraction: ground's class beyond chance, points",
     "worst_group": "accuracy of the worst group, %",
 }
 
@@ -55,13 +55,17 @@ def draw_conflicts(readings: Sequence[ConflictReading], pictures: PictureFolder,
 
 
 def draw_bias(members: Sequence[ConflictReading], picture_format: str = "png") -> bytes:
-    """Three panels: bias, attraction and worst-group accuracy of every model and variant, with 95 % intervals."""
+    """Three panels: bias, attraction and worst-group accuracy of every model and variant, with 95 % intervals.
+
+    A panel of the last two that would hold nothing is left out.
+    """
     configs = list(dict.fromkeys(config for reading in members for config in reading.summary["configs"]))
     step = 0.8 / len(configs)
     height = max(0.22 * len(configs), 0.34) * len(members) + 1.9
     figure = Figure(figsize=(13, height), dpi=120, layout="constrained")
-    panels = figure.subplots(1, len(_PANELS), sharey=True)
-    for axis, (name, words) in zip(panels, _PANELS.items(), strict=True):
+    shown = {name: words for name, words in _PANELS.items() if _has_values(members, name)}
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axis, (name, words) in zip(panels, shown.items(), strict=True):
         for order, config in enumerate(configs):
             _draw_points(axis, members, config, name, order, order * step - 0.4 + step / 2)
         axis.axvline(
@@ -77,13 +81,20 @@ def draw_bias(members: Sequence[ConflictReading], picture_format: str = "png") -
     panels[0].set_ylim(len(members) - 0.4, -0.6)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=8, frameon=False)
+    small = "" if "worst_group" in shown else f"; no group of {members[0].summary['least']} images: no worst group"
     figure.suptitle(
-        f"Cue conflict: {members[0].title}\nbars: 95 % intervals; hollow: too few images to decide by",
+        f"Cue conflict: {members[0].title}\nbars: 95 % intervals; hollow: too few images to decide by{small}",
         fontsize=10,
         x=0.01,
         ha="left",
     )
     return encode_figure(figure, picture_format)
+
+
+def _has_values(members: Sequence[ConflictReading], name: str) -> bool:
+    """Whether a panel is drawn: that of the bias always is."""
+    cells = [own[name] for reading in members for own in reading.summary["configs"].values()]
+    return name == "bias" or any(cell["value"] is not None for cell in cells)
 
 
 def _draw_points(

@@ -10,7 +10,12 @@ from typing import Any, Final
 
 from figureground.errors import DataError, UsageError
 from figureground.exports.evaluation.intervals import MIN_DECIDABLE
-from figureground.exports.evaluation.protocols.conflict import LEAST_OF_GROUP, conflict_cells, conflict_spaces
+from figureground.exports.evaluation.protocols.conflict import (
+    LEAST_OF_GROUP,
+    conflict_cells,
+    conflict_spaces,
+    describe_conflict,
+)
 from figureground.exports.evaluation.results import align_columns, describe_groups, describe_masks
 from figureground.exports.evaluation.tables import RULE, Cell, describe_stars, find_stars, measured_cell, percent
 from figureground.exports.report.pictures import PictureFolder, PictureFormat
@@ -176,14 +181,23 @@ def _describe_group(members: Sequence[ConflictReading]) -> str:
     alike = "; ".join(f"{reading.model}: {_lowest(reading)}" for reading in members if _lowest(reading))
     foot = [
         f"percent [95 % interval]; images on a ground of another class: {sizes}",
-        "beside the first rows: answers that are the figure's : the ground's",
-        f"worst group: of groups of at least {first['least']} images, smaller ones pooled by the figure's class; its "
-        "interval allows for the worst being picked of all groups",
+        *describe_conflict({members[0].space: first}),
+        _explain_worst(first),
         *([f"lowest group on average if all were as accurate: {alike}"] if alike else []),
         *dict.fromkeys(note for reading in members for note in reading.notes),
         describe_stars(comparisons),
     ]
     return "\n".join([members[0].title, *align_columns(rows), *filter(None, foot)])
+
+
+def _explain_worst(summary: Mapping[str, Any]) -> str:
+    """What the rows of the worst group are, or why there are none."""
+    if all(own["worst_group"]["value"] is None for own in summary["configs"].values()):
+        return f"worst group: no group of figure x ground has {summary['least']} images"
+    return (
+        f"worst group: of groups of at least {summary['least']} images, smaller ones pooled by the figure's class; its "
+        "interval allows for the worst being picked of all groups"
+    )
 
 
 def _lowest(reading: ConflictReading) -> str:
@@ -197,7 +211,7 @@ def _difference_cells(reading: ConflictReading) -> dict[str, Cell]:
     for compared in reading.summary["differences"].values():
         few = compared["n"] < MIN_DECIDABLE
         for figure in (name for name in ("bias", "attraction") if name in compared):
-            row = f"{compared['minuend']} - {compared['subtrahend']}, {figure}"
+            row = f"{compared['minuend']} - {compared['subtrahend']}, conflict {figure}"
             cells[row] = measured_cell(compared[figure], signed=True, few=few)
     return cells
 

@@ -29,16 +29,17 @@ CAPTIONS: Final[Mapping[str, Caption]] = MappingProxyType(
     {
         "accuracies": Caption(
             "Accuracy by variant",
-            "Dots are accuracies of the table in percent, lines their 95 % intervals; dotted is chance. Hollow: too "
-            "few images to decide by, or no interval.",
+            "Dots are accuracies of the table in percent, lines their 95 % intervals; dotted is chance, where a model "
+            "that sees nothing scores that. Hollow: too few images to decide by, or no interval.",
             "Whether two variants differ: they are of the same photos, and differences have their own intervals.",
         ),
         "differences": Caption(
             "Differences, with their intervals",
             "Each line is the 95 % interval of a difference of the table, in points. Filled dots with a star differ "
-            "from 0 after correction over the whole table, hollow ones do not.",
-            "That a hollow dot is no difference: its interval holds all that fit these photos. Each has a part that "
-            "the masks cost.",
+            "from 0 after correction over the whole table; hollow ones may or may not. Crosses are undecidable: of too "
+            "few images, or without an interval.",
+            "That a hollow dot or a cross is no difference: its interval holds all that fit these photos. Each has a "
+            "part that the masks cost.",
         ),
         "classes": Caption(
             "Accuracy by class and variant",
@@ -159,7 +160,7 @@ CAPTIONS: Final[Mapping[str, Caption]] = MappingProxyType(
         ),
         "ablations": Caption(
             "Accuracy under ablations",
-            "Class-mean accuracies with 95 % intervals; dashed is chance.",
+            "Class-mean accuracies with 95 % intervals; dashed is chance, where a model that sees nothing scores that.",
             "What a control of the same area costs, where it is not among the bars.",
         ),
         "attributes": Caption(

@@ -52,10 +52,12 @@ def draw_accuracies(table: ResultTable, picture_format: str = "png") -> bytes:
     figure, panels = _panels(table, names := accuracy_rows(table))
     for number, axes in enumerate(panels):
         _draw_cells(axes, [table.rows[name][number] for name in names])
-        axes.axvline(100 * table.chance, color=_GREY, linewidth=1, linestyle=":")
+        if table.chance is not None:
+            axes.axvline(100 * table.chance, color=_GREY, linewidth=1, linestyle=":")
         axes.set_xlim(-2, 102)
         axes.set_xlabel("accuracy, %", fontsize=8)
-    note = "lines: 95 % intervals; hollow: too few images to decide by, or no interval; dotted: chance"
+    note = "lines: 95 % intervals; hollow: too few images to decide by, or no interval"
+    note += "" if table.chance is None else "; dotted: chance"
     return _finish(figure, table, note, picture_format)
 
 
@@ -67,8 +69,16 @@ def draw_differences(table: ResultTable, picture_format: str = "png") -> bytes:
         _draw_cells(axes, [table.rows[name][number] for name in names], starred)
         axes.axvline(0, color=_GREY, linewidth=1)
         axes.set_xlabel("difference, points", fontsize=8)
-    note = "lines: 95 % intervals; filled, *: differs from 0 after correction over the table; hollow: does not"
-    return _finish(figure, table, note, picture_format)
+    return _finish(figure, table, _explain_differences(table, names), picture_format)
+
+
+def _explain_differences(table: ResultTable, names: Sequence[str]) -> str:
+    """What lines and markers of differences are; cells that nothing can be decided by were compared with nothing."""
+    cells = [cell for name in names for cell in table.rows[name] if cell.value is not None]
+    decided = any(cell.testable for cell in cells)
+    parts = ["filled, *: differs from 0 after correction over the table", "hollow: no difference shown"] * decided
+    undecided = ["cross: undecidable, too few images or no interval"] * any(not cell.testable for cell in cells)
+    return "; ".join(["lines: 95 % intervals", *parts, *undecided])
 
 
 def _panels(table: ResultTable, names: Sequence[str]) -> tuple[Figure, list[Axes]]:
@@ -95,7 +105,10 @@ def _panels(table: ResultTable, names: Sequence[str]) -> tuple[Figure, list[Axes
 
 
 def _draw_cells(axes: Axes, cells: Sequence[Cell], starred: Sequence[bool] | None = None) -> None:
-    """Cells from top to bottom in percent; ``starred`` are those that differ from 0, of differences."""
+    """Cells from top to bottom in percent; ``starred`` are those that differ from 0, of differences.
+
+    A difference that no test was made of is a cross.
+    """
     for row, cell in enumerate(cells):
         if cell.value is None:
             continue
@@ -105,7 +118,7 @@ def _draw_cells(axes: Axes, cells: Sequence[Cell], starred: Sequence[bool] | Non
             100 * cell.value,
             row,
             xerr=None if reach is None else [[100 * side[0]] for side in reach],
-            fmt="o",
+            fmt="o" if starred is None or cell.testable else "x",
             markersize=4.5,
             color=PALETTE[0],
             markerfacecolor=PALETTE[0] if filled else "white",

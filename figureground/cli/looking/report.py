@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from figureground.cli.options import JsonOption, RevisionOption, refuse_options, verb
-from figureground.console import emit, progress_bar
+from figureground.console import emit, progress_bar, summarise_files
 from figureground.errors import UsageError
 
 
@@ -72,8 +72,9 @@ def report(
         margin=margin,
         vector=vector,
     )
-    written = {"folder": str(out), "files": [file.relative_to(out).as_posix() for file in files]}
-    emit(written, as_json=as_json, text="\n".join(map(str, files)))
+    written: dict[str, Any] = {"folder": str(out), "files": [file.relative_to(out).as_posix() for file in files]}
+    first = [name for name in ("report.html", "report.txt") if name in written["files"]]
+    emit(written, as_json=as_json, text=summarise_files(out, written["files"], first))
 
 
 def _report_build(datasets: list[Path], out: Path | None, revision: str | None, *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from figureground.exports.comparison.sample_size import (
     measure_pilot,
     plan_from_pilot,
     plan_from_rates,
+    plan_json,
 )
 from figureground.exports.evaluation.intervals import paired_difference
 from figureground.exports.evaluation.values import Floats
@@ -84,6 +85,15 @@ def test_more_donors_take_fewer_images_and_more_rows() -> None:
     assert sizes[10].images == pytest.approx(sizes[1].images * (0.04 + 0.016) / 0.2, rel=0.06)
     assert sizes[10].rows > sizes[1].rows
     assert list(sizes) == [1, 2, 3, 5, 10]
+
+
+def test_a_plan_says_what_the_pilot_would_show() -> None:
+    values = np.tile([0.0, 0.1, 0.2, 0.1], 6)
+    pilot = measured("bg_gap", contributions(values))
+    _, text = plan_json(plan_from_pilot(pilot, [0.02], TEST), [pilot], TEST)
+    shown = f"{100 * pilot.detectable(TEST):.1f}"
+    line = "the pilot's difference is +10.0 points; 24 images would show one of {} points or more, at power 80 %"
+    assert line.format(shown) in text
 
 
 def test_donors_that_two_models_share_cancel() -> None:

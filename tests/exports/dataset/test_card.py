@@ -67,6 +67,53 @@ def test_machine_masks_are_said_to_carry_part_of_every_gap() -> None:
     assert "part of every gap" not in card(unreviewed=0, states={"accepted": 12}, segmenters=[])
 
 
+def front_matter(text: str) -> Mapping[str, Any]:
+    front: Mapping[str, Any] = yaml.safe_load(text.split("---\n")[1])
+    return front
+
+
+@pytest.mark.parametrize(
+    ("tools", "words"),
+    [
+        ({"sheet": 9, "lint+sheet": 3}, ["machine-generated"]),
+        ({"prediction": 12}, ["machine-generated"]),
+        ({"manual": 9, "sheet": 3}, ["machine-generated", "expert-generated"]),
+        ({"manual+prediction": 12}, ["expert-generated"]),
+        ({"unknown": 12}, ["expert-generated"]),
+        ({}, ["expert-generated"]),
+    ],
+)
+def test_a_machines_mask_that_nobody_touched_is_no_experts(tools: Mapping[str, int], words: Sequence[str]) -> None:
+    text = card(unreviewed=0, states={"accepted": 12}, annotation={"answers": 12, "annotators": 1, "tools": tools})
+    assert front_matter(text)["annotations_creators"] == words
+
+
+@pytest.mark.parametrize(
+    ("photos", "others", "masks", "licence"),
+    [
+        ("CC BY 4.0", "cc-by-4.0", "CC BY 4.0", "cc-by-4.0"),
+        ("CC0", "CC0 1.0", "cc0-1.0", "cc0-1.0"),
+        ("CC BY 4.0", "CC BY 4.0", "CC BY-SA 4.0", "other"),
+        ("CC BY 4.0", "CC BY-NC 4.0", "CC BY 4.0", "other"),
+        ("ours", "ours", "ours", "other"),
+        ("", "", "", "other"),
+    ],
+)
+def test_a_licence_that_all_parts_share_is_the_datasets(photos: str, others: str, masks: str, licence: str) -> None:
+    recipe = load_recipe("imagenet9").model_copy(update={"licence": masks})
+    terms = {name: {"photos": 6, "licence": own, "restricted": ""} for name, own in (("a", photos), ("b", others))}
+    lock = lock_of(sources=terms)
+    features = dataset_features(ClassMap.model_validate_json(CLASS_MAP), [])
+    front = front_matter(render_card(recipe, lock, features=features, sizes=dict.fromkeys(recipe.variants, TWELVE)))
+    assert front["license"] == licence
+    assert ("license_name" in front) == (licence == "other")
+
+
+def test_no_more_than_one_line_is_empty() -> None:
+    for text in (card(), card(unreviewed=0, states={"accepted": 12}, segmenters=[])):
+        assert "\n\n\n" not in text
+
+
 def test_donors_are_counted() -> None:
     recipe = load_recipe("imagenet9")
     use = DonorUse(variant="mixed_rand", rows=8, own_class=7, donors=5, most_rows=3)

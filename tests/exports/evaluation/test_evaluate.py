@@ -36,6 +36,11 @@ pytestmark = pytest.mark.usefixtures("offline_datasets", "fresh_modules")
 SCRIPT = Path(script.__file__)
 
 
+def test_both_command_lines_name_the_folder_of_results_alike() -> None:
+    for name in ("-o", "--out"):
+        assert script.make_parser().parse_args(["--model", "a:b", name, "scores"]).out == "scores"
+
+
 def test_dog_only_scores_chance(repo: Path, tmp_path: Path) -> None:
     write_adapter(tmp_path, "dog_only", answer="np.tile([1, 0, 0], (len(images), 1))")
     result = script.evaluate(str(repo), "dog_only:make", configs=["original"], bootstrap=20)

@@ -50,6 +50,9 @@ def test_imagenet_outputs_go_through_the_map(repo: Path, tmp_path: Path, outputs
     assert original["unmapped_share"] == pytest.approx(1 / 6)
     assert result["differences"]["bg_gap"] == {"value": None, "reason": "not scored: mixed_same, mixed_rand"}
     assert result["categories"]["bg_fools"]["reason"] == "not scored: mixed_rand, only_bg_t"
+    table = script.format_table([result])
+    assert "bg_" not in table  # nothing can be in the rows of what was not chosen
+    assert " -\n" not in table
 
 
 def test_onnx_normalises_as_its_settings_say(tmp_path: Path) -> None:

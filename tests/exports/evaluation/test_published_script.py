@@ -107,12 +107,20 @@ def test_the_cards_snippets_run_as_they_are_printed(hub: HubDouble, classifier: 
     card = (folder / "README.md").read_text()
     printed = dict(re.findall(r"^```(\w*)\n(.*?)^```$", card, re.MULTILINE | re.DOTALL))
 
-    assert printed["python"].count("PATH_OR_REPO_ID") == 1
-    loading = printed["python"].replace("PATH_OR_REPO_ID", "me/toy")
+    assert printed["python"].count("OWNER/NAME") == 1
+    assert 'revision="v1"' in printed["python"]
+    loading = printed["python"].replace("OWNER/NAME", "me/toy")
     shown = client.python("-c", f"{loading}\nprint(len(rows), rows[0]['variant'], rows[0]['image'].size)")
     assert shown.stdout.strip() == "12 mixed_rand (224, 224)"
 
-    python, script, option, model = shlex.split(printed[""])
-    assert (python, option, model) == ("python", "--model", "timm:resnet50.a1_in1k")  # whose weights are not here
-    table = client.python(str(folder / script), option, f"onnx:{classifier}", "--bootstrap", "200").stdout
+    *command, script, repo, named, revision, tag, option, model = shlex.split(printed[""])
+    assert command == ["uv", "run", "--with", "timm", "--with", "torch"]
+    assert script == "https://huggingface.co/datasets/OWNER/NAME/resolve/v1/evaluate.py"
+    assert (repo, named, revision, tag) == ("--repo", "OWNER/NAME", "--revision", "v1")
+    assert (option, model) == ("--model", "timm:resnet50.a1_in1k")  # whose weights are not here
+    scored = (option, f"onnx:{classifier}", "--bootstrap", "200")
+    table = client.python(str(folder / "evaluate.py"), repo, "me/toy", revision, tag, *scored).stdout
+    assert re.search("^bg_gap .*", table, re.MULTILINE), table
+    assert "`python evaluate.py --model …` scores the copy in whose folder it lies" in card
+    table = client.python(str(folder / "evaluate.py"), *scored).stdout
     assert re.search("^bg_gap .*", table, re.MULTILINE), table

@@ -59,6 +59,28 @@ def test_a_trend_is_the_least_squares_line_with_an_interval_over_models() -> Non
     assert not trend.undecidable
 
 
+def test_trends_are_drawn_in_percent_of_a_named_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+    from figureground.exports.report import imagenet9_plots
+
+    drawn: list[Any] = []
+
+    def look(figure: Any, picture_format: str) -> bytes:
+        drawn.append(figure)
+        return b""
+
+    monkeypatch.setattr(imagenet9_plots, "encode_figure", look)
+    trends = fit_trends([result_of(f"m{number}", 0.5 + number / 10, 0.1 + number / 100) for number in range(5)])
+    imagenet9_plots.draw_trends(trends, "toy (test)")
+    (figure,) = drawn
+    (axes,) = figure.axes
+    assert figure.get_suptitle().startswith("toy (test)\n")
+    assert axes.get_xlabel() == "class-mean accuracy on original, %"
+    assert axes.get_ylabel() == "difference, points"
+    line = next(line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_zorder() == 0)
+    assert list(np.asarray(line.get_xdata())) == pytest.approx([50, 90])
+    assert list(np.asarray(line.get_ydata())) == pytest.approx([10, 14])
+
+
 def test_three_models_have_no_line() -> None:
     members = [result_of(f"m{number}", 0.5 + number / 10, 0.1) for number in range(3)]
     (trend,) = fit_trends(members)

@@ -190,7 +190,13 @@ def test_evaluate_tells_which_of_figure_and_ground_wins(tmp_path: Path) -> None:
         result = script.evaluate(data, f"crop_dataset:{name}", bootstrap=50, out=tmp_path / "scores")
         (summaries[name],) = result["conflict"].values()
         rows = script.format_table([result])
-        assert "mixed_rand, figure's of figure's and ground's answers" in rows
+        assert "\nmixed_rand, conflict bias  " in rows
+        assert "\nmixed_rand, conflict attraction  " in rows
+        own = summaries[name]["configs"]["mixed_rand"]
+        beside = f"{own['figure']}:{own['ground']}"
+        assert f" {beside}\n" in rows  # the counts, and what they are
+        assert "the share of the figure's, with how many are the figure's:the ground's; conflict attraction: " in rows
+        assert "conflict: worst group" not in rows  # no group has ten images
         assert "mixed_rand_bias" in {figure.name for figure in script.imagenet9_figures(result)}
     conflicts = sum(row["label"] != row["ground_label"] for row in make_rows()["mixed_rand"] if row["ground_id"])
     for summary in summaries.values():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +48,10 @@ def test_the_command_says_what_evaluate_said_without_a_model(
         lines = list(csv.DictReader(file))
     assert sum(int(line["n"]) for line in lines if line["model"] == "looks-at-figure") == 12
     first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    run_here(capsys, "analyze", "conflict", scores, "-o", tmp_path / "again")
+    _, text, _ = run_here(capsys, "analyze", "conflict", scores, "-o", tmp_path / "again")
+    assert text.splitlines()[-1] == f"{tmp_path / 'again'}: 6 files; look first at conflict.txt and head.bias.png"
+    assert "\nworst group: no group of figure x ground has 10 images\n" in text
+    assert "conflict: worst group" not in text
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == first
 
 
@@ -63,6 +68,40 @@ def test_groups_may_be_asked_to_be_larger_and_pictures_to_be_drawn_in_vectors(
     drawn = [tmp_path / name for name in written["files"] if name.endswith(".svg")]
     assert len(drawn) == 3
     assert all(path.read_text().startswith("<?xml") for path in drawn)
+
+
+def test_a_panel_that_would_be_empty_is_left_out(scores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from figureground.exports.report.conflict import drawing
+    from figureground.exports.report.conflict.readings import read_conflicts
+
+    seen: dict[int, tuple[int, str]] = {}
+    for least in (3, 10):
+
+        def look(figure: Any, picture_format: str, least: int = least) -> bytes:
+            seen[least] = len(figure.axes), figure.get_suptitle()
+            return b""
+
+        monkeypatch.setattr(drawing, "encode_figure", look)
+        drawing.draw_bias(read_conflicts([scores], least=least))
+    assert {least: panels for least, (panels, _) in seen.items()} == {3: 3, 10: 2}
+    assert seen[10][1].endswith("; no group of 10 images: no worst group")
+    assert "no group" not in seen[3][1]
+
+
+def test_evaluate_and_report_say_where_to_look_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = write_repository(tmp_path / "pasted", make_rows())
+    words = ("evaluate", data, "--model", "crop_dataset:looks_at_figure", "--bootstrap", "50")
+    code, _, error = run_here(capsys, *words, "-o", "my scores")
+    assert code == 0
+    assert error.endswith("on one page: figureground report 'my scores' -o report\n")
+    assert "figureground report" not in run_here(capsys, *words)[2]
+    assert "figureground report" not in run_here(capsys, *words, "-o", "my scores", "--json")[2]
+    code, printed, _ = run_here(capsys, "report", "my scores", "-o", "report")
+    assert code == 0
+    assert re.fullmatch(r"report: \d+ files; look first at report\.html and report\.txt\n", printed)
 
 
 def test_answers_that_are_damaged_or_not_there_are_named(

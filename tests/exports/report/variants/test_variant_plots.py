@@ -29,7 +29,7 @@ ROWS = {
 }
 
 
-def table(stars: set[tuple[str, int]], chance: float = 1 / 9) -> ResultTable:
+def table(stars: set[tuple[str, int]], chance: float | None = 1 / 9) -> ResultTable:
     return ResultTable("toy (test, 9 images)", ["a", "b"], ROWS, stars, "percent", chance)
 
 
@@ -57,6 +57,40 @@ def test_accuracies_are_drawn_alike_each_time_and_as_vectors() -> None:
     assert drawn == plots.draw_accuracies(table(set()), "svg")
     assert drawn != plots.draw_accuracies(table(set(), 1 / 1000), "svg")  # its own table's chance
     assert drawn.startswith(b"<?xml")
+
+
+def notes_of(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the charts that follow say of their lines and markers."""
+    notes: list[str] = []
+
+    def finish(figure: object, own: ResultTable, note: str, picture_format: str) -> bytes:
+        notes.append(note)
+        return b""
+
+    monkeypatch.setattr(plots, "_finish", finish)
+    return notes
+
+
+def test_no_line_of_chance_is_drawn_where_it_is_no_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = notes_of(monkeypatch)
+    lines: list[float] = []
+    monkeypatch.setattr("matplotlib.axes.Axes.axvline", lambda axes, place, **style: lines.append(place))
+    plots.draw_accuracies(table(set()))
+    plots.draw_accuracies(table(set(), None))
+    assert lines == [100 / 9] * 2  # one a model
+    assert ["chance" in note for note in notes] == [True, False]
+
+
+def test_what_is_undecidable_is_not_drawn_as_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = notes_of(monkeypatch)
+    drawn: list[str] = []
+    monkeypatch.setattr("matplotlib.axes.Axes.errorbar", lambda axes, *places, fmt, **style: drawn.append(fmt))
+    few = GAP._replace(value=0.85, few=True)
+    for gaps in ([GAP, GAP], [GAP, few], [few, few], [GAP, GAP._replace(ci95=None)]):
+        plots.draw_differences(table(set())._replace(rows={"bg_gap": gaps}))
+    assert drawn == ["o", "o", "o", "x", "x", "x", "o", "x"]
+    assert ["hollow: no difference shown" in note for note in notes] == [True, True, False, True]
+    assert ["cross: undecidable" in note for note in notes] == [False, True, True, True]
 
 
 def test_of_many_classes_those_with_the_lowest_accuracy_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
