@@ -13,18 +13,18 @@ from typing import Final, NamedTuple, TypeVar
 from figureground.build.painting.scene_files import SceneJob
 from figureground.build.planning.crossing import CrossedSet
 from figureground.build.planning.plan import Plan
+from figureground.build.planning.unmapped import misspelt_labels, unmapped_labels
 from figureground.errors import DataError, Fault, UsageError, listed, shell_word
 from figureground.exports.dataset.cluster_shards import BuildSite, write_all_scenes, write_all_shards
-from figureground.exports.dataset.differences import build_differences, recipe_there
 from figureground.exports.dataset.earlier import RENDER, ConfigSplit, EarlierRows, find_earlier_rows
 from figureground.exports.dataset.files import LOCK, MANIFEST, ShardName
 from figureground.exports.dataset.inputs import BuildRequest
 from figureground.exports.dataset.lock import read_lock
+from figureground.exports.dataset.locked.differences import build_differences, recipe_there
 from figureground.exports.dataset.manifest import write_manifest
 from figureground.exports.dataset.metadata import plan_features, write_metadata
 from figureground.exports.dataset.planned import PlannedBuild, plan_build
 from figureground.exports.dataset.shards import ROWS_PER_SHARD, ShardJob
-from figureground.exports.dataset.unmapped import misspelt_labels, unmapped_labels
 from figureground.runtime.folders import MARK, settle, unfinished_folder
 from figureground.runtime.pools import Engine, LazyJobs, open_engine
 from figureground.runtime.progress import Progress
@@ -267,7 +267,7 @@ def _report(folder: Path, build: PlannedBuild, *, reused: bool = False, copied: 
         splits=dict(Counter(plan.splits.values())),
         refused=dict(sorted(Counter(refusal.reason for refusal in plan.refusals).items())),
         unmapped=unmapped,
-        misspelt=misspelt_labels(unmapped, build.request),
+        misspelt=misspelt_labels(unmapped, build.request.release.records, build.request.design.classes),
         warnings=(*map(str, build.findings), *_warn_of_licence(build.request)),
         reused=reused,
         copied=copied,

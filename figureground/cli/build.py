@@ -79,7 +79,6 @@ def build(
     from figureground.exports.dataset import request as build_command
     from figureground.exports.dataset.building import build_dataset
     from figureground.exports.dataset.inputs import Machines
-    from figureground.exports.dataset.report_text import describe_report
     from figureground.runtime.processes import default_workers
 
     if list_recipes:
@@ -110,7 +109,7 @@ def build(
     )
     with progress_bar() as show:
         report = build_dataset(request, build_command.require_folder(out), progress=show)
-    emit(report, as_json=as_json, text=describe_report(report))
+    emit(report, as_json=as_json, text=build_command.describe_report(report))
 
 
 @verb("Example: figureground recipe imagenet9 > mine.yaml")

@@ -18,8 +18,7 @@ from figureground.build.recipes.loading import load_recipe, shipped_recipes
 from figureground.cli.app import app
 from figureground.errors import DataError, UsageError
 from figureground.exports.dataset.folder import DatasetFolder, name_faults
-from figureground.exports.dataset.report_text import describe_report
-from figureground.exports.dataset.request import parse_splits
+from figureground.exports.dataset.request import describe_report, parse_splits
 from figureground.schemas.attributes import AttributeSchema, load_attribute_schema
 from figureground.schemas.classes import ClassMap, load_class_map
 from figureground.schemas.documents import parse_document, read_document, shown
@@ -319,23 +318,6 @@ def test_why_it_is_not_balanced_and_what_would_take_the_refused_is_said(plain: P
     for share in (0, 1.5, float("nan")):
         with pytest.raises(UsageError, match="--max-box-share"):
             build_plain(plain, tmp_path / "e", max_box_share=share)
-
-
-def test_labels_that_are_in_no_class_are_named_with_what_they_were_perhaps_to_be(plain: Plain, tmp_path: Path) -> None:
-    classes = tmp_path / "some.csv"
-    classes.write_text("label,class,imagenet_index\ndisc,disc,1\nrings,hoop,2\nbar,bar,3\n")
-    report = build_plain(plain, tmp_path / "out", class_map=str(classes), variants=["original"], pixels=False)
-    text = describe_report(report)
-    assert "; without any: hoop\n" in text
-    count = report.refused["unmapped_class"]
-    assert f"the labels ring {count} (did you mean rings, which no photo has?); --class-map" in text
-    assert (report.unmapped, report.misspelt) == ({"ring": count}, {"ring": "rings"})
-    classes.write_text("label,class,imagenet_index\ndisc,disc,1\nn00000001,hoop,2\nbar,bar,3\n")
-    other = describe_report(
-        build_plain(plain, tmp_path / "b", class_map=str(classes), variants=["original"], pixels=False)
-    )
-    assert f"no class of the class map has the labels ring {count}; --class-map" in other
-    assert "unmapped_class:" not in describe_report(build_plain(plain, tmp_path / "c", pixels=False))
 
 
 def test_a_class_without_an_output_is_said(plain: Plain, tmp_path: Path) -> None:

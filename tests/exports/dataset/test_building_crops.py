@@ -22,8 +22,7 @@ from figureground.build.recipes.loading import load_recipe
 from figureground.errors import DataError
 from figureground.exports.dataset.building import build_dataset
 from figureground.exports.dataset.inputs import Machines
-from figureground.exports.dataset.report_text import describe_report
-from figureground.exports.dataset.request import BuildOptions, prepare_request
+from figureground.exports.dataset.request import BuildOptions, describe_report, prepare_request
 from figureground.exports.evaluation.dataset import load_rows, open_repository
 from figureground.exports.evaluation.values import EvaluationError
 from figureground.schemas.rasters.masks import decode_png1, pixels_sha256

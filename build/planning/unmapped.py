@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from figureground.build.planning.plan import Plan
-from figureground.exports.dataset.inputs import BuildRequest
+from figureground.schemas.classes import ClassMap
+from figureground.schemas.records import ObjectRecord
 
 _WNID: Final = re.compile(r"n\d{8}")
 """Two of them are always alike, and mean nothing alike."""
@@ -23,15 +24,16 @@ def unmapped_labels(plan: Plan) -> dict[str, int]:
     return dict(sorted(labels.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def misspelt_labels(labels: Iterable[str], request: BuildRequest) -> dict[str, str]:
+def misspelt_labels(labels: Iterable[str], records: Iterable[ObjectRecord], classes: ClassMap) -> dict[str, str]:
     """Label that is in no class to the nearest one of the class map that no object has; those without any are missing.
 
     Args:
         labels: Labels that are in no class.
-        request: Whose class map, and whose objects.
+        records: Objects of the release.
+        classes: The class map.
     """
-    used = {record.label for record in request.release.records}
-    known = (label for label in request.design.classes.index_of_label if label not in used)
+    used = {record.label for record in records}
+    known = (label for label in classes.index_of_label if label not in used)
     free = {label.casefold(): label for label in known if not _WNID.fullmatch(label)}
     near = {label: difflib.get_close_matches(label.casefold(), free, 1, _ALIKE) for label in labels if label}
     return {label: free[found[0]] for label, found in near.items() if found}
