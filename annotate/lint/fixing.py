@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 
 from figureground.annotate.decisions import MACHINE_EDITOR, accepted_state
+from figureground.annotate.lint.findings import Finding
 from figureground.annotate.lint.settings import DEFAULTS, LintSettings
 from figureground.annotate.lint.specks import islands_of, pinholes_of
+from figureground.annotate.lint.subjects import accepted_origins
 from figureground.annotate.times import just_after
 from figureground.console import count_text
 from figureground.errors import DataError, Faults, UsageError, listed, printable
@@ -33,6 +35,8 @@ class MaskChange:
     """What one step changes, or would change, of one mask."""
 
     image_id: str
+    name: str
+    """Source and file of the photo."""
     object_id: str
     origin: str
     """The answer whose mask it is."""
@@ -80,8 +84,8 @@ class FixReport:
         steps = ", ".join(f"{step} {count}" for step, count in photos.items() if count) or "none"
         lines = [f"{count_text(self.answers, 'accepted answer')} looked at; {done}: {steps}{end}"]
         lines += [
-            f"{change.step} ({change.parameters}): {change.object_id} {change.mask}: {change.added_px} px added, "
-            f"{change.removed_px} px removed"
+            f"{change.step} ({change.parameters}): {change.object_id} {change.mask} ({change.name}): "
+            f"{change.added_px} px added, {change.removed_px} px removed"
             for change in self.changes
         ]
         return "\n".join(map(printable, [*lines, *self.left]))
@@ -177,6 +181,13 @@ def fix(
     return report
 
 
+def mendable_steps(workspace: Workspace, findings: Iterable[Finding]) -> list[str]:
+    """Steps that mend some of the findings: of their rule, standing, and about an accepted answer's mask."""
+    accepted = set(accepted_origins(workspace).values())
+    found = {finding.rule for finding in findings if not finding.waived_by and finding.origin in accepted}
+    return [name for name in STEPS if name in found]
+
+
 def _fix_one(
     workspace: Workspace, decision: Decision, steps: Sequence[str], settings: LintSettings, report: FixReport
 ) -> None:
@@ -218,6 +229,7 @@ def _mend(
                 changes.append(
                     MaskChange(
                         image_id=photo.image_id,
+                        name=f"{photo.source}: {photo.uri}",
                         object_id=f"{photo.image_id}.0",
                         origin=answer.annotation_id,
                         step=name,
@@ -235,7 +247,8 @@ def _left(photo: ImageRecord, masks: Masks, steps: Sequence[str]) -> Iterator[st
     if "attribute_outside" in steps:
         for name, mask in masks.items():
             if mask.any() and not (mask & masks[OBJECT]).any():
-                yield f"left to people: {photo.image_id}.0 {name} lies outside of the object as a whole"
+                where = f"{photo.image_id}.0 ({photo.source}: {photo.uri})"
+                yield f"left to people: {where} {name} lies outside of the object as a whole"
 
 
 def _decoded(photo: ImageRecord, answer: Annotation) -> Masks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cache
 from html import escape
@@ -11,8 +12,11 @@ from typing import Any, Final
 
 from figureground.annotate.photo_states import count_textures, photos_to_annotate, require_sources
 from figureground.annotate.proposals.best import Choice, best_proposals
+from figureground.annotate.proposals.fusion import maker_title
+from figureground.annotate.sheet.rejected import is_judged, is_rejected
 from figureground.annotate.studio.served import ServedView
-from figureground.annotate.studio.tasks import label_title, photo_name, segmenter_title, uncertainty
+from figureground.annotate.studio.tasks import label_title, photo_name, uncertainty
+from figureground.console import count_text
 from figureground.errors import Fault, Faults, FigureGroundError, UsageError, printable, shell_word
 from figureground.runtime.folders import made_before, note_made, unfinished_folder
 from figureground.runtime.progress import Progress
@@ -20,7 +24,7 @@ from figureground.schemas.pages.inline_pictures import mask_url, photo_url
 from figureground.schemas.pages.page_style import OBJECT_COLOUR, mask_filter
 from figureground.schemas.rasters.masks import decode_coco_rle
 from figureground.schemas.rasters.photos import decode_photo
-from figureground.schemas.records import ImageRecord, ProposalRecord, SourceRow, content_id
+from figureground.schemas.records import Decision, ImageRecord, ProposalRecord, SourceRow, content_id
 from figureground.schemas.sources.opening import read_catalogued
 from figureground.schemas.store.workspace import Workspace
 
@@ -55,6 +59,8 @@ class SheetReport:
     """Photos that are shown."""
     beyond_limit: int = 0
     """Photos that the limit leaves out."""
+    again: int = 0
+    """Photos among them and beyond the limit whose earlier mask was rejected on a sheet: another one is shown."""
     decided: int = 0
     """Photos that have a decision, and are not shown."""
     without_mask: int = 0
@@ -68,7 +74,7 @@ class SheetReport:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""
-        counts = ("photos", "beyond_limit", "decided", "without_mask", "textures")
+        counts = ("photos", "beyond_limit", "again", "decided", "without_mask", "textures")
         values = {name: getattr(self, name) for name in counts}
         choice = {} if self.choice is None else {"chosen_by": self.choice.to_dict()}
         return {**values, **choice, "pages": list(map(str, self.pages)), "faults": list(map(str, self.faults))}
@@ -77,6 +83,7 @@ class SheetReport:
         """Counts, then the pages to open."""
         others = [
             (self.beyond_limit, "beyond the limit"),
+            (self.again, "of an earlier mask that was rejected"),
             (self.decided, "decided before"),
             (self.without_mask, "without a machine mask"),
             (self.textures, "textures"),
@@ -91,7 +98,10 @@ class SheetReport:
 def make_sheet(
     workspace: Workspace, out: Path, request: SheetRequest = SheetRequest(), *, progress: Progress = lambda *_: None
 ) -> SheetReport:
-    """Write pages of all photos without a decision that have a machine mask; the same masks make the same bytes.
+    """Write pages of photos with machine masks to accept or reject; the same masks make the same bytes.
+
+    They are all photos without a decision, and those whose earlier mask was rejected on a sheet and that have another
+    one now.
 
     Args:
         workspace: Where photos and masks are; nothing is written to it.
@@ -143,23 +153,51 @@ def _choose(workspace: Workspace, request: SheetRequest) -> tuple[list[Shown], S
     decided, report = workspace.decisions(), SheetReport(textures=count_textures(workspace))
     proposals = {proposal.image_id: proposal for proposal in best_proposals(workspace, request.segmenter)}
     shown: list[Shown] = []
+    states = Counter[str]()
     for image in photos_to_annotate(workspace, request.sources):
-        proposal = proposals.get(image.image_id)
-        if image.image_id in decided:
-            report.decided += 1
+        proposal, decision = proposals.get(image.image_id), decided.get(image.image_id)
+        again = decision is not None and proposal is not None and _asks_again(workspace, decision, proposal)
+        if decision is not None and not again:
+            states[decision.state] += 1
         elif proposal is None:
             report.without_mask += 1
         else:
             shown.append((image, proposal))
+            report.again += again
+    report.decided = states.total()
     if not shown:
-        counts = f"{report.decided} photos are decided, {report.without_mask} have no machine mask"
-        propose = f"figureground propose -w {shell_word(workspace.root)}"
-        raise UsageError(f"there is nothing to show: {counts}; make masks with: {propose}")
+        raise UsageError(_nothing_to_show(workspace, states, report.without_mask))
     shown.sort(key=lambda pair: (-uncertainty(pair[1]), pair[0].image_id))
     chosen = shown[: request.limit]
     report.beyond_limit = len(shown) - len(chosen)
     report.choice = Choice.of(workspace, request.segmenter, {image.image_id for image, _ in chosen})
     return chosen, report
+
+
+def _asks_again(workspace: Workspace, decision: Decision, proposal: ProposalRecord) -> bool:
+    """Whether another mask of the photo was rejected on a sheet, and this one was not judged yet."""
+    if decision.state != "needs_second":
+        return False
+    answers = list(workspace.annotations(decision.image_id))
+    return is_rejected(decision, answers) and not is_judged(proposal, answers)
+
+
+def _nothing_to_show(workspace: Workspace, states: Counter[str], without_mask: int) -> str:
+    """Why, and what to type next."""
+    root = shell_word(workspace.root)
+    reasons = [f"{count_text(count, 'photo')} {state}" for state, count in sorted(states.items())]
+    reasons += [f"{count_text(without_mask, 'photo')} without a machine mask"] if without_mask else []
+    if without_mask:
+        remedy = f"make masks with: figureground propose -w {root}"
+    elif states["needs_second"]:
+        remedy = (
+            f"other masks of rejected ones: figureground propose -w {root} --segmenter OTHER, then "
+            f"figureground sheet make -w {root} -o SHEET --segmenter OTHER; in Label Studio: "
+            f"figureground studio push -w {root} --second-look"
+        )
+    else:
+        remedy = f"what is next: figureground status -w {root}"
+    return f"there is nothing to show: {', '.join(reasons) or 'no photo'}; {remedy}"
 
 
 @cache
@@ -202,7 +240,7 @@ def _tile(image: ImageRecord, proposal: ProposalRecord, sources: dict[str, Sourc
         f'<img class="mask" alt="its mask" src="{mask_url(mask, OBJECT_COLOUR)}">'
         '<span class="state"></span></div>',
         f"<figcaption><span><b>{place}</b> {escape(printable(label_title(image.label)))}</span>"
-        f"<span>uncertainty {uncertainty(proposal):.2f}, {escape(segmenter_title(proposal))}</span>"
+        f"<span>{uncertainty(proposal):.2f} uncertain, by {escape(maker_title(proposal))}</span>"
         f'<span class="uri">{escape(printable(photo_name(image)))}</span>',
         *(f'<button type="button" data-decision="{name}">{title}</button>' for name, title in buttons),
         "</figcaption></figure>\n",

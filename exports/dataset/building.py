@@ -13,12 +13,14 @@ from typing import Final, NamedTuple, TypeVar
 from figureground.build.painting.scene_files import SceneJob
 from figureground.build.planning.crossing import CrossedSet
 from figureground.build.planning.plan import Plan
-from figureground.errors import DataError, Fault, UsageError
+from figureground.build.planning.unmapped import misspelt_labels, unmapped_labels
+from figureground.errors import DataError, Fault, UsageError, listed, shell_word
 from figureground.exports.dataset.cluster_shards import BuildSite, write_all_scenes, write_all_shards
 from figureground.exports.dataset.earlier import RENDER, ConfigSplit, EarlierRows, find_earlier_rows
 from figureground.exports.dataset.files import LOCK, MANIFEST, ShardName
 from figureground.exports.dataset.inputs import BuildRequest
-from figureground.exports.dataset.lock import RecipeLock, read_lock
+from figureground.exports.dataset.lock import read_lock
+from figureground.exports.dataset.locked.differences import build_differences, recipe_there
 from figureground.exports.dataset.manifest import write_manifest
 from figureground.exports.dataset.metadata import plan_features, write_metadata
 from figureground.exports.dataset.planned import PlannedBuild, plan_build
@@ -53,8 +55,12 @@ class BuildReport:
     """Split to number of objects."""
     refused: Mapping[str, int]
     """Reason to number of objects left out."""
+    unmapped: Mapping[str, int]
+    """Label that is in no class of the class map to number of objects left out, the most first."""
+    misspelt: Mapping[str, str]
+    """Such a label to the one of the class map that it is nearly, and that no object has."""
     warnings: tuple[str, ...]
-    """Findings of the gates that are no errors, a line for each."""
+    """Findings of the gates that are no errors, and a licence that the earlier version had; a line for each."""
     reused: bool
     """True where the very same build was there already."""
     copied: int = 0
@@ -72,7 +78,7 @@ def build_dataset(request: BuildRequest, folder: Path, *, progress: Progress = l
     """
     build = plan_build(request)
     if folder.exists():
-        require_same_build(folder, build.lock)
+        require_same_build(folder, build)
         settle(folder)
         return _report(folder, build, reused=True)
     copied = make_repository(build, folder, progress=progress)
@@ -103,22 +109,25 @@ def make_repository(
     return copied
 
 
-def require_same_build(folder: Path, lock: RecipeLock) -> None:
-    """Check that a folder holds the very build of a lock, whole.
+def require_same_build(folder: Path, build: PlannedBuild) -> None:
+    """Check that a folder holds this very build, whole.
 
     Raises:
-        UsageError: if it holds anything else.
+        UsageError: if it holds anything else, with what differs.
     """
+    remedy = "give another folder with -o, or delete it"
     try:
-        differing = lock.differing_parts(read_lock(folder / LOCK))
+        there = read_lock(folder / LOCK)
+        if there == build.lock:
+            differing = []
+        else:
+            differing = build_differences(there, build.lock, (recipe_there(folder), build.request.design.recipe))
     except (UsageError, DataError):
-        differing = ("it is no dataset",)
+        raise UsageError(f"{folder} exists and is no dataset; {remedy}") from None
     if not differing and not (folder / MANIFEST).is_file():
-        differing = (f"it has no {MANIFEST}",)
+        differing = [f"it has no {MANIFEST}"]
     if differing:
-        raise UsageError(
-            f"{folder} exists and is not this build ({', '.join(differing)}); give another folder with -o, or delete it"
-        )
+        raise UsageError(f"{folder} exists and is not this build, which differs in: {listed(differing)}; {remedy}")
 
 
 def _render(build: PlannedBuild, partial: Path, progress: Progress) -> int:
@@ -247,6 +256,7 @@ def _why_unbalanced(plan: Plan, balance: Balance) -> str:
 
 def _report(folder: Path, build: PlannedBuild, *, reused: bool = False, copied: int = 0) -> BuildReport:
     plan = build.plan
+    unmapped = unmapped_labels(plan)
     return BuildReport(
         folder=folder,
         rows=len(plan.rows),
@@ -256,8 +266,20 @@ def _report(folder: Path, build: PlannedBuild, *, reused: bool = False, copied: 
         class_counts=plan.class_counts,
         splits=dict(Counter(plan.splits.values())),
         refused=dict(sorted(Counter(refusal.reason for refusal in plan.refusals).items())),
-        warnings=tuple(map(str, build.findings)),
+        unmapped=unmapped,
+        misspelt=misspelt_labels(unmapped, build.request.release.records, build.request.design.classes),
+        warnings=(*map(str, build.findings), *_warn_of_licence(build.request)),
         reused=reused,
         copied=copied,
         crossed=plan.crossed,
     )
+
+
+def _warn_of_licence(request: BuildRequest) -> Iterator[str]:
+    """A line where the earlier version had a licence and this one has none."""
+    earlier = request.history.earlier
+    if earlier is None or request.design.recipe.licence:
+        return
+    if before := recipe_there(earlier).licence:
+        again = f"build it again into another folder with --licence {shell_word(before)}"
+        yield f"warning: licence: {earlier} had {before!r}, and this version has none; to keep it, {again}"

@@ -200,7 +200,7 @@ def _read_dataset(dataset: DatasetFolder) -> _Version:
         name=f"{lock.recipe} of {version}",
         objects=_by_id(records),
         dataset=dataset,
-        recipe=dict(_flat(recipe)),
+        recipe=dict(flat_values(recipe)),
         refused=refused,
     )
 
@@ -223,11 +223,11 @@ def _by_id(records: Sequence[ObjectRecord]) -> dict[str, ObjectRecord]:
     return {record.object_id: record for record in records}
 
 
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401  whatever the recipe holds
+def flat_values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401  whatever the recipe holds
     """Values of nested mappings with their dotted paths."""
     if isinstance(value, dict) and value:
         for key, item in value.items():
-            yield from _flat(item, f"{path}.{key}" if path else str(key))
+            yield from flat_values(item, f"{path}.{key}" if path else str(key))
     else:
         yield path, value
 

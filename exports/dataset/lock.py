@@ -206,15 +206,6 @@ class RecipeLock(Environment):
         """The version in ``recipe``."""
         return self.recipe.rpartition("@")[2]
 
-    def differing_parts(self, other: RecipeLock) -> tuple[str, ...]:
-        """Names of the parts that are not as in another lock; empty for equal locks."""
-        own, others = self.to_dict(), other.to_dict()
-        names = [name for name in {**own, **others} if own.get(name) != others.get(name)]
-        if "inputs" in names and "inputs" in own and "inputs" in others:
-            inputs = [name for name, digest in own["inputs"].items() if others["inputs"].get(name) != digest]
-            names = [*inputs, *(name for name in names if name not in ("inputs", *inputs))]
-        return tuple(name.replace("_", " ") for name in names)
-
     def to_dict(self) -> dict[str, Any]:
         """What the file holds, without what is None."""
         return {name: value for name, value in self.model_dump().items() if value is not None}

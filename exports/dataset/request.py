@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from figureground.build.recipes.loading import load_recipe, shipped_recipes
-from figureground.errors import DataError, UsageError, shell_word
+from figureground.errors import DataError, UsageError, listed, shell_word
 from figureground.exports.dataset.building import BuildReport, build_dataset
 from figureground.exports.dataset.files import CONTACT_SHEET
 from figureground.exports.dataset.inputs import BuildRequest, Design, FrozenObjects, History, Machines, PhotoPlaces
@@ -111,9 +111,10 @@ def prepare_request(
 ) -> BuildRequest:
     """Gather what a build reads. Arguments and errors are those of ``build``."""
     options = options or BuildOptions()
+    named = "RECIPE" if isinstance(recipe, Recipe) else shell_word(recipe)
     recipe = _adapt(recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe)), options)
     attributes = load_attribute_schema(recipe.attributes)
-    objects = _read_objects(_release_path(workspace, release), attributes)
+    objects = _read_objects(_release_path(workspace, release, named), attributes)
     return BuildRequest(
         design=Design(
             recipe=recipe,
@@ -288,7 +289,8 @@ def _read_places(workspace: Path, recipe: Recipe) -> PhotoPlaces:
         return PhotoPlaces(sources=store.sources(), textures=textures)
 
 
-def _release_path(workspace: Path, release: str | None) -> Path:
+def _release_path(workspace: Path, release: str | None, recipe: str) -> Path:
+    """The file of a release; ``recipe`` is what its command names."""
     folder = workspace / "objects"
     if release is not None:
         return Path(release) if file_ending(release) == ".parquet" else folder / f"{release}.parquet"
@@ -298,7 +300,11 @@ def _release_path(workspace: Path, release: str | None) -> Path:
     if not paths:
         remedy = f"figureground freeze -w {shell_word(workspace)} --version v1"
         raise DataError.single(str(folder), "", expected="a release", got="none", remedy=remedy)
-    raise UsageError(f"several releases; choose one with --release: {', '.join(path.stem for path in paths)}")
+    newest = max(paths, key=lambda path: (path.stat().st_mtime, path.name)).stem
+    raise UsageError(
+        f"several releases: {listed([path.stem for path in paths])}; choose one, such as the newest: "
+        f"figureground build {recipe} -w {shell_word(workspace)} --release {shell_word(newest)} -o DATASET"
+    )
 
 
 def require_recipe(name: str | None) -> str:
@@ -318,7 +324,6 @@ def require_folder(out: Path | None) -> Path:
 
 _HINTS: Final = {
     "box_too_large": "--max-box-share takes objects with larger boxes; report/refused.csv has each one's share",
-    "unmapped_class": "their labels are in no class of the class map; --class-map takes another one",
     "balance": "their class has more than the others; --per-class all takes every object",
 }
 """Reason why objects were left out to what would take them."""
@@ -328,8 +333,8 @@ def describe_report(report: BuildReport) -> str:
     """Text of a build's report."""
     filled = {name: count for name, count in report.class_counts.items() if count}
     classes = ", ".join(f"{name} {count}" for name, count in filled.items())
-    if empty := len(report.class_counts) - len(filled):
-        classes += f"; {empty} without any"
+    if empty := [name for name, count in report.class_counts.items() if not count]:
+        classes += f"; without any: {listed(empty)}"
     refused = ", ".join(f"{reason} {count}" for reason, count in report.refused.items()) or "none"
     splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
     sheet = report.folder / CONTACT_SHEET
@@ -347,8 +352,21 @@ def describe_report(report: BuildReport) -> str:
         f"left out: {refused}",
         *map(str, report.crossed),
         *(f"{reason}: {hint}" for reason, hint in _HINTS.items() if report.refused.get(reason, 0)),
+        *_unmapped(report),
         *report.warnings,
         f"look at {sheet}" if sheet.exists() else "rows hold no images, only what they are made of; --pixels adds them",
         f"all of it on one page: figureground report {shell_word(report.folder)}",
     ]
     return "\n".join(lines)
+
+
+def _unmapped(report: BuildReport) -> Iterator[str]:
+    """Labels of photos that are in no class, with what each was perhaps to be in the class map."""
+    if not report.unmapped:
+        return
+    labels = [
+        f"{label or '(no label)'} {count}"
+        + (f" (did you mean {like}, which no photo has?)" if (like := report.misspelt.get(label)) else "")
+        for label, count in report.unmapped.items()
+    ]
+    yield f"unmapped_class: no class of the class map has the labels {listed(labels)}; --class-map takes another map"

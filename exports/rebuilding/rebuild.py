@@ -159,7 +159,7 @@ def rebuild_dataset(
         raise UsageError(f"none of {len(released.rows)} rows can be made: not all photos of any row are in {names}")
     build = _plan(released, rows, search, sources)
     if (folder / MANIFEST).is_file():
-        require_same_build(folder, build.lock)
+        require_same_build(folder, build)
         settle(folder)
         return _read_report(folder)
     report = RebuildReport(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from figureground.cli.options import EngineOptions, JsonOption, WorkersOption, WorkspaceOption, refuse_options, verb
 from figureground.console import count_text, counts_text, emit, progress_bar, reported_faults, say
-from figureground.errors import UsageError
+from figureground.errors import UsageError, shell_word
+
+if TYPE_CHECKING:
+    from figureground.annotate.lint.findings import Finding
 
 Level = Literal["error", "warning", "note", "never"]
 ConsensusName = Literal["majority", "staple"]
@@ -230,8 +234,21 @@ def lint(
             progress=show,
         )
     written = [f"look at {path}" for path in (options.page, options.out) if path is not None]
-    emit(report, as_json=as_json, text="\n".join([str(report), *written]))
+    mend = _how_to_mend(workspace, report.standing) if release is None and workspace is not None else []
+    emit(report, as_json=as_json, text="\n".join([str(report), *mend, *written]))
     stop_at(report, options.fail_on)
+
+
+def _how_to_mend(workspace: Path, findings: Sequence[Finding]) -> list[str]:
+    """The command that mends some of the findings, in a line; none where it would mend none."""
+    from figureground.annotate.lint.fixing import mendable_steps
+    from figureground.schemas.store.workspace import Workspace
+
+    with Workspace.open(workspace) as store:
+        steps = mendable_steps(store, findings)
+    options = " ".join(f"--fix {step}" for step in steps)
+    command = f"figureground lint -w {shell_word(workspace)} {options}"
+    return [f"how {' and '.join(steps)} would be mended: {command}  (--apply does it)"] if steps else []
 
 
 def _list_rules(*, as_json: bool) -> None:
@@ -267,7 +284,11 @@ def _mend(
     settings = read_settings(settings_file, workspace)
     with reported_faults(as_json=as_json), Workspace.open(workspace) as store, progress_bar() as show:
         report = fix(store, fixes.fix, settings, apply=fixes.apply, progress=show)
-    emit(report, as_json=as_json, text=str(report))
+    text = str(report)
+    if fixes.apply and report.changes:
+        again = f"figureground freeze -w {shell_word(workspace)} --version NAME"
+        text += f"\na new release takes the mended masks in; those that there are never change: {again}"
+    emit(report, as_json=as_json, text=text)
 
 
 @verb(
@@ -297,11 +318,15 @@ def rims(
     with Workspace.open(workspace) as store, progress_bar() as show:
         leaks = score_rims(store, answers, segmenter=segmenter, workers=workers, progress=show)
         store.add_rim_leaks(leaks, models)
+        worst = [(leak, store.image(leak.image_id)) for leak in leaks[:10]]
     if out is not None:
         write_text(out, csv_text(RimLeak, leaks))
     lines = [
         f"{len(leaks)} masks scored by colour{f' and the answers of {models} models' if models else ''}; the worst:"
     ]
-    lines += [f"  {leak.score:.2f}  {leak.image_id}" for leak in leaks[:10]]
+    lines += [
+        f"  {leak.score:.2f}  {leak.image_id}" + (f"  {image.source}: {image.uri}" if image is not None else "")
+        for leak, image in worst
+    ]
     scored = {"models": models, "masks": [asdict(leak) for leak in leaks]}
     emit(scored, as_json=as_json, text="\n".join(lines))

@@ -10,8 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from figureground.annotate.decisions import MACHINE_EDITOR
 from figureground.annotate.photo_states import UNDECIDED, PhotoState, list_photos
 from figureground.annotate.proposals.best import best_proposals
+from figureground.annotate.sheet.rejected import rejected_photos
 from figureground.annotate.studio.home import StudioHome
 from figureground.console import count_text, counts_text, table_text
 from figureground.errors import UsageError, shell_word
@@ -48,6 +50,9 @@ class WorkspaceState:
     unproposed: int
     """Undecided photos without a machine mask."""
     answers: int
+    """States of answers, those that lint mended included."""
+    mended: int
+    """Those of them that lint made of a person's."""
     annotators: int
     releases: tuple[ReleaseState, ...]
     """The oldest first."""
@@ -75,7 +80,8 @@ class WorkspaceState:
             lines.append(f"  {count_text(self.rejected, 'file')} not catalogued; why: {why}")
         lines.append(f"  states: {counts_text(self.states)}")
         lines.append(f"  machine masks: {counts_text(self.proposals)}")
-        lines.append(f"  answers: {self.answers}, of {count_text(self.annotators, 'annotator')}")
+        mended = f"; {self.mended} mended by lint" if self.mended else ""
+        lines.append(f"  answers: {self.answers - self.mended}, of {count_text(self.annotators, 'annotator')}{mended}")
         lines.append(f"  Label Studio: {self.studio}")
         if self.releases:
             rows = [["release", "objects", "written"]]
@@ -91,7 +97,7 @@ def workspace_state(workspace: Workspace) -> WorkspaceState:
     for image_id, _, segmenter, prompt in workspace.first_ranked_makers():
         proposed[f"{segmenter}:{prompt}"].add(image_id)
     with_mask = set[str]().union(*proposed.values())
-    makers = [answer.annotator for answer in workspace.annotations()]
+    answers = [(answer.annotator, answer.edited_by == MACHINE_EDITOR) for answer in workspace.annotations()]
     releases = _releases(workspace.root / "objects")
     studio, commands = _studio(workspace)
     states = Counter(str(photo.state) for photo in photos)
@@ -103,8 +109,9 @@ def workspace_state(workspace: Workspace) -> WorkspaceState:
         states=dict(sorted(states.items())),
         proposals={maker: len(image_ids) for maker, image_ids in sorted(proposed.items())},
         unproposed=len(_of_state(photos, UNDECIDED) - with_mask),
-        answers=len(makers),
-        annotators=len({maker for maker in makers if maker}),
+        answers=len(answers),
+        mended=sum(mended for _, mended in answers),
+        annotators=len({maker for maker, _ in answers if maker}),
         releases=releases,
         studio=studio,
         next_commands=tuple(_next_commands(workspace, photos, with_mask, releases, commands)),
@@ -183,6 +190,7 @@ def _next_commands(
         sheet = f"figureground sheet make -w {root} -o sheet{_whose_masks(workspace)}"
         yield f"figureground studio up -w {root}, or {sheet}  ({reason})"
     if not of_studio and (doubtful := _of_state(photos, "needs_second")):
+        yield from _of_rejected(workspace)
         look = f"figureground studio up -w {root}, then figureground studio push -w {root} --second-look"
         yield f"{look}  ({count_text(len(doubtful), 'photo')} in doubt, or with a rejected mask)"
     accepted = _of_state(photos, "accepted")
@@ -194,3 +202,17 @@ def _next_commands(
     if releases:
         build = f"figureground build RECIPE -w {root} --release {shell_word(releases[-1].version)} -o DATASET"
         yield f"{build}  (add --class-map FILE.csv for classes of your own)"
+
+
+def _of_rejected(workspace: Workspace) -> Iterator[str]:
+    """How to go on by sheets with photos whose mask was rejected on one."""
+    photos, root = rejected_photos(workspace), shell_word(workspace.root)
+    others = Counter(maker for makers in photos.values() for maker in set(makers))
+    without = sum(not makers for makers in photos.values())
+    for maker, count in sorted(others.items()):
+        reason = f"{count_text(count, 'photo')} with a rejected mask, and another one to judge"
+        yield f"figureground sheet make -w {root} -o SHEET --segmenter {shell_word(maker)}  ({reason})"
+    if without:
+        sheet = f"figureground sheet make -w {root} -o SHEET --segmenter OTHER"
+        reason = f"{count_text(without, 'photo')} with a rejected mask"
+        yield f"figureground propose -w {root} --segmenter OTHER, then {sheet}  ({reason})"

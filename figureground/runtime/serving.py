@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from figureground.errors import UsageError
 from figureground.runtime.servers import MOST_CONNECTIONS, Impatient
+from figureground.runtime.signals import serving
 
 STOP_SECONDS: Final = 5
 """That running requests are waited for when the server is asked to stop."""
@@ -42,7 +43,8 @@ def serve(app: ASGIApp, *, host: str, port: int, **settings: Any) -> None:  # no
         port: Port to listen at.
         settings: Others of ``uvicorn.run``.
     """
-    uvicorn.run(_guarded(app, host), host=host, port=port, **_settings(), **settings)
+    with serving():
+        uvicorn.run(_guarded(app, host), host=host, port=port, **_settings(), **settings)
 
 
 @dataclass(slots=True)
@@ -70,7 +72,8 @@ class LocalServer:
     def run(self) -> None:
         """Serve until asked to stop."""
         try:
-            self._server.run(sockets=[self.listening])
+            with serving():
+                self._server.run(sockets=[self.listening])
         finally:
             self.listening.close()
 

@@ -25,6 +25,8 @@ class Stopped(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+        self.serving = False
+        """Whether a server was stopped, which has nothing to go on with."""
 
     @property
     def exit_code(self) -> int:
@@ -33,7 +35,8 @@ class Stopped(BaseException):
 
     def __str__(self) -> str:
         """What happened, and what to do."""
-        return f"stopped by {signal.Signals(self.number).name}; what is finished is kept, run again to go on"
+        rest = "" if self.serving else "; what is finished is kept, run again to go on"
+        return f"stopped by {signal.Signals(self.number).name}{rest}"
 
 
 @contextmanager
@@ -71,6 +74,16 @@ def stoppable() -> Iterator[list[Stopped]]:
         threading.excepthook = on_fault
         for number in heard:
             signal.signal(number, before[number])
+
+
+@contextmanager
+def serving() -> Iterator[None]:
+    """Let a signal that stops the block, in which a server runs, say that it was stopped and no more."""
+    try:
+        yield
+    except Stopped as stop:
+        stop.serving = True
+        raise
 
 
 def end_workers() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -124,6 +125,22 @@ def test_a_release_is_not_doubled_by_what_a_system_puts_beside_it(
     assert (code, "._" in out) == (0, False)
     code, out, _ = run_here(capsys, "doctor", "-w", drawn.workspace)
     assert "._" not in out
+
+
+def test_of_several_releases_the_newest_stands_in_the_command_to_type(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = draw_release(tmp_path, per_class=1)
+    (release,) = (drawn.workspace / "objects").glob("*.parquet")
+    older = release.with_name("zz.parquet")
+    older.write_bytes(release.read_bytes())
+    os.utime(older, (1, 1))
+    code, _, err = run_here(capsys, "build", "imagenet9", "-w", drawn.workspace, "-o", tmp_path / "d")
+    assert code == 2
+    assert (
+        f"several releases: {release.stem}, zz; choose one, such as the newest: figureground build imagenet9 "
+        f"-w {drawn.workspace} --release {release.stem} -o DATASET" in err
+    )
 
 
 def test_results_are_read_without_what_lies_beside_them(tmp_path: Path) -> None:

@@ -71,6 +71,21 @@ def test_nothing_is_stored_before_it_is_asked_for(store: Workspace) -> None:
     assert "shadow lies outside" in report.left[0]
 
 
+def test_a_check_names_the_command_that_mends_and_that_one_the_photos_and_the_freeze(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = run_here(capsys, "lint", "-w", work)
+    mends = f"figureground lint -w {work} --fix pinholes --fix islands --fix attribute_outside"
+    assert out.endswith(f"how pinholes and islands and attribute_outside would be mended: {mends}  (--apply does it)\n")
+    _, out, _ = run_here(capsys, *mends.split()[1:])
+    assert " object (photos: dog/plain.png): 9 px added, 0 px removed\n" in out
+    assert "figureground freeze" not in out
+    _, out, _ = run_here(capsys, *mends.split()[1:], "--apply")
+    assert out.endswith(f"never change: figureground freeze -w {work} --version NAME\n")
+    _, out, _ = run_here(capsys, "lint", "-w", work, "--rule", "pinholes")
+    assert "--fix" not in out
+
+
 def test_a_mended_answer_is_a_later_state_that_names_the_steps(store: Workspace) -> None:
     changes = fix(store, ALL).changes
     assert fix(store, ALL, apply=True).changes == changes

@@ -79,9 +79,13 @@ def killed_after(insert: Callable[[Decision], None], count: int) -> Callable[[De
 
 
 def test_the_worst_are_put_in_doubt_and_come_first(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_here(capsys, "rims", "-w", drawn / "work", "--workers", "1")[0] == 0
+    code, out, _ = run_here(capsys, "rims", "-w", drawn / "work", "--workers", "1")
+    assert code == 0
     with Workspace.open(drawn / "work") as store:
         worst = [leak.image_id for leak in store.rim_leaks()]
+        first = store.image(worst[0])
+        assert first is not None
+        assert f"  {worst[0]}  {first.source}: {first.uri}\n" in out
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(store, "_insert_decision", killed_after(store._insert_decision, 2))
             with pytest.raises(RuntimeError, match="killed"):

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from photo_samples import draw_pixels, encode
 from PIL import Image
-from sheet_samples import add_mask, by_name, make_workspace
+from sheet_samples import add_mask, by_name, decisions_file, make_workspace
 
 from figureground.annotate.catalogue import index_source
 from figureground.annotate.sheet.making import SheetRequest, make_sheet
+from figureground.annotate.sheet.reading import read_decisions
+from figureground.annotate.sheet.rejected import rejected_photos
 from figureground.errors import DataError, UsageError
 from figureground.schemas.rasters.masks import decode_coco_rle
 from figureground.schemas.records import Decision
@@ -56,6 +60,7 @@ def test_pages_show_the_very_masks_and_load_nothing(store: Workspace, tmp_path: 
         assert np.array_equal(picture[..., 3] == 0, ~masks[image_id])
     assert re.findall(r'(?:src|href)="(?!data:)[^"]*"', text) == []
     assert "{{" not in text
+    assert "<span>0.90 uncertain, by drawn</span>" in text
     assert "http" not in text.replace("http-equiv", "")
 
 
@@ -107,8 +112,46 @@ def test_what_cannot_be_is_refused_before_a_folder_is_made(
 def test_nothing_to_show_says_why(tmp_path: Path) -> None:
     with make_workspace(tmp_path, 1) as store:
         store.decide(Decision(image_id=by_name(store)["0"], state="rejected", reason=""))
-        with pytest.raises(UsageError, match="1 photos are decided, 0 have no machine mask"):
+        with pytest.raises(UsageError, match=r"nothing to show: 1 photo rejected; what is next: figureground status"):
             make_sheet(store, tmp_path / "sheet")
+
+
+def judge(store: Workspace, tmp_path: Path, given: dict[str, str], **about: Any) -> None:
+    (tmp_path / "d.json").write_text(json.dumps(decisions_file(store, given, **about)))
+    read_decisions(store, [tmp_path / "d.json"])
+
+
+def test_another_mask_of_a_rejected_photo_is_shown_and_accepted(tmp_path: Path) -> None:
+    with make_workspace(tmp_path, 3) as store:
+        judge(store, tmp_path, {"0": "reject", "1": "accept", "2": "reject"})
+        with pytest.raises(UsageError) as told:
+            make_sheet(store, tmp_path / "sheet")
+        assert "nothing to show: 1 photo accepted, 2 photos needs_second; other masks" in str(told.value)
+        assert "propose" in str(told.value)
+        assert "--second-look" in str(told.value)
+        add_mask(store, by_name(store)["0"], score=0.9, segmenter="other")
+        report = make_sheet(store, tmp_path / "next", SheetRequest(segmenter="other"))
+        assert shown(store, *report.pages) == ["0"]
+        assert (report.photos, report.again, report.decided) == (1, 1, 2)
+        assert "1 photos to accept or reject, 1 of an earlier mask that was rejected, 2 decided" in str(report)
+        assert rejected_photos(store) == {by_name(store)["0"]: ["other"], by_name(store)["2"]: []}
+        second = next(mask for mask in store.proposals(by_name(store)["0"]) if mask.segmenter == "other")
+        content = decisions_file(store, {"0": "accept"}, day=2)
+        content["decisions"][0]["proposal_id"] = second.proposal_id
+        (tmp_path / "d.json").write_text(json.dumps(content))
+        assert read_decisions(store, [tmp_path / "d.json"]).decisions == {"accepted": 1}
+        with pytest.raises(UsageError, match="2 photos accepted, 1 photo needs_second"):
+            make_sheet(store, tmp_path / "last", SheetRequest(segmenter="other"))
+
+
+def test_a_doubt_that_is_no_rejection_on_a_sheet_is_not_shown(tmp_path: Path) -> None:
+    with make_workspace(tmp_path, 1) as store:
+        judge(store, tmp_path, {"0": "accept"})
+        judge(store, tmp_path, {"0": "reject"}, who="Ben")
+        add_mask(store, by_name(store)["0"], score=0.9, segmenter="other")
+        assert rejected_photos(store) == {}
+        with pytest.raises(UsageError, match="nothing to show: 1 photo needs_second"):
+            make_sheet(store, tmp_path / "sheet", SheetRequest(segmenter="other"))
 
 
 def test_masks_of_two_segmenters_are_chosen_between(store: Workspace, tmp_path: Path) -> None:

@@ -246,6 +246,24 @@ def test_a_second_build_reuses_the_first_and_another_one_is_refused(built: Path,
     assert hashes(built) == before
 
 
+def test_what_differs_from_the_build_that_is_there_is_told_with_both_values(built: Path, drawn: DrawnRelease) -> None:
+    request = request_for(drawn, built.parent)
+    photos = request.photos
+    sources = {
+        name: replace(row, options={**row.options, "licence": "CC BY 4.0"}) for name, row in photos.sources.items()
+    }
+    licensed = replace(request, photos=replace(photos, sources=sources))
+    with pytest.raises(UsageError) as told:
+        build_dataset(licensed, built)
+    assert str(told.value) == (
+        f"{built} exists and is not this build, which differs in: licence of the photos of drawn: "
+        "CC0-1.0 -> CC BY 4.0; give another folder with -o, or delete it"
+    )
+    other = replace(request, release=replace(request.release, version="v9", annotation={"seen": 1}))
+    with pytest.raises(UsageError, match=r"differs in: release: v1 -> v9; give"):
+        build_dataset(other, built)
+
+
 def test_a_changed_photo_is_named_and_nothing_is_published(drawn: DrawnRelease, tmp_path: Path) -> None:
     shutil.copytree(drawn.photos, tmp_path / "photos")
     shutil.copytree(drawn.workspace, tmp_path / "workspace")

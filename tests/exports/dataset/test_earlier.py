@@ -25,10 +25,10 @@ from figureground.build.painting.render import Rendered, render_row
 from figureground.build.recipes.loading import load_recipe
 from figureground.cli.app import app
 from figureground.errors import DataError, UsageError
-from figureground.exports.dataset.building import build_dataset
+from figureground.exports.dataset.building import BuildReport, build_dataset
 from figureground.exports.dataset.changes import compare_versions
 from figureground.exports.dataset.inputs import Machines
-from figureground.exports.dataset.request import prepare_request
+from figureground.exports.dataset.request import BuildOptions, prepare_request
 from figureground.exports.rebuilding.rebuild import rebuild_dataset
 from figureground.runtime.files import file_sha256
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle, encode_coco_rle
@@ -160,6 +160,24 @@ def test_only_rows_that_use_a_changed_mask_are_rendered(
     assert 2 * len(CONFIGS) <= len(using) < all_rows / 2
     assert sorted(rendered) == sorted((row["variant"], row["provenance"]["object_id"]) for row in using)
     assert (report.copied, report.rows) == (all_rows - len(using), all_rows)
+
+
+def test_a_licence_that_the_earlier_version_had_is_missed(drawn: DrawnRelease, recipe: Path, tmp_path: Path) -> None:
+    def build(name: str, earlier: Path | None, licence: str | None) -> BuildReport:
+        options = BuildOptions(licence=licence, variants=["original"], pixels=False)
+        request = prepare_request(
+            str(recipe), drawn.workspace, release="v1", earlier=earlier, options=options, machines=Machines(workers=1)
+        )
+        return build_dataset(request, tmp_path / name)
+
+    build("first", None, "CC BY 4.0")
+    (line,) = [line for line in build("next", tmp_path / "first", "").warnings if "licence" in line]
+    assert line == (
+        f"warning: licence: {tmp_path}/first had 'CC BY 4.0', and this version has none; to keep it, "
+        "build it again into another folder with --licence 'CC BY 4.0'"
+    )
+    assert not any("licence" in line for line in build("kept", tmp_path / "first", "MIT").warnings)
+    assert not any("licence" in line for line in build("alone", None, "").warnings)
 
 
 def test_rows_move_where_photos_are_added(

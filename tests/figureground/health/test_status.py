@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 from answered_photos import accept, add_answer, add_photo, add_proposal, band
 from drawn_release import draw_release
+from sheet_samples import add_mask, by_name, decisions_file, make_workspace
 
 from figureground.annotate.freeze import FreezeOptions, freeze
+from figureground.annotate.lint.fixing import fix
+from figureground.annotate.lint.settings import LintSettings
+from figureground.annotate.sheet.reading import read_decisions
 from figureground.annotate.studio.home import Connection, StudioHome
 from figureground.cli.app import main
 from figureground.health.status import workspace_state
@@ -62,6 +66,33 @@ def test_a_photo_in_doubt_is_sent_to_a_second_look(tmp_path: Path) -> None:
         (command,) = workspace_state(store).next_commands
     assert "studio push" in command
     assert command.endswith("--second-look  (1 photo in doubt, or with a rejected mask)")
+
+
+def test_a_photo_whose_mask_was_rejected_on_a_sheet_goes_on_by_a_sheet(tmp_path: Path) -> None:
+    with make_workspace(tmp_path, 1) as store:
+        (tmp_path / "d.json").write_text(json.dumps(decisions_file(store, {"0": "reject"})))
+        read_decisions(store, [tmp_path / "d.json"])
+        (other, studio) = workspace_state(store).next_commands
+        assert other.startswith("figureground propose")
+        assert other.endswith(
+            "sheet make -w " + str(store.root) + " -o SHEET --segmenter OTHER  (1 photo with a rejected mask)"
+        )
+        assert "--second-look" in studio
+        add_mask(store, by_name(store)["0"], score=0.9, segmenter="other")
+        command = workspace_state(store).next_commands[0]
+        assert "sheet make" in command
+        assert command.endswith("--segmenter other  (1 photo with a rejected mask, and another one to judge)")
+
+
+def test_what_lint_mended_is_no_answer_of_a_person(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path / "work") as store:
+        mask = band(5)
+        mask[2, 3] = False
+        accept(store, add_answer(store, add_photo(store, "1.jpg"), "ada", {"object": mask}))
+        assert fix(store, ["pinholes"], LintSettings(pinhole_share=0.5), apply=True).changes
+        state = workspace_state(store)
+    assert (state.answers, state.mended, state.annotators) == (2, 1, 1)
+    assert "answers: 1, of 1 annotator; 1 mended by lint\n" in str(state)
 
 
 def test_a_stopped_label_studio_is_told_and_is_no_error(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_it_serves_until_it_is_stopped(viewed: Viewed) -> None:
         process.kill()
         process.communicate()
     assert process.returncode == 130
-    assert "stopped by SIGINT" in stderr
+    assert stderr.endswith("stopped by SIGINT\n")
     assert about["token"] not in stderr
 
 
