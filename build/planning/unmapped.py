@@ -11,6 +11,7 @@ from typing import Final
 from figureground.build.planning.plan import Plan
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.records import ObjectRecord
+from figureground.schemas.sources.names import name_key
 
 _WNID: Final = re.compile(r"n\d{8}")
 """Two of them are always alike, and mean nothing alike."""
@@ -34,6 +35,6 @@ def misspelt_labels(labels: Iterable[str], records: Iterable[ObjectRecord], clas
     """
     used = {record.label for record in records}
     known = (label for label in classes.index_of_label if label not in used)
-    free = {label.casefold(): label for label in known if not _WNID.fullmatch(label)}
-    near = {label: difflib.get_close_matches(label.casefold(), free, 1, _ALIKE) for label in labels if label}
+    free = {name_key(label): label for label in known if not _WNID.fullmatch(label)}
+    near = {label: difflib.get_close_matches(name_key(label), free, 1, _ALIKE) for label in labels if label}
     return {label: free[found[0]] for label, found in near.items() if found}
