@@ -80,7 +80,7 @@ def _place_once(temporary: Path, path: Path) -> None:
         elif error.errno not in {*_NO_LINKS, errno.EEXIST}:
             raise
         elif not filecmp.cmp(path, temporary, shallow=False):
-            message = f"{path} exists and holds something else, and a version never changes; choose another one"
+            message = f"{path} exists, holds something else and never changes; choose another version"
             raise UsageError(message) from error
 
 

@@ -33,7 +33,7 @@ def test_a_file_that_must_not_change_is_placed_once(
     path = tmp_path / "v1.parquet"
     place(path, "one")
     place(path, "one")
-    with pytest.raises(UsageError, match=r"v1\.parquet exists and .* never changes; choose another one$"):
+    with pytest.raises(UsageError, match=r"v1\.parquet exists, .* and never changes; choose another version$"):
         place(path, "two")
     assert path.read_text() == "one"
     assert [item.name for item in tmp_path.iterdir()] == ["v1.parquet"]
