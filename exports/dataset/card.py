@@ -59,7 +59,6 @@ def render_card(
     Raises:
         DataError: for a lock whose numbers are none; one of a release that somebody passed on may have such.
     """
-    front = _front_matter(recipe, lock, features, sizes)
     views = recipe.rules[lock.rules].views
     used = {layer.view for name in sizes for layer in recipe.variants[name].layers}
     facts = {
@@ -82,6 +81,7 @@ def render_card(
         "policy": lock.policy(where=LOCK),
     }
     try:
+        front = _front_matter(recipe, lock, features, sizes)
         text = _template().render(facts)
     except (jinja2.UndefinedError, TypeError, ValueError, AttributeError) as error:  # a stranger's lock, in a rebuild
         got = " ".join(str(error).split())[:200]

@@ -22,12 +22,12 @@ _CAUSES: Final = {
     "rules": "rules",
     "draws": "donors of each row (--draws)",
     "pixel_rules": "the program's rules for pixels",
+    "row_layout": "the program's row layout",
     "textures": "the photos that textures are taken from",
     "follows": "the earlier version that it follows (--earlier)",
 }
 """Parts of a lock that something else follows from, with their words."""
 _FOLLOWS: Final = {
-    "row_layout": "columns of rows",
     "seed": "seed",
     "quotas": "objects of each class",
     "balanced": "whether classes have equally many objects",
