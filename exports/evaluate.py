@@ -4743,6 +4743,13 @@ def _lowest_if_alike(sizes: Ints, values: Floats) -> float:
     return float((generator.binomial(sizes, together, (_ALIKE_DRAWS, len(sizes))) / sizes).min(axis=1).mean())
 
 
+CONFLICT_LEGEND: Final = (
+    "conflict bias: of the answers that are the figure's or the ground's class, the share of the figure's, with "
+    "how many are the figure's:the ground's",
+    "conflict attraction: how much more often the ground's class is answered than by chance",
+)  # what the rows of ``conflict_cells`` are, and the counts beside the first of them
+
+
 def conflict_cells(spaces: Mapping[str, Mapping[str, Any]]) -> dict[str, Cell]:
     """Bias, attraction and worst group of every config; ``spaces`` are label spaces."""
     cells = dict[str, Cell]()
@@ -4764,17 +4771,6 @@ def conflict_cells(spaces: Mapping[str, Mapping[str, Any]]) -> dict[str, Cell]:
                     worst["value"], worst.get("ci95"), few=worst["undecidable"], note=note
                 )
     return cells
-
-
-def describe_conflict(spaces: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What the rows of ``conflict_cells`` are, and the counts beside the first of them, in words; nothing of none."""
-    if not spaces:
-        return []
-    return [
-        "conflict bias: of the answers that are the figure's or the ground's class, the share of the figure's, with "
-        "how many are the figure's:the ground's",
-        "conflict attraction: how much more often the ground's class is answered than by chance",
-    ]
 
 
 def conflict_figures(spaces: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
@@ -7643,7 +7639,7 @@ def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
             note = f"{mean}; chance {100 * summary['chance']:.1f}{of}{'; not scored: ' * bool(unscored)}{unscored}"
             sliced = ["slices of the differences: with --json"] if any(summary.get("slices", {}).values()) else []
             about = [*describe_groups(data, summary), *describe_masks(data), *describe_model(result, str(space))]
-            about += describe_conflict(summary.get("conflict", {}))
+            about += CONFLICT_LEGEND if summary.get("conflict") else ()
             note = "; ".join([note, *sliced, *about])
             column = _Column(result, protocol.cells(summary), note, floor)
             groups.setdefault((title, data["fingerprint"], settings_key(result)), []).append(column)

@@ -184,8 +184,8 @@ def fix(
 def mendable_steps(workspace: Workspace, findings: Iterable[Finding]) -> list[str]:
     """Steps that mend some of the findings: of their rule, standing, and about an accepted answer's mask."""
     accepted = set(accepted_origins(workspace).values())
-    found = {finding.rule for finding in findings if not finding.waived_by and finding.origin in accepted}
-    return [name for name in STEPS if name in found]
+    rules = {finding.rule for finding in findings if not finding.waived_by and finding.origin in accepted}
+    return [name for name in STEPS if name in rules]
 
 
 def _fix_one(

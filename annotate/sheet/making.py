@@ -13,7 +13,7 @@ from typing import Any, Final
 from figureground.annotate.photo_states import count_textures, photos_to_annotate, require_sources
 from figureground.annotate.proposals.best import Choice, best_proposals
 from figureground.annotate.proposals.fusion import maker_title
-from figureground.annotate.sheet.rejected import is_judged, is_rejected
+from figureground.annotate.sheet.rejected import is_judged, other_masks_command, sheet_rejections
 from figureground.annotate.studio.served import ServedView
 from figureground.annotate.studio.tasks import label_title, photo_name, uncertainty
 from figureground.console import count_text
@@ -176,10 +176,8 @@ def _choose(workspace: Workspace, request: SheetRequest) -> tuple[list[Shown], S
 
 def _asks_again(workspace: Workspace, decision: Decision, proposal: ProposalRecord) -> bool:
     """Whether another mask of the photo was rejected on a sheet, and this one was not judged yet."""
-    if decision.state != "needs_second":
-        return False
-    answers = list(workspace.annotations(decision.image_id))
-    return is_rejected(decision, answers) and not is_judged(proposal, answers)
+    answers = sheet_rejections(workspace, decision)
+    return bool(answers) and not is_judged(proposal, answers)
 
 
 def _nothing_to_show(workspace: Workspace, states: Counter[str], without_mask: int) -> str:
@@ -191,8 +189,7 @@ def _nothing_to_show(workspace: Workspace, states: Counter[str], without_mask: i
         remedy = f"make masks with: figureground propose -w {root}"
     elif states["needs_second"]:
         remedy = (
-            f"other masks of rejected ones: figureground propose -w {root} --segmenter OTHER, then "
-            f"figureground sheet make -w {root} -o SHEET --segmenter OTHER; in Label Studio: "
+            f"other masks of rejected ones: {other_masks_command(root)}; in Label Studio: "
             f"figureground studio push -w {root} --second-look"
         )
     else:

@@ -36,5 +36,5 @@ def misspelt_labels(labels: Iterable[str], records: Iterable[ObjectRecord], clas
     used = {record.label for record in records}
     known = (label for label in classes.index_of_label if label not in used)
     free = {name_key(label): label for label in known if not _WNID.fullmatch(label)}
-    near = {label: difflib.get_close_matches(name_key(label), free, 1, _ALIKE) for label in labels if label}
-    return {label: free[found[0]] for label, found in near.items() if found}
+    matches = {label: difflib.get_close_matches(name_key(label), free, 1, _ALIKE) for label in labels if label}
+    return {label: free[nearest[0]] for label, nearest in matches.items() if nearest}

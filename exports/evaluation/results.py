@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from figureground.exports.evaluation.label_spaces import ASSUMED_ORDER, class_order
-from figureground.exports.evaluation.protocols.conflict import describe_conflict
+from figureground.exports.evaluation.protocols.conflict import CONFLICT_LEGEND
 from figureground.exports.evaluation.protocols.registry import named_protocol
 from figureground.exports.evaluation.shares import guess_floor
 from figureground.exports.evaluation.tables import RULE, Cell, describe_stars, find_stars
@@ -59,7 +59,7 @@ def result_tables(results: Sequence[Mapping[str, Any]]) -> list[ResultTable]:
             note = f"{mean}; chance {100 * summary['chance']:.1f}{of}{'; not scored: ' * bool(unscored)}{unscored}"
             sliced = ["slices of the differences: with --json"] if any(summary.get("slices", {}).values()) else []
             about = [*describe_groups(data, summary), *describe_masks(data), *describe_model(result, str(space))]
-            about += describe_conflict(summary.get("conflict", {}))
+            about += CONFLICT_LEGEND if summary.get("conflict") else ()
             note = "; ".join([note, *sliced, *about])
             column = _Column(result, protocol.cells(summary), note, floor)
             groups.setdefault((title, data["fingerprint"], settings_key(result)), []).append(column)

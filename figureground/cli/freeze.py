@@ -234,7 +234,8 @@ def lint(
             progress=show,
         )
     written = [f"look at {path}" for path in (options.page, options.out) if path is not None]
-    mend = _how_to_mend(workspace, report.standing) if release is None and workspace is not None else []
+    wanted = not as_json and release is None
+    mend = _how_to_mend(workspace, report.standing) if wanted and workspace is not None else []
     emit(report, as_json=as_json, text="\n".join([str(report), *mend, *written]))
     stop_at(report, options.fail_on)
 

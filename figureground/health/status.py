@@ -13,7 +13,7 @@ from typing import Any
 from figureground.annotate.decisions import MACHINE_EDITOR
 from figureground.annotate.photo_states import UNDECIDED, PhotoState, list_photos
 from figureground.annotate.proposals.best import best_proposals
-from figureground.annotate.sheet.rejected import rejected_photos
+from figureground.annotate.sheet.rejected import other_masks_command, rejected_photos
 from figureground.annotate.studio.home import StudioHome
 from figureground.console import count_text, counts_text, table_text
 from figureground.errors import UsageError, shell_word
@@ -213,6 +213,4 @@ def _of_rejected(workspace: Workspace) -> Iterator[str]:
         reason = f"{count_text(count, 'photo')} with a rejected mask, and another one to judge"
         yield f"figureground sheet make -w {root} -o SHEET --segmenter {shell_word(maker)}  ({reason})"
     if without:
-        sheet = f"figureground sheet make -w {root} -o SHEET --segmenter OTHER"
-        reason = f"{count_text(without, 'photo')} with a rejected mask"
-        yield f"figureground propose -w {root} --segmenter OTHER, then {sheet}  ({reason})"
+        yield f"{other_masks_command(root)}  ({count_text(without, 'photo')} with a rejected mask)"

@@ -42,7 +42,7 @@ CHANGED_RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-SAID = {
+DIFFERENCES = {
     "description": "description of the recipe",
     "citation": "citation of the recipe: none -> somebody",
     "licence": "licence of the recipe: none -> CC0-1.0",
@@ -63,9 +63,9 @@ def test_a_changed_recipe_is_another_build(case: str, plain: Plain, tmp_path: Pa
     before = file_sha256(plain.dataset / "manifest.json")
     with pytest.raises(
         UsageError, match=r"is not this build, which differs in: .*; give another folder with -o"
-    ) as told:
+    ) as raised:
         build_plain(plain, plain.dataset, recipe, pixels=False)
-    assert SAID[case] in str(told.value)
+    assert DIFFERENCES[case] in str(raised.value)
     assert file_sha256(plain.dataset / "manifest.json") == before
 
 

@@ -330,6 +330,13 @@ def _lowest_if_alike(sizes: Ints, values: Floats) -> float:
     return float((generator.binomial(sizes, together, (_ALIKE_DRAWS, len(sizes))) / sizes).min(axis=1).mean())
 
 
+CONFLICT_LEGEND: Final = (
+    "conflict bias: of the answers that are the figure's or the ground's class, the share of the figure's, with "
+    "how many are the figure's:the ground's",
+    "conflict attraction: how much more often the ground's class is answered than by chance",
+)  # what the rows of ``conflict_cells`` are, and the counts beside the first of them
+
+
 def conflict_cells(spaces: Mapping[str, Mapping[str, Any]]) -> dict[str, Cell]:
     """Bias, attraction and worst group of every config; ``spaces`` are label spaces."""
     cells = dict[str, Cell]()
@@ -351,17 +358,6 @@ def conflict_cells(spaces: Mapping[str, Mapping[str, Any]]) -> dict[str, Cell]:
                     worst["value"], worst.get("ci95"), few=worst["undecidable"], note=note
                 )
     return cells
-
-
-def describe_conflict(spaces: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What the rows of ``conflict_cells`` are, and the counts beside the first of them, in words; nothing of none."""
-    if not spaces:
-        return []
-    return [
-        "conflict bias: of the answers that are the figure's or the ground's class, the share of the figure's, with "
-        "how many are the figure's:the ground's",
-        "conflict attraction: how much more often the ground's class is answered than by chance",
-    ]
 
 
 def conflict_figures(spaces: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:

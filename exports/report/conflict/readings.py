@@ -11,10 +11,10 @@ from typing import Any, Final
 from figureground.errors import DataError, UsageError
 from figureground.exports.evaluation.intervals import MIN_DECIDABLE
 from figureground.exports.evaluation.protocols.conflict import (
+    CONFLICT_LEGEND,
     LEAST_OF_GROUP,
     conflict_cells,
     conflict_spaces,
-    describe_conflict,
 )
 from figureground.exports.evaluation.results import align_columns, describe_groups, describe_masks
 from figureground.exports.evaluation.tables import RULE, Cell, describe_stars, find_stars, measured_cell, percent
@@ -181,7 +181,7 @@ def _describe_group(members: Sequence[ConflictReading]) -> str:
     alike = "; ".join(f"{reading.model}: {_lowest(reading)}" for reading in members if _lowest(reading))
     foot = [
         f"percent [95 % interval]; images on a ground of another class: {sizes}",
-        *describe_conflict({members[0].space: first}),
+        *CONFLICT_LEGEND,
         _explain_worst(first),
         *([f"lowest group on average if all were as accurate: {alike}"] if alike else []),
         *dict.fromkeys(note for reading in members for note in reading.notes),

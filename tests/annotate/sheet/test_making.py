@@ -124,11 +124,11 @@ def judge(store: Workspace, tmp_path: Path, given: dict[str, str], **about: Any)
 def test_another_mask_of_a_rejected_photo_is_shown_and_accepted(tmp_path: Path) -> None:
     with make_workspace(tmp_path, 3) as store:
         judge(store, tmp_path, {"0": "reject", "1": "accept", "2": "reject"})
-        with pytest.raises(UsageError) as told:
+        with pytest.raises(UsageError) as caught:
             make_sheet(store, tmp_path / "sheet")
-        assert "nothing to show: 1 photo accepted, 2 photos needs_second; other masks" in str(told.value)
-        assert "propose" in str(told.value)
-        assert "--second-look" in str(told.value)
+        assert "nothing to show: 1 photo accepted, 2 photos needs_second; other masks" in str(caught.value)
+        assert "propose" in str(caught.value)
+        assert "--second-look" in str(caught.value)
         add_mask(store, by_name(store)["0"], score=0.9, segmenter="other")
         report = make_sheet(store, tmp_path / "next", SheetRequest(segmenter="other"))
         assert shown(store, *report.pages) == ["0"]
