@@ -21,7 +21,7 @@ from figureground.schemas.rasters.sizes import ORDER, spell_size
 from figureground.schemas.records import DUPLICATE, ImageRecord
 from figureground.schemas.sources.group_table import GROUP_COLUMN, read_groups
 from figureground.schemas.sources.items import AMBIGUOUS, FILE_FAULT
-from figureground.schemas.sources.names import PHOTO_ENDINGS, same_names
+from figureground.schemas.sources.names import PHOTO_ENDINGS, photo_name, same_names
 from figureground.schemas.sources.opening import PhotoSource, SourceItem, count_passed_over
 from figureground.schemas.store.workspace import Workspace
 from figureground.schemas.terms import UNSTATED, source_terms
@@ -353,7 +353,7 @@ def _settle(rejection: Rejection, faults: Faults) -> None:
 
 def _twin(record: ImageRecord, first: ImageRecord, faults: Faults) -> Rejection:
     """The rejection of a photo whose bytes are catalogued already: a duplicate, or a contradiction of labels."""
-    location = first.uri if first.source == record.source else f"{first.source}: {first.uri}"
+    location = first.uri if first.source == record.source else photo_name(first.source, first.uri)
     if record.label == first.label:
         return Rejection(source=record.source, uri=record.uri, reason=DUPLICATE, detail=f"the bytes of {location}")
     faults.add(

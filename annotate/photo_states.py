@@ -10,6 +10,7 @@ from figureground.errors import UsageError, listed, printable
 from figureground.schemas.documents import same_form
 from figureground.schemas.records import DecisionState, ImageRecord, SourceRow
 from figureground.schemas.sources.folders import TEXTURES
+from figureground.schemas.sources.names import photo_name
 from figureground.schemas.store.workspace import Workspace
 
 UNDECIDED: Final = "undecided"
@@ -35,7 +36,7 @@ class PhotoState:
 
     def __str__(self) -> str:
         """One line for people, with the reason where there is one."""
-        words = [self.image_id or "-" * 32, self.state, self.label or "-", f"{self.source}: {self.name}"]
+        words = [self.image_id or "-" * 32, self.state, self.label or "-", photo_name(self.source, self.name)]
         return printable("  ".join([*words, f"({self.reason})"] if self.reason else words))
 
 

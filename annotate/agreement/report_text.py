@@ -14,6 +14,7 @@ from figureground.annotate.agreement.time_saved import NOTHING, PAUSE_SECONDS, Q
 from figureground.annotate.decisions import AGREEING_IOU
 from figureground.console import count_text, counts_text, table_text
 from figureground.errors import shell_word
+from figureground.schemas.sources.names import photo_name
 
 _EMPTY: Final = "-"
 _NOT_DRAWN: Final = (
@@ -139,7 +140,7 @@ def _queue_parts(report: AgreementReport, limit: int, send: str) -> Iterator[str
             _EMPTY if share is None else f"{share:.3f}"
             for share in (doubt.mask_disagreement, doubt.attribute_disagreement)
         ]
-        rows.append([f"{doubt.source}: {doubt.uri}", *shares, str(doubt.answers), doubt.decision.reason])
+        rows.append([photo_name(doubt.source, doubt.uri), *shares, str(doubt.answers), doubt.decision.reason])
     more = len(report.queue) - limit
     tail = f"\nand {more} more; all with --json or --out" if more > 0 else ""
     yield f"{table_text(rows)}{tail}\nby {report.ranking}; send them in this order with: {send}"

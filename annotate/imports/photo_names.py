@@ -10,7 +10,7 @@ from typing import Final
 
 from figureground.errors import Faults, listed
 from figureground.schemas.records import DUPLICATE, ImageRecord
-from figureground.schemas.sources.names import Meant, NameIndex, name_key
+from figureground.schemas.sources.names import Meant, NameIndex, name_key, photo_name
 from figureground.schemas.store.workspace import Workspace
 
 _PARQUET_ROW: Final = re.compile(r"\.parquet#\d+$")
@@ -107,4 +107,4 @@ class PhotoNames:
 
 
 def _places(images: Iterable[ImageRecord]) -> str:
-    return listed([f"{image.source}: {image.uri}" for image in images])
+    return listed([photo_name(image.source, image.uri) for image in images])

@@ -21,6 +21,7 @@ from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle, encode_coco_rle
 from figureground.schemas.records import Annotation, Decision, ImageRecord
+from figureground.schemas.sources.names import photo_name
 from figureground.schemas.store.workspace import Workspace
 
 TOOL: Final = "lint"
@@ -229,7 +230,7 @@ def _mend(
                 changes.append(
                     MaskChange(
                         image_id=photo.image_id,
-                        name=f"{photo.source}: {photo.uri}",
+                        name=photo_name(photo.source, photo.uri),
                         object_id=f"{photo.image_id}.0",
                         origin=answer.annotation_id,
                         step=name,
@@ -247,7 +248,7 @@ def _left(photo: ImageRecord, masks: Masks, steps: Sequence[str]) -> Iterator[st
     if "attribute_outside" in steps:
         for name, mask in masks.items():
             if mask.any() and not (mask & masks[OBJECT]).any():
-                where = f"{photo.image_id}.0 ({photo.source}: {photo.uri})"
+                where = f"{photo.image_id}.0 ({photo_name(photo.source, photo.uri)})"
                 yield f"left to people: {where} {name} lies outside of the object as a whole"
 
 

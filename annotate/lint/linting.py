@@ -19,8 +19,10 @@ from figureground.errors import Fault, Faults, printable
 from figureground.runtime.engines import EngineChoice
 from figureground.runtime.pools import LazyJobs, open_engine
 from figureground.runtime.progress import Progress
+from figureground.schemas.attributes import OBJECT
 from figureground.schemas.rasters.masks import encode_coco_rle, tight_box
 from figureground.schemas.records import SourceRow
+from figureground.schemas.sources.names import photo_name
 
 _OBJECTS_A_JOB: Final = 8
 """Objects that a worker is handed at a time, so that handing costs nothing."""
@@ -113,21 +115,22 @@ class LintReport:
         for finding in self.standing:
             spelled[finding.rule] += 1
             if spelled[finding.rule] <= _SHOWN:
-                mask = "" if finding.mask == "object" else f" {finding.mask}"
-                lines.append(
-                    f"{finding.severity} {finding.rule}: {finding.object_id}{mask} ({finding.source}: {finding.uri}): "
-                    f"{finding.words}"
-                )
+                lines.append(f"{finding.severity} {finding.rule}: {_where(finding)}: {finding.words}")
         lines += [f"and {count - _SHOWN} more of {rule}" for rule, count in sorted(spelled.items()) if count > _SHOWN]
         return "\n".join(printable(line, keep="\n") for line in lines)
 
 
+def _where(finding: Finding) -> str:
+    """``ID MASK (SOURCE: FILE)``; without the mask where it is that of the object as a whole."""
+    mask = "" if finding.mask == OBJECT else f" {finding.mask}"
+    return f"{finding.object_id}{mask} ({photo_name(finding.source, finding.uri)})"
+
+
 def fault_of(finding: Finding) -> Fault:
     """A finding as a fault of the data."""
-    mask = "" if finding.mask == "object" else f" {finding.mask}"
     return Fault(
         where=f"lint {finding.rule}",
-        record=f"{finding.object_id}{mask} ({finding.source}: {finding.uri})",
+        record=_where(finding),
         expected=RULES[finding.rule].asks,
         got=finding.words,
         remedy="mend the mask, decide otherwise, or waive it with a reason",

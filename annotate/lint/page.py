@@ -30,6 +30,7 @@ from figureground.schemas.pages.inline_pictures import mask_url, photo_url
 from figureground.schemas.pages.page_style import GROUND_COLOUR, OBJECT_COLOUR, mask_filter
 from figureground.schemas.rasters.masks import Mask, decode_coco_rle
 from figureground.schemas.records import SourceRow
+from figureground.schemas.sources.names import photo_name
 
 SHOWN_PIXELS: Final = 480_000
 """Most pixels of a photo on the page, 800 x 600."""
@@ -121,12 +122,13 @@ def _tile(finding: Finding, subject: Subject | None, sources: Mapping[str, Sourc
     pictures = _pictures(finding, Look(subject, DEFAULTS, sources)) if subject is not None else []
     classes = f"{finding.severity} waived" if finding.waived_by else finding.severity
     mask = "" if finding.mask == OBJECT else f", {finding.mask}"
+    name = photo_name(finding.source, finding.uri)
     lines = [
         f'<figure class="{classes}" data-object="{escape(finding.object_id)}" data-rule="{finding.rule}">',
         f'<div class="picture">{"".join(pictures)}</div>',
         f"<figcaption><span><b>{escape(printable(label_title(finding.label) + mask))}</b></span>",
         f"<span>{escape(printable(finding.words))}</span>",
-        f'<span class="id">{escape(printable(f"{finding.object_id}, {finding.source}: {finding.uri}"))}</span>',
+        f'<span class="id">{escape(printable(f"{finding.object_id}, {name}"))}</span>',
     ]
     if finding.waived_by:
         why = f"waived by {finding.waived_by}: {finding.waived_why}"

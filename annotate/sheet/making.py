@@ -15,7 +15,7 @@ from figureground.annotate.proposals.best import Choice, best_proposals
 from figureground.annotate.proposals.fusion import maker_title
 from figureground.annotate.sheet.rejected import is_judged, other_masks_command, sheet_rejections
 from figureground.annotate.studio.served import ServedView
-from figureground.annotate.studio.tasks import label_title, photo_name, uncertainty
+from figureground.annotate.studio.tasks import label_title, uncertainty
 from figureground.console import count_text
 from figureground.errors import Fault, Faults, FigureGroundError, UsageError, printable, shell_word
 from figureground.runtime.folders import made_before, note_made, unfinished_folder
@@ -25,6 +25,7 @@ from figureground.schemas.pages.page_style import OBJECT_COLOUR, mask_filter
 from figureground.schemas.rasters.masks import decode_coco_rle
 from figureground.schemas.rasters.photos import decode_photo
 from figureground.schemas.records import Decision, ImageRecord, ProposalRecord, SourceRow, content_id
+from figureground.schemas.sources.names import photo_name
 from figureground.schemas.sources.opening import read_catalogued
 from figureground.schemas.store.workspace import Workspace
 
@@ -226,7 +227,9 @@ def _tile(image: ImageRecord, proposal: ProposalRecord, sources: dict[str, Sourc
     view = ServedView.of(image, most_pixels=SHOWN_PIXELS)
     try:
         photo = view.picture(decode_photo(read_catalogued(image, sources)))
-        mask = view.to_served(decode_coco_rle(proposal.rle, size_hw=image.size_hw, record=photo_name(image)))
+        mask = view.to_served(
+            decode_coco_rle(proposal.rle, size_hw=image.size_hw, record=photo_name(image.source, image.uri))
+        )
     except (FigureGroundError, OSError) as error:
         return Fault(where=image.source, record=image.uri, expected="the catalogued photo", got=str(error))
     buttons = [("accept", "Accept"), ("reject", "Reject"), ("skip", "Skip")]
@@ -238,7 +241,7 @@ def _tile(image: ImageRecord, proposal: ProposalRecord, sources: dict[str, Sourc
         '<span class="state"></span></div>',
         f"<figcaption><span><b>{place}</b> {escape(printable(label_title(image.label)))}</span>"
         f"<span>{uncertainty(proposal):.2f} uncertain, by {escape(maker_title(proposal))}</span>"
-        f'<span class="uri">{escape(printable(photo_name(image)))}</span>',
+        f'<span class="uri">{escape(printable(photo_name(image.source, image.uri)))}</span>',
         *(f'<button type="button" data-decision="{name}">{title}</button>' for name, title in buttons),
         "</figcaption></figure>\n",
     ]

@@ -29,20 +29,13 @@ from figureground.annotate.studio.projects import ProjectOwner, ProjectRequest, 
 from figureground.annotate.studio.queues.leaking import leaking_first
 from figureground.annotate.studio.queues.order import note_queue
 from figureground.annotate.studio.served import serve_copy
-from figureground.annotate.studio.tasks import (
-    Json,
-    TaskSource,
-    check_tasks,
-    make_task,
-    named_faults,
-    photo_name,
-    uncertainty,
-)
+from figureground.annotate.studio.tasks import Json, TaskSource, check_tasks, make_task, named_faults, uncertainty
 from figureground.errors import DataError, Fault, FigureGroundError, UsageError, shell_word
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.pages.labeling import labeling_configuration
 from figureground.schemas.records import ImageRecord, ProposalRecord, Purpose
+from figureground.schemas.sources.names import photo_name
 from figureground.schemas.sources.opening import read_catalogued
 from figureground.schemas.store.workspace import Workspace
 
@@ -215,7 +208,7 @@ def _queues(
         holders = holdings.holders(photo.image_id)
         report.already_there += sum(photo.image_id in image_ids for image_ids in shown.values())
         if nobody_is_left(holdings.team, holders):
-            report.skipped_by_all.append(photo_name(photo))
+            report.skipped_by_all.append(photo_name(photo.source, photo.uri))
         for name in choose(photo.image_id, holdings.team, holders, wanted=2 if photo.image_id in pairs else 1):
             queues[name].append(photo)
             if photo.image_id in taken:

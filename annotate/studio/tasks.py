@@ -20,6 +20,7 @@ from figureground.schemas.pages.labeling import IMAGE_CONTROL, MASK_CONTROL
 from figureground.schemas.rasters.masks import Mask, decode_brush_rle, decode_coco_rle, encode_brush_rle
 from figureground.schemas.rasters.sizes import ORDER, spell_size
 from figureground.schemas.records import ImageRecord, ProposalRecord
+from figureground.schemas.sources.names import photo_name
 
 Json = dict[str, Any]
 
@@ -166,11 +167,6 @@ def check_regions(regions: Iterable[Json], *, size_wh: tuple[int, int], record: 
     return faults
 
 
-def photo_name(image: ImageRecord) -> str:
-    """``source: uri``, by which people find a photo."""
-    return f"{image.source}: {image.uri}"
-
-
 def named_faults(faults: Iterable[Fault], image: ImageRecord, link: str = "") -> list[Fault]:
     """Faults that name the photo by its file instead of its id.
 
@@ -181,7 +177,7 @@ def named_faults(faults: Iterable[Fault], image: ImageRecord, link: str = "") ->
     """
 
     def name(text: str) -> str:
-        return text.replace(image.image_id, photo_name(image))
+        return text.replace(image.image_id, photo_name(image.source, image.uri))
 
     end = f" ({link})" if link else ""
     return [replace(fault, where=name(fault.where), record=name(fault.record) + end) for fault in faults]

@@ -17,6 +17,7 @@ from figureground.schemas.attributes import AttributeSchema
 from figureground.schemas.classes import ClassMap
 from figureground.schemas.recipes import Recipe
 from figureground.schemas.records import ObjectRecord
+from figureground.schemas.sources.names import photo_name
 
 Severity = Literal["error", "warning"]
 
@@ -180,7 +181,7 @@ def _split_gates(plan: Plan, records: Sequence[ObjectRecord], recipe: Recipe) ->
 
 def _place(record: ObjectRecord, plan: Plan) -> str:
     """``ID (SPLIT, SOURCE: FILE)``."""
-    return f"{record.object_id} ({plan.splits[record.object_id]}, {record.source}: {record.uri})"
+    return f"{record.object_id} ({plan.splits[record.object_id]}, {photo_name(record.source, record.uri)})"
 
 
 def _class_gates(frequencies: Sequence[AttributeFrequency]) -> Iterator[GateFinding]:

@@ -192,9 +192,11 @@ def bar_style(number: int) -> dict[str, Any]:
     return {"color": PALETTE[number % len(PALETTE)], "hatch": hatch, "edgecolor": "white"}
 
 
-def error_reach(value: float, ci95: Sequence[float] | None) -> list[list[float]] | None:
-    """What ``errorbar`` takes of an interval; percentile intervals need not hold their value."""
-    return None if ci95 is None else [[max(0.0, value - ci95[0])], [max(0.0, ci95[1] - value)]]
+def error_reach(value: float, ci95: Sequence[float] | None, scale: float = 1.0) -> list[list[float]] | None:
+    """What ``errorbar`` takes of an interval, times ``scale``; percentile intervals need not hold their value."""
+    if ci95 is None:
+        return None
+    return [[scale * max(0.0, value - ci95[0])], [scale * max(0.0, ci95[1] - value)]]
 
 
 def shorten(name: str) -> str:

@@ -40,11 +40,10 @@ def draw_forest(contrasts: Sequence[ModelContrast], title: str, picture_format: 
     for axis, (name, members) in zip(axes, panels.items(), strict=False):
         shown = sorted(members, key=lambda contrast: (-abs(contrast.difference), contrast.first, contrast.second))
         for row, contrast in enumerate(shown[:_MOST_ROWS]):
-            reach = error_reach(contrast.difference, contrast.ci95)
             axis.errorbar(
                 100 * contrast.difference,
                 row,
-                xerr=None if reach is None else [[100 * side[0]] for side in reach],
+                xerr=error_reach(contrast.difference, contrast.ci95, 100),
                 fmt="o",
                 markersize=5,
                 color=PALETTE[0] if contrast.holds else _GREY,

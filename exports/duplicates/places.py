@@ -11,6 +11,7 @@ from figureground.exports.dataset.files import MANIFEST, OBJECTS, PLAN
 from figureground.exports.dataset.folder import DatasetFolder
 from figureground.schemas.records import DUPLICATE, ImageRecord, ObjectRecord, SourceRow
 from figureground.schemas.sources.folders import TEXTURES
+from figureground.schemas.sources.names import photo_name
 from figureground.schemas.store.releases import read_release
 from figureground.schemas.store.workspace import DATABASE_NAME, Workspace
 
@@ -73,7 +74,9 @@ def _open_workspace(path: Path) -> Place:
             if sources[image.source].kind != TEXTURES
         ]
         copies = [
-            f"{source}: {uri} ({detail})" for source, uri, reason, detail in store.rejections() if reason == DUPLICATE
+            f"{photo_name(source, uri)} ({detail})"
+            for source, uri, reason, detail in store.rejections()
+            if reason == DUPLICATE
         ]
     return Place(name=str(path), photos=tuple(photos), copies=tuple(copies), sources=sources)
 
@@ -108,7 +111,7 @@ def _placed(place: str, record: ImageRecord | ObjectRecord, split: str) -> Place
     return PlacedPhoto(
         place=place,
         image_id=record.image_id,
-        file=f"{record.source}: {record.uri}",
+        file=photo_name(record.source, record.uri),
         label=record.label,
         split=split,
         phash=record.phash,

@@ -52,6 +52,7 @@ from figureground.schemas.attributes import load_attribute_schema
 from figureground.schemas.classes import load_class_map
 from figureground.schemas.features import row_layout
 from figureground.schemas.records import ObjectRecord, PhotoRef, PlanRow, SourceRow
+from figureground.schemas.sources.names import photo_name
 from figureground.schemas.sources.opening import PhotoSource
 
 _NEEDED: Final = (RECIPE, LOCK, CLASS_MAP, OBJECTS, PLAN)
@@ -342,7 +343,7 @@ def _missing(released: _Release, search: PhotoSearch) -> tuple[MissingPhoto, ...
                 image_id=sha256[:32],
                 sha256=sha256,
                 rows=count,
-                other_version=f"{other.location.source}: {other.location.uri}" if other else "",
+                other_version=photo_name(other.location.source, other.location.uri) if other else "",
                 got_sha256=other.got_sha256 if other else "",
             )
         )

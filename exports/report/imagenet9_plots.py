@@ -65,8 +65,8 @@ def _draw_trend(axes: Axes, trend: Trend, families: Mapping[str, str]) -> None:
         axes.errorbar(
             100 * point.accuracy,
             100 * point.measured,
-            xerr=_percent(error_reach(point.accuracy, point.accuracy_ci95)),
-            yerr=_percent(error_reach(point.measured, point.measured_ci95)),
+            xerr=error_reach(point.accuracy, point.accuracy_ci95, 100),
+            yerr=error_reach(point.measured, point.measured_ci95, 100),
             color=PALETTE[colours.index(family) % len(PALETTE)],
             marker=series_style(number)["marker"],
             ecolor=_GREY,
@@ -85,10 +85,6 @@ def _draw_trend(axes: Axes, trend: Trend, families: Mapping[str, str]) -> None:
     axes.set_ylabel("difference, points" if trend.measure == "bg_gap" else "class-mean accuracy, %", fontsize=9)
     axes.axhline(0, color=_GREY, linewidth=0.6, linestyle=":", zorder=0)
     axes.tick_params(labelsize=8)
-
-
-def _percent(reach: list[list[float]] | None) -> list[list[float]] | None:
-    return None if reach is None else [[100 * side for side in own] for own in reach]
 
 
 def draw_fooled(shares: Mapping[str, Mapping[str, Any]], picture_format: str = "png") -> bytes:

@@ -12,6 +12,7 @@ import typer
 from figureground.cli.options import EngineOptions, JsonOption, WorkersOption, WorkspaceOption, refuse_options, verb
 from figureground.console import count_text, counts_text, emit, progress_bar, reported_faults, say
 from figureground.errors import UsageError, shell_word
+from figureground.schemas.sources.names import photo_name
 
 if TYPE_CHECKING:
     from figureground.annotate.lint.findings import Finding
@@ -326,7 +327,8 @@ def rims(
         f"{len(leaks)} masks scored by colour{f' and the answers of {models} models' if models else ''}; the worst:"
     ]
     lines += [
-        f"  {leak.score:.2f}  {leak.image_id}" + (f"  {image.source}: {image.uri}" if image is not None else "")
+        f"  {leak.score:.2f}  {leak.image_id}"
+        + (f"  {photo_name(image.source, image.uri)}" if image is not None else "")
         for leak, image in worst
     ]
     scored = {"models": models, "masks": [asdict(leak) for leak in leaks]}

@@ -32,6 +32,11 @@ def name_key(text: str) -> str:
     return text.casefold() if text.isascii() else same_form(same_form(text).casefold())
 
 
+def photo_name(source: str, uri: str) -> str:
+    """``source: uri``, by which people find a photo."""
+    return f"{source}: {uri}"
+
+
 def split_ending(file_name: str, endings: Collection[str] = PHOTO_ENDINGS) -> tuple[str, str]:
     """A file's name without one of some endings, and the ending in lower case; empty where it has none of them."""
     stem, dot, ending = file_name.rpartition(".")

@@ -15,13 +15,14 @@ from figureground.annotate.studio.projects import MODEL_VERSION, ProjectOwner, P
 from figureground.annotate.studio.push import Batch, PushReport, reconcile, send_batch, send_queues
 from figureground.annotate.studio.regions import share_out
 from figureground.annotate.studio.served import ServedView
-from figureground.annotate.studio.tasks import Json, TaskSource, make_task, mask_region, photo_name
+from figureground.annotate.studio.tasks import Json, TaskSource, make_task, mask_region
 from figureground.errors import UsageError
 from figureground.runtime.progress import Progress
 from figureground.schemas.attributes import OBJECT, AttributeSchema
 from figureground.schemas.pages.labeling import FLAGS_CONTROL, IMAGE_CONTROL
 from figureground.schemas.rasters.masks import CocoRle, Mask, decode_coco_rle
 from figureground.schemas.records import Annotation, AnswerState, ImageRecord, StudioTeam, content_id
+from figureground.schemas.sources.names import photo_name
 from figureground.schemas.store.workspace import Workspace
 
 
@@ -110,7 +111,7 @@ class _Asking:
             holders = self.holders(photo.image_id)
             report.already_there += len(holders.open)
             if nobody_is_left(self.team, holders):
-                report.skipped_by_all.append(photo_name(photo))
+                report.skipped_by_all.append(photo_name(photo.source, photo.uri))
             for name in choose(photo.image_id, self.team, holders):
                 queues[name].append(photo)
         return queues

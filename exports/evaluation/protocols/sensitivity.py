@@ -290,9 +290,7 @@ def rfs_cells(row: str, measured: Mapping[str, Any], few: bool) -> dict[str, Cel
         cells[f"{row}: RFS of displaced masks"] = Cell(null["value"], null["ci95"], signed=True, few=few)
         cells[f"{row}: RFS beyond displaced masks"] = measured_cell(measured["rfs_beyond_null"], signed=True, few=few)
         skill = measured["rfs_skill"]  # whose test is that of the row above
-        cells[f"{row}: the same of what can be had beyond them"] = Cell(
-            skill["value"], skill["ci95"], signed=True, few=few
-        )
+        cells[f"{row}: RFS skill"] = Cell(skill["value"], skill["ci95"], signed=True, few=few)
     return cells
 
 

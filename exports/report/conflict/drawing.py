@@ -111,7 +111,7 @@ def _draw_points(
         axis.errorbar(
             100 * cell["value"],
             row + offset,
-            xerr=[[100 * side[0]] for side in error_reach(cell["value"], cell["ci95"]) or []] or None,
+            xerr=error_reach(cell["value"], cell["ci95"], 100),
             linestyle="",
             markersize=5,
             markerfacecolor="white" if few else style["color"],

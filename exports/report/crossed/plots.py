@@ -58,7 +58,7 @@ def draw_components(members: Sequence[ModelSummary], config: str, picture_format
                 axis.errorbar(
                     100 * share["value"],
                     row + 0.24 * (order - 0.5),
-                    xerr=_reach(share["value"], share["ci95"]),
+                    xerr=error_reach(share["value"], share["ci95"], 100),
                     fmt=MARKERS[order],
                     markersize=5,
                     color=PALETTE[order],
@@ -93,7 +93,7 @@ def draw_attacks(members: Sequence[ModelSummary], config: str, picture_format: s
                 points = [point for point in own["attacks"][attack][kind] if point["value"] is not None]
                 nudge = 1 + 0.02 * (order - (len(members) - 1) / 2)
                 for point in points:
-                    reach = _reach(point["value"], point["ci95"] or point.get("ci95_figures"))
+                    reach = error_reach(point["value"], point["ci95"] or point.get("ci95_figures"), 100)
                     x = nudge * point["m"]
                     axis.errorbar(x, 100 * point["value"], yerr=reach, color=colour, linewidth=0.9, alpha=0.6)
                 x, y = [nudge * point["m"] for point in points], [100 * point["value"] for point in points]
@@ -209,11 +209,6 @@ def _fooled_on(
 def _points(member: ModelSummary, config: str, attack: str) -> Sequence[Mapping[str, Any]]:
     points: Sequence[Mapping[str, Any]] = member.summary["crossed"][config]["attacks"][attack]["any_of"]
     return points
-
-
-def _reach(value: float, ci95: Sequence[float] | None) -> list[list[float]] | None:
-    reach = error_reach(value, ci95)
-    return None if reach is None else [[100 * side for side in end] for end in reach]
 
 
 def _plain(axis: Axes, grid: str = "x") -> None:

@@ -112,12 +112,11 @@ def _draw_cells(axes: Axes, cells: Sequence[Cell], starred: Sequence[bool] | Non
     for row, cell in enumerate(cells):
         if cell.value is None:
             continue
-        reach = error_reach(cell.value, cell.ci95)
         filled = not cell.few and cell.ci95 is not None if starred is None else starred[row]
         axes.errorbar(
             100 * cell.value,
             row,
-            xerr=None if reach is None else [[100 * side[0]] for side in reach],
+            xerr=error_reach(cell.value, cell.ci95, 100),
             fmt="o" if starred is None or cell.testable else "x",
             markersize=4.5,
             color=PALETTE[0],

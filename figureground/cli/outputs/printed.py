@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import itertools
 import re
-import textwrap
+import sys
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final, get_type_hints
@@ -69,17 +69,23 @@ def field_texts(record: type) -> Mapping[str, str]:
     """Field to the docstring below it, of a class and those above it."""
     texts = dict[str, str]()
     for owner in reversed(record.__mro__):
-        try:
-            (tree,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
-        except (OSError, TypeError):  # of Python itself, or made by ``printed``
-            continue
-        body = tree.body if isinstance(tree, ast.ClassDef) else []
-        for statement, after in itertools.pairwise(body):
+        written = _written_classes(owner.__module__).get(owner.__qualname__)
+        for statement, after in itertools.pairwise(written.body if written else []):
             if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
                 texts.pop(statement.target.id, None)
                 if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
                     texts[statement.target.id] = " ".join(str(after.value.value).split())
     return texts
+
+
+@cache
+def _written_classes(module: str) -> Mapping[str, ast.ClassDef]:
+    """Classes at the top of a module by name; none of one of Python itself. It is parsed once, not for each of them."""
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except (OSError, TypeError):
+        return {}
+    return {statement.name: statement for statement in tree.body if isinstance(statement, ast.ClassDef)}
 
 
 class _ClosedSchema(GenerateJsonSchema):

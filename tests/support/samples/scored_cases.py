@@ -44,7 +44,8 @@ def scratch(folder: Path) -> Iterator[None]:
         yield
     sys.path[:] = [path for path in sys.path if not path.startswith(str(folder))]
     for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", None)).startswith(str(folder)):
+        own = getattr(module, "__dict__", {})  # a lazy module imports what it is asked for
+        if str(own.get("__file__")).startswith(str(folder)):
             del sys.modules[name]
 
 

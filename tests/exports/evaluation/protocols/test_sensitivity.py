@@ -263,7 +263,9 @@ def test_the_headline_is_l2_and_is_first() -> None:
         "original",
     ]
     rows = list(script.rival10_cells(summary))
-    assert rows.index("l2 60: RFS beyond displaced masks") < rows.index("sigma 0.2: RFS")
+    assert (
+        rows.index("l2 60: RFS beyond displaced masks") < rows.index("l2 60: RFS skill") < rows.index("sigma 0.2: RFS")
+    )
     assert "sigma 0.2: RFS beyond displaced masks" not in rows  # only where it was asked for
 
 
