@@ -43,8 +43,8 @@ def scratch(folder: Path) -> Iterator[None]:
         patch.chdir(folder)
         yield
     sys.path[:] = [path for path in sys.path if not path.startswith(str(folder))]
-    for name, module in list(sys.modules.items()):
-        own = getattr(module, "__dict__", {})  # a lazy module imports what it is asked for
+    for name in list(sys.modules):
+        own = getattr(sys.modules[name], "__dict__", {})  # a lazy module imports what it is asked for
         if str(own.get("__file__")).startswith(str(folder)):
             del sys.modules[name]
 
