@@ -225,11 +225,10 @@ def _page(sheet: str, number: int, count: int) -> str:
 def _tile(image: ImageRecord, proposal: ProposalRecord, sources: dict[str, SourceRow], place: str) -> str | Fault:
     """One photo with its mask and three buttons, as HTML; a fault where it cannot be read."""
     view = ServedView.of(image, most_pixels=SHOWN_PIXELS)
+    shown_name = photo_name(image.source, image.uri)
     try:
         photo = view.picture(decode_photo(read_catalogued(image, sources)))
-        mask = view.to_served(
-            decode_coco_rle(proposal.rle, size_hw=image.size_hw, record=photo_name(image.source, image.uri))
-        )
+        mask = view.to_served(decode_coco_rle(proposal.rle, size_hw=image.size_hw, record=shown_name))
     except (FigureGroundError, OSError) as error:
         return Fault(where=image.source, record=image.uri, expected="the catalogued photo", got=str(error))
     buttons = [("accept", "Accept"), ("reject", "Reject"), ("skip", "Skip")]
@@ -241,7 +240,7 @@ def _tile(image: ImageRecord, proposal: ProposalRecord, sources: dict[str, Sourc
         '<span class="state"></span></div>',
         f"<figcaption><span><b>{place}</b> {escape(printable(label_title(image.label)))}</span>"
         f"<span>{uncertainty(proposal):.2f} uncertain, by {escape(maker_title(proposal))}</span>"
-        f'<span class="uri">{escape(printable(photo_name(image.source, image.uri)))}</span>',
+        f'<span class="uri">{escape(printable(shown_name))}</span>',
         *(f'<button type="button" data-decision="{name}">{title}</button>' for name, title in buttons),
         "</figcaption></figure>\n",
     ]

@@ -83,7 +83,7 @@ def _written_classes(module: str) -> Mapping[str, ast.ClassDef]:
     """Classes at the top of a module by name; none of one of Python itself. It is parsed once, not for each of them."""
     try:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
-    except (OSError, TypeError):
+    except (KeyError, OSError, TypeError):
         return {}
     return {statement.name: statement for statement in tree.body if isinstance(statement, ast.ClassDef)}
 
